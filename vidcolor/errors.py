@@ -1,0 +1,29 @@
+"""What can go wrong, as the caller sees it: every error here is one clear line for a person."""
+
+
+class VidcolorError(Exception):
+    """Base of all expected failures. The message says what was found, what was needed, what to try."""
+
+
+class UsageError(VidcolorError):
+    """The request contradicts itself or names something that does not exist."""
+
+
+class SourceError(VidcolorError):
+    """The input cannot be read as a film or photo."""
+
+
+class SinkError(VidcolorError):
+    """The output cannot be written."""
+
+
+class ModelError(VidcolorError):
+    """A model file is missing, damaged, or not one of ours."""
+
+
+class DeviceError(VidcolorError):
+    """The device asked for is not there, or cannot hold even one frame."""
+
+
+class ShapeError(VidcolorError):
+    """Arrays that belong together do not fit each other."""

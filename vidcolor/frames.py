@@ -1,0 +1,85 @@
+"""The nouns that every stage shares: what a film's picture is made of, one frame of it, what lies beside it."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Plane = NDArray[np.uint8] | NDArray[np.uint16]  # (H, W) code values; uint16 above 8 bits, in the low bits
+
+
+@dataclass(frozen=True)
+class PictureFormat:
+    """How code values mean light, and the shape of the planes."""
+
+    width: int
+    height: int
+    bits: int  # 8..16 per sample
+    chroma_shift: tuple[int, int]  # log2 subsampling across, down: (1, 1) is 4:2:0, (0, 0) is 4:4:4
+    full_range: bool  # False: black 16, white 235 (times 2**(bits-8)); True: 0 and 2**bits - 1
+    matrix: str  # "bt601", "bt709" or "bt2020": how Y', Cb, Cr are made of R', G', B'
+    transfer: str = "sdr"  # "sdr", "pq" or "hlg"
+
+    @property
+    def dtype(self) -> type[np.uint8] | type[np.uint16]:
+        """Sample type of a plane."""
+        return np.uint8 if self.bits == 8 else np.uint16
+
+    @property
+    def chroma_size(self) -> tuple[int, int]:
+        """Rows and columns of a chroma plane (rounded up, as FFmpeg does)."""
+        across, down = self.chroma_shift
+        return -(-self.height >> down), -(-self.width >> across)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One decoded picture: its luma, untouched, and when it is shown."""
+
+    luma: Plane
+    pts: int | None  # in the film's time_base
+    native: Any = None  # the decoder's own frame, which the sink asks for field order, side data and the like
+
+
+@dataclass(frozen=True)
+class ColoredFrame:
+    """A frame with the chroma planes that were painted for it, each of PictureFormat.chroma_size."""
+
+    frame: Frame
+    cb: Plane
+    cr: Plane
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """One stream beside the picture, as people name it."""
+
+    index: int
+    kind: str  # "audio", "subtitle", "data", "attachment", "video" (cover art, further tracks)
+    codec: str
+    language: str | None = None
+    title: str | None = None
+
+
+@dataclass(frozen=True)
+class FilmInfo:
+    """What a film file holds."""
+
+    path: str
+    container: str  # FFmpeg's name of the format
+    codec: str
+    pixel_format: str
+    picture: PictureFormat
+    time_base: Fraction
+    frame_rate: Fraction | None  # average; None when unknown
+    frame_count: int | None  # as the container says or as estimated from duration and rate; None when unknown
+    duration_seconds: float | None
+    sample_aspect_ratio: Fraction | None
+    rotation_degrees: int
+    field_order: str  # "progressive", "tff", "bff" or "unknown"
+    streams: tuple[StreamInfo, ...]  # everything but the picture
+    chapters: int
+    metadata: dict[str, str]
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,124 @@
+"""The default generator: a pretrained EfficientNet-Lite encoder, a light U-Net decoder, colours as bins.
+
+It classifies each position over bins of the a*b* plane and reads the colour out as an annealed mean (Zhang,
+Isola, Efros 2016, section 2.3), so that two likely colours do not average to brown. A few self-attention blocks
+at strides 32 and 16 let distant parts of a picture agree. Shapes: B batch, H W pixels, h w positions (H/4, W/4),
+K bins, C channels, N tokens.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidcolor.networks.efficientnet import EfficientNetLite
+
+
+class Attention(nn.Module):
+    """Every position looks at every other; a depthwise convolution tells them where they are."""
+
+    def __init__(self, channels: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.position = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.norm1 = nn.LayerNorm(channels)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.merge = nn.Linear(channels, channels)
+        self.norm2 = nn.LayerNorm(channels)
+        self.widen = nn.Linear(channels, 2 * channels)
+        self.narrow = nn.Linear(2 * channels, channels)
+        for last in (self.merge, self.narrow):  # starts as the identity, so the encoder is not disturbed
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, x_BChw: Tensor) -> Tensor:
+        b, c, h, w = x_BChw.shape
+        x = x_BChw + self.position(x_BChw)
+        tokens = x.flatten(2).transpose(1, 2)
+        q, k, v = self.qkv(self.norm1(tokens)).view(b, h * w, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, h * w, c)
+        tokens = tokens + self.merge(attended)
+        tokens = tokens + self.narrow(F.relu(self.widen(self.norm2(tokens))))
+        return tokens.transpose(1, 2).reshape(b, c, h, w)
+
+
+def _conv_norm(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+
+
+class Separable(nn.Module):
+    """Residual depthwise 5x5 then pointwise convolution."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 5, padding=2, groups=channels, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+        self.pointwise = _conv_norm(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.pointwise(F.relu(self.norm(self.depthwise(x)))))
+
+
+class DecoderStage(nn.Module):
+    """Double the size, add the encoder's features of that size, mix."""
+
+    def __init__(self, below: int, skip: int, channels: int):
+        super().__init__()
+        self.from_below = nn.Conv2d(below, channels, 1, bias=False)
+        self.from_skip = nn.Conv2d(skip, channels, 1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+        self.mix = nn.Sequential(Separable(channels), Separable(channels))
+
+    def forward(self, below: Tensor, skip: Tensor) -> Tensor:
+        # The 1x1 convolution before enlarging costs a quarter of one after it and gives the same result.
+        enlarged = F.interpolate(self.from_below(below), scale_factor=2, mode="bilinear", align_corners=False)
+        mixed: Tensor = self.mix(F.relu(self.norm(enlarged + self.from_skip(skip))))
+        return mixed
+
+
+class BinNet(nn.Module):
+    """L* -> a*b* at a quarter of the size, through K colour bins."""
+
+    stride = 4
+    multiple = 32
+
+    def __init__(
+        self,
+        *,
+        encoder: str = "lite0",
+        bins: int = 313,
+        widths: tuple[int, int, int, int] = (256, 192, 128, 96),
+        temperature: float = 0.5,
+    ):
+        super().__init__()
+        self.temperature = temperature
+        self.encoder = EfficientNetLite(encoder)
+        c4, c8, c16, c32 = self.encoder.channels
+        w32, w16, w8, w4 = widths
+        self.bottom = _conv_norm(c32, w32)
+        self.context32 = nn.Sequential(Attention(w32, 8), Attention(w32, 8))
+        self.up16 = DecoderStage(w32, c16, w16)
+        self.context16 = Attention(w16, 6)
+        self.up8 = DecoderStage(w16, c8, w8)
+        self.up4 = DecoderStage(w8, c4, w4)
+        self.classify = nn.Conv2d(w4, bins, 1)
+        self.register_buffer("bins_2K", torch.zeros(2, bins))
+
+    def logits(self, lightness_B1HW: Tensor) -> Tensor:
+        """lightness: (B, 1, H, W), L* in 0..100, H and W multiples of 32 -> (B, K, H/4, W/4)."""
+        grey = (lightness_B1HW * 2.55 - 127.0) / 128.0  # the scaling that the encoder was trained with
+        f4, f8, f16, f32 = self.encoder(grey)
+        x = self.context32(F.relu(self.bottom(f32)))
+        x = self.context16(self.up16(x, f16))
+        x = self.up4(self.up8(x, f8), f4)
+        logits: Tensor = self.classify(x)
+        return logits
+
+    def read_out(self, logits_BKhw: Tensor, temperature: float | None = None) -> Tensor:
+        """Annealed mean of the bins: 1 is the mean (dull, safe), towards 0 the mode (vivid, patchy)."""
+        probability = (logits_BKhw / (temperature or self.temperature)).softmax(dim=1)
+        bins_2K11 = self.bins_2K[:, :, None, None]
+        return F.conv2d(probability, bins_2K11.to(probability.dtype))
+
+    def forward(self, lightness_B1HW: Tensor) -> Tensor:
+        """lightness: (B, 1, H, W), L* in 0..100, H and W multiples of 32 -> a*b* (B, 2, H/4, W/4)."""
+        return self.read_out(self.logits(lightness_B1HW))

@@ -1,0 +1,57 @@
+"""The pix2pix U-Net (Isola, Zhu, Zhou, Efros 2017, appendix 6.1.1), from L* to a*b* at full size.
+
+Encoder and decoder are 4x4 convolutions of stride 2 with skip connections. Shapes: B batch, H W pixels.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+AB_SCALE = 110.0  # tanh reaches +-1; sRGB reaches |b*| = 107.9, so nothing clips
+
+
+class Pix2PixUNet(nn.Module):
+    """U-Net of `depth` halvings; H and W must be multiples of 2**depth (256 gives the paper's U-Net-256)."""
+
+    stride = 1
+
+    def __init__(self, *, width: int = 64, depth: int = 8, dropout: float = 0.5):
+        super().__init__()
+        self.multiple = 2**depth
+        widths = [width * min(8, 2**level) for level in range(depth)]
+        self.down = nn.ModuleList()
+        channels = 1
+        for level, outputs in enumerate(widths):
+            layers: list[nn.Module] = [] if level == 0 else [nn.LeakyReLU(0.2)]
+            is_plain = level in (0, depth - 1)  # no normalisation on the first, nor on a 1x1 bottleneck
+            layers.append(nn.Conv2d(channels, outputs, 4, 2, 1, bias=is_plain))
+            if not is_plain:
+                layers.append(nn.BatchNorm2d(outputs))
+            self.down.append(nn.Sequential(*layers))
+            channels = outputs
+        self.up = nn.ModuleList()
+        for level in reversed(range(depth)):
+            inputs = widths[level] * (1 if level == depth - 1 else 2)
+            outputs = widths[level - 1] if level else 2
+            layers = [nn.ReLU(), nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=level == 0)]
+            if level:
+                layers.append(nn.BatchNorm2d(outputs))
+            if depth - 4 <= level < depth - 1:
+                layers.append(nn.Dropout(dropout))
+            self.up.append(nn.Sequential(*layers))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.normal_(module.weight, 0.0, 0.02)
+
+    def forward(self, lightness_B1HW: Tensor) -> Tensor:
+        """lightness: (B, 1, H, W), L* in 0..100 -> a*b* (B, 2, H, W)."""
+        x = lightness_B1HW / 50.0 - 1.0
+        skips: list[Tensor] = []
+        for layer in self.down:
+            x = layer(x)
+            skips.append(x)
+        x = self.up[0](skips[-1])
+        for layer, skip in zip(list(self.up)[1:], reversed(skips[:-1]), strict=True):
+            # Functional ReLU at the head of each stage must not touch the skip: concatenation copies it.
+            x = layer(torch.cat([x, skip], dim=1))
+        return AB_SCALE * F.tanh(x)

@@ -1,0 +1,99 @@
+"""Training photos: read from folders and tar files, shrunk once, held in memory, handed out as random crops."""
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatch
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from vidcolor.errors import SourceError
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
+SCALE_RANGE = (1.0, 1.5)  # short side of a stored photo in crops: how much of the scene a crop may miss
+
+Rgb = NDArray[np.uint8]  # (H, W, 3), sRGB
+
+
+def encoded(sources: list[Path]) -> Iterator[tuple[str, bytes]]:
+    """Name and file content of every photo in folders, tar files and single files, in sorted order."""
+    for source in sources:
+        if source.is_dir():
+            for file in sorted(source.rglob("*")):
+                if file.suffix.lower() in SUFFIXES and file.is_file():
+                    yield file.relative_to(source).as_posix(), file.read_bytes()
+        elif tarfile.is_tarfile(source):
+            with tarfile.open(source) as archive:
+                for member in archive:
+                    content = archive.extractfile(member) if member.isfile() else None
+                    if content is not None and Path(member.name).suffix.lower() in SUFFIXES:
+                        yield member.name, content.read()
+        elif source.suffix.lower() in SUFFIXES:
+            yield source.name, source.read_bytes()
+        else:
+            raise SourceError(f"{source}: not a folder, a tar file or a photo.")
+
+
+def held_back(names: list[str], pattern: str, count: int) -> set[str]:
+    """`count` of the names that match, chosen by their hash: the same ones on every machine."""
+    matching = [name for name in names if fnmatch(name, pattern)]
+    return set(sorted(matching, key=lambda name: hashlib.sha1(name.encode()).digest())[:count])
+
+
+def _shrink(name: str, content: bytes, crop: int) -> Rgb | None:
+    """Decode and resize so that a crop of `crop` pixels shows most of the scene; None if unreadable."""
+    low, high = SCALE_RANGE
+    share = hashlib.sha1(f"{crop} {name}".encode()).digest()[0] / 255
+    short = round(crop * (low + (high - low) * share**2))
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.draft("RGB", (short * 2, short * 2))
+            rgb = image.convert("RGB")
+    except (UnidentifiedImageError, OSError, ValueError):
+        return None
+    scale = short / min(rgb.size)
+    size = (max(crop, round(rgb.width * scale)), max(crop, round(rgb.height * scale)))
+    return np.asarray(rgb.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0))
+
+
+class Photos:
+    """Photos in memory at the size that training crops need."""
+
+    def __init__(self, sources: list[Path], *, crop: int, hold_back: tuple[str, int] | None = None, threads: int = 1):
+        """crop: side in pixels.  hold_back: pattern and count of photos to leave out, for evaluation."""
+        photos = list(encoded(sources))
+        left_out = held_back([name for name, _ in photos], *hold_back) if hold_back else set()
+        kept = [(name, content) for name, content in photos if name not in left_out]
+        with ThreadPoolExecutor(threads) as pool:
+            shrunk = list(pool.map(lambda photo: _shrink(*photo, crop), kept))
+        self.crop = crop
+        self.names = [name for (name, _), rgb in zip(kept, shrunk, strict=True) if rgb is not None]
+        self.rgb = [rgb for rgb in shrunk if rgb is not None]
+        self.unreadable = len(kept) - len(self.rgb)
+        if not self.rgb:
+            raise SourceError(f"{', '.join(map(str, sources))}: no readable photo.")
+
+    def batches(self, batch: int, seed: int, weights: NDArray[np.float64] | None = None) -> Iterator[NDArray[np.uint8]]:
+        """Endless random crops (batch, crop, crop, 3), half of them mirrored; every photo once a round.
+
+        weights: how many times a photo comes in a round (1 is usual), to favour rare kinds.
+        """
+        random = np.random.default_rng(seed)
+        while True:
+            counts = np.ones(len(self.rgb)) if weights is None else weights
+            copies = np.floor(counts + random.random(len(counts))).astype(int)
+            order = random.permutation(np.repeat(np.arange(len(self.rgb)), copies))
+            for start in range(0, len(order) - batch + 1, batch):
+                yield np.stack([self._crop(index, random) for index in order[start : start + batch]])
+
+    def _crop(self, index: int, random: np.random.Generator) -> Rgb:
+        rgb = self.rgb[index]
+        top = random.integers(rgb.shape[0] - self.crop + 1)
+        left = random.integers(rgb.shape[1] - self.crop + 1)
+        crop = rgb[top : top + self.crop, left : left + self.crop]
+        return crop[:, ::-1] if random.random() < 0.5 else crop

@@ -1,0 +1,115 @@
+"""A model file: safetensors weights plus a JSON header that says which generator they belong to.
+
+No pickle is ever read. The header's `vidcolor` entry holds `generator` (its name in networks.GENERATORS),
+`config` (its keyword arguments), `name`, `version`, `size` (rows the network looks at by default) and free `notes`.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidcolor.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+HEADER_KEY = "vidcolor"
+
+
+@dataclass(frozen=True)
+class ModelHeader:
+    """What a model file says about itself."""
+
+    generator: str
+    config: dict[str, Any]
+    name: str
+    version: str
+    size: int = 256
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+def save(path: Path, network: "nn.Module", header: ModelHeader) -> None:
+    """Write a model file of half-precision weights; complete or not at all."""
+    import torch
+    from safetensors.torch import save_file
+
+    tensors = {
+        name: (value.half() if value.is_floating_point() else value).contiguous().cpu()
+        for name, value in network.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    partial = path.with_name(path.name + ".partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with torch.no_grad():
+        save_file(tensors, partial, metadata={HEADER_KEY: json.dumps(asdict(header))})
+    partial.replace(path)
+
+
+def read_header(path: Path) -> ModelHeader:
+    """The header alone, without torch. Raises ModelError when the file is missing, damaged or not ours."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 2 <= length <= 100_000_000:
+                raise ValueError("no safetensors header")
+            metadata = json.loads(file.read(length))["__metadata__"]
+            return ModelHeader(**json.loads(metadata[HEADER_KEY]))
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: no such model file.") from error
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: not a vidcolor model (a .safetensors file made by `vidcolor train`).") from error
+
+
+def load(path: Path) -> "tuple[nn.Module, ModelHeader]":
+    """The generator with its weights, on the CPU in fp32, in evaluation mode. Raises ModelError."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from vidcolor.networks import build
+
+    header = read_header(path)
+    network = build(header.generator, header.config)
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except SafetensorError as error:
+        raise ModelError(f"{path}: the weights are damaged ({error}).") from error
+    expected = {name for name in network.state_dict() if not name.endswith("num_batches_tracked")}
+    if set(tensors) != expected:
+        odd = sorted(set(tensors) ^ expected)[:3]
+        raise ModelError(f"{path}: the weights do not fit generator {header.generator!r} (first: {', '.join(odd)}).")
+    try:
+        network.load_state_dict(tensors, strict=False)  # only the step counters of batch norms may be missing
+    except RuntimeError as error:
+        raise ModelError(f"{path}: the weights do not fit generator {header.generator!r}.") from error
+    return network.float().eval(), header
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def models_folder() -> Path:
+    """Where the packaged models lie: beside the package in a checkout, inside it in a wheel."""
+    inside = Path(str(files("vidcolor"))) / "models"
+    return inside if inside.is_dir() else inside.parent.parent / "models"
+
+
+def find(model: str) -> Path:
+    """A packaged model's name, or a file's path -> the file. Raises ModelError with the names that exist."""
+    path = Path(model)
+    if path.suffix == ".safetensors" or path.parent != Path("."):
+        if not path.is_file():
+            raise ModelError(f"{model}: no such model file.")
+        return path
+    packaged = models_folder() / f"{model}.safetensors"
+    if not packaged.is_file():
+        names = ", ".join(sorted(entry.stem for entry in models_folder().glob("*.safetensors"))) or "none"
+        raise ModelError(f"model {model!r} is not packaged (there is: {names}); a model file needs its .safetensors suffix.")
+    return packaged
