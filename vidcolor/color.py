@@ -1,15 +1,22 @@
-"""All colour science: sRGB, CIE Lab, Y'CbCr. Every function takes NumPy arrays or torch tensors alike.
+"""All colour science: sRGB, CIE Lab, Y'CbCr. Functions of pixels take NumPy arrays or torch tensors alike.
 
-Units: sRGB and linear components 0..1; L* 0..100; a*, b* about -110..110; Y' 0..1 from black to white.
-Sources: IEC 61966-2-1 (sRGB), CIE 15:2004 (Lab, D65 white), ITU-R BT.601-7, BT.709-6, BT.2020-2.
+Units: sRGB and linear components 0..1; L* 0..100; a*, b* about -110..110; Y' 0..1 from black to white;
+Cb, Cr -0.5..0.5. Integer code values appear only where a function says so.
+Sources: IEC 61966-2-1 (sRGB), CIE 15:2004 (Lab, D65 white), ITU-R BT.601-7, BT.709-6, BT.2020-2, BT.2100-2.
 """
 
 import sys
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from vidcolor.frames import PictureFormat, Plane
 
 Array = Any  # numpy.ndarray or torch.Tensor: both offer the operators and functions used here
+Floats = NDArray[np.float32]
 
 # Linear sRGB -> XYZ with the D65 white divided out of each row, so that white maps to (1, 1, 1).
 RGB_TO_XYZ = (
@@ -18,15 +25,23 @@ RGB_TO_XYZ = (
     (0.019334 / 1.08883, 0.119193 / 1.08883, 0.950227 / 1.08883),
 )
 XYZ_TO_RGB = tuple(tuple(row) for row in np.linalg.inv(np.array(RGB_TO_XYZ)).tolist())
-LAB_EPSILON = 0.008856  # below this cube root, Lab is linear (CIE 15:2004, 8.2.1.1)
+# Linear sRGB -> linear BT.2020 (ITU-R BT.2087-0, table 1).
+RGB_TO_BT2020 = ((0.6274, 0.3293, 0.0433), (0.0691, 0.9195, 0.0114), (0.0164, 0.0880, 0.8956))
+LAB_EPSILON = 0.008856  # below this, Lab's cube root is a straight line (CIE 15:2004, 8.2.1.1)
 REC601_LUMA = (0.299, 0.587, 0.114)
+LUMA_WEIGHTS = {"bt601": REC601_LUMA, "bt709": (0.2126, 0.7152, 0.0722), "bt2020": (0.2627, 0.6780, 0.0593)}
+SDR_WHITE_NITS = 203.0  # where HDR pictures put paper white (ITU-R BT.2408-7, 2.1)
+CHROMA_ROUNDS = 6  # of the search for L*; the error falls about tenfold a round
+HLG_WHITE = 0.75  # the same white as an HLG code
 
 
 def _namespace(array: Array) -> Any:
     torch = sys.modules.get("torch")
-    if torch is not None and isinstance(array, torch.Tensor):
-        return torch
-    return np
+    return torch if torch is not None and isinstance(array, torch.Tensor) else np
+
+
+def _mix(matrix: tuple[tuple[float, ...], ...], components: list[Array]) -> list[Array]:
+    return [sum(k * v for k, v in zip(row, components, strict=True)) for row in matrix]
 
 
 def srgb_to_linear(v: Array) -> Array:
@@ -51,21 +66,183 @@ def _lab_f_inverse(f: Array) -> Array:
     return xp.where(f > 0.2068966, f * f * f, (f - 16 / 116) / 7.787)
 
 
+def light_to_lightness(light: Array) -> Array:
+    """Relative luminance 0..1 -> L* 0..100."""
+    return 116 * _lab_f(light) - 16
+
+
 def gray_to_lightness(gray: Array) -> Array:
-    """Gamma-coded grey 0..1 -> L* 0..100."""
-    return 116 * _lab_f(srgb_to_linear(gray)) - 16
+    """Gamma-coded sRGB grey 0..1 -> L* 0..100."""
+    return light_to_lightness(srgb_to_linear(gray))
 
 
 def rgb_to_lab(r: Array, g: Array, b: Array) -> tuple[Array, Array, Array]:
     """sRGB components 0..1 -> L* 0..100, a*, b*."""
-    light = [srgb_to_linear(v) for v in (r, g, b)]
-    fx, fy, fz = (_lab_f(sum(k * v for k, v in zip(row, light, strict=True))) for row in RGB_TO_XYZ)
+    fx, fy, fz = map(_lab_f, _mix(RGB_TO_XYZ, [srgb_to_linear(v) for v in (r, g, b)]))
     return 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
+
+
+def lab_to_light(lightness: Array, a: Array, b: Array) -> list[Array]:
+    """L* 0..100, a*, b* -> linear sRGB components; outside 0..1 where sRGB has no such colour."""
+    fy = (lightness + 16) / 116
+    return _mix(XYZ_TO_RGB, [_lab_f_inverse(f) for f in (fy + a / 500, fy, fy - b / 200)])
 
 
 def lab_to_rgb(lightness: Array, a: Array, b: Array) -> tuple[Array, Array, Array]:
     """L* 0..100, a*, b* -> sRGB components; outside 0..1 where sRGB has no such colour."""
-    fy = (lightness + 16) / 116
-    xyz = [_lab_f_inverse(f) for f in (fy + a / 500, fy, fy - b / 200)]
-    red, green, blue = (linear_to_srgb(sum(k * v for k, v in zip(row, xyz, strict=True))) for row in XYZ_TO_RGB)
+    red, green, blue = map(linear_to_srgb, lab_to_light(lightness, a, b))
     return red, green, blue
+
+
+def _pq_to_linear(v: Array) -> Array:
+    """PQ code 0..1 -> light relative to SDR white (BT.2100-2, table 4)."""
+    xp = _namespace(v)
+    p = xp.clip(v, 0, None) ** (1 / 78.84375)
+    return (xp.clip(p - 0.8359375, 0, None) / (18.8515625 - 18.6875 * p)) ** (1 / 0.1593017578125) * (
+        1e4 / SDR_WHITE_NITS
+    )
+
+
+def _linear_to_pq(v: Array) -> Array:
+    xp = _namespace(v)
+    p = (xp.clip(v, 0, None) * (SDR_WHITE_NITS / 1e4)) ** 0.1593017578125
+    return ((0.8359375 + 18.8515625 * p) / (1 + 18.6875 * p)) ** 78.84375
+
+
+_HLG_A, _HLG_B, _HLG_C = 0.17883277, 0.28466892, 0.55991073  # BT.2100-2, table 5
+
+
+def _hlg_scene(v: Array) -> Array:
+    xp = _namespace(v)
+    return xp.where(v <= 0.5, v * v / 3, (xp.exp((xp.clip(v, 0.5, None) - _HLG_C) / _HLG_A) + _HLG_B) / 12)
+
+
+_HLG_WHITE_LIGHT = float(_hlg_scene(np.float64(HLG_WHITE)))
+
+
+def _hlg_to_linear(v: Array) -> Array:
+    """HLG code 0..1 -> scene light relative to SDR white; the display's own gamma is left out."""
+    return _hlg_scene(v) / _HLG_WHITE_LIGHT
+
+
+def _linear_to_hlg(v: Array) -> Array:
+    xp = _namespace(v)
+    light = xp.clip(v, 0, None) * _HLG_WHITE_LIGHT
+    return xp.where(
+        light <= 1 / 12, (3 * light) ** 0.5, _HLG_A * xp.log(xp.clip(12 * light, 1, None) - _HLG_B) + _HLG_C
+    )
+
+
+_TRANSFERS = {
+    "sdr": (srgb_to_linear, linear_to_srgb),
+    "pq": (_pq_to_linear, _linear_to_pq),
+    "hlg": (_hlg_to_linear, _linear_to_hlg),
+}
+
+
+@dataclass(frozen=True)
+class LumaCoding:
+    """How a film codes light as Y'CbCr: its matrix ("bt601", "bt709", "bt2020") and transfer ("sdr", "pq", "hlg")."""
+
+    matrix: str = "bt709"
+    transfer: str = "sdr"
+
+    def lightness(self, luma: Array) -> Array:
+        """Y' 0..1 of a grey picture -> L* 0..100."""
+        to_linear, _ = _TRANSFERS[self.transfer]
+        xp = _namespace(luma)
+        return xp.clip(light_to_lightness(to_linear(xp.clip(luma, 0, 1))), 0, 100)
+
+    def rgb_to_ycc(self, r: Array, g: Array, b: Array) -> tuple[Array, Array, Array]:
+        """Gamma-coded R', G', B' 0..1 -> Y' 0..1, Cb, Cr -0.5..0.5."""
+        kr, kg, kb = LUMA_WEIGHTS[self.matrix]
+        y = kr * r + kg * g + kb * b
+        return y, (b - y) / (2 * (1 - kb)), (r - y) / (2 * (1 - kr))
+
+    def ycc_to_rgb(self, y: Array, cb: Array, cr: Array) -> tuple[Array, Array, Array]:
+        """Y' 0..1, Cb, Cr -0.5..0.5 -> gamma-coded R', G', B'."""
+        kr, kg, kb = LUMA_WEIGHTS[self.matrix]
+        r, b = y + 2 * (1 - kr) * cr, y + 2 * (1 - kb) * cb
+        return r, (y - kr * r - kb * b) / kg, b
+
+    def chroma(self, luma: Array, a: Array, b: Array) -> tuple[Array, Array]:
+        """Cb, Cr that give the colour a*, b* to a pixel whose Y' must stay.
+
+        A coloured pixel's L* is not that of a grey one with the same Y', so L* is searched for until the
+        colour's own Y' is the film's, by the secant method; real colours end within one 10-bit code.
+        """
+        xp = _namespace(luma)
+        to_linear, _ = _TRANSFERS[self.transfer]
+        wanted = self.lightness(luma)
+        lightness, miss, slope = wanted, None, 1.0
+        for _ in range(CHROMA_ROUNDS):
+            y, _, _ = self._lab_to_ycc(lightness, a, b)
+            found = light_to_lightness(to_linear(y)) - wanted
+            if miss is not None:
+                rise = (miss - found) / xp.where(abs(step) > 1e-6, step, 1e-6)
+                slope = xp.where(abs(step) > 1e-6, xp.clip(rise, 0.2, 4.0), 1.0)
+            step = xp.clip(found / slope, -25, 25)
+            lightness, miss = lightness - step, found
+        _, cb, cr = self._lab_to_ycc(lightness, a, b)
+        return cb, cr
+
+    def _lab_to_ycc(self, lightness: Array, a: Array, b: Array) -> tuple[Array, Array, Array]:
+        _, from_linear = _TRANSFERS[self.transfer]
+        light = lab_to_light(lightness, a, b)
+        if self.matrix == "bt2020":
+            light = _mix(RGB_TO_BT2020, light)
+        return self.rgb_to_ycc(*map(from_linear, light))
+
+
+def shrink_to_gamut(coding: LumaCoding, luma: Floats, cb: Floats, cr: Floats) -> None:
+    """Scale Cb, Cr towards grey, in place, until R', G', B' lie in 0..1; the hue and Y' stay.
+
+    luma: (H, W), Y' 0..1.  cb, cr: (H, W), -0.5..0.5.
+    """
+    red, green, blue = coding.ycc_to_rgb(np.float32(0), cb, cr)
+    above = np.maximum(np.maximum(red, green), blue)
+    below = np.minimum(np.minimum(red, green), blue)
+    np.maximum(above, 1e-6, out=above)
+    np.minimum(below, -1e-6, out=below)
+    scale = np.minimum((1 - luma) / above, luma / -below)
+    np.clip(scale, 0, 1, out=scale)
+    cb *= scale
+    cr *= scale
+
+
+@lru_cache(maxsize=8)
+def luma_table(bits: int, full_range: bool) -> Floats:
+    """Y' of every code value: (2**bits,), 0..1 (BT.709-6, item 4; full range as in JFIF)."""
+    codes = np.arange(1 << bits, dtype=np.float32)
+    if full_range:
+        return codes / ((1 << bits) - 1)
+    step = 1 << (bits - 8)
+    return np.clip((codes - 16 * step) / (219 * step), 0, 1)
+
+
+@lru_cache(maxsize=8)
+def lightness_table(bits: int, full_range: bool, coding: LumaCoding) -> Floats:
+    """L* of every code value of a grey picture: (2**bits,), 0..100."""
+    return np.asarray(coding.lightness(luma_table(bits, full_range)), dtype=np.float32)
+
+
+@lru_cache(maxsize=8)
+def chroma_gain_table(bits: int, full_range: bool, coding: LumaCoding) -> Floats:
+    """How much chroma a little a*b* makes at every luma code, relative to middle grey: (2**bits,).
+
+    Chroma of equal a*b* grows with brightness. Enlarging chroma with this gain divided out, and putting it back at
+    full size, keeps a dark line on a bright wall from taking the wall's chroma.
+    """
+    luma = np.maximum(luma_table(bits, full_range), 0.02)
+    cb, cr = coding.chroma(luma, np.float32(4), np.float32(-4))
+    middle_cb, middle_cr = coding.chroma(np.float32(0.5), np.float32(4), np.float32(-4))
+    return np.asarray(np.hypot(cb, cr) / np.hypot(middle_cb, middle_cr), dtype=np.float32)
+
+
+def chroma_codes(chroma: Floats, picture: PictureFormat) -> Plane:
+    """Cb or Cr -0.5..0.5 -> code values of the picture's depth and range."""
+    span = (1 << picture.bits) - 1 if picture.full_range else 224 << (picture.bits - 8)
+    codes = chroma * np.float32(span)
+    codes += np.float32((1 << (picture.bits - 1)) + 0.5)  # the half rounds: the cast truncates
+    np.clip(codes, 0, (1 << picture.bits) - 1, out=codes)
+    return codes.astype(picture.dtype)
