@@ -1,0 +1,81 @@
+"""One frame to encode: luma copied in bit for bit, chroma beside it, everything else as the source's frame had it."""
+
+from fractions import Fraction
+
+from av.filter import Graph
+from av.video.format import VideoFormat
+from av.video.frame import VideoFrame
+
+from ..frames import ColoredFrame
+from .encoders import Encoding
+from .pixels import write_plane
+from .probe import Examined
+
+
+class Canvas:
+    """Paints ColoredFrames in the source's planar format and turns them into what the encoder takes."""
+
+    def __init__(self, examined: Examined, encoding: Encoding) -> None:
+        self._picture, self._tags = examined.info.picture, examined.tags
+        self._painted_format = examined.layout.planar
+        self._encoded_format = encoding.pixel_format
+        field_mode = {"tff": "tff", "bff": "bff"}.get(examined.info.field_order) if encoding.interlaced else None
+        self._copy = _graph(self._picture.width, self._picture.height, self._painted_format, None)
+        self._blank_fields = (
+            _graph(self._picture.width, self._picture.height, self._painted_format, f"field_mode={field_mode}")
+            if field_mode
+            else None
+        )
+
+    def paint(self, colored: ColoredFrame) -> VideoFrame:
+        """The frame to encode, still without its time. Side data (captions, HDR) stays where formats are the same."""
+        bits = self._picture.bits
+        frame = self._blank(colored)
+        write_plane(frame, 0, colored.frame.luma, bits)
+        write_plane(frame, 1, colored.cb, bits)
+        write_plane(frame, 2, colored.cr, bits)
+        self._tag(frame)
+        if self._encoded_format != self._painted_format:
+            # Warned of in the plan: the encoder does not take the source's depth or subsampling.
+            frame = frame.reformat(
+                format=self._encoded_format,
+                src_color_range=self._tags.color_range,
+                dst_color_range=self._tags.color_range,
+                interpolation="BICUBIC",
+            )
+            self._tag(frame)
+        return frame
+
+    def _blank(self, colored: ColoredFrame) -> VideoFrame:
+        native = colored.frame.native
+        if isinstance(native, VideoFrame) and native.format.name == self._painted_format:
+            frame = _through(self._copy, native)
+            # The decoder still reads from its frames, so the copy gets memory of its own.
+            frame.make_writable()
+            return frame
+        frame = VideoFrame(self._picture.width, self._picture.height, self._painted_format)
+        frame.time_base = Fraction(1, 1000)
+        if self._blank_fields is not None:
+            frame = _through(self._blank_fields, frame)
+            frame.make_writable()
+        return frame
+
+    def _tag(self, frame: VideoFrame) -> None:
+        frame.color_range, frame.colorspace = self._tags.color_range, self._tags.colorspace
+        frame.color_primaries, frame.color_trc = self._tags.color_primaries, self._tags.color_trc
+
+
+def _graph(width: int, height: int, pixel_format: str, parameters: str | None) -> Graph:
+    """A filter graph that hands frames on as new references, their flags set where parameters say so."""
+    graph = Graph()
+    source = graph.add_buffer(
+        width=width, height=height, format=VideoFormat(pixel_format, width, height), time_base=Fraction(1, 1000)
+    )
+    middle = [graph.add("setparams", parameters)] if parameters else []
+    graph.link_nodes(source, *middle, graph.add("buffersink")).configure()
+    return graph
+
+
+def _through(graph: Graph, frame: VideoFrame) -> VideoFrame:
+    graph.vpush(frame)
+    return graph.vpull()

@@ -1,0 +1,186 @@
+"""Which encoder writes the picture, in which pixel format, with which options."""
+
+import struct
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from av.codec import Codec
+from av.codec.codec import UnknownCodecError
+
+from ..errors import SinkError, UsageError
+from ..frames import PictureFormat
+from .pixels import Layout, layout_of
+from .probe import Examined
+
+_ENCODERS = {
+    "h264": ("libx264",),
+    "hevc": ("libx265",),
+    "av1": ("libsvtav1", "libaom-av1"),
+    "vp9": ("libvpx-vp9",),
+    "prores": ("prores_ks",),
+    "ffv1": ("ffv1",),
+}
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+_SVTAV1_PRESETS = dict(zip(PRESETS, (12, 11, 10, 9, 8, 7, 5, 4, 3), strict=True))
+_VP9_CPU_USED = dict(zip(PRESETS, (5, 5, 5, 4, 4, 3, 2, 1, 0), strict=True))
+_INTERLACED_ENCODERS = {"libx264", "prores_ks", "ffv1"}
+_WHOLE_CHROMA_ENCODERS = {"libx264", "libx265"}  # their bitstreams crop by whole chroma samples
+
+
+@dataclass(frozen=True)
+class OutputSettings:
+    """How the coloured picture is written."""
+
+    codec: str | None = None  # h264, hevc, av1, vp9, prores, ffv1; None: h264, or what the container takes (WebM)
+    crf: int = 18  # constant quality on the encoder's own scale; unused by prores and ffv1
+    preset: str = "veryfast"  # by x264's names; turned into the like of other encoders
+    pix_fmt: str | None = None  # None: depth and subsampling of the source
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What was chosen for the picture."""
+
+    codec: str
+    encoder: str
+    pixel_format: str
+    interlaced: bool
+    options: dict[str, str]
+    warnings: tuple[str, ...] = field(default=())
+
+
+def choose_encoding(examined: Examined, settings: OutputSettings, container: str, takes: set[str]) -> Encoding:
+    """Pick encoder and pixel format. takes: FFmpeg's names of the codecs that the container holds."""
+    if settings.preset not in PRESETS:
+        raise UsageError(f"preset {settings.preset!r} is unknown; choose one of {', '.join(PRESETS)}.")
+    if settings.codec is not None and settings.codec not in _ENCODERS:
+        raise UsageError(f"codec {settings.codec!r} is unknown; choose one of {', '.join(_ENCODERS)}.")
+    if settings.codec is not None and settings.codec not in takes:
+        fitting = ", ".join(codec for codec in _ENCODERS if codec in takes)
+        raise UsageError(f"{container} cannot hold {settings.codec}; choose --codec {fitting}, or another suffix (.mkv).")
+    codecs = [settings.codec] if settings.codec else [codec for codec in ("h264", "av1", "vp9") if codec in takes][:2]
+    found = [(codec, name) for codec in codecs for name in _ENCODERS[codec] if _exists(name)]
+    if not found:
+        raise SinkError(f"this FFmpeg has no encoder for {' or '.join(codecs)}; choose another --codec.")
+    if not settings.codec and found[0][0] == "h264":
+        found = found[:1]
+    encodings = [_encoding(examined, settings, codec, name) for codec, name in found]
+    # Where the container leaves the choice (WebM), the first that needs no compromise, else the first.
+    return next((encoding for encoding in encodings if not encoding.warnings), encodings[0])
+
+
+def _exists(encoder: str) -> bool:
+    try:
+        Codec(encoder, "w")
+    except UnknownCodecError:
+        return False
+    return True
+
+
+def _encoding(examined: Examined, settings: OutputSettings, codec: str, encoder: str) -> Encoding:
+    warnings: list[str] = []
+    interlaced = examined.info.field_order in ("tff", "bff")
+    if interlaced and encoder not in _INTERLACED_ENCODERS:
+        warnings.append(f"{codec} is written frame by frame here; the {examined.info.field_order} fields stay woven")
+        interlaced = False
+    if settings.pix_fmt is None:
+        pixel_format = _nearest_format(examined.info.picture, encoder, interlaced, warnings)
+    else:
+        pixel_format = _requested_format(settings.pix_fmt, examined.info.picture, encoder, warnings)
+    options = _options(encoder, settings, layout_of(pixel_format), examined)
+    return Encoding(codec, encoder, pixel_format, interlaced, options, tuple(warnings))
+
+
+def _formats(encoder: str) -> dict[str, Layout]:
+    """Planar YCbCr formats without alpha that the encoder takes; yuvj twins are left to the range flag."""
+    names = [known.name for known in Codec(encoder, "w").video_formats or []]
+    layouts = {name: layout_of(name) for name in names if name.startswith("yuv") and name[3] not in "ja"}
+    return {name: layout for name, layout in layouts.items() if layout.readable and not layout.big_endian}
+
+
+def _nearest_format(picture: PictureFormat, encoder: str, interlaced: bool, warnings: list[str]) -> str:
+    """The source's own depth and subsampling, else the next that loses nothing, else the least loss, named."""
+
+    def loss(layout: Layout) -> tuple[int, ...]:
+        finer = [have - want for have, want in zip(layout.chroma_shift, picture.chroma_shift, strict=True)]
+        lost_bits = max(0, picture.bits - layout.bits)
+        lost_chroma = sum(max(0, step) for step in finer)
+        return lost_bits, lost_chroma, abs(layout.bits - picture.bits), sum(abs(step) for step in finer)
+
+    fitting = {
+        name: layout
+        for name, layout in _formats(encoder).items()
+        if encoder not in _WHOLE_CHROMA_ENCODERS or _whole_chroma(picture, layout, interlaced)
+    }
+    if not fitting:
+        raise SinkError(f"{encoder} cannot write {picture.width}x{picture.height}; try --codec ffv1 in an .mkv.")
+    best = min(fitting, key=lambda name: loss(fitting[name]))
+    if any(loss(fitting[best])):
+        warnings.append(
+            f"{encoder} cannot write {_describe(picture.bits, picture.chroma_shift)} at"
+            f" {picture.width}x{picture.height}{' interlaced' if interlaced else ''}; written as {best}"
+        )
+    return best
+
+
+def _whole_chroma(picture: PictureFormat, layout: Layout, interlaced: bool) -> bool:
+    across, down = layout.chroma_shift
+    return picture.width % (1 << across) == 0 and picture.height % (1 << down << interlaced) == 0
+
+
+def _requested_format(name: str, picture: PictureFormat, encoder: str, warnings: list[str]) -> str:
+    formats = _formats(encoder)
+    if name not in formats:
+        raise UsageError(f"{encoder} cannot write pixel format {name!r}; it can write {', '.join(formats)}.")
+    if formats[name].bits < picture.bits:
+        warnings.append(f"{name} as asked for: the film's {picture.bits} bits become {formats[name].bits}")
+    return name
+
+
+def _describe(bits: int, chroma_shift: tuple[int, int]) -> str:
+    return Layout(bits, chroma_shift, True).planar
+
+
+def _options(encoder: str, settings: OutputSettings, layout: Layout, examined: Examined) -> dict[str, str]:
+    crf, preset = str(settings.crf), settings.preset
+    light = _static_hdr(examined)
+    match encoder:
+        case "libx264":
+            options = {"crf": crf, "preset": preset}
+            return options | ({"x264-params": light} if light else {})
+        case "libx265":
+            light = light.replace("mastering-display", "master-display").replace("cll", "max-cll")
+            # x265 writes to stderr by itself unless told not to.
+            return {"crf": crf, "preset": preset, "x265-params": ":".join(filter(None, ("log-level=none", light)))}
+        case "libsvtav1":
+            options = {"crf": crf, "preset": str(_SVTAV1_PRESETS[preset])}
+            light = _static_hdr(examined, floats=True).replace("cll", "content-light")
+            return options | ({"svtav1-params": light} if light else {})
+        case "libaom-av1":
+            return {"crf": crf, "cpu-used": str(_VP9_CPU_USED[preset] + 1), "row-mt": "1"}
+        case "libvpx-vp9":
+            return {"crf": crf, "b": "0", "deadline": "good", "cpu-used": str(_VP9_CPU_USED[preset]), "row-mt": "1"}
+        case "prores_ks":
+            return {"profile": "4444" if layout.chroma_shift == (0, 0) else "hq", "vendor": "apl0"}
+    return {"level": "3", "slicecrc": "1"}
+
+
+def _static_hdr(examined: Examined, *, floats: bool = False) -> str:
+    """Mastering display and light level as x264, x265 (integers, 1/50000 and 1/10000) or SVT-AV1 (floats) read them."""
+    parts = []
+    display = examined.mastering_display
+    if display and len(display) >= 88:
+        # AVMasteringDisplayMetadata: R, G, B and white as (x, y), then least and greatest luminance, as AVRationals.
+        numbers = struct.unpack("<20i", display[:80])
+        values = [Fraction(n, d) if d else Fraction(0) for n, d in zip(numbers[::2], numbers[1::2], strict=True)]
+
+        def pair(name: str, first: Fraction, second: Fraction, scale: int) -> str:
+            texts = (f"{float(v):.4f}" if floats else str(round(v * scale)) for v in (first, second))
+            return f"{name}({','.join(texts)})"
+
+        colors = [pair(name, *values[2 * i : 2 * i + 2], 50000) for name, i in (("G", 1), ("B", 2), ("R", 0), ("WP", 3))]
+        parts.append("mastering-display=" + "".join(colors) + pair("L", values[9], values[8], 10000))
+    if examined.content_light:
+        parts.append("cll={},{}".format(*examined.content_light))
+    return ":".join(parts)

@@ -1,0 +1,167 @@
+"""The streams beside the picture: copied packet by packet from a demuxer of their own, in step with the video."""
+
+from __future__ import annotations  # Packet[...] is for type checkers only
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError, InvalidDataError
+from av.packet import Packet
+from av.stream import Discard, Stream
+
+from .plan import StreamPlan, add_copy
+from .subtitles import SubtitleConverter
+
+_STATISTICS = ("BPS", "DURATION", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS", "ENCODER")
+_STRUCTURE = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
+
+
+def kept_tags(metadata: dict[str, str]) -> dict[str, str]:
+    """Metadata that is still true of the output: without the old muxer's and encoder's own entries."""
+    return {
+        key: value
+        for key, value in metadata.items()
+        if key.lower() not in _STRUCTURE and not key.upper().startswith(_STATISTICS)
+    }
+
+
+class Passengers:
+    """Adds the planned streams to the output and carries their packets over."""
+
+    def __init__(
+        self,
+        source: InputContainer,
+        output: OutputContainer,
+        plans: tuple[StreamPlan, ...],
+        *,
+        start_seconds: Fraction | None = None,
+        end_seconds: Fraction | None = None,
+    ) -> None:
+        """start_seconds and end_seconds are on the source's clock; start becomes zero in the output."""
+        self._source, self._output = source, output
+        self._start, self._end = start_seconds, end_seconds
+        self._copies: dict[int, Stream] = {}
+        self._converters: dict[int, SubtitleConverter] = {}
+        self._last_dts: dict[int, int] = {}
+        self.nudged_packets = 0
+        self.unreadable_subtitles = 0
+        for entry in plans:
+            self._board(source.streams[entry.index], entry)
+        for stream in source.streams:
+            if stream.index not in self._copies and stream.index not in self._converters:
+                stream.discard = Discard.all
+        self._packets = self._demux()
+        self._waiting: Packet[Stream] | None = None
+
+    def _board(self, stream: Stream, entry: StreamPlan) -> None:
+        if entry.action == "copy":
+            copy = add_copy(self._output, stream)
+            if stream.type != "attachment":
+                self._copies[stream.index] = copy
+            self._describe(copy, stream)
+        elif entry.action == "convert":
+            converter = SubtitleConverter(stream, self._output, entry.detail)
+            self._describe(converter.target, stream)
+            self._converters[stream.index] = converter
+        elif entry.action == "attach":
+            suffix, mimetype = ("jpg", "image/jpeg") if entry.codec == "mjpeg" else ("png", "image/png")
+            packet = next(packet for packet in self._source.demux(stream) if packet.size)
+            # Matroska's guidelines name a cover so; readers find it by that name.
+            self._output.add_attachment(f"cover.{suffix}", mimetype, bytes(packet))
+            self._source.seek(0)
+
+    @staticmethod
+    def _describe(target: Stream, stream: Stream) -> None:
+        target.metadata.update(kept_tags(stream.metadata))
+        target.disposition = stream.disposition
+
+    def _demux(self) -> Iterator[Packet[Stream]]:
+        carried = [self._source.streams[index] for index in (*self._copies, *self._converters)]
+        if not carried:
+            return
+        if self._start is not None and self._start > 0:
+            self._source.seek(int(self._start * 1_000_000))
+        packets = self._source.demux(carried)
+        while True:
+            try:
+                packet = next(packets, None)
+            except FFmpegError:
+                return  # the picture's own reader counts what is broken in the file
+            if packet is None:
+                return
+            if packet.size or packet.dts is not None:
+                yield packet
+
+    def advance(self, until_seconds: Fraction | None) -> None:
+        """Write every packet up to this time on the output's clock; None writes all that are left."""
+        while True:
+            packet = self._waiting or next(self._packets, None)
+            self._waiting = None
+            if packet is None:
+                break
+            moment = self._moment(packet)
+            if until_seconds is not None and moment is not None and moment - (self._start or 0) > until_seconds:
+                self._waiting = packet
+                return
+            if self._in_range(packet, moment):
+                self._carry(packet)
+        if until_seconds is None:
+            for converter in self._converters.values():
+                self._mux(converter.flush())
+
+    @staticmethod
+    def _moment(packet: Packet[Stream]) -> Fraction | None:
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        return None if stamp is None else stamp * packet.time_base
+
+    def _in_range(self, packet: Packet[Stream], moment: Fraction | None) -> bool:
+        if moment is None:
+            return True
+        if self._end is not None and moment >= self._end:
+            return False
+        if self._start is None or moment >= self._start:
+            return True
+        # A subtitle that is still on screen when the range begins is kept, cut at the front.
+        lasting = packet.stream.type == "subtitle" and packet.duration is not None
+        return lasting and moment + (packet.duration or 0) * packet.time_base > self._start
+
+    def _carry(self, packet: Packet[Stream]) -> None:
+        index = packet.stream_index
+        self._shift(packet)
+        if index in self._copies:
+            packet.stream = self._copies[index]
+            self._mux([packet])
+        else:
+            try:
+                converted = self._converters[index].convert(packet)
+            except (InvalidDataError, UnicodeDecodeError):
+                self.unreadable_subtitles += 1
+                return
+            self._mux(converted)
+
+    def _shift(self, packet: Packet[Stream]) -> None:
+        if self._start is None:
+            return
+        shift = round(self._start / packet.time_base)
+        if packet.pts is not None:
+            packet.pts -= shift
+            if packet.pts < 0 and packet.stream.type == "subtitle":
+                packet.duration = max(1, (packet.duration or 0) + packet.pts)
+                packet.pts = packet.dts = 0
+        if packet.dts is not None and packet.dts > 0:
+            packet.dts = min(packet.dts - shift, packet.pts) if packet.pts is not None else packet.dts - shift
+
+    def _mux(self, packets: list[Packet[Stream]]) -> None:
+        """Write, nudging a timestamp that does not rise: most containers refuse the whole file over one."""
+        for packet in packets:
+            target = packet.stream
+            if packet.dts is not None:
+                last = self._last_dts.get(target.index)
+                if last is not None and packet.dts <= last:
+                    self.nudged_packets += 1
+                    packet.dts = last + 1
+                    if packet.pts is not None:
+                        packet.pts = max(packet.pts, packet.dts)
+                self._last_dts[target.index] = packet.dts
+            self._output.mux_one(packet)

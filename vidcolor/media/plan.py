@@ -1,0 +1,176 @@
+"""What the output will hold, decided before any work: the picture's encoding, and each other stream's fate."""
+
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError
+from av.stream import Stream
+
+from ..errors import SinkError, UsageError
+from ..frames import FilmInfo
+from .encoders import Encoding, OutputSettings, choose_encoding
+from .probe import Examined, examine, is_cover_art, open_film
+
+FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}
+_TEXT_SUBTITLES = {"mp4": "mov_text", "mov": "mov_text", "webm": "webvtt", "matroska": "subrip"}
+
+
+@dataclass(frozen=True)
+class StreamPlan:
+    """One stream beside the picture and what becomes of it."""
+
+    index: int
+    kind: str
+    codec: str
+    action: str  # "copy", "convert", "attach" (cover art as a Matroska attachment), "rebuild", "drop"
+    detail: str = ""  # the codec converted to; why it is dropped
+    name: str = ""  # language and title, for people
+
+    def describe(self) -> str:
+        """For --dry-run: copy, convert to X, cannot be carried: why."""
+        return {
+            "copy": "copy",
+            "convert": f"convert to {self.detail}",
+            "attach": "copy as an attachment",
+            "rebuild": self.detail,
+            "drop": f"cannot be carried: {self.detail}",
+        }[self.action]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is decided before the first frame."""
+
+    container: str  # FFmpeg's name
+    encoding: Encoding
+    streams: tuple[StreamPlan, ...]
+    warnings: tuple[str, ...]
+
+
+def plan(info: FilmInfo, output_path: Path, settings: OutputSettings) -> Plan:
+    """Decide without writing. Raises UsageError or SinkError where the output is impossible or unwelcome."""
+    check_output(Path(info.path), output_path, overwrite=settings.overwrite)
+    return make_plan(examine(Path(info.path)), output_path, settings)
+
+
+def check_output(input_path: Path, output_path: Path, *, overwrite: bool) -> None:
+    """Refuse a suffix without container, the input itself, an existing file, a folder that cannot be written."""
+    container_of(output_path)
+    folder = output_path.parent
+    if not folder.is_dir():
+        raise SinkError(f"{output_path}: the folder {folder} does not exist. Create it first.")
+    if output_path.is_dir():
+        raise SinkError(f"{output_path}: is a folder, needed a file name such as {output_path / 'out.mp4'}.")
+    if output_path.exists():
+        if input_path.exists() and output_path.samefile(input_path):
+            raise UsageError(f"{output_path}: is the input itself, which is never changed. Choose another output name.")
+        if not overwrite:
+            raise SinkError(f"{output_path}: exists already. Choose another name or pass --overwrite.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SinkError(f"{output_path}: not allowed to write in {folder.resolve()}. Choose another folder.")
+
+
+def container_of(output_path: Path) -> str:
+    """FFmpeg's name of the container that the suffix asks for."""
+    suffix = output_path.suffix.lower()
+    if suffix not in FORMATS:
+        found = f"suffix {suffix!r}" if suffix else "no suffix"
+        raise UsageError(f"{output_path}: found {found}, needed one of {', '.join(FORMATS)}.")
+    return FORMATS[suffix]
+
+
+def make_plan(examined: Examined, output_path: Path, settings: OutputSettings) -> Plan:
+    """The plan for a film already examined."""
+    container = container_of(output_path)
+    with av.open(io.BytesIO(), "w", format=container) as probe_output:
+        takes = set(probe_output.supported_codecs)
+    encoding = choose_encoding(examined, settings, output_path.suffix, takes)
+    with open_film(Path(examined.info.path)) as source:
+        others = [stream for stream in source.streams if stream.index != examined.video_index]
+        streams = tuple(_plan_stream(stream, container) for stream in others)
+        attachments = [stream.index for stream in source.streams.attachments]
+    warnings = [*examined.info.warnings, *encoding.warnings]
+    warnings += [f"{_called(entry)} {entry.describe()}" for entry in streams if entry.action == "drop"]
+    warnings += [f"{_called(entry)} converted to {entry.detail}" for entry in streams if entry.action == "convert"]
+    if container in ("webm", "avi") and examined.info.chapters and container == "avi":
+        warnings.append(f"{examined.info.chapters} chapters cannot be carried: {container} has none")
+    if container == "avi" and examined.info.rotation_degrees:
+        warnings.append("the rotation flag cannot be carried: avi has none")
+    del attachments
+    return Plan(container, encoding, streams, tuple(warnings))
+
+
+def _called(entry: StreamPlan) -> str:
+    return f"stream #{entry.index} ({entry.kind}, {entry.codec}{', ' + entry.name if entry.name else ''})"
+
+
+def _plan_stream(stream: Stream, container: str) -> StreamPlan:
+    codec = stream.codec_context.codec.canonical_name if stream.codec_context is not None else (stream.name or "unknown")
+    kind = "cover art" if is_cover_art(stream) else str(stream.type)
+    name = " ".join(filter(None, (stream.metadata.get("language"), stream.metadata.get("title"))))
+    action, detail = _fate(stream, codec, kind, container)
+    return StreamPlan(stream.index, kind, codec, action, detail, name)
+
+
+def _fate(stream: Stream, codec: str, kind: str, container: str) -> tuple[str, str]:
+    if kind == "cover art":
+        if container == "matroska":
+            return ("attach", "") if codec in ("mjpeg", "png") else ("drop", f"no attachment type for {codec}")
+        return ("copy", "") if container == "mp4" and accepts(container, stream) else ("drop", f"{container} has no place")
+    if kind == "attachment":
+        return ("copy", "") if container == "matroska" else ("drop", f"{container} has no attachments")
+    if kind == "data" and _is_chapter_track(stream):
+        return "rebuild", "kept as chapters"
+    if kind == "data" and stream.codec_context is None and _is_timecode(stream):
+        return "rebuild", "kept as the picture's timecode"
+    if accepts(container, stream):
+        return "copy", ""
+    if kind == "subtitle" and stream.codec_context is not None and stream.codec_context.codec.text_sub:
+        target = _TEXT_SUBTITLES.get(container)
+        return ("convert", target) if target else ("drop", f"{container} has no text subtitles")
+    return "drop", f"{container} does not take {codec}"
+
+
+def _is_chapter_track(stream: Stream) -> bool:
+    """QuickTime keeps chapter names in a text track; FFmpeg reads it as chapters and shows the track as data too."""
+    return stream.container.format.name.startswith("mov") and bool(stream.container.chapters()) and _tag(stream) == "text"
+
+
+def _is_timecode(stream: Stream) -> bool:
+    return _tag(stream) == "tmcd" or "timecode" in stream.metadata
+
+
+def _tag(stream: Stream) -> str:
+    if stream.codec_context is not None:
+        return stream.codec_context.codec_tag
+    return "text" if stream.name == "bin_data" else ""
+
+
+def accepts(container: str, stream: Stream) -> bool:
+    """Ask FFmpeg itself, by writing a header with this stream alone into memory."""
+    try:
+        with av.open(io.BytesIO(), "w", format=container) as trial:
+            add_copy(trial, stream)
+            trial.start_encoding()
+    except (ValueError, FFmpegError, OSError):
+        return False
+    return True
+
+
+def add_copy(output: OutputContainer, stream: Stream) -> Stream:
+    """Add a stream that takes this one's packets as they are. Raises ValueError where the container refuses."""
+    if stream.type == "attachment":
+        name, mimetype = stream.metadata.get("filename", "attachment"), stream.metadata.get("mimetype")
+        return output.add_attachment(name, mimetype or "application/octet-stream", stream.data)  # type: ignore[attr-defined]
+    if stream.type == "unknown":
+        raise ValueError("a stream of unknown type has no packets to copy")
+    return output.add_stream_from_template(stream, opaque=True)
+
+
+def open_input(path: Path) -> InputContainer:
+    """A demuxer of its own for the streams that are copied."""
+    return av.open(str(path), mode="r", metadata_errors="replace")

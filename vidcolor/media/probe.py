@@ -1,0 +1,258 @@
+"""What a film file holds, looked at once: streams, picture, colour tags, first frame. Bad files end here, in one line."""
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.filter import Graph
+from av.stream import Disposition, Stream
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from ..errors import SourceError
+from ..frames import FilmInfo, PictureFormat, StreamInfo
+from .pixels import Layout, layout_of
+
+_STILL_CODECS = {"mjpeg", "png", "bmp", "gif", "webp", "tiff"}
+_STILL_CONTAINERS = {"mov", "mp4", "matroska", "webm", "asf", "mp3", "flac", "ogg"}
+_FIRST_FRAME_PACKETS = 600  # a stream that gives no frame in so many packets does not decode
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+_UNSPECIFIED = 2  # AVCOL_SPC_, AVCOL_PRI_ and AVCOL_TRC_UNSPECIFIED
+_MATRIX_OF_COLORSPACE = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020"}
+_NEAREST_MATRIX = {4: "bt601", 7: "bt709", 8: "bt709", 10: "bt2020", 14: "bt2020"}
+_TRANSFER = {16: "pq", 18: "hlg"}
+# Their standards say that luma without a flag is limited range (H.264 E.2.1, H.265 E.3.1, AV1 6.4.2), also without
+# chroma. Elsewhere FFmpeg, like PNG and JPEG, takes unflagged gray as full range (swscale's handle_jpeg).
+_LIMITED_UNLESS_FLAGGED = {"h264", "hevc", "av1", "vp8", "vp9", "vvc", "mpeg1video", "mpeg2video", "mpeg4", "prores"}
+
+
+@dataclass(frozen=True)
+class ColorTags:
+    """FFmpeg's numbers for how the picture's code values mean light."""
+
+    color_range: int
+    colorspace: int
+    color_primaries: int
+    color_trc: int
+
+
+@dataclass(frozen=True)
+class Examined:
+    """FilmInfo, and what only the sink needs to know to write an equal stream."""
+
+    info: FilmInfo
+    video_index: int
+    layout: Layout
+    tags: ColorTags
+    display_matrix: tuple[int, ...] | None
+    mastering_display: bytes | None  # AVMasteringDisplayMetadata as FFmpeg stores it
+    content_light: tuple[int, int] | None  # MaxCLL, MaxFALL in cd/m2
+    start_seconds: Fraction  # where players put 0:00
+
+
+def probe(path: Path) -> FilmInfo:
+    """Say what the film holds. Raises SourceError, in one line, for anything that cannot be coloured as a film."""
+    return examine(path).info
+
+
+@contextmanager
+def open_film(path: Path) -> Iterator[InputContainer]:
+    """Open a film, FFmpeg's complaints turned into SourceError."""
+    container = _open(path)
+    try:
+        yield container
+    finally:
+        container.close()
+
+
+def _open(path: Path) -> InputContainer:
+    if path.is_dir():
+        raise SourceError(f"{path}: found a folder, needed a film file. Give one of the files in it.")
+    if not path.exists():
+        raise SourceError(f"{path}: no such file. Check the spelling and the folder.")
+    try:
+        if path.stat().st_size == 0:
+            raise SourceError(f"{path}: the file is empty (0 bytes). Copy it again from where it came from.")
+        return av.open(str(path), mode="r", metadata_errors="replace")
+    except PermissionError:
+        raise SourceError(f"{path}: not allowed to read this file. Change its permissions.") from None
+    except (FFmpegError, ValueError) as error:
+        raise SourceError(f"{path}: {_why_unopened(path)} ({_reason(error)}).") from error
+
+
+def _reason(error: Exception) -> str:
+    return f"FFmpeg: {error.strerror}" if isinstance(error, FFmpegError) and error.strerror else str(error)
+
+
+def _why_unopened(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if head[4:8] in (b"ftyp", b"mdat", b"wide", b"free", b"skip"):
+        return (
+            "an MP4/MOV whose index (moov) is missing or broken, so nothing in it can be found; the recording or copy"
+            " was cut off. Copy it again, or rebuild the index with a repair tool such as untrunc"
+        )
+    if b"\0" not in head and head.isascii():
+        return "found text, needed a film in a format that FFmpeg reads"
+    return "found data in no format that FFmpeg reads, needed a film. Check that the file is whole"
+
+
+def choose_video(container: InputContainer, path: Path) -> tuple[VideoStream, list[str]]:
+    """The first real video stream, not cover art; and a notice about the others."""
+    pictures = [stream for stream in container.streams.video if not is_cover_art(stream)]
+    if not pictures:
+        kinds = sorted({str(stream.type) for stream in container.streams if not is_cover_art(stream)})
+        found = " and ".join(kinds) if kinds else "no streams"
+        art = " with cover art" if container.streams.video else ""
+        raise SourceError(f"{path}: found {found}{art} but no video stream. For scans or photos, pass the folder.")
+    notices = []
+    if len(pictures) > 1:
+        others = ", ".join(f"#{stream.index}" for stream in pictures[1:])
+        notices.append(f"{len(pictures)} video tracks; only the first (#{pictures[0].index}) is coloured, not {others}")
+    return pictures[0], notices
+
+
+def is_cover_art(stream: Stream) -> bool:
+    """A still beside the film: flagged as attached, or one lone image of a still codec beside sound in an album."""
+    if stream.type != "video":
+        return False
+    if stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image):
+        return True
+    context = stream.codec_context
+    container_names = set(stream.container.format.name.split(","))
+    still = context is not None and context.name in _STILL_CODECS and bool(container_names & _STILL_CONTAINERS)
+    return still and stream.frames == 1 and len(stream.container.streams) > 1
+
+
+def examine(path: Path) -> Examined:
+    """Open the film, decode its first frame, and note everything that the output must have too."""
+    with open_film(path) as container:
+        stream, warnings = choose_video(container, path)
+        if stream.codec_context is None:
+            raise SourceError(f"{path}: no decoder for its video codec in this FFmpeg. Convert it elsewhere first.")
+        frame = _first_frame(container, stream, path)
+        return _examined(path, container, stream, frame, warnings)
+
+
+def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
+    failures = 0
+    for count, packet in enumerate(container.demux(stream)):
+        try:
+            for frame in packet.decode():
+                return frame
+        except FFmpegError:
+            failures += 1
+        if count > _FIRST_FRAME_PACKETS:
+            break
+    found = f"{failures} packets of {stream.codec_context.name} video that do not decode" if failures else "no frames"
+    raise SourceError(f"{path}: found a video stream but {found}. The file is damaged or cut off; copy it again.")
+
+
+def _examined(
+    path: Path, container: InputContainer, stream: VideoStream, frame: VideoFrame, warnings: list[str]
+) -> Examined:
+    codec = stream.codec_context.codec.canonical_name
+    layout = layout_of(frame.format.name)
+    picture, tags = _picture(frame, layout, codec, warnings)
+    side_data = {entry.type.name: bytes(entry) for entry in frame.side_data}
+    matrix = side_data.get("DISPLAYMATRIX")
+    light = side_data.get("CONTENT_LIGHT_LEVEL")
+    rate = stream.average_rate or stream.guessed_rate or None
+    duration = _duration_seconds(container, stream)
+    info = FilmInfo(
+        path=str(path),
+        container=container.format.name,
+        codec=codec,
+        pixel_format=frame.format.name,
+        picture=picture,
+        time_base=stream.time_base or Fraction(1, 1000),
+        frame_rate=rate,
+        frame_count=stream.frames or (round(duration * rate) if duration and rate else None),
+        duration_seconds=duration,
+        sample_aspect_ratio=stream.sample_aspect_ratio or None,
+        rotation_degrees=frame.rotation if matrix else 0,
+        field_order=field_order(frame, stream),
+        streams=tuple(_stream_info(other) for other in container.streams if other.index != stream.index),
+        chapters=len(container.chapters()),
+        metadata=dict(container.metadata),
+        warnings=tuple(warnings),
+    )
+    start = Fraction(container.start_time or 0, av.time_base)
+    return Examined(
+        info,
+        stream.index,
+        layout,
+        tags,
+        struct.unpack("<9i", matrix) if matrix and len(matrix) == 36 else None,
+        side_data.get("MASTERING_DISPLAY_METADATA"),
+        struct.unpack("<2I", light[:8]) if light and len(light) >= 8 else None,  # type: ignore[arg-type]
+        start,
+    )
+
+
+def _picture(frame: VideoFrame, layout: Layout, codec: str, warnings: list[str]) -> tuple[PictureFormat, ColorTags]:
+    """The planes' meaning. A matrix that is not stated is BT.601 up to 576 lines, else BT.709, as players assume."""
+    matrix = _MATRIX_OF_COLORSPACE.get(frame.colorspace)
+    if matrix is None and frame.colorspace in _NEAREST_MATRIX and not layout.is_rgb:
+        matrix = _NEAREST_MATRIX[frame.colorspace]
+        warnings.append(f"colour matrix number {frame.colorspace} is not supported; treated and tagged as {matrix}")
+    if matrix is None:
+        matrix = "bt601" if frame.height <= 576 else "bt709"
+    full_range = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
+    if layout.is_gray and frame.color_range == 0 and codec not in _LIMITED_UNLESS_FLAGGED:
+        full_range = True
+    if layout.is_rgb:
+        full_range = False  # converted to limited-range YCbCr, which every player expects
+        warnings.append(f"{frame.format.name} has no luma plane; converted to {layout.planar} ({matrix}) once")
+    if layout.has_alpha:
+        warnings.append(f"{frame.format.name} has transparency, which the coloured film will not have")
+    transfer = _TRANSFER.get(frame.color_trc, "sdr")
+    if transfer != "sdr":
+        warnings.append(f"HDR film ({transfer.upper()}): coloured as it is, tags kept; the model was trained on SDR")
+    same_matrix = _MATRIX_OF_COLORSPACE.get(frame.colorspace) == matrix
+    colorspace = frame.colorspace if same_matrix else {"bt601": 6, "bt709": 1, "bt2020": 9}[matrix]
+    tags = ColorTags(2 if full_range else 1, colorspace, frame.color_primaries, frame.color_trc)
+    picture = PictureFormat(frame.width, frame.height, layout.bits, layout.chroma_shift, full_range, matrix, transfer)
+    return picture, tags
+
+
+def field_order(frame: VideoFrame, stream: VideoStream) -> str:
+    """Which field is shown first, by the frame itself where it says so, else by the container."""
+    if frame.interlaced_frame:
+        return "tff" if _top_field_first(frame) else "bff"
+    # AVFieldOrder: 1 progressive, 2 TT, 3 BB, 4 TB (bottom shown first), 5 BT (top shown first).
+    return {1: "progressive", 2: "tff", 3: "bff", 4: "bff", 5: "tff"}.get(stream.codec_context.field_order, "unknown")
+
+
+def _top_field_first(frame: VideoFrame) -> bool:
+    """PyAV does not show the flag, but FFmpeg's select filter lets through only frames that have it."""
+    graph = Graph()
+    buffer = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1, 1000)
+    )
+    graph.link_nodes(buffer, graph.add("select", "eq(interlace_type,TOPFIRST)"), graph.add("buffersink")).configure()
+    graph.vpush(frame)
+    try:
+        graph.vpull()
+    except (BlockingIOError, EOFError):
+        return False
+    return True
+
+
+def _duration_seconds(container: InputContainer, stream: VideoStream) -> float | None:
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration else None
+
+
+def _stream_info(stream: Stream) -> StreamInfo:
+    name = stream.codec_context.codec.canonical_name if stream.codec_context is not None else (stream.name or "unknown")
+    title = stream.metadata.get("title") or stream.metadata.get("filename")
+    language = stream.metadata.get("language")
+    return StreamInfo(stream.index, str(stream.type), name, None if language == "und" else language, title)

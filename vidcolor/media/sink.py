@@ -1,0 +1,250 @@
+"""The coloured film: the source's luma under new chroma, and every other stream of the source beside it."""
+
+from __future__ import annotations  # Packet[...] is for type checkers only
+
+import errno
+import math
+import os
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self, cast
+
+import av
+from av.codec.context import Flags
+from av.container import OutputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.frame import PictureType, VideoFrame
+from av.video.stream import VideoStream
+
+from ..errors import ShapeError, SinkError
+from ..frames import ColoredFrame, FilmInfo
+from .canvas import Canvas
+from .encoders import OutputSettings
+from .passengers import Passengers, kept_tags
+from .plan import Plan, check_output, make_plan, open_input
+from .probe import Examined, examine
+from .source import FilmSource
+
+_FRAME_DURATION = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION: packets get their frame's duration, so the last one lasts
+_INTERLACED = int(Flags.interlaced_dct) | int(Flags.interlaced_me)
+_FIELD_ORDERS = {"tff": 2, "bff": 3, "progressive": 1}  # AV_FIELD_TT, _BB, _PROGRESSIVE
+_WRITE_BUFFER_BYTES = 1 << 20
+# What iTunes-style MP4 metadata has a box for. Other tags need QuickTime's key-value form, which FFmpeg reads too.
+_MP4_TAGS = set(
+    "title artist album_artist composer album date comment genre copyright grouping lyrics description synopsis show"
+    " episode_id network keywords episode_sort season_number media_type hd_video gapless_playback compilation track"
+    " disc creation_time".split()
+)
+
+
+class FilmSink:
+    """Writes frames of `source` with their chroma. The file gets its final name only on a clean exit."""
+
+    def __init__(self, path: Path, source: Path | FilmSource, settings: OutputSettings, *, comment: str) -> None:
+        """All refusals come here, before any work. comment is added to the film's comment tag."""
+        self.path, self.settings, self._comment = Path(path), settings, comment
+        input_path = source.path if isinstance(source, FilmSource) else Path(source)
+        check_output(input_path, self.path, overwrite=settings.overwrite)
+        self._source = source if isinstance(source, FilmSource) else None
+        self._examined: Examined = source.examined if isinstance(source, FilmSource) else examine(input_path)
+        self.info: FilmInfo = self._examined.info
+        self.plan: Plan = make_plan(self._examined, self.path, settings)
+        self.warnings: list[str] = list(self.plan.warnings)
+        self.frames_written = 0
+        self._partial = self.path.with_name(f".{self.path.stem}.{os.getpid()}.partial{self.path.suffix}")
+        self._resources = ExitStack()
+        self._output: OutputContainer | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._open()
+        except BaseException as error:
+            self._abandon()
+            raise self._as_sink_error(error) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._abandon()
+            return
+        try:
+            self._finish()
+        except BaseException as failure:
+            self._abandon()
+            raise self._as_sink_error(failure) from failure
+
+    def write(self, colored: ColoredFrame) -> None:
+        """Encode one frame, and carry the other streams up to its time."""
+        rows, columns = self.info.picture.chroma_size
+        if colored.cb.shape != (rows, columns) or colored.cr.shape != (rows, columns):
+            raise ShapeError(f"found chroma planes {colored.cb.shape} and {colored.cr.shape}, needed {(rows, columns)}.")
+        try:
+            frame = self._canvas.paint(colored)
+            self._time(frame, colored)
+            self._mux(self._stream.encode(frame))
+        except (FFmpegError, OSError, ValueError) as error:
+            raise self._as_sink_error(error) from error
+        self.frames_written += 1
+
+    def _open(self) -> None:
+        start, end = self._range_seconds()
+        source = self._resources.enter_context(open_input(Path(self.info.path)))
+        self._file: BinaryIO = cast(BinaryIO, self._partial.open("xb"))
+        output = av.open(
+            self._file,
+            "w",
+            format=self.plan.container,
+            container_options=self._container_options(),
+            buffer_size=_WRITE_BUFFER_BYTES,
+        )
+        self._output = output
+        self._start_seconds = start
+        self._stream = self._add_picture(output, cast(VideoStream, source.streams[self._examined.video_index]))
+        self._passengers = Passengers(source, output, self.plan.streams, start_seconds=start, end_seconds=end)
+        output.metadata.update(self._tags(dict(source.metadata)))
+        if self.plan.container != "avi":
+            output.set_chapters(_chapters_within(source.chapters(), start, end))  # type: ignore[arg-type]
+        self._canvas = Canvas(self._examined, self.plan.encoding)
+        self._shift_pts = None if start is None else round(start / self.info.time_base)
+
+    def _range_seconds(self) -> tuple[Fraction | None, Fraction | None]:
+        if self._source is None:
+            return None, None
+        start, end = self._source.range_pts()
+        base = self.info.time_base
+        return None if start is None else start * base, None if end is None else end * base
+
+    def _add_picture(self, output: OutputContainer, template: VideoStream) -> VideoStream:
+        encoding, info, tags = self.plan.encoding, self.info, self._examined.tags
+        rate = info.frame_rate or Fraction(25)
+        self._time_base = 1 / rate if self.plan.container == "avi" else info.time_base
+        stream = cast(VideoStream, output.add_stream(encoding.encoder, rate=rate, options=encoding.options))
+        context = stream.codec_context
+        context.width, context.height, context.pix_fmt = info.picture.width, info.picture.height, encoding.pixel_format
+        context.time_base = self._time_base
+        stream.time_base = self._time_base
+        context.thread_type = "AUTO"  # type: ignore[assignment]  # PyAV asks for slices, which cost x264 quality
+        context.thread_count = 0
+        context.flags |= _FRAME_DURATION | (_INTERLACED if encoding.interlaced else 0)
+        context.field_order = _FIELD_ORDERS.get(info.field_order, 0)
+        context.color_range, context.colorspace = tags.color_range, tags.colorspace
+        context.color_primaries, context.color_trc = tags.color_primaries, tags.color_trc
+        if info.sample_aspect_ratio:
+            context.sample_aspect_ratio = info.sample_aspect_ratio
+        if self.plan.container == "avi":
+            context.max_b_frames = 0  # AVI stores no timestamps, so frames must be stored in the order shown
+        if self._examined.display_matrix:
+            stream.set_display_matrix(self._examined.display_matrix)
+        stream.metadata.update(kept_tags(template.metadata))
+        stream.disposition = template.disposition
+        return stream
+
+    def _container_options(self) -> dict[str, str]:
+        if self.plan.container not in ("mp4", "mov"):
+            return {}
+        # Edit lists count in the movie's time scale; FFmpeg's 1/1000 s would round a late or early start.
+        scale = self.info.time_base.denominator
+        options = {"movie_timescale": str(scale if scale < 2**31 else 1_000_000)}
+        tags = {key.lower() for key in kept_tags(self.info.metadata)}
+        if tags - _MP4_TAGS and not any(entry.kind == "cover art" for entry in self.plan.streams):
+            options["movflags"] = "use_metadata_tags"
+        return options
+
+    def _tags(self, source_tags: dict[str, str]) -> dict[str, str]:
+        tags = kept_tags(source_tags)
+        existing = [key for key in tags if key.lower() == "comment"]
+        comments = [tags.pop(key) for key in existing]
+        return tags | {"comment": "; ".join([*comments, self._comment])}
+
+    def _time(self, frame: VideoFrame, colored: ColoredFrame) -> None:
+        pts = colored.frame.pts
+        if pts is None:
+            raise SinkError(f"{self.path}: frame {self.frames_written} has no timestamp.")
+        pts -= self._shift_pts or 0
+        frame.time_base = self.info.time_base
+        if self.plan.container == "avi":
+            index = pts * self.info.time_base / self._time_base
+            if abs(index - round(index)) > Fraction(1, 4) or round(index) != self.frames_written:
+                raise SinkError(
+                    f"{self.path}: frame {self.frames_written} is shown at {float(index * self._time_base):.3f} s, but AVI"
+                    " has only frames at an even rate from zero. Choose .mkv or .mp4, which keep the film's timing."
+                )
+            pts, frame.time_base = round(index), self._time_base
+        frame.pts = pts
+        native = colored.frame.native
+        frame.duration = native.duration if isinstance(native, VideoFrame) and self.plan.container != "avi" else 0
+        frame.pict_type = PictureType.NONE  # else the encoder would repeat the source's choice of key frames
+
+    def _mux(self, packets: list[Packet[VideoStream]]) -> None:
+        assert self._output is not None
+        for packet in packets:
+            moment = None if packet.dts is None else packet.dts * packet.time_base
+            self._output.mux_one(packet)
+            if moment is not None:
+                self._passengers.advance(moment)
+
+    def _finish(self) -> None:
+        assert self._output is not None
+        if not self.frames_written:
+            raise SinkError(f"{self.path}: no frame was written, so there is no film to keep.")
+        self._mux(self._stream.encode(None))
+        self._passengers.advance(None)
+        self._output.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._resources.close()
+        if not self.settings.overwrite and self.path.exists():
+            raise SinkError(f"{self.path}: appeared while the film was coloured. Choose another name or --overwrite.")
+        self._partial.replace(self.path)
+        if self._passengers.nudged_packets:
+            self.warnings.append(f"{self._passengers.nudged_packets} packets had repeated timestamps and were nudged")
+        if self._passengers.unreadable_subtitles:
+            self.warnings.append(f"{self._passengers.unreadable_subtitles} subtitles could not be read and are left out")
+
+    def _abandon(self) -> None:
+        """Leave nothing behind."""
+        if self._output is not None:
+            output, self._output = self._output, None
+            try:
+                output.close()
+            except (FFmpegError, OSError, ValueError):
+                pass  # the file is thrown away; the first error is the one to report
+        file: Any = getattr(self, "_file", None)
+        if file is not None:
+            try:
+                file.close()
+            except OSError:
+                pass
+            self._partial.unlink(missing_ok=True)
+        self._resources.close()
+
+    def _as_sink_error(self, error: BaseException) -> BaseException:
+        if not isinstance(error, OSError | FFmpegError | ValueError) or isinstance(error, SinkError):
+            return error
+        if getattr(error, "errno", None) == errno.ENOSPC:
+            return SinkError(f"{self.path}: the disk is full; {self.frames_written} frames fitted. Free some space.")
+        if isinstance(error, PermissionError):
+            return SinkError(f"{self.path}: not allowed to write here. Choose another folder.")
+        reason = getattr(error, "strerror", None) or str(error)
+        return SinkError(
+            f"{self.path}: could not write {self.plan.encoding.codec} into {self.plan.container}: {reason}. Try .mkv."
+        )
+
+
+def _chapters_within(chapters: list[Any], start: Fraction | None, end: Fraction | None) -> list[Any]:
+    """Chapters cut to the range, on the output's clock."""
+    kept = []
+    for chapter in chapters:
+        base = chapter["time_base"]
+        first = chapter["start"] if start is None else max(chapter["start"], math.floor(start / base))
+        last = chapter["end"] if end is None else min(chapter["end"], math.ceil(end / base))
+        if first < last or (start is None and end is None):
+            shift = 0 if start is None else math.floor(start / base)
+            kept.append({**chapter, "start": first - shift, "end": last - shift})
+    return kept
