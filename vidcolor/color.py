@@ -77,7 +77,7 @@ def gray_to_lightness(gray: Array) -> Array:
 
 
 def rgb_to_lab(r: Array, g: Array, b: Array) -> tuple[Array, Array, Array]:
-    """sRGB components 0..1 -> L* 0..100, a*, b*."""
+    """SRGB components 0..1 -> L* 0..100, a*, b*."""
     fx, fy, fz = map(_lab_f, _mix(RGB_TO_XYZ, [srgb_to_linear(v) for v in (r, g, b)]))
     return 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
 
@@ -174,7 +174,7 @@ class LumaCoding:
         xp = _namespace(luma)
         to_linear, _ = _TRANSFERS[self.transfer]
         wanted = self.lightness(luma)
-        lightness, miss, slope = wanted, None, 1.0
+        lightness, miss, step, slope = wanted, None, 0.0, 1.0
         for _ in range(CHROMA_ROUNDS):
             y, _, _ = self._lab_to_ycc(lightness, a, b)
             found = light_to_lightness(to_linear(y)) - wanted
@@ -215,9 +215,10 @@ def luma_table(bits: int, full_range: bool) -> Floats:
     """Y' of every code value: (2**bits,), 0..1 (BT.709-6, item 4; full range as in JFIF)."""
     codes = np.arange(1 << bits, dtype=np.float32)
     if full_range:
-        return codes / ((1 << bits) - 1)
+        codes /= np.float32((1 << bits) - 1)
+        return codes
     step = 1 << (bits - 8)
-    return np.clip((codes - 16 * step) / (219 * step), 0, 1)
+    return np.clip((codes - np.float32(16 * step)) / np.float32(219 * step), 0, 1)
 
 
 @lru_cache(maxsize=8)
@@ -245,4 +246,4 @@ def chroma_codes(chroma: Floats, picture: PictureFormat) -> Plane:
     codes = chroma * np.float32(span)
     codes += np.float32((1 << (picture.bits - 1)) + 0.5)  # the half rounds: the cast truncates
     np.clip(codes, 0, (1 << picture.bits) - 1, out=codes)
-    return codes.astype(picture.dtype)
+    return codes.astype(np.uint8) if picture.bits == 8 else codes.astype(np.uint16)

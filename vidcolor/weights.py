@@ -6,6 +6,7 @@ No pickle is ever read. The header's `vidcolor` entry holds `generator` (its nam
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -27,7 +28,8 @@ class ModelHeader:
     config: dict[str, Any]
     name: str
     version: str
-    size: int = 256
+    size: int = 256  # short side in pixels that the network looks at by default
+    multiple: int = 32  # what the sides of its input must be multiples of
     notes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -101,15 +103,31 @@ def models_folder() -> Path:
     return inside if inside.is_dir() else inside.parent.parent / "models"
 
 
+def packaged() -> list[Path]:
+    """The models that come with the package."""
+    return sorted(models_folder().glob("*.safetensors"))
+
+
 def find(model: str) -> Path:
     """A packaged model's name, or a file's path -> the file. Raises ModelError with the names that exist."""
     path = Path(model)
-    if path.suffix == ".safetensors" or path.parent != Path("."):
+    if path.suffix == ".safetensors" or path.parent != Path():
         if not path.is_file():
             raise ModelError(f"{model}: no such model file.")
         return path
-    packaged = models_folder() / f"{model}.safetensors"
-    if not packaged.is_file():
-        names = ", ".join(sorted(entry.stem for entry in models_folder().glob("*.safetensors"))) or "none"
-        raise ModelError(f"model {model!r} is not packaged (there is: {names}); a model file needs its .safetensors suffix.")
-    return packaged
+    named = models_folder() / f"{model}.safetensors"
+    if not named.is_file():
+        names = ", ".join(entry.stem for entry in packaged()) or "none"
+        raise ModelError(f"model {model!r} is not packaged (there is: {names}); a file needs its .safetensors suffix.")
+    return named
+
+
+def verify(path: Path) -> str:
+    """Load a model whole; returns its sha256. Raises ModelError when it is damaged or differs from its card."""
+    load(path)
+    digest = sha256(path)
+    card = path.with_suffix(".md")
+    stated = re.search(r"\b[0-9a-f]{64}\b", card.read_text(encoding="utf-8")) if card.is_file() else None
+    if stated and stated.group() != digest:
+        raise ModelError(f"{path}: sha256 is {digest}, its card says {stated.group()}; install the package again.")
+    return digest

@@ -1,0 +1,1 @@
+"""How good colours are, as the field measures it."""

@@ -38,7 +38,8 @@ class Attention(nn.Module):
         attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, h * w, c)
         tokens = tokens + self.merge(attended)
         tokens = tokens + self.narrow(F.relu(self.widen(self.norm2(tokens))))
-        return tokens.transpose(1, 2).reshape(b, c, h, w)
+        mixed: Tensor = tokens.transpose(1, 2).reshape(b, c, h, w)
+        return mixed
 
 
 def _conv_norm(inputs: int, outputs: int) -> nn.Sequential:
@@ -101,6 +102,7 @@ class BinNet(nn.Module):
         self.up8 = DecoderStage(w16, c8, w8)
         self.up4 = DecoderStage(w8, c4, w4)
         self.classify = nn.Conv2d(w4, bins, 1)
+        self.bins_2K: Tensor
         self.register_buffer("bins_2K", torch.zeros(2, bins))
 
     def logits(self, lightness_B1HW: Tensor) -> Tensor:

@@ -46,12 +46,15 @@ class SameConv(nn.Conv2d):
     """Convolution with TensorFlow's SAME padding, which is lopsided at stride 2."""
 
     def forward(self, input: Tensor) -> Tensor:
+        height, width = (self._padding(size) for size in input.shape[2:])
+        if height == width and height[0] == height[1]:
+            return F.conv2d(input, self.weight, self.bias, self.stride, height[0], 1, self.groups)
+        return F.conv2d(F.pad(input, (*width, *height)), self.weight, self.bias, self.stride, 0, 1, self.groups)
+
+    def _padding(self, size: int) -> tuple[int, int]:
         kernel, stride = self.kernel_size[0], self.stride[0]
-        total = max(kernel - stride, 0)  # exact for sizes that the stride divides; callers pad to 32
-        before, after = total // 2, total - total // 2
-        if before == after:
-            return F.conv2d(input, self.weight, self.bias, stride, before, 1, self.groups)
-        return F.conv2d(F.pad(input, (before, after, before, after)), self.weight, self.bias, stride, 0, 1, self.groups)
+        total = max(kernel - (size % stride or stride), 0)
+        return total // 2, total - total // 2
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
@@ -73,7 +76,7 @@ class InvertedResidual(nn.Module):
         self.is_residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x
+        y: Tensor = x
         if self._expand_conv is not None and self._bn0 is not None:
             y = F.relu6(self._bn0(self._expand_conv(y)))
         y = F.relu6(self._bn1(self._depthwise_conv(y)))
@@ -82,12 +85,13 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """Features of a grey picture at strides 4, 8, 16 and 32."""
+    """Features of a picture at strides 4, 8, 16 and 32."""
 
-    def __init__(self, variant: str = "lite0"):
+    def __init__(self, variant: str = "lite0", *, inputs: int = 1):
+        """inputs: 1 for a grey picture, 3 for RGB."""
         super().__init__()
         scaling = SCALINGS[variant]
-        self._conv_stem = SameConv(1, 32, 3, 2, bias=False)
+        self._conv_stem = SameConv(inputs, 32, 3, 2, bias=False)
         self._bn0 = _norm(32)
         blocks: list[InvertedResidual] = []
         taps: list[int] = []
@@ -106,9 +110,9 @@ class EfficientNetLite(nn.Module):
         self.taps = tuple(taps)
         self.channels = tuple(blocks[tap]._project_conv.out_channels for tap in taps)
 
-    def forward(self, x_B1HW: Tensor) -> list[Tensor]:
-        """x: (B, 1, H, W), grey in about -1..1, H and W multiples of 32 -> maps at strides 4, 8, 16, 32."""
-        x = F.relu6(self._bn0(self._conv_stem(x_B1HW)))
+    def forward(self, x_BCHW: Tensor) -> list[Tensor]:
+        """x: (B, C, H, W) in about -1..1 -> maps at strides 4, 8, 16, 32."""
+        x = F.relu6(self._bn0(self._conv_stem(x_BCHW)))
         features = []
         for index, block in enumerate(self._blocks):
             x = block(x)
@@ -117,9 +121,12 @@ class EfficientNetLite(nn.Module):
         return features
 
     def load_imagenet(self, checkpoint: dict[str, Tensor]) -> None:
-        """Take the published RGB weights; a grey picture equals three like channels, so the stem is summed."""
-        state = {name: value for name, value in checkpoint.items() if not name.startswith(("_conv_head", "_bn1.", "_fc"))}
-        state["_conv_stem.weight"] = state["_conv_stem.weight"].sum(dim=1, keepdim=True)
+        """Take the published RGB weights; a grey picture equals three like channels, so there the stem is summed."""
+        state = {
+            name: value for name, value in checkpoint.items() if not name.startswith(("_conv_head", "_bn1.", "_fc"))
+        }
+        if self._conv_stem.in_channels == 1:
+            state["_conv_stem.weight"] = state["_conv_stem.weight"].sum(dim=1, keepdim=True)
         self.load_state_dict(state)
 
 

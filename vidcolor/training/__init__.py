@@ -1,0 +1,1 @@
+"""Learning colours from photos and films."""

@@ -70,7 +70,7 @@ class Photos:
         left_out = held_back([name for name, _ in photos], *hold_back) if hold_back else set()
         kept = [(name, content) for name, content in photos if name not in left_out]
         with ThreadPoolExecutor(threads) as pool:
-            shrunk = list(pool.map(lambda photo: _shrink(*photo, crop), kept))
+            shrunk = list(pool.map(lambda photo: _shrink(photo[0], photo[1], crop), kept))
         self.crop = crop
         self.names = [name for (name, _), rgb in zip(kept, shrunk, strict=True) if rgb is not None]
         self.rgb = [rgb for rgb in shrunk if rgb is not None]

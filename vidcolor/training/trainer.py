@@ -119,7 +119,8 @@ class Trainer:
         self.elapsed = 0.0
         self.step = 0
         self.images = 0
-        self.stage_index = -1
+        self.photos: Photos | None = None
+        self.network: Any = None
         self.random = torch.Generator().manual_seed(settings.seed)
         torch.manual_seed(settings.seed)
 
@@ -133,9 +134,13 @@ class Trainer:
         self.average.load_state_dict(self.network.state_dict())
 
     def _make(self, bins: Bins) -> None:
-        self.config = {"encoder": self.settings.encoder, "bins": bins.bins_2K.shape[1], "temperature": self.settings.temperature}
+        self.config = {
+            "encoder": self.settings.encoder,
+            "bins": bins.bins_2K.shape[1],
+            "temperature": self.settings.temperature,
+        }
         self.bins = Bins(*(tensor.to(self.device) for tensor in vars(bins).values()))
-        self.network: Any = build("binnet", self.config).to(self.device, memory_format=torch.channels_last)
+        self.network = build("binnet", self.config).to(self.device).to(memory_format=torch.channels_last)
         self.network.bins_2K.copy_(bins.bins_2K)
         self.average: nn.Module = build("binnet", self.config).to(self.device)
         encoder = list(self.network.encoder.parameters())
@@ -154,13 +159,12 @@ class Trainer:
 
     def _enter_stage(self, index: int) -> Iterator[NDArray[np.uint8]]:
         stage = self.settings.stages[index]
-        if index != self.stage_index or not hasattr(self, "photos"):
-            if not hasattr(self, "photos") or self.photos.crop != stage.crop:
-                self.photos = Photos(
-                    self.sources, crop=stage.crop, hold_back=self.settings.hold_back, threads=torch.get_num_threads()
-                )
-            self.stage_index = index
-        if not hasattr(self, "network"):
+        if self.photos is None or self.photos.crop != stage.crop:
+            self.photos = None  # make room first: two stages' photos may not fit
+            self.photos = Photos(
+                self.sources, crop=stage.crop, hold_back=self.settings.hold_back, threads=torch.get_num_threads()
+            )
+        if self.network is None:
             self._start(self.photos)
         blocks = self.network.encoder._blocks
         self.network.encoder.requires_grad_(True)
@@ -177,7 +181,9 @@ class Trainer:
         """Train until the time is spent; resumes from `checkpoint` where it exists."""
         if checkpoint.exists():
             self._restore(checkpoint)
-        borders = np.cumsum([stage.share for stage in self.settings.stages]) / sum(s.share for s in self.settings.stages)
+        borders = np.cumsum([stage.share for stage in self.settings.stages]) / sum(
+            s.share for s in self.settings.stages
+        )
         batches: Iterator[NDArray[np.uint8]] | None = None
         entered, saved, losses = -1, self.elapsed, []
         while self.progress < 1:
@@ -188,8 +194,15 @@ class Trainer:
             losses.append(self._train_step(next(batches)))
             self.elapsed += time.monotonic() - started
             if self.step % 50 == 0:
-                report({"step": self.step, "images": self.images, "minutes": self.elapsed / 60, "crop": self.photos.crop,
-                        "loss": float(np.mean(losses[-50:]))})
+                report(
+                    {
+                        "step": self.step,
+                        "images": self.images,
+                        "minutes": self.elapsed / 60,
+                        "crop": self.settings.stages[index].crop,
+                        "loss": float(np.mean(losses[-50:])),
+                    }
+                )
             if self.elapsed - saved > self.settings.save_minutes * 60:
                 self._save(checkpoint)
                 saved = self.elapsed
@@ -226,15 +239,21 @@ class Trainer:
         decay = min(self.settings.average_decay, 1 - 1 / (1 + self.step / AVERAGE_EVERY))
         for mine, theirs in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mine.lerp_(theirs, 1 - decay)
-        for mine, theirs in zip(self.average.buffers(), self.network.buffers(), strict=True):
-            mine.copy_(theirs)
+        for average, current in zip(self.average.buffers(), self.network.buffers(), strict=True):
+            average.copy_(current)
 
     def _save(self, checkpoint: Path) -> None:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         state = {
-            "network": self.network.state_dict(), "average": self.average.state_dict(), "config": self.config,
-            "optimizer": self.optimizer.state_dict(), "bins": {k: v.cpu() for k, v in vars(self.bins).items()},
-            "elapsed": self.elapsed, "step": self.step, "images": self.images, "random": self.random.get_state(),
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "config": self.config,
+            "optimizer": self.optimizer.state_dict(),
+            "bins": {k: v.cpu() for k, v in vars(self.bins).items()},
+            "elapsed": self.elapsed,
+            "step": self.step,
+            "images": self.images,
+            "random": self.random.get_state(),
         }
         partial = checkpoint.with_suffix(".partial")
         torch.save(state, partial)
@@ -251,5 +270,10 @@ class Trainer:
 
     def export(self, path: Path, name: str) -> None:
         """Write the averaged weights as a model file."""
-        notes = {"images": self.images, "steps": self.step, "minutes": round(self.elapsed / 60, 1), "settings": asdict(self.settings)}
-        weights.save(path, self.average, weights.ModelHeader("binnet", self.config, name, __version__, 256, notes))
+        notes = {
+            "images": self.images,
+            "steps": self.step,
+            "minutes": round(self.elapsed / 60, 1),
+            "settings": asdict(self.settings),
+        }
+        weights.save(path, self.average, weights.ModelHeader("binnet", self.config, name, __version__, notes=notes))

@@ -1,0 +1,195 @@
+"""Where the generator runs: OpenVINO on the CPU, torch on GPUs and wherever OpenVINO is missing.
+
+A backend maps L* (B, 1, h, w) float32 to a*b* (B, 2, h/stride, w/stride) float32; it runs one batch as asked and
+raises OutOfMemoryError when that batch does not fit. Shapes: B batch, h w network pixels.
+"""
+
+import os
+import tempfile
+import warnings
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from vidcolor import weights
+from vidcolor.color import Floats
+from vidcolor.errors import DeviceError, UsageError, VidcolorError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+class OutOfMemoryError(VidcolorError):
+    """The batch does not fit on the device; a smaller one may."""
+
+
+class Backend(Protocol):
+    """One replica of the generator on one device."""
+
+    name: str
+    preferred_batch: int
+
+    def __call__(self, lightness_B1hw: Floats) -> Floats:
+        """L* 0..100 -> a*b*. Raises OutOfMemoryError."""
+
+
+def parse_devices(devices: str) -> list[str]:
+    """`auto`, `all`, `cpu`, `cuda:0,cuda:1`, `cpu,cpu`: names of devices, one for each replica.
+
+    Raises DeviceError for a GPU that is not there, UsageError for a name that is none.
+    """
+    if devices in ("auto", "all"):
+        gpus = _gpu_count() if _may_have_gpu() else 0
+        if not gpus:
+            return ["cpu"]
+        return [f"cuda:{index}" for index in range(gpus if devices == "all" else 1)]
+    names = [name.strip() for name in devices.split(",")]
+    for position, name in enumerate(names):
+        kind, _, index = name.partition(":")
+        if kind not in ("cpu", "cuda") or (index and not index.isdigit()) or (kind == "cpu" and index):
+            raise UsageError(f"device {name!r} is unknown; say auto, all, cpu, or a list such as cuda:0,cuda:1.")
+        if kind == "cuda":
+            found = _gpu_count()
+            if int(index or 0) >= found:
+                raise DeviceError(f"device {name}: this machine has {found} usable GPU(s); try --device auto.")
+            names[position] = f"cuda:{index or 0}"
+    return names
+
+
+def _may_have_gpu() -> bool:
+    """Whether asking torch, whose import costs seconds, can pay: no NVIDIA driver, no CUDA."""
+    return any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gpu")) or os.name == "nt"
+
+
+def _gpu_count() -> int:
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def open_backend(model: Path, device: str, precision: str) -> Backend:
+    """The generator of a model file on a device. Raises ModelError, DeviceError, UsageError."""
+    if precision not in PRECISIONS:
+        raise UsageError(f"precision {precision!r} is unknown; there is {', '.join(PRECISIONS)}.")
+    if device == "cpu" and find_spec("openvino") and precision != "fp16":
+        return OpenVINOBackend(model, precision)
+    network, header = weights.load(model)
+    return TorchBackend(network, device, precision, name=header.name)
+
+
+class OpenVINOBackend:
+    """The generator compiled for the CPU, a frame a request, as many at once as the machine likes.
+
+    The converted network is cached in the user's cache folder, so that later runs need not import torch.
+    """
+
+    def __init__(self, model: Path, precision: str):
+        import openvino
+
+        self._openvino = openvino
+        self._core = openvino.Core()
+        natively = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        # Without native bf16 the CPU emulates it at half the speed of fp32.
+        self.precision = ("bf16" if "BF16" in natively else "fp32") if precision == "auto" else precision
+        self.name = f"openvino {self.precision}"
+        self._network = self._core.read_model(str(_converted(model)))
+        self._queues: dict[tuple[int, int], Any] = {}
+        self.preferred_batch = 8
+
+    def _queue(self, height: int, width: int) -> Any:
+        if (height, width) not in self._queues:
+            network = self._network.clone()
+            network.reshape([1, 1, height, width])
+            hint = "f32" if self.precision == "fp32" else self.precision
+            settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "THROUGHPUT"}
+            compiled = self._core.compile_model(network, "CPU", settings)
+            queue = self._openvino.AsyncInferQueue(compiled)
+            queue.set_callback(lambda request, keep: keep(request.get_output_tensor(0).data))
+            self._queues = {(height, width): queue}  # a film has one size; folders are worked size by size
+        return self._queues[height, width]
+
+    def __call__(self, lightness_B1hw: Floats) -> Floats:
+        """See Backend."""
+        queue = self._queue(*lightness_B1hw.shape[2:])
+        results: list[Floats | None] = [None] * len(lightness_B1hw)
+
+        def keeper(position: int) -> Any:
+            def keep(ab_12hw: Floats) -> None:
+                results[position] = ab_12hw.copy()
+
+            return keep
+
+        for position, lightness in enumerate(lightness_B1hw):
+            queue.start_async({0: lightness[None]}, keeper(position))
+        queue.wait_all()
+        return np.concatenate([ab for ab in results if ab is not None])
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or (os.environ.get("LOCALAPPDATA") if os.name == "nt" else None)
+    return Path(base) / "vidcolor" if base else Path.home() / ".cache" / "vidcolor"
+
+
+def _converted(model: Path) -> Path:
+    """The model as an OpenVINO file: from the cache, or converted now."""
+    import openvino
+
+    key = f"{weights.sha256(model)[:24]}-{openvino.__version__.split('-')[0]}"
+    cached = _cache_folder() / f"{key}.xml"
+    if cached.exists() and cached.with_suffix(".bin").exists():
+        return cached
+    import torch
+
+    network, _ = weights.load(model)
+    side = max(64, int(getattr(network, "multiple", 32)))
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the tracer warns of sizes that are meant to be constant
+        converted = openvino.convert_model(network, example_input=torch.zeros(1, 1, side, side))
+    for folder in (cached.parent, Path(tempfile.mkdtemp(prefix="vidcolor-"))):
+        with suppress(OSError, RuntimeError):
+            folder.mkdir(parents=True, exist_ok=True)
+            # Written aside and renamed, weights first: another process may be reading the cache.
+            aside = Path(tempfile.mkdtemp(dir=folder)) / cached.name
+            openvino.save_model(converted, str(aside), compress_to_fp16=True)
+            for suffix in (".bin", ".xml"):
+                aside.with_suffix(suffix).replace((folder / cached.name).with_suffix(suffix))
+            aside.parent.rmdir()
+            return folder / cached.name
+    raise DeviceError(f"{cached.parent}: cannot store the converted model; set XDG_CACHE_HOME to a writable folder.")
+
+
+class TorchBackend:
+    """The generator in torch on one device; half precision by autocast."""
+
+    def __init__(self, network: "nn.Module", device: str, precision: str, *, name: str = "network"):
+        import torch
+
+        self._torch = torch
+        self._device = torch.device(device)
+        is_gpu = self._device.type == "cuda"
+        chosen = ("bf16" if is_gpu else "fp32") if precision == "auto" else precision
+        self._dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[chosen]
+        self._network = network.to(self._device).to(memory_format=torch.channels_last).eval()
+        self.name = f"{name} in torch {chosen} on {device}"
+        self.preferred_batch = 64 if is_gpu else 2
+
+    def __call__(self, lightness_B1hw: Floats) -> Floats:
+        """See Backend."""
+        torch = self._torch
+        is_half = self._dtype is not torch.float32
+        try:
+            with torch.inference_mode(), torch.autocast(self._device.type, self._dtype, enabled=is_half):
+                batch = torch.from_numpy(lightness_B1hw).to(self._device, memory_format=torch.channels_last)
+                ab: Floats = self._network(batch).float().cpu().numpy()
+                return ab
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise OutOfMemoryError(f"{self.name}: out of memory at batch {len(lightness_B1hw)}.") from error
+        except RuntimeError as error:
+            if "can't allocate memory" in str(error) or "out of memory" in str(error):
+                raise OutOfMemoryError(f"{self.name}: out of memory at batch {len(lightness_B1hw)}.") from error
+            raise

@@ -1,0 +1,103 @@
+"""The command line. Commands are imported when asked for, so that `vidcolor --help` answers at once."""
+
+import os
+import signal
+import sys
+from importlib import import_module
+from types import FrameType
+
+import click
+
+from vidcolor import __version__
+from vidcolor.errors import UsageError, VidcolorError
+
+COMMANDS = {  # name -> module in this folder whose `command` it is, and what the overview says
+    "colorize": ("colorize", "Put colour on films (the default command)."),
+    "info": ("info", "Show what a film holds."),
+    "models": ("models", "List, show and verify the models."),
+    "train": ("train", "Train a model on colour photos."),
+    "evaluate": ("evaluate", "Measure a model on colour photos."),
+}
+DEFAULT_COMMAND = "colorize"
+
+
+class LazyGroup(click.Group):
+    """Commands by name, imported late; anything that is not a command belongs to `colorize`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Names, in the order of the overview."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command itself."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"vidcolor.cli.{COMMANDS[cmd_name][0]}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The overview, without importing the commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """`vidcolor film.mp4 -o out.mp4` means `vidcolor colorize film.mp4 -o out.mp4`."""
+        if args and args[0] not in COMMANDS and args[0] not in ("--help", "-h", "--version"):
+            args = [DEFAULT_COMMAND, *args]
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vidcolor")
+def vidcolor() -> None:
+    """Colour for black-and-white film.
+
+    The picture, the sound and the timing stay as they are; only colour is added.
+
+    \b
+    Example:
+      vidcolor film.mp4 -o out.mp4
+
+    `vidcolor COMMAND --help` explains a command; `colorize` is the default.
+    """
+
+
+def main() -> None:
+    """Run the command line; the one place where errors become exit codes."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(args: list[str]) -> int:
+    """Exit code of a command: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 told to end."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = vidcolor.main(args=args, prog_name="vidcolor", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return int(stop.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        return _say("interrupted; nothing half-written is left.", 130)
+    except click.ClickException as error:
+        return _say(f"{error.format_message()} Try `vidcolor --help`.", error.exit_code)
+    except UsageError as error:
+        return _say(str(error), 2)
+    except VidcolorError as error:
+        return _say(str(error), 1)
+    except BrokenPipeError:
+        # Whoever read our output has left; let the interpreter's own flush at exit find a closed stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if os.environ.get("VIDCOLOR_DEBUG"):
+            raise
+        kind = type(error).__name__
+        return _say(f"unexpected {kind}: {error} Set VIDCOLOR_DEBUG=1 to see where; please report it.", 1)
+    return code if isinstance(code, int) else 0
+
+
+def _say(message: str, code: int) -> int:
+    click.echo(f"vidcolor: {' '.join(message.split())}", err=True)
+    return code
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal's signature
+    raise SystemExit(143)

@@ -1,0 +1,43 @@
+"""`vidcolor info`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+
+@click.command("info")
+@click.argument("films", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a film on stdout.")
+def command(films: tuple[Path, ...], as_json: bool) -> None:
+    """Show what a film holds: picture, timing, streams, chapters, tags.
+
+    \b
+    Example:
+      vidcolor info film.mkv
+    """
+    from vidcolor.media.probe import probe
+
+    for film in films:
+        info = probe(film)
+        if as_json:
+            click.echo(json.dumps(asdict(info), default=str, ensure_ascii=False))
+            continue
+        picture = info.picture
+        rate = f"{float(info.frame_rate):.3f} fps" if info.frame_rate else "unknown rate"
+        click.echo(f"{film}")
+        click.echo(f"  container  {info.container}, {info.duration_seconds or 0:.3f} s, {info.chapters} chapters")
+        click.echo(f"  picture    {info.codec}, {picture.width}x{picture.height}, {info.pixel_format}, {rate}")
+        click.echo(
+            f"  colour     {picture.bits} bit, {picture.matrix}, {picture.transfer}, "
+            f"{'full' if picture.full_range else 'limited'} range, {info.field_order}, "
+            f"pixel shape {info.sample_aspect_ratio or 1}, turned {info.rotation_degrees}°"
+        )
+        for stream in info.streams:
+            extra = " ".join(filter(None, (stream.language, stream.title and f'"{stream.title}"')))
+            click.echo(f"  stream {stream.index:<3} {stream.kind}, {stream.codec} {extra}".rstrip())
+        for key, value in info.metadata.items():
+            click.echo(f"  tag        {key}: {value}")
+        for warning in info.warnings:
+            click.echo(f"  warning    {warning}")

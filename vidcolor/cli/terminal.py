@@ -1,0 +1,224 @@
+"""What a person or a program sees of a running job: a progress bar, JSON lines, or nothing."""
+
+import json
+import sys
+import time
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import click
+
+EVENT_SECONDS = 0.5  # at most one progress event in this time
+
+
+class Reporter(Protocol):
+    """Told of what happens, in order."""
+
+    def start(self, **facts: Any) -> None:
+        """A film begins."""
+
+    def advance(self, frames: int) -> None:
+        """So many frames of it are done."""
+
+    def warn(self, message: str) -> None:
+        """Something the user should know."""
+
+    def done(self, **facts: Any) -> None:
+        """The film is finished."""
+
+    def plan(self, **facts: Any) -> None:
+        """What would be done to a film."""
+
+    def fail(self, message: str) -> None:
+        """The film could not be finished."""
+
+    def __enter__(self) -> Self:
+        """Take the terminal."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the terminal back."""
+
+
+class JsonReporter:
+    """One JSON object a line on stdout, nothing else there."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._began = 0.0
+        self._total: int | None = None
+
+    def _emit(self, event: str, **facts: Any) -> None:
+        sys.stdout.write(json.dumps({"event": event, **facts}, ensure_ascii=False, default=str) + "\n")
+        sys.stdout.flush()
+
+    def start(self, **facts: Any) -> None:
+        """See Reporter."""
+        self._began, self._total = time.monotonic(), facts.get("frames")
+        self._emit("start", **facts)
+
+    def advance(self, frames: int) -> None:
+        """See Reporter."""
+        now = time.monotonic()
+        if now - self._last < EVENT_SECONDS:
+            return
+        self._last = now
+        fps = frames / max(now - self._began, 1e-6)
+        left = (self._total - frames) / fps if self._total and self._total >= frames else None
+        self._emit(
+            "progress", frames=frames, total=self._total, fps=round(fps, 2), seconds_left=left and round(left, 1)
+        )
+
+    def warn(self, message: str) -> None:
+        """See Reporter."""
+        self._emit("warning", message=message)
+
+    def done(self, **facts: Any) -> None:
+        """See Reporter."""
+        self._emit("done", **facts)
+
+    def plan(self, **facts: Any) -> None:
+        """See Reporter."""
+        self._emit("plan", **facts)
+
+    def fail(self, message: str) -> None:
+        """See Reporter."""
+        self._emit("error", message=message)
+        click.echo(f"vidcolor: {message}", err=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class QuietReporter:
+    """Only failures and warnings, on stderr."""
+
+    def start(self, **facts: Any) -> None:
+        """See Reporter."""
+
+    def advance(self, frames: int) -> None:
+        """See Reporter."""
+
+    def warn(self, message: str) -> None:
+        """See Reporter."""
+        click.echo(f"vidcolor: warning: {message}", err=True)
+
+    def done(self, **facts: Any) -> None:
+        """See Reporter."""
+
+    def plan(self, **facts: Any) -> None:
+        """See Reporter."""
+        _print_plan(facts)
+
+    def fail(self, message: str) -> None:
+        """See Reporter."""
+        click.echo(f"vidcolor: {message}", err=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class RichReporter:
+    """A progress bar with frames, speed and time left on stderr; plain lines where stderr is no terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._console = Console(stderr=True, highlight=False)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[fps]:>5.1f} fps"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._began = 0.0
+        self._task: Any = None
+
+    def start(self, **facts: Any) -> None:
+        """See Reporter."""
+        self._began = time.monotonic()
+        name = str(facts["input"]).replace("\\", "/").rsplit("/", 1)[-1]
+        self._task = self._progress.add_task(name[:32].replace("[", r"\["), total=facts.get("frames"), fps=0.0)
+
+    def advance(self, frames: int) -> None:
+        """See Reporter."""
+        fps = frames / max(time.monotonic() - self._began, 1e-6)
+        self._progress.update(self._task, completed=frames, fps=fps)
+
+    def warn(self, message: str) -> None:
+        """See Reporter."""
+        self._console.print(f"[yellow]warning:[/] {_escape(message)}", soft_wrap=True)
+
+    def done(self, **facts: Any) -> None:
+        """See Reporter."""
+        self._progress.update(self._task, total=facts["frames"], completed=facts["frames"])
+        self._console.print(
+            f"{_escape(facts['output'])}: {facts['frames']} frames in {facts['seconds']:.1f} s, {facts['fps']:.1f} fps",
+            soft_wrap=True,
+        )
+
+    def plan(self, **facts: Any) -> None:
+        """See Reporter."""
+        _print_plan(facts)
+
+    def fail(self, message: str) -> None:
+        """See Reporter."""
+        if self._task is not None:
+            self._progress.stop_task(self._task)
+        self._console.print(f"vidcolor: {_escape(message)}", soft_wrap=True, markup=True)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+
+def _print_plan(facts: dict[str, Any]) -> None:
+    """A dry run's findings, on stdout: they are what was asked for."""
+    frames = facts["frames"] if facts["frames"] is not None else "an unknown number of"
+    click.echo(f"{facts['input']} -> {facts['output']}")
+    click.echo(f"  picture    {frames} frames as {facts['codec']} {facts['pixel_format']} in {facts['container']}")
+    for stream in facts["streams"]:
+        name = f" {stream['name']}" if stream["name"] else ""
+        click.echo(f"  stream {stream['index']:<3} {stream['kind']}, {stream['codec']}{name}: {stream['action']}")
+    for warning in facts["warnings"]:
+        click.echo(f"  warning    {warning}")
+    click.echo(f"  model      {facts['model']} on {', '.join(facts['devices'])}")
+    minutes, seconds = divmod(facts["seconds"] or 0, 60)
+    took = f"{minutes} min {seconds} s" if facts["seconds"] is not None else "unknown, the film's length is"
+    click.echo(f"  time       about {took} (measured {facts['fps']} frames a second)")
+
+
+def _escape(text: object) -> str:
+    from rich.markup import escape
+
+    return escape(str(text))
+
+
+def reporter(*, as_json: bool, quiet: bool) -> Reporter:
+    """The one that the options ask for."""
+    if as_json:
+        return JsonReporter()
+    return QuietReporter() if quiet else RichReporter()

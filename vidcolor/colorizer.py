@@ -1,0 +1,208 @@
+"""From a film's luma to chroma for it: sizes, padding, devices, batches and their inverse in one place.
+
+Shapes: B batch, H W the film's pixels, h w the network's pixels.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from types import TracebackType
+from typing import Any, Self
+
+import cv2
+import numpy as np
+
+from vidcolor import color, weights
+from vidcolor.backends import Backend, OutOfMemoryError, open_backend, parse_devices
+from vidcolor.color import Floats, LumaCoding
+from vidcolor.errors import DeviceError, ShapeError, UsageError
+from vidcolor.frames import PictureFormat, Plane
+
+GRID = 32  # network sizes are rounded to this; a stretch of at most 6 % that no network minds
+LARGEST = 4096  # pixels; beyond, no model has been trained and memory runs out
+LONGEST = 4  # a panorama's long side, in short sides, that the network still sees undistorted
+
+
+@dataclass(frozen=True)
+class View:
+    """How a stored picture is meant to be seen: the network is shown it upright and undistorted."""
+
+    sample_aspect_ratio: Fraction = Fraction(1)
+    quarter_turns: int = 0  # anticlockwise, from stored to upright
+
+    def network_size(self, picture: PictureFormat, short_side: int) -> tuple[int, int]:
+        """Rows and columns of the stored orientation for a network that looks at `short_side`."""
+        shown_width = picture.width * float(self.sample_aspect_ratio or 1)
+        scale = short_side / min(picture.height, shown_width)
+        rows, columns = (
+            max(GRID, round(min(side * scale, LONGEST * short_side) / GRID) * GRID)
+            for side in (picture.height, shown_width)
+        )
+        return rows, columns
+
+
+class Colorizer:
+    """A model on one or several devices: luma planes in, a*b* and chroma planes out."""
+
+    def __init__(
+        self,
+        backends: Sequence[Backend],
+        header: weights.ModelHeader,
+        *,
+        size: int | None = None,
+        batch_size: int | None = None,
+        saturation: float = 1.0,
+    ):
+        """backends: replicas of one model.  size: short side in pixels that the network looks at (default: the
+        model's own).  batch_size: frames a device works at once.  saturation: factor on a*b*.
+
+        Raises UsageError.
+        """
+        if size is not None and not GRID <= size <= LARGEST:
+            raise UsageError(f"size {size}: the network looks at {GRID} to {LARGEST} pixels; {header.size} is usual.")
+        if batch_size is not None and batch_size < 1:
+            raise UsageError(f"batch size {batch_size}: needs to be 1 or more.")
+        self.header = header
+        self.size = size or header.size
+        self.saturation = saturation
+        self._backends = list(backends)
+        self._batches = [batch_size or backend.preferred_batch for backend in backends]
+        self._pool = ThreadPoolExecutor(len(self._backends), thread_name_prefix="device")
+
+    @classmethod
+    def load(
+        cls,
+        model: str = "default",
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        size: int | None = None,
+        batch_size: int | None = None,
+        saturation: float = 1.0,
+    ) -> Self:
+        """model: a packaged name or a file.  device: see backends.parse_devices.  The rest: see __init__.
+
+        Raises ModelError, DeviceError, UsageError.
+        """
+        path = weights.find(model)
+        header = weights.read_header(path)
+        backends = [open_backend(path, name, precision) for name in parse_devices(device)]
+        return cls(backends, header, size=size, batch_size=batch_size, saturation=saturation)
+
+    @property
+    def batch_size(self) -> int:
+        """Frames that all devices together work at once."""
+        return sum(self._batches)
+
+    @property
+    def devices(self) -> list[str]:
+        """What each replica runs on, for people."""
+        return [backend.name for backend in self._backends]
+
+    def lightness(self, luma: Plane, picture: PictureFormat, view: View = View()) -> Floats:
+        """The plane (H, W) as the network sees it: L* 0..100, (h, w), upright."""
+        if luma.shape != (picture.height, picture.width):
+            raise ShapeError(f"luma is {luma.shape}, the film is {(picture.height, picture.width)}.")
+        small = _shrink(luma, view.network_size(picture, self.size))
+        coding = LumaCoding(picture.matrix, picture.transfer)
+        table = color.lightness_table(picture.bits, picture.full_range, coding)
+        return np.ascontiguousarray(np.rot90(table[small], view.quarter_turns))
+
+    def predict(self, lightness_Bhw: Sequence[Floats]) -> list[Floats]:
+        """L* pictures of one size (h, w) -> their a*b*, each (2, h/stride, w/stride), in order.
+
+        Batches are dealt to the devices; one that does not fit is halved until it does.
+        Raises DeviceError when a device cannot hold a single frame.
+        """
+        if not lightness_Bhw:
+            return []
+        batch_B1hw = np.stack(lightness_Bhw)[:, None]
+        h, w = batch_B1hw.shape[2:]
+        margin_h, margin_w = -h % self.header.multiple, -w % self.header.multiple
+        if margin_h or margin_w:
+            batch_B1hw = np.pad(batch_B1hw, ((0, 0), (0, 0), (0, margin_h), (0, margin_w)), mode="edge")
+        share = -(-len(batch_B1hw) // len(self._backends))
+        parts = [batch_B1hw[start : start + share] for start in range(0, len(batch_B1hw), share)]
+        done = self._pool.map(self._run, range(len(parts)), parts)
+        results: list[Floats] = [ab for part in done for ab in part]
+        stride = batch_B1hw.shape[2] // results[0].shape[1]
+        kept = [ab[:, : -(-h // stride), : -(-w // stride)] for ab in results]
+        return kept if self.saturation == 1 else [ab * np.float32(self.saturation) for ab in kept]
+
+    def _run(self, device: int, part_B1hw: Floats) -> list[Floats]:
+        done: list[Floats] = []
+        while len(done) < len(part_B1hw):
+            batch = part_B1hw[len(done) : len(done) + self._batches[device]]
+            try:
+                done.extend(self._backends[device](np.ascontiguousarray(batch)))
+            except OutOfMemoryError as error:
+                if len(batch) == 1:
+                    raise DeviceError(f"{error} Not one frame fits: try a smaller --size or --device cpu.") from error
+                self._batches[device] = len(batch) // 2
+        return done
+
+    def colorize(
+        self, lumas: Sequence[Plane], picture: PictureFormat, view: View = View()
+    ) -> list[tuple[Plane, Plane]]:
+        """Luma planes (H, W) -> chroma planes (Cb, Cr) for each."""
+        lightness = [self.lightness(luma, picture, view) for luma in lumas]
+        return [paint(luma, ab, picture, view) for luma, ab in zip(lumas, self.predict(lightness), strict=True)]
+
+    def close(self) -> None:
+        """Let the device threads go."""
+        self._pool.shutdown()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def paint(luma: Plane, ab_2hw: Floats, picture: PictureFormat, view: View = View()) -> tuple[Plane, Plane]:
+    """Chroma planes (Cb, Cr) of picture.chroma_size that give `luma` the colours a*b*.
+
+    luma: (H, W) code values.  ab: (2, h, w) at any size, upright as the network saw it.
+    Chroma is computed exactly where a*b* is known and enlarged by bicubic interpolation with the effect of
+    brightness divided out; at full size it is put back and kept inside the gamut of the untouched luma.
+    """
+    coding = LumaCoding(picture.matrix, picture.transfer)
+    levels = color.luma_table(picture.bits, picture.full_range)
+    gain = color.chroma_gain_table(picture.bits, picture.full_range, coding)
+    a, b = (np.rot90(plane, -view.quarter_turns) for plane in ab_2hw)
+    coarse_codes = _shrink(luma, a.shape)
+    coarse_cb, coarse_cr = coding.chroma(levels[coarse_codes], a, b)
+    coarse_gain = gain[coarse_codes]
+    rows, columns = picture.chroma_size
+    codes = _shrink(luma, (rows, columns))
+    fine_gain = _look_up(gain, codes)
+    planes = []
+    for coarse in (coarse_cb, coarse_cr):
+        fine = cv2.resize((coarse / coarse_gain).astype(np.float32), (columns, rows), interpolation=cv2.INTER_CUBIC)
+        fine *= fine_gain
+        planes.append(fine)
+    color.shrink_to_gamut(coding, _look_up(levels, codes), *planes)
+    cb, cr = (color.chroma_codes(plane, picture) for plane in planes)
+    return cb, cr
+
+
+def _look_up(table: Floats, codes: Plane) -> Floats:
+    """table[codes], by OpenCV's vectorised table for 8 bit."""
+    values: Floats = np.asarray(cv2.LUT(codes, table), np.float32) if codes.dtype == np.uint8 else table[codes]
+    return values
+
+
+def _shrink(plane: Plane, size: tuple[int, ...]) -> Plane:
+    """Resize code values to (rows, columns): area average, halving first, which is forty times faster."""
+    rows, columns = size
+    small: Any = plane
+    while small.shape[0] >= 2 * rows and small.shape[1] >= 2 * columns and min(small.shape) > 1:
+        half = (small.shape[1] // 2, small.shape[0] // 2)
+        small = cv2.resize(small[: half[1] * 2, : half[0] * 2], half, interpolation=cv2.INTER_AREA)
+    if small.shape != (rows, columns):
+        small = cv2.resize(small, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    shrunk: Plane = small
+    return shrunk

@@ -1,0 +1,43 @@
+"""What is to be done: which input becomes which output, checked before any work begins."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidcolor.errors import UsageError
+
+FILM_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")  # containers that we write
+FALLBACK_SUFFIX = ".mkv"  # holds every stream of a film whose own container we do not write
+
+
+@dataclass(frozen=True)
+class Job:
+    """One film to colour."""
+
+    source: Path
+    target: Path
+
+
+def plan(inputs: Sequence[Path], output: str) -> list[Job]:
+    """Jobs for the inputs: one film into a file, or any number into a folder, under their own names.
+
+    An output that ends with a slash, or is a folder already, or is to hold several films, is a folder.
+
+    Raises UsageError when inputs are folders, outputs would collide, or several films have one file to go to.
+    """
+    for source in inputs:
+        if source.is_dir():
+            raise UsageError(f"{source}: is a folder; name its films instead, for instance {source}/*.mp4.")
+    folder = Path(output)
+    if not (folder.is_dir() or output.endswith(("/", "\\")) or len(inputs) > 1):
+        return [Job(inputs[0], folder)]
+    if folder.is_file():
+        raise UsageError(f"{output}: is a file; several films need a folder to go to.")
+    jobs: dict[str, Job] = {}
+    for source in inputs:
+        suffix = source.suffix.lower()
+        target = folder / (source.name if suffix in FILM_SUFFIXES else source.stem + FALLBACK_SUFFIX)
+        if (other := jobs.get(target.name.casefold())) is not None:
+            raise UsageError(f"{other.source} and {source} would both become {target}; colour them one by one.")
+        jobs[target.name.casefold()] = Job(source, target)
+    return list(jobs.values())
