@@ -13,7 +13,7 @@ from av.stream import Stream
 from ..errors import SinkError, UsageError
 from ..frames import FilmInfo
 from .encoders import Encoding, OutputSettings, choose_encoding
-from .probe import Examined, examine, is_cover_art, open_film
+from .probe import Examined, codec_name, examine, is_cover_art, open_film
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}
 _TEXT_SUBTITLES = {"mp4": "mov_text", "mov": "mov_text", "webm": "webvtt", "matroska": "subrip"}
@@ -109,7 +109,7 @@ def _called(entry: StreamPlan) -> str:
 
 
 def _plan_stream(stream: Stream, container: str) -> StreamPlan:
-    codec = stream.codec_context.codec.canonical_name if stream.codec_context is not None else (stream.name or "unknown")
+    codec = codec_name(stream)
     kind = "cover art" if is_cover_art(stream) else str(stream.type)
     name = " ".join(filter(None, (stream.metadata.get("language"), stream.metadata.get("title"))))
     action, detail = _fate(stream, codec, kind, container)

@@ -1,5 +1,6 @@
 """What a film file holds, looked at once: streams, picture, colour tags, first frame. Bad files end here, in one line."""
 
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from .pixels import Layout, layout_of
 _STILL_CODECS = {"mjpeg", "png", "bmp", "gif", "webp", "tiff"}
 _STILL_CONTAINERS = {"mov", "mp4", "matroska", "webm", "asf", "mp3", "flac", "ogg"}
 _FIRST_FRAME_PACKETS = 600  # a stream that gives no frame in so many packets does not decode
+_CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _UNSPECIFIED = 2  # AVCOL_SPC_, AVCOL_PRI_ and AVCOL_TRC_UNSPECIFIED
 _MATRIX_OF_COLORSPACE = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020"}
@@ -246,13 +248,29 @@ def _top_field_first(frame: VideoFrame) -> bool:
 
 
 def _duration_seconds(container: InputContainer, stream: VideoStream) -> float | None:
+    """The picture's own length where it is told; the container's may be that of a longer sound track."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
+    if found := _CLOCK.match(stream.metadata.get("DURATION", "")):
+        hours, minutes, seconds = found.groups()
+        # Matroska's tag counts from zero to the end of the track.
+        return max(0.0, int(hours) * 3600 + int(minutes) * 60 + float(seconds) - _start_seconds(stream))
     return container.duration / av.time_base if container.duration else None
 
 
+def _start_seconds(stream: VideoStream) -> float:
+    return float((stream.start_time or 0) * (stream.time_base or 0))
+
+
+def codec_name(stream: Stream) -> str:
+    if stream.codec_context is not None:
+        return stream.codec_context.codec.canonical_name
+    if stream.type == "attachment":
+        return stream.metadata.get("mimetype", "attachment")
+    return "timecode" if "timecode" in stream.metadata else (stream.name or "unknown")
+
+
 def _stream_info(stream: Stream) -> StreamInfo:
-    name = stream.codec_context.codec.canonical_name if stream.codec_context is not None else (stream.name or "unknown")
-    title = stream.metadata.get("title") or stream.metadata.get("filename")
+    title = next((stream.metadata[key] for key in ("title", "name", "filename") if stream.metadata.get(key)), None)
     language = stream.metadata.get("language")
-    return StreamInfo(stream.index, str(stream.type), name, None if language == "und" else language, title)
+    return StreamInfo(stream.index, str(stream.type), codec_name(stream), None if language == "und" else language, title)

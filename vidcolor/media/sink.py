@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 
 from ..errors import ShapeError, SinkError
 from ..frames import ColoredFrame, FilmInfo
+from . import matroska
 from .canvas import Canvas
 from .encoders import OutputSettings
 from .passengers import Passengers, kept_tags
@@ -34,9 +35,7 @@ _FIELD_ORDERS = {"tff": 2, "bff": 3, "progressive": 1}  # AV_FIELD_TT, _BB, _PRO
 _WRITE_BUFFER_BYTES = 1 << 20
 # What iTunes-style MP4 metadata has a box for. Other tags need QuickTime's key-value form, which FFmpeg reads too.
 _MP4_TAGS = set(
-    "title artist album_artist composer album date comment genre copyright grouping lyrics description synopsis show"
-    " episode_id network keywords episode_sort season_number media_type hd_video gapless_playback compilation track"
-    " disc creation_time".split()
+    ["title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords", "episode_sort", "season_number", "media_type", "hd_video", "gapless_playback", "compilation", "track", "disc", "creation_time"]
 )
 
 
@@ -94,7 +93,7 @@ class FilmSink:
     def _open(self) -> None:
         start, end = self._range_seconds()
         source = self._resources.enter_context(open_input(Path(self.info.path)))
-        self._file: BinaryIO = cast(BinaryIO, self._partial.open("xb"))
+        self._file: BinaryIO = cast(BinaryIO, self._partial.open("x+b"))
         output = av.open(
             self._file,
             "w",
@@ -141,12 +140,23 @@ class FilmSink:
         if self._examined.display_matrix:
             stream.set_display_matrix(self._examined.display_matrix)
         stream.metadata.update(kept_tags(template.metadata))
+        if self._shape_in_header:
+            stream.metadata["title"] = stream.metadata.get("title", "") + matroska.NAME_PADDING
         stream.disposition = template.disposition
         return stream
 
+    @property
+    def _shape_in_header(self) -> bool:
+        """Matroska needs the pixel shape in its own header, unless only H.264 or HEVC can say it exactly."""
+        shape, width = self.info.sample_aspect_ratio, self.info.picture.width
+        if self.plan.container not in ("matroska", "webm") or shape in (None, 1):
+            return False
+        return self.plan.encoding.codec not in ("h264", "hevc") or (width * shape).denominator == 1
+
     def _container_options(self) -> dict[str, str]:
         if self.plan.container not in ("mp4", "mov"):
-            return {}
+            # Sound often begins a little before zero, by its encoder's delay; FFmpeg would move the picture for it.
+            return {"avoid_negative_ts": "disabled"}
         # Edit lists count in the movie's time scale; FFmpeg's 1/1000 s would round a late or early start.
         scale = self.info.time_base.denominator
         options = {"movie_timescale": str(scale if scale < 2**31 else 1_000_000)}
@@ -195,6 +205,8 @@ class FilmSink:
         self._mux(self._stream.encode(None))
         self._passengers.advance(None)
         self._output.close()
+        if self._shape_in_header and not matroska.write_pixel_shape(self._file, self.info.sample_aspect_ratio):
+            self.warnings.append(f"the pixel shape {self.info.sample_aspect_ratio} could not be stored")
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()

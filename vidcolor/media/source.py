@@ -18,8 +18,8 @@ from av.video.stream import VideoStream
 from ..errors import SourceError, UsageError
 from ..frames import FilmInfo, Frame
 from .pixels import layout_of, luma_of, to_planar
-from .probe import choose_video, examine
 from .probe import _open as open_container
+from .probe import choose_video, examine
 
 _CUT_OFF_SECONDS = 1.0  # a picture that ends this much before its stated duration was cut off
 
@@ -166,7 +166,7 @@ class FilmSource:
             raise SourceError(f"{self.path}: no frame decodes in the range asked for; the film is {_length(self.info)}.")
         if self.info.duration_seconds is None:
             return
-        stated_end = float(self.examined.start_seconds) + self.info.duration_seconds
+        stated_end = float((stream.start_time or 0) * stream.time_base) + self.info.duration_seconds
         wanted = min(stated_end, float(range_end * stream.time_base)) if range_end is not None else stated_end
         missing = wanted - float(last_end * stream.time_base)
         if missing > _CUT_OFF_SECONDS:

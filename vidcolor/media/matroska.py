@@ -1,0 +1,107 @@
+"""The pixel shape in a Matroska or WebM header, which FFmpeg's muxer takes from a field that PyAV cannot set.
+
+The muxer is given a padded track name; here the padding becomes DisplayWidth and DisplayHeight, in place, so that
+nothing else in the file moves. Element numbers: RFC 9559, section 5.
+"""
+
+import zlib
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import BinaryIO
+
+NAME_PADDING = " " * 32  # room for both sizes, a longer length field of their parent, and a Void of 2 bytes or more
+_HEAD_BYTES = 1 << 20
+_SEGMENT, _TRACKS, _TRACK_ENTRY = 0x18538067, 0x1654AE6B, 0xAE
+_CRC32, _VOID, _NAME, _VIDEO = 0xBF, 0xEC, 0x536E, 0xE0
+_DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT = 0x54B0, 0x54BA, 0x54B2
+_PIXEL_WIDTH, _PIXEL_HEIGHT = 0xB0, 0xBA
+
+
+def write_pixel_shape(file: BinaryIO, shape: Fraction) -> bool:
+    """Give the first video track of a finished file its display size; False if the header is not as expected."""
+    file.seek(0)
+    head = bytearray(file.read(_HEAD_BYTES))
+    try:
+        tracks_start, tracks_end = _find_tracks(head)
+        entry_start, entry_end = next(
+            (start, end)
+            for number, start, end, _ in _elements(head, tracks_start, tracks_end)
+            if number == _TRACK_ENTRY and any(found[0] == _VIDEO for found in _elements(head, start, end))
+        )
+    except (StopIteration, IndexError):
+        return False
+    reshaped = _reshaped_entry(head, entry_start, entry_end, shape)
+    if reshaped is None:
+        return False
+    head[entry_start:entry_end] = reshaped
+    _renew_checksum(head, tracks_start, tracks_end)
+    file.seek(tracks_start)
+    file.write(head[tracks_start:tracks_end])
+    return True
+
+
+def _find_tracks(head: bytearray) -> tuple[int, int]:
+    segment = next(start for number, start, _, _ in _elements(head, 0, len(head)) if number == _SEGMENT)
+    return next((start, end) for number, start, end, _ in _elements(head, segment, len(head)) if number == _TRACKS)
+
+
+def _reshaped_entry(head: bytearray, start: int, end: int, shape: Fraction) -> bytes | None:
+    """The track entry at the same length: name without its padding, video with a display size, a Void for the rest."""
+    parts = []
+    for number, first, last, outer in _elements(head, start, end):
+        body = bytes(head[first:last])
+        if number == _NAME:
+            name = body.rstrip(b" ")
+            parts.append(_element(_NAME, name) if name else b"")
+        elif number == _VIDEO:
+            parts.append(_element(_VIDEO, _with_display_size(head, first, last, shape)))
+        else:
+            parts.append(bytes(head[outer:last]))
+    entry = b"".join(parts)
+    spare = end - start - len(entry)
+    if spare < 2:
+        return None
+    return entry + bytes([_VOID, 0x80 | (spare - 2)]) + bytes(spare - 2)
+
+
+def _with_display_size(head: bytearray, start: int, end: int, shape: Fraction) -> bytes:
+    kept, size = b"", {}
+    for number, first, last, outer in _elements(head, start, end):
+        if number in (_PIXEL_WIDTH, _PIXEL_HEIGHT):
+            size[number] = int.from_bytes(head[first:last], "big")
+        if number not in (_DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT):
+            kept += bytes(head[outer:last])
+    wide = round(size[_PIXEL_WIDTH] * shape)
+    return kept + _element(_DISPLAY_WIDTH, _number(wide)) + _element(_DISPLAY_HEIGHT, _number(size[_PIXEL_HEIGHT]))
+
+
+def _renew_checksum(head: bytearray, start: int, end: int) -> None:
+    """RFC 8794, section 11.3.1: CRC-32 of everything in the parent after the checksum, little-endian."""
+    number, first, last, _ = next(_elements(head, start, end))
+    if number == _CRC32:
+        head[first:last] = zlib.crc32(bytes(head[last:end])).to_bytes(4, "little")
+
+
+def _elements(data: bytearray, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Children of a master element: number, start and end of the body, start of the element."""
+    position = start
+    while position < end:
+        outer = position
+        length = 9 - data[position].bit_length()
+        number = int.from_bytes(data[position : position + length], "big")
+        position += length
+        length = 9 - data[position].bit_length()
+        size = int.from_bytes(data[position : position + length], "big") & ((1 << 7 * length) - 1)
+        position += length
+        yield number, position, position + size, outer
+        position += size
+
+
+def _element(number: int, body: bytes) -> bytes:
+    head = number.to_bytes((number.bit_length() + 7) // 8, "big")
+    size = bytes([0x80 | len(body)]) if len(body) < 127 else (0x4000 | len(body)).to_bytes(2, "big")
+    return head + size + body
+
+
+def _number(value: int) -> bytes:
+    return value.to_bytes((value.bit_length() + 7) // 8, "big")
