@@ -75,4 +75,4 @@ def test_the_sound_of_the_clip_is_heard_to_the_end() -> None:
 def chroma(frame: av.VideoFrame, plane: int) -> np.ndarray:
     """Give plane 1 (U) or 2 (V) without the padding at the end of its lines."""
     data = frame.planes[plane]
-    return np.frombuffer(data, np.uint8).reshape(data.height, data.line_size)[:, : data.width]
+    return np.frombuffer(bytes(data), np.uint8).reshape(data.height, data.line_size)[:, : data.width]
