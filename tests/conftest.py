@@ -1,0 +1,32 @@
+"""Fixtures that every test may ask for."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from vidcolor import weights
+from vidcolor.networks import build
+
+TINY_CONFIG = {"width": 4, "depth": 5, "dropout": 0.0}
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file with a tiny random pix2pix network: the whole tool in milliseconds."""
+    torch.manual_seed(1)
+    network = build("pix2pix", TINY_CONFIG)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(3)  # fresh weights are so small that everything would stay grey
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    weights.save(path, network, weights.ModelHeader("pix2pix", TINY_CONFIG, "tiny", "0", size=64))
+    return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory):
+    """Converted networks go to a folder of the test run, in its processes too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield

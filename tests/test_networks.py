@@ -1,0 +1,72 @@
+"""Generators: shapes, costs, and that they learn."""
+
+import pytest
+import torch
+
+from vidcolor.errors import ModelError
+from vidcolor.networks import build
+from vidcolor.networks.binnet import BinNet
+from vidcolor.networks.efficientnet import EfficientNetLite, imagenet_checkpoint
+
+
+@pytest.mark.parametrize(("name", "config"), [("binnet", {"bins": 20}), ("pix2pix", {"width": 4, "depth": 5})])
+@pytest.mark.parametrize("size", [(64, 96), (96, 32)])
+def test_a_generator_gives_two_channels_at_its_stride(name: str, config: dict[str, object], size: tuple[int, int]):
+    network = build(name, config).eval()
+    with torch.inference_mode():
+        ab = network(torch.rand(2, 1, *size) * 100)
+    assert ab.shape == (2, 2, size[0] // network.stride, size[1] // network.stride)
+
+
+def test_pix2pix_is_the_papers_unet_256():
+    """Isola et al. report 54.4 M parameters for RGB in and out; L in and ab out need a little less."""
+    parameters = sum(p.numel() for p in build("pix2pix", {}).parameters())
+    assert parameters == pytest.approx(54.4e6, rel=0.01)
+
+
+def test_the_default_generator_stays_within_its_budget():
+    """At most 2.5 GMAC at 256x448 and 20 M parameters."""
+    network = BinNet(bins=313).eval()
+    macs = 0
+
+    def count(module: torch.nn.Module, _: object, output: torch.Tensor) -> None:
+        nonlocal macs
+        if isinstance(module, torch.nn.Conv2d):
+            macs += output.numel() * module.weight[0].numel()
+        else:
+            macs += output.numel() * module.in_features
+
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+            module.register_forward_hook(count)
+    with torch.inference_mode():
+        network(torch.zeros(1, 1, 256, 448))
+    assert 0.5e9 < macs < 2.5e9
+    assert sum(p.numel() for p in network.parameters()) < 20e6
+
+
+def test_the_encoder_takes_the_published_weights_and_reads_grey_as_three_like_channels():
+    checkpoint = imagenet_checkpoint("lite0")
+    grey, rgb = EfficientNetLite("lite0"), EfficientNetLite("lite0", inputs=3)
+    grey.load_imagenet(checkpoint)
+    rgb.load_imagenet(checkpoint)
+    picture = torch.rand(1, 1, 64, 64) * 2 - 1
+    with torch.inference_mode():
+        ours, theirs = grey.eval()(picture), rgb.eval()(picture.expand(1, 3, 64, 64))
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(one, other, atol=1e-3)
+
+
+def test_read_out_is_the_mean_when_hot_and_the_mode_when_cold():
+    network = BinNet(bins=2)
+    network.bins_2K.copy_(torch.tensor([[-50.0, 50.0], [0.0, 20.0]]))
+    logits = torch.tensor([0.0, 1.0]).view(1, 2, 1, 1)
+    hot, cold = network.read_out(logits, 100.0), network.read_out(logits, 0.01)
+    assert torch.allclose(hot.flatten(), torch.tensor([0.0, 10.0]), atol=0.6)
+    assert torch.allclose(cold.flatten(), torch.tensor([50.0, 20.0]), atol=0.1)
+
+
+@pytest.mark.parametrize(("name", "config"), [("resnet", {}), ("binnet", {"colour": 1}), ("binnet", {"encoder": "b7"})])
+def test_what_cannot_be_built_is_refused(name: str, config: dict[str, object]):
+    with pytest.raises(ModelError):
+        build(name, config)
