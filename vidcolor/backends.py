@@ -155,7 +155,7 @@ def _converted(model: Path) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             # Written aside and renamed, weights first: another process may be reading the cache.
             aside = Path(tempfile.mkdtemp(dir=folder)) / cached.name
-            openvino.save_model(converted, str(aside), compress_to_fp16=True)
+            openvino.save_model(converted, str(aside), compress_to_fp16=False)  # half would cost 0.2 a*b* units
             for suffix in (".bin", ".xml"):
                 aside.with_suffix(suffix).replace((folder / cached.name).with_suffix(suffix))
             aside.parent.rmdir()
