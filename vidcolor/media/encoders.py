@@ -58,7 +58,9 @@ def choose_encoding(examined: Examined, settings: OutputSettings, container: str
         raise UsageError(f"codec {settings.codec!r} is unknown; choose one of {', '.join(_ENCODERS)}.")
     if settings.codec is not None and settings.codec not in takes:
         fitting = ", ".join(codec for codec in _ENCODERS if codec in takes)
-        raise UsageError(f"{container} cannot hold {settings.codec}; choose --codec {fitting}, or another suffix (.mkv).")
+        raise UsageError(
+            f"{container} cannot hold {settings.codec}; choose --codec {fitting}, or another suffix (.mkv)."
+        )
     codecs = [settings.codec] if settings.codec else [codec for codec in ("h264", "av1", "vp9") if codec in takes][:2]
     found = [(codec, name) for codec in codecs for name in _ENCODERS[codec] if _exists(name)]
     if not found:
@@ -179,7 +181,9 @@ def _static_hdr(examined: Examined, *, floats: bool = False) -> str:
             texts = (f"{float(v):.4f}" if floats else str(round(v * scale)) for v in (first, second))
             return f"{name}({','.join(texts)})"
 
-        colors = [pair(name, *values[2 * i : 2 * i + 2], 50000) for name, i in (("G", 1), ("B", 2), ("R", 0), ("WP", 3))]
+        colors = [
+            pair(name, values[2 * i], values[2 * i + 1], 50000) for name, i in (("G", 1), ("B", 2), ("R", 0), ("WP", 3))
+        ]
         parts.append("mastering-display=" + "".join(colors) + pair("L", values[9], values[8], 10000))
     if examined.content_light:
         parts.append("cll={},{}".format(*examined.content_light))

@@ -12,21 +12,7 @@ from av.stream import Discard, Stream
 
 from .plan import StreamPlan, add_copy
 from .subtitles import SubtitleConverter
-
-_STATISTICS = ("BPS", "DURATION", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS", "ENCODER")
-_STRUCTURE = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id"}
-
-
-def kept_tags(metadata: dict[str, str]) -> dict[str, str]:
-    """Metadata that is still true of the output: without the old muxer's and encoder's own entries."""
-    metadata = dict(metadata)
-    if "name" in metadata and "title" not in metadata:
-        metadata["title"] = metadata.pop("name")  # MP4 calls a track's title so
-    return {
-        key: value
-        for key, value in metadata.items()
-        if key.lower() not in _STRUCTURE and not key.upper().startswith(_STATISTICS)
-    }
+from .tags import kept_tags
 
 
 class Passengers:

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from av.video.format import VideoFormat
@@ -16,7 +16,9 @@ _CHROMA_SHIFTS = {"420": (1, 1), "422": (1, 0), "444": (0, 0), "440": (0, 1), "4
 _SHIFT_NAMES = {shift: name for name, shift in _CHROMA_SHIFTS.items()}
 _PLANAR = re.compile(r"yuv(?P<kind>[ja]?)(?P<chroma>4\d\d)p(?P<bits>\d*)(?P<endian>le|be)?$")
 _GRAY = re.compile(r"gray(?P<bits>\d*)(?P<endian>le|be)?$")
-_SEMIPLANAR = re.compile(r"(nv(?P<nv>12|21|16|24|42)|nv20(?P<nv20>le|be)|p(?P<chroma>[024])(?P<bits>10|12|16)(?P<end>le|be))$")
+_SEMIPLANAR = re.compile(
+    r"(nv(?P<nv>12|21|16|24|42)|nv20(?P<nv20>le|be)|p(?P<chroma>[024])(?P<bits>10|12|16)(?P<end>le|be))$"
+)
 _NV_CHROMA = {"12": "420", "21": "420", "16": "422", "24": "444", "42": "444"}
 
 COLORSPACE_OF_MATRIX = {"bt601": 6, "bt709": 1, "bt2020": 9}  # AVCOL_SPC_SMPTE170M, _BT709, _BT2020_NCL
@@ -85,7 +87,9 @@ def _layout_by_description(description: VideoFormat) -> Layout:
     return Layout(bits, shift, False, has_alpha=alpha)
 
 
-def samples(frame: VideoFrame, plane: int, rows: int, columns: int, bits: int, *, big_endian: bool = False) -> NDArray[Any]:
+def samples(
+    frame: VideoFrame, plane: int, rows: int, columns: int, bits: int, *, big_endian: bool = False
+) -> NDArray[Any]:
     """A writable view of one plane, (rows, columns), without the padding at the end of each line.
 
     For semi-planar formats ask for plane 0 only.
@@ -94,7 +98,7 @@ def samples(frame: VideoFrame, plane: int, rows: int, columns: int, bits: int, *
     video_plane = frame.planes[plane]
     stride = abs(video_plane.line_size) // dtype.itemsize
     # The last line need not be padded in full, so a plain reshape could run over the end of the buffer.
-    flat = np.frombuffer(video_plane, dtype=dtype)
+    flat = np.frombuffer(memoryview(cast(Any, video_plane)), dtype=dtype)
     return np.lib.stride_tricks.as_strided(flat, (rows, columns), (stride * dtype.itemsize, dtype.itemsize))
 
 

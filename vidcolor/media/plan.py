@@ -13,9 +13,12 @@ from av.stream import Stream
 from ..errors import SinkError, UsageError
 from ..frames import FilmInfo
 from .encoders import Encoding, OutputSettings, choose_encoding
-from .probe import Examined, codec_name, examine, is_cover_art, open_film
+from .probe import Examined, codec_name, decoder_of, examine, is_cover_art, open_film
+from .tags import kept_tags
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}
+_TRACK_TAGS = {"language", "title", "handler_name", "creation_time", "timecode", "rotate"}
+_AUDIBLE_SECONDS = 0.06  # sound further off the picture is noticed: ITU-R BT.1359-1 puts it at 45 to 125 ms
 _TEXT_SUBTITLES = {"mp4": "mov_text", "mov": "mov_text", "webm": "webvtt", "matroska": "subrip"}
 
 
@@ -92,16 +95,50 @@ def make_plan(examined: Examined, output_path: Path, settings: OutputSettings) -
     with open_film(Path(examined.info.path)) as source:
         others = [stream for stream in source.streams if stream.index != examined.video_index]
         streams = tuple(_plan_stream(stream, container) for stream in others)
-        attachments = [stream.index for stream in source.streams.attachments]
+        kept = [source.streams[entry.index] for entry in streams if entry.action in ("copy", "convert")]
+        lost_tags = _lost_tags(kept, container)
+        late = [
+            stream.index
+            for stream in source.streams.audio
+            if _starts_apart(stream, source.streams[examined.video_index])
+        ]
     warnings = [*examined.info.warnings, *encoding.warnings]
     warnings += [f"{_called(entry)} {entry.describe()}" for entry in streams if entry.action == "drop"]
+    warnings += lost_tags
     warnings += [f"{_called(entry)} converted to {entry.detail}" for entry in streams if entry.action == "convert"]
-    if container in ("webm", "avi") and examined.info.chapters and container == "avi":
-        warnings.append(f"{examined.info.chapters} chapters cannot be carried: {container} has none")
-    if container == "avi" and examined.info.rotation_degrees:
-        warnings.append("the rotation flag cannot be carried: avi has none")
-    del attachments
+    if container == "avi":
+        warnings += _avi_losses(examined, late)
     return Plan(container, encoding, streams, tuple(warnings))
+
+
+def _lost_tags(streams: list[Stream], container: str) -> list[str]:
+    """Tags of single streams that only Matroska stores; tags of the whole film are kept everywhere."""
+    if container in ("matroska", "webm"):
+        return []
+    tags = {
+        f"{key} of #{stream.index}"
+        for stream in streams
+        for key in kept_tags(stream.metadata)
+        if key.lower() not in _TRACK_TAGS
+    }
+    return [f"stream tags that {container} has no place for: {', '.join(sorted(tags))}"] if tags else []
+
+
+def _starts_apart(stream: Stream, picture: Stream) -> bool:
+    def start(of: Stream) -> float:
+        return float((of.start_time or 0) * (of.time_base or 0))
+
+    return abs(start(stream) - start(picture)) > _AUDIBLE_SECONDS
+
+
+def _avi_losses(examined: Examined, late: list[int]) -> list[str]:
+    losses = []
+    if examined.info.chapters:
+        losses.append(f"{examined.info.chapters} chapters cannot be carried: avi has none")
+    if examined.info.rotation_degrees:
+        losses.append("the rotation flag cannot be carried: avi has none")
+    losses += [f"stream #{index} starts at another time than the picture, which avi cannot say" for index in late]
+    return losses
 
 
 def _called(entry: StreamPlan) -> str:
@@ -120,16 +157,19 @@ def _fate(stream: Stream, codec: str, kind: str, container: str) -> tuple[str, s
     if kind == "cover art":
         if container == "matroska":
             return ("attach", "") if codec in ("mjpeg", "png") else ("drop", f"no attachment type for {codec}")
-        return ("copy", "") if container == "mp4" and accepts(container, stream) else ("drop", f"{container} has no place")
+        return (
+            ("copy", "") if container == "mp4" and accepts(container, stream) else ("drop", f"{container} has no place")
+        )
     if kind == "attachment":
         return ("copy", "") if container == "matroska" else ("drop", f"{container} has no attachments")
     if kind == "data" and _is_chapter_track(stream):
         return "rebuild", "kept as chapters"
-    if kind == "data" and stream.codec_context is None and _is_timecode(stream):
+    if kind == "data" and decoder_of(stream) is None and _is_timecode(stream):
         return "rebuild", "kept as the picture's timecode"
     if accepts(container, stream):
         return "copy", ""
-    if kind == "subtitle" and stream.codec_context is not None and stream.codec_context.codec.text_sub:
+    decoder = decoder_of(stream)
+    if kind == "subtitle" and decoder is not None and decoder.codec.text_sub:
         target = _TEXT_SUBTITLES.get(container)
         return ("convert", target) if target else ("drop", f"{container} has no text subtitles")
     return "drop", f"{container} does not take {codec}"
@@ -137,7 +177,9 @@ def _fate(stream: Stream, codec: str, kind: str, container: str) -> tuple[str, s
 
 def _is_chapter_track(stream: Stream) -> bool:
     """QuickTime keeps chapter names in a text track; FFmpeg reads it as chapters and shows the track as data too."""
-    return stream.container.format.name.startswith("mov") and bool(stream.container.chapters()) and _tag(stream) == "text"
+    return (
+        stream.container.format.name.startswith("mov") and bool(stream.container.chapters()) and _tag(stream) == "text"
+    )
 
 
 def _is_timecode(stream: Stream) -> bool:
@@ -145,8 +187,9 @@ def _is_timecode(stream: Stream) -> bool:
 
 
 def _tag(stream: Stream) -> str:
-    if stream.codec_context is not None:
-        return stream.codec_context.codec_tag
+    decoder = decoder_of(stream)
+    if decoder is not None:
+        return decoder.codec_tag
     return "text" if stream.name == "bin_data" else ""
 
 

@@ -1,4 +1,4 @@
-"""What a film file holds, looked at once: streams, picture, colour tags, first frame. Bad files end here, in one line."""
+"""What a film file holds: streams, picture, colour tags, first frame. Bad files end here, each with one clear line."""
 
 import re
 import struct
@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, cast
 
 import av
+from av.codec import CodecContext
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.filter import Graph
@@ -126,7 +128,7 @@ def is_cover_art(stream: Stream) -> bool:
         return False
     if stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image):
         return True
-    context = stream.codec_context
+    context = decoder_of(stream)
     container_names = set(stream.container.format.name.split(","))
     still = context is not None and context.name in _STILL_CODECS and bool(container_names & _STILL_CONTAINERS)
     return still and stream.frames == 1 and len(stream.container.streams) > 1
@@ -136,7 +138,7 @@ def examine(path: Path) -> Examined:
     """Open the film, decode its first frame, and note everything that the output must have too."""
     with open_film(path) as container:
         stream, warnings = choose_video(container, path)
-        if stream.codec_context is None:
+        if decoder_of(stream) is None:
             raise SourceError(f"{path}: no decoder for its video codec in this FFmpeg. Convert it elsewhere first.")
         frame = _first_frame(container, stream, path)
         return _examined(path, container, stream, frame, warnings)
@@ -162,7 +164,7 @@ def _examined(
     codec = stream.codec_context.codec.canonical_name
     layout = layout_of(frame.format.name)
     picture, tags = _picture(frame, layout, codec, warnings)
-    side_data = {entry.type.name: bytes(entry) for entry in frame.side_data}
+    side_data = {entry.type.name: bytes(entry) for entry in cast(Any, frame.side_data)}
     matrix = side_data.get("DISPLAYMATRIX")
     light = side_data.get("CONTENT_LIGHT_LEVEL")
     rate = stream.average_rate or stream.guessed_rate or None
@@ -193,7 +195,7 @@ def _examined(
         tags,
         struct.unpack("<9i", matrix) if matrix and len(matrix) == 36 else None,
         side_data.get("MASTERING_DISPLAY_METADATA"),
-        struct.unpack("<2I", light[:8]) if light and len(light) >= 8 else None,  # type: ignore[arg-type]
+        struct.unpack("<2I", light[:8]) if light and len(light) >= 8 else None,
         start,
     )
 
@@ -262,9 +264,16 @@ def _start_seconds(stream: VideoStream) -> float:
     return float((stream.start_time or 0) * (stream.time_base or 0))
 
 
+def decoder_of(stream: Stream) -> CodecContext | None:
+    """None where this FFmpeg has no decoder, which PyAV's type stubs leave out."""
+    return cast(CodecContext | None, stream.codec_context)
+
+
 def codec_name(stream: Stream) -> str:
-    if stream.codec_context is not None:
-        return stream.codec_context.codec.canonical_name
+    """FFmpeg's name of the codec, whether or not it can be decoded; the MIME type of an attachment."""
+    decoder = decoder_of(stream)
+    if decoder is not None:
+        return decoder.codec.canonical_name
     if stream.type == "attachment":
         return stream.metadata.get("mimetype", "attachment")
     return "timecode" if "timecode" in stream.metadata else (stream.name or "unknown")
@@ -273,4 +282,6 @@ def codec_name(stream: Stream) -> str:
 def _stream_info(stream: Stream) -> StreamInfo:
     title = next((stream.metadata[key] for key in ("title", "name", "filename") if stream.metadata.get(key)), None)
     language = stream.metadata.get("language")
-    return StreamInfo(stream.index, str(stream.type), codec_name(stream), None if language == "und" else language, title)
+    return StreamInfo(
+        stream.index, str(stream.type), codec_name(stream), None if language == "und" else language, title
+    )

@@ -5,14 +5,14 @@ from __future__ import annotations  # Packet[...] is for type checkers only
 import errno
 import math
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
 
 import av
-from av.codec.context import Flags
+from av.codec.context import Flags, ThreadType
 from av.container import OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
@@ -24,19 +24,16 @@ from ..frames import ColoredFrame, FilmInfo
 from . import matroska
 from .canvas import Canvas
 from .encoders import OutputSettings
-from .passengers import Passengers, kept_tags
+from .passengers import Passengers
 from .plan import Plan, check_output, make_plan, open_input
 from .probe import Examined, examine
 from .source import FilmSource
+from .tags import MP4_TAGS, kept_tags
 
 _FRAME_DURATION = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION: packets get their frame's duration, so the last one lasts
 _INTERLACED = int(Flags.interlaced_dct) | int(Flags.interlaced_me)
 _FIELD_ORDERS = {"tff": 2, "bff": 3, "progressive": 1}  # AV_FIELD_TT, _BB, _PROGRESSIVE
 _WRITE_BUFFER_BYTES = 1 << 20
-# What iTunes-style MP4 metadata has a box for. Other tags need QuickTime's key-value form, which FFmpeg reads too.
-_MP4_TAGS = set(
-    ["title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords", "episode_sort", "season_number", "media_type", "hd_video", "gapless_playback", "compilation", "track", "disc", "creation_time"]
-)
 
 
 class FilmSink:
@@ -81,7 +78,9 @@ class FilmSink:
         """Encode one frame, and carry the other streams up to its time."""
         rows, columns = self.info.picture.chroma_size
         if colored.cb.shape != (rows, columns) or colored.cr.shape != (rows, columns):
-            raise ShapeError(f"found chroma planes {colored.cb.shape} and {colored.cr.shape}, needed {(rows, columns)}.")
+            raise ShapeError(
+                f"found chroma planes {colored.cb.shape} and {colored.cr.shape}, needed {(rows, columns)}."
+            )
         try:
             frame = self._canvas.paint(colored)
             self._time(frame, colored)
@@ -107,7 +106,7 @@ class FilmSink:
         self._passengers = Passengers(source, output, self.plan.streams, start_seconds=start, end_seconds=end)
         output.metadata.update(self._tags(dict(source.metadata)))
         if self.plan.container != "avi":
-            output.set_chapters(_chapters_within(source.chapters(), start, end))  # type: ignore[arg-type]
+            output.set_chapters(_chapters_within(source.chapters(), start, end))
         self._canvas = Canvas(self._examined, self.plan.encoding)
         self._shift_pts = None if start is None else round(start / self.info.time_base)
 
@@ -127,7 +126,7 @@ class FilmSink:
         context.width, context.height, context.pix_fmt = info.picture.width, info.picture.height, encoding.pixel_format
         context.time_base = self._time_base
         stream.time_base = self._time_base
-        context.thread_type = "AUTO"  # type: ignore[assignment]  # PyAV asks for slices, which cost x264 quality
+        context.thread_type = ThreadType.AUTO  # PyAV asks for slices, which cost x264 quality
         context.thread_count = 0
         context.flags |= _FRAME_DURATION | (_INTERLACED if encoding.interlaced else 0)
         context.field_order = _FIELD_ORDERS.get(info.field_order, 0)
@@ -149,7 +148,7 @@ class FilmSink:
     def _shape_in_header(self) -> bool:
         """Matroska needs the pixel shape in its own header, unless only H.264 or HEVC can say it exactly."""
         shape, width = self.info.sample_aspect_ratio, self.info.picture.width
-        if self.plan.container not in ("matroska", "webm") or shape in (None, 1):
+        if self.plan.container not in ("matroska", "webm") or shape is None or shape == 1:
             return False
         return self.plan.encoding.codec not in ("h264", "hevc") or (width * shape).denominator == 1
 
@@ -161,7 +160,7 @@ class FilmSink:
         scale = self.info.time_base.denominator
         options = {"movie_timescale": str(scale if scale < 2**31 else 1_000_000)}
         tags = {key.lower() for key in kept_tags(self.info.metadata)}
-        if tags - _MP4_TAGS and not any(entry.kind == "cover art" for entry in self.plan.streams):
+        if tags - MP4_TAGS and not any(entry.kind == "cover art" for entry in self.plan.streams):
             options["movflags"] = "use_metadata_tags"
         return options
 
@@ -181,8 +180,8 @@ class FilmSink:
             index = pts * self.info.time_base / self._time_base
             if abs(index - round(index)) > Fraction(1, 4) or round(index) != self.frames_written:
                 raise SinkError(
-                    f"{self.path}: frame {self.frames_written} is shown at {float(index * self._time_base):.3f} s, but AVI"
-                    " has only frames at an even rate from zero. Choose .mkv or .mp4, which keep the film's timing."
+                    f"{self.path}: frame {self.frames_written} is shown at {float(index * self._time_base):.3f} s, but"
+                    " AVI has only frames at an even rate from zero. Choose .mkv or .mp4, which keep the film's timing."
                 )
             pts, frame.time_base = round(index), self._time_base
         frame.pts = pts
@@ -205,8 +204,9 @@ class FilmSink:
         self._mux(self._stream.encode(None))
         self._passengers.advance(None)
         self._output.close()
-        if self._shape_in_header and not matroska.write_pixel_shape(self._file, self.info.sample_aspect_ratio):
-            self.warnings.append(f"the pixel shape {self.info.sample_aspect_ratio} could not be stored")
+        shape = self.info.sample_aspect_ratio
+        if shape and self._shape_in_header and not matroska.write_pixel_shape(self._file, shape):
+            self.warnings.append(f"the pixel shape {shape} could not be stored")
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -217,22 +217,20 @@ class FilmSink:
         if self._passengers.nudged_packets:
             self.warnings.append(f"{self._passengers.nudged_packets} packets had repeated timestamps and were nudged")
         if self._passengers.unreadable_subtitles:
-            self.warnings.append(f"{self._passengers.unreadable_subtitles} subtitles could not be read and are left out")
+            self.warnings.append(
+                f"{self._passengers.unreadable_subtitles} subtitles could not be read and are left out"
+            )
 
     def _abandon(self) -> None:
         """Leave nothing behind."""
         if self._output is not None:
             output, self._output = self._output, None
-            try:
+            with suppress(FFmpegError, OSError, ValueError):  # thrown away; the first error is the one to report
                 output.close()
-            except (FFmpegError, OSError, ValueError):
-                pass  # the file is thrown away; the first error is the one to report
         file: Any = getattr(self, "_file", None)
         if file is not None:
-            try:
+            with suppress(OSError):
                 file.close()
-            except OSError:
-                pass
             self._partial.unlink(missing_ok=True)
         self._resources.close()
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations  # Packet[...] is for type checkers only
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
-from av.container import InputContainer
+from av.codec.context import ThreadType
+from av.container import Flags, InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -21,6 +23,7 @@ from .pixels import layout_of, luma_of, to_planar
 from .probe import _open as open_container
 from .probe import choose_video, examine
 
+_WITHOUT_PTS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1"}
 _CUT_OFF_SECONDS = 1.0  # a picture that ends this much before its stated duration was cut off
 
 
@@ -84,7 +87,7 @@ class FilmSource:
         container = self._container
         self.damage = Damage()
         stream, _ = choose_video(container, self.path)
-        stream.thread_type = "AUTO"  # type: ignore[assignment]  # slice threads alone decode at 0.6-0.7 of the speed
+        stream.thread_type = ThreadType.AUTO  # slice threads alone decode at 0.6-0.7 of the speed
         start, end = self.range_pts()
         if start is not None:
             container.seek(start, stream=stream)
@@ -100,6 +103,10 @@ class FilmSource:
 
     def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
         """Frames as the decoder gives them; a packet that fails is counted and passed over."""
+        # FFmpeg guesses pts for AVI and bare streams, wrongly with B-frames. Their k-th frame shown is at the k-th dts.
+        container.flags &= ~cast(int, Flags.gen_pts.value)
+        by_order: bool | None = True if container.format.name in _WITHOUT_PTS else None
+        dts_in_order: deque[int] = deque()
         packets = container.demux(stream)
         while True:
             try:
@@ -109,14 +116,25 @@ class FilmSource:
                 return
             if packet is None:
                 return
+            if not packet.size and packet.dts is not None:
+                continue  # AVI's "as before"; to the decoder an empty packet would mean the end
             self.damage.corrupt_packets += packet.is_corrupt
+            if by_order is not False and packet.dts is not None:
+                dts_in_order.append(packet.dts)
             try:
                 frames = packet.decode()
             except FFmpegError:
                 self.damage.undecodable_packets += 1
+                if dts_in_order:
+                    dts_in_order.pop()
                 continue
             for frame in frames:
                 self.damage.corrupt_frames += frame.is_corrupt
+                by_order = frame.pts is None if by_order is None else by_order
+                if by_order:
+                    frame.pts = dts_in_order.popleft() if dts_in_order else None
+                else:
+                    dts_in_order.clear()
                 yield frame
 
     def _timed(self, frames: Iterator[VideoFrame], stream: VideoStream) -> Iterator[VideoFrame]:
@@ -163,7 +181,9 @@ class FilmSource:
         if stream.time_base is None:
             return
         if last_end is None:
-            raise SourceError(f"{self.path}: no frame decodes in the range asked for; the film is {_length(self.info)}.")
+            raise SourceError(
+                f"{self.path}: no frame decodes in the range asked for; the film is {_length(self.info)}."
+            )
         if self.info.duration_seconds is None:
             return
         stated_end = float((stream.start_time or 0) * stream.time_base) + self.info.duration_seconds
