@@ -33,7 +33,7 @@ CALLERS = {
 # A third-party package is imported by its home alone, so that an upgrade touches one place.
 HOMES = {
     "av": {"media"},
-    "PIL": {"media", "training"},
+    "PIL": {"media"},
     "tifffile": {"media"},
     "pillow_heif": {"media"},
     "openvino": {"backends", "colorizer"},

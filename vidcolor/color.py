@@ -218,7 +218,8 @@ def luma_table(bits: int, full_range: bool) -> Floats:
         codes /= np.float32((1 << bits) - 1)
         return codes
     step = 1 << (bits - 8)
-    return np.clip((codes - np.float32(16 * step)) / np.float32(219 * step), 0, 1)
+    levels: Floats = np.clip((codes - np.float32(16 * step)) / np.float32(219 * step), 0, 1)
+    return levels
 
 
 @lru_cache(maxsize=8)

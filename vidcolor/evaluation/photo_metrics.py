@@ -13,9 +13,9 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import nn
 from torch.nn import functional as F
 
+from vidcolor.media.photos import Rgb
 from vidcolor.networks.efficientnet import EfficientNetLite, imagenet_checkpoint
 
-Rgb = NDArray[np.uint8]
 FEATURE_SIDE = 260  # what EfficientNet-Lite2 was trained on
 RIDGE = 1e-6  # on the covariances' diagonal, so that few pictures do not make them singular
 

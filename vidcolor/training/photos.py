@@ -1,8 +1,6 @@
 """Training photos: read from folders and tar files, shrunk once, held in memory, handed out as random crops."""
 
 import hashlib
-import io
-import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
@@ -10,33 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from vidcolor.errors import SourceError
+from vidcolor.media.photos import Rgb, decode, encoded
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 SCALE_RANGE = (1.0, 1.5)  # short side of a stored photo in crops: how much of the scene a crop may miss
-
-Rgb = NDArray[np.uint8]  # (H, W, 3), sRGB
-
-
-def encoded(sources: list[Path]) -> Iterator[tuple[str, bytes]]:
-    """Name and file content of every photo in folders, tar files and single files, in sorted order."""
-    for source in sources:
-        if source.is_dir():
-            for file in sorted(source.rglob("*")):
-                if file.suffix.lower() in SUFFIXES and file.is_file():
-                    yield file.relative_to(source).as_posix(), file.read_bytes()
-        elif tarfile.is_tarfile(source):
-            with tarfile.open(source) as archive:
-                for member in archive:
-                    content = archive.extractfile(member) if member.isfile() else None
-                    if content is not None and Path(member.name).suffix.lower() in SUFFIXES:
-                        yield member.name, content.read()
-        elif source.suffix.lower() in SUFFIXES:
-            yield source.name, source.read_bytes()
-        else:
-            raise SourceError(f"{source}: not a folder, a tar file or a photo.")
 
 
 def held_back(names: list[str], pattern: str, count: int) -> set[str]:
@@ -45,20 +21,11 @@ def held_back(names: list[str], pattern: str, count: int) -> set[str]:
     return set(sorted(matching, key=lambda name: hashlib.sha1(name.encode()).digest())[:count])
 
 
-def _shrink(name: str, content: bytes, crop: int) -> Rgb | None:
-    """Decode and resize so that a crop of `crop` pixels shows most of the scene; None if unreadable."""
+def _stored_side(name: str, crop: int) -> int:
+    """Short side at which a photo is kept, so that a crop of `crop` pixels shows most of the scene."""
     low, high = SCALE_RANGE
     share = hashlib.sha1(f"{crop} {name}".encode()).digest()[0] / 255
-    short = round(crop * (low + (high - low) * share**2))
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.draft("RGB", (short * 2, short * 2))
-            rgb = image.convert("RGB")
-    except (UnidentifiedImageError, OSError, ValueError):
-        return None
-    scale = short / min(rgb.size)
-    size = (max(crop, round(rgb.width * scale)), max(crop, round(rgb.height * scale)))
-    return np.asarray(rgb.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0))
+    return round(crop * (low + (high - low) * share**2))
 
 
 class Photos:
@@ -70,7 +37,9 @@ class Photos:
         left_out = held_back([name for name, _ in photos], *hold_back) if hold_back else set()
         kept = [(name, content) for name, content in photos if name not in left_out]
         with ThreadPoolExecutor(threads) as pool:
-            shrunk = list(pool.map(lambda photo: _shrink(photo[0], photo[1], crop), kept))
+            shrunk = list(
+                pool.map(lambda photo: decode(photo[1], short_side=_stored_side(photo[0], crop), least=crop), kept)
+            )
         self.crop = crop
         self.names = [name for (name, _), rgb in zip(kept, shrunk, strict=True) if rgb is not None]
         self.rgb = [rgb for rgb in shrunk if rgb is not None]

@@ -56,8 +56,8 @@ class TrainingSettings:
     warmup: float = 0.01  # share of the run
     average_decay: float = 0.99  # per update of the weight average
     uniform_share: float = 0.8  # class weights are 1 / (1-u) prior + u uniform
-    favour: tuple[tuple[str, float], ...] = (("period/*", 2.0),)
-    hold_back: tuple[str, int] = ("period/*", 100)
+    favour: tuple[tuple[str, float], ...] = ()  # name pattern and how many times its photos come in a round
+    hold_back: tuple[str, int] | None = None  # name pattern and how many of its photos are left out
     ageing: Ageing = field(default_factory=Ageing)
     seed: int = 1
     save_minutes: float = 4.0
