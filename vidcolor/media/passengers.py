@@ -130,16 +130,17 @@ class Passengers:
             self._mux(converted)
 
     def _shift(self, packet: Packet[Stream]) -> None:
+        """Put the packet on the output's clock."""
         if self._start is None:
             return
         shift = round(self._start / packet.time_base)
         if packet.pts is not None:
             packet.pts -= shift
-            if packet.pts < 0 and packet.stream.type == "subtitle":
-                packet.duration = max(1, (packet.duration or 0) + packet.pts)
-                packet.pts = packet.dts = 0
-        if packet.dts is not None and packet.dts > 0:
-            packet.dts = min(packet.dts - shift, packet.pts) if packet.pts is not None else packet.dts - shift
+        if packet.dts is not None:
+            packet.dts -= shift
+        if packet.stream.type == "subtitle" and packet.pts is not None and packet.pts < 0:
+            packet.duration = max(1, (packet.duration or 0) + packet.pts)
+            packet.pts = packet.dts = 0
 
     def _mux(self, packets: list[Packet[Stream]]) -> None:
         """Write, nudging a timestamp that does not rise: most containers refuse the whole file over one."""

@@ -172,6 +172,8 @@ def _fate(stream: Stream, codec: str, kind: str, container: str) -> tuple[str, s
     if kind == "subtitle" and decoder is not None and decoder.codec.text_sub:
         target = _TEXT_SUBTITLES.get(container)
         return ("convert", target) if target else ("drop", f"{container} has no text subtitles")
+    if decoder is None:
+        return "drop", "a stream of unknown make, which PyAV cannot copy"
     return "drop", f"{container} does not take {codec}"
 
 

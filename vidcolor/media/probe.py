@@ -68,14 +68,15 @@ def probe(path: Path) -> FilmInfo:
 @contextmanager
 def open_film(path: Path) -> Iterator[InputContainer]:
     """Open a film, FFmpeg's complaints turned into SourceError."""
-    container = _open(path)
+    container = open_container(path)
     try:
         yield container
     finally:
         container.close()
 
 
-def _open(path: Path) -> InputContainer:
+def open_container(path: Path) -> InputContainer:
+    """For a reader that outlives one block; close it."""
     if path.is_dir():
         raise SourceError(f"{path}: found a folder, needed a film file. Give one of the files in it.")
     if not path.exists():

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Self, cast
 
 import av
 from av.codec.context import Flags, ThreadType
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
@@ -97,7 +97,7 @@ class FilmSink:
             self._file,
             "w",
             format=self.plan.container,
-            container_options=self._container_options(),
+            container_options=self._container_options(source),
             buffer_size=_WRITE_BUFFER_BYTES,
         )
         self._output = output
@@ -134,6 +134,8 @@ class FilmSink:
         context.color_primaries, context.color_trc = tags.color_primaries, tags.color_trc
         if info.sample_aspect_ratio:
             context.sample_aspect_ratio = info.sample_aspect_ratio
+        if encoding.codec == "hevc" and self.plan.container in ("mp4", "mov"):
+            context.codec_tag = "hvc1"  # Apple's players refuse FFmpeg's default, hev1
         if self.plan.container == "avi":
             context.max_b_frames = 0  # AVI stores no timestamps, so frames must be stored in the order shown
         if self._examined.display_matrix:
@@ -152,13 +154,14 @@ class FilmSink:
             return False
         return self.plan.encoding.codec not in ("h264", "hevc") or (width * shape).denominator == 1
 
-    def _container_options(self) -> dict[str, str]:
+    def _container_options(self, source: InputContainer) -> dict[str, str]:
         if self.plan.container not in ("mp4", "mov"):
             # Sound often begins a little before zero, by its encoder's delay; FFmpeg would move the picture for it.
             return {"avoid_negative_ts": "disabled"}
         # Edit lists count in the movie's time scale; FFmpeg's 1/1000 s would round a late or early start.
-        scale = self.info.time_base.denominator
-        options = {"movie_timescale": str(scale if scale < 2**31 else 1_000_000)}
+        scale = math.lcm(self.info.time_base.denominator, *(stream.rate for stream in source.streams.audio))
+        fallback = min(self.info.time_base.denominator, 1_000_000)
+        options = {"movie_timescale": str(scale if scale < 2**31 else fallback)}
         tags = {key.lower() for key in kept_tags(self.info.metadata)}
         if tags - MP4_TAGS and not any(entry.kind == "cover art" for entry in self.plan.streams):
             options["movflags"] = "use_metadata_tags"

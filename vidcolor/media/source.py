@@ -20,8 +20,7 @@ from av.video.stream import VideoStream
 from ..errors import SourceError, UsageError
 from ..frames import FilmInfo, Frame
 from .pixels import layout_of, luma_of, to_planar
-from .probe import _open as open_container
-from .probe import choose_video, examine
+from .probe import choose_video, examine, open_container
 
 _WITHOUT_PTS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1"}
 _CUT_OFF_SECONDS = 1.0  # a picture that ends this much before its stated duration was cut off
@@ -61,6 +60,7 @@ class FilmSource:
         self.start, self.end = start, end
         self.damage = Damage()
         self._container: InputContainer | None = None
+        self._begun = False
 
     def __enter__(self) -> Self:
         self._container = open_container(self.path)
@@ -84,22 +84,29 @@ class FilmSource:
         """Every frame once, in the order shown, pts strictly rising. `damage` is complete when the iterator ends."""
         if self._container is None:
             raise UsageError("FilmSource is used as a context manager: with FilmSource(path) as source.")
-        container = self._container
+        if self._begun:
+            self._container.close()
+            self._container = open_container(self.path)
+        container, self._begun = self._container, True
         self.damage = Damage()
         stream, _ = choose_video(container, self.path)
         stream.thread_type = ThreadType.AUTO  # slice threads alone decode at 0.6-0.7 of the speed
         start, end = self.range_pts()
         if start is not None:
             container.seek(start, stream=stream)
-        last_end: int | None = None
+        last: VideoFrame | None = None
         for frame in self._timed(self._decoded(container, stream), stream):
             assert frame.pts is not None
             if end is not None and frame.pts >= end:
-                return
-            last_end = frame.pts + self._duration(frame, stream)
+                break
             if start is None or frame.pts >= start:
                 yield self._as_frame(frame)
-        self._note_early_end(stream, last_end, end)
+                last = frame
+        if last is None:
+            raise SourceError(
+                f"{self.path}: no frame decodes in the range asked for; the film is {_length(self.info)}."
+            )
+        self._note_early_end(stream, last, end)
 
     def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
         """Frames as the decoder gives them; a packet that fails is counted and passed over."""
@@ -177,18 +184,13 @@ class FilmSource:
             return Frame(luma_of(converted, layout_of(converted.format.name)), native.pts, native)
         return Frame(luma_of(native, layout), native.pts, native)
 
-    def _note_early_end(self, stream: VideoStream, last_end: int | None, range_end: int | None) -> None:
-        if stream.time_base is None:
-            return
-        if last_end is None:
-            raise SourceError(
-                f"{self.path}: no frame decodes in the range asked for; the film is {_length(self.info)}."
-            )
-        if self.info.duration_seconds is None:
+    def _note_early_end(self, stream: VideoStream, last: VideoFrame, range_end: int | None) -> None:
+        if stream.time_base is None or self.info.duration_seconds is None:
             return
         stated_end = float((stream.start_time or 0) * stream.time_base) + self.info.duration_seconds
-        wanted = min(stated_end, float(range_end * stream.time_base)) if range_end is not None else stated_end
-        missing = wanted - float(last_end * stream.time_base)
+        wanted = stated_end if range_end is None else min(stated_end, float(range_end * stream.time_base))
+        assert last.pts is not None
+        missing = wanted - float((last.pts + self._duration(last, stream)) * stream.time_base)
         if missing > _CUT_OFF_SECONDS:
             self.damage.ends_early_seconds = missing
 

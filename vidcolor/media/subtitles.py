@@ -12,7 +12,7 @@ from av.subtitles.codeccontext import SubtitleCodecContext
 from av.subtitles.stream import SubtitleStream
 from av.subtitles.subtitle import AssSubtitle, SubtitleSet
 
-_PLAIN_HEADER = b"""[Script Info]
+PLAIN_HEADER = b"""[Script Info]
 ScriptType: v4.00+
 
 [V4+ Styles]
@@ -37,7 +37,7 @@ class SubtitleConverter:
         self.target: SubtitleStream = cast(SubtitleStream, output.add_stream(codec))
         # The encoder reads styles from an ASS header. The plain one keeps italics and bold set within a line and
         # leaves fonts and colours to the player, as SRT and WebVTT would.
-        self.target.codec_context.subtitle_header = _PLAIN_HEADER
+        self.target.codec_context.subtitle_header = PLAIN_HEADER
         assert stream.time_base is not None
         self.target.codec_context.time_base = stream.time_base
         self.target.time_base = stream.time_base
