@@ -13,8 +13,10 @@ from av.subtitles.subtitle import SubtitleSet
 from PIL import Image
 
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame
-from vidcolor.media import FilmSink, FilmSource, OutputSettings
+from vidcolor.media.encoders import OutputSettings
 from vidcolor.media.pixels import layout_of, samples
+from vidcolor.media.sink import FilmSink
+from vidcolor.media.source import FilmSource
 from vidcolor.media.subtitles import PLAIN_HEADER
 
 

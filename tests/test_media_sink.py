@@ -10,7 +10,11 @@ from media_fixtures import color_film, flat_chroma, lumas, make_film, packets, t
 
 from vidcolor.errors import ShapeError, SinkError, UsageError
 from vidcolor.frames import ColoredFrame
-from vidcolor.media import FilmSink, FilmSource, OutputSettings, plan, probe
+from vidcolor.media.encoders import OutputSettings
+from vidcolor.media.plan import plan
+from vidcolor.media.probe import examine, probe
+from vidcolor.media.sink import FilmSink
+from vidcolor.media.source import FilmSource
 
 VFR = (0, 7, 20, 21, 40, 90, 91, 92, 130, 131)
 TWO_SOUNDS = ({"language": "eng", "title": "Original"}, {"language": "fra", "title": "Doublage"})
@@ -72,6 +76,14 @@ def test_mp4_keeps_time_bases_that_milliseconds_would_round(tmp_path: Path, time
     assert len(times(film)) == 9
 
 
+def test_matroska_rounds_to_milliseconds_and_says_so(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "in.mp4", codec="libx264", time_base=Fraction(1001, 30000))
+    _, sink = color_film(film, tmp_path / "out.mkv")
+    pairs = zip(times(film), times(tmp_path / "out.mkv"), strict=True)
+    assert 0 < max(abs(before - after) for before, after in pairs) <= Fraction(1, 2000)
+    assert any("whole milliseconds" in warning for warning in sink.warnings)
+
+
 def test_avi_refuses_what_it_cannot_time(tmp_path: Path) -> None:
     film = make_film(tmp_path / "in.mkv", codec="libx264", pts=VFR, time_base=Fraction(1, 1000))
     with pytest.raises(SinkError, match="AVI has only frames at an even rate"):
@@ -103,6 +115,46 @@ def test_sound_that_begins_before_zero_does_not_move_the_picture(tmp_path: Path)
     assert packets(film, "audio")[0][0][0] < 0
     color_film(film, tmp_path / "out.mkv")
     assert times(tmp_path / "out.mkv") == times(film)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_film_that_begins_before_zero_loses_no_frame(tmp_path: Path, suffix: str) -> None:
+    film = make_film(
+        tmp_path / "in.mkv",
+        codec="libx264",
+        pts=range(-80, 800, 40),
+        time_base=Fraction(1, 1000),
+        sound=TWO_SOUNDS[:1],
+        container_options={"avoid_negative_ts": "disabled"},
+    )
+    _, sink = color_film(film, tmp_path / f"out{suffix}")
+    found, gap = times(tmp_path / f"out{suffix}"), times(film)[0] - packets(film, "audio")[0][0][0]
+    assert [at - found[0] for at in found] == [Fraction(40 * n, 1000) for n in range(22)]
+    assert abs(found[0] - packets(tmp_path / f"out{suffix}", "audio")[0][0][0] - gap) <= Fraction(1, 1000)
+    assert any("before zero" in warning for warning in sink.warnings) is (suffix == ".mp4")
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("hevc", ".mp4"), ("h264", ".mkv"), ("av1", ".mp4"), ("ffv1", ".mkv")])
+def test_hdr_mastering_data_is_kept_or_named(tmp_path: Path, codec: str, suffix: str) -> None:
+    display = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400"
+    film = make_film(
+        tmp_path / "in.mkv",
+        codec="libx265",
+        pix_fmt="yuv420p10le",
+        size=(128, 96),
+        color={"color_range": 1, "colorspace": 9, "color_primaries": 9, "color_trc": 16},
+        options={"x265-params": f"log-level=none:hdr10=1:{display}"},
+    )
+    _, sink = color_film(film, tmp_path / f"out{suffix}", codec=codec)
+    before, after = examine(film), examine(tmp_path / f"out{suffix}")
+    assert before.content_light == (1000, 400)
+    if codec == "ffv1":
+        assert any("mastering display" in warning for warning in sink.warnings)
+        return
+    assert after.content_light == before.content_light
+    # SVT-AV1 keeps binary fractions, so the numbers are compared as numbers.
+    numbers = [np.frombuffer(entry.mastering_display[:80], "<i4").reshape(10, 2) for entry in (before, after)]
+    assert np.allclose(numbers[0][:, 0] / numbers[0][:, 1], numbers[1][:, 0] / numbers[1][:, 1], atol=2e-4)
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])

@@ -11,8 +11,9 @@ import pytest
 from media_fixtures import color_film, lumas, make_film, noise_frame, packets, times
 
 from vidcolor.errors import SourceError, UsageError
-from vidcolor.media import FilmSource, probe
 from vidcolor.media.pixels import layout_of, luma_of
+from vidcolor.media.probe import probe
+from vidcolor.media.source import FilmSource
 
 
 def test_a_missing_film_is_said_so(tmp_path: Path) -> None:

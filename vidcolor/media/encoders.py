@@ -23,6 +23,8 @@ _ENCODERS = {
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 _SVTAV1_PRESETS = dict(zip(PRESETS, (12, 11, 10, 9, 8, 7, 5, 4, 3), strict=True))
 _VP9_CPU_USED = dict(zip(PRESETS, (5, 5, 5, 4, 4, 3, 2, 1, 0), strict=True))
+_STATIC_HDR_ENCODERS = {"libx264", "libx265", "libsvtav1"}
+_GREATEST_CRF = {"libsvtav1": 63, "libaom-av1": 63, "libvpx-vp9": 63}  # 51 elsewhere
 _INTERLACED_ENCODERS = {"libx264", "prores_ks", "ffv1"}
 _WHOLE_CHROMA_ENCODERS = {"libx264", "libx265"}  # their bitstreams crop by whole chroma samples
 
@@ -81,6 +83,9 @@ def _exists(encoder: str) -> bool:
 
 
 def _encoding(examined: Examined, settings: OutputSettings, codec: str, encoder: str) -> Encoding:
+    greatest = _GREATEST_CRF.get(encoder, 51)
+    if not 0 <= settings.crf <= greatest:
+        raise UsageError(f"crf {settings.crf} is out of range; {encoder} takes 0 (finest) to {greatest} (smallest).")
     warnings: list[str] = []
     interlaced = examined.info.field_order in ("tff", "bff")
     if interlaced and encoder not in _INTERLACED_ENCODERS:
@@ -90,6 +95,8 @@ def _encoding(examined: Examined, settings: OutputSettings, codec: str, encoder:
         pixel_format = _nearest_format(examined.info.picture, encoder, interlaced, warnings)
     else:
         pixel_format = _requested_format(settings.pix_fmt, examined.info.picture, encoder, warnings)
+    if (examined.mastering_display or examined.content_light) and encoder not in _STATIC_HDR_ENCODERS:
+        warnings.append(f"{encoder} does not store the HDR mastering display; choose --codec hevc to keep it")
     options = _options(encoder, settings, layout_of(pixel_format), examined)
     return Encoding(codec, encoder, pixel_format, interlaced, options, tuple(warnings))
 

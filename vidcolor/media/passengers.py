@@ -5,6 +5,7 @@ from __future__ import annotations  # Packet[...] is for type checkers only
 from collections.abc import Iterator
 from fractions import Fraction
 
+import av
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError, InvalidDataError
 from av.packet import Packet
@@ -13,6 +14,8 @@ from av.stream import Discard, Stream
 from .plan import StreamPlan, add_copy
 from .subtitles import SubtitleConverter
 from .tags import kept_tags
+
+_LEAD_SECONDS = 10  # streams of one moment lie at most so far apart in the file; a subtitle lasts less
 
 
 class Passengers:
@@ -27,9 +30,10 @@ class Passengers:
         start_seconds: Fraction | None = None,
         end_seconds: Fraction | None = None,
     ) -> None:
-        """start_seconds and end_seconds are on the source's clock; start becomes zero in the output."""
+        """start_seconds and end_seconds are on the source's clock; `shift_seconds` of it is zero in the output."""
         self._source, self._output = source, output
         self._start, self._end = start_seconds, end_seconds
+        self.shift_seconds = start_seconds or Fraction(0)
         self._copies: dict[int, Stream] = {}
         self._converters: dict[int, SubtitleConverter] = {}
         self._last_dts: dict[int, int] = {}
@@ -55,7 +59,9 @@ class Passengers:
             self._converters[stream.index] = converter
         elif entry.action == "attach":
             suffix, mimetype = ("jpg", "image/jpeg") if entry.codec == "mjpeg" else ("png", "image/png")
-            packet = next(packet for packet in self._source.demux(stream) if packet.size)
+            packet = next((packet for packet in self._source.demux(stream) if packet.size), None)
+            if packet is None:
+                return
             # Matroska's guidelines name a cover so; readers find it by that name.
             self._output.add_attachment(f"cover.{suffix}", mimetype, bytes(packet))
             self._source.seek(0)
@@ -70,7 +76,7 @@ class Passengers:
         if not carried:
             return
         if self._start is not None and self._start > 0:
-            self._source.seek(int(self._start * 1_000_000))
+            self._source.seek(max(0, int((self._start - _LEAD_SECONDS) * av.time_base)))
         packets = self._source.demux(carried)
         while True:
             try:
@@ -90,7 +96,9 @@ class Passengers:
             if packet is None:
                 break
             moment = self._moment(packet)
-            if until_seconds is not None and moment is not None and moment - (self._start or 0) > until_seconds:
+            if self._end is not None and moment is not None and moment > self._end + _LEAD_SECONDS:
+                break
+            if until_seconds is not None and moment is not None and moment - self.shift_seconds > until_seconds:
                 self._waiting = packet
                 return
             if self._in_range(packet, moment):
@@ -131,9 +139,9 @@ class Passengers:
 
     def _shift(self, packet: Packet[Stream]) -> None:
         """Put the packet on the output's clock."""
-        if self._start is None:
+        shift = round(self.shift_seconds / packet.time_base)
+        if not shift:
             return
-        shift = round(self._start / packet.time_base)
         if packet.pts is not None:
             packet.pts -= shift
         if packet.dts is not None:

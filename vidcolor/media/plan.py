@@ -106,6 +106,8 @@ def make_plan(examined: Examined, output_path: Path, settings: OutputSettings) -
     warnings += [f"{_called(entry)} {entry.describe()}" for entry in streams if entry.action == "drop"]
     warnings += lost_tags
     warnings += [f"{_called(entry)} converted to {entry.detail}" for entry in streams if entry.action == "convert"]
+    if container in ("matroska", "webm") and (examined.info.time_base * 1000).denominator != 1:
+        warnings.append(f"{container} stores times in whole milliseconds; each is off by 0.5 ms at most")
     if container == "avi":
         warnings += _avi_losses(examined, late)
     return Plan(container, encoding, streams, tuple(warnings))

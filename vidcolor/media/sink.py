@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 import av
 from av.codec.context import Flags, ThreadType
@@ -26,9 +26,12 @@ from .canvas import Canvas
 from .encoders import OutputSettings
 from .passengers import Passengers
 from .plan import Plan, check_output, make_plan, open_input
-from .probe import Examined, examine
+from .probe import Examined, decoder_of, examine
 from .source import FilmSource
 from .tags import MP4_TAGS, kept_tags
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter  # lives in the type stubs alone
 
 _FRAME_DURATION = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION: packets get their frame's duration, so the last one lasts
 _INTERLACED = int(Flags.interlaced_dct) | int(Flags.interlaced_me)
@@ -82,6 +85,8 @@ class FilmSink:
                 f"found chroma planes {colored.cb.shape} and {colored.cr.shape}, needed {(rows, columns)}."
             )
         try:
+            if not self.frames_written:
+                self._set_clock(colored.frame.pts or 0)
             frame = self._canvas.paint(colored)
             self._time(frame, colored)
             self._mux(self._stream.encode(frame))
@@ -101,14 +106,26 @@ class FilmSink:
             buffer_size=_WRITE_BUFFER_BYTES,
         )
         self._output = output
-        self._start_seconds = start
+        self._start_seconds, self._end_seconds = start, end
         self._stream = self._add_picture(output, cast(VideoStream, source.streams[self._examined.video_index]))
         self._passengers = Passengers(source, output, self.plan.streams, start_seconds=start, end_seconds=end)
         output.metadata.update(self._tags(dict(source.metadata)))
-        if self.plan.container != "avi":
-            output.set_chapters(_chapters_within(source.chapters(), start, end))
+        self._chapters = source.chapters()
         self._canvas = Canvas(self._examined, self.plan.encoding)
-        self._shift_pts = None if start is None else round(start / self.info.time_base)
+
+    def _set_clock(self, first_pts: int) -> None:
+        """Settle what time of the source is zero in the output, which the header with its chapters needs."""
+        first, shift = first_pts * self.info.time_base, self._start_seconds or Fraction(0)
+        if first - shift < 0 and self.plan.container in ("mp4", "mov"):
+            shift = first  # an edit list would hide these frames
+            self.warnings.append(
+                f"the film begins {float(-first):.3f} s before zero; {self.plan.container} starts at 0"
+            )
+        self._shift_pts = round(shift / self.info.time_base)
+        self._passengers.shift_seconds = shift
+        if self.plan.container != "avi" and self._output is not None:
+            end = self._end_seconds
+            self._output.set_chapters(_chapters_within(self._chapters, self._start_seconds, end, shift))
 
     def _range_seconds(self) -> tuple[Fraction | None, Fraction | None]:
         if self._source is None:
@@ -159,7 +176,9 @@ class FilmSink:
             # Sound often begins a little before zero, by its encoder's delay; FFmpeg would move the picture for it.
             return {"avoid_negative_ts": "disabled"}
         # Edit lists count in the movie's time scale; FFmpeg's 1/1000 s would round a late or early start.
-        scale = math.lcm(self.info.time_base.denominator, *(stream.rate for stream in source.streams.audio))
+        scale = math.lcm(
+            self.info.time_base.denominator, *(stream.rate for stream in source.streams.audio if decoder_of(stream))
+        )
         fallback = min(self.info.time_base.denominator, 1_000_000)
         options = {"movie_timescale": str(scale if scale < 2**31 else fallback)}
         tags = {key.lower() for key in kept_tags(self.info.metadata)}
@@ -177,7 +196,7 @@ class FilmSink:
         pts = colored.frame.pts
         if pts is None:
             raise SinkError(f"{self.path}: frame {self.frames_written} has no timestamp.")
-        pts -= self._shift_pts or 0
+        pts -= self._shift_pts
         frame.time_base = self.info.time_base
         if self.plan.container == "avi":
             index = pts * self.info.time_base / self._time_base
@@ -250,14 +269,18 @@ class FilmSink:
         )
 
 
-def _chapters_within(chapters: list[Any], start: Fraction | None, end: Fraction | None) -> list[Any]:
+def _chapters_within(
+    chapters: list[Chapter], start: Fraction | None, end: Fraction | None, shift_seconds: Fraction
+) -> list[Chapter]:
     """Chapters cut to the range, on the output's clock."""
     kept = []
     for chapter in chapters:
-        base = chapter["time_base"]
+        base = chapter["time_base"] or Fraction(1, 1000)
         first = chapter["start"] if start is None else max(chapter["start"], math.floor(start / base))
         last = chapter["end"] if end is None else min(chapter["end"], math.ceil(end / base))
         if first < last or (start is None and end is None):
-            shift = 0 if start is None else math.floor(start / base)
-            kept.append({**chapter, "start": first - shift, "end": last - shift})
+            shift = math.floor(shift_seconds / base)
+            cut = chapter.copy()
+            cut["start"], cut["end"] = first - shift, last - shift
+            kept.append(cut)
     return kept

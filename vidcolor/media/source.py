@@ -23,6 +23,7 @@ from .pixels import layout_of, luma_of, to_planar
 from .probe import choose_video, examine, open_container
 
 _WITHOUT_PTS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1"}
+_LEADING_FRAMES = 32  # H.264 reorders at most 16
 _CUT_OFF_SECONDS = 1.0  # a picture that ends this much before its stated duration was cut off
 
 
@@ -112,7 +113,7 @@ class FilmSource:
         """Frames as the decoder gives them; a packet that fails is counted and passed over."""
         # FFmpeg guesses pts for AVI and bare streams, wrongly with B-frames. Their k-th frame shown is at the k-th dts.
         container.flags &= ~cast(int, Flags.gen_pts.value)
-        by_order: bool | None = True if container.format.name in _WITHOUT_PTS else None
+        by_order = container.format.name in _WITHOUT_PTS
         dts_in_order: deque[int] = deque()
         packets = container.demux(stream)
         while True:
@@ -126,7 +127,7 @@ class FilmSource:
             if not packet.size and packet.dts is not None:
                 continue  # AVI's "as before"; to the decoder an empty packet would mean the end
             self.damage.corrupt_packets += packet.is_corrupt
-            if by_order is not False and packet.dts is not None:
+            if by_order and packet.dts is not None:
                 dts_in_order.append(packet.dts)
             try:
                 frames = packet.decode()
@@ -137,17 +138,14 @@ class FilmSource:
                 continue
             for frame in frames:
                 self.damage.corrupt_frames += frame.is_corrupt
-                by_order = frame.pts is None if by_order is None else by_order
                 if by_order:
                     frame.pts = dts_in_order.popleft() if dts_in_order else None
-                else:
-                    dts_in_order.clear()
                 yield frame
 
     def _timed(self, frames: Iterator[VideoFrame], stream: VideoStream) -> Iterator[VideoFrame]:
         """Give every frame a pts later than the one before: its own, else from dts, else from the frame rate."""
         previous: VideoFrame | None = None
-        for frame in frames:
+        for frame in self._with_known_start(frames, stream):
             pts = frame.pts if frame.pts is not None else frame.dts
             if previous is None:
                 pts = pts if pts is not None else (stream.start_time or 0)
@@ -161,6 +159,22 @@ class FilmSource:
             frame.time_base = stream.time_base
             yield frame
             previous = frame
+
+    def _with_known_start(self, frames: Iterator[VideoFrame], stream: VideoStream) -> Iterator[VideoFrame]:
+        """Frames before the first that has a pts are timed back from it, by the frame rate."""
+        leading = []
+        for frame in frames:
+            leading.append(frame)
+            if frame.pts is not None or len(leading) > _LEADING_FRAMES:
+                break
+        known = leading[-1].pts if leading else None
+        for index, frame in enumerate(leading[:-1]):
+            if known is not None:
+                frame.pts = known - (len(leading) - 1 - index) * self._duration(frame, stream)
+                self.damage.repaired_timestamps += 1
+            yield frame
+        yield from leading[-1:]
+        yield from frames
 
     def _duration(self, frame: VideoFrame, stream: VideoStream) -> int:
         if frame.duration:
