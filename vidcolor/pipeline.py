@@ -48,7 +48,8 @@ def colorize_film(source: Source, sink: Sink, colorizer: Colorizer, on_frame: Ca
         (ColoredFrame(frame, *paint(frame.luma, ab, picture, view)) for frame, ab in predicted), PAINTED_AHEAD
     )
     count = 0
-    with closing(painted):
+    # Closed from the last stage to the first, so that no thread still decodes when the source closes its file.
+    with closing(decoded), closing(predicted), closing(painted):
         for count, colored in enumerate(painted, start=1):
             sink.write(colored)
             on_frame(count)

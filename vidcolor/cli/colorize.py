@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from vidcolor.colorizer import Colorizer
     from vidcolor.frames import FilmInfo
     from vidcolor.jobs import Job
-    from vidcolor.media import FilmSource, OutputSettings
+    from vidcolor.media.encoders import OutputSettings
+    from vidcolor.media.source import FilmSource
 
 Span = tuple[float | None, float | None]  # start and end in seconds
 SAMPLE_SECONDS = 4.0  # how long a dry run works on the film's first frames to estimate the rest
@@ -85,7 +86,7 @@ def command(
       vidcolor reel1.mkv reel2.mkv -o coloured/ --codec ffv1
     """
     from vidcolor.jobs import plan
-    from vidcolor.media import OutputSettings
+    from vidcolor.media.encoders import OutputSettings
 
     jobs = plan(inputs, output)
     settings = OutputSettings(
@@ -93,16 +94,16 @@ def command(
     )
     load = cache(partial(_load, options))
     work = _describe if dry_run else _colorize
-    failures = 0
+    failures: list[VidcolorError] = []
     with reporter(as_json=as_json, quiet=quiet) as report:
         for job in jobs:
             try:
                 work(job, load, settings, (options["start"], options["end"]), report)
             except VidcolorError as error:
-                failures += 1
+                failures.append(error)
                 report.fail(str(error))
     if failures:
-        ctx.exit(1)
+        ctx.exit(2 if len(jobs) == 1 and isinstance(failures[0], UsageError) else 1)
 
 
 def _load(options: dict[str, Any]) -> "Colorizer":
@@ -129,7 +130,8 @@ def _colorize(
     job: "Job", load: Callable[[], "Colorizer"], settings: "OutputSettings", span: Span, report: Reporter
 ) -> None:
     """Colour one film."""
-    from vidcolor.media import FilmSink, FilmSource
+    from vidcolor.media.sink import FilmSink
+    from vidcolor.media.source import FilmSource
     from vidcolor.pipeline import colorize_film
 
     began = time.monotonic()
@@ -160,7 +162,8 @@ def _describe(
     job: "Job", load: Callable[[], "Colorizer"], settings: "OutputSettings", span: Span, report: Reporter
 ) -> None:
     """Say what colouring one film would do; time its first frames to tell how long it would take."""
-    from vidcolor.media import FilmSource, plan
+    from vidcolor.media.plan import plan
+    from vidcolor.media.source import FilmSource
 
     with FilmSource(job.source, start=span[0], end=span[1]) as source:
         decided = plan(source.info, job.target, settings)
@@ -181,7 +184,7 @@ def _describe(
 
 def _measured_fps(source: "FilmSource", colorizer: "Colorizer", settings: "OutputSettings") -> float:
     """Frames a second of the real pipeline on the film's first seconds, into a file that is thrown away."""
-    from vidcolor.media import FilmSink
+    from vidcolor.media.sink import FilmSink
     from vidcolor.pipeline import colorize_film
 
     class Enough(Exception):  # noqa: N818 - not an error

@@ -80,7 +80,7 @@ class Bins:
         bins_K2 = cells.float() * BIN_WIDTH
         axis = torch.arange(-128, 128, dtype=torch.float32)
         grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1).view(-1, 2)
-        distance, nearest = torch.cdist(grid, bins_K2).topk(NEAREST, largest=False)
+        distance, nearest = torch.cdist(grid, bins_K2).topk(min(NEAREST, len(bins_K2)), largest=False)
         shares = torch.softmax(-(distance**2) / (2 * TARGET_SIGMA**2), dim=1)
         codes = table_index(ab_N2[:, 0], ab_N2[:, 1])
         prior = torch.zeros(len(bins_K2)).index_add_(0, nearest[codes].flatten(), shares[codes].flatten())

@@ -1,0 +1,233 @@
+"""The command line: right films, clear refusals, exit codes, nothing half-written."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from media_fixtures import make_film
+
+from vidcolor import cli
+from vidcolor.colorizer import Colorizer
+from vidcolor.errors import DeviceError
+from vidcolor.media.source import FilmSource
+
+
+def planes_and_times(path: Path) -> list[tuple[float, np.ndarray, np.ndarray]]:
+    """Time, luma and Cb of every frame."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        found = []
+        for frame in container.decode(stream):
+            kind = np.uint16 if "10" in frame.format.name else np.uint8
+            views = []
+            for plane in list(frame.planes)[:2]:
+                rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+                views.append(rows[:, : plane.width * kind().itemsize].copy().view(kind))
+            found.append((frame.pts * frame.time_base, *views))
+        return found
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    return make_film(tmp_path / "film.mkv", sound=({"language": "deu"},), chapters=((0, 200, "one"),))
+
+
+def run(*args: str | Path) -> int:
+    return cli.run([str(arg) for arg in args])
+
+
+def test_a_film_gets_colour_and_keeps_luma_and_timing(film: Path, tiny_model: Path, tmp_path: Path):
+    out = tmp_path / "out.mkv"
+    assert run(film, "-o", out, "--model", tiny_model, "--codec", "ffv1", "--quiet") == 0
+    before, after = planes_and_times(film), planes_and_times(out)
+    assert len(before) == len(after) == 12
+    for (time_in, luma_in, _), (time_out, luma_out, cb) in zip(before, after, strict=True):
+        assert time_in == time_out
+        assert np.array_equal(luma_in, luma_out)
+        assert np.ptp(cb) > 2  # real colours, not a flat tint and not grey
+
+
+def test_ten_bits_stay_ten_bits_and_every_bit_of_luma(tiny_model: Path, tmp_path: Path):
+    film = make_film(tmp_path / "film.mkv", pix_fmt="yuv422p10le")
+    assert run(film, "-o", tmp_path / "out.mkv", "--model", tiny_model, "--codec", "ffv1", "--quiet") == 0
+    with FilmSource(film) as one, FilmSource(tmp_path / "out.mkv") as other:
+        assert other.info.pixel_format == "yuv422p10le"
+        for before, after in zip(one.frames(), other.frames(), strict=True):
+            assert np.array_equal(before.luma, after.luma)
+
+
+def test_frames_do_not_depend_on_the_batch(film: Path, tiny_model: Path, tmp_path: Path):
+    found = []
+    for size in ("1", "5"):
+        out = tmp_path / f"{size}.mkv"
+        assert run(film, "-o", out, "--model", tiny_model, "--codec", "ffv1", "--batch-size", size, "-q") == 0
+        found.append([cb for _, _, cb in planes_and_times(out)])
+    assert np.array_equal(np.stack(found[0]), np.stack(found[1]))
+
+
+def test_two_replicas_give_the_same_film_as_one(film: Path, tiny_model: Path, tmp_path: Path):
+    found = []
+    for device in ("cpu", "cpu,cpu"):
+        out = tmp_path / f"{device}.mkv"
+        assert run(film, "-o", out, "--model", tiny_model, "--codec", "ffv1", "--device", device, "-q") == 0
+        found.append([cb for _, _, cb in planes_and_times(out)])
+    assert np.array_equal(np.stack(found[0]), np.stack(found[1]))
+
+
+def test_the_output_says_who_coloured_it(film: Path, tiny_model: Path, tmp_path: Path):
+    out = tmp_path / "out.mp4"
+    assert run(film, "-o", out, "--model", tiny_model, "-q") == 0
+    with av.open(str(out)) as container:
+        assert "vidcolor" in container.metadata["comment"]
+        assert "tiny" in container.metadata["comment"]
+
+
+def test_json_is_json_and_nothing_else(
+    film: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert run(film, "-o", tmp_path / "out.mkv", "--model", tiny_model, "--json") == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [events[0]["event"], events[-1]["event"]] == ["start", "done"]
+    assert events[-1]["frames"] == 12
+
+
+def test_a_dry_run_tells_and_writes_nothing(
+    film: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    before = sorted(tmp_path.iterdir())
+    assert run(film, "-o", tmp_path / "out.mp4", "--model", tiny_model, "--dry-run") == 0
+    told = capsys.readouterr().out
+    assert "12 frames as h264 yuv420p in mp4" in told
+    assert "audio, aac deu: copy" in told
+    assert "frames a second" in told
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_range_is_coloured_alone(film: Path, tiny_model: Path, tmp_path: Path):
+    out = tmp_path / "out.mkv"
+    assert (
+        run(film, "-o", out, "--model", tiny_model, "--codec", "ffv1", "--start", "0:00.16", "--end", "0.4", "-q") == 0
+    )
+    whole = planes_and_times(film)
+    assert [np.array_equal(a[1], b[1]) for a, b in zip(planes_and_times(out), whole[4:10], strict=True)] == [True] * 6
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"", "empty"), (b"only words\n" * 20, "film.mp4"), (None, "no such file")]
+)
+def test_bad_input_is_one_line_and_exit_1(
+    content: bytes | None, said: str, tiny_model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    film = tmp_path / "film.mp4"
+    if content is not None:
+        film.write_bytes(content)
+    assert run(film, "-o", tmp_path / "out.mp4", "--model", tiny_model) == 1
+    told = capfd.readouterr()
+    assert said in told.err.lower()
+    assert len(told.err.strip().splitlines()) == 1
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_an_existing_output_is_kept_unless_told(film: Path, tiny_model: Path, tmp_path: Path):
+    out = tmp_path / "out.mkv"
+    out.write_bytes(b"precious")
+    assert run(film, "-o", out, "--model", tiny_model, "-q") == 1
+    assert out.read_bytes() == b"precious"
+    assert run(film, "-o", out, "--model", tiny_model, "-q", "--overwrite") == 0
+    assert len(planes_and_times(out)) == 12
+
+
+def test_the_input_is_never_the_output(film: Path, tiny_model: Path):
+    before = film.read_bytes()
+    assert run(film, "-o", film, "--model", tiny_model, "-q", "--overwrite") in (1, 2)
+    assert film.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--nonsense",),
+        ("film.mkv",),
+        ("film.mkv", "-o", "out.xyz"),
+        ("film.mkv", "-o", "out.mkv", "--batch-size", "many"),
+        ("film.mkv", "-o", "out.mkv", "--device", "tpu"),
+        ("film.mkv", "-o", "out.mkv", "--start", "noon"),
+        ("models", "frobnicate"),
+    ],
+)
+def test_wrong_usage_is_exit_2(args: tuple[str, ...], film: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(film.parent)
+    assert run(*args) == 2
+    assert sorted(path.name for path in film.parent.iterdir()) == ["film.mkv"]
+
+
+def test_one_bad_film_does_not_stop_the_others(film: Path, tiny_model: Path, tmp_path: Path):
+    bad = tmp_path / "bad.mkv"
+    bad.write_bytes(b"no film")
+    out = tmp_path / "out"
+    assert run(bad, film, "-o", out, "--model", tiny_model, "-q") == 1
+    assert [path.name for path in out.iterdir()] == ["film.mkv"]
+
+
+def test_a_failing_network_leaves_no_film_rather_than_a_grey_one(
+    film: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    predict, calls = Colorizer.predict, []
+
+    def fail_at_the_second(self: Colorizer, lightness: list[np.ndarray]) -> list[np.ndarray]:
+        calls.append(len(lightness))
+        if len(calls) == 2:
+            raise DeviceError("the device is gone.")
+        return predict(self, lightness)
+
+    monkeypatch.setattr(Colorizer, "predict", fail_at_the_second)
+    assert run(film, "-o", tmp_path / "out.mkv", "--model", tiny_model, "-q", "--batch-size", "4") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["film.mkv"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_leaves_nothing_half_written(tiny_model: Path, tmp_path: Path, number: int, code: int):
+    film = make_film(tmp_path / "film.mkv", size=(640, 480), pts=tuple(range(600)), codec="mpeg4")
+    command = [sys.executable, "-m", "vidcolor", film, "-o", tmp_path / "out.mkv", "--model", tiny_model, "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if b"progress" in line:
+                break
+        assert list(tmp_path.glob("*.partial*")) or list(tmp_path.glob(".*partial*"))
+        running.send_signal(number)
+        assert running.wait(timeout=60) == code
+    assert [path.name for path in tmp_path.iterdir()] == ["film.mkv"]
+
+
+def test_info_tells_what_a_film_holds(film: Path, capsys: pytest.CaptureFixture[str]):
+    assert run("info", film) == 0
+    told = capsys.readouterr().out
+    assert "ffv1, 64x48, yuv420p" in told
+    assert "audio, aac deu" in told
+    assert run("info", film, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["picture"]["width"] == 64
+
+
+def test_models_are_listed_shown_and_verified(tiny_model: Path, capsys: pytest.CaptureFixture[str]):
+    assert run("models", "list") == 0
+    assert "default" in capsys.readouterr().out
+    assert run("models", "show", "default") == 0
+    assert "PSNR" in capsys.readouterr().out
+    assert run("models", "show", tiny_model, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "tiny"
+    assert run("models", "verify") == 0
+    assert run("models", "verify", "no-such-model") == 1
+
+
+def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[str]):
+    for args in ([], ["colorize"], ["info"], ["models"], ["models", "list"], ["train"], ["evaluate"]):
+        assert run(*args, "--help") == 0
+        assert "Example" in capsys.readouterr().out

@@ -1,0 +1,152 @@
+"""Training learns, goes on where it stopped, and writes a model that works."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vidcolor import cli, weights
+from vidcolor.errors import SourceError
+from vidcolor.training.ageing import Ageing, age
+from vidcolor.training.photos import Photos, held_back
+from vidcolor.training.trainer import Bins, Stage, Trainer, TrainingSettings, bin_loss, colours
+
+RANDOM = np.random.default_rng(5)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tar of pictures whose colour follows from their brightness: dark is blue, light is orange."""
+    path = tmp_path_factory.mktemp("photos") / "photos.tar"
+    with tarfile.open(path, "w") as archive:
+        for number in range(12):
+            y, x = np.mgrid[:120, :160] / 30 + number
+            light = (np.sin(x) * np.cos(y) + 1) / 2
+            rgb = np.stack([60 + 180 * light, 70 + 110 * light, 150 - 80 * light], axis=2).astype(np.uint8)
+            content = io.BytesIO()
+            Image.fromarray(rgb).save(content, "png")
+            member = tarfile.TarInfo(f"{'period' if number % 3 == 0 else 'street'}/{number:02}.png")
+            member.size = content.tell()
+            content.seek(0)
+            archive.addfile(member, content)
+    return path
+
+
+def test_held_back_photos_are_never_seen(photos: Path):
+    kept = Photos([photos], crop=32, hold_back=("period/*", 3)).names
+    everything = Photos([photos], crop=32).names
+    assert len(everything) - len(kept) == 3
+    assert set(everything) - set(kept) == held_back(everything, "period/*", 3)
+
+
+def test_crops_have_the_size_asked_for_and_favoured_photos_come_more_often(photos: Path):
+    stored = Photos([photos], crop=48)
+    favour = np.ones(12)
+    favour[0] = 5
+    batches = stored.batches(4, seed=1, weights=favour)
+    seen = [next(batches) for _ in range(4)]  # one round of 12 + 4 crops
+    assert all(batch.shape == (4, 48, 48, 3) for batch in seen)
+
+
+def test_a_source_without_photos_is_refused(tmp_path: Path):
+    with pytest.raises(SourceError, match="no readable photo"):
+        Photos([tmp_path], crop=32)
+    with pytest.raises(SourceError, match="no such file"):
+        Photos([tmp_path / "missing"], crop=32)
+
+
+def test_training_on_photos_needs_no_pyav():
+    import subprocess
+    import sys
+
+    code = "import sys; sys.modules['av'] = sys.modules['cv2'] = None; import vidcolor.training.trainer"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_ageing_keeps_borders_colourless_and_values_in_range():
+    rgb = torch.rand(8, 3, 64, 64)
+    ab = torch.full((8, 2, 16, 16), 30.0)
+    everything = Ageing(stock=1, tone=1, grain=1, blur=1, scratches=1, borders=1)
+    grey, kept = age(rgb, ab, everything, torch.Generator().manual_seed(2))
+    assert grey.shape == (8, 1, 64, 64)
+    assert 0 <= grey.min() <= grey.max() <= 1
+    assert (kept == 0).any()
+    assert (kept == 30).any()
+
+
+def test_no_ageing_is_plain_rec601_luma():
+    rgb = torch.rand(4, 3, 32, 32)
+    grey, _ = age(rgb, torch.zeros(4, 2, 8, 8), Ageing(0, 0, (1, 1), 0, 0, 0, 0, 0), torch.Generator())
+    assert torch.allclose(grey[:, 0], 0.299 * rgb[:, 0] + 0.587 * rgb[:, 1] + 0.114 * rgb[:, 2], atol=1e-5)
+
+
+def test_targets_spread_over_near_bins_and_rare_colours_weigh_more():
+    common, rare = torch.zeros(990, 2), torch.full((10, 2), 40.0)
+    bins = Bins.of(torch.cat([common, rare]), uniform_share=0.5)
+    assert bins.bins_2K.shape == (2, 2)
+    order = bins.bins_2K.abs().sum(dim=0).argsort()
+    assert bins.class_weights_K[order[1]] > bins.class_weights_K[order[0]]
+    assert torch.allclose(bins.shares.sum(dim=1), torch.ones(65536))
+
+
+def test_the_loss_is_least_at_the_true_colours():
+    ab = torch.tensor([[0.0, 0.0], [40.0, 40.0], [-40.0, 0.0], [0.0, -40.0], [30.0, 0.0]]).repeat(50, 1)
+    bins = Bins.of(ab, uniform_share=0.5)
+    target = torch.tensor([40.0, 40.0]).view(1, 2, 1, 1)
+    losses = [bin_loss(torch.eye(5)[k].view(1, 5, 1, 1) * 20, target, bins).item() for k in range(5)]
+    assert bins.bins_2K[:, int(np.argmin(losses))].tolist() == [40.0, 40.0]
+
+
+def test_true_colours_are_taken_at_the_generators_stride():
+    rgb, ab = colours(RANDOM.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8), 4, torch.device("cpu"))
+    assert rgb.shape == (2, 3, 32, 32)
+    assert ab.shape == (2, 2, 8, 8)
+
+
+def test_training_learns_and_resumes(photos: Path, tmp_path: Path):
+    settings = TrainingSettings(
+        minutes=0.1, batch=4, stages=(Stage(32, 1.0, 99),), ageing=Ageing(0, 0, (1, 1), 0, 0, 0, 0, 0), warmup=0.1
+    )
+    losses: list[float] = []
+    trainer = Trainer([photos], settings)
+    step = trainer._train_step
+    trainer._train_step = lambda rgb: losses.append(step(rgb)) or losses[-1]
+    trainer.run(tmp_path / "state.pt", lambda _: None)
+    assert len(losses) > 5
+    assert np.mean(losses[-3:]) < np.mean(losses[:3])
+    again = Trainer([photos], settings)
+    again.run(tmp_path / "state.pt", lambda _: None)
+    assert again.step == trainer.step
+    for one, other in zip(again.average.parameters(), trainer.average.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_the_command_trains_measures_and_the_model_works(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    model = tmp_path / "mine.safetensors"
+    arguments = [
+        str(photos),
+        "-o",
+        str(model),
+        "--minutes",
+        "0.05",
+        "--batch-size",
+        "2",
+        "--run",
+        str(tmp_path / "run"),
+    ]
+    assert cli.run(["train", *arguments]) == 0
+    assert weights.read_header(model).name == "mine"
+    assert cli.run(["train", *arguments]) == 2  # an existing model is not overwritten
+    capsys.readouterr()
+    assert cli.run(["evaluate", str(photos), "--model", str(model), "--size", "64", "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["name"] for row in rows] == ["grey", str(model), "truth"]
+    assert rows[-1]["distance_closed"] == pytest.approx(1, abs=1e-3)
+    assert set(rows[1]["psnr_by_category"]) == {"period", "street"}
