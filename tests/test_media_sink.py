@@ -91,6 +91,13 @@ def test_avi_refuses_what_it_cannot_time(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["in.mkv"]
 
 
+def test_avi_begins_at_zero_and_says_so(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "in.mkv", codec="libx264", pts=range(50, 70))
+    _, sink = color_film(film, tmp_path / "out.avi")
+    assert times(tmp_path / "out.avi") == [Fraction(n, 25) for n in range(20)]
+    assert any("first frame is at 2.000 s" in warning for warning in sink.warnings)
+
+
 def test_avi_keeps_even_timing(tmp_path: Path) -> None:
     film = make_film(tmp_path / "in.mp4", codec="libx264", sound=TWO_SOUNDS[:1])
     color_film(film, tmp_path / "out.avi")
@@ -131,7 +138,7 @@ def test_a_film_that_begins_before_zero_loses_no_frame(tmp_path: Path, suffix: s
     found, gap = times(tmp_path / f"out{suffix}"), times(film)[0] - packets(film, "audio")[0][0][0]
     assert [at - found[0] for at in found] == [Fraction(40 * n, 1000) for n in range(22)]
     assert abs(found[0] - packets(tmp_path / f"out{suffix}", "audio")[0][0][0] - gap) <= Fraction(1, 1000)
-    assert any("before zero" in warning for warning in sink.warnings) is (suffix == ".mp4")
+    assert any("first frame is at" in warning for warning in sink.warnings) is (suffix == ".mp4")
 
 
 @pytest.mark.parametrize(("codec", "suffix"), [("hevc", ".mp4"), ("h264", ".mkv"), ("av1", ".mp4"), ("ffv1", ".mkv")])

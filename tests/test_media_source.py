@@ -54,6 +54,21 @@ def test_sound_alone_is_not_a_film(tmp_path: Path) -> None:
         probe(tmp_path / "sound.mp4")
 
 
+def test_an_album_with_a_cover_is_not_a_film(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "in.mp4", codec="libx264", sound=[{}], cover=True)
+    with av.open(str(film)) as source, av.open(str(tmp_path / "album.m4a"), "w", format="mp4") as out:
+        kept = [stream for stream in source.streams if stream.type == "audio" or stream.disposition & (1 << 10)]
+        copies = {stream.index: out.add_stream_from_template(stream, opaque=True) for stream in kept}
+        for stream in kept:
+            copies[stream.index].disposition = stream.disposition
+        for packet in source.demux(kept):
+            if packet.size:
+                packet.stream = copies[packet.stream_index]
+                out.mux(packet)
+    with pytest.raises(SourceError, match="found audio with cover art but no video stream"):
+        probe(tmp_path / "album.m4a")
+
+
 def test_a_codec_without_decoder_is_named(tmp_path: Path) -> None:
     film = make_film(tmp_path / "in.avi", codec="mpeg4")
     film.write_bytes(film.read_bytes().replace(b"FMP4", b"ZZZZ"))
@@ -212,6 +227,14 @@ def test_a_range_gives_the_frames_players_show_in_it(tmp_path: Path) -> None:
     with FilmSource(film, start=1.0, end=2.0) as source:
         assert [frame.pts for frame in source.frames()] == list(range(11000, 12000, 40))
     assert not source.damage
+
+
+def test_frames_can_be_read_again(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "in.mkv", codec="libx264")
+    with FilmSource(film) as source:
+        first = [frame.pts for frame in source.frames()]
+        assert [frame.pts for frame in source.frames()] == first
+    assert len(first) == 12
 
 
 @pytest.mark.parametrize(("start", "end"), [(2.0, 1.0), (-1.0, None), (1.0, 1.0)])

@@ -116,11 +116,12 @@ class FilmSink:
     def _set_clock(self, first_pts: int) -> None:
         """Settle what time of the source is zero in the output, which the header with its chapters needs."""
         first, shift = first_pts * self.info.time_base, self._start_seconds or Fraction(0)
-        if first - shift < 0 and self.plan.container in ("mp4", "mov"):
-            shift = first  # an edit list would hide these frames
-            self.warnings.append(
-                f"the film begins {float(-first):.3f} s before zero; {self.plan.container} starts at 0"
-            )
+        container = self.plan.container
+        # MP4 would hide frames before zero behind an edit list; AVI has no times, so its first frame is at zero.
+        if (first < shift and container in ("mp4", "mov")) or (first != shift and container == "avi"):
+            if self._start_seconds is None:
+                self.warnings.append(f"the film's first frame is at {float(first):.3f} s; in {container} it is at 0")
+            shift = first
         self._shift_pts = round(shift / self.info.time_base)
         self._passengers.shift_seconds = shift
         if self.plan.container != "avi" and self._output is not None:
