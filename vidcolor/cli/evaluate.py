@@ -1,6 +1,7 @@
 """`vidcolor evaluate`."""
 
 import json
+import math
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -49,9 +50,16 @@ def command(
         scores = evaluate(list(data), ways, lambda count: progress.update(task, completed=count))
     if as_json:
         for score in scores:
-            click.echo(json.dumps(asdict(score)))
+            click.echo(json.dumps(_finite(asdict(score))))
     else:
         _print(scores)
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity (the truth's PSNR): null instead."""
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _print(scores: "list[Score]") -> None:

@@ -12,6 +12,7 @@ import click
 @click.argument("data", metavar="DATA...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Model file to write.")
 @click.option("--minutes", type=click.FloatRange(min=0.01), default=60.0, show_default=True, help="Time to train.")
+@click.option("--steps", type=click.IntRange(min=1), help="Steps to train, instead of a time.")
 @click.option("--batch-size", type=click.IntRange(min=2), default=32, show_default=True, help="Photos a step.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:0.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads. [default: all cores]")
@@ -22,7 +23,7 @@ import click
 @click.option("--run", type=click.Path(path_type=Path), help="Folder for state and log. [default: runs/NAME]")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 def command(
-    *, data: tuple[Path, ...], output: Path, minutes: float, batch_size: int, device: str, threads: int | None,
+    *, data: tuple[Path, ...], output: Path, minutes: float, steps: int | None, batch_size: int, device: str, threads: int | None,
     hold_back: str, favour: tuple[str, ...], seed: int, resume: bool, run: Path | None, overwrite: bool,
 ) -> None:  # fmt: skip
     """Train a model on colour photos, in folders or tar files.
@@ -45,7 +46,7 @@ def command(
     from vidcolor.training.trainer import Trainer, TrainingSettings
 
     settings = TrainingSettings(
-        minutes=minutes, batch=batch_size, seed=seed,
+        minutes=minutes, steps=steps, batch=batch_size, seed=seed,
         hold_back=_rule(hold_back, int) if hold_back else None,
         favour=tuple(_rule(rule, float) for rule in favour),
     )  # fmt: skip
@@ -58,7 +59,7 @@ def command(
         state.unlink(missing_ok=True)
     trainer = Trainer(list(data), settings, parse_devices(device)[0])
     with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
-        trainer.run(state, _Report(log, minutes))
+        trainer.run(state, _Report(log))
     trainer.export(output, output.stem)
     click.echo(f"{output}: {trainer.images} crops in {trainer.elapsed / 60:.1f} minutes.")
 
@@ -76,14 +77,14 @@ def _rule(text: str, number: type) -> tuple[str, Any]:
 class _Report:
     """Each report as a JSON line in the log and a line on stderr."""
 
-    def __init__(self, log: Any, minutes: float):
-        self._log, self._minutes = log, minutes
+    def __init__(self, log: Any):
+        self._log = log
 
     def __call__(self, facts: dict[str, Any]) -> None:
         self._log.write(json.dumps(facts | {"time": round(time.time(), 1)}) + "\n")
         self._log.flush()
         click.echo(
-            f"step {facts['step']}  {facts['minutes']:.1f} of {self._minutes:g} min  crop {facts['crop']} px"
+            f"step {facts['step']}  {facts['progress']:.1%} in {facts['minutes']:.1f} min  crop {facts['crop']} px"
             f"  loss {facts['loss']:.3f}  {facts['images'] / facts['minutes'] / 60:.1f} images/s",
             err=True,
         )

@@ -53,12 +53,15 @@ class Photos:
         weights: how many times a photo comes in a round (1 is usual), to favour rare kinds.
         """
         random = np.random.default_rng(seed)
+        counts = np.ones(len(self.rgb)) if weights is None else weights
+        pending = np.empty(0, dtype=np.int64)
         while True:
-            counts = np.ones(len(self.rgb)) if weights is None else weights
-            copies = np.floor(counts + random.random(len(counts))).astype(int)
-            order = random.permutation(np.repeat(np.arange(len(self.rgb)), copies))
-            for start in range(0, len(order) - batch + 1, batch):
-                yield np.stack([self._crop(index, random) for index in order[start : start + batch]])
+            while len(pending) < batch:
+                copies = np.floor(counts + random.random(len(counts))).astype(np.int64)
+                round_ = random.permutation(np.repeat(np.arange(len(counts)), copies))
+                pending = np.concatenate([pending, round_])
+            chosen, pending = pending[:batch], pending[batch:]
+            yield np.stack([self._crop(index, random) for index in chosen])
 
     def _crop(self, index: int, random: np.random.Generator) -> Rgb:
         rgb = self.rgb[index]

@@ -34,7 +34,7 @@ AVERAGE_EVERY = 8  # steps between updates of the weight average
 
 @dataclass(frozen=True)
 class Stage:
-    """Part of a training run: crop side in pixels, share of the time, encoder blocks kept frozen."""
+    """Part of a training run: crop side in pixels, share of the budget, encoder blocks kept frozen."""
 
     crop: int
     share: float
@@ -46,6 +46,7 @@ class TrainingSettings:
     """Everything that decides how a run goes; saved with the model."""
 
     minutes: float = 60.0
+    steps: int | None = None  # a budget of steps instead of minutes, the same on every machine
     batch: int = 32
     encoder: str = "lite0"
     temperature: float = 0.5
@@ -154,7 +155,9 @@ class Trainer:
 
     @property
     def progress(self) -> float:
-        """Share of the run's time that is spent, 0..1."""
+        """Share of the run's budget that is spent, 0..1."""
+        if self.settings.steps is not None:
+            return min(1.0, self.step / self.settings.steps)
         return min(1.0, self.elapsed / (self.settings.minutes * 60))
 
     def _enter_stage(self, index: int) -> Iterator[NDArray[np.uint8]]:
@@ -197,6 +200,7 @@ class Trainer:
                 report(
                     {
                         "step": self.step,
+                        "progress": round(self.progress, 4),
                         "images": self.images,
                         "minutes": self.elapsed / 60,
                         "crop": self.settings.stages[index].crop,
