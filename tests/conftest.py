@@ -8,6 +8,8 @@ import torch
 from vidcolor import weights
 from vidcolor.networks import build
 
+torch.set_num_threads(1)  # the networks here are tiny; two threads beside another process would wait for each other
+
 TINY_CONFIG = {"width": 4, "depth": 5, "dropout": 0.0}
 
 

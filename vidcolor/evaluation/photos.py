@@ -77,8 +77,9 @@ def evaluate(
         on_photo(count)
     if not count:
         raise SourceError(f"{', '.join(map(str, sources))}: no photo found.")
-    grey = tallies["grey"]
-    return [*(tally.score(way, truth, grey) for way, tally in tallies.items()), truth.score("truth", truth, grey)]
+    tallies["truth"] = truth
+    closed = _distances_closed({way: tally.features for way, tally in tallies.items()})
+    return [tally.score(way, truth, closed[way]) for way, tally in tallies.items()]
 
 
 class _Tally:
@@ -98,7 +99,7 @@ class _Tally:
         self.features.append(features.of(picture))
         self.categories.append(name.split("/")[0] if "/" in name else "all")
 
-    def score(self, name: str, truth: "_Tally", grey: "_Tally") -> Score:
+    def score(self, name: str, truth: "_Tally", closed: float) -> Score:
         gap = abs(float(np.mean(self.colorfulness)) - float(np.mean(truth.colorfulness)))
         categories = {
             category: float(np.mean([p for p, c in zip(self.psnr, self.categories, strict=True) if c == category]))
@@ -106,18 +107,19 @@ class _Tally:
         }
         return Score(
             name, len(self.psnr), float(np.mean(self.psnr)), float(np.mean(self.ssim)),
-            float(np.mean(self.colorfulness)), gap, _closed(self.features, truth.features, grey.features), categories,
+            float(np.mean(self.colorfulness)), gap, closed, categories,
         )  # fmt: skip
 
 
-def _closed(
-    ours: list[NDArray[np.float64]], truth: list[NDArray[np.float64]], grey: list[NDArray[np.float64]]
-) -> float:
-    if len(truth) < 2:
-        return float("nan")
-    target = Gaussian.of(truth)
-    whole = frechet_distance(Gaussian.of(grey), target)
-    return 1 - frechet_distance(Gaussian.of(ours), target) / whole if whole > 0 else float("nan")
+def _distances_closed(features: dict[str, list[NDArray[np.float64]]]) -> dict[str, float]:
+    """For each way, the share of the feature distance from grey to truth that it closes; NaN for too few photos."""
+    if len(features["truth"]) < 2:
+        return dict.fromkeys(features, float("nan"))
+    target = Gaussian.of(features["truth"])
+    distances = {way: frechet_distance(Gaussian.of(each), target) for way, each in features.items() if way != "truth"}
+    distances["truth"] = 0.0
+    whole = distances["grey"]
+    return {way: 1 - distance / whole if whole > 0 else float("nan") for way, distance in distances.items()}
 
 
 def rows(scores: Iterable[Score]) -> list[list[str]]:
