@@ -18,13 +18,22 @@ import click
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads. [default: all cores]")
 @click.option("--hold-back", default="", metavar="PATTERN:COUNT", help="Photos to leave out, such as 'period/*:100'.")
 @click.option("--favour", multiple=True, metavar="PATTERN:FACTOR", help="Photos to show more often: 'period/*:2'.")
+@click.option(
+    "--temperature", type=click.FloatRange(0.05, 2), default=0.45, show_default=True,
+    help="Of the read-out: 1 averages all likely colours, less takes the likeliest.",
+)  # fmt: skip
+@click.option("--saturation", type=click.FloatRange(0, 4), default=1.0, show_default=True, help="Of the read-out.")
+@click.option(
+    "--size", type=click.IntRange(32, 4096), default=256, show_default=True, help="Default --size of the model."
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Start of every random choice.")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on from RUN/state.pt if it is there.")
 @click.option("--run", type=click.Path(path_type=Path), help="Folder for state and log. [default: runs/NAME]")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 def command(
-    *, data: tuple[Path, ...], output: Path, minutes: float, steps: int | None, batch_size: int, device: str, threads: int | None,
-    hold_back: str, favour: tuple[str, ...], seed: int, resume: bool, run: Path | None, overwrite: bool,
+    *, data: tuple[Path, ...], output: Path, minutes: float, steps: int | None, batch_size: int, device: str,
+    threads: int | None, hold_back: str, favour: tuple[str, ...], temperature: float, saturation: float, size: int,
+    seed: int, resume: bool, run: Path | None, overwrite: bool,
 ) -> None:  # fmt: skip
     """Train a model on colour photos, in folders or tar files.
 
@@ -46,7 +55,8 @@ def command(
     from vidcolor.training.trainer import Trainer, TrainingSettings
 
     settings = TrainingSettings(
-        minutes=minutes, steps=steps, batch=batch_size, seed=seed,
+        minutes=minutes, steps=steps, batch=batch_size, temperature=temperature,
+        saturation=saturation, size=size, seed=seed,
         hold_back=_rule(hold_back, int) if hold_back else None,
         favour=tuple(_rule(rule, float) for rule in favour),
     )  # fmt: skip

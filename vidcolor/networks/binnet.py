@@ -89,9 +89,10 @@ class BinNet(nn.Module):
         bins: int = 313,
         widths: tuple[int, int, int, int] = (256, 192, 128, 96),
         temperature: float = 0.5,
+        saturation: float = 1.0,
     ):
         super().__init__()
-        self.temperature = temperature
+        self.temperature, self.saturation = temperature, saturation
         self.encoder = EfficientNetLite(encoder)
         c4, c8, c16, c32 = self.encoder.channels
         w32, w16, w8, w4 = widths
@@ -118,7 +119,7 @@ class BinNet(nn.Module):
     def read_out(self, logits_BKhw: Tensor, temperature: float | None = None) -> Tensor:
         """Annealed mean of the bins: 1 is the mean (dull, safe), towards 0 the mode (vivid, patchy)."""
         probability = (logits_BKhw / (temperature or self.temperature)).softmax(dim=1)
-        bins_2K11 = self.bins_2K[:, :, None, None]
+        bins_2K11 = self.bins_2K[:, :, None, None] * self.saturation
         return F.conv2d(probability, bins_2K11.to(probability.dtype))
 
     def forward(self, lightness_B1HW: Tensor) -> Tensor:

@@ -49,7 +49,9 @@ class TrainingSettings:
     steps: int | None = None  # a budget of steps instead of minutes, the same on every machine
     batch: int = 32
     encoder: str = "lite0"
-    temperature: float = 0.5
+    temperature: float = 0.45  # of the read-out, as are the next two
+    saturation: float = 1.0
+    size: int = 256  # short side in pixels that the model looks at by default
     stages: tuple[Stage, ...] = (Stage(96, 0.10, 99), Stage(96, 0.40, 6), Stage(128, 0.35, 6), Stage(192, 0.15, 6))
     learning_rate: float = 1e-3
     encoder_learning_rate: float = 2e-4
@@ -280,4 +282,8 @@ class Trainer:
             "minutes": round(self.elapsed / 60, 1),
             "settings": asdict(self.settings),
         }
-        weights.save(path, self.average, weights.ModelHeader("binnet", self.config, name, __version__, notes=notes))
+        weights.save(
+            path,
+            self.average,
+            weights.ModelHeader("binnet", self.config, name, __version__, self.settings.size, notes=notes),
+        )
