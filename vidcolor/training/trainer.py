@@ -141,6 +141,7 @@ class Trainer:
             "encoder": self.settings.encoder,
             "bins": bins.bins_2K.shape[1],
             "temperature": self.settings.temperature,
+            "saturation": self.settings.saturation,
         }
         self.bins = Bins(*(tensor.to(self.device) for tensor in vars(bins).values()))
         self.network = build("binnet", self.config).to(self.device).to(memory_format=torch.channels_last)

@@ -1,0 +1,64 @@
+"""The benchmark runs, so that it cannot rot, and its figures hang together."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def report(tiny_model: Path) -> dict:
+    """What the benchmark says of half a second at 160 rows, under a tiny network."""
+    options = ["--sizes", "160p", "--seconds", "0.5", "--runs", "1", "--model", tiny_model, "--json"]
+    done = subprocess.run([sys.executable, BENCHMARKS / "films.py", *options], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_every_contender_is_timed_and_weighed(report: dict) -> None:
+    at = report["sizes"]["160p"]
+    assert at["clip"]["size"] == "284x160"
+    for contender in ("vidcolor", "plain", "naive"):
+        (run,) = at[contender]["runs"]
+        assert run["frames"] == 12 or (contender == "naive" and 1 <= run["frames"] < 12)  # it has a time limit
+        assert run["wall_seconds"] > 0
+        assert run["cpu_seconds"] > 0
+        assert run["peak_bytes"] > 10 << 20
+    assert at["vidcolor"]["first_frame_seconds"]["median"] > 0
+    assert report["first_run_ever_seconds"] > 0
+
+
+def test_ratios_are_those_of_the_same_round(report: dict) -> None:
+    at = report["sizes"]["160p"]
+    (ours,), (plain,) = at["vidcolor"]["runs"], at["plain"]["runs"]
+    assert at["of_plain"]["median"] == pytest.approx(plain["wall_seconds"] / ours["wall_seconds"])
+    assert at["of_naive_steady"]["median"] == pytest.approx(ours["steady_fps"] / at["naive"]["runs"][0]["steady_fps"])
+
+
+def test_the_report_names_what_it_was_measured_on(report: dict) -> None:
+    assert report["machine"]["cpu"]
+    assert report["machine"]["cores"] >= 1
+    assert {"vidcolor", "torch", "openvino", "av"} <= set(report["versions"])
+    assert report["model"]["name"] == "tiny"
+    assert report["model"]["devices"]
+
+
+def test_without_ffmpeg_the_plain_transcode_is_done_through_pyav(tmp_path: Path) -> None:
+    clip, out = tmp_path / "clip.mp4", tmp_path / "plain.mp4"
+    sample = BENCHMARKS.parent / "samples" / "clip.mp4"
+    subprocess.run([sys.executable, BENCHMARKS / "clip.py", sample, clip, "284", "160", "0.5", "5"], check=True)
+    subprocess.run([sys.executable, BENCHMARKS / "peers.py", "plain", clip, out], check=True)
+    assert packets(out, "video") == (12, "h264")
+    assert packets(out, "audio") == packets(clip, "audio")
+
+
+def packets(path: Path, kind: str) -> tuple[int, str]:
+    """Give how many packets the first stream of a kind has, and its codec."""
+    with av.open(path) as film:
+        stream = film.streams.get({kind: 0})[0]
+        return sum(packet.size > 0 for packet in film.demux(stream)), stream.codec_context.name
