@@ -6,10 +6,10 @@ from av.filter import Graph
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
-from ..frames import ColoredFrame
-from .encoders import Encoding
-from .pixels import write_plane
-from .probe import Examined
+from vidcolor.frames import ColoredFrame
+from vidcolor.media.encoders import Encoding
+from vidcolor.media.pixels import write_plane
+from vidcolor.media.probe import Examined
 
 
 class Canvas:

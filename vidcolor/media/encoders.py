@@ -7,10 +7,10 @@ from fractions import Fraction
 from av.codec import Codec
 from av.codec.codec import UnknownCodecError
 
-from ..errors import SinkError, UsageError
-from ..frames import PictureFormat
-from .pixels import Layout, layout_of
-from .probe import Examined
+from vidcolor.errors import SinkError, UsageError
+from vidcolor.frames import PictureFormat
+from vidcolor.media.pixels import Layout, layout_of
+from vidcolor.media.probe import Examined
 
 _ENCODERS = {
     "h264": ("libx264",),

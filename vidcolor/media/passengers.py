@@ -11,9 +11,9 @@ from av.error import FFmpegError, InvalidDataError
 from av.packet import Packet
 from av.stream import Discard, Stream
 
-from .plan import StreamPlan, add_copy
-from .subtitles import SubtitleConverter
-from .tags import kept_tags
+from vidcolor.media.plan import StreamPlan, add_copy
+from vidcolor.media.subtitles import SubtitleConverter
+from vidcolor.media.tags import kept_tags
 
 _LEAD_SECONDS = 10  # streams of one moment lie at most so far apart in the file; a subtitle lasts less
 

@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
-from ..frames import PictureFormat, Plane
+from vidcolor.frames import PictureFormat, Plane
 
 _CHROMA_SHIFTS = {"420": (1, 1), "422": (1, 0), "444": (0, 0), "440": (0, 1), "411": (2, 0), "410": (2, 2)}
 _SHIFT_NAMES = {shift: name for name, shift in _CHROMA_SHIFTS.items()}

@@ -10,11 +10,11 @@ from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.stream import Stream
 
-from ..errors import SinkError, UsageError
-from ..frames import FilmInfo
-from .encoders import Encoding, OutputSettings, choose_encoding
-from .probe import Examined, codec_name, decoder_of, examine, is_cover_art, open_film
-from .tags import kept_tags
+from vidcolor.errors import SinkError, UsageError
+from vidcolor.frames import FilmInfo
+from vidcolor.media.encoders import Encoding, OutputSettings, choose_encoding
+from vidcolor.media.probe import Examined, codec_name, decoder_of, examine, is_cover_art, open_film
+from vidcolor.media.tags import kept_tags
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}
 _TRACK_TAGS = {"language", "title", "handler_name", "creation_time", "timecode", "rotate"}

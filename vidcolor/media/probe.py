@@ -18,9 +18,9 @@ from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from ..errors import SourceError
-from ..frames import FilmInfo, PictureFormat, StreamInfo
-from .pixels import Layout, layout_of
+from vidcolor.errors import SourceError
+from vidcolor.frames import FilmInfo, PictureFormat, StreamInfo
+from vidcolor.media.pixels import Layout, layout_of
 
 _STILL_CODECS = {"mjpeg", "png", "bmp", "gif", "webp", "tiff"}
 _STILL_CONTAINERS = {"mov", "mp4", "matroska", "webm", "asf", "mp3", "flac", "ogg"}

@@ -19,16 +19,17 @@ from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from ..errors import ShapeError, SinkError
-from ..frames import ColoredFrame, FilmInfo
+from vidcolor.errors import ShapeError, SinkError
+from vidcolor.frames import ColoredFrame, FilmInfo
+from vidcolor.media.canvas import Canvas
+from vidcolor.media.encoders import OutputSettings
+from vidcolor.media.passengers import Passengers
+from vidcolor.media.plan import Plan, check_output, make_plan, open_input
+from vidcolor.media.probe import Examined, decoder_of, examine
+from vidcolor.media.source import FilmSource
+from vidcolor.media.tags import MP4_TAGS, kept_tags
+
 from . import matroska
-from .canvas import Canvas
-from .encoders import OutputSettings
-from .passengers import Passengers
-from .plan import Plan, check_output, make_plan, open_input
-from .probe import Examined, decoder_of, examine
-from .source import FilmSource
-from .tags import MP4_TAGS, kept_tags
 
 if TYPE_CHECKING:
     from av.container.core import Chapter  # lives in the type stubs alone

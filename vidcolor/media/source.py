@@ -17,10 +17,10 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from ..errors import SourceError, UsageError
-from ..frames import FilmInfo, Frame
-from .pixels import layout_of, luma_of, to_planar
-from .probe import choose_video, examine, open_container
+from vidcolor.errors import SourceError, UsageError
+from vidcolor.frames import FilmInfo, Frame
+from vidcolor.media.pixels import layout_of, luma_of, to_planar
+from vidcolor.media.probe import choose_video, examine, open_container
 
 _WITHOUT_PTS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1"}
 _LEADING_FRAMES = 32  # H.264 reorders at most 16
