@@ -4,6 +4,7 @@ A backend maps L* (B, 1, h, w) float32 to a*b* (B, 2, h/stride, w/stride) float3
 raises OutOfMemoryError when that batch does not fit. Shapes: B batch, h w network pixels.
 """
 
+import hashlib
 import os
 import tempfile
 import warnings
@@ -135,11 +136,19 @@ def _cache_folder() -> Path:
     return Path(base) / "vidcolor" if base else Path.home() / ".cache" / "vidcolor"
 
 
+def _code_of_networks() -> str:
+    """Changes with the networks' code: an older conversion of the same weights must not be used."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).with_name("networks").glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 def _converted(model: Path) -> Path:
     """The model as an OpenVINO file: from the cache, or converted now."""
     import openvino
 
-    key = f"{weights.sha256(model)[:24]}-{openvino.__version__.split('-')[0]}"
+    key = f"{weights.sha256(model)[:24]}-{_code_of_networks()}-{openvino.__version__.split('-')[0]}"
     cached = _cache_folder() / f"{key}.xml"
     if cached.exists() and cached.with_suffix(".bin").exists():
         return cached

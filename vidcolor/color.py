@@ -165,22 +165,20 @@ class LumaCoding:
         r, b = y + 2 * (1 - kr) * cr, y + 2 * (1 - kb) * cb
         return r, (y - kr * r - kb * b) / kg, b
 
-    def chroma(self, luma: Array, a: Array, b: Array) -> tuple[Array, Array]:
+    def chroma(self, luma: Array, a: Array, b: Array, *, rounds: int = CHROMA_ROUNDS) -> tuple[Array, Array]:
         """Cb, Cr that give the colour a*, b* to a pixel whose Y' must stay.
 
         A coloured pixel's L* is not that of a grey one with the same Y', so L* is searched for until the
         colour's own Y' is the film's, by the secant method; real colours end within one 10-bit code.
         """
         xp = _namespace(luma)
-        to_linear, _ = _TRANSFERS[self.transfer]
-        wanted = self.lightness(luma)
-        lightness, miss, step, slope = wanted, None, 0.0, 1.0
-        for _ in range(CHROMA_ROUNDS):
+        lightness, miss, step, slope = self.lightness(luma), None, 0.0, 1.0
+        for _ in range(rounds):
             y, _, _ = self._lab_to_ycc(lightness, a, b)
-            found = light_to_lightness(to_linear(y)) - wanted
+            found = (y - luma) * 100  # Y' is so nearly proportional to L* that this is almost a distance in L*
             if miss is not None:
-                rise = (miss - found) / xp.where(abs(step) > 1e-6, step, 1e-6)
-                slope = xp.where(abs(step) > 1e-6, xp.clip(rise, 0.2, 4.0), 1.0)
+                is_moving = abs(step) > 1e-6
+                slope = xp.where(is_moving, xp.clip((miss - found) / xp.where(is_moving, step, 1), 0.2, 4.0), 1.0)
             step = xp.clip(found / slope, -25, 25)
             lightness, miss = lightness - step, found
         _, cb, cr = self._lab_to_ycc(lightness, a, b)
@@ -201,13 +199,14 @@ def shrink_to_gamut(coding: LumaCoding, luma: Floats, cb: Floats, cr: Floats) ->
     """
     red, green, blue = coding.ycc_to_rgb(np.float32(0), cb, cr)
     above = np.maximum(np.maximum(red, green), blue)
-    below = np.minimum(np.minimum(red, green), blue)
-    np.maximum(above, 1e-6, out=above)
-    np.minimum(below, -1e-6, out=below)
-    scale = np.minimum((1 - luma) / above, luma / -below)
-    np.clip(scale, 0, 1, out=scale)
-    cb *= scale
-    cr *= scale
+    below = np.minimum(np.minimum(red, green, out=red), blue, out=red)
+    is_outside = (above + luma > 1) | (below + luma < 0)
+    if not is_outside.any():
+        return
+    y, above, below = luma[is_outside], above[is_outside], below[is_outside]
+    scale = np.clip(np.minimum((1 - y) / np.maximum(above, 1e-6), y / np.maximum(-below, 1e-6)), 0, 1)
+    cb[is_outside] *= scale
+    cr[is_outside] *= scale
 
 
 @lru_cache(maxsize=8)
