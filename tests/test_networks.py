@@ -6,16 +6,57 @@ import torch
 from vidcolor.errors import ModelError
 from vidcolor.networks import build
 from vidcolor.networks.binnet import BinNet
+from vidcolor.networks.discriminators import (
+    ImageDiscriminator,
+    MultiScaleDiscriminator,
+    PatchDiscriminator,
+    scaled,
+)
 from vidcolor.networks.efficientnet import EfficientNetLite, imagenet_checkpoint
 
+GENERATORS = [
+    ("binnet", {"bins": 20}),
+    ("pix2pix", {"width": 4, "depth": 5}),
+    ("eccv16", {"width": 0.1, "bins": 20}),
+    ("resunet", {"width": 4, "depth": 3}),
+]
 
-@pytest.mark.parametrize(("name", "config"), [("binnet", {"bins": 20}), ("pix2pix", {"width": 4, "depth": 5})])
+
+@pytest.mark.parametrize(("name", "config"), GENERATORS)
 @pytest.mark.parametrize("size", [(64, 96), (96, 32)])
 def test_a_generator_gives_two_channels_at_its_stride(name: str, config: dict[str, object], size: tuple[int, int]):
     network = build(name, config).eval()
     with torch.inference_mode():
         ab = network(torch.rand(2, 1, *size) * 100)
     assert ab.shape == (2, 2, size[0] // network.stride, size[1] // network.stride)
+
+
+def test_eccv16_is_the_papers_network():
+    """Zhang et al. release 32.2 M parameters, read-out included."""
+    assert sum(p.numel() for p in build("eccv16", {}).parameters()) == pytest.approx(32.2e6, rel=0.01)
+
+
+def receptive_field(network: torch.nn.Module) -> int:
+    """Pixels of the input that one logit sees."""
+    picture = torch.rand(1, 3, 256, 256, requires_grad=True)
+    logits = network.eval()(picture)[0]
+    middle = logits.shape[2] // 2
+    logits[0, 0, middle, middle].backward()
+    rows = picture.grad.abs().sum(dim=(0, 1, 3)).nonzero()
+    return int(rows.max() - rows.min()) + 1
+
+
+def test_the_patch_discriminator_sees_70_by_70():
+    assert receptive_field(PatchDiscriminator(width=8)) == 70
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance", "spectral", "none"])
+def test_discriminators_judge_patches_scales_and_pictures(norm: str):
+    lab = scaled(torch.rand(2, 1, 64, 64) * 100, torch.rand(2, 2, 64, 64) * 40)
+    assert [tuple(v.shape) for v in PatchDiscriminator(width=8, norm=norm)(lab)] == [(2, 1, 6, 6)]
+    assert len(MultiScaleDiscriminator(scales=2, width=8, norm=norm)(lab)) == 2
+    if norm != "spectral":
+        assert [tuple(v.shape) for v in ImageDiscriminator(width=8, norm=norm)(lab)] == [(2, 1)]
 
 
 def test_pix2pix_is_the_papers_unet_256():

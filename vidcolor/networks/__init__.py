@@ -7,9 +7,16 @@ from torch import nn
 
 from vidcolor.errors import ModelError
 from vidcolor.networks.binnet import BinNet
+from vidcolor.networks.eccv16 import Eccv16
 from vidcolor.networks.pix2pix import Pix2PixUNet
+from vidcolor.networks.resunet import ResUNet
 
-GENERATORS: dict[str, type[nn.Module]] = {"binnet": BinNet, "pix2pix": Pix2PixUNet}
+GENERATORS: dict[str, type[nn.Module]] = {
+    "binnet": BinNet,
+    "eccv16": Eccv16,
+    "pix2pix": Pix2PixUNet,
+    "resunet": ResUNet,
+}
 
 
 def build(generator: str, config: dict[str, object]) -> nn.Module:

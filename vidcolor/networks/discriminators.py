@@ -1,0 +1,90 @@
+"""Discriminators by name: each judges scaled Lab pictures (B, 3, H, W), the luma being the condition.
+
+Shapes: B batch, H W pixels, h w patches. L* is scaled to -1..1 and a*b* by AB_SCALE.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+
+from vidcolor.networks.pix2pix import AB_SCALE
+
+
+def scaled(lightness_B1HW: Tensor, ab_B2HW: Tensor) -> Tensor:
+    """L* and a*b* of one size as the discriminators read them."""
+    return torch.cat([lightness_B1HW / 50.0 - 1.0, ab_B2HW / AB_SCALE], dim=1)
+
+
+def _norm(kind: str, channels: int) -> nn.Module:
+    if kind == "batch":
+        return nn.BatchNorm2d(channels)
+    return nn.InstanceNorm2d(channels) if kind == "instance" else nn.Identity()
+
+
+class PatchDiscriminator(nn.Module):
+    """One logit for each 70x70 patch (Isola et al. 2017, appendix 6.1.2)."""
+
+    def __init__(self, *, inputs: int = 3, width: int = 64, layers: int = 3, norm: str = "batch"):
+        """layers: strided convolutions; 3 see 70x70.  norm: batch, instance, spectral or none."""
+        super().__init__()
+        wrap: Callable[[nn.Module], nn.Module] = spectral_norm if norm == "spectral" else lambda layer: layer
+        body: list[nn.Module] = [wrap(nn.Conv2d(inputs, width, 4, 2, 1)), nn.LeakyReLU(0.2)]
+        channels = width
+        for number in range(1, layers + 1):
+            outputs = width * min(8, 2**number)
+            body += [
+                wrap(nn.Conv2d(channels, outputs, 4, 2 if number < layers else 1, 1)),
+                _norm(norm, outputs),
+                nn.LeakyReLU(0.2),
+            ]
+            channels = outputs
+        self.body = nn.Sequential(*body, wrap(nn.Conv2d(channels, 1, 4, 1, 1)))
+
+    def forward(self, lab_B3HW: Tensor) -> list[Tensor]:
+        """One map of logits, in a list as from several scales."""
+        return [self.body(lab_B3HW)]
+
+
+class MultiScaleDiscriminator(nn.Module):
+    """The same patch judge at several sizes of the picture: local detail and global agreement (Wang et al. 2018)."""
+
+    def __init__(self, *, scales: int = 2, width: int = 64, layers: int = 3, norm: str = "batch"):
+        super().__init__()
+        self.judges = nn.ModuleList(PatchDiscriminator(width=width, layers=layers, norm=norm) for _ in range(scales))
+
+    def forward(self, lab_B3HW: Tensor) -> list[Tensor]:
+        """A map of logits for each scale, finest first."""
+        verdicts: list[Tensor] = []
+        for judge in self.judges:
+            verdicts += judge(lab_B3HW)
+            lab_B3HW = F.avg_pool2d(lab_B3HW, 3, 2, 1, count_include_pad=False)
+        return verdicts
+
+
+class ImageDiscriminator(nn.Module):
+    """Convolutions and pooling down to one logit for the picture."""
+
+    def __init__(self, *, width: int = 64, layers: int = 4, norm: str = "batch"):
+        super().__init__()
+        body: list[nn.Module] = []
+        channels = 3
+        for number in range(layers):
+            outputs = width * min(8, 2**number)
+            body += [nn.Conv2d(channels, outputs, 3, 1, 1), _norm(norm, outputs), nn.LeakyReLU(0.2), nn.MaxPool2d(2)]
+            channels = outputs
+        self.body = nn.Sequential(*body)
+        self.verdict = nn.Linear(channels, 1)
+
+    def forward(self, lab_B3HW: Tensor) -> list[Tensor]:
+        """One logit a picture, (B, 1), in a list as from several scales."""
+        return [self.verdict(self.body(lab_B3HW).mean(dim=(2, 3)))]
+
+
+DISCRIMINATORS: dict[str, type[nn.Module]] = {
+    "patch": PatchDiscriminator,
+    "multiscale": MultiScaleDiscriminator,
+    "image": ImageDiscriminator,
+}

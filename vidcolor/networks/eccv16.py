@@ -1,0 +1,49 @@
+"""The ECCV16 network (Zhang, Isola, Efros 2016, table 4): plain and dilated convolutions, 313 colour bins.
+
+Shapes: B batch, H W pixels, K bins.
+"""
+
+from torch import Tensor, nn
+
+BLOCKS = (  # convolutions, channels, stride of the last, dilation
+    (2, 64, 2, 1),
+    (2, 128, 2, 1),
+    (3, 256, 2, 1),
+    (3, 512, 1, 1),
+    (3, 512, 1, 2),
+    (3, 512, 1, 2),
+    (3, 512, 1, 1),
+)
+
+
+class Eccv16(nn.Module):
+    """L* -> a*b* at a quarter of the size; the last 1x1 convolution turns bin probabilities into a*b*."""
+
+    stride = 4
+    multiple = 8
+
+    def __init__(self, *, width: float = 1.0, bins: int = 313):
+        """width: factor on the channels; 1 is the paper's."""
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 1
+        for count, outputs, stride, dilation in BLOCKS:
+            outputs = round(outputs * width)
+            for number in range(count):
+                step = stride if number == count - 1 else 1
+                layers += [nn.Conv2d(channels, outputs, 3, step, dilation, dilation), nn.ReLU()]
+                channels = outputs
+            layers.append(nn.BatchNorm2d(channels))
+        narrow = round(256 * width)
+        layers += [nn.ConvTranspose2d(channels, narrow, 4, 2, 1), nn.ReLU()]
+        for _ in range(2):
+            layers += [nn.Conv2d(narrow, narrow, 3, 1, 1), nn.ReLU()]
+        layers.append(nn.Conv2d(narrow, bins, 1))
+        self.body = nn.Sequential(*layers)
+        self.read_out = nn.Conv2d(bins, 2, 1, bias=False)
+
+    def forward(self, lightness_B1HW: Tensor) -> Tensor:
+        """lightness: (B, 1, H, W), L* in 0..100, H and W multiples of 8 -> a*b* (B, 2, H/4, W/4)."""
+        probability = self.body((lightness_B1HW - 50) / 100).softmax(dim=1)
+        ab: Tensor = self.read_out(probability) * 110
+        return ab

@@ -1,0 +1,91 @@
+"""What training minimises. Logits come as lists, one map a scale; every loss is a mean, so sizes do not matter.
+
+Shapes: B batch, H W pixels of the pictures compared, h w patches.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Logits = list[Tensor]
+
+
+@dataclass(frozen=True)
+class Game:
+    """An adversarial game: the discriminator's loss on real and on fake pictures, the generator's on fake ones."""
+
+    real: Callable[[Tensor], Tensor]
+    fake: Callable[[Tensor], Tensor]
+    generator: Callable[[Tensor], Tensor]
+
+
+GAMES = {
+    # Goodfellow et al. 2014, with the non-saturating generator; softplus(-x) is binary cross-entropy from a logit.
+    "bce": Game(lambda x: F.softplus(-x).mean(), lambda x: F.softplus(x).mean(), lambda x: F.softplus(-x).mean()),
+    # Lim and Ye 2017, "Geometric GAN".
+    "hinge": Game(lambda x: F.relu(1 - x).mean(), lambda x: F.relu(1 + x).mean(), lambda x: -x.mean()),
+    # Arjovsky et al. 2017; wants gradient_penalty beside it.
+    "wasserstein": Game(lambda x: -x.mean(), lambda x: x.mean(), lambda x: -x.mean()),
+}
+
+
+def over_scales(loss: Callable[[Tensor], Tensor], logits: Logits) -> Tensor:
+    """Mean of a loss over the scales of a discriminator."""
+    return torch.stack([loss(each) for each in logits]).mean()
+
+
+def gradient_penalty(
+    critic: Callable[[Tensor], Logits], real_BCHW: Tensor, fake_BCHW: Tensor, mix_B111: Tensor
+) -> Tensor:
+    """How far the critic's slope between real and fake is from 1 (Gulrajani et al. 2017, equation 3).
+
+    mix: (B, 1, 1, 1) in 0..1, where between the two each pair is looked at.
+    """
+    between = (mix_B111 * real_BCHW + (1 - mix_B111) * fake_BCHW).detach().requires_grad_(True)
+    total = torch.stack([logits.flatten(1).mean(dim=1) for logits in critic(between)]).mean(dim=0).sum()
+    (slope,) = torch.autograd.grad(total, between, create_graph=True)
+    penalty: Tensor = ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
+    return penalty
+
+
+def chroma_gap(ab_B2HW: Tensor, true_ab_B2HW: Tensor) -> Tensor:
+    """|amount of colour - that of the truth| for each picture, in a*b* units.
+
+    Built like Hasler and Suesstrunk's colourfulness, on a*b*. The gap is penalised rather than colour rewarded, since
+    a reward has no end but red blotches.
+    """
+
+    def amount(ab: Tensor) -> Tensor:
+        spread = ab.var(dim=(2, 3)).sum(dim=1).clamp(min=1e-6).sqrt()
+        total: Tensor = spread + 0.3 * ab.mean(dim=(2, 3)).norm(dim=1)
+        return total
+
+    return (amount(ab_B2HW) - amount(true_ab_B2HW)).abs().mean()
+
+
+def content_loss(kind: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """ "l1", "mse" or "rmse" between two tensors of one shape."""
+    kinds: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        "l1": F.l1_loss,
+        "mse": F.mse_loss,
+        "rmse": lambda x, y: (F.mse_loss(x, y) + 1e-8).sqrt(),
+    }
+    return kinds[kind]
+
+
+class FeatureLoss(nn.Module):
+    """A content loss on the features that a frozen network sees in two RGB pictures."""
+
+    def __init__(self, features: Callable[[Tensor], Tensor], kind: str = "mse"):
+        """features: (B, 3, H, W) in 0..1 -> (B, C, h, w)."""
+        super().__init__()
+        self._features, self._loss = features, content_loss(kind)
+
+    def forward(self, rgb_B3HW: Tensor, true_rgb_B3HW: Tensor) -> Tensor:
+        """Both in 0..1; the gradient reaches the first alone."""
+        with torch.no_grad():
+            wanted = self._features(true_rgb_B3HW)
+        return self._loss(self._features(rgb_B3HW), wanted)
