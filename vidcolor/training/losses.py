@@ -67,7 +67,7 @@ def chroma_gap(ab_B2HW: Tensor, true_ab_B2HW: Tensor) -> Tensor:
 
 
 def content_loss(kind: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """ "l1", "mse" or "rmse" between two tensors of one shape."""
+    """The loss called l1, mse or rmse, between two tensors of one shape."""
     kinds: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
         "l1": F.l1_loss,
         "mse": F.mse_loss,
