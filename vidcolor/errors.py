@@ -25,5 +25,9 @@ class DeviceError(VidcolorError):
     """The device asked for is not there, or cannot hold even one frame."""
 
 
+class TrainingError(VidcolorError):
+    """A training run cannot go on."""
+
+
 class ShapeError(VidcolorError):
     """Arrays that belong together do not fit each other."""

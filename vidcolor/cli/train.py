@@ -1,65 +1,76 @@
 """`vidcolor train`."""
 
-import json
-import time
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidcolor.errors import UsageError
+
+if TYPE_CHECKING:
+    from vidcolor.training.recipes import Recipe
+    from vidcolor.training.record import Record
+
 
 @click.command("train")
-@click.argument("data", metavar="DATA...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Model file to write.")
-@click.option("--minutes", type=click.FloatRange(min=0.01), default=60.0, show_default=True, help="Time to train.")
-@click.option("--steps", type=click.IntRange(min=1), help="Steps to train, instead of a time.")
-@click.option("--batch-size", type=click.IntRange(min=2), default=32, show_default=True, help="Photos a step.")
+@click.argument("data", metavar="DATA...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Model file to write.")
+@click.option("--recipe", default="default", show_default=True, help="How to train; see --show-recipe.")
+@click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change a field of the recipe.")
+@click.option("--init", help="Model to go on from: a packaged name or a file.")
+@click.option("--minutes", type=click.FloatRange(min=0.01), help="Budget in minutes.")
+@click.option("--epochs", type=click.FloatRange(min=0.001), help="Budget in rounds of all photos.")
+@click.option("--steps", type=click.IntRange(min=1), help="Budget in steps.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Photos a step.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:0.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads. [default: all cores]")
-@click.option("--hold-back", default="", metavar="PATTERN:COUNT", help="Photos to leave out, such as 'period/*:100'.")
-@click.option("--favour", multiple=True, metavar="PATTERN:FACTOR", help="Photos to show more often: 'period/*:2'.")
-@click.option(
-    "--temperature", type=click.FloatRange(0.05, 2), default=0.45, show_default=True,
-    help="Of the read-out: 1 averages all likely colours, less takes the likeliest.",
-)  # fmt: skip
-@click.option("--saturation", type=click.FloatRange(0, 4), default=1.0, show_default=True, help="Of the read-out.")
-@click.option(
-    "--size", type=click.IntRange(32, 4096), default=256, show_default=True, help="Default --size of the model."
-)
-@click.option("--seed", type=int, default=1, show_default=True, help="Start of every random choice.")
+@click.option("--hold-back", metavar="PATTERN:COUNT", help="Photos to leave out, such as 'period/*:100'.")
+@click.option("--favour", multiple=True, metavar="PATTERN:FACTOR", help="Photos to show more: 'period/*:2'.")
+@click.option("--seed", type=int, help="Start of every random choice.")
+@click.option("--vgg19", type=click.Path(path_type=Path), help="VGG19 weights, for recipes with its features.")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on from RUN/state.pt if it is there.")
 @click.option("--run", type=click.Path(path_type=Path), help="Folder for state and log. [default: runs/NAME]")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
+@click.option("--show-recipe", is_flag=True, help="Print the recipe, with the changes asked for, and stop.")
 def command(
-    *, data: tuple[Path, ...], output: Path, minutes: float, steps: int | None, batch_size: int, device: str,
-    threads: int | None, hold_back: str, favour: tuple[str, ...], temperature: float, saturation: float, size: int,
-    seed: int, resume: bool, run: Path | None, overwrite: bool,
+    *, data: tuple[Path, ...], output: Path | None, init: str | None, device: str, threads: int | None,
+    vgg19: Path | None, resume: bool, run: Path | None, overwrite: bool, show_recipe: bool, **recipe_options: Any,
 ) -> None:  # fmt: skip
-    """Train a model on colour photos, in folders or tar files.
+    """Train a model on colour photos, in folders or archives, by a named recipe.
 
     A run that is stopped goes on from where it was when the same command is given again.
 
     \b
-    Example:
+    Examples:
       vidcolor train photos/ -o mine.safetensors --minutes 120
+      vidcolor train photos.tar -o p2p.safetensors --recipe pix2pix --set game=hinge --epochs 20
+      vidcolor train westerns/ --init default -o western.safetensors --minutes 30
     """
-    from vidcolor.errors import UsageError
+    recipe = _recipe(recipe_options)
+    if show_recipe:
+        from vidcolor.training.recipes import printed
 
+        click.echo(printed(recipe))
+        return
+    if not data or output is None:
+        raise click.UsageError("needs DATA and -o MODEL.safetensors.")
     if output.suffix != ".safetensors":
         raise UsageError(f"{output}: a model file needs the suffix .safetensors.")
     if output.exists() and not overwrite:
         raise UsageError(f"{output}: exists already. Choose another name or pass --overwrite.")
     import torch
 
+    from vidcolor import weights
     from vidcolor.backends import parse_devices
-    from vidcolor.training.trainer import Trainer, TrainingSettings
+    from vidcolor.training.record import Record
+    from vidcolor.training.trainer import Trainer
 
-    settings = TrainingSettings(
-        minutes=minutes, steps=steps, batch=batch_size, temperature=temperature,
-        saturation=saturation, size=size, seed=seed,
-        hold_back=_rule(hold_back, int) if hold_back else None,
-        favour=tuple(_rule(rule, float) for rule in favour),
-    )  # fmt: skip
     if threads:
         torch.set_num_threads(threads)
     folder = run or Path("runs") / output.stem
@@ -67,16 +78,37 @@ def command(
     state = folder / "state.pt"
     if not resume:
         state.unlink(missing_ok=True)
-    trainer = Trainer(list(data), settings, parse_devices(device)[0])
-    with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
-        trainer.run(state, _Report(log))
+        (folder / "log.jsonl").unlink(missing_ok=True)
+    start = weights.find(init) if init else None
+    trainer = Trainer(list(data), recipe, parse_devices(device)[0], init=start, vgg19=vgg19)
+    with Record(folder) as record, _saving_on_sigterm(trainer):
+        trainer.run(state, partial(_report, record))
     trainer.export(output, output.stem)
     click.echo(f"{output}: {trainer.images} crops in {trainer.elapsed / 60:.1f} minutes.")
 
 
-def _rule(text: str, number: type) -> tuple[str, Any]:
-    from vidcolor.errors import UsageError
+def _recipe(options: dict[str, Any]) -> "Recipe":
+    """The named recipe with the command line's changes."""
+    from vidcolor.training.recipes import find_recipe, overridden
 
+    recipe = find_recipe(options["recipe"])
+    pairs = [change.partition("=") for change in options.get("changes") or ()]
+    recipe = overridden(recipe, {name: value for name, _, value in pairs})
+    budgets = {name: options[name] for name in ("minutes", "epochs", "steps") if options.get(name) is not None}
+    if len(budgets) > 1:
+        raise UsageError(f"{' and '.join(budgets)} are budgets; give one.")
+    if budgets:
+        recipe = replace(recipe, **{"minutes": None, "epochs": None, "steps": None, **budgets})
+    named = {"batch": options.get("batch_size"), "seed": options.get("seed")}
+    recipe = replace(recipe, **{name: value for name, value in named.items() if value is not None})
+    if options.get("hold_back"):
+        recipe = replace(recipe, hold_back=_rule(options["hold_back"], int))
+    if options.get("favour"):
+        recipe = replace(recipe, favour=tuple(_rule(rule, float) for rule in options["favour"]))
+    return recipe
+
+
+def _rule(text: str, number: type) -> tuple[str, Any]:
     pattern, _, count = text.rpartition(":")
     try:
         return pattern or "*", number(count)
@@ -84,17 +116,27 @@ def _rule(text: str, number: type) -> tuple[str, Any]:
         raise UsageError(f"{text!r}: needs PATTERN:NUMBER, such as 'period/*:2'.") from error
 
 
-class _Report:
-    """Each report as a JSON line in the log and a line on stderr."""
+@contextmanager
+def _saving_on_sigterm(trainer: Any) -> Iterator[None]:
+    """A run that is told to end saves its state after the step in hand."""
 
-    def __init__(self, log: Any):
-        self._log = log
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal's signature
+        trainer.is_stopping = True
 
-    def __call__(self, facts: dict[str, Any]) -> None:
-        self._log.write(json.dumps(facts | {"time": round(time.time(), 1)}) + "\n")
-        self._log.flush()
-        click.echo(
-            f"step {facts['step']}  {facts['progress']:.1%} in {facts['minutes']:.1f} min  crop {facts['crop']} px"
-            f"  loss {facts['loss']:.3f}  {facts['images'] / facts['minutes'] / 60:.1f} images/s",
-            err=True,
-        )
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _report(record: "Record", facts: dict[str, Any]) -> None:
+    """Into the record, and a line on stderr."""
+    record.write(facts)
+    losses = "  ".join(f"{name} {value:.3f}" for name, value in facts.items() if name.startswith("loss"))
+    speed = facts["images"] / max(facts["minutes"] * 60, 1e-6)
+    click.echo(
+        f"step {facts['step']}  {facts['progress']:.1%} in {facts['minutes']:.1f} min  crop {facts['crop']} px"
+        f"  {speed:.1f} images/s  {losses}",
+        err=True,
+    )

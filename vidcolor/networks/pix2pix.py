@@ -15,36 +15,46 @@ class Pix2PixUNet(nn.Module):
 
     stride = 1
 
-    def __init__(self, *, width: int = 64, depth: int = 8, dropout: float = 0.5):
+    def __init__(self, *, width: int = 64, depth: int = 8, dropout: float = 0.5, outputs: int = 2):
+        """outputs: 2 for a*b*, 3 to redraw L* too (by a 1x1 convolution at the end)."""
         super().__init__()
         self.multiple = 2**depth
         widths = [width * min(8, 2**level) for level in range(depth)]
         self.down = nn.ModuleList()
         channels = 1
-        for level, outputs in enumerate(widths):
+        for level, wider in enumerate(widths):
             layers: list[nn.Module] = [] if level == 0 else [nn.LeakyReLU(0.2)]
             is_plain = level in (0, depth - 1)  # no normalisation on the first, nor on a 1x1 bottleneck
-            layers.append(nn.Conv2d(channels, outputs, 4, 2, 1, bias=is_plain))
+            layers.append(nn.Conv2d(channels, wider, 4, 2, 1, bias=is_plain))
             if not is_plain:
-                layers.append(nn.BatchNorm2d(outputs))
+                layers.append(nn.BatchNorm2d(wider))
             self.down.append(nn.Sequential(*layers))
-            channels = outputs
+            channels = wider
         self.up = nn.ModuleList()
         for level in reversed(range(depth)):
             inputs = widths[level] * (1 if level == depth - 1 else 2)
-            outputs = widths[level - 1] if level else 2
-            layers = [nn.ReLU(), nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=level == 0)]
+            channels = widths[level - 1] if level else (2 if outputs == 2 else width)
+            layers = [nn.ReLU(), nn.ConvTranspose2d(inputs, channels, 4, 2, 1, bias=level == 0)]
             if level:
-                layers.append(nn.BatchNorm2d(outputs))
+                layers.append(nn.BatchNorm2d(channels))
             if depth - 4 <= level < depth - 1:
                 layers.append(nn.Dropout(dropout))
             self.up.append(nn.Sequential(*layers))
+        self.mix: nn.Module = nn.Identity() if outputs == 2 else nn.Sequential(nn.ReLU(), nn.Conv2d(width, 3, 1))
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.normal_(module.weight, 0.0, 0.02)
 
     def forward(self, lightness_B1HW: Tensor) -> Tensor:
         """lightness: (B, 1, H, W), L* in 0..100 -> a*b* (B, 2, H, W)."""
+        return AB_SCALE * self._scaled(lightness_B1HW)[:, -2:]
+
+    def lab(self, lightness_B1HW: Tensor) -> Tensor:
+        """L*a*b* (B, 3, H, W) of a generator with three outputs."""
+        scaled = self._scaled(lightness_B1HW)
+        return torch.cat([50 * (scaled[:, :1] + 1), AB_SCALE * scaled[:, 1:]], dim=1)
+
+    def _scaled(self, lightness_B1HW: Tensor) -> Tensor:
         x = lightness_B1HW / 50.0 - 1.0
         skips: list[Tensor] = []
         for layer in self.down:
@@ -54,4 +64,4 @@ class Pix2PixUNet(nn.Module):
         for layer, skip in zip(list(self.up)[1:], reversed(skips[:-1]), strict=True):
             # Functional ReLU at the head of each stage must not touch the skip: concatenation copies it.
             x = layer(torch.cat([x, skip], dim=1))
-        return AB_SCALE * F.tanh(x)
+        return F.tanh(self.mix(x))

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -47,21 +48,30 @@ class Photos:
         if not self.rgb:
             raise SourceError(f"{', '.join(map(str, sources))}: no readable photo.")
 
-    def batches(self, batch: int, seed: int, weights: NDArray[np.float64] | None = None) -> Iterator[NDArray[np.uint8]]:
+    def batches(
+        self, batch: int, seed: int, weights: NDArray[np.float64] | None = None, *, start: int = 0
+    ) -> Iterator[NDArray[np.uint8]]:
         """Endless random crops (batch, crop, crop, 3), half of them mirrored; every photo once a round.
 
         weights: how many times a photo comes in a round (1 is usual), to favour rare kinds.
+        start: batches to pass over. Batch n is the same whether the run began with it or not.
         """
-        random = np.random.default_rng(seed)
         counts = np.ones(len(self.rgb)) if weights is None else weights
         pending = np.empty(0, dtype=np.int64)
-        while True:
+        for number in count():
             while len(pending) < batch:
-                copies = np.floor(counts + random.random(len(counts))).astype(np.int64)
-                round_ = random.permutation(np.repeat(np.arange(len(counts)), copies))
-                pending = np.concatenate([pending, round_])
+                pending = np.concatenate(
+                    [pending, self._round(counts, np.random.default_rng((seed, 0, len(pending), number)))]
+                )
             chosen, pending = pending[:batch], pending[batch:]
-            yield np.stack([self._crop(index, random) for index in chosen])
+            if number >= start:
+                random = np.random.default_rng((seed, 1, number))
+                yield np.stack([self._crop(index, random) for index in chosen])
+
+    @staticmethod
+    def _round(counts: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int64]:
+        copies = np.floor(counts + random.random(len(counts))).astype(np.int64)
+        return random.permutation(np.repeat(np.arange(len(counts)), copies))
 
     def _crop(self, index: int, random: np.random.Generator) -> Rgb:
         rgb = self.rgb[index]

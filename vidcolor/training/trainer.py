@@ -1,14 +1,13 @@
-"""Train the default generator on photos: classify every position over bins of the a*b* plane.
+"""The run of a recipe: stages of photos, one step after another, a checkpoint to go on from.
 
-Zhang, Isola, Efros, "Colorful Image Colorization" (2016): soft targets over the nearest bins, rare colours
-weighed up (weakly: full rebalancing reddens everything grey), annealed mean to read out.
-Shapes: B batch, H W pixels, h w positions, K bins.
+A step can be read on one screen: `_train_step` updates the discriminator, then the generator. A run that is stopped and
+resumed equals one that was not, on the same machine: batches are a function of the step's number alone.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -17,274 +16,325 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from vidcolor import __version__, weights
-from vidcolor.color import gray_to_lightness, rgb_to_lab
+from vidcolor.color import rgb_to_lab
+from vidcolor.errors import TrainingError, UsageError
 from vidcolor.networks import build
+from vidcolor.networks.discriminators import DISCRIMINATORS
 from vidcolor.networks.efficientnet import imagenet_checkpoint
-from vidcolor.training.ageing import Ageing, age
+from vidcolor.training.bins import Bins
+from vidcolor.training.losses import GAMES, gradient_penalty, over_scales
+from vidcolor.training.objective import Batch, Objective, Prediction, judged, prepare
 from vidcolor.training.photos import Photos
+from vidcolor.training.recipes import Recipe, Stage
 
-BIN_WIDTH = 10  # a*b* units between bins
-NEAREST = 4  # bins that share a target
-TARGET_SIGMA = 5.0  # a*b* units
-AVERAGE_EVERY = 8  # steps between updates of the weight average
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Part of a training run: crop side in pixels, share of the budget, encoder blocks kept frozen."""
-
-    crop: int
-    share: float
-    frozen_blocks: int
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """Everything that decides how a run goes; saved with the model."""
-
-    minutes: float = 60.0
-    steps: int | None = None  # a budget of steps instead of minutes, the same on every machine
-    batch: int = 32
-    encoder: str = "lite0"
-    temperature: float = 0.45  # of the read-out, as are the next two
-    saturation: float = 1.0
-    size: int = 256  # short side in pixels that the model looks at by default
-    stages: tuple[Stage, ...] = (Stage(96, 0.10, 99), Stage(96, 0.40, 6), Stage(128, 0.35, 6), Stage(192, 0.15, 6))
-    learning_rate: float = 1e-3
-    encoder_learning_rate: float = 2e-4
-    weight_decay: float = 0.02
-    warmup: float = 0.01  # share of the run
-    average_decay: float = 0.99  # per update of the weight average
-    uniform_share: float = 0.8  # class weights are 1 / (1-u) prior + u uniform
-    favour: tuple[tuple[str, float], ...] = ()  # name pattern and how many times its photos come in a round
-    hold_back: tuple[str, int] | None = None  # name pattern and how many of its photos are left out
-    ageing: Ageing = field(default_factory=Ageing)
-    seed: int = 1
-    save_minutes: float = 4.0
-
-
-@dataclass
-class Bins:
-    """The colour classes, with tables that turn a quantised a*b* into soft targets."""
-
-    bins_2K: Tensor
-    nearest: Tensor  # (256 * 256, NEAREST) bin numbers of a*b* rounded to whole units, offset 128
-    shares: Tensor  # (256 * 256, NEAREST), sums to 1
-    class_weights_K: Tensor
-
-    @classmethod
-    def of(cls, ab_N2: Tensor, uniform_share: float) -> "Bins":
-        """Bins that the samples occupy, weighed by how rare they are."""
-        cells, counts = (ab_N2 / BIN_WIDTH).round().to(torch.int64).unique(dim=0, return_counts=True)
-        cells = cells[counts > max(2, 2e-6 * len(ab_N2))]
-        bins_K2 = cells.float() * BIN_WIDTH
-        axis = torch.arange(-128, 128, dtype=torch.float32)
-        grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1).view(-1, 2)
-        distance, nearest = torch.cdist(grid, bins_K2).topk(min(NEAREST, len(bins_K2)), largest=False)
-        shares = torch.softmax(-(distance**2) / (2 * TARGET_SIGMA**2), dim=1)
-        codes = table_index(ab_N2[:, 0], ab_N2[:, 1])
-        prior = torch.zeros(len(bins_K2)).index_add_(0, nearest[codes].flatten(), shares[codes].flatten())
-        prior = prior / prior.sum()
-        weight = 1 / ((1 - uniform_share) * prior + uniform_share / len(prior))
-        return cls(bins_K2.T.contiguous(), nearest, shares, weight / (prior * weight).sum())
-
-
-def table_index(a: Tensor, b: Tensor) -> Tensor:
-    """Row of the target tables for a*, b*."""
-    return ((a.round() + 128).clamp(0, 255) * 256 + (b.round() + 128).clamp(0, 255)).long()
-
-
-def colours(rgb_BHW3: NDArray[np.uint8], stride: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """A batch of sRGB crops -> rgb (B, 3, H, W) in 0..1 and true a*b* (B, 2, H/stride, W/stride)."""
-    rgb = torch.from_numpy(rgb_BHW3).to(device).permute(0, 3, 1, 2).float() / 255
-    _, a, b = rgb_to_lab(*F.avg_pool2d(rgb, stride).unbind(1))
-    return rgb, torch.stack([a, b], dim=1)
-
-
-def bin_loss(logits_BKhw: Tensor, ab_B2hw: Tensor, bins: Bins) -> Tensor:
-    """Cross-entropy with soft targets, rare colours weighed up."""
-    codes = table_index(ab_B2hw[:, 0], ab_B2hw[:, 1])
-    nearest, shares = bins.nearest[codes], bins.shares[codes]  # (B, h, w, NEAREST)
-    log_probability = logits_BKhw.log_softmax(dim=1).permute(0, 2, 3, 1)
-    each = -(log_probability.gather(3, nearest) * shares).sum(dim=3)
-    weight = (bins.class_weights_K[nearest] * shares).sum(dim=3)
-    return (each * weight).mean()
+AVERAGE_EVERY = 8  # steps between updates of the weight average, which would cost a tenth of a step each time
+BIN_SAMPLE_BATCHES, BIN_SAMPLE_CROPS = 48, 64
+REPORT_STEPS = 50
+SAVE_MINUTES = 4.0
+GRADIENT_LIMIT = 1.0  # norm, for generators that classify; a game's gradients are left alone
 
 
 class Trainer:
-    """State of a run: network, its average, optimiser, time spent."""
+    """State of a run: networks, the generator's average, optimisers, place in the budget."""
 
-    def __init__(self, sources: list[Path], settings: TrainingSettings, device: str = "cpu"):
-        self.sources, self.settings, self.device = sources, settings, torch.device(device)
-        self.elapsed = 0.0
-        self.step = 0
-        self.images = 0
+    def __init__(
+        self,
+        sources: list[Path],
+        recipe: Recipe,
+        device: str = "cpu",
+        *,
+        init: Path | None = None,
+        vgg19: Path | None = None,
+    ):
+        """init: a model file to go on from (fine-tuning).  vgg19: weights for recipes with VGG19 features."""
+        self.sources, self.recipe, self.device = sources, recipe, torch.device(device)
+        self.init, self._vgg19 = init, vgg19
+        self.elapsed, self.step, self.images = 0.0, 0, 0
+        self.is_stopping = False  # set from outside: save after the step in hand and end
         self.photos: Photos | None = None
-        self.network: Any = None
-        self.random = torch.Generator().manual_seed(settings.seed)
-        torch.manual_seed(settings.seed)
-
-    def _start(self, photos: Photos) -> None:
-        samples = []
-        for rgb, _ in zip(photos.batches(64, self.settings.seed), range(48), strict=False):
-            _, ab = colours(rgb, 4, torch.device("cpu"))
-            samples.append(ab.permute(0, 2, 3, 1).reshape(-1, 2))
-        self._make(Bins.of(torch.cat(samples), self.settings.uniform_share))
-        self.network.encoder.load_imagenet(imagenet_checkpoint(self.settings.encoder))
-        self.average.load_state_dict(self.network.state_dict())
-
-    def _make(self, bins: Bins) -> None:
-        self.config = {
-            "encoder": self.settings.encoder,
-            "bins": bins.bins_2K.shape[1],
-            "temperature": self.settings.temperature,
-            "saturation": self.settings.saturation,
-        }
-        self.bins = Bins(*(tensor.to(self.device) for tensor in vars(bins).values()))
-        self.network = build("binnet", self.config).to(self.device).to(memory_format=torch.channels_last)
-        self.network.bins_2K.copy_(bins.bins_2K)
-        self.average: nn.Module = build("binnet", self.config).to(self.device)
-        encoder = list(self.network.encoder.parameters())
-        known = {id(parameter) for parameter in encoder}
-        decoder = [parameter for parameter in self.network.parameters() if id(parameter) not in known]
-        groups = [
-            {"params": decoder, "base": self.settings.learning_rate},
-            {"params": encoder, "base": self.settings.encoder_learning_rate},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, lr=0.0, weight_decay=self.settings.weight_decay)
+        self.generator: Any = None
+        self.discriminator: nn.Module | None = None
+        self.random = torch.Generator().manual_seed(recipe.seed)
+        torch.manual_seed(recipe.seed)
 
     @property
     def progress(self) -> float:
-        """Share of the run's budget that is spent, 0..1."""
-        if self.settings.steps is not None:
-            return min(1.0, self.step / self.settings.steps)
-        return min(1.0, self.elapsed / (self.settings.minutes * 60))
-
-    def _enter_stage(self, index: int) -> Iterator[NDArray[np.uint8]]:
-        stage = self.settings.stages[index]
-        if self.photos is None or self.photos.crop != stage.crop:
-            self.photos = None  # make room first: two stages' photos may not fit
-            self.photos = Photos(
-                self.sources, crop=stage.crop, hold_back=self.settings.hold_back, threads=torch.get_num_threads()
-            )
-        if self.network is None:
-            self._start(self.photos)
-        blocks = self.network.encoder._blocks
-        self.network.encoder.requires_grad_(True)
-        self.network.encoder._conv_stem.requires_grad_(False)
-        self.network.encoder._bn0.requires_grad_(False)
-        for block in blocks[: stage.frozen_blocks]:
-            block.requires_grad_(False)
-        favour = np.ones(len(self.photos.names))
-        for pattern, factor in self.settings.favour:
-            favour[[fnmatch(name, pattern) for name in self.photos.names]] *= factor
-        return self.photos.batches(self.settings.batch, self.settings.seed + self.step, favour)
+        """Share of the budget that is spent, 0..1: of the steps, else the minutes, else the epochs."""
+        recipe = self.recipe
+        if recipe.steps is not None:
+            return min(1.0, self.step / recipe.steps)
+        if recipe.minutes is not None:
+            return min(1.0, self.elapsed / (recipe.minutes * 60))
+        photos = len(self.photos.names) if self.photos else 0
+        return min(1.0, self.images / (photos * recipe.epochs)) if photos and recipe.epochs else 0.0
 
     def run(self, checkpoint: Path, report: Callable[[dict[str, Any]], None]) -> None:
-        """Train until the time is spent; resumes from `checkpoint` where it exists."""
+        """Train until the budget is spent; goes on from `checkpoint` where it exists. Raises TrainingError."""
         if checkpoint.exists():
             self._restore(checkpoint)
-        borders = np.cumsum([stage.share for stage in self.settings.stages]) / sum(
-            s.share for s in self.settings.stages
-        )
+        borders = np.cumsum([stage.share for stage in self.recipe.stages])
+        borders /= borders[-1]
         batches: Iterator[NDArray[np.uint8]] | None = None
-        entered, saved, losses = -1, self.elapsed, []
+        entered, saved = -1, self.elapsed
+        recent: list[dict[str, float]] = []
         while self.progress < 1:
             index = min(int(np.searchsorted(borders, self.progress, side="right")), len(borders) - 1)
             if batches is None or index != entered:
-                batches, entered = self._enter_stage(index), index
+                batches, entered = self._enter(self.recipe.stages[index]), index
             started = time.monotonic()
-            losses.append(self._train_step(next(batches)))
+            recent.append(self._train_step(next(batches)))
             self.elapsed += time.monotonic() - started
-            if self.step % 50 == 0:
-                report(
-                    {
-                        "step": self.step,
-                        "progress": round(self.progress, 4),
-                        "images": self.images,
-                        "minutes": self.elapsed / 60,
-                        "crop": self.settings.stages[index].crop,
-                        "loss": float(np.mean(losses[-50:])),
-                    }
-                )
-            if self.elapsed - saved > self.settings.save_minutes * 60:
+            if self.step % REPORT_STEPS == 0 or self.progress >= 1:
+                report(self._facts(recent, self.recipe.stages[index].crop))
+                recent = []
+            if self.elapsed - saved > SAVE_MINUTES * 60 or self.is_stopping:
                 self._save(checkpoint)
                 saved = self.elapsed
+            if self.is_stopping:
+                raise TrainingError(f"stopped at step {self.step}; the same command goes on from there.")
         self._save(checkpoint)
 
-    def _train_step(self, rgb_BHW3: NDArray[np.uint8]) -> float:
-        self._set_learning_rate()
-        self.network.train()
-        for module in self.network.encoder.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()  # batches are small; ImageNet's statistics are better than theirs
-        rgb, ab = colours(rgb_BHW3, self.network.stride, self.device)
-        grey, ab = age(rgb, ab, self.settings.ageing, self.random)
-        lightness = gray_to_lightness(grey).contiguous(memory_format=torch.channels_last)
-        loss = bin_loss(self.network.logits(lightness), ab, self.bins)
-        self.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
+    def _train_step(self, rgb_BHW3: NDArray[np.uint8]) -> dict[str, float]:
+        """One batch: the discriminator learns, then (every `critic_steps`) the generator."""
+        self._set_learning_rates()
+        self._set_modes()
+        batch = prepare(rgb_BHW3, self.recipe, self.generator.stride, self.device, self.random)
+        prediction = self.objective.predict(self.generator, batch.lightness_B1HW)
+        is_playing = self.recipe.game != "none" and self.progress >= self.recipe.game_start
+        losses = self._discriminator_step(batch, prediction) if is_playing else {}
+        if not is_playing or self.step % self.recipe.critic_steps == 0:
+            losses |= self._generator_step(batch, prediction, is_playing)
         self.step += 1
         self.images += len(rgb_BHW3)
-        if self.step % AVERAGE_EVERY == 0:
+        if self.recipe.average_decay and self.step % AVERAGE_EVERY == 0:
             self._update_average()
-        return float(loss.detach())
+        if not all(math.isfinite(value) for value in losses.values()):
+            raise TrainingError(
+                f"step {self.step}: a loss is no longer a number ({_listed(losses)}). Try a lower learning_rate or"
+                " game_weight; the last checkpoint is sound."
+            )
+        return losses
 
-    def _set_learning_rate(self) -> None:
-        warm = min(1.0, self.progress / self.settings.warmup) if self.settings.warmup else 1.0
-        factor = warm * 0.5 * (1 + math.cos(math.pi * self.progress))
-        for group in self.optimizer.param_groups:
+    def _generator_step(self, batch: Batch, prediction: Prediction, is_playing: bool) -> dict[str, float]:
+        terms = self.objective.terms(prediction, batch)
+        if is_playing:
+            terms["loss_G_GAN"] = self.recipe.game_weight * self._fooled(batch, prediction)
+        total = torch.stack(list(terms.values())).sum()
+        self.generator_optimizer.zero_grad()
+        total.backward()
+        if prediction.logits_BKhw is not None:
+            nn.utils.clip_grad_norm_(self.generator.parameters(), GRADIENT_LIMIT)
+        self.generator_optimizer.step()
+        return {name: float(term.detach()) for name, term in terms.items()} | {"loss_G": float(total.detach())}
+
+    def _discriminator_step(self, batch: Batch, prediction: Prediction) -> dict[str, float]:
+        judge, game = self._judge(), GAMES[self.recipe.game]
+        real = judged(batch.true_lightness_B1HW, batch.ab_B2hw)
+        fake = self._painted(batch, prediction).detach()
+        on_real, on_fake = over_scales(game.real, judge(real)), over_scales(game.fake, judge(fake))
+        total = on_real + on_fake
+        losses = {"loss_D_real": on_real, "loss_D_fake": on_fake}
+        if self.recipe.gradient_penalty:
+            mix = torch.rand(len(real), 1, 1, 1, generator=self.random).to(self.device)
+            losses["loss_D_penalty"] = self.recipe.gradient_penalty * gradient_penalty(judge, real, fake, mix)
+            total = total + losses["loss_D_penalty"]
+        self.discriminator_optimizer.zero_grad()
+        total.backward()
+        self.discriminator_optimizer.step()
+        return {name: float(loss.detach()) for name, loss in losses.items()} | {"loss_D": float(total.detach())}
+
+    def _fooled(self, batch: Batch, prediction: Prediction) -> Tensor:
+        judge = self._judge()
+        judge.requires_grad_(False)
+        loss = over_scales(GAMES[self.recipe.game].generator, judge(self._painted(batch, prediction)))
+        judge.requires_grad_(True)
+        return loss
+
+    def _painted(self, batch: Batch, prediction: Prediction) -> Tensor:
+        lightness = prediction.lightness_B1hw if prediction.lightness_B1hw is not None else batch.true_lightness_B1HW
+        return judged(lightness, prediction.ab_B2hw)
+
+    def _judge(self) -> nn.Module:
+        assert self.discriminator is not None
+        return self.discriminator
+
+    def _facts(self, recent: list[dict[str, float]], crop: int) -> dict[str, Any]:
+        names = sorted({name for losses in recent for name in losses})
+        means = {name: float(np.mean([losses[name] for losses in recent if name in losses])) for name in names}
+        photos = len(self.photos.names) if self.photos else 1
+        return {
+            "step": self.step, "progress": round(self.progress, 5), "epoch": round(self.images / photos, 3),
+            "images": self.images, "minutes": self.elapsed / 60, "crop": crop, **means,
+        }  # fmt: skip
+
+    def _enter(self, stage: Stage) -> Iterator[NDArray[np.uint8]]:
+        """Load the stage's photos, freeze its blocks, and go on with the batches of the present step."""
+        recipe = self.recipe
+        if self.photos is None or self.photos.crop != stage.crop:
+            self.photos = None  # make room first: two stages' photos may not fit
+            threads = torch.get_num_threads()
+            self.photos = Photos(self.sources, crop=stage.crop, hold_back=recipe.hold_back, threads=threads)
+            if len(self.photos.names) < recipe.batch:
+                raise UsageError(
+                    f"{len(self.photos.names)} usable photos, but a batch needs {recipe.batch}; add photos or lower"
+                    " --batch-size."
+                )
+        if self.generator is None:
+            self._begin(self.photos)
+        self._freeze(stage.frozen_blocks)
+        favour = np.ones(len(self.photos.names))
+        for pattern, factor in recipe.favour:
+            favour[[fnmatch(name, pattern) for name in self.photos.names]] *= factor
+        return self.photos.batches(recipe.batch, recipe.seed, favour, start=self.step)
+
+    def _freeze(self, blocks: int) -> None:
+        encoder = getattr(self.generator, "encoder", None)
+        if encoder is None:
+            return
+        encoder.requires_grad_(True)
+        for module in [encoder._conv_stem, encoder._bn0, *encoder._blocks[:blocks]] if blocks else []:
+            module.requires_grad_(False)
+
+    def _begin(self, photos: Photos) -> None:
+        """Fresh networks, from the file to go on from or from ImageNet's weights where the generator has an encoder."""
+        recipe, config, bins = self.recipe, dict(self.recipe.generator_config), None
+        source = weights.load(self.init) if self.init is not None else None
+        if source is not None:
+            if source[1].generator != recipe.generator:
+                raise UsageError(
+                    f"{self.init}: is a {source[1].generator!r}, but recipe {recipe.name!r} trains a"
+                    f" {recipe.generator!r}."
+                )
+            config = source[1].config | config
+        if recipe.content == "bins":
+            fixed = source[0].get_buffer("bins_2K") if source is not None else None
+            bins = Bins.of(_samples(photos, recipe.seed), recipe.uniform_share, fixed)
+            config |= {"bins": bins.bins_2K.shape[1]}
+            config |= {"temperature": recipe.temperature, "saturation": recipe.saturation}
+        self._make(config, bins)
+        if source is not None:
+            self.generator.load_state_dict(source[0].state_dict())
+        elif hasattr(self.generator, "encoder"):
+            self.generator.encoder.load_imagenet(imagenet_checkpoint(config.get("encoder", "lite0")))
+        if bins is not None:
+            self.generator.bins_2K.copy_(bins.bins_2K)
+        self.average.load_state_dict(self.generator.state_dict())
+
+    def _make(self, config: dict[str, Any], bins: Bins | None) -> None:
+        recipe = self.recipe
+        self.config = config
+        self.bins = Bins(*(tensor.to(self.device) for tensor in vars(bins).values())) if bins is not None else None
+        self.objective = Objective(recipe, self.bins, self.device, self._vgg19)
+        self.generator = build(recipe.generator, config).to(self.device).to(memory_format=torch.channels_last)
+        self.average: nn.Module = build(recipe.generator, config).to(self.device)
+        encoder = list(self.generator.encoder.parameters()) if hasattr(self.generator, "encoder") else []
+        known = {id(parameter) for parameter in encoder}
+        rest = [parameter for parameter in self.generator.parameters() if id(parameter) not in known]
+        groups = [{"params": rest, "base": recipe.learning_rate}]
+        if encoder:
+            groups.append({"params": encoder, "base": recipe.encoder_learning_rate or recipe.learning_rate})
+        self.generator_optimizer = self._optimizer(groups)
+        if recipe.game != "none":
+            if recipe.game not in GAMES or recipe.discriminator not in DISCRIMINATORS:
+                raise UsageError(
+                    f"game {recipe.game!r} with discriminator {recipe.discriminator!r}: there is {', '.join(GAMES)}"
+                    f" and {', '.join(DISCRIMINATORS)}."
+                )
+            judge = DISCRIMINATORS[recipe.discriminator](**recipe.discriminator_config)
+            self.discriminator = judge.to(self.device)
+            self.discriminator_optimizer = self._optimizer(
+                [{"params": list(judge.parameters()), "base": recipe.discriminator_learning_rate}]
+            )
+
+    def _optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+        if self.recipe.optimizer not in kinds:
+            raise UsageError(f"optimizer {self.recipe.optimizer!r} is unknown; there is {', '.join(kinds)}.")
+        kind = kinds[self.recipe.optimizer]
+        rates = {"lr": self.recipe.learning_rate, "betas": self.recipe.betas, "weight_decay": self.recipe.weight_decay}
+        optimizer: torch.optim.Optimizer = kind(groups, **rates)
+        for group in optimizer.param_groups:
+            group["lr"] = group["base"]
+        return optimizer
+
+    def _set_learning_rates(self) -> None:
+        recipe = self.recipe
+        warm = min(1.0, self.progress / recipe.warmup) if recipe.warmup else 1.0
+        factor = warm * (0.5 * (1 + math.cos(math.pi * self.progress)) if recipe.schedule == "cosine" else 1.0)
+        for group in self.generator_optimizer.param_groups:
             group["lr"] = group["base"] * factor
+
+    def _set_modes(self) -> None:
+        self.generator.train()
+        encoder = getattr(self.generator, "encoder", None)
+        for module in encoder.modules() if encoder is not None else ():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()  # batches are small; ImageNet's statistics are better than theirs
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        decay = min(self.settings.average_decay, 1 - 1 / (1 + self.step / AVERAGE_EVERY))
-        for mine, theirs in zip(self.average.parameters(), self.network.parameters(), strict=True):
+        decay = min(self.recipe.average_decay**AVERAGE_EVERY, 1 - 1 / (1 + self.step / AVERAGE_EVERY))
+        for mine, theirs in zip(self.average.parameters(), self.generator.parameters(), strict=True):
             mine.lerp_(theirs, 1 - decay)
-        for average, current in zip(self.average.buffers(), self.network.buffers(), strict=True):
+        for average, current in zip(self.average.buffers(), self.generator.buffers(), strict=True):
             average.copy_(current)
+
+    def _modules(self) -> dict[str, Any]:
+        """Everything with a state_dict that a run goes on from."""
+        parts = {"generator": self.generator, "average": self.average, "generator_optimizer": self.generator_optimizer}
+        if self.discriminator is not None:
+            parts |= {"discriminator": self.discriminator, "discriminator_optimizer": self.discriminator_optimizer}
+        return parts
 
     def _save(self, checkpoint: Path) -> None:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        state = {
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "config": self.config,
-            "optimizer": self.optimizer.state_dict(),
-            "bins": {k: v.cpu() for k, v in vars(self.bins).items()},
-            "elapsed": self.elapsed,
-            "step": self.step,
-            "images": self.images,
-            "random": self.random.get_state(),
-        }
+        state = {name: part.state_dict() for name, part in self._modules().items()}
+        state |= {"config": self.config, "recipe": self.recipe.name, "random": self.random.get_state()}
+        state |= {"torch_random": torch.get_rng_state(), "bins": vars(self.bins) if self.bins is not None else None}
+        state |= {"elapsed": self.elapsed, "step": self.step, "images": self.images}
         partial = checkpoint.with_suffix(".partial")
         torch.save(state, partial)
         partial.replace(checkpoint)
 
     def _restore(self, checkpoint: Path) -> None:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        self._make(Bins(**state["bins"]))
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        if state["recipe"] != self.recipe.name:
+            raise UsageError(
+                f"{checkpoint}: was made by recipe {state['recipe']!r}, not {self.recipe.name!r}; choose another --run"
+                " or --no-resume."
+            )
+        self._make(state["config"], Bins(**state["bins"]) if state["bins"] is not None else None)
+        for name, part in self._modules().items():
+            part.load_state_dict(state[name])
         self.elapsed, self.step, self.images = state["elapsed"], state["step"], state["images"]
         self.random.set_state(state["random"])
+        torch.set_rng_state(state["torch_random"])
 
     def export(self, path: Path, name: str) -> None:
-        """Write the averaged weights as a model file."""
+        """Write the weights, averaged where the recipe averages, as a model file."""
         notes = {
-            "images": self.images,
-            "steps": self.step,
-            "minutes": round(self.elapsed / 60, 1),
-            "settings": asdict(self.settings),
-        }
-        weights.save(
-            path,
-            self.average,
-            weights.ModelHeader("binnet", self.config, name, __version__, self.settings.size, notes=notes),
+            "images": self.images, "steps": self.step, "minutes": round(self.elapsed / 60, 1),
+            "init": str(self.init) if self.init else None, "recipe": asdict(self.recipe),
+        }  # fmt: skip
+        network: nn.Module = self.average if self.recipe.average_decay else self.generator
+        multiple = int(network.multiple)  # type: ignore[arg-type]  # every generator states it
+        header = weights.ModelHeader(
+            self.recipe.generator, self.config, name, __version__, self.recipe.size, multiple, notes
         )
+        weights.save(path, network, header)
+
+
+def _samples(photos: Photos, seed: int) -> Tensor:
+    """a*b* at stride 4 of some crops: (N, 2)."""
+    samples = []
+    for rgb, _ in zip(photos.batches(BIN_SAMPLE_CROPS, seed), range(BIN_SAMPLE_BATCHES), strict=False):
+        small = nn.functional.avg_pool2d(torch.from_numpy(rgb).permute(0, 3, 1, 2).float() / 255, 4)
+        _, a, b = rgb_to_lab(*small.unbind(1))
+        samples.append(torch.stack([a, b], dim=-1).view(-1, 2))
+    return torch.cat(samples)
+
+
+def _listed(losses: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3g}" for name, value in losses.items())

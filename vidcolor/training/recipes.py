@@ -1,0 +1,214 @@
+"""Recipes: everything that decides how a generator is trained, frozen and named.
+
+Each follows a published colourizer of the pix2pix family as closely as its description allows; `default` is ours.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vidcolor.errors import UsageError
+from vidcolor.training.ageing import Ageing
+
+UNAGED = Ageing(stock=0, tone=0, grain=0, blur=0, scratches=0, borders=0)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Part of a run: crop side in pixels, share of the budget, encoder blocks kept frozen."""
+
+    crop: int
+    share: float = 1.0
+    frozen_blocks: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a generator is trained."""
+
+    name: str
+    follows: str  # paper or project
+    generator: str
+    generator_config: dict[str, Any] = field(default_factory=dict)
+    # What the generator is told about the truth.
+    content: str = (
+        "l1"  # l1, mse, rmse on a*b*; lab-l1, lab-mse on L*a*b*; bins; features-l1, features-mse, features-rmse
+    )
+    content_weight: float = 100.0
+    features: str = "lite0"  # network of the feature losses: vgg19, or an EfficientNet-Lite
+    chroma_gap_weight: float = 0.0
+    consistency_weight: float = 0.0
+    # The adversarial game.
+    game: str = "none"  # none, bce, hinge, wasserstein
+    game_weight: float = 1.0
+    game_start: float = 0.0  # share of the budget after which the game begins
+    discriminator: str = "patch"
+    discriminator_config: dict[str, Any] = field(default_factory=dict)
+    critic_steps: int = 1  # of the discriminator for each of the generator
+    gradient_penalty: float = 0.0
+    # Optimisation.
+    optimizer: str = "adam"  # adam, adamw
+    learning_rate: float = 2e-4
+    encoder_learning_rate: float | None = None
+    discriminator_learning_rate: float = 2e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    weight_decay: float = 0.0
+    schedule: str = "constant"  # constant, cosine
+    warmup: float = 0.0  # share of the budget
+    average_decay: float = 0.0  # of the weight average, per step; 0: none
+    # Data.
+    stages: tuple[Stage, ...] = (Stage(256),)
+    batch: int = 16
+    epochs: float | None = 20.0
+    minutes: float | None = None
+    steps: int | None = None
+    validation_share: float = 0.0
+    favour: tuple[tuple[str, float], ...] = ()
+    hold_back: tuple[str, int] | None = None
+    ageing: Ageing = UNAGED
+    uniform_share: float = 0.8  # of the bins' class weights, 1 / ((1 - u) prior + u uniform)
+    checkpoint_epochs: float = 1.0
+    seed: int = 1
+    # The model file.
+    temperature: float = 0.45
+    saturation: float = 1.0
+    size: int = 256
+
+
+PIX2PIX = Recipe(
+    name="pix2pix",
+    follows="Isola, Zhu, Zhou, Efros 2017, Image-to-Image Translation with Conditional Adversarial Networks",
+    generator="pix2pix",
+    game="bce",
+    batch=1,
+    epochs=200,
+)
+CGAN_LAB = Recipe(
+    name="cgan-lab",
+    follows="conditional GAN from L to ab in Lab: U-Net and convolutional PatchGAN",
+    generator="pix2pix",
+    game="bce",
+    batch=16,
+    epochs=45,
+    validation_share=0.2,
+)
+WGAN_GP = Recipe(
+    name="wgan-gp",
+    follows="Gulrajani et al. 2017, Improved Training of Wasserstein GANs, on a residual U-Net",
+    generator="resunet",
+    game="wasserstein",
+    discriminator="image",
+    discriminator_config={"norm": "none"},
+    critic_steps=5,
+    gradient_penalty=10.0,
+    betas=(0.5, 0.9),
+    checkpoint_epochs=10,
+)
+ECCV16 = Recipe(
+    name="eccv16",
+    follows="Zhang, Isola, Efros 2016, Colorful Image Colorization; content loss on VGG19 and an image-level judge",
+    generator="eccv16",
+    content="features-mse",
+    content_weight=1.0,
+    features="vgg19",
+    game="bce",
+    game_weight=1e-3,
+    discriminator="image",
+)
+DCGAN = Recipe(
+    name="dcgan",
+    follows="Nazeri, Ng, Ebrahimi 2018, Image Colorization using Generative Adversarial Networks",
+    generator="pix2pix",
+    generator_config={"outputs": 3},
+    content="lab-l1",
+    game="bce",
+)
+FCN_L2 = dataclasses.replace(
+    DCGAN, name="fcn-l2", follows=f"{DCGAN.follows}: the baseline", content="lab-mse", content_weight=1.0, game="none"
+)
+DEFAULT = Recipe(
+    name="default",
+    follows="ours: Zhang et al. 2016's bins on a pretrained encoder, then a short game (DeOldify's NoGAN)",
+    generator="binnet",
+    content="bins",
+    content_weight=1.0,
+    chroma_gap_weight=0.0,
+    game="hinge",
+    game_weight=0.05,
+    game_start=0.9,
+    discriminator="multiscale",
+    discriminator_config={"norm": "spectral"},
+    optimizer="adamw",
+    learning_rate=1e-3,
+    encoder_learning_rate=2e-4,
+    betas=(0.9, 0.999),
+    weight_decay=0.02,
+    schedule="cosine",
+    warmup=0.01,
+    average_decay=0.999,
+    stages=(Stage(96, 0.1, 99), Stage(96, 0.4, 6), Stage(128, 0.35, 6), Stage(192, 0.15, 6)),
+    batch=32,
+    epochs=None,
+    minutes=60.0,
+    ageing=Ageing(),
+)
+RECIPES = {recipe.name: recipe for recipe in (DEFAULT, PIX2PIX, CGAN_LAB, WGAN_GP, ECCV16, DCGAN, FCN_L2)}
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of that name. Raises UsageError with the names that exist."""
+    if name not in RECIPES:
+        raise UsageError(f"recipe {name!r} is unknown; there is {', '.join(RECIPES)}.")
+    return RECIPES[name]
+
+
+def overridden(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
+    """The recipe with fields replaced; values are JSON, or plain text for text fields. Raises UsageError."""
+    kinds = typing.get_type_hints(Recipe)
+    values: dict[str, Any] = {}
+    for name, text in changes.items():
+        if name not in kinds:
+            raise UsageError(f"recipes have no field {name!r}; there is {', '.join(kinds)}.")
+        values[name] = _parsed(name, text, kinds[name])
+    return dataclasses.replace(recipe, **values)
+
+
+def _parsed(name: str, text: str, kind: Any) -> Any:
+    if kind is str:
+        return text
+    try:
+        return _shaped(json.loads(text), kind)
+    except (ValueError, TypeError) as error:
+        raise UsageError(
+            f"{name}={text}: needs a value of type {kind} as JSON, such as 0.5, [1, 2] or null."
+        ) from error
+
+
+def _shaped(value: Any, kind: Any) -> Any:
+    """A JSON value as the field's type, so that a recipe read back equals the one that was printed."""
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        chosen = [part for part in parts if part is not types.NoneType]
+        return None if value is None else _shaped(value, chosen[0])
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        return kind(**{key: _shaped(entry, hints[key]) for key, entry in value.items()})  # type: ignore[operator]
+    if origin is tuple:
+        each = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)
+        if len(each) != len(value):
+            raise ValueError("wrong length")
+        return tuple(_shaped(entry, part) for entry, part in zip(value, each, strict=True))
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, origin or kind) or (kind is int and isinstance(value, bool)):
+        raise TypeError(value)
+    return value
+
+
+def printed(recipe: Recipe) -> str:
+    """Every field as JSON, one a line; `overridden` reads each value back."""
+    return "\n".join(f"{name} = {json.dumps(value)}" for name, value in dataclasses.asdict(recipe).items())
