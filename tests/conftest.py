@@ -1,9 +1,13 @@
 """Fixtures that every test may ask for."""
 
+import io
+import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from vidcolor import weights
 from vidcolor.networks import build
@@ -32,3 +36,21 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tar of 12 pictures whose colour follows from their brightness: dark is blue, light is orange."""
+    path = tmp_path_factory.mktemp("photos") / "photos.tar"
+    with tarfile.open(path, "w") as archive:
+        for number in range(12):
+            y, x = np.mgrid[:120, :160] / 30 + number
+            light = (np.sin(x) * np.cos(y) + 1) / 2
+            rgb = np.stack([60 + 180 * light, 70 + 110 * light, 150 - 80 * light], axis=2).astype(np.uint8)
+            content = io.BytesIO()
+            Image.fromarray(rgb).save(content, "png")
+            member = tarfile.TarInfo(f"{'period' if number % 3 == 0 else 'street'}/{number:02}.png")
+            member.size = content.tell()
+            content.seek(0)
+            archive.addfile(member, content)
+    return path

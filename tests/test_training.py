@@ -1,15 +1,12 @@
 """Training learns, goes on where it stopped, and writes a model that works."""
 
-import io
 import json
-import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from vidcolor import cli, weights
 from vidcolor.errors import SourceError
@@ -21,24 +18,6 @@ from vidcolor.training.recipes import RECIPES, UNAGED, Stage
 from vidcolor.training.trainer import Trainer
 
 RANDOM = np.random.default_rng(5)
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tar of pictures whose colour follows from their brightness: dark is blue, light is orange."""
-    path = tmp_path_factory.mktemp("photos") / "photos.tar"
-    with tarfile.open(path, "w") as archive:
-        for number in range(12):
-            y, x = np.mgrid[:120, :160] / 30 + number
-            light = (np.sin(x) * np.cos(y) + 1) / 2
-            rgb = np.stack([60 + 180 * light, 70 + 110 * light, 150 - 80 * light], axis=2).astype(np.uint8)
-            content = io.BytesIO()
-            Image.fromarray(rgb).save(content, "png")
-            member = tarfile.TarInfo(f"{'period' if number % 3 == 0 else 'street'}/{number:02}.png")
-            member.size = content.tell()
-            content.seek(0)
-            archive.addfile(member, content)
-    return path
 
 
 def test_held_back_photos_are_never_seen(photos: Path):
