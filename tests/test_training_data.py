@@ -1,6 +1,9 @@
 """Training takes photos, archives and films in any mixture, and says what it passed over."""
 
+import importlib.util
 import io
+import os
+import sys
 import tarfile
 import zipfile
 from collections.abc import Sequence
@@ -10,10 +13,22 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from media_fixtures import make_film
 from PIL import Image
 
 from vidcolor.errors import SourceError
 from vidcolor.media.photos import Rgb, decode, encoded
+from vidcolor.training import films
+from vidcolor.training.films import choose, difference_hash, is_grey, read_film
+
+READERS = [
+    pytest.param(
+        True,
+        id="decord",
+        marks=pytest.mark.skipif(importlib.util.find_spec("decord") is None, reason="decord has no wheel here"),
+    ),
+    pytest.param(False, id="PyAV"),
+]
 
 
 def picture(seed: int, width: int = 96, height: int = 72) -> Rgb:
@@ -109,3 +124,119 @@ def test_damaged_photos_never_raise():
             broken = whole.copy()
             broken[random.integers(0, len(broken), 12)] = random.integers(0, 256, 12)
             decode(broken[: random.integers(1, len(broken) + 1)].tobytes(), short_side=32)
+
+
+# What is worth learning
+
+
+def test_grey_is_told_from_colour():
+    noise = np.random.default_rng(1).normal(0, 12, (288, 384, 3))
+    light = grey(1)[..., :1] / 255
+    assert is_grey(grey(1))
+    assert is_grey(np.zeros((40, 40, 3), np.uint8))
+    assert is_grey(np.clip(np.kron(grey(1), np.ones((4, 4, 1))) + noise, 0, 255).astype(np.uint8))  # colour noise
+    assert is_grey(np.clip(255 * light * [1.0, 0.95, 0.88], 0, 255).astype(np.uint8))  # toned print
+    assert not is_grey(picture(1))
+    faded = 0.88 * grey(1) + 0.12 * picture(1)
+    assert not is_grey(faded.astype(np.uint8))
+
+
+def test_hashes_are_near_for_the_same_view_and_far_for_others():
+    random = np.random.default_rng(1)
+    same = np.clip(picture(1) * 0.9 + random.normal(6, 5, picture(1).shape), 0, 255).astype(np.uint8)
+    assert (difference_hash(picture(1)) ^ difference_hash(same)).bit_count() <= films.SAME_BITS
+    distances = [(difference_hash(picture(1)) ^ difference_hash(picture(seed))).bit_count() for seed in range(2, 40)]
+    assert min(distances) > films.SAME_BITS
+
+
+def test_frames_are_chosen_all_over_the_film_and_the_same_every_time():
+    chosen = choose(2500, Fraction(25), seed=7)
+    assert len(chosen) == 50
+    assert all(first == 50 * slot and first <= last < first + 50 for slot, (first, last) in enumerate(chosen))
+    assert chosen == choose(2500, Fraction(25), seed=7) != choose(2500, Fraction(25), seed=8)
+    assert len(choose(10**6, Fraction(24), seed=1)) == films.MOST_FRAMES
+    assert choose(1, Fraction(25), seed=1) == [(0, 0)]
+
+
+# Films
+
+
+@pytest.mark.parametrize("with_decord", READERS)
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.ts", "libx264"), ("a.avi", "mpeg4"), ("a.h264", "libx264")],
+)
+def test_frames_are_those_that_their_names_say(tmp_path: Path, name: str, codec: str, with_decord: bool):
+    pictures = [picture(seed) for seed in range(60)]
+    path = film(tmp_path / name, pictures, codec=codec, rate=25)  # what a bare stream is taken for
+    read = read_film(path, short_side=72, every_seconds=0.4, with_decord=with_decord)
+    assert (read.looked_at, read.kept, read.unreadable) == (6, 6, 0)
+    assert read.by_decord == (6 if with_decord and name in ("a.mp4", "a.mkv") else 0)
+    for frame, rgb in read.frames:
+        stem, number = frame.split("/")
+        assert stem == "a"
+        assert np.abs(rgb.astype(int) - pictures[int(number)]).mean() < 12
+
+
+@pytest.mark.parametrize("with_decord", READERS)
+def test_grey_frames_and_near_duplicates_are_counted_not_kept(tmp_path: Path, with_decord: bool):
+    scenes = [picture(1), grey(2), picture(3), picture(1), grey(4)]
+    path = film(tmp_path / "western.mkv", [scene for scene in scenes for _ in range(20)])
+    read = read_film(path, short_side=72, every_seconds=2, with_decord=with_decord)
+    assert (read.looked_at, read.kept, read.grey, read.duplicates) == (10, 2, 4, 4)
+    again = read_film(path, short_side=72, every_seconds=2, with_decord=with_decord)
+    assert [name for name, _ in again.frames] == [name for name, _ in read.frames]
+
+
+@pytest.mark.parametrize("with_decord", READERS)
+def test_frames_are_shrunk_and_a_large_film_without_a_matrix_is_bt709(tmp_path: Path, with_decord: bool):
+    color = np.array([40, 170, 60], np.uint8)
+    kr, kg, kb = 0.2126, 0.7152, 0.0722
+    red, green, blue = color / 255
+    y = kr * red + kg * green + kb * blue
+    codes = (16 + 219 * y, 128 + 224 * (blue - y) / (2 * (1 - kb)), 128 + 224 * (red - y) / (2 * (1 - kr)))
+    with av.open(str(tmp_path / "a.mp4"), "w") as out:
+        stream = out.add_stream("libx264", rate=5, options={"qp": "1", "preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 640, 600, "yuv420p"
+        for number in range(2):
+            frame = av.VideoFrame(640, 600, "yuv420p")
+            for plane, code in zip(frame.planes, codes, strict=True):
+                plane.update(bytes([round(code)]) * plane.buffer_size)
+            frame.pts = number
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    seen: list[Rgb] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(films, "is_grey", lambda rgb: bool(seen.append(rgb)))
+        read_film(tmp_path / "a.mp4", short_side=100, with_decord=with_decord)
+    assert seen[0].shape == (100, 107, 3)
+    assert np.abs(seen[0].astype(int) - color).max() <= 4
+
+
+@pytest.mark.skipif(os.name == "nt", reason="stands in for Python with a shell script")
+@pytest.mark.parametrize("fate", ["exec sleep 60", "kill -ABRT $$", "head -c 100 /dev/zero; exec sleep 60"])
+def test_when_decord_hangs_or_crashes_pyav_reads_the_film(tmp_path: Path, fate: str, monkeypatch: pytest.MonkeyPatch):
+    path = film(tmp_path / "a.mp4", [picture(seed) for seed in range(30)])
+    monkeypatch.setattr(films, "_decord_suits", lambda _: True)
+    monkeypatch.setattr(films, "_DECORD_SECONDS", 0.3)
+    stub = tmp_path / "python"
+    stub.write_text(f"#!/bin/sh\nexec sh -c '{fate}'\n")
+    stub.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(stub))
+    read = read_film(path, short_side=72)
+    assert (read.kept, read.by_decord) == (3, 0)
+
+
+def test_a_cut_off_film_gives_what_it_has(tmp_path: Path):
+    path = film(tmp_path / "a.mkv", [picture(seed) for seed in range(100)])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    read = read_film(path, short_side=72)
+    assert read.looked_at == read.kept + read.unreadable
+    assert read.kept >= 4
+    assert read.unreadable >= 2
+
+
+def test_an_hdr_film_is_refused(tmp_path: Path):
+    path = make_film(tmp_path / "a.mkv", color={"colorspace": 9, "color_primaries": 9, "color_trc": 16})
+    with pytest.raises(SourceError, match="an HDR film"):
+        read_film(path, short_side=32)
