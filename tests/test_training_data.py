@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import os
+import subprocess
 import sys
 import tarfile
 import zipfile
@@ -20,6 +21,7 @@ from vidcolor.errors import SourceError
 from vidcolor.media.photos import Rgb, decode, encoded
 from vidcolor.training import films
 from vidcolor.training.films import choose, difference_hash, is_grey, read_film
+from vidcolor.training.photos import Intake, Photos, is_for_validation
 
 READERS = [
     pytest.param(
@@ -90,6 +92,23 @@ def test_a_zips_hostile_names_are_only_names(tmp_path: Path):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [source]
 
 
+def test_encrypted_and_broken_members_of_a_zip_are_skipped_and_counted(tmp_path: Path):
+    good, locked, broken = (file_of(picture(seed)) for seed in (1, 2, 3))
+    path = zipped(tmp_path / "photos.zip", {"good.png": good, "locked.png": locked, "broken.png": broken})
+    content = bytearray(path.read_bytes())
+    directory = content.index(b"PK\1\2")
+    entry = content.rindex(b"PK\1\2", directory, content.index(b"locked.png", directory))
+    content[entry + 8] |= 1  # the flag that says encrypted
+    content[content.index(broken) + 60] ^= 0xFF
+    path.write_bytes(content)
+    assert {name: bool(file) for name, file in encoded([path])} == {
+        "good.png": True, "locked.png": False, "broken.png": False
+    }  # fmt: skip
+    photos = Photos([path], crop=32)
+    assert photos.names == ["good.png"]
+    assert photos.intake == Intake(1, 0, 0, 0, 2, 0, (("locked.png", "unreadable"), ("broken.png", "unreadable")))
+
+
 @pytest.mark.parametrize(("name", "mode"), [("a.tar", "w"), ("a.tar.gz", "w:gz"), ("a.txz", "w:xz"), ("b", "w:gz")])
 def test_tar_files_are_read_however_packed(tmp_path: Path, name: str, mode: str):
     photos = {"street/1.png": file_of(picture(1)), "../2.png": file_of(picture(2))}
@@ -101,7 +120,7 @@ def test_tar_files_are_read_however_packed(tmp_path: Path, name: str, mode: str)
 def test_an_unreadable_archive_is_one_clear_error(tmp_path: Path, name: str):
     (tmp_path / name).write_bytes(b"this is no archive " * 100)
     with pytest.raises(SourceError, match=rf"{name}: not a readable zip or tar archive\. Copy it again\.$"):
-        list(encoded([tmp_path / name]))
+        Photos([tmp_path / name], crop=32)
 
 
 @pytest.mark.parametrize(("name", "mode"), [("a.tar", "w"), ("a.tar.gz", "w:gz"), ("a.tar.xz", "w:xz")])
@@ -124,6 +143,12 @@ def test_damaged_photos_never_raise():
             broken = whole.copy()
             broken[random.integers(0, len(broken), 12)] = random.integers(0, 256, 12)
             decode(broken[: random.integers(1, len(broken) + 1)].tobytes(), short_side=32)
+
+
+def test_names_need_not_be_unicode(tmp_path: Path):
+    path = tarred(tmp_path / "a.tar", "w", {f"caf\udce9/{number}.png": file_of(picture(number)) for number in range(9)})
+    photos = Photos([path], crop=32, hold_back=("caf*", 2), validation_share=0.5)
+    assert len(photos.names) + len(photos.validation_names) == 7
 
 
 # What is worth learning
@@ -240,3 +265,96 @@ def test_an_hdr_film_is_refused(tmp_path: Path):
     path = make_film(tmp_path / "a.mkv", color={"colorspace": 9, "color_primaries": 9, "color_trc": 16})
     with pytest.raises(SourceError, match="an HDR film"):
         read_film(path, short_side=32)
+
+
+# The mixture
+
+
+@pytest.fixture(scope="module")
+def mixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of photos and films beside a zip, a tar, a photo and a film."""
+    home = tmp_path_factory.mktemp("mixture")
+    westerns = home / "westerns"
+    (westerns / "town").mkdir(parents=True)
+    (westerns / "town" / "1.png").write_bytes(file_of(picture(1)))
+    (westerns / "town" / "grey.png").write_bytes(file_of(grey(1)))
+    (westerns / "town" / "cut.png").write_bytes(file_of(picture(1))[:900])
+    (westerns / "town" / "small.png").write_bytes(file_of(picture(1, 12, 9)))
+    film(westerns / "rio.mkv", [picture(seed) for seed in range(100, 120)])
+    (westerns / "broken.mp4").write_bytes(b"\0" * 5000)
+    zipped(home / "box.zip", {"box/1.png": file_of(picture(2)), "box/2.png": file_of(picture(3))})
+    tarred(home / "more.tar.gz", "w:gz", {"more/1.png": file_of(picture(4))})
+    (home / "one.png").write_bytes(file_of(picture(5)))
+    film(home / "canyon.mp4", [picture(6)] * 20 + [grey(7)] * 10)
+    return home
+
+
+def sources(home: Path) -> list[Path]:
+    return [home / name for name in ("westerns", "box.zip", "canyon.mp4", "more.tar.gz", "one.png")]
+
+
+@pytest.mark.parametrize("with_decord", READERS)
+def test_photos_archives_and_films_are_taken_together(mixture: Path, with_decord: bool):
+    told: list[str] = []
+    photos = Photos(sources(mixture), crop=32, with_decord=with_decord, on_film=lambda film: told.append(film.name))
+    intake = photos.intake
+    assert (intake.photos, intake.film_frames) == (5, 3)
+    assert (intake.grey, intake.duplicates, intake.unreadable, intake.tiny) == (2, 1, 2, 1)
+    assert intake.describe() == (
+        "5 photos and 3 film frames to learn from; skipped: 2 grey, 1 duplicates, 2 unreadable, 1 tiny"
+    )
+    skipped = dict(intake.skipped)
+    assert skipped.keys() == {"town/grey.png", "town/cut.png", "town/small.png", "broken.mp4"}
+    assert "in no format that FFmpeg reads" in skipped["broken.mp4"]
+    assert photos.names[:5] == ["town/1.png", "box/1.png", "box/2.png", "more/1.png", "one.png"]
+    assert [name.split("/")[0] for name in photos.names[5:]] == ["rio", "rio", "canyon"]
+    assert told == ["broken.mp4", "rio.mkv", "canyon.mp4"]
+    assert all(min(rgb.shape[:2]) >= 32 for rgb in photos.rgb)
+    assert next(photos.batches(8, seed=1)).shape == (8, 32, 32, 3)
+
+
+def test_film_frames_can_be_held_back_by_pattern(mixture: Path):
+    photos = Photos(sources(mixture), crop=32, hold_back=("rio/*", 2))
+    assert not any(name.startswith("rio/") for name in photos.names)
+    assert photos.intake.film_frames == 1
+
+
+def test_the_share_for_validation_is_settled_by_name(tmp_path: Path):
+    names = [f"street/{number}.jpg" for number in range(2000)]
+    assert 350 < sum(is_for_validation(name, 0.2) for name in names) < 450
+    assert not any(is_for_validation(name, 0.0) for name in names)
+    members = {name: file_of(picture(number)) for number, name in enumerate(names[:40])}
+    few, many = (
+        Photos([zipped(tmp_path / f"{count}.zip", dict(list(members.items())[:count]))], crop=32, validation_share=0.3)
+        for count in (20, 40)
+    )
+    assert set(few.validation_names) == set(many.validation_names) & set(names[:20])
+    assert sorted(few.names + few.validation_names) == sorted(names[:20])
+    assert few.validation_crops().shape == (len(few.validation_names), 32, 32, 3)
+    assert few.intake.photos == 20
+
+
+def test_nothing_to_learn_from_is_one_clear_error(tmp_path: Path):
+    (tmp_path / "grey.png").write_bytes(file_of(grey(1)))
+    film(tmp_path / "grey.mkv", [grey(1)] * 10)
+    with pytest.raises(SourceError, match=r"no readable photo or film frame to learn from \(2 grey\)"):
+        Photos([tmp_path], crop=32)
+    (tmp_path / "colour.png").write_bytes(file_of(picture(1)))
+    with pytest.raises(SourceError, match="every picture fell into the validation share"):
+        Photos([tmp_path], crop=32, validation_share=1.0)
+
+
+def test_what_is_neither_photo_nor_archive_nor_film_is_told(tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("westerns")
+    with pytest.raises(SourceError, match="no readable photo or film frame to learn from"):
+        Photos([tmp_path / "notes.txt"], crop=32)
+
+
+def test_archives_of_photos_need_neither_pyav_nor_decord(mixture: Path):
+    code = (
+        "import sys; sys.modules['av'] = sys.modules['cv2'] = sys.modules['decord'] = None\n"
+        "from pathlib import Path; from vidcolor.training.photos import Photos\n"
+        f"print(len(Photos([Path({str(mixture / 'box.zip')!r})], crop=32).names))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "2"
