@@ -14,8 +14,11 @@ import click
 from vidcolor.errors import UsageError
 
 if TYPE_CHECKING:
+    from vidcolor.training.photos import Intake
     from vidcolor.training.recipes import Recipe
     from vidcolor.training.record import Record
+
+MOST_SKIPPED_SHOWN = 10
 
 
 @click.command("train")
@@ -42,7 +45,7 @@ def command(
     *, data: tuple[Path, ...], output: Path | None, init: str | None, device: str, threads: int | None,
     vgg19: Path | None, resume: bool, run: Path | None, overwrite: bool, show_recipe: bool, **recipe_options: Any,
 ) -> None:  # fmt: skip
-    """Train a model on colour photos, in folders or archives, by a named recipe.
+    """Train a model on colour photos and films, in folders, archives or single files, by a named recipe.
 
     A run that is stopped goes on from where it was when the same command is given again.
 
@@ -80,7 +83,7 @@ def command(
         state.unlink(missing_ok=True)
         (folder / "log.jsonl").unlink(missing_ok=True)
     start = weights.find(init) if init else None
-    trainer = Trainer(list(data), recipe, parse_devices(device)[0], init=start, vgg19=vgg19)
+    trainer = Trainer(list(data), recipe, parse_devices(device)[0], init=start, vgg19=vgg19, on_intake=_tell_intake)
     with Record(folder) as record, _saving_on_sigterm(trainer):
         trainer.run(state, partial(_report, record))
     trainer.export(output, output.stem)
@@ -128,6 +131,13 @@ def _saving_on_sigterm(trainer: Any) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _tell_intake(intake: "Intake") -> None:
+    """What was read, and the first of what was passed over."""
+    click.echo(intake.describe(), err=True)
+    for name, why in intake.skipped[:MOST_SKIPPED_SHOWN]:
+        click.echo(f"  passed over: {name}: {why}", err=True)
 
 
 def _report(record: "Record", facts: dict[str, Any]) -> None:

@@ -1,43 +1,119 @@
-"""Colour photos for learning and measuring: out of folders and tar files, as sRGB arrays."""
+"""Colour photos for learning and measuring: out of folders, zip and tar archives, as sRGB arrays."""
 
 import io
+import lzma
+import struct
 import tarfile
+import zipfile
+import zlib
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from vidcolor.errors import SourceError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
+ARCHIVE_SUFFIXES = {".zip", ".tar", ".tgz", ".txz", ".tbz", ".tbz2", ".gz", ".xz", ".bz2"}
+LARGEST_MEMBER = 1 << 30  # bytes; a photo never is so large, a bomb is
+
+# What Pillow and the unpackers raise for damaged content. Pillow says SyntaxError for a broken PNG.
+_DAMAGED = (
+    OSError, ValueError, SyntaxError, EOFError, IndexError, ArithmeticError, NotImplementedError, RuntimeError,
+    struct.error, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, Image.DecompressionBombError,
+)  # fmt: skip
 
 Rgb = NDArray[np.uint8]  # (H, W, 3), sRGB
 
 
-def encoded(sources: list[Path]) -> Iterator[tuple[str, bytes]]:
-    """Name and file content of every photo in folders, tar files and single files, in sorted order.
+def is_photo(name: str) -> bool:
+    """Whether a file of this name should be a photo. macOS puts files named ._photo.jpg beside them, which are not."""
+    path = PurePosixPath(name)
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith("._")
 
-    Raises SourceError for a source that is none of these.
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is, or by its name should be, a zip or tar archive."""
+    return path.suffix.lower() in ARCHIVE_SUFFIXES or _is_tar(path) or zipfile.is_zipfile(path)
+
+
+def _is_tar(path: Path) -> bool:
+    try:
+        return tarfile.is_tarfile(path)
+    except _DAMAGED:  # a packed one that breaks off at once
+        return True
+
+
+def encoded(sources: list[Path]) -> Iterator[tuple[str, bytes]]:
+    """Name and file content of every photo in folders (sorted), archives (in their order) and single files.
+
+    The content is empty where an archive's member is encrypted or broken. Names are only names: nothing is unpacked.
+    Raises SourceError for a source that is none of these, and for an archive that cannot be read.
     """
     for source in sources:
         if source.is_dir():
             for file in sorted(source.rglob("*")):
-                if file.suffix.lower() in SUFFIXES and file.is_file():
+                if is_photo(file.name) and file.is_file():
                     yield file.relative_to(source).as_posix(), file.read_bytes()
         elif not source.is_file():
             raise SourceError(f"{source}: no such file or folder.")
-        elif source.suffix.lower() in SUFFIXES:
+        elif is_photo(source.name):
             yield source.name, source.read_bytes()
-        elif tarfile.is_tarfile(source):
-            with tarfile.open(source) as archive:
-                for member in archive:
-                    content = archive.extractfile(member) if member.isfile() else None
-                    if content is not None and Path(member.name).suffix.lower() in SUFFIXES:
-                        yield member.name, content.read()
+        elif is_archive(source):
+            yield from _archived(source)
         else:
-            raise SourceError(f"{source}: not a folder, a tar file or a photo.")
+            raise SourceError(f"{source}: not a folder, a zip or tar archive, or a photo.")
+
+
+def _archived(source: Path) -> Iterator[tuple[str, bytes]]:
+    # A tar whose last member is a zip looks like a zip, too.
+    members = _zipped(source) if zipfile.is_zipfile(source) and not _is_tar(source) else _tarred(source)
+    count = 0
+    while True:
+        try:
+            member = next(members, None)
+        except _DAMAGED as error:
+            found = f"an archive that breaks off after {count} photos" if count else "not a readable zip or tar archive"
+            raise SourceError(f"{source}: {found}. Copy it again.") from error
+        if member is None:
+            return
+        count += 1
+        yield member
+
+
+def _zipped(source: Path) -> Iterator[tuple[str, bytes]]:
+    with zipfile.ZipFile(source) as archive:
+        for member in archive.infolist():
+            if not member.is_dir() and is_photo(member.filename):
+                yield member.filename, _unzipped(archive, member)
+
+
+def _unzipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    if member.file_size > LARGEST_MEMBER:
+        return b""
+    try:
+        return archive.read(member)
+    except _DAMAGED:  # RuntimeError: encrypted; NotImplementedError: a compression that Python lacks
+        return b""
+
+
+def _tarred(source: Path) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(source) as archive:
+        for member in archive:
+            if member.isfile() and is_photo(member.name):
+                content = archive.extractfile(member) if member.size <= LARGEST_MEMBER else None
+                yield member.name, content.read() if content is not None else b""
+
+
+def size_of(content: bytes) -> tuple[int, int] | None:
+    """Width and height in pixels that a photo file states, or None where it cannot be read."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return image.size
+    except _DAMAGED:
+        return None
 
 
 def decode(content: bytes, *, short_side: int | None = None, least: int = 1) -> Rgb | None:
@@ -50,10 +126,22 @@ def decode(content: bytes, *, short_side: int | None = None, least: int = 1) -> 
             if short_side is not None:
                 image.draft("RGB", (short_side * 2, short_side * 2))
             rgb = image.convert("RGB")
-    except (UnidentifiedImageError, OSError, ValueError):
+    except _DAMAGED:
         return None
-    if short_side is not None:
-        scale = short_side / min(rgb.size)
-        size = (max(least, round(rgb.width * scale)), max(least, round(rgb.height * scale)))
-        rgb = rgb.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
-    return np.array(rgb)
+    return np.array(rgb if short_side is None else _resized(rgb, short_side, least))
+
+
+def resized(rgb: Rgb, *, short_side: int, least: int = 1) -> Rgb:
+    """A picture with its short side at `short_side` pixels, and no side under `least`."""
+    return np.array(_resized(Image.fromarray(rgb), short_side, least))
+
+
+def thumbnail(rgb: Rgb, width: int, height: int) -> Rgb:
+    """Means over a grid of width x height cells."""
+    return np.array(Image.fromarray(rgb).resize((width, height), Image.Resampling.BOX))
+
+
+def _resized(image: Image.Image, short_side: int, least: int) -> Image.Image:
+    scale = short_side / min(image.size)
+    size = (max(least, round(image.width * scale)), max(least, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)

@@ -1,52 +1,190 @@
-"""Training photos: read from folders and tar files, shrunk once, held in memory, handed out as random crops."""
+"""Training pictures: photos, archives and films, shrunk once, held in memory, handed out as random crops."""
 
 import hashlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from fnmatch import fnmatch
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidcolor.errors import SourceError
-from vidcolor.media.photos import Rgb, decode, encoded
+from vidcolor.media.photos import Rgb, decode, encoded, is_archive, is_photo, resized, size_of
+from vidcolor.training import films
 
 SCALE_RANGE = (1.0, 1.5)  # short side of a stored photo in crops: how much of the scene a crop may miss
+TINY = 0.5  # short side in crops under which a photo would be mostly enlargement
+_AT_ONCE = 64  # photos a thread that wait, undecoded
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What was taken to learn from, and what was passed over."""
+
+    photos: int
+    film_frames: int
+    grey: int  # photos and frames without colour, or with one tint all over
+    duplicates: int  # frames too like another of their film
+    unreadable: int  # photos, frames and whole films
+    tiny: int  # photos too small for the crops
+    skipped: tuple[tuple[str, str], ...] = ()  # name of a photo or film and what was wrong with it
+
+    def describe(self) -> str:
+        """One line for a person."""
+        taken = f"{self.photos} photos" + (f" and {self.film_frames} film frames" if self.film_frames else "")
+        reasons = ("grey", "duplicates", "unreadable", "tiny")
+        left = ", ".join(f"{getattr(self, reason)} {reason}" for reason in reasons if getattr(self, reason))
+        return f"{taken} to learn from" + (f"; skipped: {left}" if left else "")
+
+
+def _digest(name: str) -> bytes:
+    """Equal on every machine. A file's name need not be valid Unicode."""
+    return hashlib.sha1(name.encode(errors="backslashreplace")).digest()
 
 
 def held_back(names: list[str], pattern: str, count: int) -> set[str]:
     """`count` of the names that match, chosen by their hash: the same ones on every machine."""
     matching = [name for name in names if fnmatch(name, pattern)]
-    return set(sorted(matching, key=lambda name: hashlib.sha1(name.encode()).digest())[:count])
+    return set(sorted(matching, key=_digest)[:count])
+
+
+def is_for_validation(name: str, share: float) -> bool:
+    """Whether a picture belongs to the share kept for validation: by its name's hash, whatever else is there."""
+    return int.from_bytes(_digest(f"validation {name}")[:4]) < share * 2**32
+
+
+def split_sources(sources: list[Path]) -> tuple[list[Path], list[Path]]:
+    """What holds photos, and the films: those named, and those in the folders."""
+    photos, found = [], []
+    for source in sources:
+        if source.is_dir():
+            photos.append(source)
+            files = (file for file in sorted(source.rglob("*")) if not file.name.startswith("._"))
+            found += [file for file in files if file.suffix.lower() in films.SUFFIXES and file.is_file()]
+        elif source.is_file() and source.suffix.lower() in films.SUFFIXES:
+            found.append(source)
+        elif source.is_file() and not is_photo(source.name) and not is_archive(source):
+            found.append(source)  # of a name that tells nothing: let FFmpeg look at it
+        else:
+            photos.append(source)
+    return photos, found
 
 
 def _stored_side(name: str, crop: int) -> int:
     """Short side at which a photo is kept, so that a crop of `crop` pixels shows most of the scene."""
     low, high = SCALE_RANGE
-    share = hashlib.sha1(f"{crop} {name}".encode()).digest()[0] / 255
+    share = _digest(f"{crop} {name}")[0] / 255
     return round(crop * (low + (high - low) * share**2))
 
 
 class Photos:
-    """Photos in memory at the size that training crops need."""
+    """Photos and film frames in memory at the size that training crops need.
 
-    def __init__(self, sources: list[Path], *, crop: int, hold_back: tuple[str, int] | None = None, threads: int = 1):
-        """crop: side in pixels.  hold_back: pattern and count of photos to leave out, for evaluation."""
-        photos = list(encoded(sources))
-        left_out = held_back([name for name, _ in photos], *hold_back) if hold_back else set()
-        kept = [(name, content) for name, content in photos if name not in left_out]
-        with ThreadPoolExecutor(threads) as pool:
-            shrunk = list(
-                pool.map(lambda photo: decode(photo[1], short_side=_stored_side(photo[0], crop), least=crop), kept)
-            )
+    names, rgb: those to train on.  validation_names, validation_rgb: the share kept apart.  intake: what was taken
+    and what was passed over, both lists together.
+    """
+
+    def __init__(
+        self,
+        sources: list[Path],
+        *,
+        crop: int,
+        hold_back: tuple[str, int] | None = None,
+        threads: int = 1,
+        validation_share: float = 0.0,
+        seed: int = 1,
+        with_decord: bool = True,
+        on_film: Callable[[Path], None] = lambda _: None,
+    ):
+        """crop: side in pixels.  hold_back: pattern and count of pictures to leave out, for evaluation.
+
+        validation_share: of the pictures, 0..1.  seed: which frames of films.  on_film: told before each film is read.
+        Raises SourceError where nothing is left to train on.
+        """
         self.crop = crop
-        self.names = [name for (name, _), rgb in zip(kept, shrunk, strict=True) if rgb is not None]
-        self.rgb = [rgb for rgb in shrunk if rgb is not None]
-        self.unreadable = len(kept) - len(self.rgb)
+        self._faults: Counter[str] = Counter()
+        self._skipped: list[tuple[str, str]] = []
+        holding_photos, holding_frames = split_sources(sources)
+        photo_names = [name for name, _ in encoded(holding_photos)] if hold_back else []
+        frames: list[tuple[str, Rgb]] = []
+        for film in holding_frames:
+            on_film(film)
+            frames += self._read_film(film, seed, with_decord)
+        left_out = held_back(photo_names + [name for name, _ in frames], *hold_back) if hold_back else set()
+        photos = list(self._read_photos(holding_photos, left_out, threads))
+        frames = [(name, rgb) for name, rgb in frames if name not in left_out]
+        self.intake = Intake(
+            photos=len(photos),
+            film_frames=len(frames),
+            **{fault: self._faults[fault] for fault in ("grey", "duplicates", "unreadable", "tiny")},
+            skipped=tuple(self._skipped),
+        )
+        everything = photos + frames
+        kept = [entry for entry in everything if not is_for_validation(entry[0], validation_share)]
+        apart = [entry for entry in everything if is_for_validation(entry[0], validation_share)]
+        self.names = [name for name, _ in kept]
+        self.rgb = [rgb for _, rgb in kept]
+        self.validation_names = [name for name, _ in apart]
+        self.validation_rgb = [rgb for _, rgb in apart]
+        self.unreadable = self.intake.unreadable
         if not self.rgb:
-            raise SourceError(f"{', '.join(map(str, sources))}: no readable photo.")
+            raise SourceError(f"{', '.join(map(str, sources))}: {self._why_nothing()}")
+
+    def _why_nothing(self) -> str:
+        if self.validation_rgb:
+            return "every picture fell into the validation share. Give more pictures or a smaller share."
+        found = ", ".join(f"{count} {fault}" for fault, count in sorted(self._faults.items()))
+        return "no readable photo" + (f" or film frame to learn from ({found})." if found else ".")
+
+    def _skip(self, name: str, why: str) -> None:
+        self._faults[why] += 1
+        self._skipped.append((name, why))
+
+    def _read_film(self, film: Path, seed: int, with_decord: bool) -> list[tuple[str, Rgb]]:
+        side = round(self.crop * SCALE_RANGE[1])
+        try:
+            read = films.read_film(film, short_side=side, seed=seed, with_decord=with_decord)
+        except SourceError as error:
+            self._faults["unreadable"] += 1
+            self._skipped.append((film.name, str(error)))
+            return []
+        self._faults += Counter(grey=read.grey, duplicates=read.duplicates, unreadable=read.unreadable)
+        return [
+            (name, resized(rgb, short_side=_stored_side(name, self.crop), least=self.crop)) for name, rgb in read.frames
+        ]
+
+    def _read_photos(self, sources: list[Path], left_out: set[str], threads: int) -> Iterator[tuple[str, Rgb]]:
+        files = ((name, content) for name, content in encoded(sources) if name not in left_out)
+        with ThreadPoolExecutor(threads) as pool:
+            while batch := list(islice(files, _AT_ONCE * threads)):
+                for (name, _), found in zip(batch, pool.map(self._shrunk, batch), strict=True):
+                    if isinstance(found, str):
+                        self._skip(name, found)
+                    else:
+                        yield name, found
+
+    def _shrunk(self, photo: tuple[str, bytes]) -> Rgb | str:
+        """A photo as it is kept, or why it is not."""
+        name, content = photo
+        size = size_of(content)
+        if size is not None and min(size) < TINY * self.crop:
+            return "tiny"
+        rgb = decode(content, short_side=_stored_side(name, self.crop), least=self.crop)
+        if rgb is None:
+            return "unreadable"
+        return "grey" if films.is_grey(rgb) else rgb
+
+    def validation_crops(self) -> NDArray[np.uint8]:
+        """The middle of every picture kept apart: (N, crop, crop, 3)."""
+        crops = np.empty((len(self.validation_rgb), self.crop, self.crop, 3), np.uint8)
+        for index, rgb in enumerate(self.validation_rgb):
+            top, left = (rgb.shape[0] - self.crop) // 2, (rgb.shape[1] - self.crop) // 2
+            crops[index] = rgb[top : top + self.crop, left : left + self.crop]
+        return crops
 
     def batches(
         self, batch: int, seed: int, weights: NDArray[np.float64] | None = None, *, start: int = 0
@@ -58,20 +196,15 @@ class Photos:
         """
         counts = np.ones(len(self.rgb)) if weights is None else weights
         pending = np.empty(0, dtype=np.int64)
+        rounds = 0
         for number in count():
             while len(pending) < batch:
-                pending = np.concatenate(
-                    [pending, self._round(counts, np.random.default_rng((seed, 0, len(pending), number)))]
-                )
+                pending = np.concatenate([pending, _round(counts, np.random.default_rng((seed, 0, rounds)))])
+                rounds += 1
             chosen, pending = pending[:batch], pending[batch:]
             if number >= start:
                 random = np.random.default_rng((seed, 1, number))
                 yield np.stack([self._crop(index, random) for index in chosen])
-
-    @staticmethod
-    def _round(counts: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int64]:
-        copies = np.floor(counts + random.random(len(counts))).astype(np.int64)
-        return random.permutation(np.repeat(np.arange(len(counts)), copies))
 
     def _crop(self, index: int, random: np.random.Generator) -> Rgb:
         rgb = self.rgb[index]
@@ -79,3 +212,9 @@ class Photos:
         left = random.integers(rgb.shape[1] - self.crop + 1)
         crop = rgb[top : top + self.crop, left : left + self.crop]
         return crop[:, ::-1] if random.random() < 0.5 else crop
+
+
+def _round(counts: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int64]:
+    """Photo numbers in random order, each as often as its count says on average."""
+    copies = np.floor(counts + random.random(len(counts))).astype(np.int64)
+    return random.permutation(np.repeat(np.arange(len(counts)), copies))

@@ -26,7 +26,7 @@ from vidcolor.networks.efficientnet import imagenet_checkpoint
 from vidcolor.training.bins import Bins
 from vidcolor.training.losses import GAMES, gradient_penalty, over_scales
 from vidcolor.training.objective import Batch, Objective, Prediction, judged, prepare
-from vidcolor.training.photos import Photos
+from vidcolor.training.photos import Intake, Photos
 from vidcolor.training.recipes import Recipe, Stage
 
 AVERAGE_EVERY = 8  # steps between updates of the weight average, which would cost a tenth of a step each time
@@ -47,10 +47,13 @@ class Trainer:
         *,
         init: Path | None = None,
         vgg19: Path | None = None,
+        on_intake: Callable[[Intake], None] = lambda _: None,
     ):
-        """init: a model file to go on from (fine-tuning).  vgg19: weights for recipes with VGG19 features."""
+        """init: a model file to go on from (fine-tuning).  vgg19: weights for recipes with VGG19 features.
+        on_intake: told what was read and what was passed over, whenever photos are read.
+        """
         self.sources, self.recipe, self.device = sources, recipe, torch.device(device)
-        self.init, self._vgg19 = init, vgg19
+        self.init, self._vgg19, self.on_intake = init, vgg19, on_intake
         self.elapsed, self.step, self.images = 0.0, 0, 0
         self.is_stopping = False  # set from outside: save after the step in hand and end
         self.photos: Photos | None = None
@@ -175,11 +178,15 @@ class Trainer:
         if self.photos is None or self.photos.crop != stage.crop:
             self.photos = None  # make room first: two stages' photos may not fit
             threads = torch.get_num_threads()
-            self.photos = Photos(self.sources, crop=stage.crop, hold_back=recipe.hold_back, threads=threads)
+            self.photos = Photos(
+                self.sources, crop=stage.crop, hold_back=recipe.hold_back, threads=threads,
+                validation_share=recipe.validation_share, seed=recipe.seed,
+            )  # fmt: skip
+            self.on_intake(self.photos.intake)
             if len(self.photos.names) < recipe.batch:
                 raise UsageError(
-                    f"{len(self.photos.names)} usable photos, but a batch needs {recipe.batch}; add photos or lower"
-                    " --batch-size."
+                    f"{len(self.photos.names)} usable photos ({self.photos.intake.describe()}), but a batch needs"
+                    f" {recipe.batch}; add photos or lower --batch-size."
                 )
         if self.generator is None:
             self._begin(self.photos)
@@ -317,6 +324,7 @@ class Trainer:
         notes = {
             "images": self.images, "steps": self.step, "minutes": round(self.elapsed / 60, 1),
             "init": str(self.init) if self.init else None, "recipe": asdict(self.recipe),
+            "data": self.photos.intake.describe() if self.photos else None,
         }  # fmt: skip
         network: nn.Module = self.average if self.recipe.average_decay else self.generator
         multiple = int(network.multiple)  # type: ignore[arg-type]  # every generator states it

@@ -1,0 +1,360 @@
+"""Training takes photos, archives and films in any mixture, and says what it passed over."""
+
+import importlib.util
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from media_fixtures import make_film
+from PIL import Image
+
+from vidcolor.errors import SourceError
+from vidcolor.media.photos import Rgb, decode, encoded
+from vidcolor.training import films
+from vidcolor.training.films import choose, difference_hash, is_grey, read_film
+from vidcolor.training.photos import Intake, Photos, is_for_validation
+
+READERS = [
+    pytest.param(
+        True,
+        id="decord",
+        marks=pytest.mark.skipif(importlib.util.find_spec("decord") is None, reason="decord has no wheel here"),
+    ),
+    pytest.param(False, id="PyAV"),
+]
+
+
+def picture(seed: int, width: int = 96, height: int = 72) -> Rgb:
+    """Soft patches of colour, others for every seed."""
+    patches = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(patches).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def grey(seed: int) -> Rgb:
+    return np.repeat(picture(seed).mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
+
+
+def film(path: Path, pictures: Sequence[Rgb], *, codec: str = "libx264", rate: int = 5) -> Path:
+    options = {"crf": "8", "preset": "fast", "g": "12", "bf": "2"} if codec == "libx264" else {}
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec, rate=rate, options=options)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt, stream.bit_rate = "yuv420p", 4_000_000
+        for number, rgb in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, rate)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+def file_of(rgb: Rgb, kind: str = "png") -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(rgb).save(content, kind)
+    return content.getvalue()
+
+
+def zipped(path: Path, members: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def tarred(path: Path, mode: str, members: dict[str, bytes]) -> Path:
+    with tarfile.open(path, mode) as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+# Archives
+
+
+def test_a_zips_hostile_names_are_only_names(tmp_path: Path):
+    (tmp_path / "in").mkdir()
+    members = {"../../evil.png": file_of(picture(1)), "/etc/evil.png": file_of(picture(2)), "notes.txt": b"no"}
+    source = zipped(tmp_path / "in" / "photos.zip", members | {"__MACOSX/._evil.png": b"no", "folder/": b""})
+    found = dict(encoded([source]))
+    assert set(found) == {"../../evil.png", "/etc/evil.png"}
+    assert np.array_equal(decode(found["../../evil.png"]), picture(1))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [source]
+
+
+def test_encrypted_and_broken_members_of_a_zip_are_skipped_and_counted(tmp_path: Path):
+    good, locked, broken = (file_of(picture(seed)) for seed in (1, 2, 3))
+    path = zipped(tmp_path / "photos.zip", {"good.png": good, "locked.png": locked, "broken.png": broken})
+    content = bytearray(path.read_bytes())
+    directory = content.index(b"PK\1\2")
+    entry = content.rindex(b"PK\1\2", directory, content.index(b"locked.png", directory))
+    content[entry + 8] |= 1  # the flag that says encrypted
+    content[content.index(broken) + 60] ^= 0xFF
+    path.write_bytes(content)
+    assert {name: bool(file) for name, file in encoded([path])} == {
+        "good.png": True, "locked.png": False, "broken.png": False
+    }  # fmt: skip
+    photos = Photos([path], crop=32)
+    assert photos.names == ["good.png"]
+    assert photos.intake == Intake(1, 0, 0, 0, 2, 0, (("locked.png", "unreadable"), ("broken.png", "unreadable")))
+
+
+@pytest.mark.parametrize(("name", "mode"), [("a.tar", "w"), ("a.tar.gz", "w:gz"), ("a.txz", "w:xz"), ("b", "w:gz")])
+def test_tar_files_are_read_however_packed(tmp_path: Path, name: str, mode: str):
+    photos = {"street/1.png": file_of(picture(1)), "../2.png": file_of(picture(2))}
+    others = {"read.me": b"no", "last.zip": zipped(tmp_path / "last.zip", photos).read_bytes()}
+    assert dict(encoded([tarred(tmp_path / name, mode, photos | others)])) == photos
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.tar.xz"])
+def test_an_unreadable_archive_is_one_clear_error(tmp_path: Path, name: str):
+    (tmp_path / name).write_bytes(b"this is no archive " * 100)
+    with pytest.raises(SourceError, match=rf"{name}: not a readable zip or tar archive\. Copy it again\.$"):
+        Photos([tmp_path / name], crop=32)
+
+
+@pytest.mark.parametrize(("name", "mode"), [("a.tar", "w"), ("a.tar.gz", "w:gz"), ("a.tar.xz", "w:xz")])
+def test_an_archive_that_breaks_off_is_one_clear_error(tmp_path: Path, name: str, mode: str):
+    noise = np.random.default_rng(1).integers(0, 256, (100, 100, 3), dtype=np.uint8)
+    path = tarred(tmp_path / name, mode, {f"{number}.png": file_of(noise) for number in range(4)})
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    with pytest.raises(
+        SourceError, match=r"(breaks off after \d photos|not a readable zip or tar archive)\. Copy it again\.$"
+    ):
+        list(encoded([path]))
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow's, of damaged TIFF tags
+def test_damaged_photos_never_raise():
+    random = np.random.default_rng(3)
+    for kind in ("png", "jpeg", "webp", "tiff", "bmp"):
+        whole = np.frombuffer(file_of(picture(1), kind), np.uint8)
+        for _ in range(30):
+            broken = whole.copy()
+            broken[random.integers(0, len(broken), 12)] = random.integers(0, 256, 12)
+            decode(broken[: random.integers(1, len(broken) + 1)].tobytes(), short_side=32)
+
+
+def test_names_need_not_be_unicode(tmp_path: Path):
+    path = tarred(tmp_path / "a.tar", "w", {f"caf\udce9/{number}.png": file_of(picture(number)) for number in range(9)})
+    photos = Photos([path], crop=32, hold_back=("caf*", 2), validation_share=0.5)
+    assert len(photos.names) + len(photos.validation_names) == 7
+
+
+# What is worth learning
+
+
+def test_grey_is_told_from_colour():
+    noise = np.random.default_rng(1).normal(0, 12, (288, 384, 3))
+    light = grey(1)[..., :1] / 255
+    assert is_grey(grey(1))
+    assert is_grey(np.zeros((40, 40, 3), np.uint8))
+    assert is_grey(np.clip(np.kron(grey(1), np.ones((4, 4, 1))) + noise, 0, 255).astype(np.uint8))  # colour noise
+    assert is_grey(np.clip(255 * light * [1.0, 0.95, 0.88], 0, 255).astype(np.uint8))  # toned print
+    assert not is_grey(picture(1))
+    faded = 0.88 * grey(1) + 0.12 * picture(1)
+    assert not is_grey(faded.astype(np.uint8))
+
+
+def test_hashes_are_near_for_the_same_view_and_far_for_others():
+    random = np.random.default_rng(1)
+    same = np.clip(picture(1) * 0.9 + random.normal(6, 5, picture(1).shape), 0, 255).astype(np.uint8)
+    assert (difference_hash(picture(1)) ^ difference_hash(same)).bit_count() <= films.SAME_BITS
+    distances = [(difference_hash(picture(1)) ^ difference_hash(picture(seed))).bit_count() for seed in range(2, 40)]
+    assert min(distances) > films.SAME_BITS
+
+
+def test_frames_are_chosen_all_over_the_film_and_the_same_every_time():
+    chosen = choose(2500, Fraction(25), seed=7)
+    assert len(chosen) == 50
+    assert all(first == 50 * slot and first <= last < first + 50 for slot, (first, last) in enumerate(chosen))
+    assert chosen == choose(2500, Fraction(25), seed=7) != choose(2500, Fraction(25), seed=8)
+    assert len(choose(10**6, Fraction(24), seed=1)) == films.MOST_FRAMES
+    assert choose(1, Fraction(25), seed=1) == [(0, 0)]
+
+
+# Films
+
+
+@pytest.mark.parametrize("with_decord", READERS)
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.ts", "libx264"), ("a.avi", "mpeg4"), ("a.h264", "libx264")],
+)
+def test_frames_are_those_that_their_names_say(tmp_path: Path, name: str, codec: str, with_decord: bool):
+    pictures = [picture(seed) for seed in range(60)]
+    path = film(tmp_path / name, pictures, codec=codec, rate=25)  # what a bare stream is taken for
+    read = read_film(path, short_side=72, every_seconds=0.4, with_decord=with_decord)
+    assert (read.looked_at, read.kept, read.unreadable) == (6, 6, 0)
+    assert read.by_decord == (6 if with_decord and name in ("a.mp4", "a.mkv") else 0)
+    for frame, rgb in read.frames:
+        stem, number = frame.split("/")
+        assert stem == "a"
+        assert np.abs(rgb.astype(int) - pictures[int(number)]).mean() < 12
+
+
+@pytest.mark.parametrize("with_decord", READERS)
+def test_grey_frames_and_near_duplicates_are_counted_not_kept(tmp_path: Path, with_decord: bool):
+    scenes = [picture(1), grey(2), picture(3), picture(1), grey(4)]
+    path = film(tmp_path / "western.mkv", [scene for scene in scenes for _ in range(20)])
+    read = read_film(path, short_side=72, every_seconds=2, with_decord=with_decord)
+    assert (read.looked_at, read.kept, read.grey, read.duplicates) == (10, 2, 4, 4)
+    again = read_film(path, short_side=72, every_seconds=2, with_decord=with_decord)
+    assert [name for name, _ in again.frames] == [name for name, _ in read.frames]
+
+
+@pytest.mark.parametrize("with_decord", READERS)
+def test_frames_are_shrunk_and_a_large_film_without_a_matrix_is_bt709(tmp_path: Path, with_decord: bool):
+    color = np.array([40, 170, 60], np.uint8)
+    kr, kg, kb = 0.2126, 0.7152, 0.0722
+    red, green, blue = color / 255
+    y = kr * red + kg * green + kb * blue
+    codes = (16 + 219 * y, 128 + 224 * (blue - y) / (2 * (1 - kb)), 128 + 224 * (red - y) / (2 * (1 - kr)))
+    with av.open(str(tmp_path / "a.mp4"), "w") as out:
+        stream = out.add_stream("libx264", rate=5, options={"qp": "1", "preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 640, 600, "yuv420p"
+        for number in range(2):
+            frame = av.VideoFrame(640, 600, "yuv420p")
+            for plane, code in zip(frame.planes, codes, strict=True):
+                plane.update(bytes([round(code)]) * plane.buffer_size)
+            frame.pts = number
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    seen: list[Rgb] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(films, "is_grey", lambda rgb: bool(seen.append(rgb)))
+        read_film(tmp_path / "a.mp4", short_side=100, with_decord=with_decord)
+    assert seen[0].shape == (100, 107, 3)
+    assert np.abs(seen[0].astype(int) - color).max() <= 4
+
+
+@pytest.mark.skipif(os.name == "nt", reason="stands in for Python with a shell script")
+@pytest.mark.parametrize("fate", ["exec sleep 60", "kill -ABRT $$", "head -c 100 /dev/zero; exec sleep 60"])
+def test_when_decord_hangs_or_crashes_pyav_reads_the_film(tmp_path: Path, fate: str, monkeypatch: pytest.MonkeyPatch):
+    path = film(tmp_path / "a.mp4", [picture(seed) for seed in range(30)])
+    monkeypatch.setattr(films, "_decord_suits", lambda _: True)
+    monkeypatch.setattr(films, "_DECORD_SECONDS", 0.3)
+    stub = tmp_path / "python"
+    stub.write_text(f"#!/bin/sh\nexec sh -c '{fate}'\n")
+    stub.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(stub))
+    read = read_film(path, short_side=72)
+    assert (read.kept, read.by_decord) == (3, 0)
+
+
+def test_a_cut_off_film_gives_what_it_has(tmp_path: Path):
+    path = film(tmp_path / "a.mkv", [picture(seed) for seed in range(100)])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    read = read_film(path, short_side=72)
+    assert read.looked_at == read.kept + read.unreadable
+    assert read.kept >= 4
+    assert read.unreadable >= 2
+
+
+def test_an_hdr_film_is_refused(tmp_path: Path):
+    path = make_film(tmp_path / "a.mkv", color={"colorspace": 9, "color_primaries": 9, "color_trc": 16})
+    with pytest.raises(SourceError, match="an HDR film"):
+        read_film(path, short_side=32)
+
+
+# The mixture
+
+
+@pytest.fixture(scope="module")
+def mixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of photos and films beside a zip, a tar, a photo and a film."""
+    home = tmp_path_factory.mktemp("mixture")
+    westerns = home / "westerns"
+    (westerns / "town").mkdir(parents=True)
+    (westerns / "town" / "1.png").write_bytes(file_of(picture(1)))
+    (westerns / "town" / "grey.png").write_bytes(file_of(grey(1)))
+    (westerns / "town" / "cut.png").write_bytes(file_of(picture(1))[:900])
+    (westerns / "town" / "small.png").write_bytes(file_of(picture(1, 12, 9)))
+    film(westerns / "rio.mkv", [picture(seed) for seed in range(100, 120)])
+    (westerns / "broken.mp4").write_bytes(b"\0" * 5000)
+    zipped(home / "box.zip", {"box/1.png": file_of(picture(2)), "box/2.png": file_of(picture(3))})
+    tarred(home / "more.tar.gz", "w:gz", {"more/1.png": file_of(picture(4))})
+    (home / "one.png").write_bytes(file_of(picture(5)))
+    film(home / "canyon.mp4", [picture(6)] * 20 + [grey(7)] * 10)
+    return home
+
+
+def sources(home: Path) -> list[Path]:
+    return [home / name for name in ("westerns", "box.zip", "canyon.mp4", "more.tar.gz", "one.png")]
+
+
+@pytest.mark.parametrize("with_decord", READERS)
+def test_photos_archives_and_films_are_taken_together(mixture: Path, with_decord: bool):
+    told: list[str] = []
+    photos = Photos(sources(mixture), crop=32, with_decord=with_decord, on_film=lambda film: told.append(film.name))
+    intake = photos.intake
+    assert (intake.photos, intake.film_frames) == (5, 3)
+    assert (intake.grey, intake.duplicates, intake.unreadable, intake.tiny) == (2, 1, 2, 1)
+    assert intake.describe() == (
+        "5 photos and 3 film frames to learn from; skipped: 2 grey, 1 duplicates, 2 unreadable, 1 tiny"
+    )
+    skipped = dict(intake.skipped)
+    assert skipped.keys() == {"town/grey.png", "town/cut.png", "town/small.png", "broken.mp4"}
+    assert "in no format that FFmpeg reads" in skipped["broken.mp4"]
+    assert photos.names[:5] == ["town/1.png", "box/1.png", "box/2.png", "more/1.png", "one.png"]
+    assert [name.split("/")[0] for name in photos.names[5:]] == ["rio", "rio", "canyon"]
+    assert told == ["broken.mp4", "rio.mkv", "canyon.mp4"]
+    assert all(min(rgb.shape[:2]) >= 32 for rgb in photos.rgb)
+    assert next(photos.batches(8, seed=1)).shape == (8, 32, 32, 3)
+
+
+def test_film_frames_can_be_held_back_by_pattern(mixture: Path):
+    photos = Photos(sources(mixture), crop=32, hold_back=("rio/*", 2))
+    assert not any(name.startswith("rio/") for name in photos.names)
+    assert photos.intake.film_frames == 1
+
+
+def test_the_share_for_validation_is_settled_by_name(tmp_path: Path):
+    names = [f"street/{number}.jpg" for number in range(2000)]
+    assert 350 < sum(is_for_validation(name, 0.2) for name in names) < 450
+    assert not any(is_for_validation(name, 0.0) for name in names)
+    members = {name: file_of(picture(number)) for number, name in enumerate(names[:40])}
+    few, many = (
+        Photos([zipped(tmp_path / f"{count}.zip", dict(list(members.items())[:count]))], crop=32, validation_share=0.3)
+        for count in (20, 40)
+    )
+    assert set(few.validation_names) == set(many.validation_names) & set(names[:20])
+    assert sorted(few.names + few.validation_names) == sorted(names[:20])
+    assert few.validation_crops().shape == (len(few.validation_names), 32, 32, 3)
+    assert few.intake.photos == 20
+
+
+def test_nothing_to_learn_from_is_one_clear_error(tmp_path: Path):
+    (tmp_path / "grey.png").write_bytes(file_of(grey(1)))
+    film(tmp_path / "grey.mkv", [grey(1)] * 10)
+    with pytest.raises(SourceError, match=r"no readable photo or film frame to learn from \(2 grey\)"):
+        Photos([tmp_path], crop=32)
+    (tmp_path / "colour.png").write_bytes(file_of(picture(1)))
+    with pytest.raises(SourceError, match="every picture fell into the validation share"):
+        Photos([tmp_path], crop=32, validation_share=1.0)
+
+
+def test_what_is_neither_photo_nor_archive_nor_film_is_told(tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("westerns")
+    with pytest.raises(SourceError, match="no readable photo or film frame to learn from"):
+        Photos([tmp_path / "notes.txt"], crop=32)
+
+
+def test_archives_of_photos_need_neither_pyav_nor_decord(mixture: Path):
+    code = (
+        "import sys; sys.modules['av'] = sys.modules['cv2'] = sys.modules['decord'] = None\n"
+        "from pathlib import Path; from vidcolor.training.photos import Photos\n"
+        f"print(len(Photos([Path({str(mixture / 'box.zip')!r})], crop=32).names))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "2"
