@@ -75,6 +75,9 @@ class Objective:
         self.recipe, self.bins = recipe, bins
         self._features: FeatureLoss | None = None
         self._plain: Callable[[Tensor, Tensor], Tensor] | None = None
+        self._perceptual: FeatureLoss | None = None
+        if recipe.perceptual_weight:
+            self._perceptual = FeatureLoss(feature_network(recipe.features, vgg19, device), "mse")
         kind = recipe.content.removeprefix("lab-").removeprefix("features-")
         if recipe.content.startswith("features-"):
             self._features = FeatureLoss(feature_network(recipe.features, vgg19, device), kind)
@@ -89,8 +92,7 @@ class Objective:
         """The generator's answer, by the head that the content loss needs."""
         if self.recipe.content == "bins":
             logits = network.logits(lightness_B1HW)
-            # In training the mean is read out warm, so that the gradient reaches more than one bin.
-            return Prediction(network.read_out(logits, 1.0), logits)
+            return Prediction(network.read_out(logits), logits)
         if self.recipe.content.startswith("lab-"):
             lab = network.lab(lightness_B1HW)
             return Prediction(lab[:, 1:], lightness_B1hw=lab[:, :1])
@@ -108,6 +110,9 @@ class Objective:
             terms["loss_G_L1"] = weight * self._plain(
                 _pictures(batch, prediction), judged(batch.true_lightness_B1HW, truth)
             )
+        if self._perceptual is not None:
+            distance = self._perceptual(_rgb(batch, ab), _rgb(batch, truth))
+            terms["loss_G_perceptual"] = self.recipe.perceptual_weight * distance
         if self.recipe.chroma_gap_weight:
             terms["loss_G_chroma_gap"] = self.recipe.chroma_gap_weight * chroma_gap(ab, truth)
         return terms
@@ -143,7 +148,7 @@ def feature_network(name: str, vgg19: Path | None, device: torch.device) -> Call
 
     def features(rgb_B3HW: Tensor) -> Tensor:
         found = network((rgb_B3HW - shift) / scale)
-        chosen: Tensor = found[1] if isinstance(found, list) else found  # of a pyramid, stride 8: texture and parts
+        chosen: Tensor = found[-1] if isinstance(found, list) else found  # of a pyramid the top: what things are
         return chosen
 
     return features

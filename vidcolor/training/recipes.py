@@ -40,8 +40,8 @@ class Recipe:
     )
     content_weight: float = 100.0
     features: str = "lite0"  # network of the feature losses: vgg19, or an EfficientNet-Lite
+    perceptual_weight: float = 0.0  # of a second content term: mean squared distance of features
     chroma_gap_weight: float = 0.0
-    consistency_weight: float = 0.0
     # The adversarial game.
     game: str = "none"  # none, bce, hinge, wasserstein
     game_weight: float = 1.0
@@ -71,7 +71,6 @@ class Recipe:
     hold_back: tuple[str, int] | None = None
     ageing: Ageing = UNAGED
     uniform_share: float = 0.8  # of the bins' class weights, 1 / ((1 - u) prior + u uniform)
-    checkpoint_epochs: float = 1.0
     seed: int = 1
     # The model file.
     temperature: float = 0.45
@@ -106,7 +105,6 @@ WGAN_GP = Recipe(
     critic_steps=5,
     gradient_penalty=10.0,
     betas=(0.5, 0.9),
-    checkpoint_epochs=10,
 )
 ECCV16 = Recipe(
     name="eccv16",
