@@ -63,6 +63,21 @@ def test_resumed_equals_uninterrupted(name: str, photos: Path, tmp_path: Path):
         assert torch.equal(one, other)
 
 
+def test_another_recipes_state_is_not_gone_on_from(photos: Path, tmp_path: Path):
+    Trainer([photos], small("pix2pix", steps=1)).run(tmp_path / "s.pt", lambda _: None)
+    with pytest.raises(UsageError, match="made by recipe 'pix2pix'"):
+        Trainer([photos], small("wgan-gp")).run(tmp_path / "s.pt", lambda _: None)
+
+
+def test_a_perceptual_term_stands_beside_the_content(photos: Path, tmp_path: Path):
+    reports: list[dict[str, float]] = []
+    Trainer([photos], small("default", perceptual_weight=0.5, game="none", steps=1)).run(
+        tmp_path / "s.pt", reports.append
+    )
+    assert reports[-1]["loss_G_perceptual"] > 0
+    assert reports[-1]["loss_G"] == pytest.approx(reports[-1]["loss_G_bins"] + reports[-1]["loss_G_perceptual"])
+
+
 def test_fine_tuning_starts_from_the_model(photos: Path, tmp_path: Path):
     trainer = Trainer([photos], small("default", game="none"))
     trainer.run(tmp_path / "one.pt", lambda _: None)

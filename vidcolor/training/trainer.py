@@ -307,9 +307,9 @@ class Trainer:
 
     def _restore(self, checkpoint: Path) -> None:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        if state["recipe"] != self.recipe.name:
+        if state.get("recipe") != self.recipe.name:
             raise UsageError(
-                f"{checkpoint}: was made by recipe {state['recipe']!r}, not {self.recipe.name!r}; choose another --run"
+                f"{checkpoint}: was made by recipe {state.get('recipe')!r}, not {self.recipe.name!r}; choose another --run"
                 " or --no-resume."
             )
         self._make(state["config"], Bins(**state["bins"]) if state["bins"] is not None else None)
