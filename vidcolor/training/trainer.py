@@ -309,8 +309,8 @@ class Trainer:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
         if state.get("recipe") != self.recipe.name:
             raise UsageError(
-                f"{checkpoint}: was made by recipe {state.get('recipe')!r}, not {self.recipe.name!r}; choose another --run"
-                " or --no-resume."
+                f"{checkpoint}: was made by recipe {state.get('recipe')!r}, not {self.recipe.name!r}; choose another"
+                " --run or --no-resume."
             )
         self._make(state["config"], Bins(**state["bins"]) if state["bins"] is not None else None)
         for name, part in self._modules().items():
