@@ -3,17 +3,22 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from vidcolor import cli, weights
 from vidcolor.errors import TrainingError, UsageError
+from vidcolor.media.photos import Rgb
+from vidcolor.training.ageing import age
 from vidcolor.training.recipes import RECIPES, UNAGED, Recipe, Stage, find_recipe, overridden, printed
-from vidcolor.training.trainer import Trainer
+from vidcolor.training.trainer import Events, Trainer
 
 SMALL = {  # the recipe's own generator and judge, thin enough for a test
     "default": {"encoder": "lite0", "widths": [16, 12, 8, 8]},
+    "fine-tune": {"encoder": "lite0", "widths": [16, 12, 8, 8]},
     "pix2pix": {"width": 4, "depth": 5},
     "cgan-lab": {"width": 4, "depth": 5},
     "wgan-gp": {"width": 4, "depth": 2},
@@ -23,10 +28,30 @@ SMALL = {  # the recipe's own generator and judge, thin enough for a test
 }
 
 
+class Told(Events):
+    """What a run told."""
+
+    def __init__(self) -> None:
+        self.steps_facts: list[dict[str, Any]] = []
+        self.epoch_facts: list[dict[str, Any]] = []
+        self.grids: list[Rgb] = []
+        self.kept: list[str] = []
+
+    def steps(self, facts: dict[str, Any]) -> None:
+        self.steps_facts.append(facts)
+
+    def epoch(self, facts: dict[str, Any], grid: Rgb) -> None:
+        self.epoch_facts.append(facts)
+        self.grids.append(grid)
+
+    def keep(self, name: str) -> None:
+        self.kept.append(name)
+
+
 def small(name: str, **changes: object) -> Recipe:
     recipe = RECIPES[name]
     judge = dict(recipe.discriminator_config) | {"width": 4, "layers": 2 if recipe.discriminator == "image" else 1}
-    crop = 64 if name == "default" else 32  # the default's colours are a quarter of it
+    crop = 64 if name in ("default", "fine-tune") else 32  # the default's colours are a quarter of it
     fitting = {
         "generator_config": SMALL[name], "discriminator_config": judge, "stages": (Stage(crop, 1.0, 99),), "batch": 4,
         "steps": 4, "minutes": None, "epochs": None, "game_start": 0.0, "features": "lite0",
@@ -37,11 +62,11 @@ def small(name: str, **changes: object) -> Recipe:
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_trains_and_its_model_works(name: str, photos: Path, tmp_path: Path):
     recipe = small(name)
-    reports: list[dict[str, float]] = []
-    trainer = Trainer([photos], recipe)
-    trainer.run(tmp_path / "state.pt", reports.append)
+    told = Told()
+    trainer = Trainer([photos], recipe, events=told)
+    trainer.run(tmp_path / "state.pt")
     expected = {"loss_G"} | ({"loss_G_GAN", "loss_D", "loss_D_real", "loss_D_fake"} if recipe.game != "none" else set())
-    assert expected <= set(reports[-1])
+    assert expected <= set(told.steps_facts[-1])
     trainer.export(tmp_path / "model.safetensors", name)
     network, header = weights.load(tmp_path / "model.safetensors")
     assert header.notes["recipe"]["name"] == name
@@ -49,42 +74,45 @@ def test_a_recipe_trains_and_its_model_works(name: str, photos: Path, tmp_path: 
         assert network(torch.rand(1, 1, 32, 64) * 100).shape[1] == 2
 
 
-@pytest.mark.parametrize("name", ["pix2pix", "wgan-gp", "default"])
+@pytest.mark.parametrize("name", ["pix2pix", "wgan-gp", "default", "dcgan"])
 def test_resumed_equals_uninterrupted(name: str, photos: Path, tmp_path: Path):
     recipe = small(name, steps=6, schedule="constant", warmup=0.0)
     whole = Trainer([photos], recipe)
-    whole.run(tmp_path / "whole.pt", lambda _: None)
+    whole.run(tmp_path / "whole.pt")
     first = Trainer([photos], dataclasses.replace(recipe, steps=3))
-    first.run(tmp_path / "parts.pt", lambda _: None)
+    first.run(tmp_path / "parts.pt")
     second = Trainer([photos], recipe)
-    second.run(tmp_path / "parts.pt", lambda _: None)
+    second.run(tmp_path / "parts.pt")
     assert second.step == whole.step == 6
     for one, other in zip(whole.generator.parameters(), second.generator.parameters(), strict=True):
         assert torch.equal(one, other)
 
 
 def test_another_recipes_state_is_not_gone_on_from(photos: Path, tmp_path: Path):
-    Trainer([photos], small("pix2pix", steps=1)).run(tmp_path / "s.pt", lambda _: None)
-    with pytest.raises(UsageError, match="made by recipe 'pix2pix'"):
-        Trainer([photos], small("wgan-gp")).run(tmp_path / "s.pt", lambda _: None)
+    Trainer([photos], small("pix2pix", steps=1)).run(tmp_path / "s.pt")
+    with pytest.raises(UsageError, match="made with other settings"):
+        Trainer([photos], small("wgan-gp")).run(tmp_path / "s.pt")
 
 
 def test_a_perceptual_term_stands_beside_the_content(photos: Path, tmp_path: Path):
-    reports: list[dict[str, float]] = []
-    Trainer([photos], small("default", perceptual_weight=0.5, game="none", steps=1)).run(
-        tmp_path / "s.pt", reports.append
-    )
-    assert reports[-1]["loss_G_perceptual"] > 0
-    assert reports[-1]["loss_G"] == pytest.approx(reports[-1]["loss_G_bins"] + reports[-1]["loss_G_perceptual"])
+    recipe = small("default", perceptual_weight=0.5, perceptual_start=0.5, game="none", steps=2)
+    trainer = Trainer([photos], recipe)
+    seen: list[dict[str, float]] = []
+    step = trainer._train_step
+    trainer._train_step = lambda rgb: seen.append(losses := step(rgb)) or losses
+    trainer.run(tmp_path / "s.pt")
+    assert "loss_G_perceptual" not in seen[0]  # before its share of the budget
+    assert seen[1]["loss_G_perceptual"] > 0
+    assert seen[1]["loss_G"] == pytest.approx(seen[1]["loss_G_bins"] + seen[1]["loss_G_perceptual"])
 
 
 def test_fine_tuning_starts_from_the_model(photos: Path, tmp_path: Path):
     trainer = Trainer([photos], small("default", game="none"))
-    trainer.run(tmp_path / "one.pt", lambda _: None)
+    trainer.run(tmp_path / "one.pt")
     trainer.export(tmp_path / "one.safetensors", "one")
     again = Trainer([photos], small("default", game="none", learning_rate=0.0, encoder_learning_rate=1e-12, steps=1,
                                     average_decay=0.0), init=tmp_path / "one.safetensors")  # fmt: skip
-    again.run(tmp_path / "two.pt", lambda _: None)
+    again.run(tmp_path / "two.pt")
     start, _ = weights.load(tmp_path / "one.safetensors")
     for name, value in start.named_parameters():
         assert torch.allclose(again.generator.get_parameter(name), value, atol=1e-6), name
@@ -92,17 +120,81 @@ def test_fine_tuning_starts_from_the_model(photos: Path, tmp_path: Path):
 
 def test_a_model_of_another_kind_cannot_be_gone_on_from(photos: Path, tiny_model: Path, tmp_path: Path):
     with pytest.raises(UsageError, match="is a 'pix2pix'"):
-        Trainer([photos], small("default"), init=tiny_model).run(tmp_path / "s.pt", lambda _: None)
+        Trainer([photos], small("default"), init=tiny_model).run(tmp_path / "s.pt")
 
 
 def test_too_few_photos_for_a_batch_are_an_error_before_training(photos: Path, tmp_path: Path):
     with pytest.raises(UsageError, match="12 usable photos"):
-        Trainer([photos], small("pix2pix", batch=13)).run(tmp_path / "s.pt", lambda _: None)
+        Trainer([photos], small("pix2pix", batch=13)).run(tmp_path / "s.pt")
 
 
 def test_a_loss_that_is_no_number_stops_the_run(photos: Path, tmp_path: Path):
     with pytest.raises(TrainingError, match="no longer a number"):
-        Trainer([photos], small("pix2pix", content_weight=float("inf"))).run(tmp_path / "s.pt", lambda _: None)
+        Trainer([photos], small("pix2pix", content_weight=float("inf"))).run(tmp_path / "s.pt")
+
+
+def test_a_discriminator_that_always_wins_ends_the_run(photos: Path, tmp_path: Path):
+    recipe = small("pix2pix", content_weight=0.0, learning_rate=0.0, discriminator_learning_rate=0.01, steps=400)
+    trainer = Trainer([photos], dataclasses.replace(recipe, collapse_steps=5))
+    with pytest.raises(TrainingError, match="has won for 5 steps"):
+        trainer.run(tmp_path / "s.pt")
+
+
+def test_an_epoch_tells_its_means_the_validations_and_a_grid(photos: Path, tmp_path: Path):
+    told = Told()
+    recipe = small("cgan-lab", steps=None, epochs=2.0, validation_share=0.4, batch=2)
+    trainer = Trainer([photos], recipe, events=told)
+    trainer.run(tmp_path / "s.pt")
+    assert [int(facts["epoch"]) for facts in told.epoch_facts] == [1, 2]
+    assert {"loss_D_fake", "loss_D_real", "loss_D", "loss_G_GAN", "loss_G_L1", "loss_G"} <= set(told.epoch_facts[0])
+    assert 3 < told.epoch_facts[-1]["validation_psnr"] < 60
+    apart = len(trainer._seen.validation_names)
+    assert 1 <= apart <= 8
+    assert told.grids[0].shape == (3 * 36, apart * 36, 3)
+    input_row, truth_row = told.grids[0][:32, :32], told.grids[0][72:104, :32]
+    assert np.ptp(input_row.astype(int), axis=2).max() <= 2  # grey
+    assert np.abs(truth_row.astype(int) - trainer._seen.validation_crops()[0]).max() <= 2
+
+
+def test_models_are_kept_at_the_moments_that_the_recipe_names(photos: Path, tmp_path: Path):
+    told = Told()
+    recipe = small("pix2pix", steps=None, epochs=4.0, batch=6, keep_epochs=2, game_start=0.5, game_keep_steps=3)
+    Trainer([photos], recipe, events=told).run(tmp_path / "s.pt")  # 12 photos: 8 steps
+    assert told.kept == ["epoch-0002", "step-0000006"]
+
+
+def gradients(photos: Path, tmp_path: Path, **changes: object) -> list[torch.Tensor]:
+    """Gradients of the first step, without what depends on the batch as a whole."""
+    recipe = small("wgan-gp", steps=1, game="none", **changes)
+    trainer = Trainer([photos], recipe)
+    make = trainer._make
+
+    def without_batch_norm(*arguments: Any) -> None:
+        make(*arguments)
+        trainer.generator.eval().train = lambda _=True: trainer.generator
+
+    trainer._make = without_batch_norm
+    trainer.run(tmp_path / f"{len(list(tmp_path.iterdir()))}.pt")
+    return [parameter.grad for parameter in trainer.generator.parameters()]
+
+
+def test_a_batch_in_parts_has_the_gradient_of_the_whole(photos: Path, tmp_path: Path):
+    whole, parts = (gradients(photos, tmp_path, accumulate=count) for count in (1, 4))
+    for one, other in zip(whole, parts, strict=True):
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-5 * float(one.abs().max()))
+
+
+def test_mixed_precision_learns_nearly_the_same(photos: Path, tmp_path: Path):
+    whole, half = (gradients(photos, tmp_path, precision=name) for name in ("fp32", "bf16"))
+    flat, other = (torch.cat([gradient.flatten() for gradient in each]) for each in (whole, half))
+    assert not torch.equal(flat, other)
+    assert torch.cosine_similarity(flat, other, dim=0) > 0.98
+
+
+@pytest.mark.parametrize("change", [{"precision": "int4"}, {"game": "chess"}, {"optimizer": "luck"}, {"accumulate": 3}])
+def test_a_recipe_that_cannot_be_followed_is_refused(change: dict[str, Any], photos: Path, tmp_path: Path):
+    with pytest.raises(UsageError, match=str(next(iter(change.values())))):
+        Trainer([photos], small("pix2pix", **change)).run(tmp_path / "s.pt")
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -122,7 +214,9 @@ def test_a_wrong_change_is_refused(change: dict[str, str]):
 
 
 def test_unaged_is_unaged():
-    assert {value for value in dataclasses.asdict(UNAGED).values() if isinstance(value, float | int)} <= {0, 0.07}
+    rgb = torch.rand(4, 3, 32, 32)
+    grey, _ = age(rgb, torch.zeros(4, 2, 8, 8), UNAGED, torch.Generator())
+    assert torch.allclose(grey[:, 0], 0.299 * rgb[:, 0] + 0.587 * rgb[:, 1] + 0.114 * rgb[:, 2], atol=1e-5)
 
 
 def test_the_command_shows_and_follows_a_recipe(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -132,11 +226,14 @@ def test_the_command_shows_and_follows_a_recipe(photos: Path, tmp_path: Path, ca
     assert "batch = 7" in told
     model = tmp_path / "mine.safetensors"
     code = cli.run([
-        "train", str(photos), "-o", str(model), "--recipe", "pix2pix", "--steps", "2", "--batch-size", "2", "--run",
+        "train", str(photos), "-o", str(model), "--recipe", "pix2pix", "--steps", "2", "--batch-size", "2", "--run-folder",
         str(tmp_path / "run"), "--set", 'generator_config={"width": 4, "depth": 5}', "--set", 'stages=[{"crop": 32}]',
         "--set", 'discriminator_config={"width": 4, "layers": 2}',
     ])  # fmt: skip
     assert code == 0
     assert weights.read_header(model).multiple == 32
-    assert json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])["loss_D"] > 0
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [entry["event"] for entry in log] == ["steps", "epoch"]
+    assert log[-1]["loss_D"] > 0
+    assert (tmp_path / "run" / "grids" / "step-0000002.png").stat().st_size > 1000
     assert (tmp_path / "run" / "curves.png").stat().st_size > 1000

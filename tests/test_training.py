@@ -10,7 +10,7 @@ import torch
 
 from vidcolor import cli, weights
 from vidcolor.errors import SourceError
-from vidcolor.training.ageing import Ageing, age
+from vidcolor.training.ageing import Ageing, age, compressed
 from vidcolor.training.bins import Bins, bin_loss
 from vidcolor.training.objective import prepare
 from vidcolor.training.photos import Photos, held_back
@@ -58,7 +58,7 @@ def test_training_on_photos_needs_no_pyav():
 def test_ageing_keeps_borders_colourless_and_values_in_range():
     rgb = torch.rand(8, 3, 64, 64)
     ab = torch.full((8, 2, 16, 16), 30.0)
-    everything = Ageing(stock=1, tone=1, grain=1, blur=1, scratches=1, borders=1)
+    everything = Ageing(stock=1, tone=1, grain=1, blur=1, scratches=1, flicker=1, borders=1, compression=1)
     grey, kept = age(rgb, ab, everything, torch.Generator().manual_seed(2))
     assert grey.shape == (8, 1, 64, 64)
     assert 0 <= grey.min() <= grey.max() <= 1
@@ -66,10 +66,15 @@ def test_ageing_keeps_borders_colourless_and_values_in_range():
     assert (kept == 30).any()
 
 
-def test_no_ageing_is_plain_rec601_luma():
-    rgb = torch.rand(4, 3, 32, 32)
-    grey, _ = age(rgb, torch.zeros(4, 2, 8, 8), Ageing(0, 0, (1, 1), 0, 0, 0, 0, 0), torch.Generator())
-    assert torch.allclose(grey[:, 0], 0.299 * rgb[:, 0] + 0.587 * rgb[:, 1] + 0.114 * rgb[:, 2], atol=1e-5)
+def test_compression_leaves_blocks_and_flicker_changes_the_light():
+    slope = torch.linspace(0.2, 0.8, 32).view(1, 1, 1, 32).expand(2, 1, 32, 32)
+    packed = compressed(slope, torch.full((2, 1, 1, 1), 0.03))
+    steps = (packed[0, 0, 0, 1:] - packed[0, 0, 0, :-1]).abs()
+    assert steps[7::8].max() > 3 * steps[0]  # an edge where blocks meet
+    assert torch.allclose(compressed(slope, torch.full((2, 1, 1, 1), 1e-6)), slope, atol=1e-4)
+    grey = torch.full((64, 3, 16, 16), 0.5)
+    aged, _ = age(grey, torch.zeros(64, 2, 4, 4), replace(UNAGED, flicker=1.0), torch.Generator().manual_seed(1))
+    assert aged.mean(dim=(1, 2, 3)).std() > 0.03
 
 
 def test_targets_spread_over_near_bins_and_rare_colours_weigh_more():
@@ -111,12 +116,11 @@ def test_training_learns(photos: Path, tmp_path: Path):
     recipe = replace(
         RECIPES["default"], generator_config=config, stages=stages, steps=40, batch=8, ageing=UNAGED, game="none"
     )
-    reports: list[dict[str, float]] = []
     trainer = Trainer([photos], recipe)
     losses: list[float] = []
     step = trainer._train_step
     trainer._train_step = lambda rgb: losses.append((facts := step(rgb))["loss_G"]) or facts
-    trainer.run(tmp_path / "state.pt", reports.append)
+    trainer.run(tmp_path / "state.pt")
     assert len(losses) == 40
     assert np.mean(losses[-5:]) < 0.95 * np.mean(losses[:5])  # batches differ by 2 %
 
@@ -133,7 +137,7 @@ def test_the_command_trains_measures_and_the_model_works(
         "3",
         "--batch-size",
         "2",
-        "--run",
+        "--run-folder",
         str(tmp_path / "run"),
     ]
     assert cli.run(["train", *arguments]) == 0

@@ -1,13 +1,15 @@
 """A model file: safetensors weights plus a JSON header that says which generator they belong to.
 
 No pickle is ever read. The header's `vidcolor` entry holds `generator` (its name in networks.GENERATORS),
-`config` (its keyword arguments), `name`, `version`, `size` (rows the network looks at by default) and free `notes`.
+`config` (its keyword arguments), `name`, `version`, `size` (rows the network looks at by default), `sha256` of the
+weights, and free `notes` (how it was trained, on what).
 """
 
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +33,16 @@ class ModelHeader:
     size: int = 256  # short side in pixels that the network looks at by default
     multiple: int = 32  # what the sides of its input must be multiples of
     notes: dict[str, Any] = field(default_factory=dict)
+    sha256: str = ""  # of the weights, see `digest`; files of version 0.1.0 state none
+
+
+def digest(tensors: "Mapping[str, Tensor]") -> str:
+    """Hex sha256 over names, shapes and values, in the order of the names."""
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        found.update(f"{name} {tuple(tensors[name].shape)} {tensors[name].dtype} ".encode())
+        found.update(tensors[name].contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def save(path: Path, network: "nn.Module", header: ModelHeader) -> None:
@@ -46,7 +58,8 @@ def save(path: Path, network: "nn.Module", header: ModelHeader) -> None:
     partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     with torch.no_grad():
-        save_file(tensors, partial, metadata={HEADER_KEY: json.dumps(asdict(header))})
+        stated = replace(header, sha256=digest(tensors))
+        save_file(tensors, partial, metadata={HEADER_KEY: json.dumps(asdict(stated))})
     partial.replace(path)
 
 
@@ -80,6 +93,8 @@ def load(path: Path) -> "tuple[nn.Module, ModelHeader]":
         tensors: dict[str, Tensor] = load_file(path)
     except SafetensorError as error:
         raise ModelError(f"{path}: the weights are damaged ({error}).") from error
+    if header.sha256 and digest(tensors) != header.sha256:
+        raise ModelError(f"{path}: the weights are damaged (their sha256 is not the header's). Copy it again.")
     expected = {name for name in network.state_dict() if not name.endswith("num_batches_tracked")}
     if set(tensors) != expected:
         odd = sorted(set(tensors) ^ expected)[:3]

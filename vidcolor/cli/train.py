@@ -4,27 +4,28 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidcolor.cli.training import display
 from vidcolor.errors import UsageError
 
 if TYPE_CHECKING:
+    from vidcolor.cli.training import Display
+    from vidcolor.media.photos import Rgb
     from vidcolor.training.photos import Intake
     from vidcolor.training.recipes import Recipe
     from vidcolor.training.record import Record
-
-MOST_SKIPPED_SHOWN = 10
+    from vidcolor.training.trainer import Events, Trainer
 
 
 @click.command("train")
 @click.argument("data", metavar="DATA...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Model file to write.")
-@click.option("--recipe", default="default", show_default=True, help="How to train; see --show-recipe.")
+@click.option("--recipe", help="How to train; see --show-recipe. [default: default; with --init fine-tune]")
 @click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change a field of the recipe.")
 @click.option("--init", help="Model to go on from: a packaged name or a file.")
 @click.option("--minutes", type=click.FloatRange(min=0.01), help="Budget in minutes.")
@@ -37,17 +38,23 @@ MOST_SKIPPED_SHOWN = 10
 @click.option("--favour", multiple=True, metavar="PATTERN:FACTOR", help="Photos to show more: 'period/*:2'.")
 @click.option("--seed", type=int, help="Start of every random choice.")
 @click.option("--vgg19", type=click.Path(path_type=Path), help="VGG19 weights, for recipes with its features.")
-@click.option("--resume/--no-resume", default=True, show_default=True, help="Go on from RUN/state.pt if it is there.")
-@click.option("--run", type=click.Path(path_type=Path), help="Folder for state and log. [default: runs/NAME]")
+@click.option("--resume/--no-resume", default=True, show_default=True, help="Go on from the state in the run folder.")
+@click.option(
+    "--run-folder", type=click.Path(path_type=Path), help="Folder for state, log and grids. [default: runs/NAME]"
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout, nothing else there.")
+@click.option("-q", "--quiet", is_flag=True, help="Only what was passed over, and failures.")
 @click.option("--show-recipe", is_flag=True, help="Print the recipe, with the changes asked for, and stop.")
 def command(
     *, data: tuple[Path, ...], output: Path | None, init: str | None, device: str, threads: int | None,
-    vgg19: Path | None, resume: bool, run: Path | None, overwrite: bool, show_recipe: bool, **recipe_options: Any,
+    vgg19: Path | None, resume: bool, run_folder: Path | None, overwrite: bool, as_json: bool, quiet: bool,
+    show_recipe: bool, **recipe_options: Any,
 ) -> None:  # fmt: skip
     """Train a model on colour photos and films, in folders, archives or single files, by a named recipe.
 
-    A run that is stopped goes on from where it was when the same command is given again.
+    A run that is stopped goes on from where it was when the same command is given again. On several GPUs or machines,
+    put `torchrun --nproc-per-node GPUS -m` before the command.
 
     \b
     Examples:
@@ -55,7 +62,7 @@ def command(
       vidcolor train photos.tar -o p2p.safetensors --recipe pix2pix --set game=hinge --epochs 20
       vidcolor train westerns/ --init default -o western.safetensors --minutes 30
     """
-    recipe = _recipe(recipe_options)
+    recipe = _recipe(recipe_options, is_fine_tuning=init is not None)
     if show_recipe:
         from vidcolor.training.recipes import printed
 
@@ -76,25 +83,54 @@ def command(
 
     if threads:
         torch.set_num_threads(threads)
-    folder = run or Path("runs") / output.stem
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = run_folder or Path("runs") / output.stem
     state = folder / "state.pt"
-    if not resume:
-        state.unlink(missing_ok=True)
-        (folder / "log.jsonl").unlink(missing_ok=True)
     start = weights.find(init) if init else None
-    trainer = Trainer(list(data), recipe, parse_devices(device)[0], init=start, vgg19=vgg19, on_intake=_tell_intake)
-    with Record(folder) as record, _saving_on_sigterm(trainer):
-        trainer.run(state, partial(_report, record))
-    trainer.export(output, output.stem)
-    click.echo(f"{output}: {trainer.images} crops in {trainer.elapsed / 60:.1f} minutes.")
+    trainer = Trainer(list(data), recipe, parse_devices(device)[0], init=start, vgg19=vgg19)
+    if not trainer.processes.is_first:
+        trainer.run(state)
+        return
+    if not resume:
+        for name in ("state.pt", "log.jsonl"):
+            (folder / name).unlink(missing_ok=True)
+    with Record(folder) as record, display(as_json=as_json, quiet=quiet) as shown, _saving_on_sigterm(trainer):
+        trainer.events = _told(record, shown, trainer, folder / "models")
+        trainer.run(state)
+        trainer.export(output, output.stem)
+        shown.done({"output": str(output), "images": trainer.images, "minutes": trainer.elapsed / 60})
 
 
-def _recipe(options: dict[str, Any]) -> "Recipe":
+def _told(record: "Record", shown: "Display", trainer: "Trainer", kept: Path) -> "Events":
+    """Events of the run, told to its files and to the person."""
+    from vidcolor.training.trainer import Events
+
+    class Told(Events):
+        def intake(self, intake: "Intake") -> None:
+            record.intake(intake)
+            shown.intake(intake)
+
+        def advance(self, facts: dict[str, Any]) -> None:
+            shown.advance(facts)
+
+        def steps(self, facts: dict[str, Any]) -> None:
+            record.steps(facts)
+            shown.steps(facts)
+
+        def epoch(self, facts: dict[str, Any], grid: "Rgb") -> None:
+            record.epoch(facts, grid)
+            shown.epoch(facts)
+
+        def keep(self, name: str) -> None:
+            trainer.export(kept / f"{name}.safetensors", name)
+
+    return Told()
+
+
+def _recipe(options: dict[str, Any], *, is_fine_tuning: bool) -> "Recipe":
     """The named recipe with the command line's changes."""
     from vidcolor.training.recipes import find_recipe, overridden
 
-    recipe = find_recipe(options["recipe"])
+    recipe = find_recipe(options["recipe"] or ("fine-tune" if is_fine_tuning else "default"))
     pairs = [change.partition("=") for change in options.get("changes") or ()]
     recipe = overridden(recipe, {name: value for name, _, value in pairs})
     budgets = {name: options[name] for name in ("minutes", "epochs", "steps") if options.get(name) is not None}
@@ -131,22 +167,3 @@ def _saving_on_sigterm(trainer: Any) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _tell_intake(intake: "Intake") -> None:
-    """What was read, and the first of what was passed over."""
-    click.echo(intake.describe(), err=True)
-    for name, why in intake.skipped[:MOST_SKIPPED_SHOWN]:
-        click.echo(f"  passed over: {name}: {why}", err=True)
-
-
-def _report(record: "Record", facts: dict[str, Any]) -> None:
-    """Into the record, and a line on stderr."""
-    record.write(facts)
-    losses = "  ".join(f"{name} {value:.3f}" for name, value in facts.items() if name.startswith("loss"))
-    speed = facts["images"] / max(facts["minutes"] * 60, 1e-6)
-    click.echo(
-        f"step {facts['step']}  {facts['progress']:.1%} in {facts['minutes']:.1f} min  crop {facts['crop']} px"
-        f"  {speed:.1f} images/s  {losses}",
-        err=True,
-    )

@@ -136,6 +136,12 @@ def resized(rgb: Rgb, *, short_side: int, least: int = 1) -> Rgb:
     return np.array(_resized(Image.fromarray(rgb), short_side, least))
 
 
+def write_png(path: Path, rgb: Rgb) -> None:
+    """A picture as a PNG file, in a folder that is made where it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(rgb).save(path)
+
+
 def thumbnail(rgb: Rgb, width: int, height: int) -> Rgb:
     """Means over a grid of width x height cells."""
     return np.array(Image.fromarray(rgb).resize((width, height), Image.Resampling.BOX))

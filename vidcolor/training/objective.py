@@ -89,29 +89,30 @@ class Objective:
             self._plain = content_loss(kind)
 
     def predict(self, network: Any, lightness_B1HW: Tensor) -> Prediction:
-        """The generator's answer, by the head that the content loss needs."""
+        """The generator's answer, by the head that the content loss needs; in fp32 whatever the network runs in."""
         if self.recipe.content == "bins":
-            logits = network.logits(lightness_B1HW)
-            return Prediction(network.read_out(logits), logits)
+            logits = network.logits(lightness_B1HW).float()
+            with torch.autocast(logits.device.type, enabled=False):
+                return Prediction(network.read_out(logits), logits)
         if self.recipe.content.startswith("lab-"):
-            lab = network.lab(lightness_B1HW)
+            lab = network.lab(lightness_B1HW).float()
             return Prediction(lab[:, 1:], lightness_B1hw=lab[:, :1])
-        return Prediction(network(lightness_B1HW))
+        return Prediction(network(lightness_B1HW).float())
 
-    def terms(self, prediction: Prediction, batch: Batch) -> dict[str, Tensor]:
-        """Named terms of the generator's loss, weights included."""
+    def terms(self, prediction: Prediction, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
+        """Named terms of the generator's loss at that share of the budget, weights included."""
         weight, ab, truth = self.recipe.content_weight, prediction.ab_B2hw, batch.ab_B2hw
         terms: dict[str, Tensor] = {}
         if prediction.logits_BKhw is not None and self.bins is not None:
             terms["loss_G_bins"] = weight * bin_loss(prediction.logits_BKhw, truth, self.bins)
         elif self._features is not None:
-            terms["loss_G_features"] = weight * self._features(_rgb(batch, ab), _rgb(batch, truth))
+            terms["loss_G_features"] = weight * self._features(painted_rgb(batch, ab), painted_rgb(batch, truth))
         elif self._plain is not None:
             terms["loss_G_L1"] = weight * self._plain(
                 _pictures(batch, prediction), judged(batch.true_lightness_B1HW, truth)
             )
-        if self._perceptual is not None:
-            distance = self._perceptual(_rgb(batch, ab), _rgb(batch, truth))
+        if self._perceptual is not None and progress >= self.recipe.perceptual_start:
+            distance = self._perceptual(painted_rgb(batch, ab), painted_rgb(batch, truth))
             terms["loss_G_perceptual"] = self.recipe.perceptual_weight * distance
         if self.recipe.chroma_gap_weight:
             terms["loss_G_chroma_gap"] = self.recipe.chroma_gap_weight * chroma_gap(ab, truth)
@@ -125,7 +126,7 @@ def _pictures(batch: Batch, prediction: Prediction) -> Tensor:
     return judged(batch.true_lightness_B1HW, prediction.ab_B2hw)
 
 
-def _rgb(batch: Batch, ab_B2hw: Tensor) -> Tensor:
+def painted_rgb(batch: Batch, ab_B2hw: Tensor) -> Tensor:
     """Colours under the photo's own L*, as RGB in 0..1."""
     lightness = batch.true_lightness_B1HW
     ab = F.interpolate(ab_B2hw, size=lightness.shape[2:], mode="bicubic", align_corners=False)
@@ -149,7 +150,7 @@ def feature_network(name: str, vgg19: Path | None, device: torch.device) -> Call
     def features(rgb_B3HW: Tensor) -> Tensor:
         found = network((rgb_B3HW - shift) / scale)
         chosen: Tensor = found[-1] if isinstance(found, list) else found  # of a pyramid the top: what things are
-        return chosen
+        return chosen.float()
 
     return features
 

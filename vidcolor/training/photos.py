@@ -180,19 +180,34 @@ class Photos:
 
     def validation_crops(self) -> NDArray[np.uint8]:
         """The middle of every picture kept apart: (N, crop, crop, 3)."""
-        crops = np.empty((len(self.validation_rgb), self.crop, self.crop, 3), np.uint8)
-        for index, rgb in enumerate(self.validation_rgb):
+        return self._middles(self.validation_rgb)
+
+    def fixed_crops(self, count: int) -> NDArray[np.uint8]:
+        """The middle of some pictures to train on, the same ones each time: (N, crop, crop, 3)."""
+        chosen = sorted(range(len(self.names)), key=lambda index: _digest(self.names[index]))[:count]
+        return self._middles([self.rgb[index] for index in chosen])
+
+    def _middles(self, pictures: list[Rgb]) -> NDArray[np.uint8]:
+        crops = np.empty((len(pictures), self.crop, self.crop, 3), np.uint8)
+        for index, rgb in enumerate(pictures):
             top, left = (rgb.shape[0] - self.crop) // 2, (rgb.shape[1] - self.crop) // 2
             crops[index] = rgb[top : top + self.crop, left : left + self.crop]
         return crops
 
     def batches(
-        self, batch: int, seed: int, weights: NDArray[np.float64] | None = None, *, start: int = 0
+        self,
+        batch: int,
+        seed: int,
+        weights: NDArray[np.float64] | None = None,
+        *,
+        start: int = 0,
+        part: tuple[int, int] = (0, 1),
     ) -> Iterator[NDArray[np.uint8]]:
         """Endless random crops (batch, crop, crop, 3), half of them mirrored; every photo once a round.
 
         weights: how many times a photo comes in a round (1 is usual), to favour rare kinds.
         start: batches to pass over. Batch n is the same whether the run began with it or not.
+        part: number and count of equal parts, of which one process gets its own.
         """
         counts = np.ones(len(self.rgb)) if weights is None else weights
         pending = np.empty(0, dtype=np.int64)
@@ -204,7 +219,8 @@ class Photos:
             chosen, pending = pending[:batch], pending[batch:]
             if number >= start:
                 random = np.random.default_rng((seed, 1, number))
-                yield np.stack([self._crop(index, random) for index in chosen])
+                crops = [self._crop(index, random) for index in chosen]  # views: nothing is copied but one's own part
+                yield np.stack(crops[part[0] * batch // part[1] : (part[0] + 1) * batch // part[1]])
 
     def _crop(self, index: int, random: np.random.Generator) -> Rgb:
         rgb = self.rgb[index]

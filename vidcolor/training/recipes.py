@@ -14,7 +14,9 @@ from typing import Any
 from vidcolor.errors import UsageError
 from vidcolor.training.ageing import Ageing
 
-UNAGED = Ageing(stock=0, tone=0, grain=0, blur=0, scratches=0, borders=0)
+# Fields that may differ between a run and its continuation.
+FREE_TO_CHANGE = {"epochs", "minutes", "steps", "keep_epochs", "game_keep_steps", "collapse_steps"}
+UNAGED = Ageing(stock=0, tone=0, grain=0, blur=0, scratches=0, flicker=0, borders=0, compression=0)
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Recipe:
     content_weight: float = 100.0
     features: str = "lite0"  # network of the feature losses: vgg19, or an EfficientNet-Lite
     perceptual_weight: float = 0.0  # of a second content term: mean squared distance of features
+    perceptual_start: float = 0.0  # share of the budget after which it begins
     chroma_gap_weight: float = 0.0
     # The adversarial game.
     game: str = "none"  # none, bce, hinge, wasserstein
@@ -50,6 +53,7 @@ class Recipe:
     discriminator_config: dict[str, Any] = field(default_factory=dict)
     critic_steps: int = 1  # of the discriminator for each of the generator
     gradient_penalty: float = 0.0
+    collapse_steps: int = 1000  # the run stops when the discriminator has won for so long; 0: never
     # Optimisation.
     optimizer: str = "adam"  # adam, adamw
     learning_rate: float = 2e-4
@@ -60,9 +64,11 @@ class Recipe:
     schedule: str = "constant"  # constant, cosine
     warmup: float = 0.0  # share of the budget
     average_decay: float = 0.0  # of the weight average, per step; 0: none
+    precision: str = "fp32"  # fp32; bf16 or fp16: mixed, where the device has it natively
+    accumulate: int = 1  # parts that a batch is worked in, one after another, where memory is short
     # Data.
     stages: tuple[Stage, ...] = (Stage(256),)
-    batch: int = 16
+    batch: int = 16  # photos a step, in each process
     epochs: float | None = 20.0
     minutes: float | None = None
     steps: int | None = None
@@ -72,10 +78,12 @@ class Recipe:
     ageing: Ageing = UNAGED
     uniform_share: float = 0.8  # of the bins' class weights, 1 / ((1 - u) prior + u uniform)
     seed: int = 1
-    # The model file.
-    temperature: float = 0.45
-    saturation: float = 1.0
-    size: int = 256
+    keep_epochs: int = 0  # a model file is kept every so many epochs; 0: the last alone
+    game_keep_steps: int = 0  # and every so many steps of the game
+    # The model file; what is None is as in the model that training went on from.
+    temperature: float | None = None
+    saturation: float | None = None
+    size: int | None = None
 
 
 PIX2PIX = Recipe(
@@ -83,8 +91,8 @@ PIX2PIX = Recipe(
     follows="Isola, Zhu, Zhou, Efros 2017, Image-to-Image Translation with Conditional Adversarial Networks",
     generator="pix2pix",
     game="bce",
-    batch=1,
-    epochs=200,
+    batch=4,  # as the paper's colourization, which saw ImageNet six times
+    epochs=6.0,
 )
 CGAN_LAB = Recipe(
     name="cgan-lab",
@@ -105,6 +113,7 @@ WGAN_GP = Recipe(
     critic_steps=5,
     gradient_penalty=10.0,
     betas=(0.5, 0.9),
+    keep_epochs=10,
 )
 ECCV16 = Recipe(
     name="eccv16",
@@ -154,7 +163,20 @@ DEFAULT = Recipe(
     minutes=60.0,
     ageing=Ageing(),
 )
-RECIPES = {recipe.name: recipe for recipe in (DEFAULT, PIX2PIX, CGAN_LAB, WGAN_GP, ECCV16, DCGAN, FCN_L2)}
+FINE_TUNE = dataclasses.replace(
+    DEFAULT,
+    name="fine-tune",
+    follows="ours: a trained default model learns the colours of other photos or films, gently",
+    perceptual_weight=1.0,
+    game="none",
+    learning_rate=3e-4,
+    encoder_learning_rate=6e-5,
+    warmup=0.02,
+    average_decay=0.997,
+    stages=(Stage(128, 1.0, 6),),
+    minutes=30.0,
+)
+RECIPES = {recipe.name: recipe for recipe in (DEFAULT, FINE_TUNE, PIX2PIX, CGAN_LAB, WGAN_GP, ECCV16, DCGAN, FCN_L2)}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -1,4 +1,4 @@
-"""What a run leaves to look at: JSON lines, TensorBoard events, and the curves as a PNG."""
+"""What a run leaves to look at: JSON lines, TensorBoard events, grids of pictures, and the curves as a PNG."""
 
 import json
 import time
@@ -7,13 +7,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-SKIPPED = {"step", "progress", "epoch", "images", "minutes", "crop", "time"}  # places in the run, not measurements
+from vidcolor.media.photos import Rgb, write_png
+from vidcolor.training.photos import Intake
+
+# Places in the run, not measurements.
+PLACES = {"event", "step", "progress", "epoch", "images", "minutes", "crop", "time"}
 
 
 class Record:
-    """The files of a run: log.jsonl always, TensorBoard events and curves.png where their packages are installed."""
+    """The files of a run: log.jsonl, skipped.txt and grids always; TensorBoard events and curves.png where their
+    packages are installed.
+    """
 
     def __init__(self, folder: Path):
+        """folder: is made where it is missing; a log in it is gone on with."""
+        folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._log = (folder / "log.jsonl").open("a", encoding="utf-8")
         self._board: Any = None
@@ -22,13 +30,29 @@ class Record:
 
             self._board = SummaryWriter(str(folder))
 
-    def write(self, facts: dict[str, Any]) -> None:
-        """One report of the trainer."""
-        self._log.write(json.dumps(facts | {"time": round(time.time(), 1)}) + "\n")
+    def intake(self, intake: Intake) -> None:
+        """Every photo and film that was passed over, and why."""
+        lines = (f"{why}\t{name}\n" for name, why in intake.skipped)
+        (self._folder / "skipped.txt").write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
+
+    def steps(self, facts: dict[str, Any]) -> None:
+        """Mean losses of some steps."""
+        self._write("steps", facts)
+
+    def epoch(self, facts: dict[str, Any], grid: Rgb) -> None:
+        """Mean losses of an epoch, those of the validation, and the fixed pictures."""
+        self._write("epoch", facts)
+        name = f"step-{facts['step']:07}.png"
+        write_png(self._folder / "grids" / name, grid)
+        if self._board is not None:
+            self._board.add_image("input, prediction, truth", grid, facts["step"], dataformats="HWC")
+
+    def _write(self, event: str, facts: dict[str, Any]) -> None:
+        self._log.write(json.dumps({"event": event} | facts | {"time": round(time.time(), 1)}) + "\n")
         self._log.flush()
         for name, value in facts.items():
-            if self._board is not None and name not in SKIPPED:
-                self._board.add_scalar(name, value, facts["step"])
+            if self._board is not None and name not in PLACES:
+                self._board.add_scalar(f"{event}/{name}", value, facts["step"])
 
     def __enter__(self) -> Self:
         return self
@@ -44,21 +68,26 @@ class Record:
 
 
 def plot(log: Path, picture: Path) -> None:
-    """Every loss of a log over its steps, the players of the game apart from the content."""
+    """Every loss of a log over its steps: the generator's, the discriminator's, and the validation's per epoch."""
     from matplotlib.figure import Figure
 
     reports = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    names = sorted({name for report in reports for name in report if name not in SKIPPED})
-    if not names:
+    groups: list[tuple[str, list[str]]] = []
+    for event, start in (("steps", "loss_G"), ("steps", "loss_D"), ("epoch", "validation_")):
+        of_event = [report for report in reports if report.get("event") == event]
+        names = sorted({name for report in of_event for name in report if name.startswith(start)})
+        if names:
+            groups.append((event, names))
+    if not groups:
         return
-    groups = [[name for name in names if name.startswith(start)] for start in ("loss_G", "loss_D")]
-    shown = [group for group in groups if group]
-    figure = Figure(figsize=(9, 3.2 * len(shown)), layout="constrained")
-    for number, group in enumerate(shown, start=1):
-        axes = figure.add_subplot(len(shown), 1, number)
-        for name in group:
-            points = [(report["step"], report[name]) for report in reports if name in report]
-            axes.plot(*zip(*points, strict=True), label=name, linewidth=1)
+    figure = Figure(figsize=(9, 3.2 * len(groups)), layout="constrained")
+    for number, (event, names) in enumerate(groups, start=1):
+        axes = figure.add_subplot(len(groups), 1, number)
+        for name in names:
+            points = [
+                (report["step"], report[name]) for report in reports if report["event"] == event and name in report
+            ]
+            axes.plot(*zip(*points, strict=True), label=name, linewidth=1, marker="." if event == "epoch" else None)
         axes.set_xlabel("step")
         axes.legend(fontsize=8)
         axes.grid(alpha=0.3)

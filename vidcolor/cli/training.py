@@ -1,0 +1,229 @@
+"""What a person or a program sees of a training run: a live table, JSON lines, plain lines, or nothing."""
+
+import json
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import click
+
+if TYPE_CHECKING:
+    from vidcolor.training.photos import Intake
+
+MOST_SKIPPED_SHOWN = 10
+LINE_SECONDS = 10.0  # at most one plain line in this time
+
+
+class Display(Protocol):
+    """Told of a run's events by `vidcolor train`."""
+
+    def intake(self, intake: "Intake") -> None:
+        """Photos were read."""
+
+    def advance(self, facts: dict[str, Any]) -> None:
+        """A step is done: the place in the budget."""
+
+    def steps(self, facts: dict[str, Any]) -> None:
+        """Mean losses of some steps."""
+
+    def epoch(self, facts: dict[str, Any]) -> None:
+        """Mean losses of an epoch."""
+
+    def done(self, facts: dict[str, Any]) -> None:
+        """The model is written."""
+
+    def __enter__(self) -> Self:
+        """Take the terminal."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the terminal back."""
+
+
+class QuietDisplay:
+    """Only what was passed over and the end; the log has the rest."""
+
+    def intake(self, intake: "Intake") -> None:
+        """See Display."""
+        if intake.skipped:
+            _tell_intake(intake)
+
+    def advance(self, facts: dict[str, Any]) -> None:
+        """See Display."""
+
+    def steps(self, facts: dict[str, Any]) -> None:
+        """See Display."""
+
+    def epoch(self, facts: dict[str, Any]) -> None:
+        """See Display."""
+
+    def done(self, facts: dict[str, Any]) -> None:
+        """See Display."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class JsonDisplay(QuietDisplay):
+    """One JSON object a line on stdout, nothing else there."""
+
+    def intake(self, intake: "Intake") -> None:
+        """See Display."""
+        counts = ("photos", "film_frames", "grey", "duplicates", "unreadable", "tiny")
+        self._emit("intake", {name: getattr(intake, name) for name in counts} | {"skipped": list(intake.skipped)})
+
+    def steps(self, facts: dict[str, Any]) -> None:
+        """See Display."""
+        self._emit("steps", facts)
+
+    def epoch(self, facts: dict[str, Any]) -> None:
+        """See Display."""
+        self._emit("epoch", facts)
+
+    def done(self, facts: dict[str, Any]) -> None:
+        """See Display."""
+        self._emit("done", facts)
+
+    def _emit(self, event: str, facts: dict[str, Any]) -> None:
+        click.echo(json.dumps({"event": event} | facts, default=str))
+
+
+class LineDisplay(QuietDisplay):
+    """A line on stderr now and then, for logs and pipes."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+
+    def intake(self, intake: "Intake") -> None:
+        """See Display."""
+        _tell_intake(intake)
+
+    def steps(self, facts: dict[str, Any]) -> None:
+        """See Display."""
+        if time.monotonic() - self._last >= LINE_SECONDS or facts["progress"] >= 1:
+            self._last = time.monotonic()
+            click.echo(_line(facts), err=True)
+
+    def epoch(self, facts: dict[str, Any]) -> None:
+        """See Display."""
+        click.echo(f"epoch {facts['epoch']:.2f}: {_losses(facts)}", err=True)
+
+    def done(self, facts: dict[str, Any]) -> None:
+        """See Display."""
+        click.echo(_summary(facts), err=True)
+
+
+class LiveDisplay(QuietDisplay):
+    """A bar with the time left, and under it the losses: of the last steps, and of each epoch's mean."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
+            TextColumn("{task.fields[speed]:.1f} images/s"), TextColumn("{task.fields[clock]}"),
+        )  # fmt: skip
+        self._task = self._progress.add_task("reading photos", total=1.0, speed=0.0, clock="")
+        self._steps: dict[str, Any] = {}
+        self._epochs: list[dict[str, Any]] = []
+        self._live = Live(console=Console(stderr=True), get_renderable=self._picture, refresh_per_second=2)
+
+    def intake(self, intake: "Intake") -> None:
+        """See Display."""
+        self._live.console.print(intake.describe(), highlight=False)
+        for name, why in intake.skipped[:MOST_SKIPPED_SHOWN]:
+            self._live.console.print(f"  passed over: {name}: {why}", markup=False, highlight=False)
+
+    def advance(self, facts: dict[str, Any]) -> None:
+        """See Display."""
+        elapsed, progress = facts["minutes"] * 60, facts["progress"]
+        left = elapsed / progress - elapsed if progress > 0 else None
+        clock = f"{_duration(elapsed)} spent, {_duration(left)} left" if left is not None else ""
+        speed = facts["images"] / max(elapsed, 1e-6)
+        where = f"epoch {facts['epoch']:.1f}, step {facts['step']}, {facts['crop']} px"
+        self._progress.update(self._task, completed=progress, speed=speed, clock=clock, description=where)
+
+    def steps(self, facts: dict[str, Any]) -> None:
+        """See Display."""
+        self._steps = facts
+
+    def epoch(self, facts: dict[str, Any]) -> None:
+        """See Display."""
+        self._epochs = [*self._epochs, facts][-3:]
+
+    def done(self, facts: dict[str, Any]) -> None:
+        """See Display."""
+        self._live.console.print(_summary(facts), markup=False, highlight=False)
+
+    def _picture(self) -> Any:
+        from rich.console import Group
+        from rich.table import Table
+
+        shown = [(f"epoch {facts['epoch']:.1f}", facts) for facts in self._epochs] + [("now", self._steps)]
+        names = sorted({name for _, facts in shown for name in facts if name.startswith(("loss", "validation"))})
+        if not names:
+            return self._progress
+        table = Table(box=None, pad_edge=False)
+        table.add_column("")
+        for title, _ in shown:
+            table.add_column(title, justify="right")
+        for name in names:
+            table.add_row(name, *(f"{facts[name]:.4f}" if name in facts else "" for _, facts in shown))
+        return Group(self._progress, table)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+
+def display(*, as_json: bool, quiet: bool) -> Display:
+    """The one that the options and the terminal ask for."""
+    import sys
+
+    if as_json:
+        return JsonDisplay()
+    if quiet:
+        return QuietDisplay()
+    return LiveDisplay() if sys.stderr.isatty() else LineDisplay()
+
+
+def _tell_intake(intake: "Intake") -> None:
+    """What was read, and the first of what was passed over."""
+    click.echo(intake.describe(), err=True)
+    for name, why in intake.skipped[:MOST_SKIPPED_SHOWN]:
+        click.echo(f"  passed over: {name}: {why}", err=True)
+    if len(intake.skipped) > MOST_SKIPPED_SHOWN:
+        click.echo(f"  and {len(intake.skipped) - MOST_SKIPPED_SHOWN} more: see skipped.txt", err=True)
+
+
+def _line(facts: dict[str, Any]) -> str:
+    elapsed = facts["minutes"] * 60
+    left = elapsed / facts["progress"] - elapsed if facts["progress"] > 0 else 0.0
+    return (
+        f"step {facts['step']}  {facts['progress']:.1%} in {_duration(elapsed)}, {_duration(left)} left  crop"
+        f" {facts['crop']} px  {facts['images'] / max(elapsed, 1e-6):.1f} images/s  {_losses(facts)}"
+    )
+
+
+def _losses(facts: dict[str, Any]) -> str:
+    shown = {name: value for name, value in facts.items() if name.startswith(("loss", "validation"))}
+    return "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
+
+
+def _summary(facts: dict[str, Any]) -> str:
+    return f"{facts['output']}: {facts['images']} crops in {facts['minutes']:.1f} minutes."
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,73 @@
+"""The processes that train one model together, as `torchrun` starts them: one on each GPU, on one machine or several.
+
+Each sees its own part of every batch; gradients are averaged, so that N processes with batches of B do what one would
+do with a batch of N x B. Only the first writes files and speaks.
+"""
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+
+from vidcolor.errors import UsageError
+
+
+class Processes:
+    """One process among those that `torchrun` started; alone where it did not."""
+
+    def __init__(self, device: str = "cpu"):
+        """device: cpu or cuda; with several processes each takes the GPU of its local rank.
+
+        Joins the others by torchrun's environment variables. Raises UsageError where that fails.
+        """
+        self.rank, self.count = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        self._joined = False
+        if self.count > 1 and device.startswith("cuda"):
+            device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+            torch.cuda.set_device(device)
+        self.device = torch.device(device)
+        if self.count > 1 and not distributed.is_initialized():
+            try:
+                distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+            except (ValueError, RuntimeError) as error:
+                raise UsageError(f"process {self.rank} of {self.count} found no others ({error}).") from error
+            self._joined = True
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that writes and speaks."""
+        return self.rank == 0
+
+    def average_gradients(self, module: nn.Module) -> None:
+        """Replace every gradient by the mean over all processes, in one exchange."""
+        if self.count == 1:
+            return
+        gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        distributed.all_reduce(flat)
+        flat /= self.count
+        for gradient, mean in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+    def mean(self, values: dict[str, float]) -> dict[str, float]:
+        """Named measurements, averaged over all processes."""
+        return dict(zip(values, self._reduced(values.values(), distributed.ReduceOp.SUM, self.count), strict=True))
+
+    def most(self, *values: float) -> list[float]:
+        """Each value's largest in any process, so that all take the same decisions."""
+        return self._reduced(values, distributed.ReduceOp.MAX, 1)
+
+    def _reduced(self, values: Iterable[float], how: Any, divisor: int) -> list[float]:
+        listed = list(values)
+        if self.count == 1:
+            return listed
+        tensor: Tensor = torch.tensor(listed, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(tensor, how)
+        return [value / divisor for value in tensor.tolist()]
+
+    def leave(self) -> None:
+        """End the exchange that this object began."""
+        if self._joined:
+            distributed.destroy_process_group()
