@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -191,6 +192,17 @@ def test_mixed_precision_learns_nearly_the_same(photos: Path, tmp_path: Path):
     assert torch.cosine_similarity(flat, other, dim=0) > 0.98
 
 
+def test_missing_vgg19_weights_are_told_with_what_to_do(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    import torchvision
+
+    def offline(**_: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr(torchvision.models, "vgg19", offline)
+    with pytest.raises(UsageError, match=r"--vgg19 FILE, or take the packaged features: --set features=lite0"):
+        Trainer([photos], small("eccv16", features="vgg19")).run(tmp_path / "s.pt")
+
+
 @pytest.mark.parametrize("change", [{"precision": "int4"}, {"game": "chess"}, {"optimizer": "luck"}, {"accumulate": 3}])
 def test_a_recipe_that_cannot_be_followed_is_refused(change: dict[str, Any], photos: Path, tmp_path: Path):
     with pytest.raises(UsageError, match=str(next(iter(change.values())))):
@@ -226,9 +238,9 @@ def test_the_command_shows_and_follows_a_recipe(photos: Path, tmp_path: Path, ca
     assert "batch = 7" in told
     model = tmp_path / "mine.safetensors"
     code = cli.run([
-        "train", str(photos), "-o", str(model), "--recipe", "pix2pix", "--steps", "2", "--batch-size", "2", "--run-folder",
-        str(tmp_path / "run"), "--set", 'generator_config={"width": 4, "depth": 5}', "--set", 'stages=[{"crop": 32}]',
-        "--set", 'discriminator_config={"width": 4, "layers": 2}',
+        "train", str(photos), "-o", str(model), "--recipe", "pix2pix", "--steps", "2", "--batch-size", "2",
+        "--run-folder", str(tmp_path / "run"), "--set", 'generator_config={"width": 4, "depth": 5}',
+        "--set", 'stages=[{"crop": 32}]', "--set", 'discriminator_config={"width": 4, "layers": 2}',
     ])  # fmt: skip
     assert code == 0
     assert weights.read_header(model).multiple == 32
