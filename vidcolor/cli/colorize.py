@@ -93,7 +93,7 @@ def command(
         options["codec"], options["crf"], options["preset"], options["pix_fmt"], options["overwrite"]
     )
     load = cache(partial(_load, options))
-    work = _describe if dry_run else _colorize
+    work = _describe if dry_run else partial(_colorize, model=options["model"])
     failures: list[VidcolorError] = []
     with reporter(as_json=as_json, quiet=quiet) as report:
         for job in jobs:
@@ -127,7 +127,7 @@ def _whole(text: str) -> int:
 
 
 def _colorize(
-    job: "Job", load: Callable[[], "Colorizer"], settings: "OutputSettings", span: Span, report: Reporter
+    job: "Job", load: Callable[[], "Colorizer"], settings: "OutputSettings", span: Span, report: Reporter, *, model: str
 ) -> None:
     """Colour one film."""
     from vidcolor.media.sink import FilmSink
@@ -137,9 +137,8 @@ def _colorize(
     began = time.monotonic()
     job.target.parent.mkdir(parents=True, exist_ok=True)
     with FilmSource(job.source, start=span[0], end=span[1]) as source:
-        sink = FilmSink(job.target, source, settings, comment="")
+        sink = FilmSink(job.target, source, settings, comment=_comment(model))  # refuses before the network is loaded
         colorizer = load()
-        sink = FilmSink(job.target, source, settings, comment=_comment(colorizer))
         frames = _expected_frames(source.info, span)
         report.start(input=str(job.source), output=str(job.target), frames=frames, devices=colorizer.devices)
         for warning in sink.warnings:
@@ -207,8 +206,11 @@ def _measured_fps(source: "FilmSource", colorizer: "Colorizer", settings: "Outpu
     return max(clock["frames"] - 1, 1) / max(clock["last"] - clock["first"], 0.04)
 
 
-def _comment(colorizer: "Colorizer") -> str:
-    header = colorizer.header
+def _comment(model: str) -> str:
+    """What the film's tags will say. Raises ModelError."""
+    from vidcolor import weights
+
+    header = weights.read_header(weights.find(model))
     return f"Colour by vidcolor {__version__}, model {header.name} {header.version}; the luma is the original's."
 
 
