@@ -26,8 +26,8 @@ class Watch:
 
     def __init__(self, photos: Photos, objective: Objective, recipe: Recipe, device: torch.device):
         self._objective, self._recipe, self._device = objective, replace(recipe, ageing=UNAGED), device
-        self._apart = photos.validation_crops()[:MOST_VALIDATED]
-        self._shown = self._apart[:GRID_PICTURES] if len(self._apart) else photos.fixed_crops(GRID_PICTURES)
+        self._apart = _spread(photos.validation_crops(), MOST_VALIDATED)
+        self._shown = _spread(self._apart, GRID_PICTURES) if len(self._apart) else photos.fixed_crops(GRID_PICTURES)
 
     def measure(self, network: Any) -> dict[str, float]:
         """Content terms and PSNR (dB) on the photos kept apart, unaged: names with `validation_`; {} without any."""
@@ -59,6 +59,13 @@ class Watch:
         terms = self._objective.terms(prediction, batch)
         network.train(was_training)
         return batch, painted_rgb(batch, prediction.ab_B2hw), terms
+
+
+def _spread(crops: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
+    """At most `count` of them, evenly spread."""
+    if len(crops) <= count:
+        return crops
+    return crops[np.linspace(0, len(crops) - 1, count).round().astype(int)]
 
 
 def _row(rgb_B3HW: Tensor) -> Rgb:
