@@ -86,3 +86,25 @@ def test_the_command_runs_under_torchrun(photos: Path, tmp_path: Path):
     assert [entry["event"] for entry in log] == ["steps", "epoch"]  # one of the two has written
     assert log[-1]["images"] == 12
     assert (tmp_path / "mine.safetensors").is_file()
+
+
+def test_a_run_told_to_end_saves_and_goes_on(photos: Path, tmp_path: Path):
+    command = [
+        sys.executable, "-m", "vidcolor", "train", photos, "-o", tmp_path / "mine.safetensors", "--recipe", "fcn-l2",
+        "--batch-size", "2", "--threads", "1", "--run-folder", tmp_path / "run", "--device", "cpu", "--json", "--set",
+        'generator_config={"width": 4, "depth": 5, "outputs": 3}', "--set", 'stages=[{"crop": 32}]',
+    ]  # fmt: skip
+    run = subprocess.Popen([*command, "--steps", "100000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while '"steps"' not in run.stdout.readline():
+        assert run.poll() is None, run.stderr.read()
+    run.terminate()
+    _, told = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert "the same command goes on from there" in told
+    assert not (tmp_path / "mine.safetensors").exists()
+    stopped = torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"]
+    done = subprocess.run([*command, "--steps", str(stopped + 3)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[-1]["event"] == "done"
+    assert events[-1]["images"] == 2 * (stopped + 3)

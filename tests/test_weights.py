@@ -68,3 +68,12 @@ def test_a_model_that_differs_from_its_card_is_noticed(tiny_model: Path, tmp_pat
     path.with_suffix(".md").write_text("sha256: " + "0" * 64, encoding="utf-8")
     with pytest.raises(ModelError, match="its card says"):
         weights.verify(path)
+
+
+def test_changed_weights_are_noticed(tiny_model: Path, tmp_path: Path):
+    content = bytearray(tiny_model.read_bytes())
+    content[-3] ^= 1
+    changed = tmp_path / "changed.safetensors"
+    changed.write_bytes(content)
+    with pytest.raises(ModelError, match="sha256 is not the header's"):
+        weights.load(changed)
