@@ -358,3 +358,12 @@ def test_archives_of_photos_need_neither_pyav_nor_decord(mixture: Path):
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "2"
+
+
+def test_some_crops_are_drawn_cards_without_colour(photos: Path):
+    stored = Photos([photos], crop=32)
+    plain, mixed = (next(stored.batches(40, seed=3, cards=share)) for share in (0.0, 0.3))
+    is_other = (plain != mixed).any(axis=(1, 2, 3))
+    assert 4 <= is_other.sum() <= 20
+    assert np.ptp(mixed[is_other], axis=3).max() == 0
+    assert np.ptp(mixed[is_other].reshape(is_other.sum(), -1), axis=1).min() > 0  # something is drawn

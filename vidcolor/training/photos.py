@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidcolor.errors import SourceError
+from vidcolor.media.cards import draw_card
 from vidcolor.media.photos import Rgb, decode, encoded, is_archive, is_photo, resized, size_of
 from vidcolor.training import films
 
@@ -202,12 +203,14 @@ class Photos:
         *,
         start: int = 0,
         part: tuple[int, int] = (0, 1),
+        cards: float = 0.0,
     ) -> Iterator[NDArray[np.uint8]]:
         """Endless random crops (batch, crop, crop, 3), half of them mirrored; every photo once a round.
 
         weights: how many times a photo comes in a round (1 is usual), to favour rare kinds.
         start: batches to pass over. Batch n is the same whether the run began with it or not.
         part: number and count of equal parts, of which one process gets its own.
+        cards: share of the crops, 0..1, that are drawn leaders and titles instead, which have no colour.
         """
         counts = np.ones(len(self.rgb)) if weights is None else weights
         pending = np.empty(0, dtype=np.int64)
@@ -220,6 +223,8 @@ class Photos:
             if number >= start:
                 random = np.random.default_rng((seed, 1, number))
                 crops = [self._crop(index, random) for index in chosen]  # views: nothing is copied but one's own part
+                for place in np.flatnonzero(random.random(batch) < cards):
+                    crops[place] = draw_card(random, self.crop)
                 yield np.stack(crops[part[0] * batch // part[1] : (part[0] + 1) * batch // part[1]])
 
     def _crop(self, index: int, random: np.random.Generator) -> Rgb:

@@ -76,6 +76,7 @@ class Recipe:
     favour: tuple[tuple[str, float], ...] = ()
     hold_back: tuple[str, int] | None = None
     ageing: Ageing = UNAGED
+    cards: float = 0.0  # share of crops that are drawn leaders and titles, which have no colour
     uniform_share: float = 0.8  # of the bins' class weights, 1 / ((1 - u) prior + u uniform)
     seed: int = 1
     keep_epochs: int = 0  # a model file is kept every so many epochs; 0: the last alone
@@ -162,6 +163,7 @@ DEFAULT = Recipe(
     epochs=None,
     minutes=60.0,
     ageing=Ageing(),
+    cards=0.02,
 )
 FINE_TUNE = dataclasses.replace(
     DEFAULT,

@@ -65,7 +65,8 @@ def _spread(crops: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
     """At most `count` of them, evenly spread."""
     if len(crops) <= count:
         return crops
-    return crops[np.linspace(0, len(crops) - 1, count).round().astype(int)]
+    chosen: NDArray[np.uint8] = crops[np.linspace(0, len(crops) - 1, count).round().astype(int)]
+    return chosen
 
 
 def _row(rgb_B3HW: Tensor) -> Rgb:
