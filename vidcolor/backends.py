@@ -8,6 +8,7 @@ import hashlib
 import os
 import tempfile
 import warnings
+from collections import OrderedDict
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +23,7 @@ from vidcolor.errors import DeviceError, UsageError, VidcolorError
 if TYPE_CHECKING:
     from torch import nn
 
+SIZES_KEPT = 8  # compiled networks, for photos of mixed shapes; the one unused for longest goes
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
@@ -99,11 +101,13 @@ class OpenVINOBackend:
         self.precision = ("bf16" if "BF16" in natively else "fp32") if precision == "auto" else precision
         self.name = f"openvino {self.precision}"
         self._network = self._core.read_model(str(_converted(model)))
-        self._queues: dict[tuple[int, int], Any] = {}
+        self._queues: OrderedDict[tuple[int, int], Any] = OrderedDict()
         self.preferred_batch = 8
 
     def _queue(self, height: int, width: int) -> Any:
-        if (height, width) not in self._queues:
+        if (height, width) in self._queues:
+            self._queues.move_to_end((height, width))
+        else:
             network = self._network.clone()
             network.reshape([1, 1, height, width])
             hint = "f32" if self.precision == "fp32" else self.precision
@@ -111,7 +115,9 @@ class OpenVINOBackend:
             compiled = self._core.compile_model(network, "CPU", settings)
             queue = self._openvino.AsyncInferQueue(compiled)
             queue.set_callback(lambda request, keep: keep(request.get_output_tensor(0).data))
-            self._queues = {(height, width): queue}  # a film has one size; folders are worked size by size
+            self._queues[height, width] = queue
+            while len(self._queues) > SIZES_KEPT:
+                self._queues.popitem(last=False)
         return self._queues[height, width]
 
     def __call__(self, lightness_B1hw: Floats) -> Floats:
