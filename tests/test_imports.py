@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "vidcolor"
 # A module may import from its own row and from the rows above it.
 ROWS = (
     ("errors", "frames", "color", "networks"),
+    ("journal",),
     ("media", "weights"),
     ("backends", "colorizer", "steady"),
     ("pipeline",),
