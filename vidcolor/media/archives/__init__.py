@@ -1,0 +1,13 @@
+"""Many files at once: folders, zips and tars as streams of entries, and the same written so that a kill does no harm.
+
+`open_source` gives an iterable of `Entry`, `open_target` takes what each became, `in_order` keeps the order while
+workers finish as they like.
+"""
+
+from vidcolor.media.archives.entries import Entry, Source
+from vidcolor.media.archives.limits import Limits
+from vidcolor.media.archives.opening import open_source, open_target
+from vidcolor.media.archives.order import in_order, ready
+from vidcolor.media.archives.targets import RefusedError, Target
+
+__all__ = ["Entry", "Limits", "RefusedError", "Source", "Target", "in_order", "open_source", "open_target", "ready"]

@@ -1,0 +1,138 @@
+"""Names out of archives, made safe: relative, POSIX, inside the output, each used once."""
+
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from pathlib import PurePosixPath
+
+from vidcolor.errors import SourceError
+
+JOURNAL_NAME = ".vidcolor-journal.jsonl"  # of an output folder
+OWN_PREFIX = ".vidcolor-"  # of every name that only we may write
+
+_DRIVE = re.compile(r"^[A-Za-z]:")
+_DEVICES = re.compile(r"^(con|prn|aux|nul|com[1-9]|lpt[1-9])(\.|$)", re.IGNORECASE)  # Windows' reserved names
+_WINDOWS = re.compile(r'[<>:"|?*]|[. ]$')
+
+
+class UnsafeNameError(SourceError):
+    """A name that must not be written to."""
+
+
+def shown(name: str) -> str:
+    """A name as a terminal may see it: control characters and bytes that are no text are escaped."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
+        for character in name
+    )
+
+
+def safe_name(raw: str, *, backslash_separates: bool = False, windows: bool = os.name == "nt") -> str:
+    r"""An archive's name as a relative POSIX path without `.`, `..`, drives, backslashes or control characters.
+
+    Leading slashes go, as GNU tar does it. Control characters become %XX, and so does a backslash, unless it separates
+    folders as in zips that Windows made (APPNOTE.TXT 4.4.17.1 asks for slashes). "." is the archive's own folder.
+    windows: also change what Windows cannot hold.  Raises UnsafeNameError for `..`, drives, NUL and nothing at all.
+    """
+    if "\0" in raw:
+        raise UnsafeNameError("its name holds a NUL")
+    parts = [part for part in re.split(r"[/\\]", raw) if part not in ("", ".")]
+    if ".." in parts:
+        raise UnsafeNameError("its name leads out of the archive by '..'")
+    if parts and _DRIVE.match(parts[0]):
+        raise UnsafeNameError("its name begins with a drive")
+    if not raw.strip("/"):
+        raise UnsafeNameError("it has no name")
+    if not backslash_separates:
+        parts = [part.replace("\\", "%5C") for part in raw.split("/") if part not in ("", ".")]
+    parts = ["".join(f"%{ord(c):02X}" if unicodedata.category(c) == "Cc" else c for c in part) for part in parts]
+    return "/".join(_for_windows(part) for part in parts) if windows else "/".join(parts) or "."
+
+
+def _for_windows(part: str) -> str:
+    part = _WINDOWS.sub(lambda found: f"%{ord(found[0]):02X}", part)
+    return f"_{part}" if _DEVICES.match(part) else part
+
+
+def without_bytes(name: str) -> str:
+    """A name with %XX for each byte that is no text, for holders that take only text."""
+    return "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in name)
+
+
+class UniqueNames:
+    """Hands out each name once, also where capitals or composed letters are told apart by nobody."""
+
+    def __init__(self) -> None:
+        self._files: set[str] = set()
+        self._listed: set[str] = set()
+        self._folders: set[str] = set()
+        self._counters: defaultdict[str, int] = defaultdict(lambda: 1)  # of duplicates, so that many cost no more
+
+    def claim(self, name: str, *, folder: bool = False) -> str:
+        """The name itself, or `name (2).jpg` and so on where it is taken. Folders may come again.
+
+        Raises UnsafeNameError for a name below one that is a file already.
+        """
+        path = PurePosixPath(name)
+        if folded(path.name).startswith(OWN_PREFIX):
+            name = path.with_name("_" + path.name).as_posix()
+        self._claim_parents(folded(name))
+        if folder and folded(name) in self._folders:
+            return name
+        unique = self._free(name)
+        (self._folders if folder else self._files).add(folded(unique))
+        return unique
+
+    def is_repeated(self, folder: str) -> bool:
+        """Whether a folder of exactly this name was asked for before; remembers it."""
+        repeated = folder in self._listed
+        self._listed.add(folder)
+        return repeated
+
+    def label(self, raw: str) -> str:
+        """What to call something that has no safe name, so that it can be spoken of. Not a name to write to."""
+        text = shown(raw).strip("/.") or "unnamed"
+        label = self._free(f"(refused) {text}")
+        self._files.add(folded(label))
+        return label
+
+    def _free(self, name: str) -> str:
+        path, key = PurePosixPath(name), folded(name)
+        while folded(name) in self._files or folded(name) in self._folders:
+            self._counters[key] += 1
+            name = numbered(path, self._counters[key])
+        return name
+
+    def _claim_parents(self, key: str) -> None:
+        parent = key.rpartition("/")[0]
+        while parent and parent not in self._folders:
+            if parent in self._files:
+                raise UnsafeNameError("it lies inside of what is a file")
+            self._folders.add(parent)
+            parent = parent.rpartition("/")[0]
+
+
+def numbered(path: PurePosixPath, number: int) -> str:
+    """`dir/name.jpg` as `dir/name (2).jpg`."""
+    return path.with_name(f"{path.stem} ({number}){path.suffix}").as_posix()
+
+
+def folded(name: str) -> str:
+    """A name as a file system sees it that does not tell capitals or composed letters apart."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def inside(link: str, target: str) -> str | None:
+    """Where a symbolic link named `link` leads, relative to the archive's root; None when outside of it."""
+    if target.startswith("/") or "\\" in target or "\0" in target or _DRIVE.match(target):
+        return None
+    parts: list[str] = link.split("/")[:-1]
+    for part in target.split("/"):
+        if part == "..":
+            if not parts:
+                return None
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts) or "."

@@ -1,0 +1,93 @@
+"""Which source and which target some paths mean."""
+
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from vidcolor.errors import SinkError, SourceError, UsageError
+from vidcolor.journal import Run
+from vidcolor.media.archives.entries import FILM_SUFFIXES, PHOTO_SUFFIXES, Source
+from vidcolor.media.archives.folder_target import FolderTarget
+from vidcolor.media.archives.folders import FolderSource, globbed
+from vidcolor.media.archives.growing import files_of
+from vidcolor.media.archives.limits import Limits
+from vidcolor.media.archives.packing import packing_named, packing_of
+from vidcolor.media.archives.tar_target import TarTarget
+from vidcolor.media.archives.targets import Target
+from vidcolor.media.archives.tars import TarSource
+from vidcolor.media.archives.zip_records import LOCAL_MAGIC
+from vidcolor.media.archives.zip_target import ZipTarget
+from vidcolor.media.archives.zips import ZipSource
+
+ZIP_SUFFIXES = (".zip", ".cbz")
+_UNREADABLE = (".7z", ".rar", ".cbr", ".cb7", ".lha", ".arj")
+_TAR_MAGIC, _TAR_MAGIC_OFFSET = b"ustar", 257  # POSIX.1-1988
+
+
+def open_source(
+    inputs: Sequence[str | Path], *, output: Path | None = None, limits: Limits | None = None,
+    follow_outside: bool = False,
+) -> Source:  # fmt: skip
+    """One archive, or any number of folders, files and patterns such as `scans/**/*.tif`.
+
+    output: passed over where it lies inside of an input folder.  follow_outside: follow links out of a folder.
+    Raises SourceError for what is not there or cannot be read, UsageError for an archive among others.
+    """
+    paths = [path for pattern in inputs for path in globbed(str(pattern))]
+    archives = [path for path in paths if is_archive(path)]
+    if archives and len(paths) > 1:
+        raise UsageError(f"{archives[0]}: an archive is an input of its own; give one archive, or folders and files.")
+    if not archives:
+        exclude = files_of(output) if output is not None else ()
+        return FolderSource(paths, limits=limits, follow_outside=follow_outside, exclude=exclude)
+    path = archives[0]
+    if path.suffix.lower() in _UNREADABLE:
+        raise SourceError(f"{path}: a {path.suffix} archive, which cannot be read. Unpack it, or make a zip of it.")
+    return (ZipSource if _is_zip(path) else TarSource)(path, limits=limits)
+
+
+def open_target(output: Path, source: Source, run: Run, *, overwrite: bool = False, resume: bool = True) -> Target:
+    """A zip or tar where the output's name says so, else a folder. Use it as a context manager.
+
+    Raises UsageError when it would be the input itself.
+    """
+    output = Path(output)
+    if output.exists() and output.samefile(source.path):
+        raise UsageError(f"{output}: is the input. Choose another output; inputs are never changed.")
+    if is_archive_name(output) and not output.is_dir():
+        kind = ZipTarget if output.suffix.lower() in ZIP_SUFFIXES else TarTarget
+        return kind(output, source, run, overwrite=overwrite, resume=resume)
+    if output.suffix.lower() in _UNREADABLE:
+        raise UsageError(f"{output}: {output.suffix} archives cannot be written. Choose .zip, .cbz or .tar.zst.")
+    if output.exists() and not output.is_dir():
+        raise SinkError(f"{output}: is a file; many files need a folder, or an archive such as {output}.zip.")
+    return FolderTarget(output, run, overwrite=overwrite, resume=resume)
+
+
+def is_archive_name(path: Path) -> bool:
+    """Whether a name asks for an archive that can be written."""
+    return path.suffix.lower() in ZIP_SUFFIXES or packing_named(path) is not None
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is an archive, by its name, or by its first bytes where the name says nothing."""
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return False
+    if is_archive_name(path) or suffix in _UNREADABLE:
+        return True
+    if suffix:
+        return suffix not in PHOTO_SUFFIXES | FILM_SUFFIXES and packing_named(Path(path.stem)) is not None
+    with path.open("rb") as file:
+        head = file.read(tarfile.BLOCKSIZE)
+    return head.startswith(LOCAL_MAGIC) or bool(packing_of(head)) or head[_TAR_MAGIC_OFFSET:].startswith(_TAR_MAGIC)
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(tarfile.BLOCKSIZE)
+    if head.startswith(b"PK"):
+        return True
+    if packing_of(head) or head[_TAR_MAGIC_OFFSET:].startswith(_TAR_MAGIC):
+        return False
+    return path.suffix.lower() in ZIP_SUFFIXES

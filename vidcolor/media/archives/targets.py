@@ -1,0 +1,170 @@
+"""Where finished entries go: what a folder and a growing archive have in common."""
+
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Self
+
+from vidcolor.errors import SinkError, SourceError
+from vidcolor.journal import Journal, Outcome, Record, Run
+from vidcolor.media.archives.entries import Entry
+from vidcolor.media.archives.names import OWN_PREFIX, folded, numbered, safe_name
+
+Content = bytes | Path  # a path is one that Target.scratch gave; it is used up
+
+CHUNK_BYTES = 1 << 20
+
+
+class RefusedError(SinkError):
+    """One entry cannot be written under its name; the others can."""
+
+
+class Target(ABC):
+    """Takes entries in the source's order and records each. A context manager, for one thread.
+
+    Leaving it without an error finishes the output; leaving it by one, or being killed, leaves what the next run goes
+    on from. Methods that take an entry raise SourceError for its content and RefusedError for its name: `fail` it and
+    go on. Any other SinkError is the end of the run: the disk is full, or the output cannot be gone on with.
+    """
+
+    def __init__(self, output: Path, run: Run, *, overwrite: bool = False, resume: bool = True) -> None:
+        """overwrite: replace files that are there and are not ours.  resume: go on from an earlier run."""
+        self.output, self.run, self.overwrite, self.resume = Path(output), run, overwrite, resume
+        self.counts: Counter[Outcome] = Counter()  # of this run
+        self.notes: list[str] = []  # one line each: what could not be kept
+        self._claimed: dict[str, str] = {}  # folded output name -> entry that has it
+        self.journal: Journal
+
+    @abstractmethod
+    def due(self, entry: Entry) -> str:
+        """Why an entry is to be done, in a few words; "" when it is done and nothing changed.
+
+        An archive raises SinkError for an entry that changed since: old and new cannot be mixed in one file.
+        """
+
+    @abstractmethod
+    def write(
+        self,
+        entry: Entry,
+        content: Content,
+        outcome: Outcome = "colored",
+        *,
+        name: str | None = None,
+        sha256: str | None = None,
+        reason: str = "",
+        seconds: float = 0.0,
+    ) -> str:
+        """Write what an entry became; gives the name that it got.
+
+        name: another than the entry's, for instance with another suffix.  sha256: of the input, where it is known.
+        """
+
+    @abstractmethod
+    def copy(self, entry: Entry, outcome: Outcome = "copied", *, reason: str = "") -> None:
+        """Carry an entry over as it is: a file of any size, a folder, or a link where the target holds links."""
+
+    @abstractmethod
+    def scratch(self, entry: Entry, name: str | None = None) -> Path:
+        """A path for a file to be made at and handed to `write`, with the entry's (or name's) suffix."""
+
+    def skip(self, entry: Entry, reason: str) -> None:
+        """Leave an entry out, on purpose."""
+        self._record(Record(entry.name, entry.size, entry.mtime_ns, "skipped", reason))
+
+    def fail(self, entry: Entry, reason: str, *, seconds: float = 0.0) -> None:
+        """Leave an entry out because it went wrong. The next run tries it again."""
+        self._record(Record(entry.name, entry.size, entry.mtime_ns, "failed", reason, seconds=seconds))
+
+    @abstractmethod
+    def _open(self) -> None: ...
+
+    @abstractmethod
+    def _finish(self) -> None: ...
+
+    @abstractmethod
+    def _abandon(self) -> None: ...
+
+    @abstractmethod
+    def _record(self, record: Record) -> None: ...
+
+    def __enter__(self) -> Self:
+        try:
+            self._open()
+        except OSError as error:
+            self._abandon()
+            raise SinkError(f"{self.output}: cannot be written: {error.strerror}.") from error
+        except BaseException:
+            self._abandon()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._finish()
+        except OSError as failure:
+            raise SinkError(f"{self.output}: cannot be finished: {failure.strerror}.") from failure
+        finally:
+            self._abandon()
+
+    def _remember_names(self) -> None:
+        for record in self.journal.records.values():
+            if record.output is not None:
+                self._claimed[folded(record.output)] = record.name
+
+    def _claim(self, entry: Entry, name: str | None) -> str:
+        """The name to write an entry under, which no other entry has. Raises SourceError for a refused entry."""
+        if entry.refusal:
+            raise SourceError(f"{entry.shown}: {entry.refusal}.")
+        wanted = entry.name if name is None else safe_name(name)
+        path, number = PurePosixPath(wanted), 1
+        while self._claimed.setdefault(folded(wanted), entry.name) != entry.name:
+            number += 1
+            wanted = numbered(path, number)
+        return wanted
+
+
+def chunks(content: Content) -> Iterator[bytes]:
+    """The bytes of a content, piece by piece."""
+    if isinstance(content, bytes):
+        yield content
+        return
+    with content.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+def size_of(content: Content) -> int:
+    """How many bytes a content has."""
+    return len(content) if isinstance(content, bytes) else content.stat().st_size
+
+
+def sha256_of(content: Content) -> str:
+    """SHA-256 of a content, in hex."""
+    digest = hashlib.sha256()
+    for chunk in chunks(content):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def scratch_name(name: str) -> str:
+    """The name under which the last part of `name` is being made: short, the same every time, with its suffix."""
+    path = PurePosixPath(name)
+    return f"{OWN_PREFIX}{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:24]}.partial{path.suffix}"
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring new and renamed entries of a folder to the disk; where folders cannot be opened (Windows), nothing."""
+    if os.name == "nt":
+        return
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,191 @@
+"""Entries out of tars, plain or packed, in one pass: nothing is unpacked beyond the member that is looked at."""
+
+import math
+import os
+import stat
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Self, cast
+
+from vidcolor.errors import SourceError
+from vidcolor.media.archives.entries import Entry, Kind, Source, kind_of, notes_of
+from vidcolor.media.archives.limits import Limits, Meter, Metered
+from vidcolor.media.archives.names import UniqueNames, UnsafeNameError, inside, safe_name, shown
+from vidcolor.media.archives.packing import DAMAGED, packing_of, unpacked
+
+_DAMAGED = (*DAMAGED, tarfile.TarError)
+_CHUNK_BYTES = 1 << 20
+_LARGEST_READ_BYTES = 1 << 26  # by tarfile, of one header; contents come in chunks
+_STRANGE = {tarfile.CHRTYPE: "a device", tarfile.BLKTYPE: "a device", tarfile.FIFOTYPE: "a named pipe"}
+
+
+class TarSource(Source):
+    """The members of a tar, in its order. Damage ends it: `damage` says where.
+
+    Raises SourceError when the file is no tar at all.
+    """
+
+    def __init__(self, path: Path, *, limits: Limits | None = None) -> None:
+        super().__init__(Path(path), limits or Limits())
+        self._meter = Meter(self.limits, str(path))
+        self._names, self._given = UniqueNames(), dict[str, str]()
+        self._current: tarfile.TarInfo | None = None
+        try:
+            file = self.path.open("rb")
+        except OSError as error:
+            raise SourceError(f"{path}: cannot be read: {error.strerror}.") from error
+        self.packing = packing_of(file.read(6))
+        file.seek(0)
+        status = os.fstat(file.fileno())
+        self.form = f"tar.{self.packing}".rstrip(".")
+        self.identity = f"{status.st_size}:{status.st_mtime_ns}"
+        self._stream = _Forward(file, self.packing, self._meter)
+        try:
+            self._tar = _Tar(fileobj=cast(BinaryIO, self._stream), mode="r", tarinfo=_Member)
+        except (*_DAMAGED, SourceError) as error:
+            self.close()
+            raise SourceError(f"{path}: not a readable tar archive ({error}).") from error
+
+    def __iter__(self) -> Iterator[Entry]:
+        while (member := self._next()) is not None:
+            self._current = member
+            self._meter.count_member()
+            entry = self._entry(member)
+            if not (entry.kind == "directory" and self._names.is_repeated(entry.name)):
+                yield entry
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def _next(self) -> tarfile.TarInfo | None:
+        try:
+            member = self._tar.next()
+        except (*_DAMAGED, SourceError) as error:
+            self._note_damage(str(error))
+            return None
+        self._tar.members.clear()  # type: ignore[attr-defined] # else they would all be kept
+        if member is None and not isinstance(self._tar.ended_by, tarfile.EOFHeaderError):  # type: ignore[attr-defined]
+            self._note_damage(str(self._tar.ended_by))
+        return member
+
+    def _note_damage(self, found: str) -> None:
+        count = self._meter.members
+        self.damage.append(f"{self.path}: breaks off after {count} members ({found}). Copy it again; the rest is lost.")
+
+    def _entry(self, member: tarfile.TarInfo) -> Entry:
+        kind, refusal = _kind_and_refusal(member)
+        name = member.name
+        try:
+            name = safe_name(member.name)
+            if name == "." and kind != "directory":
+                refusal, name = "it has no name", self._names.label("")
+            else:
+                name = self._names.claim(name, folder=kind == "directory")
+        except UnsafeNameError as error:
+            refusal, name = str(error), self._names.label(member.name)
+        link = self._link(member, name) if kind == "link" and not refusal else None
+        if kind == "link" and link is None:
+            refusal = refusal or f"a link that leads out of the archive, to {shown(member.linkname)}"
+        stored = "/".join(part for part in member.name.split("/") if part not in ("", ".")) or "."
+        faithful = stored == name and not member.name.startswith("/")
+        if not refusal:
+            self._given[stored] = name
+        return Entry(
+            name, member.name.encode("utf-8", "surrogateescape"), kind, member.size if member.isfile() else 0,
+            _mtime_ns(member), mode=stat.S_IMODE(member.mode), link=link,
+            notes=() if refusal else notes_of(name, stored, kind), refusal=refusal, faithful=faithful,
+            again=not self.packing, origin=member, opener=self._opener(member, name) if member.isfile() else None,
+        )  # fmt: skip
+
+    def _link(self, member: tarfile.TarInfo, name: str) -> str | None:
+        """Where a link leads, as its copy should say it; None when it leads outside."""
+        if member.issym():
+            return member.linkname if inside(name, member.linkname) is not None else None
+        try:  # a hard link names an earlier member from the root
+            return self._given.get(safe_name(member.linkname))
+        except UnsafeNameError:
+            return None
+
+    def _opener(self, member: tarfile.TarInfo, name: str) -> Callable[[], BinaryIO]:
+        def opened() -> BinaryIO:
+            if self._current is not member:
+                raise SourceError(f"{shown(name)}: the tar was read past it already.")
+            content = cast(BinaryIO, self._tar.extractfile(member))
+            return cast(
+                BinaryIO,
+                Metered(
+                    content, self._meter, shown(name), damaged=_DAMAGED, expected_bytes=member.size,
+                    packed_bytes=lambda: self._stream.tell() - member.offset_data,  # less than given: a sparse file
+                ),
+            )  # fmt: skip
+
+        return opened
+
+
+def _kind_and_refusal(member: tarfile.TarInfo) -> tuple[Kind, str]:
+    if member.isdir():
+        return "directory", ""
+    if member.islnk() or member.issym():
+        return "link", ""
+    if member.isfile():
+        return kind_of(member.name), ""
+    return "other", f"{_STRANGE.get(member.type, 'a member of unknown type')}; not read"
+
+
+def _mtime_ns(member: tarfile.TarInfo) -> int:
+    """PAX writes times as decimal fractions, and a broken one writes anything."""
+    return round(member.mtime * 1e9) if math.isfinite(member.mtime) else 0
+
+
+class _Member(tarfile.TarInfo):
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
+        """Note why there is no further member: TarFile itself takes a broken header for the end."""
+        try:
+            return super().fromtarfile(tarfile)
+        except Exception as error:
+            cast(_Tar, tarfile).ended_by = error
+            raise
+
+
+class _Tar(tarfile.TarFile):
+    ended_by: Exception | None = None
+
+
+class _Forward:
+    """An unpacked tar as TarFile wants it: it seeks, but forwards. Damage raises SourceError."""
+
+    def __init__(self, file: BinaryIO, packing: str, meter: Meter) -> None:
+        self.name = file.name
+        self._raw, self._packed, self._meter = file, bool(packing), meter
+        self._file = unpacked(file, packing)
+        self._position = 0
+
+    def tell(self) -> int:
+        return self._position
+
+    def read(self, size: int) -> bytes:
+        if size > _LARGEST_READ_BYTES:
+            raise SourceError(f"a header of {size} bytes")
+        try:
+            content = self._file.read(size)
+        except DAMAGED as error:
+            raise SourceError(f"{error or 'breaks off'}") from error
+        self._position += len(content)
+        if self._packed:
+            self._meter.check_ratio("the tar", self._position, self._raw.tell())
+        return content
+
+    def seek(self, position: int) -> None:
+        if not self._packed:
+            self._position = self._file.seek(position)
+        elif position < self._position:
+            raise SourceError("a packed tar can be read only forwards")
+        while self._position < position:
+            if not self.read(min(_CHUNK_BYTES, position - self._position)):
+                return
+
+    def close(self) -> None:
+        self._file.close()
+        self._raw.close()

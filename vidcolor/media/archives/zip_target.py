@@ -1,0 +1,158 @@
+"""A growing zip: each member packed as its source was, the directory written at the end out of the journal."""
+
+import hashlib
+import stat
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+
+from vidcolor.errors import SinkError, SourceError
+from vidcolor.journal import Outcome, Record
+from vidcolor.media.archives.entries import Entry
+from vidcolor.media.archives.growing import GrowingTarget
+from vidcolor.media.archives.names import without_bytes
+from vidcolor.media.archives.targets import Content, chunks, size_of
+from vidcolor.media.archives.zip_records import (
+    DEFLATED,
+    STORED,
+    UTF8_FLAG,
+    ZipRecord,
+    end_records,
+    without_extras,
+)
+from vidcolor.media.archives.zips import ZipOrigin, raw_name
+
+_ZIP64_EXTRA, _UNICODE_PATH_EXTRA = 0x0001, 0x7075
+_DOS_FOLDER = 0x10
+_PACKING_FLAGS = 0x6  # how it was packed; LZMA's end mark
+_LEVEL = 6
+
+
+class ZipTarget(GrowingTarget):
+    """Keeps names bytewise, times, permissions, comments and extra fields. Members carried over are not packed anew."""
+
+    def copy(self, entry: Entry, outcome: Outcome = "copied", *, reason: str = "") -> None:
+        if isinstance(entry.origin, ZipOrigin) and not entry.refusal and (entry.kind != "link" or entry.link):
+            self._carry(entry, entry.origin, outcome, reason)
+        else:
+            super().copy(entry, outcome, reason=reason)
+
+    def _add(self, entry: Entry, name: str, content: Content, record: Record) -> Record:
+        size, digest, packed, crc = size_of(content), hashlib.sha256(), 0, 0
+        member = replace(_member(entry, name), offset=self._file.tell(), size=size)
+        self._file.write(member.local())
+        packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15) if member.method == DEFLATED else None
+        for chunk in chunks(content):
+            digest.update(chunk)
+            crc = zlib.crc32(chunk, crc)
+            packed += self._file.write(packer.compress(chunk) if packer else chunk)
+        if packer:
+            packed += self._file.write(packer.flush())
+        self._complete_header(member := replace(member, crc=crc, packed=packed))
+        return replace(_with_member(record, name, member), output_size=size, output_sha256=digest.hexdigest())
+
+    def _complete_header(self, member: ZipRecord) -> None:
+        """Write the local header again, now that checksum and packed size are known."""
+        end = self._file.tell()
+        self._file.seek(member.offset)
+        self._file.write(member.local())
+        self._file.seek(end)
+
+    def _carry(self, entry: Entry, origin: ZipOrigin, outcome: Outcome, reason: str) -> None:
+        """Carry a member's packed bytes over as they are. What is damaged stays damaged: its checksum says so."""
+        info, start = origin.info, self._file.tell()
+        name = entry.name if entry.kind == "directory" else self._claim(entry, None)
+        member = _member(entry, name)
+        member = replace(
+            member, method=info.compress_type, flags=member.flags | info.flag_bits & _PACKING_FLAGS, crc=info.CRC,
+            packed=info.compress_size, size=info.file_size, offset=start,
+        )  # fmt: skip
+        try:
+            self._file.write(member.local())
+            for content in origin.packed():
+                self._file.write(content)
+        except SourceError:
+            self._file.seek(start)
+            self._file.truncate()
+            raise
+        except OSError as error:
+            self._torn = True
+            raise SinkError(f"{self.output}: cannot be written: {error.strerror}.") from error
+        record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason, output_size=info.file_size)
+        self._record(_with_member(record, name, member))
+
+    def _copy_bare(self, entry: Entry, outcome: Outcome, reason: str) -> None:
+        if entry.kind == "link":
+            self.skip(entry, reason or "a link; only a zip's own links are carried into a zip")
+        elif entry.name != ".":
+            record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason)
+            self._record(self._added(entry, entry.name, b"", record))
+
+    def _claim(self, entry: Entry, name: str | None) -> str:
+        wanted = name or entry.name
+        if (text := without_bytes(wanted)) != wanted:
+            self.notes.append(f"{entry.shown}: is no text, which a zip needs; becomes {text}")
+            name = text
+        return super()._claim(entry, name)
+
+    def _checkpoint_allowed(self) -> bool:
+        return True
+
+    def _write_end(self) -> None:
+        start, length, count = self._file.tell(), 0, 0
+        for central in self._directory():
+            length += self._file.write(central)
+            count += 1
+        self._file.write(end_records(count, start, length, self.source.comment))
+
+    def _directory(self) -> Iterator[bytes]:
+        """The members' entries, in the order of the file."""
+        members = [record for record in self.journal.records.values() if record.central is not None]
+        for record in sorted(members, key=lambda record: record.start or 0):
+            yield bytes.fromhex(record.central or "")
+
+
+def _with_member(record: Record, name: str, member: ZipRecord) -> Record:
+    return replace(record, output=name, start=member.offset, central=member.central().hex())
+
+
+def _member(entry: Entry, name: str) -> ZipRecord:
+    if isinstance(entry.origin, ZipOrigin):
+        return _member_of_zip(entry, entry.origin, name)
+    folder = entry.kind == "directory"
+    kind = stat.S_IFDIR if folder else stat.S_IFREG
+    mode = entry.mode if entry.mode is not None else 0o755 if folder else 0o644
+    text = without_bytes(name).encode() + (b"/" if folder else b"")
+    flags = 0 if text.isascii() else UTF8_FLAG
+    external = (kind | mode) << 16 | (_DOS_FOLDER if folder else 0)
+    dos_time, dos_date = _dos(entry.mtime_ns)
+    return ZipRecord(text, flags, STORED if folder else DEFLATED, dos_time, dos_date, external=external)
+
+
+def _member_of_zip(entry: Entry, origin: ZipOrigin, name: str) -> ZipRecord:
+    """As the source has it; sizes stand in the header now, and a new name is UTF-8 (APPNOTE.TXT 4.4.4)."""
+    info = origin.info
+    raw, flags = raw_name(info)[0], info.flag_bits & UTF8_FLAG
+    dropped: tuple[int, ...] = (_ZIP64_EXTRA,)
+    if not entry.faithful or name != entry.name:
+        raw, dropped = name.encode() + (b"/" if entry.kind == "directory" else b""), (_ZIP64_EXTRA, _UNICODE_PATH_EXTRA)
+        flags = 0 if raw.isascii() else UTF8_FLAG
+    year, month, day, hour, minute, second = info.date_time
+    return ZipRecord(
+        raw, flags, info.compress_type if info.compress_type in (STORED, DEFLATED) else DEFLATED,
+        hour << 11 | minute << 5 | second // 2, max(0, year - 1980) << 9 | month << 5 | day,
+        system=info.create_system, internal=info.internal_attr, external=info.external_attr, comment=info.comment,
+        local_extra=without_extras(origin.local_extra(), *dropped), central_extra=without_extras(info.extra, *dropped),
+    )  # fmt: skip
+
+
+def _dos(mtime_ns: int) -> tuple[int, int]:
+    """MS-DOS time and date (APPNOTE.TXT 4.4.6): local, from 1980 on, to two seconds."""
+    try:
+        year, month, day, hour, minute, second, *_ = time.localtime(mtime_ns // 10**9)
+    except (OverflowError, ValueError, OSError):
+        year = 0
+    if not 1980 <= year <= 2107:
+        return 0, 1 << 5 | 1
+    return hour << 11 | minute << 5 | second // 2, (year - 1980) << 9 | month << 5 | day
