@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "vidcolor"
 
 # A module may import from its own row and from the rows above it.
 ROWS = (
-    ("errors", "frames", "color", "networks"),
+    ("errors", "frames", "color", "networks", "paint", "tone"),
     ("journal",),
     ("media", "weights"),
     ("backends", "colorizer", "steady"),
@@ -36,6 +36,7 @@ HOMES = {
     "av": {"media"},
     "PIL": {"media"},
     "tifffile": {"media"},
+    "imagecodecs": {"media"},
     "pillow_heif": {"media"},
     "openvino": {"backends", "colorizer"},
     "torchvision": {"training", "evaluation"},  # never on a frame's path

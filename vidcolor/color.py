@@ -82,10 +82,15 @@ def rgb_to_lab(r: Array, g: Array, b: Array) -> tuple[Array, Array, Array]:
     return 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
 
 
+def lab_to_xyz(lightness: Array, a: Array, b: Array) -> list[Array]:
+    """L* 0..100, a*, b* -> X, Y, Z over the white's: 1, 1, 1 is white."""
+    fy = (lightness + 16) / 116
+    return [_lab_f_inverse(f) for f in (fy + a / 500, fy, fy - b / 200)]
+
+
 def lab_to_light(lightness: Array, a: Array, b: Array) -> list[Array]:
     """L* 0..100, a*, b* -> linear sRGB components; outside 0..1 where sRGB has no such colour."""
-    fy = (lightness + 16) / 116
-    return _mix(XYZ_TO_RGB, [_lab_f_inverse(f) for f in (fy + a / 500, fy, fy - b / 200)])
+    return _mix(XYZ_TO_RGB, lab_to_xyz(lightness, a, b))
 
 
 def lab_to_rgb(lightness: Array, a: Array, b: Array) -> tuple[Array, Array, Array]:

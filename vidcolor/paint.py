@@ -1,0 +1,329 @@
+"""Colour on stills: a grey plane and a*b* make RGB of the grey plane's own lightness, strip by strip.
+
+A pixel's colour is held as two small steps from grey, taken on cube roots of light as in Lab: `p` for red, `q` for
+blue. Steps of a*b* and of (p, q) answer each other, whatever the brightness, so they may be enlarged and then laid
+under any detail. Red and blue follow from them; green is then solved for, so that the light of all three is the light
+of the grey. Lightness is therefore exact to the rounding of one channel, and no shortcut in colour can touch it.
+
+Shapes: H W the still's pixels, h w the network's, r a strip's rows.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidcolor import color
+from vidcolor.color import Floats
+from vidcolor.errors import ShapeError
+from vidcolor.frames import Plane
+
+Grey = Plane | Floats
+Rgb = NDArray[np.uint8] | NDArray[np.uint16]  # (rows, W, 3)
+
+STRIP_PIXELS = 1 << 18  # a strip's planes stay in the processor's cache
+_GRID_PIXELS = 40_000  # a*b* become (p, q) on no fewer
+_UNIT = 46_000  # light 1 in the 16-bit sums of the table path
+_ZERO = 16_000  # light 0 there: red and blue together weigh up to a third, and sums may go below
+_OUTSIDE = 65_535  # no such red or blue: takes the sum to 0, far below anything possible
+_FINE_HALVINGS = 14  # in Lab, where the cube root of a vanishing channel is steep
+_HUED = (8.0, 99.0)  # L* at which (p, q) are taken; nearer to black and white no colour has room to show its hue
+_HALVINGS = 7  # of the search for the gamut's edge: within 1/128 of it, inside
+
+
+@dataclass(frozen=True, eq=False)
+class RgbSpace:
+    """What code values of R, G, B and of grey mean.
+
+    curve: (n,), light 0..1 of n evenly spaced codes from black to white, not falling.
+    rgb_to_xyz: light of R, G, B -> X, Y, Z over the white's.
+    """
+
+    curve: NDArray[np.float64]
+    rgb_to_xyz: tuple[tuple[float, ...], ...] = color.RGB_TO_XYZ
+
+    def light(self, bits: int) -> NDArray[np.float64]:
+        """Light 0..1 of every code value: (2**bits,)."""
+        codes = np.linspace(0, 1, 1 << bits)
+        return np.asarray(np.interp(codes, np.linspace(0, 1, len(self.curve)), self.curve), np.float64)
+
+    def codes(self, light: NDArray[Any]) -> NDArray[np.float64]:
+        """Codes 0..1 of light 0..1. Where the curve is flat, the first of them."""
+        return np.asarray(np.interp(light, *self._inverse), np.float64)
+
+    @cached_property
+    def _inverse(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        curve, first = np.unique(self.curve, return_index=True)
+        return curve, first / (len(self.curve) - 1)
+
+    def lightness(self, bits: int) -> Floats:
+        """L* 0..100 of every grey code value: (2**bits,)."""
+        return np.asarray(color.light_to_lightness(self.light(bits)), np.float32)
+
+    def lightness_of(self, grey: Grey) -> Floats:
+        """L* 0..100 of grey codes of 8 or 16 bit, or of light 0..1 as float32."""
+        if grey.dtype == np.float32:
+            return np.asarray(color.light_to_lightness(grey), np.float32)
+        return np.asarray(self.lightness(8 * grey.dtype.itemsize)[grey], np.float32)
+
+    @cached_property
+    def xyz_to_rgb(self) -> NDArray[np.float64]:
+        """The inverse matrix; white to white exactly, so that grey stays grey."""
+        matrix = np.array(self.rgb_to_xyz)
+        inverse: NDArray[np.float64] = np.linalg.inv(matrix / matrix.sum(1, keepdims=True))  # published ones round
+        return inverse
+
+
+SRGB = RgbSpace(color.srgb_to_linear(np.linspace(0, 1, 1 << 16)))
+
+
+class Painter:
+    """Paints one picture with one a*b*, any rows of it in any order."""
+
+    def __init__(self, ab_2hw: Floats, small: Grey, size: tuple[int, int], *, bits: int = 8, space: RgbSpace = SRGB):
+        """ab_2hw: a*b*, -128..127, in the orientation of the rows to paint.  small: the grey picture at any lesser
+        size, as `paint` takes it.  size: (H, W).  bits: 8 or 16, of what is painted.  space: of grey and of RGB alike.
+
+        Raises ShapeError.
+        """
+        if ab_2hw.ndim != 3 or ab_2hw.shape[0] != 2:
+            raise ShapeError(f"a*b* is {ab_2hw.shape}; a still needs (2, rows, columns).")
+        self._height, self._width = size
+        self._bits, self._space = bits, space
+        self._weights = (float(space.rgb_to_xyz[1][0]), float(space.rgb_to_xyz[1][2]))  # of red and blue in luminance
+        self._step = _grid_step(size, ab_2hw.shape[1:])
+        fields = self._fields(ab_2hw, small)
+        # Grid points beyond every edge, so that strips can be enlarged with their neighbours.
+        self._fields_2gg = [cv2.copyMakeBorder(field, 1, 2, 0, 0, cv2.BORDER_REPLICATE) for field in fields]
+        if bits == 8:
+            self._prepare_tables()
+
+    @property
+    def strip_rows(self) -> int:
+        """Rows that are best painted together; strips should start at multiples of this."""
+        return max(1, STRIP_PIXELS // self._width // self._step) * self._step
+
+    def paint(self, luma_rW: Grey, top: int) -> Rgb:
+        """Rows from `top` on, (r, W): grey codes of 8 or 16 bit, or light 0..1 as float32 -> RGB, (r, W, 3)."""
+        rows = max(1, self.strip_rows)
+        strips = []
+        for start in range(0, len(luma_rW), rows):
+            luma = np.ascontiguousarray(luma_rW[start : start + rows])
+            fields = [self._enlarged(field, top + start, len(luma)) for field in self._fields_2gg]
+            strips.append(self._by_table(luma, *fields) if self._bits == 8 else self._by_formula(luma, *fields))
+        rgb: Any = strips[0] if len(strips) == 1 else np.concatenate(strips)
+        painted: Rgb = rgb
+        return painted
+
+    def _fields(self, ab_2hw: Floats, small: Grey) -> list[Floats]:
+        """Steps p and q on the grid: (rows, columns) each."""
+        shape = (-(-self._height // self._step), -(-self._width // self._step))
+        a, b = (_on_grid(plane, shape, self._step, (self._height, self._width)) for plane in ab_2hw)
+        lightness = _on_grid(self._space.lightness_of(small), shape, self._step, (self._height, self._width))
+        lightness = np.clip(lightness, *_HUED)
+        steps, is_inside = self._steps(lightness, a, b)
+        if not is_inside.all():
+            # Hue is meant in Lab: take the direction where the colour can be shown, and its full length along it.
+            places = ~is_inside
+            inputs = [plane[places] for plane in (lightness, a, b)]
+            share = self._share_in_lab(*inputs)
+            found, _ = self._steps(inputs[0], inputs[1] * share, inputs[2] * share)
+            for field, step in zip(steps, found, strict=True):
+                field[places] = step / share
+        return steps
+
+    def _steps(self, lightness: Any, a: Any, b: Any) -> tuple[list[Any], Any]:
+        """P and q of colours, and which of them can be shown."""
+        xyz = np.stack(color.lab_to_xyz(lightness, a, b))
+        light = np.tensordot(self._space.xyz_to_rgb.astype(np.float32), xyz, 1)
+        grey = np.cbrt(xyz[1])
+        is_inside = (light.min(0) >= 0) & (light.max(0) <= 1)
+        return [np.cbrt(light[channel]) - grey for channel in (0, 2)], is_inside
+
+    def _share_in_lab(self, lightness: Any, a: Any, b: Any) -> Any:
+        low, share = np.zeros_like(lightness), np.full_like(lightness, 0.5)
+        for halving in range(2, 2 + _FINE_HALVINGS):
+            _, is_inside = self._steps(lightness, a * share, b * share)
+            low = np.where(is_inside, share, low)
+            share = share + np.where(is_inside, 0.5**halving, -(0.5**halving)).astype(np.float32)
+        return np.maximum(low, np.float32(0.5**_HALVINGS))
+
+    def _enlarged(self, field: Any, top: int, rows: int) -> Any:
+        """Rows of the still from the field's grid."""
+        step = self._step
+        first, last = top // step, -(-(top + rows) // step)
+        band = field[first : last + 2]  # the border makes grid row i row i + 1
+        if step > 1:
+            band = cv2.resize(band, (band.shape[1] * step, len(band) * step), interpolation=cv2.INTER_LINEAR)
+        skipped = step + top - first * step
+        return band[skipped : skipped + rows, : self._width]
+
+    def _prepare_tables(self) -> None:
+        """What every pair of (step, grey code) makes of red and blue, as 16-bit-indexed tables."""
+        light, (red, blue) = self._space.light(8), self._weights
+        reach = [max(float(np.abs(field).max()), 1e-3) for field in self._fields_2gg]
+        self._reach = reach
+        self._fields_2gg = [
+            np.rint(field * np.float32(127 / most) + 128).astype(np.uint8)
+            for field, most in zip(self._fields_2gg, reach, strict=True)
+        ]
+        self._channels = [
+            _channel_table(self._space, most, weight) for most, weight in zip(reach, (red, blue), strict=True)
+        ]
+        self._sums8 = np.rint(_ZERO + _UNIT * light).astype(np.uint16)
+        green = 1 - red - blue
+        sums = (np.arange(1 << 16) - _ZERO) / (_UNIT * green)
+        self._green = np.rint(self._space.codes(np.clip(sums, 0, 1)) * 255).astype(np.uint8)
+        slack = 0.5 * _UNIT * green / 255  # of light at white: half a code
+        self._possible = (_ZERO - 2, int(_ZERO + _UNIT * green + slack))
+
+    def _by_table(self, luma: Any, p: Any, q: Any) -> NDArray[np.uint8]:
+        """The fast way for 8 bits: five look-ups a pixel."""
+        shade = luma if luma.dtype == np.uint8 else cv2.LUT(luma, _TO_8)
+        sums = cv2.LUT(luma, self._sums8 if luma.dtype == np.uint8 else self._sums16)
+        channels = []
+        for field, (codes, weights) in zip((p, q), self._channels, strict=True):
+            index = cv2.merge([field, shade]).view(np.uint16)[..., 0]
+            channels.append(cv2.LUT(index, codes))
+            cv2.subtract(sums, cv2.LUT(index, weights), dst=sums)
+        rgb = cv2.merge([channels[0], cv2.LUT(sums, self._green), channels[1]])
+        is_possible = cv2.inRange(sums, *self._possible)
+        if cv2.countNonZero(is_possible) < is_possible.size:
+            self._repair(rgb, is_possible == 0, luma, p, q)
+        return np.asarray(rgb, np.uint8)
+
+    @cached_property
+    def _sums16(self) -> NDArray[np.uint16]:
+        return np.rint(_ZERO + _UNIT * self._space.light(16)).astype(np.uint16)
+
+    def _by_formula(self, luma: Any, p: Any, q: Any) -> NDArray[np.uint16]:
+        """The exact way, for 16 bits."""
+        codes, outside = self._solved(luma, p, q)
+        rgb: NDArray[np.uint16] = np.stack(codes, axis=2).astype(np.uint16)
+        if outside.any():
+            self._repair(rgb, outside, luma, p, q)
+        return rgb
+
+    def _repair(self, rgb: Any, is_outside: Any, luma: Any, *fields: Any) -> None:
+        """Shrink p and q towards grey, together, where a channel would leave its range."""
+        places = np.flatnonzero(is_outside)
+        shades = luma.reshape(-1)[places]
+        rows, columns = np.divmod(places, luma.shape[1])
+        steps = [field[rows, columns] for field in fields]
+        if self._bits == 8:
+            steps = [
+                (step - np.float32(128)) * np.float32(most / 127) for step, most in zip(steps, self._reach, strict=True)
+            ]
+        p, q = steps
+        kept = _share_in_gamut(self._light(shades)[1], p, q, self._weights)
+        codes, _ = self._solved(shades, p * kept, q * kept)
+        rgb.reshape(-1, 3)[places] = np.stack(codes, axis=-1)
+
+    def _solved(self, luma: Any, p: Any, q: Any) -> tuple[list[Any], Any]:
+        """Codes of R, G and B as floats, and where one of them had to be clipped."""
+        coded, top = self._coded_roots, (1 << self._bits) - 1
+        last = np.float32(len(coded) - 1)
+        rest, root = self._light(luma)
+        own_light = (self._tables8 if self._bits == 8 else self._tables16)[0]
+        channels, outside = [], np.zeros(luma.shape, bool)
+        for step, weight in zip((p, q), self._weights, strict=True):
+            wanted = root + step
+            outside |= (wanted < 0) | (wanted > 1)
+            place = np.clip(wanted, 0, 1) * last + np.float32(0.5)
+            code = np.rint(coded[place.astype(np.int32)] * np.float32(top))
+            channels.append(code)
+            rest = rest - np.float32(weight) * own_light[code.astype(np.int32)]
+        rest = rest / np.float32(1 - sum(self._weights))
+        slack = np.float32(0.5 / top)
+        outside |= (rest < -1e-6) | (rest > 1 + slack)
+        place = np.cbrt(np.clip(rest, 0, 1)) * last + np.float32(0.5)
+        green = np.rint(coded[place.astype(np.int32)] * np.float32(top))
+        return [channels[0], green, channels[1]], outside
+
+    def _light(self, luma: Any) -> tuple[Any, Any]:
+        """Light of grey codes, and its cube root."""
+        if luma.dtype == np.float32:
+            return luma, np.cbrt(luma)
+        light, root = self._tables8 if luma.dtype == np.uint8 else self._tables16
+        return light[luma], root[luma]
+
+    @cached_property
+    def _tables8(self) -> tuple[Floats, Floats]:
+        light = self._space.light(8)
+        return light.astype(np.float32), np.cbrt(light).astype(np.float32)
+
+    @cached_property
+    def _tables16(self) -> tuple[Floats, Floats]:
+        light = self._space.light(16)
+        return light.astype(np.float32), np.cbrt(light).astype(np.float32)
+
+    @cached_property
+    def _coded_roots(self) -> Floats:
+        """Codes 0..1 of evenly spaced cube roots of light; fine enough for a tenth of a 16-bit code."""
+        return self._space.codes(np.linspace(0, 1, (1 << 19) + 1) ** 3).astype(np.float32)
+
+
+def _channel_table(space: RgbSpace, reach: float, weight: float) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+    """Code of a channel, and its share of the sum of light, by (grey code << 8 | step code): (65536,) each."""
+    light = space.light(8)
+    wanted = np.cbrt(light)[:, None] + (np.arange(256) - 128) * (reach / 127)
+    codes = np.rint(space.codes(np.clip(wanted, 0, 1) ** 3) * 255).astype(np.uint8)
+    codes[:, 128] = np.arange(256)  # no colour leaves grey as it was, whatever the curve
+    codes[0], codes[255] = 0, 255  # black and white have no colour
+    shares = np.rint(_UNIT * weight * light[codes])
+    is_outside = (wanted < 0) | (wanted > 1)
+    is_outside[0] = is_outside[255] = False
+    return codes.reshape(-1), np.where(is_outside, _OUTSIDE, shares).astype(np.uint16).reshape(-1)
+
+
+def _share_in_gamut(root: Any, p: Any, q: Any, weights: tuple[float, float]) -> Any:
+    """The largest share 0..1 of (p, q) that R, G and B have room for; all (n,) or all (r, W)."""
+    low, high = np.zeros_like(root), np.ones_like(root)
+    for step in (p, q):
+        room = np.where(step > 0, 1 - root, root)
+        high = np.minimum(high, room / np.maximum(np.abs(step), 1e-9))
+    # Green's light is a cubic in the share: value + one * share + two * share^2 + three * share^3.
+    reds, blues = weights[0] * p, weights[1] * q
+    square = root * root
+    middle = (1 - sum(weights)) * (square * root - 0.5)  # less half, so that one comparison finds both edges
+    half = (1 - sum(weights)) / 2
+    one = -3 * square * (reds + blues)
+    reds, blues = reds * p, blues * q
+    two = -3 * root * (reds + blues)
+    three = -(reds * p + blues * q)
+    share, move = high, high * 0.5
+    for _ in range(_HALVINGS):
+        is_inside = np.abs(middle + share * (one + share * (two + share * three))) <= half
+        low = np.where(is_inside, share, low)
+        share = np.minimum(np.where(is_inside, share + move, share - move), high)
+        move = move * 0.5
+    return low
+
+
+def _grid_step(size: tuple[int, int], known: tuple[int, ...]) -> int:
+    """Pixels between grid points: a power of two that keeps every value of a*b* and a fair number at all."""
+    step = 1
+    while (
+        step < 16
+        and (2 * step) ** 2 * _GRID_PIXELS < size[0] * size[1]
+        and all(side // (2 * step) >= points for side, points in zip(size, known, strict=True))
+    ):
+        step *= 2
+    return step
+
+
+def _on_grid(plane: Any, shape: tuple[int, int], step: int, size: tuple[int, int]) -> Any:
+    """A plane that spans `size`, taken at every step-th pixel's cell: bicubic, edges continued."""
+    plane = np.ascontiguousarray(plane, np.float32)
+    if plane.shape[0] > shape[0]:
+        plane = cv2.resize(plane, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
+    across, down = plane.shape[1] * step / size[1], plane.shape[0] * step / size[0]
+    to_plane = np.array([[across, 0, across / 2 - 0.5], [0, down, down / 2 - 0.5]])
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(plane, to_plane, (shape[1], shape[0]), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+_TO_8 = np.rint(np.arange(1 << 16) / 257).astype(np.uint8)
