@@ -108,7 +108,7 @@ class Journal:
         lines = []
         for record in records:
             self._keep(replace(record, run=len(self.runs) - 1))
-            fields = {key: value for key, value in asdict(record).items() if value not in (None, "") and key != "run"}
+            fields = {key: value for key, value in vars(record).items() if value not in (None, "") and key != "run"}
             lines.append(self._line(fields))
         self._write(b"".join(lines))
 

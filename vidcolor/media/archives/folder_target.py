@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vidcolor.errors import SinkError, SourceError
-from vidcolor.journal import Journal, Outcome, Record
+from vidcolor.journal import Journal, Outcome, Record, Run
 from vidcolor.media.archives.entries import Entry
 from vidcolor.media.archives.names import JOURNAL_NAME, shown
 from vidcolor.media.archives.targets import (
@@ -44,16 +44,19 @@ class FolderTarget(Target):
     The journal stays in the folder: with it, a second run finds in seconds that nothing is to be done.
     """
 
-    def _open(self) -> None:
-        self._syncers = ThreadPoolExecutor(_SYNCERS)
-        self.output.mkdir(parents=True, exist_ok=True)
-        self._root = self.output.resolve()
-        self.journal = Journal(self._root / JOURNAL_NAME, output=self.output)
-        self.journal.__enter__()
+    def __init__(self, output: Path, run: Run, *, overwrite: bool = False, resume: bool = True) -> None:
+        self._root = Path(output).resolve()
+        journal = Journal(self._root / JOURNAL_NAME, output=output)
+        super().__init__(output, run, journal, overwrite=overwrite, resume=resume)
         self._folders: dict[str, Path] = {}  # seen to be inside
         self._unsynced: set[Path] = set()
         self._written: list[_Written] = []
         self._mirrored: list[tuple[Path, Entry]] = []
+        self._syncers = ThreadPoolExecutor(_SYNCERS)  # begins its threads when they are needed
+
+    def _open(self) -> None:
+        self._root.mkdir(parents=True, exist_ok=True)
+        self.journal.__enter__()
         self._remember_names()
         self._finish_renaming()
         self.journal.begin(self.run)
@@ -226,8 +229,7 @@ class FolderTarget(Target):
 
     def _abandon(self) -> None:
         try:
-            if hasattr(self, "_written"):
-                self._publish()
+            self._publish()
         finally:
             self._syncers.shutdown()
             self.journal.close()

@@ -1,5 +1,6 @@
 """An archive that grows at TARGET.partial and, after a kill, goes on from its last good byte."""
 
+import io
 import os
 from abc import abstractmethod
 from dataclasses import replace
@@ -28,12 +29,13 @@ class GrowingTarget(Target):
     """
 
     def __init__(self, output: Path, source: Source, run: Run, *, overwrite: bool = False, resume: bool = True) -> None:
-        super().__init__(output, replace(run, source=source.identity), overwrite=overwrite, resume=resume)
+        _, self._partial, journal = files_of(Path(output))
+        run = replace(run, source=source.identity)
+        super().__init__(output, run, Journal(journal, output=output), overwrite=overwrite, resume=resume)
         self.source = source
-        _, self._partial, self._journal_path = files_of(self.output)
         self._pending: list[Record] = []
         self._torn = False  # a member was begun and not ended
-        self._file: BinaryIO
+        self._file: BinaryIO = io.BytesIO()  # until it is open
 
     def due(self, entry: Entry) -> str:
         record = self.journal.records.get(entry.name)
@@ -113,7 +115,8 @@ class GrowingTarget(Target):
         """Append what makes the file whole."""
 
     def _open(self) -> None:
-        self.journal = Journal(self._journal_path, output=self.output)
+        if not self.output.absolute().parent.is_dir():
+            raise SinkError(f"{self.output.parent}: no such folder. Make it first.")
         self.journal.__enter__()
         if self._goes_on():
             self._file = cast(BinaryIO, self._partial.open("r+b"))
@@ -154,7 +157,7 @@ class GrowingTarget(Target):
         if before.settings_hash != self.run.settings_hash:
             raise self._mixed("it was begun with other settings")
         if self.journal.damaged_lines:
-            raise self._mixed(f"{self._journal_path.name} is damaged")
+            raise self._mixed(f"{self.journal.path.name} is damaged")
 
     def _mixed(self, found: str) -> SinkError:
         return SinkError(f"{self._partial}: cannot go on: {found}. Give --no-resume to begin anew.")
@@ -198,8 +201,9 @@ class GrowingTarget(Target):
             self.journal.remove()
 
     def _abandon(self) -> None:
-        if hasattr(self, "_file"):
-            if self._pending and not self._torn and self._checkpoint_allowed() and not self._file.closed:
+        try:
+            if self._pending and not self._torn and self._checkpoint_allowed():
                 self._checkpoint()
+        finally:
             self._file.close()
-        self.journal.close()
+            self.journal.close()

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import math
 import os
 import tarfile
 from dataclasses import replace
@@ -104,6 +105,7 @@ def _header(entry: Entry, name: str, kind: bytes, size: int) -> tarfile.TarInfo:
             header.pax_headers = {
                 key: value for key, value in fields if key not in _OWN_FIELDS and not key.startswith("GNU.sparse.")
             }
+            header.mtime = origin.mtime if math.isfinite(origin.mtime) else 0
             header.name = origin.name if entry.faithful and name == entry.name else name
         case os.stat_result() as status:
             header = tarfile.TarInfo(name)

@@ -31,13 +31,15 @@ class Target(ABC):
     go on. Any other SinkError is the end of the run: the disk is full, or the output cannot be gone on with.
     """
 
-    def __init__(self, output: Path, run: Run, *, overwrite: bool = False, resume: bool = True) -> None:
+    def __init__(
+        self, output: Path, run: Run, journal: Journal, *, overwrite: bool = False, resume: bool = True
+    ) -> None:
         """overwrite: replace files that are there and are not ours.  resume: go on from an earlier run."""
+        self.journal = journal
         self.output, self.run, self.overwrite, self.resume = Path(output), run, overwrite, resume
         self.counts: Counter[Outcome] = Counter()  # of this run
         self.notes: list[str] = []  # one line each: what could not be kept
         self._claimed: dict[str, str] = {}  # folded output name -> entry that has it
-        self.journal: Journal
 
     @abstractmethod
     def due(self, entry: Entry) -> str:
