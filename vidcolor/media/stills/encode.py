@@ -1,0 +1,197 @@
+"""Painted pages through the encoder of their format, then everything else of the source spliced in."""
+
+import io
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from PIL import Image, JpegImagePlugin
+
+from vidcolor.color import Floats
+from vidcolor.media.stills import exif, splice
+from vidcolor.media.stills.raster import shrunk
+from vidcolor.media.stills.still import Page, StillSettings
+
+if TYPE_CHECKING:
+    from vidcolor.media.stills.files import Still
+
+THUMBNAIL = (160, 120)  # pixels (CIPA DC-008, 4.5.3)
+_LOSSY_QUALITY = {"WEBP": 90, "AVIF": 85, "HEIF": 90}  # these formats do not say with what they were made
+# Chroma quantisation at quality 50 (ITU-T T.81, table K.2) and luma's (table K.1), row by row.
+# fmt: off
+_K1 = (
+    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56,
+    14, 17, 22, 29, 51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
+    49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
+)
+_K2 = (
+    17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99, 24, 26, 56, 99, 99, 99, 99, 99,
+    47, 66, 99, 99, 99, 99, 99, 99, *[99] * 32,
+)
+# fmt: on
+
+
+def encoded(
+    still: "Still", ab_per_page: Sequence[Floats | None], settings: StillSettings
+) -> tuple[bytes, tuple[str, ...]]:
+    """The coloured file, and what it could not keep."""
+    source = Image.open(io.BytesIO(still.content))
+    if len(still.pages) > 1:
+        return _animation(still, source, ab_per_page, settings)
+    page, ab = still.pages[0], ab_per_page[0]
+    assert ab is not None
+    pixels = painted(page, ab)
+    before, after = still.profiles[0]
+    block = splice.exif_of(source.info.get("exif"), still.content, still.format)
+    small = thumbnail(pixels) if exif.has_thumbnail(block) else None
+    changes = splice.Changes(settings.software, small, before, after)
+    match still.format:
+        case "JPEG":
+            return splice.jpeg(still.content, _jpeg(pixels, source, settings), changes)
+        case "PNG":
+            return splice.png(still.content, _png(pixels, page), changes)
+        case "JPEG2000":
+            return splice.jp2(still.content, _jp2(pixels, page, still.content, settings), changes)
+        case "BMP":
+            lost = "BMP has no room for the tag of the software."
+            return _saved(image_of(pixels, page), "BMP", dpi=source.info.get("dpi", (96, 96))), (lost,)
+        case "GIF":
+            return _animation(still, source, ab_per_page, settings)
+    edited = exif.edited(block, settings.software, small)
+    options: dict[str, Any] = {"exif": exif.PREFIX + edited if still.format != "AVIF" else edited}
+    options |= {name: value for name, value in (("icc_profile", after), ("xmp", source.info.get("xmp"))) if value}
+    return _saved(image_of(pixels, page), still.format, **options, **_lossy(still, settings)), ()
+
+
+def painted(page: Page, ab: Floats) -> Any:
+    """The whole page: (H, W, 4), the last alpha or filling. 8 bit goes to encoders as it lies."""
+    pixels = np.empty((*page.size, 4), np.uint8 if page.bits == 8 else np.uint16)
+    for top, strip in page.painted(ab):
+        rows = pixels[top : top + len(strip)]
+        if strip.shape[2] == 4:
+            rows[:] = strip
+        else:
+            cv2.cvtColor(strip, cv2.COLOR_RGB2RGBA, dst=rows)
+    return pixels
+
+
+def image_of(pixels: Any, page: Page) -> Image.Image:
+    """An 8-bit page for Pillow."""
+    size = (pixels.shape[1], pixels.shape[0])
+    if page.alpha is not None:
+        return Image.frombuffer("RGBA", size, pixels, "raw", "RGBA", 0, 1)
+    return Image.frombuffer("RGBX", size, pixels, "raw", "RGBX", 0, 1).convert("RGB")
+
+
+def thumbnail(pixels: Any) -> bytes:
+    """A small JPEG of a painted page."""
+    scale = min(THUMBNAIL[0] / pixels.shape[1], THUMBNAIL[1] / pixels.shape[0], 1)
+    size = (max(1, round(pixels.shape[0] * scale)), max(1, round(pixels.shape[1] * scale)))
+    small = shrunk(pixels[..., :3], size)
+    small = small if small.dtype == np.uint8 else (small >> 8).astype(np.uint8)
+    return _saved(Image.fromarray(np.ascontiguousarray(small)), "JPEG", quality=80)
+
+
+def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def _jpeg(pixels: Any, source: Any, settings: StillSettings) -> bytes:
+    """The source's quantisation and subsampling, progressive where it was."""
+    image = Image.frombuffer("RGBX", (pixels.shape[1], pixels.shape[0]), pixels, "raw", "RGBX", 0, 1)
+    tables = source.quantization
+    sampling = JpegImagePlugin.get_sampling(source)
+    options: dict[str, Any] = {"subsampling": settings.subsampling or ("4:2:0" if sampling < 0 else sampling)}
+    if settings.quality is not None:
+        options["quality"] = settings.quality
+    elif source.mode == "CMYK" or not tables:
+        options["quality"] = 90
+    else:
+        luma = list(tables[min(tables)])
+        chroma = [table for number, table in sorted(tables.items()) if number != min(tables)]
+        options["qtables"] = [luma, list(chroma[0]) if chroma else chroma_table(luma)]
+    return _saved(image, "JPEG", progressive=bool(source.info.get("progressive")), **options)
+
+
+def quality_of(luma: list[int]) -> int:
+    """The quality 1..100 at which libjpeg makes such a luma table, about."""
+    ratio = float(np.median(np.array(luma) / np.array(_K1)))
+    return min(100, max(1, round(100 - 50 * ratio if ratio < 1 else 50 / ratio)))
+
+
+def chroma_table(luma: list[int]) -> list[int]:
+    """The chroma quantisation that belongs to a luma table: T.81's K.2, as much finer as the table is than K.1."""
+    ratio = float(np.median(np.array(luma) / np.array(_K1)))
+    return [min(255, max(1, round(value * ratio))) for value in _K2]
+
+
+def _png(pixels: Any, page: Page) -> bytes:
+    if page.bits == 8:
+        return _saved(image_of(pixels, page), "PNG")
+    values = pixels if page.alpha is not None else np.ascontiguousarray(pixels[..., :3])
+    return bytes(import_module("imagecodecs").png_encode(values, level=6))
+
+
+def _jp2(pixels: Any, page: Page, source: bytes, settings: StillSettings) -> bytes:
+    """Lossless where the source was (reversible wavelet), else at 60 dB."""
+    values = pixels if page.alpha is not None else np.ascontiguousarray(pixels[..., :3])
+    at = source.find(b"\xff\x52")
+    is_lossless = source[at + 13] == 1  # COD marker: transformation (ISO/IEC 15444-1, A.6.1)
+    form = "jp2" if source[4:8] == b"jP  " else "j2k"
+    encode = import_module("imagecodecs").jpeg2k_encode
+    if is_lossless and settings.quality is None:
+        return bytes(encode(values, level=0, reversible=True, codecformat=form))
+    level = 60 if settings.quality is None else 20 + settings.quality * 0.4  # decibels
+    return bytes(encode(values, level=level, reversible=False, codecformat=form))
+
+
+def _lossy(still: "Still", settings: StillSettings) -> dict[str, Any]:
+    if still.format == "WEBP" and settings.quality is None and b"VP8L" in _webp_chunks(still.content):
+        return {"lossless": True, "exact": True}
+    options: dict[str, Any] = {"quality": settings.quality or _LOSSY_QUALITY[still.format]}
+    return options | ({"subsampling": settings.subsampling} if settings.subsampling and still.format == "AVIF" else {})
+
+
+def _webp_chunks(content: bytes, at: int = 12) -> set[bytes]:
+    """Names of all chunks, those of animation frames too."""
+    names = set()
+    while at + 8 <= len(content):
+        name = content[at : at + 4]
+        names.add(name)
+        if name == b"ANMF":
+            names.add(content[at + 24 : at + 28])
+        at += 8 + (int.from_bytes(content[at + 4 : at + 8], "little") + 1) // 2 * 2
+    return names
+
+
+def _animation(
+    still: "Still", source: Any, ab_per_page: Sequence[Floats | None], settings: StillSettings
+) -> tuple[bytes, tuple[str, ...]]:
+    """GIF and animated WebP: every frame with its own time."""
+    frames, times = [], []
+    for number, (page, ab) in enumerate(zip(still.pages, ab_per_page, strict=True)):
+        source.seek(number)
+        source.load()  # WebP says a frame's time only then
+        times.append(source.info.get("duration", 0))
+        frames.append(source.convert("RGBA") if ab is None else image_of(painted(page, ab), page))
+    options: dict[str, Any] = {"loop": source.info["loop"]} if "loop" in source.info else {}
+    if len(frames) > 1:
+        options |= {"save_all": True, "append_images": frames[1:], "duration": times}
+    if still.format == "GIF":
+        frames[0].info.clear()
+        old = source.info.get("comment", b"")
+        options["comment"] = old + (b"\n" if old else b"") + b"Colour: " + settings.software.encode("ascii", "replace")
+        lost: tuple[str, ...] = ("GIF holds 256 colours a frame: lightness is kept only as far as they go.",)
+        lost += ("XMP in a GIF is not carried over.",) if source.info.get("xmp") else ()
+        return _saved(frames[0], "GIF", **options), lost
+    block = exif.edited(splice.exif_of(source.info.get("exif"), still.content, still.format), settings.software, None)
+    options |= {
+        "exif": exif.PREFIX + block,
+        "xmp": source.info.get("xmp") or b"",
+        "icc_profile": still.profiles[0][1] or b"",
+    }
+    return _saved(frames[0], still.format, **options, **_lossy(still, settings)), ()

@@ -1,0 +1,148 @@
+"""One decoded picture of a still file, and its parts: grey plane, alpha, what its codes mean."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image, ImageCms
+
+from vidcolor.errors import SourceError
+from vidcolor.media.photos import _DAMAGED as DAMAGED
+from vidcolor.media.stills import profiles
+from vidcolor.paint import Grey, RgbSpace
+
+LARGEST_PIXELS = 1 << 30  # a page of more is taken for a decompression bomb, unless the caller allows it
+
+
+@dataclass(frozen=True)
+class Raster:
+    """A decoded page. values: (H, W) grey or (H, W, 3) RGB code values; alpha: (H, W) of the same type, or None."""
+
+    values: Any
+    alpha: Any
+    profile: profiles.Profile
+    losses: tuple[str, ...] = ()
+
+    @property
+    def bits(self) -> int:
+        """8 or 16."""
+        return 8 * int(self.values.dtype.itemsize)
+
+
+def too_large(name: str, width: int, height: int, largest: int) -> SourceError:
+    """What to raise for a page of more pixels than the limit."""
+    found = f"{width} x {height} = {width * height / 1e6:.0f} megapixels"
+    return SourceError(
+        f"{name}: {found}, more than the limit of {largest / 1e6:.0f}. Raise the limit if it is genuine."
+    )
+
+
+@contextmanager
+def refusing_damage(name: str) -> Iterator[None]:
+    """Turn whatever decoders raise into a SourceError of one line."""
+    try:
+        yield
+    except SourceError:
+        raise
+    except MemoryError as error:
+        raise SourceError(
+            f"{name}: the picture does not fit in memory. Save it as TIFF, which is read in parts."
+        ) from error
+    except DAMAGED as error:
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise SourceError(f"{name}: damaged or not a picture of its kind ({what[:120]}). Copy it again.") from error
+
+
+def of_image(image: Image.Image, *, icc: bytes | None = None) -> Raster:
+    """A Pillow picture, decoded here, of any mode."""
+    icc = icc or image.info.get("icc_profile")
+    losses: tuple[str, ...] = ()
+    if image.mode in ("CMYK", "LAB", "YCbCr", "HSV"):
+        losses = (f"{image.mode} colour was converted to sRGB: coloured pictures are RGB.",)
+        image, icc = _to_srgb(image, icc), None
+    if image.mode in ("I", "F", "I;16B", "I;16L"):
+        values = np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
+        return Raster(values, None, profiles.read(icc), losses)
+    if image.mode == "I;16":
+        return Raster(np.asarray(image).astype(np.uint16), None, profiles.read(icc), losses)
+    image = image.convert(_plain_mode(image))
+    return of_array(np.asarray(image), icc, losses)
+
+
+def of_array(values: Any, icc: bytes | None, losses: tuple[str, ...] = ()) -> Raster:
+    """Code values (H, W), or (H, W, 1..4) as grey, grey and alpha, RGB, RGB and alpha."""
+    alpha = None
+    if values.ndim == 3 and values.shape[2] in (2, 4):
+        values, alpha = values[..., :-1], np.ascontiguousarray(values[..., -1])
+    if values.ndim == 3 and values.shape[2] == 1:
+        values = values[..., 0]
+    values = np.ascontiguousarray(values)
+    profile = profiles.read(icc)
+    if profile.is_understood:
+        return Raster(values, alpha, profile, losses)
+    if values.dtype != np.uint8:
+        lost = "The colour profile has no single tone curve: 16-bit codes were read as sRGB."
+        return Raster(values, alpha, profiles.Profile(), (*losses, lost))
+    lost = "The colour profile has no single tone curve: the picture was converted to sRGB."
+    converted = np.asarray(_to_srgb(Image.fromarray(values), icc))
+    return Raster(converted, alpha, profiles.Profile(), (*losses, lost))
+
+
+def _plain_mode(image: Image.Image) -> str:
+    has_alpha = "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "La", "RGBa")
+    is_grey = image.mode in ("1", "L", "LA", "La")
+    return {(True, True): "LA", (True, False): "L", (False, True): "RGBA", (False, False): "RGB"}[is_grey, has_alpha]
+
+
+def _to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
+    try:
+        if icc:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+            done = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            if done is not None:
+                return done
+    except ImageCms.PyCMSError:
+        pass  # a profile of another colour space, or a broken one
+    return image.convert("RGB")
+
+
+def grey_of(raster: Raster) -> Grey:
+    """What is to be painted: the grey codes where all channels are equal, else each pixel's own light.
+
+    (H, W): codes of the raster's depth; uint16 codes for 8-bit RGB that is not grey; light 0..1 as float32 for 16-bit.
+    """
+    values = raster.values
+    if values.ndim == 2:
+        return np.asarray(values)
+    red, green, blue = cv2.split(values)
+    if np.array_equal(red, green) and np.array_equal(green, blue):
+        return np.asarray(green)
+    return luminance(values, raster.profile.space)
+
+
+def luminance(values: Any, space: RgbSpace) -> Grey:
+    """RGB codes (r, W, 3) -> grey of equal luminance: uint16 codes for 8-bit RGB, light as float32 for 16-bit."""
+    bits = 8 * values.dtype.itemsize
+    light = space.light(bits)
+    tables = [np.float32(weight) * light.astype(np.float32) for weight in space.rgb_to_xyz[1]]
+    if bits == 16:
+        return np.asarray(sum(table[values[..., channel]] for channel, table in enumerate(tables)), np.float32)
+    sums: Any = None
+    for channel, table in zip(cv2.split(values), tables, strict=True):
+        part = cv2.LUT(channel, np.rint(table * 65000).astype(np.uint16))
+        sums = part if sums is None else cv2.add(sums, part, dst=sums)
+    grey = np.rint(space.codes(np.arange(1 << 16) / 65000) * 65535).astype(np.uint16)
+    return np.asarray(cv2.LUT(sums, grey), np.uint16)
+
+
+def shrunk(plane: Any, size: tuple[int, int]) -> Any:
+    """Resize to (rows, columns): area average, halving first, which is forty times faster."""
+    rows, columns = size
+    while plane.shape[0] >= 2 * rows and plane.shape[1] >= 2 * columns and min(plane.shape[:2]) > 1:
+        half = (plane.shape[1] // 2, plane.shape[0] // 2)
+        plane = cv2.resize(plane[: half[1] * 2, : half[0] * 2], half, interpolation=cv2.INTER_AREA)
+    return plane if plane.shape[:2] == size else cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_LINEAR)

@@ -1,0 +1,133 @@
+"""A still image file: its pages, what colour they have already, and the grey that is to be painted.
+
+Shapes: H W a page's pixels as stored, h w what the network sees, upright.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+
+from vidcolor.color import Floats
+from vidcolor.errors import ShapeError
+from vidcolor.media.stills.raster import Raster, grey_of, shrunk
+from vidcolor.paint import Painter, RgbSpace
+from vidcolor.tone import SHORT_SIDE, Tone, tone_of
+
+GRID = 32  # the network's sizes
+LONGEST = 4  # a panorama's long side, in short sides, that the network still sees undistorted
+SMALL = 1024  # short side, in pixels, of the copy that lightness is taken from; strips are read anew for paint
+# EXIF orientation -> (mirrored left to right first, then quarter turns anticlockwise), from stored to upright.
+TURNS = {
+    1: (False, 0),
+    2: (True, 0),
+    3: (False, 2),
+    4: (True, 2),
+    5: (True, 1),
+    6: (False, 3),
+    7: (True, 3),
+    8: (False, 1),
+}
+
+
+@dataclass(frozen=True)
+class StillSettings:
+    """How coloured stills are written.
+
+    software: what the tag says coloured it, with model and version.  quality: 1..100 for lossy formats; None: as the
+    source's.  subsampling: "4:4:4", "4:2:2", "4:2:0"; None: as the source's (4:2:0 for grey JPEG).
+    """
+
+    software: str = "vidcolor"
+    quality: int | None = None
+    subsampling: str | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """One picture of the file.
+
+    size: (H, W) as stored.  bits: 8 or 16, of what will be written.  tone: what it has of colour.
+    orientation: EXIF's 1..8.  rows: (top, bottom) -> grey rows for a Painter.  alpha: (top, bottom) -> alpha rows.
+    """
+
+    size: tuple[int, int]
+    bits: int
+    tone: Tone
+    orientation: int
+    space: RgbSpace
+    small: Any = field(repr=False)  # the grey at SMALL or less
+    rows: Callable[[int, int], Any] = field(repr=False)
+    alpha: Callable[[int, int], Any] | None = field(repr=False, default=None)
+    losses: tuple[str, ...] = ()
+
+    @property
+    def pixels(self) -> int:
+        """Of the whole page."""
+        return self.size[0] * self.size[1]
+
+    def lightness(self, short_side: int) -> Floats:
+        """What the network is to see: L* 0..100, (h, w), upright, sides in steps of 32."""
+        scale = short_side / min(self.size)
+        rows, columns = (max(GRID, round(min(side * scale, LONGEST * short_side) / GRID) * GRID) for side in self.size)
+        seen = shrunk(self.small, (rows, columns))
+        return np.ascontiguousarray(self._upright(self.space.lightness_of(seen)))
+
+    def painter(self, ab_2hw: Floats) -> Painter:
+        """What lays this colour under the page's rows. ab_2hw: upright, as for `lightness`. Raises ShapeError."""
+        if ab_2hw.ndim != 3 or ab_2hw.shape[0] != 2:
+            raise ShapeError(f"a*b* is {ab_2hw.shape}; a still needs (2, rows, columns).")
+        stored = np.stack([self._stored(plane) for plane in ab_2hw])
+        return Painter(stored, self.small, self.size, bits=self.bits, space=self.space)
+
+    def painted(self, ab_2hw: Floats) -> Iterator[tuple[int, Any]]:
+        """The page in colour, strip by strip: first row, and (r, W, 3), or (r, W, 4) where it has alpha."""
+        painter, step = self.painter(ab_2hw), None
+        step = painter.strip_rows
+        for top in range(0, self.size[0], step):
+            bottom = min(top + step, self.size[0])
+            strip = painter.paint(self.rows(top, bottom), top)
+            yield top, np.dstack([strip, self.alpha(top, bottom)]) if self.alpha else strip
+
+    def _upright(self, plane: Any) -> Any:
+        mirrored, turns = TURNS[self.orientation]
+        return np.rot90(plane[:, ::-1] if mirrored else plane, turns)
+
+    def _stored(self, plane: Any) -> Any:
+        mirrored, turns = TURNS[self.orientation]
+        turned = np.rot90(plane, -turns)
+        return np.ascontiguousarray(turned[:, ::-1] if mirrored else turned)
+
+
+def page_of(raster: Raster, orientation: int) -> Page:
+    """A page that is held in memory."""
+    grey, alpha = grey_of(raster), raster.alpha
+    height, width = grey.shape
+    return Page(
+        (height, width), raster.bits, tone_of_values(raster.values), orientation, raster.profile.space, small_of(grey),
+        lambda top, bottom: grey[top:bottom],
+        (lambda top, bottom: alpha[top:bottom]) if alpha is not None else None,
+        raster.losses,
+    )  # fmt: skip
+
+
+def small_of(grey: Any) -> Any:
+    """A copy whose short side is SMALL, or the plane itself where it is not larger."""
+    factor = min(grey.shape) // SMALL
+    small = shrunk(grey, (grey.shape[0] // factor, grey.shape[1] // factor)) if factor > 1 else grey
+    return small
+
+
+def tone_of_values(values: Any) -> Tone:
+    """The tone of code values (H, W) or (H, W, 3)."""
+    if values.ndim == 2:
+        return "grey"
+    height, width = values.shape[:2]
+    factor = max(1, min(height, width) // SHORT_SIDE)
+    if factor >= 4:  # thin out rows first: averages of a few are enough
+        values = values[:: factor // 4]
+    return tone_of(
+        cv2.resize(values, (max(1, width // factor), max(1, height // factor)), interpolation=cv2.INTER_AREA)
+    )
