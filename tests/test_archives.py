@@ -102,7 +102,7 @@ def test_a_zip_carries_what_it_cannot_unpack(tmp_path: Path) -> None:
         archive.writestr(evil, "../../more.txt")
         with archive.open("streamed.txt", "w") as file:
             file.write(b"streamed")
-    assert process(source, output) == ({"copied": 5, "skipped": 1}, ["evil.txt: a link that leads out of the archive."])
+    assert process(source, output) == ({"copied": 4, "skipped": 1}, ["evil.txt: a link that leads out of the archive."])
     with zipfile.ZipFile(source) as before, zipfile.ZipFile(output) as after:
         assert after.testzip() is None
         assert after.namelist() == [name for name in before.namelist() if name != "evil.txt"]

@@ -224,7 +224,7 @@ def test_strange_files_in_a_folder_are_not_opened(tmp_path: Path) -> None:
     source = tmp_path / "in"
     (source / "sub").mkdir(parents=True)
     os.mkfifo(source / "pipe.jpg")
-    (source / "sub" / "loop").symlink_to(source)
+    (source / "sub" / "loop").symlink_to("..")
     (source / "sub" / "out.jpg").symlink_to("/etc/hostname")
     (source / "sub" / "dead.jpg").symlink_to("nowhere.jpg")
     (source / "sub" / "real.jpg").write_bytes(b"real")
@@ -239,6 +239,19 @@ def test_strange_files_in_a_folder_are_not_opened(tmp_path: Path) -> None:
     assert set(tree(tmp_path / "out")) == {"twin.jpg", "sub/real.jpg"}
     with open_source([source], follow_outside=True) as followed:
         assert next(entry for entry in followed if entry.name == "sub/out.jpg").kind == "photo"
+
+
+def test_names_that_a_folder_may_hold_are_made_fit_for_archives(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    (source / "back\\slash").mkdir(parents=True)
+    for name in ("back\\slash/a.jpg", "..\\..\\evil.jpg", "new\nline.jpg", "l" * 250 + ".jpg", "a." + "s" * 240):
+        (source / name).write_bytes(b"x")
+    assert process(source, tmp_path / "out")[0] == {"colored": 3, "copied": 2}
+    for output in (tmp_path / "out.zip", tmp_path / "out.tar"):
+        counts, lines = process(source, output)
+        assert counts == {"colored": 3, "copied": 1, "failed": 1}
+        assert lines == ["its name leads out of the archive by '..'"]
+        assert {"back%5Cslash/a.jpg", "new%0Aline.jpg"} <= set(names_in(output))
 
 
 def test_an_output_inside_of_the_input_is_passed_over(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -144,11 +145,10 @@ class Journal:
     def close(self) -> None:
         """Sync and unlock."""
         if self._fd >= 0:
-            try:
+            with suppress(OSError):  # lines that do not reach the disk are not missed
                 self.sync()
-            finally:
-                os.close(self._fd)
-                self._fd = -1
+            os.close(self._fd)
+            self._fd = -1
 
     def why_stale(self, record: Record, run: Run) -> str:
         """Why what `record` says does not hold for `run`; "" when it does."""

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Literal, Self
 
 from vidcolor.errors import SourceError
 from vidcolor.media.archives.limits import Limits
-from vidcolor.media.archives.names import shown
+from vidcolor.media.archives.names import short_suffix, shown
 
 Kind = Literal["photo", "film", "other", "directory", "link"]
 
@@ -84,7 +84,7 @@ class Entry:
         if self.path is not None:
             yield self.path
             return
-        path = folder / f".vidcolor-{number}{PurePosixPath(self.name).suffix}"
+        path = folder / f".vidcolor-{number}{short_suffix(self.name)}"
         free = shutil.disk_usage(folder).free
         if self.size > free:
             raise SourceError(f"{self.shown}: needs {self.size} bytes unpacked, {folder} has {free} free. Make room.")

@@ -4,8 +4,9 @@ import errno
 import os
 import shutil
 import stat
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -88,10 +89,13 @@ class FolderTarget(Target):
     ) -> str:
         final = self._final(entry, name)
         temporary = self.scratch(entry, name)
-        if isinstance(content, bytes):
-            _write(temporary, content)
-        elif content != temporary:
-            content.replace(temporary)
+        with _failing(temporary):
+            if isinstance(content, bytes):
+                temporary.unlink(missing_ok=True)
+                with temporary.open("xb") as file:
+                    file.write(content)
+            elif content != temporary:
+                content.replace(temporary)
         output, size = final.relative_to(self._root).as_posix(), size_of(temporary)
         digest = sha256_of(content if isinstance(content, bytes) else temporary)
         record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason, sha256, output, size, digest, seconds)
@@ -108,16 +112,10 @@ class FolderTarget(Target):
         else:
             self._final(entry, None)
             temporary = self.scratch(entry)
-            temporary.unlink(missing_ok=True)
-            try:
+            with _failing(temporary):
+                temporary.unlink(missing_ok=True)
                 with entry.open() as source, temporary.open("xb") as file:
                     shutil.copyfileobj(source, file, CHUNK_BYTES)
-            except OSError as error:
-                temporary.unlink(missing_ok=True)
-                raise _failure(temporary, error) from error
-            except SourceError:
-                temporary.unlink(missing_ok=True)
-                raise
             self.write(entry, temporary, outcome, reason=reason)
 
     def scratch(self, entry: Entry, name: str | None = None) -> Path:
@@ -228,11 +226,10 @@ class FolderTarget(Target):
         self._sync()
 
     def _abandon(self) -> None:
-        try:
+        with suppress(SinkError):  # what is not recorded is done again
             self._publish()
-        finally:
-            self._syncers.shutdown()
-            self.journal.close()
+        self._syncers.shutdown()
+        self.journal.close()
 
 
 def _exists(path: Path) -> bool:
@@ -245,14 +242,17 @@ def _exists(path: Path) -> bool:
     return True
 
 
-def _write(path: Path, content: bytes) -> None:
-    path.unlink(missing_ok=True)
+@contextmanager
+def _failing(temporary: Path) -> Iterator[None]:
+    """Leave no half-written file, and say what failed."""
     try:
-        with path.open("xb") as file:
-            file.write(content)
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise _failure(path, error) from error
+        yield
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError):
+            raise _failure(temporary, error) from error
+        raise
 
 
 def _settle(written: _Written) -> None:

@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 from vidcolor.errors import SourceError
 from vidcolor.media.archives.entries import Entry, Source, kind_of, notes_of
 from vidcolor.media.archives.limits import Limits
-from vidcolor.media.archives.names import JOURNAL_NAME, UniqueNames, shown
+from vidcolor.media.archives.names import JOURNAL_NAME, UniqueNames, inside, shown
 
 _STRANGE = {
     stat.S_IFIFO: "a named pipe",
@@ -117,6 +117,8 @@ class FolderSource(Source):
             refusal = "a link that leads nowhere"
         elif not stays:
             refusal = "a link that leads out of the folder"
+        elif inside(name, str(path.readlink())) is None:
+            refusal = "a link by an absolute path; not carried"
         return Entry(
             self._names.claim(name), os.fsencode(name), "link", 0, status.st_mtime_ns, link=str(path.readlink()),
             refusal=refusal, origin=status,

@@ -3,6 +3,7 @@
 import io
 import os
 from abc import abstractmethod
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -10,6 +11,7 @@ from typing import BinaryIO, cast
 from vidcolor.errors import SinkError
 from vidcolor.journal import Journal, Outcome, Record, Run
 from vidcolor.media.archives.entries import Entry, Source
+from vidcolor.media.archives.names import safe_name
 from vidcolor.media.archives.targets import Content, Target, scratch_name, sync_folder
 
 _AT_RISK_SECONDS, _AT_RISK_RECORDS, _AT_RISK_BYTES = 0.05, 256, 1 << 24  # what a kill may make us do again
@@ -41,7 +43,7 @@ class GrowingTarget(Target):
         record = self.journal.records.get(entry.name)
         if record is None:
             return "new"
-        if (record.size, record.mtime_ns) != (entry.size, entry.mtime_ns):
+        if entry.kind != "directory" and (record.size, record.mtime_ns) != (entry.size, entry.mtime_ns):
             raise self._mixed(f"{entry.shown} changed")
         return self.journal.why_stale(record, self.run)
 
@@ -162,8 +164,14 @@ class GrowingTarget(Target):
     def _mixed(self, found: str) -> SinkError:
         return SinkError(f"{self._partial}: cannot go on: {found}. Give --no-resume to begin anew.")
 
+    def _claim(self, entry: Entry, name: str | None) -> str:
+        return super()._claim(entry, safe_name(name or entry.name))  # what a folder may hold is not fit for all readers
+
     def _record(self, record: Record) -> None:
         self.counts[record.outcome] += 1
+        self._note(record)
+
+    def _note(self, record: Record) -> None:
         self._pending.append(record)
         if self._checkpoint_allowed() and self._at_risk():
             self._checkpoint()
@@ -201,9 +209,9 @@ class GrowingTarget(Target):
             self.journal.remove()
 
     def _abandon(self) -> None:
-        try:
+        with suppress(OSError, SinkError):  # what is not recorded is done again
             if self._pending and not self._torn and self._checkpoint_allowed():
                 self._checkpoint()
-        finally:
+        with suppress(OSError):
             self._file.close()
-            self.journal.close()
+        self.journal.close()

@@ -60,6 +60,12 @@ def without_bytes(name: str) -> str:
     return "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in name)
 
 
+def short_suffix(name: str) -> str:
+    """The suffix, which says what a file is; "" where it is too long to say that."""
+    suffix = PurePosixPath(name).suffix
+    return suffix if len(os.fsencode(suffix)) <= 16 else ""
+
+
 class UniqueNames:
     """Hands out each name once, also where capitals or composed letters are told apart by nobody."""
 

@@ -12,6 +12,7 @@ from vidcolor.errors import SinkError
 from vidcolor.journal import Outcome, Record, Run
 from vidcolor.media.archives.entries import Entry, Source
 from vidcolor.media.archives.growing import GrowingTarget
+from vidcolor.media.archives.names import safe_name
 from vidcolor.media.archives.packing import Frames, packing_named
 from vidcolor.media.archives.targets import Content, chunks, size_of
 
@@ -48,7 +49,7 @@ class TarTarget(GrowingTarget):
         return replace(record, output=name, output_size=size, output_sha256=digest.hexdigest())
 
     def _copy_bare(self, entry: Entry, outcome: Outcome, reason: str) -> None:
-        name = entry.name if entry.kind == "directory" else self._claim(entry, None)
+        name = safe_name(entry.name) if entry.kind == "directory" else self._claim(entry, None)
         kind, link = tarfile.DIRTYPE, ""
         if entry.kind == "link":
             kind, link = tarfile.SYMTYPE, entry.link or ""
@@ -62,7 +63,8 @@ class TarTarget(GrowingTarget):
         header.linkname = link
         self._write_header(header)
         self._end_member()
-        self._record(Record(entry.name, entry.size, entry.mtime_ns, outcome, reason, output=name))
+        record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason, output=name)
+        (self._note if entry.kind == "directory" else self._record)(record)
 
     def _written_as(self, name: str) -> str | None:
         """The output's name of an entry."""

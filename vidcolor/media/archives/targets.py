@@ -12,7 +12,7 @@ from typing import Self
 from vidcolor.errors import SinkError, SourceError
 from vidcolor.journal import Journal, Outcome, Record, Run
 from vidcolor.media.archives.entries import Entry
-from vidcolor.media.archives.names import OWN_PREFIX, folded, numbered, safe_name
+from vidcolor.media.archives.names import OWN_PREFIX, folded, numbered, safe_name, short_suffix
 
 Content = bytes | Path  # a path is one that Target.scratch gave; it is used up
 
@@ -157,8 +157,8 @@ def sha256_of(content: Content) -> str:
 
 def scratch_name(name: str) -> str:
     """The name under which the last part of `name` is being made: short, the same every time, with its suffix."""
-    path = PurePosixPath(name)
-    return f"{OWN_PREFIX}{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:24]}.partial{path.suffix}"
+    digest = hashlib.sha256(os.fsencode(PurePosixPath(name).name)).hexdigest()
+    return f"{OWN_PREFIX}{digest[:24]}.partial{short_suffix(name)}"
 
 
 def sync_folder(folder: Path) -> None:

@@ -15,6 +15,7 @@ _LOCATOR64 = struct.Struct("<4sIQI")  # 4.3.15
 
 _MAX32, _MAX16 = 0xFFFFFFFF, 0xFFFF
 _ZIP64_EXTRA = 0x0001  # 4.5.3
+_LONGEST_EXTRA = 65_000  # bytes; leaves room for a ZIP64 field
 _ZIP64_FROM = 0xF0000000  # bytes; below 4 GiB, since packed data can be longer than what was packed
 _UNIX = 3  # the system whose permissions `external` holds (4.4.2)
 
@@ -42,12 +43,12 @@ class ZipRecord:
     @property
     def version(self) -> int:
         """What a reader has to know (4.4.3.2)."""
-        return 45 if self.large or self.offset > _MAX32 else 20
+        return 45 if self.large or self.offset >= _MAX32 else 20
 
     @property
     def large(self) -> bool:
         """Whether sizes need ZIP64."""
-        return max(self.size, self.packed) > _ZIP64_FROM
+        return self.size > _ZIP64_FROM or self.packed >= _MAX32
 
     def local(self) -> bytes:
         """The local header. Its length does not depend on crc, packed or offset, so it can be written again."""
@@ -95,7 +96,7 @@ def end_records(count: int, start: int, length: int, comment: bytes) -> bytes:
 
 
 def without_extras(extra: bytes, *kinds: int) -> bytes:
-    """Extra fields (4.5) less those of the given kinds. A damaged rest is dropped."""
+    """Extra fields (4.5) less those of the given kinds. A damaged rest is dropped, and so are too many."""
     kept = b""
     while len(extra) >= 4:
         kind, length = struct.unpack_from("<2H", extra)
@@ -104,7 +105,7 @@ def without_extras(extra: bytes, *kinds: int) -> bytes:
         if kind not in kinds:
             kept += extra[: 4 + length]
         extra = extra[4 + length :]
-    return kept
+    return kept if len(kept) <= _LONGEST_EXTRA else b""
 
 
 def extra_of(extra: bytes, kind: int) -> bytes | None:

@@ -11,8 +11,8 @@ from vidcolor.errors import SinkError, SourceError
 from vidcolor.journal import Outcome, Record
 from vidcolor.media.archives.entries import Entry
 from vidcolor.media.archives.growing import GrowingTarget
-from vidcolor.media.archives.names import without_bytes
-from vidcolor.media.archives.targets import Content, chunks, size_of
+from vidcolor.media.archives.names import safe_name, without_bytes
+from vidcolor.media.archives.targets import Content, RefusedError, chunks, size_of
 from vidcolor.media.archives.zip_records import (
     DEFLATED,
     STORED,
@@ -27,6 +27,7 @@ _ZIP64_EXTRA, _UNICODE_PATH_EXTRA = 0x0001, 0x7075
 _DOS_FOLDER = 0x10
 _PACKING_FLAGS = 0x6  # how it was packed; LZMA's end mark
 _LEVEL = 6
+_LONGEST_NAME = 65_000  # bytes
 
 
 class ZipTarget(GrowingTarget):
@@ -80,21 +81,24 @@ class ZipTarget(GrowingTarget):
             self._torn = True
             raise SinkError(f"{self.output}: cannot be written: {error.strerror}.") from error
         record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason, output_size=info.file_size)
-        self._record(_with_member(record, name, member))
+        (self._note if entry.kind == "directory" else self._record)(_with_member(record, name, member))
 
     def _copy_bare(self, entry: Entry, outcome: Outcome, reason: str) -> None:
         if entry.kind == "link":
             self.skip(entry, reason or "a link; only a zip's own links are carried into a zip")
         elif entry.name != ".":
             record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason)
-            self._record(self._added(entry, entry.name, b"", record))
+            self._note(self._added(entry, safe_name(entry.name), b"", record))
 
     def _claim(self, entry: Entry, name: str | None) -> str:
         wanted = name or entry.name
         if (text := without_bytes(wanted)) != wanted:
             self.notes.append(f"{entry.shown}: is no text, which a zip needs; becomes {text}")
             name = text
-        return super()._claim(entry, name)
+        claimed = super()._claim(entry, name)
+        if len(claimed.encode()) > _LONGEST_NAME:
+            raise RefusedError(f"{claimed[:40]}...: has a longer name than a zip can hold.")
+        return claimed
 
     def _checkpoint_allowed(self) -> bool:
         return True
