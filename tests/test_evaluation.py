@@ -1,10 +1,20 @@
-"""Metrics against known values."""
+"""Photo metrics against known values, and the measuring of photos."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from skimage.metrics import structural_similarity
 
-from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, frechet_distance, psnr, ssim
-from vidcolor.evaluation.photos import to_luma
+from vidcolor.colorizer import Colorizer
+from vidcolor.errors import ShapeError, SourceError
+from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, frechet_distance, is_gray, psnr, ssim
+from vidcolor.evaluation.photos import evaluate, recolor, to_luma
+from vidcolor.evaluation.sources import count_photos, read_photos, split, spread
+from vidcolor.media.photos import Rgb
 
 RANDOM = np.random.default_rng(11)
 
@@ -12,7 +22,19 @@ RANDOM = np.random.default_rng(11)
 def test_psnr_and_ssim_of_a_known_difference():
     truth = RANDOM.integers(20, 200, (32, 32, 3), dtype=np.uint8)
     assert psnr(truth + 5, truth) == pytest.approx(10 * np.log10(255**2 / 25))
+    assert psnr(truth, truth) == float("inf")
     assert ssim(truth, truth) == 1
+
+
+@pytest.mark.parametrize("size", [(7, 7), (31, 50), (64, 9)])
+def test_ssim_is_that_of_scikit_image(size: tuple[int, int]):
+    one, other = (RANDOM.integers(0, 256, (*size, 3), dtype=np.uint8) for _ in range(2))
+    assert ssim(one, other) == pytest.approx(structural_similarity(other, one, channel_axis=2, data_range=255))
+
+
+def test_ssim_refuses_what_is_smaller_than_its_window():
+    with pytest.raises(ShapeError, match="6x9"):
+        ssim(np.zeros((9, 6, 3), np.uint8), np.zeros((9, 6, 3), np.uint8))
 
 
 def test_colorfulness_of_flat_red_is_as_computed_by_hand():
@@ -22,20 +44,156 @@ def test_colorfulness_of_flat_red_is_as_computed_by_hand():
     assert colorfulness(np.full((8, 8, 3), 77, np.uint8)) == 0
 
 
+def test_one_tint_all_over_is_grey_and_two_colours_are_not():
+    luma = RANDOM.integers(0, 200, (64, 64, 1), dtype=np.uint8)
+    sepia = (luma * np.array((1.0, 0.95, 0.88))).astype(np.uint8)
+    assert is_gray(np.repeat(luma, 3, axis=2))
+    assert is_gray(sepia)
+    two = np.concatenate([np.full((64, 32, 3), (150, 100, 90)), np.full((64, 32, 3), (90, 100, 150))], axis=1)
+    assert not is_gray(two.astype(np.uint8))
+
+
 def test_frechet_distance_of_known_gaussians():
     one = Gaussian(np.zeros(3), np.diag([1.0, 4.0, 9.0]))
     other = Gaussian(np.array([3.0, 0.0, 4.0]), np.diag([4.0, 4.0, 1.0]))
     assert frechet_distance(one, other) == pytest.approx(25 + 1 + 0 + 4)
+    assert frechet_distance(other, one) == pytest.approx(30)
     assert frechet_distance(one, one) == pytest.approx(0, abs=1e-9)
 
 
-def test_features_are_1280_and_tell_pictures_apart():
+def test_features_are_1280_tell_pictures_apart_and_do_not_depend_on_the_batch():
     features = Features()
-    one, other = (features.of(RANDOM.integers(0, 255, (40, 60, 3), dtype=np.uint8)) for _ in range(2))
-    assert one.shape == (1280,)
-    assert np.abs(one - other).max() > 0.01
+    pictures = [RANDOM.integers(0, 255, (40, 60 + more, 3), dtype=np.uint8) for more in range(6)]
+    together = features.of(pictures)
+    assert together.shape == (6, 1280)
+    assert np.abs(together[0] - together[1]).max() > 0.01
+    assert np.allclose(together, np.concatenate([features.of([picture]) for picture in pictures]), atol=1e-5)
+    flat = features.of([np.full((50, 50, 3), 128, np.uint8)])[0]
+    # Measured before its batch norms were taken into its convolutions.
+    assert flat[[302, 1208, 295, 1100]] == pytest.approx((2.99113, 2.83851, 2.31225, 2.22849), abs=1e-4)
 
 
 def test_luma_is_rec601():
     rgb = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]], np.uint8)
     assert to_luma(rgb).tolist() == [[76, 150, 29, 255]]
+
+
+def test_numbers_are_evenly_spread():
+    assert spread(10, 3) == [1, 5, 8]
+    assert spread(4, 9) == [0, 1, 2, 3]
+    assert spread(0, 5) == []
+
+
+def save(path: Path, rgb: Rgb) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(rgb).save(path)
+    return path
+
+
+def photo(seed: int, size: tuple[int, int] = (40, 52)) -> Rgb:
+    """A colourful picture."""
+    y, x = np.mgrid[: size[0], : size[1]] / 9 + seed
+    waves = [np.sin(x + shift) * np.cos(y * (1 + shift)) for shift in (0.0, 0.7, 1.9)]
+    return (np.stack(waves, axis=2) * 90 + 128).astype(np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Six photos of two shapes, one broken file, one tiny, one grey."""
+    for number in range(6):
+        save(tmp_path / "data" / "ab"[number % 2] / f"{number}.png", photo(number, ((40, 52), (52, 40))[number % 2]))
+    (tmp_path / "data" / "broken.jpg").write_bytes(b"no photo")
+    save(tmp_path / "data" / "gray.png", np.repeat(photo(9)[..., :1], 3, axis=2))
+    save(tmp_path / "data" / "tiny.png", photo(9)[:5, :5])
+    return tmp_path / "data"
+
+
+def perfect(truths: Path):
+    """A way that knows the truth."""
+    known = {to_luma(rgb).tobytes(): rgb for _, _, rgb in read_photos((truths,)) if rgb is not None}
+
+    def color(lumas: Sequence[np.ndarray]) -> list[Rgb]:
+        return [known[luma.tobytes()] for luma in lumas]
+
+    return color
+
+
+def test_grey_a_perfect_model_and_truth_have_the_scores_they_must_have(folder: Path):
+    report = evaluate([folder], {"perfect": perfect(folder)})
+    grey, model, truth = report.scores
+    assert [score.name for score in report.scores] == ["grey", "perfect", "truth"]
+    assert (report.photos, report.found) == (6, 9)
+    assert (sorted(report.unreadable), report.gray) == (["broken.jpg", "tiny.png"], ["gray.png"])
+    pictures = [picture for _, name, picture in read_photos((folder,)) if "/" in name]
+    by_hand = [psnr(np.repeat(to_luma(rgb)[..., None], 3, axis=2), rgb) for rgb in pictures]
+    assert grey.psnr == pytest.approx(np.mean(by_hand))
+    assert grey.colorfulness == 0
+    assert grey.colorfulness_gap == pytest.approx(np.mean([colorfulness(rgb) for rgb in pictures]))
+    assert grey.distance_closed == 0
+    for score in (model, truth):
+        assert (score.psnr, score.ssim, score.colorfulness_gap) == (float("inf"), 1, 0)
+        assert score.distance_closed == pytest.approx(1, abs=1e-3)
+    assert set(grey.psnr_by_category) == {"a", "b"}
+    assert np.mean(list(grey.psnr_by_category.values())) == pytest.approx(grey.psnr)  # three photos in each
+    assert model.seconds is not None
+    assert model.seconds > 0
+    assert (grey.seconds, truth.seconds) == (None, None)
+
+
+def test_a_limit_measures_photos_spread_over_the_set(folder: Path):
+    seen = []
+    report = evaluate([folder / "a"], {}, limit=1, on_pictures=lambda number, name, _: seen.append((number, name)))
+    assert (report.photos, report.found) == (1, 3)
+    assert seen == [(1, "2.png")]
+
+
+def test_pictures_come_with_their_own_names(folder: Path):
+    seen: dict[str, Rgb] = {}
+    evaluate([folder], {}, on_pictures=lambda _, name, pictures: seen.update({name: pictures["truth"]}))
+    assert np.array_equal(seen["a/4.png"], photo(4))
+    assert np.array_equal(seen["b/5.png"], photo(5, (52, 40)))
+
+
+def test_progress_ends_at_all_photos(folder: Path):
+    told = []
+    evaluate([folder], {}, on_photo=lambda done, total: told.append((done, total)))
+    assert told[-1] == (9, 9)
+
+
+def test_a_model_gives_every_photo_its_own_size_and_colour(tiny_model: Path):
+    lumas = [to_luma(photo(1)), to_luma(photo(2, (52, 40))), to_luma(photo(3))]
+    with Colorizer.load(str(tiny_model), device="cpu") as colorizer:
+        together = recolor(lumas, colorizer)
+        alone = [recolor([luma], colorizer)[0] for luma in lumas]
+    for luma, one, other in zip(lumas, together, alone, strict=True):
+        assert one.shape == (*luma.shape, 3)
+        assert np.array_equal(one, other)
+        assert colorfulness(one) > 0
+
+
+@pytest.mark.parametrize(("name", "content"), [("broken.png", b"nothing"), ("notes.txt", b"words")])
+def test_no_colour_photo_is_an_error_in_words(tmp_path: Path, name: str, content: bytes):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SourceError, match="needs colour photos"):
+        evaluate([tmp_path], {})
+
+
+def test_photos_and_films_are_told_apart(tmp_path: Path, photos: Path):
+    for name in ("one.jpg", "film.MKV", "._film.mkv", "strange.dat", "deep/other.mp4", "deep/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"-")
+    found = split([tmp_path, tmp_path / "one.jpg", tmp_path / "strange.dat", photos])
+    assert found.photos == (tmp_path, tmp_path / "one.jpg", photos)
+    assert found.films == (tmp_path / "deep/other.mp4", tmp_path / "film.MKV", tmp_path / "strange.dat")
+    assert count_photos(found.photos) == 1 + 1 + 12
+    with pytest.raises(SourceError, match="no such file"):
+        split([tmp_path / "absent"])
+
+
+def test_a_photo_is_read_as_it_is(tmp_path: Path):
+    buffer = io.BytesIO()
+    Image.fromarray(photo(3)).save(buffer, "png")
+    (tmp_path / "photo.png").write_bytes(buffer.getvalue())
+    ((number, name, picture),) = read_photos((tmp_path / "photo.png",))
+    assert (number, name) == (0, "photo.png")
+    assert np.array_equal(picture, photo(3))

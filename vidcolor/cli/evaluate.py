@@ -1,16 +1,27 @@
 """`vidcolor evaluate`."""
 
 import json
-import math
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidcolor.errors import SourceError
+
 if TYPE_CHECKING:
-    from vidcolor.evaluation.photos import Score
+    from vidcolor.colorizer import Colorizer
+    from vidcolor.evaluation.films import FilmReport
+    from vidcolor.evaluation.photos import Judge, PhotoReport
+    from vidcolor.evaluation.report import Table
+    from vidcolor.evaluation.sheet import Sheet
+
+SHEET_PHOTOS = 12
+SHEET_FRAMES = 4  # of each film
+WIDE = 160
+MOST_NAMED = 5  # photos left out that are named one by one
 
 
 @click.command("evaluate")
@@ -19,59 +30,180 @@ if TYPE_CHECKING:
 @click.option("--size", type=click.IntRange(32, 4096), help="Short side, in pixels, that the network looks at.")
 @click.option("--saturation", type=click.FloatRange(0, 4), default=1.0, show_default=True, help="Factor on colour.")
 @click.option("--device", default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1.")
+@click.option(
+    "--metric", "metrics", multiple=True, type=click.Choice(["lpips", "fid", "is"]),
+    help="One more metric of photos, by torchmetrics; may be repeated.",
+)  # fmt: skip
+@click.option("--limit", type=click.IntRange(min=1), help="Measure only so many photos, evenly spread.")
+@click.option("--sheet", type=click.Path(path_type=Path), help="Contact sheet to write: a PNG file.")
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="File to write the rows to.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing sheet or CSV file.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a row on stdout, with PSNR by category.")
 def command(
-    data: tuple[Path, ...], models: tuple[str, ...], size: int | None, saturation: float, device: str, as_json: bool
-) -> None:
-    """Measure models on colour photos, in folders or tar files: take the colour away, put it back, compare.
+    *, data: tuple[Path, ...], models: tuple[str, ...], size: int | None, saturation: float, device: str,
+    metrics: tuple[str, ...], limit: int | None, sheet: Path | None, csv_file: Path | None, overwrite: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Measure models on colour photos and films: take the colour away, put it back, compare.
 
-    The grey and truth rows stand beside every model, because PSNR flatters grey.
+    DATA is any mixture of folders, zip and tar archives, photos and films. The grey and truth rows stand beside every
+    model, because most metrics flatter grey.
 
     \b
-    Example:
+    Examples:
       vidcolor evaluate photos/ --model default --model mine.safetensors
+      vidcolor evaluate photos.tar film.mp4 --limit 100 --sheet sheet.png --csv rows.csv
     """
-    from contextlib import ExitStack
-
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from vidcolor.backends import parse_devices
     from vidcolor.colorizer import Colorizer
+    from vidcolor.evaluation import report, sources
+    from vidcolor.evaluation.sheet import Sheet
+
+    for target in filter(None, (sheet, csv_file)):
+        report.check_target(target, overwrite=overwrite)
+    found = sources.split(list(data))
+    torch_device = parse_devices(device)[0]
+    judges = _judges(metrics, torch_device)
+    pictures = Sheet() if sheet else None
+    problems: list[str] = []
+    with ExitStack() as stack:
+        colorizers = {
+            model: stack.enter_context(Colorizer.load(model, device=device, size=size, saturation=saturation))
+            for model in models
+        }
+        photos = _measure_photos(found.photos, colorizers, limit, torch_device, judges, pictures, problems)
+        films = _measure_films(found.films, colorizers, pictures, problems)
+    if photos is None and not films:
+        raise SourceError(" ".join(problems) or f"{', '.join(map(str, data))}: no photo and no film found.")
+    for problem in problems:
+        click.echo(f"vidcolor: warning: {problem} Left out.", err=True)
+    rows = report.rows(photos, films)
+    if csv_file:
+        report.write(csv_file, report.as_csv(rows).encode())
+    if sheet and pictures:
+        report.write(sheet, pictures.png())
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(row))
+        return
+    if photos:
+        _print(report.photo_title(photos), report.photo_table(photos.scores))
+    if films:
+        _print(report.film_title(films), report.film_table(films), caption=report.FILM_CAPTION)
+
+
+def _judges(metrics: tuple[str, ...], device: str) -> "list[Judge]":
+    if not metrics:
+        return []
+    from vidcolor.evaluation.learned_metrics import judges
+
+    return judges(metrics, device)
+
+
+def _measure_photos(
+    photos: tuple[Path, ...], colorizers: "dict[str, Colorizer]", limit: int | None, device: str,
+    judges: "list[Judge]", sheet: "Sheet | None", problems: list[str],
+) -> "PhotoReport | None":  # fmt: skip
+    """What the photos give; None where there are none, or where not one of them can be read."""
     from vidcolor.evaluation.photos import evaluate, recolor
+    from vidcolor.evaluation.sources import count_photos, spread
+
+    count = count_photos(photos)
+    if not count:
+        return None
+    ways = {model: partial(recolor, colorizer=colorizer) for model, colorizer in colorizers.items()}
+    measured = spread(count, limit or count)
+    shown = {measured[index] for index in spread(len(measured), SHEET_PHOTOS)}
+
+    def keep(number: int, name: str, pictures: Any) -> None:
+        if sheet is not None and number in shown:
+            sheet.add((0, number), name, pictures)
+
+    try:
+        with _progress("photos") as tell:
+            found = evaluate(
+                list(photos), ways, limit=limit, device=device, judges=judges, on_pictures=keep, on_photo=tell
+            )
+    except SourceError as error:
+        problems.append(str(error))
+        return None
+    for names, why in ((found.unreadable, "cannot be read, or is under 7 pixels"), (found.gray, "has no colour")):
+        problems += [f"{name}: {why}." for name in names[:MOST_NAMED]]
+        if (more := len(names) - MOST_NAMED) > 0:
+            problems.append(f"{more} more photos: the same.")
+    return found
+
+
+def _measure_films(
+    films: tuple[Path, ...], colorizers: "dict[str, Colorizer]", sheet: "Sheet | None", problems: list[str]
+) -> "list[FilmReport]":
+    """What each film gives; one that cannot be measured is left out."""
+    from vidcolor.evaluation.film_ways import model_way
+    from vidcolor.evaluation.films import evaluate_film
+
+    ways = {model: model_way(colorizer) for model, colorizer in colorizers.items()}
+    reports = []
+    for number, film in enumerate(films, start=1):
+        try:
+            with _progress(film.name) as tell:
+                found = evaluate_film(film, ways, on_pictures=_keep_frames(sheet, film, number), on_frame=tell)
+        except SourceError as error:
+            problems.append(str(error))
+            continue
+        if found.damage:
+            click.echo(f"vidcolor: warning: {film.name} is damaged: {found.damage}; measured as it decodes.", err=True)
+        reports.append(found)
+    return reports
+
+
+def _keep_frames(sheet: "Sheet | None", film: Path, order: int) -> Callable[[int, str, Any], None]:
+    """Puts frames from all over the film on the sheet."""
+    from vidcolor.evaluation.sources import spread
+    from vidcolor.media.probe import probe
+
+    shown = set(spread(probe(film).frame_count or 1, SHEET_FRAMES)) if sheet is not None else set()
+
+    def keep(number: int, name: str, pictures: Any) -> None:
+        if sheet is not None and number in shown:
+            sheet.add((order, number), f"{name}, frame {number}", pictures)
+
+    return keep
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar with the time left, on a terminal."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True)
-    with ExitStack() as stack:
-        progress = stack.enter_context(Progress(console=console, disable=not console.is_terminal))
-        task = progress.add_task("photos", total=None)
-        ways = {}
-        for model in models:
-            colorizer = stack.enter_context(Colorizer.load(model, device=device, size=size, saturation=saturation))
-            ways[model] = partial(recolor, colorizer=colorizer)
-        scores = evaluate(list(data), ways, lambda count: progress.update(task, completed=count))
-    if as_json:
-        for score in scores:
-            click.echo(json.dumps(_finite(asdict(score))))
-    else:
-        _print(scores)
+    columns = (
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(what[:32], total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no infinity (the truth's PSNR): null instead."""
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _print(scores: "list[Score]") -> None:
+def _print(title: str, rows: "Table", *, caption: str | None = None) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    from vidcolor.evaluation.photos import rows
-
-    heading, *body = rows(scores)
-    table: Any = Table(title=f"{scores[0].photos} photos")
-    for column, title in enumerate(heading):
-        table.add_column(title, justify="left" if column == 0 else "right")
+    heading, *body = rows
+    table: Any = Table(title=escape(title), title_justify="left", caption=caption, caption_justify="left")
+    for column, name in enumerate(heading):
+        table.add_column(name, justify="right" if column else "left", overflow="fold")
     for row in body:
-        table.add_row(*row)
-    Console().print(table)
+        table.add_row(*map(escape, row))
+    console = Console()
+    # In a file or a pipe nothing need be folded to eighty columns.
+    Console(width=None if console.is_terminal else WIDE, soft_wrap=True).print(table)

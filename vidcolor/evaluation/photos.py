@@ -1,24 +1,47 @@
-"""Measure a model on colour photos: take the colour away, let the model put it back, compare.
+"""Measure models on colour photos: take the colour away, let the model put it back, compare.
 
 The product's own path is measured: 8-bit luma (BT.601, full range) in, chroma planes out. Beside every model stand
 the grey row (no colour at all) and the truth row, because most metrics flatter grey.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidcolor.color import REC601_LUMA, LumaCoding
-from vidcolor.colorizer import Colorizer
+from vidcolor.color import REC601_LUMA, Floats, LumaCoding
+from vidcolor.colorizer import Colorizer, paint
 from vidcolor.errors import SourceError
-from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, frechet_distance, psnr, ssim
+from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, frechet_distance, is_gray, psnr, ssim
+from vidcolor.evaluation.sources import count_photos, read_photos, spread
 from vidcolor.frames import PictureFormat
-from vidcolor.media.photos import Rgb, decode, encoded
+from vidcolor.media.photos import Rgb
 
 CODING = LumaCoding("bt601")
+CHUNK_PIXELS = 1 << 25  # of photos held at once, to be worked in the order of their shapes; 100 MB
+BATCH = 8  # photos coloured and measured together
+
+Luma = NDArray[np.uint8]  # (H, W), Y' codes, BT.601, full range
+Photo = tuple[int, str, Rgb | None]  # its number, its name, the picture where it can be read
+PhotoWay = Callable[[Sequence[Luma]], Sequence[Rgb]]  # lumas of any sizes -> a picture for each, in order
+
+
+class Judge(Protocol):
+    """A further metric, kept for every way."""
+
+    name: str
+
+    def add(self, way: str, picture: Rgb, truth: Rgb) -> None:
+        """Look at one picture that a way has made; `way` is "truth" for the truth itself."""
+
+    def value(self, way: str) -> float:
+        """What was found over all pictures; NaN where they were too few."""
 
 
 @dataclass(frozen=True)
@@ -32,102 +55,199 @@ class Score:
     colorfulness: float
     colorfulness_gap: float  # |mean colourfulness - that of the truth|
     distance_closed: float  # 1 - feature distance to the truth / that of grey; NaN for too few photos
+    feature_distance: float  # Fréchet distance to the truth in EfficientNet-Lite2 features; not FID
+    seconds: float | None  # a photo, of the colouring alone (median over batches); None for grey and truth
     psnr_by_category: dict[str, float]
+    learned: dict[str, float] = field(default_factory=dict)  # lpips, fid, is: those that were asked for
 
 
-def read_truth(sources: list[Path]) -> Iterator[tuple[str, Rgb]]:
-    """Names and pictures of every readable colour photo."""
-    for name, content in encoded(sources):
-        if (picture := decode(content)) is not None:
-            yield name, picture
+@dataclass(frozen=True)
+class PhotoReport:
+    """Scores of grey, of each way and of the truth; and of how many photos."""
+
+    scores: list[Score]
+    photos: int  # measured
+    unreadable: list[str]  # names of photos that are damaged or too small
+    gray: list[str]  # names of photos without colour, which tell nothing
+    found: int  # in the sources, of which a limit may have left out some
 
 
-def to_luma(rgb: Rgb) -> NDArray[np.uint8]:
+def to_luma(rgb: Rgb) -> Luma:
     """(H, W, 3) sRGB -> (H, W) Y' codes, full range."""
-    luma: NDArray[np.uint8] = np.clip(np.rint(rgb @ np.array(REC601_LUMA)), 0, 255).astype(np.uint8)
+    luma: Luma = np.clip(np.rint(rgb @ np.array(REC601_LUMA)), 0, 255).astype(np.uint8)
     return luma
 
 
-def recolor(luma: NDArray[np.uint8], colorizer: Colorizer) -> Rgb:
-    """(H, W) Y' codes -> sRGB (H, W, 3) with the colours that the model gives."""
-    picture = PictureFormat(luma.shape[1], luma.shape[0], 8, (0, 0), full_range=True, matrix=CODING.matrix)
-    ((cb, cr),) = colorizer.colorize([luma], picture)
+def gray(lumas: Sequence[Luma]) -> list[Rgb]:
+    """The way that adds no colour."""
+    return [np.repeat(luma[..., None], 3, axis=2) for luma in lumas]
+
+
+def recolor(lumas: Sequence[Luma], colorizer: Colorizer) -> list[Rgb]:
+    """The way that asks a model; neighbours that the network sees at one size are worked together."""
+    seen = [(luma, colorizer.lightness(luma, _format(luma))) for luma in lumas]
+    pictures: list[Rgb] = []
+    for _, alike in groupby(seen, key=lambda pair: pair[1].shape):
+        group = list(alike)
+        colors = colorizer.predict([lightness for _, lightness in group])
+        pictures += [_painted(luma, ab) for (luma, _), ab in zip(group, colors, strict=True)]
+    return pictures
+
+
+def _format(luma: Luma) -> PictureFormat:
+    return PictureFormat(luma.shape[1], luma.shape[0], 8, (0, 0), full_range=True, matrix=CODING.matrix)
+
+
+def _painted(luma: Luma, ab_2hw: Floats) -> Rgb:
+    cb, cr = paint(luma, ab_2hw, _format(luma))
     components = CODING.ycc_to_rgb(luma / 255, (cb - 128.0) / 255, (cr - 128.0) / 255)
     rgb: Rgb = np.clip(np.rint(np.stack(components, axis=2) * 255), 0, 255).astype(np.uint8)
     return rgb
 
 
 def evaluate(
-    sources: list[Path], models: Mapping[str, Callable[[NDArray[np.uint8]], Rgb]], on_photo: Callable[[int], None]
-) -> list[Score]:
-    """Scores of grey, of each model and of the truth. models: name -> luma to sRGB picture.
+    sources: list[Path],
+    ways: Mapping[str, PhotoWay],
+    *,
+    limit: int | None = None,
+    device: str = "cpu",
+    judges: Sequence[Judge] = (),
+    on_pictures: Callable[[int, str, Mapping[str, Rgb]], None] = lambda *_: None,
+    on_photo: Callable[[int, int], None] = lambda *_: None,
+) -> PhotoReport:
+    """Scores of grey, of each way and of the truth, on photos in folders, archives and files.
 
-    Raises SourceError when there is no photo.
+    limit: photos to measure, evenly spread; default all.  device: where the feature network runs, as torch names it.
+    judges: further metrics.  on_pictures: told of every photo's number, name and pictures by way, in no certain order.
+    on_photo: told how many photos of how many are done.
+    Raises SourceError when there is no colour photo.
     """
-    features = Features()
-    ways = {"grey": lambda luma: np.repeat(luma[..., None], 3, axis=2), **models}
-    tallies = {name: _Tally() for name in ways}
-    truth = _Tally()
-    count = 0
-    for count, (name, picture) in enumerate(read_truth(sources), start=1):
-        luma = to_luma(picture)
-        truth.add(name, picture, picture, features)
-        for way, color in ways.items():
-            tallies[way].add(name, color(luma), picture, features)
-        on_photo(count)
-    if not count:
-        raise SourceError(f"{', '.join(map(str, sources))}: no photo found.")
-    tallies["truth"] = truth
-    closed = _distances_closed({way: tally.features for way, tally in tallies.items()})
-    return [tally.score(way, truth, closed[way]) for way, tally in tallies.items()]
+    found = count_photos(tuple(sources))
+    numbers = spread(found, found if limit is None else limit)
+    bench = _Bench({"grey": gray, **ways}, Features(device), judges)
+    unreadable: list[str] = []
+    without_color: list[str] = []
+    done = 0
+    for chunk in _chunks(read_photos(tuple(sources), set(numbers))):
+        usable = _usable(chunk, unreadable, without_color)
+        done += len(chunk) - len(usable)
+        for start in range(0, len(usable), BATCH):
+            batch = usable[start : start + BATCH]
+            pictures = bench.measure([name for _, name, _ in batch], [picture for _, _, picture in batch])
+            for index, (number, name, _) in enumerate(batch):
+                on_pictures(number, name, {way: made[index] for way, made in pictures.items()})
+            done += len(batch)
+            on_photo(done, len(numbers))
+    left = len(numbers) - len(unreadable) - len(without_color)
+    if not left:
+        what = f"found {len(unreadable)} photos that cannot be read and {len(without_color)} without colour"
+        raise SourceError(f"{', '.join(map(str, sources))}: {what if numbers else 'found none'}; needs colour photos.")
+    return PhotoReport(bench.scores(), left, unreadable, without_color, found)
 
 
+def _usable(chunk: list[Photo], unreadable: list[str], without_color: list[str]) -> list[tuple[int, str, Rgb]]:
+    """The photos that tell something, in the order of their shapes; the names of the others are noted."""
+    usable = []
+    for number, name, picture in chunk:
+        if picture is None:
+            unreadable.append(name)
+        elif is_gray(picture):
+            without_color.append(name)
+        else:
+            usable.append((number, name, picture))
+    # By shape, because a network is made ready for each size anew, which takes as long as ten photos.
+    return sorted(usable, key=lambda photo: (photo[2].shape[0] / photo[2].shape[1], photo[0]))
+
+
+def _chunks(photos: Iterator[Photo]) -> Iterator[list[Photo]]:
+    """As many at a time as may be held in memory."""
+    chunk: list[Photo] = []
+    pixels = 0
+    for photo in photos:
+        chunk.append(photo)
+        pixels += 0 if photo[2] is None else photo[2].shape[0] * photo[2].shape[1]
+        if pixels >= CHUNK_PIXELS:
+            yield chunk
+            chunk, pixels = [], 0
+    if chunk:
+        yield chunk
+
+
+@dataclass
 class _Tally:
     """What has been measured of one way of colouring."""
 
-    def __init__(self) -> None:
-        self.psnr: list[float] = []
-        self.ssim: list[float] = []
-        self.colorfulness: list[float] = []
-        self.features: list[NDArray[np.float64]] = []
-        self.categories: list[str] = []
+    simple: list[tuple[float, float, float]] = field(default_factory=list)  # PSNR, SSIM, colourfulness of each photo
+    features: list[NDArray[np.float64]] = field(default_factory=list)  # by batch
+    seconds: list[float] = field(default_factory=list)  # a photo, by batch
 
-    def add(self, name: str, picture: Rgb, truth: Rgb, features: Features) -> None:
-        self.psnr.append(psnr(picture, truth))
-        self.ssim.append(ssim(picture, truth))
-        self.colorfulness.append(colorfulness(picture))
-        self.features.append(features.of(picture))
-        self.categories.append(name.split("/")[0] if "/" in name else "all")
+    def mean(self, metric: int) -> float:
+        return float(np.mean([values[metric] for values in self.simple]))
 
-    def score(self, name: str, truth: "_Tally", closed: float) -> Score:
-        gap = abs(float(np.mean(self.colorfulness)) - float(np.mean(truth.colorfulness)))
-        categories = {
-            category: float(np.mean([p for p, c in zip(self.psnr, self.categories, strict=True) if c == category]))
-            for category in sorted(set(self.categories))
-        }
+
+class _Bench:
+    """Colours batches of photos by every way and keeps what was measured."""
+
+    def __init__(self, ways: Mapping[str, PhotoWay], features: Features, judges: Sequence[Judge]) -> None:
+        self._ways = ways
+        self._features = features
+        self._judges = judges
+        self._tallies = {way: _Tally() for way in (*ways, "truth")}
+        self._categories: list[str] = []
+        self._pool = ThreadPoolExecutor()
+
+    def measure(self, names: list[str], truths: list[Rgb]) -> dict[str, Sequence[Rgb]]:
+        """The pictures that each way made, the truth's among them."""
+        lumas = [to_luma(truth) for truth in truths]
+        pictures: dict[str, Sequence[Rgb]] = {}
+        for way, color in self._ways.items():
+            began = time.perf_counter()
+            pictures[way] = color(lumas)
+            self._tallies[way].seconds.append((time.perf_counter() - began) / len(lumas))
+        pictures["truth"] = truths
+        self._categories += [name.split("/")[0] if "/" in name else "all" for name in names]
+        for way, made in pictures.items():
+            # The simple metrics run in threads while the network looks at the same pictures.
+            simple = [self._pool.submit(_simple_metrics, *pair) for pair in zip(made, truths, strict=True)]
+            self._tallies[way].features.append(self._features.of(made))
+            for judge in self._judges:
+                for picture, truth in zip(made, truths, strict=True):
+                    judge.add(way, picture, truth)
+            self._tallies[way].simple += [future.result() for future in simple]
+        return pictures
+
+    def scores(self) -> list[Score]:
+        """One for each way, the truth's last."""
+        truth = self._tallies["truth"]
+        distances = _distances({way: np.concatenate(tally.features) for way, tally in self._tallies.items()})
+        return [self._score(way, tally, truth, distances) for way, tally in self._tallies.items()]
+
+    def _score(self, way: str, tally: _Tally, truth: _Tally, distances: dict[str, float]) -> Score:
+        categories = np.array(self._categories)
+        decibels = np.array([psnr for psnr, _, _ in tally.simple])
         return Score(
-            name, len(self.psnr), float(np.mean(self.psnr)), float(np.mean(self.ssim)),
-            float(np.mean(self.colorfulness)), gap, closed, categories,
-        )  # fmt: skip
+            name=way,
+            photos=len(tally.simple),
+            psnr=tally.mean(0),
+            ssim=tally.mean(1),
+            colorfulness=tally.mean(2),
+            colorfulness_gap=abs(tally.mean(2) - truth.mean(2)),
+            distance_closed=1 - distances[way] / distances["grey"] if distances["grey"] > 0 else float("nan"),
+            feature_distance=distances[way],
+            seconds=float(np.median(tally.seconds)) if way in self._ways and way != "grey" else None,
+            psnr_by_category={name: float(decibels[categories == name].mean()) for name in sorted(set(categories))},
+            learned={judge.name: judge.value(way) for judge in self._judges},
+        )
 
 
-def _distances_closed(features: dict[str, list[NDArray[np.float64]]]) -> dict[str, float]:
-    """For each way, the share of the feature distance from grey to truth that it closes; NaN for too few photos."""
+def _simple_metrics(picture: Rgb, truth: Rgb) -> tuple[float, float, float]:
+    return psnr(picture, truth), ssim(picture, truth), colorfulness(picture)
+
+
+def _distances(features: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+    """From each way's features, (N, C), to the truth's; NaN where there are too few photos to tell."""
     if len(features["truth"]) < 2:
         return dict.fromkeys(features, float("nan"))
     target = Gaussian.of(features["truth"])
-    distances = {way: frechet_distance(Gaussian.of(each), target) for way, each in features.items() if way != "truth"}
-    distances["truth"] = 0.0
-    whole = distances["grey"]
-    return {way: 1 - distance / whole if whole > 0 else float("nan") for way, distance in distances.items()}
-
-
-def rows(scores: Iterable[Score]) -> list[list[str]]:
-    """A table for people: heading first."""
-    table = [["", "PSNR", "SSIM", "colourfulness", "gap", "distance closed"]]
-    for score in scores:
-        closed = f"{score.distance_closed:.0%}" if score.distance_closed == score.distance_closed else "-"
-        decibel = "inf" if score.psnr == float("inf") else f"{score.psnr:.2f}"
-        gap = f"{score.colorfulness_gap:.1f}"
-        table.append([score.name, decibel, f"{score.ssim:.4f}", f"{score.colorfulness:.1f}", gap, closed])
-    return table
+    distances = {way: frechet_distance(target, Gaussian.of(each)) for way, each in features.items() if way != "truth"}
+    return distances | {"truth": 0.0}

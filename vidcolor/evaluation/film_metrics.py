@@ -1,0 +1,189 @@
+"""How good and how steady the colours of a film are.
+
+Frames come one after the other and only a few are held. Pictures are sRGB, (H, W, 3), uint8; chroma is (H, W, 2),
+Cb and Cr in 8-bit codes (255 is the whole span). Both measures of steadiness flatter grey; the truth's own values,
+its noise and its moving light, are what a perfect result would have.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidcolor.color import Floats
+from vidcolor.media.photos import Rgb
+
+CDC_STEPS = (1, 2, 4)  # frames apart
+CUT_SIZE = 32, 18  # luma is compared at this width and height
+CUT_LEAST = 18.0  # 8-bit codes. Fast motion reaches 16, real cuts 30 to 65
+CUT_RATIO = 3.0  # times the median change of the frames before; cuts have 3.5 and more, pans and fights up to 2.8
+CUT_MEMORY = 12  # changes remembered
+
+Luma = NDArray[np.uint8]  # (H, W)
+
+
+class CutTest:
+    """Says of every frame whether it begins another shot.
+
+    It does when its luma, shrunk to 32x18 and freed of its mean (so that flicker is no cut), differs from the frame
+    before by more than 18 codes on average, and by more than 3 times what was usual over the last 12 frames.
+    """
+
+    def __init__(self) -> None:
+        self._before: Floats | None = None
+        self._changes: deque[float] = deque(maxlen=CUT_MEMORY)
+
+    def __call__(self, luma: Luma) -> bool:
+        """luma: (H, W) of the next frame. The first frame begins no other shot."""
+        cells = cv2.resize(luma, CUT_SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
+        cells -= cells.mean()
+        before, self._before = self._before, cells
+        if before is None:
+            return False
+        change = float(np.abs(cells - before).mean())
+        usual = float(np.median(self._changes)) if self._changes else 0.0
+        self._changes.append(change)
+        return change > max(CUT_LEAST, CUT_RATIO * usual)
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How a frame came out of the one before."""
+
+    source: tuple[Floats, Floats]  # x and y, (H, W), in the frame before of what each pixel shows, in pixels
+    is_visible: NDArray[np.bool_]  # (H, W), whether it was to be seen there
+
+    @classmethod
+    def between(cls, before: Luma, now: Luma) -> "Motion":
+        """By optical flow (Farnebäck 2003) between two 8-bit lumas (H, W).
+
+        A pixel counts as hidden where the flows back and forth do not meet, at the edge of a motion, and outside the
+        picture (Sundaram et al. 2010, with the thresholds of Ruder et al. 2016, which Lai et al. 2018 use too).
+        """
+        rows, columns = now.shape
+        if np.array_equal(before, now):  # a repeated frame; in flat places the flow would be rounding noise
+            back = forth = np.zeros((rows, columns, 2), np.float32)
+        else:
+            back, forth = _flow(now, before), _flow(before, now)
+        y, x = np.mgrid[:rows, :columns].astype(np.float32)
+        x, y = x + back[..., 0], y + back[..., 1]
+        met = _moved(forth, (x, y))
+        is_inside = (x >= 0) & (x <= columns - 1) & (y >= 0) & (y <= rows - 1)
+        is_consistent = _squared(back + met) <= 0.01 * (_squared(back) + _squared(met)) + 0.5
+        slopes = np.stack([np.gradient(back, axis=axis) if back.shape[axis] > 1 else 0 * back for axis in (0, 1)])
+        is_edge = np.square(slopes).sum(axis=(0, 3)) > 0.01 * _squared(back) + 0.002
+        return cls((x, y), is_inside & is_consistent & ~is_edge)
+
+    def error(self, before: Floats, now: Floats) -> float:
+        """Mean over the visible pixels of the squared difference, summed over channels, between now and the frame
+        before moved to where things now are; NaN where nothing is visible.  before, now: (H, W, C).
+        """
+        if not self.is_visible.any():
+            return float("nan")
+        return float(_squared(_moved(before, self.source) - now)[self.is_visible].mean())
+
+
+def _flow(start: Luma, end: Luma) -> Floats:
+    """(H, W, 2): where each pixel of `start` is found in `end`, relative, x and y.
+
+    Not the DIS flow that colour is steadied by: a filter is not to be judged by its own flow.
+    """
+    nothing = np.zeros((*start.shape, 2), np.float32)
+    flow = cv2.calcOpticalFlowFarneback(
+        start, end, nothing, pyr_scale=0.5, levels=5, winsize=15, iterations=2, poly_n=5, poly_sigma=1.1, flags=0
+    )
+    return np.asarray(flow, np.float32)
+
+
+def _moved(picture: Floats, source: tuple[Floats, Floats]) -> Floats:
+    """The picture (H, W, C) as seen from `source`, bilinear."""
+    return np.asarray(cv2.remap(picture, *source, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+
+
+def _squared(vectors: Floats) -> Floats:
+    squared: Floats = np.einsum("...c,...c->...", vectors, vectors)
+    return squared
+
+
+class WarpError:
+    """How much colour changes along the motion, mean over pairs of neighbouring frames."""
+
+    def __init__(self) -> None:
+        self._rgb: list[float] = []
+        self._chroma: list[float] = []
+        self._before: tuple[Floats, Floats] | None = None
+
+    def add(self, picture: Rgb, chroma: Floats, motion: Motion | None) -> None:
+        """The next frame. motion: from the frame before to this one; None at the first frame and after a cut."""
+        now = np.divide(picture, 255, dtype=np.float32), chroma
+        if motion is not None and self._before is not None:
+            self._rgb.append(motion.error(self._before[0], now[0]) / 3)
+            self._chroma.append(motion.error(self._before[1], now[1]))
+        self._before = now
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of frames that counted."""
+        return int(np.isfinite(self._rgb).sum())
+
+    @property
+    def rgb(self) -> float:
+        """Squared difference of R, G, B in 0..1, mean over channels and visible pixels; NaN without a pair.
+
+        As the code of Lai et al. 2018, "Learning Blind Video Temporal Consistency", has it. The luma's own part is in
+        every row.
+        """
+        return _mean(self._rgb)
+
+    @property
+    def chroma(self) -> float:
+        """The same of Cb and Cr alone, as a root mean square distance in 8-bit codes: 0 for grey."""
+        return float(np.sqrt(_mean(self._chroma)))
+
+
+def _mean(values: list[float]) -> float:
+    finite = [value for value in values if np.isfinite(value)]
+    return float(np.mean(finite)) if finite else float("nan")
+
+
+class ColorDrift:
+    """CDC, colour distribution consistency (Liu et al. 2021, "Temporally Consistent Video Colorization").
+
+    Jensen-Shannon divergence (natural logarithm) of the 256-bin histograms of R, G and B between frames i and i + t,
+    mean over channels and frames, then over t = 1, 2, 4.
+    """
+
+    def __init__(self) -> None:
+        self._recent: deque[NDArray[np.float64]] = deque(maxlen=max(CDC_STEPS))
+        self._found: dict[int, list[float]] = {step: [] for step in CDC_STEPS}
+
+    def add(self, picture: Rgb, *, is_cut: bool) -> None:
+        """The next frame. Pairs with a cut between them do not count."""
+        if is_cut:
+            self._recent.clear()
+        channels = [cv2.calcHist([picture], [channel], None, [256], [0, 256]) for channel in range(3)]
+        now = np.reshape(channels, (3, 256)).astype(np.float64) / (picture.shape[0] * picture.shape[1])
+        for step in CDC_STEPS:
+            if step <= len(self._recent):
+                self._found[step].append(float(jensen_shannon(self._recent[-step], now).mean()))
+        self._recent.append(now)
+
+    @property
+    def value(self) -> float:
+        """0 (all frames of a shot have the same colours) to ln 2; NaN without a pair."""
+        return _mean([_mean(found) for found in self._found.values()])
+
+
+def jensen_shannon(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Divergence of distributions along the last axis, in nats: 0 to ln 2."""
+    middle = (one + other) / 2
+    divergence: NDArray[np.float64] = (_relative_entropy(one, middle) + _relative_entropy(other, middle)) / 2
+    return divergence
+
+
+def _relative_entropy(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
+    ratio = np.divide(p, q, out=np.ones_like(p), where=p > 0)
+    entropy: NDArray[np.float64] = (p * np.log(ratio)).sum(axis=-1)
+    return entropy

@@ -1,0 +1,123 @@
+"""Ways of colouring a film, fed with one decoded stream and kept in step.
+
+A way is what stands between decoder and encoder in the product: a stream of grey frames in, a stream of coloured ones
+out, of any length of look-ahead. Whatever smooths colour over time is measured as one more way.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from vidcolor.colorizer import Colorizer
+from vidcolor.errors import ShapeError, SourceError
+from vidcolor.frames import ColoredFrame, FilmInfo, Frame, PictureFormat, Plane
+from vidcolor.media.pixels import layout_of, samples, to_planar
+from vidcolor.pipeline import view_of
+
+FilmWay = Callable[[Iterator[Frame], FilmInfo], Iterator[ColoredFrame]]  # every frame once, in order
+
+
+def model_way(colorizer: Colorizer) -> FilmWay:
+    """The product's own way, without smoothing over time."""
+
+    def color(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
+        while batch := list(islice(frames, colorizer.batch_size)):
+            planes = colorizer.colorize([frame.luma for frame in batch], info.picture, view_of(info))
+            yield from (ColoredFrame(frame, *chroma) for frame, chroma in zip(batch, planes, strict=True))
+
+    return color
+
+
+def gray_way(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
+    """Every frame without colour."""
+    picture = info.picture
+    neutral: Any = np.full(picture.chroma_size, 1 << (picture.bits - 1), picture.dtype)
+    for frame in frames:
+        yield ColoredFrame(frame, neutral, neutral)
+
+
+def true_way(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
+    """Every frame with the chroma that the film holds."""
+    for frame in frames:
+        yield ColoredFrame(frame, *true_chroma(frame, info.picture))
+
+
+def true_chroma(frame: Frame, picture: PictureFormat) -> tuple[Plane, Plane]:
+    """Cb and Cr as decoded, of picture.chroma_size. Raises SourceError for a frame that has none."""
+    native = frame.native
+    layout = layout_of(native.format.name)
+    if layout.is_gray:
+        raise SourceError("the film is stored without colour.")
+    if native.format.name not in (layout.planar, layout.planar.replace("yuv", "yuvj")):
+        native = to_planar(native, layout, picture)
+    rows, columns = picture.chroma_size
+    planes: list[Any] = [samples(native, plane, rows, columns, layout.bits) for plane in (1, 2)]
+    return planes[0], planes[1]
+
+
+class SharedFrames:
+    """One stream of frames for several readers, which may be threads; held only until the slowest has read them."""
+
+    def __init__(self, frames: Iterator[Frame], readers: int) -> None:
+        self._frames = frames
+        self._lock = Lock()
+        self._waiting: list[deque[Frame]] = [deque() for _ in range(readers)]
+        self.seconds = [0.0] * readers  # that each reader has waited for frames
+
+    def reader(self, number: int) -> Iterator[Frame]:
+        """Every frame, for reader 0, 1, ..."""
+        while True:
+            began = time.perf_counter()
+            with self._lock:
+                if not self._waiting[number] and (frame := next(self._frames, None)) is not None:
+                    for waiting in self._waiting:
+                        waiting.append(frame)
+                found = self._waiting[number].popleft() if self._waiting[number] else None
+            self.seconds[number] += time.perf_counter() - began
+            if found is None:
+                return
+            yield found
+
+
+class Lane:
+    """A way at work on a film, asked for one frame after the other."""
+
+    def __init__(self, name: str, way: FilmWay, info: FilmInfo, shared: SharedFrames, reader: int) -> None:
+        self._name = name
+        self._colored = way(shared.reader(reader), info)
+        self._shared, self._reader = shared, reader
+        self._taken = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Spent on colouring, without waiting for the decoder."""
+        return max(0.0, self._taken - self._shared.seconds[self._reader])
+
+    def color(self, frame: Frame) -> ColoredFrame:
+        """The next frame, which must be this one. Raises ShapeError for a way that drops, repeats or moves frames."""
+        found = self._next()
+        if found is None or found.frame.pts != frame.pts:
+            came = "its stream had ended" if found is None else f"that of {found.frame.pts} came"
+            raise ShapeError(f"{self._name}: the frame of pts {frame.pts} was due, but {came}.")
+        return found
+
+    def finish(self) -> None:
+        """Raises ShapeError for a way that gives more frames than it got."""
+        if self._next() is not None:
+            raise ShapeError(f"{self._name}: gave more frames than the film has.")
+
+    def close(self) -> None:
+        """Let go of what the way holds."""
+        if (close := getattr(self._colored, "close", None)) is not None:
+            close()
+
+    def _next(self) -> ColoredFrame | None:
+        began = time.perf_counter()
+        found = next(self._colored, None)
+        self._taken += time.perf_counter() - began
+        return found

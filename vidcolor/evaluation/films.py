@@ -1,0 +1,209 @@
+"""Measure models on colour films: take the colour away, let the model put it back, compare picture and steadiness.
+
+Frames are measured with the short side at most 256 pixels; luma is the film's own in every row.
+"""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vidcolor.color import Floats, LumaCoding, luma_table
+from vidcolor.errors import SourceError
+from vidcolor.evaluation.film_metrics import ColorDrift, CutTest, Luma, Motion, WarpError
+from vidcolor.evaluation.film_ways import FilmWay, Lane, SharedFrames, gray_way, true_way
+from vidcolor.evaluation.photo_metrics import colorfulness, is_gray, psnr
+from vidcolor.frames import ColoredFrame, Frame, PictureFormat, Plane
+from vidcolor.media.frames_at import frames_at, survey
+from vidcolor.media.photos import Rgb
+from vidcolor.media.source import FilmSource
+from vidcolor.pipeline import ahead, view_of
+
+MEASURED_SIDE = 256  # pixels, short side: what models look at, and a bound on the optical flow's time
+PSNR_CEILING = 58.9  # dB, of rounding to 8 bit alone; else one black frame, equal in all rows, makes the mean infinite
+DECODED_AHEAD = 4
+LOOKS = 12  # frames that tell whether a film has colour
+
+
+@dataclass(frozen=True)
+class FilmScore:
+    """Means over the frames of a film; or over several films, each counting as much."""
+
+    film: str  # its name; "" for the mean of several
+    name: str  # of the way
+    films: int
+    frames: int
+    cuts: int
+    psnr: float  # dB, mean over frames; infinite for the truth
+    colorfulness: float
+    colorfulness_gap: float  # |mean colourfulness - that of the truth|; of several films the mean of their gaps
+    cdc: float  # see film_metrics.ColorDrift
+    warp_error: float  # see film_metrics.WarpError.rgb
+    chroma_warp_error: float  # see film_metrics.WarpError.chroma, 8-bit codes
+    seconds: float | None  # of the colouring alone; None for grey and truth
+    frames_per_second: float | None
+
+
+@dataclass(frozen=True)
+class FilmReport:
+    """A film's scores: grey, each way, truth."""
+
+    scores: list[FilmScore]
+    damage: str  # what was wrong with the file, in words; "" for nothing
+
+
+def is_gray_film(path: Path) -> bool:
+    """Whether a film has no colour, or one tint all over, in frames spread over it. Raises SourceError."""
+    film = survey(path)
+    wanted = sorted({(number, number) for number in (film.frame_count * step // LOOKS for step in range(LOOKS))})
+    looks = [found[1] for found in frames_at(path, wanted, film, (64, 64)) if found is not None]
+    return bool(looks) and all(is_gray(rgb) for rgb in looks)
+
+
+def evaluate_film(
+    path: Path,
+    ways: Mapping[str, FilmWay],
+    *,
+    on_pictures: Callable[[int, str, Mapping[str, Rgb]], None] = lambda *_: None,
+    on_frame: Callable[[int, int | None], None] = lambda *_: None,
+) -> FilmReport:
+    """Scores of grey, of each way and of the truth on one film, in one pass; memory does not grow with its length.
+
+    on_pictures: told of every frame's number, the film's name and the frame by way, as measured (sRGB, shrunk).
+    on_frame: told how many frames of how many (None: not known) are done.
+    Raises SourceError for what cannot be read or has no colour; ShapeError for a way that does not keep the frames.
+    """
+    if is_gray_film(path):
+        raise SourceError(f"{path}: a grey film, without true colour to measure against. Give a colour film.")
+    with FilmSource(path) as source, closing(ahead(source.frames(), DECODED_AHEAD)) as decoded, ExitStack() as stack:
+        shared = SharedFrames(decoded, len(ways) + 3)
+        lanes = {
+            name: Lane(name, way, source.info, shared, reader)
+            for reader, (name, way) in enumerate({"grey": gray_way, **ways, "truth": true_way}.items(), start=1)
+        }
+        for lane in lanes.values():
+            stack.callback(lane.close)
+        bench = _Bench(source.info.picture, lanes)
+        turns = view_of(source.info).quarter_turns
+        for count, frame in enumerate(shared.reader(0), start=1):
+            pictures = bench.measure(frame)
+            on_pictures(count - 1, path.name, {name: np.rot90(rgb, turns) for name, rgb in pictures.items()})
+            on_frame(count, source.info.frame_count)
+        for lane in lanes.values():
+            lane.finish()
+        return FilmReport(bench.scores(path.name), source.damage.describe())
+
+
+class _Bench:
+    """Takes each frame from every lane and keeps what was measured."""
+
+    def __init__(self, picture: PictureFormat, lanes: Mapping[str, Lane]) -> None:
+        self._ruler = _Ruler(picture)
+        self._lanes = lanes
+        self._tallies = {name: _Tally() for name in lanes}
+        self._is_cut = CutTest()
+        self._before: Luma | None = None
+        self._frames = self._cuts = 0
+        self._pool = ThreadPoolExecutor(1)
+
+    def measure(self, frame: Frame) -> dict[str, Rgb]:
+        """The frame by way, as measured."""
+        luma = self._ruler.luma(frame.luma)
+        codes = np.rint(luma * 255).astype(np.uint8)
+        before, self._before = self._before, codes
+        is_cut = self._is_cut(codes)
+        # The flow is computed once, of the film's own luma, while the ways colour the frame.
+        moving = None if is_cut or before is None else self._pool.submit(Motion.between, before, codes)
+        colored = {name: self._ruler.colors(luma, lane.color(frame)) for name, lane in self._lanes.items()}
+        motion = None if moving is None else moving.result()
+        for name, (rgb, chroma) in colored.items():
+            self._tallies[name].add(rgb, chroma, colored["truth"][0], motion, is_cut=is_cut)
+        self._frames += 1
+        self._cuts += is_cut
+        return {name: rgb for name, (rgb, _) in colored.items()}
+
+    def scores(self, film: str) -> list[FilmScore]:
+        """One for each lane."""
+        self._pool.shutdown()
+        truth = float(np.mean(self._tallies["truth"].colorfulness))
+        return [self._score(film, name, tally, truth) for name, tally in self._tallies.items()]
+
+    def _score(self, film: str, name: str, tally: "_Tally", true_colorfulness: float) -> FilmScore:
+        mean = float(np.mean(tally.colorfulness))
+        seconds = None if name in ("grey", "truth") else self._lanes[name].seconds
+        return FilmScore(
+            film=film, name=name, films=1, frames=self._frames, cuts=self._cuts,
+            psnr=float("inf") if name == "truth" else float(np.mean(tally.psnr)),
+            colorfulness=mean, colorfulness_gap=abs(mean - true_colorfulness), cdc=tally.drift.value,
+            warp_error=tally.warp.rgb, chroma_warp_error=tally.warp.chroma, seconds=seconds,
+            frames_per_second=self._frames / seconds if seconds else None,
+        )  # fmt: skip
+
+
+class _Tally:
+    """What has been measured of one lane."""
+
+    def __init__(self) -> None:
+        self.psnr: list[float] = []
+        self.colorfulness: list[float] = []
+        self.drift, self.warp = ColorDrift(), WarpError()
+
+    def add(self, rgb: Rgb, chroma: Floats, truth: Rgb, motion: Motion | None, *, is_cut: bool) -> None:
+        self.psnr.append(min(psnr(rgb, truth), PSNR_CEILING))
+        self.colorfulness.append(colorfulness(rgb))
+        self.drift.add(rgb, is_cut=is_cut)
+        self.warp.add(rgb, chroma, motion)
+
+
+class _Ruler:
+    """Brings planes of a film to the size and the units that are measured."""
+
+    def __init__(self, picture: PictureFormat) -> None:
+        scale = min(1.0, MEASURED_SIDE / min(picture.width, picture.height))
+        self._size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+        self._levels = luma_table(picture.bits, picture.full_range)
+        self._coding = LumaCoding(picture.matrix, picture.transfer)
+        self._neutral = np.float32(1 << (picture.bits - 1))
+        self._span = np.float32((1 << picture.bits) - 1 if picture.full_range else 224 << (picture.bits - 8))
+
+    def luma(self, luma: Plane) -> Floats:
+        """(H, W) codes -> (h, w), Y' 0..1."""
+        levels = cv2.LUT(luma, self._levels) if luma.dtype == np.uint8 else self._levels[luma]
+        return self._resized(np.asarray(levels, np.float32))
+
+    def colors(self, luma: Floats, colored: ColoredFrame) -> tuple[Rgb, Floats]:
+        """Y' (h, w) and a coloured frame -> sRGB (h, w, 3) and chroma (h, w, 2) in 8-bit codes."""
+        cb, cr = (self._resized((plane - self._neutral) / self._span) for plane in (colored.cb, colored.cr))
+        tint = np.stack(self._coding.ycc_to_rgb(np.float32(0), cb, cr), axis=2)
+        rgb: Rgb = np.clip(np.rint((luma[..., None] + tint) * 255), 0, 255).astype(np.uint8)  # grey stays R = G = B
+        return rgb, np.stack([cb, cr], axis=2) * np.float32(255)
+
+    def _resized(self, plane: Floats) -> Floats:
+        if plane.shape == self._size[::-1]:
+            return plane
+        is_larger = plane.shape[0] > self._size[1]
+        how = cv2.INTER_AREA if is_larger else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(plane, self._size, interpolation=how), np.float32)
+
+
+def mean_of(reports: list[FilmReport]) -> list[FilmScore]:
+    """Each way's mean over several films; sums of what is counted."""
+    return [_mean_score([report.scores[row] for report in reports]) for row in range(len(reports[0].scores))]
+
+
+def _mean_score(scores: list[FilmScore]) -> FilmScore:
+    def mean(name: str) -> float:
+        return float(np.mean([getattr(score, name) for score in scores]))
+
+    frames = sum(score.frames for score in scores)
+    seconds = None if scores[0].seconds is None else sum(score.seconds or 0 for score in scores)
+    return FilmScore(
+        film="", name=scores[0].name, films=len(scores), frames=frames, cuts=sum(score.cuts for score in scores),
+        psnr=mean("psnr"), colorfulness=mean("colorfulness"), colorfulness_gap=mean("colorfulness_gap"),
+        cdc=mean("cdc"), warp_error=mean("warp_error"), chroma_warp_error=mean("chroma_warp_error"), seconds=seconds,
+        frames_per_second=frames / seconds if seconds else None,
+    )  # fmt: skip

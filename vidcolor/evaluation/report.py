@@ -1,0 +1,153 @@
+"""What was measured, as tables for people and as rows for programs."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from vidcolor.errors import SinkError
+from vidcolor.evaluation.films import MEASURED_SIDE, FilmReport, FilmScore, mean_of
+from vidcolor.evaluation.photos import PhotoReport, Score
+
+Table = list[list[str]]  # heading first
+HEADINGS = {"lpips": "LPIPS", "fid": "FID", "is": "IS"}
+
+
+def photo_title(report: PhotoReport) -> str:
+    """How many photos were measured, and how many were not."""
+    asked = report.photos + len(report.unreadable) + len(report.gray)
+    spread = f" of {report.found}, evenly spread" if asked < report.found else ""
+    left_out = {"unreadable": report.unreadable, "grey": report.gray}
+    skipped = "".join(f", {len(names)} {why} left out" for why, names in left_out.items() if names)
+    return f"{report.photos} photos{spread}{skipped}"
+
+
+def photo_table(scores: Sequence[Score]) -> Table:
+    """Means over the photos."""
+    learned = list(scores[0].learned)
+    heading = ["", "PSNR", "SSIM", "colourfulness", "gap", "distance closed"]
+    table = [[*heading, *(HEADINGS.get(name, name) for name in learned), "s/photo"]]
+    for score in scores:
+        table.append(
+            [
+                score.name,
+                _shown(score.psnr, ".2f"),
+                _shown(score.ssim, ".4f"),
+                _shown(score.colorfulness, ".1f"),
+                _shown(score.colorfulness_gap, ".1f"),
+                _shown(score.distance_closed, ".0%"),
+                *(_shown(score.learned[name], ".2f" if name != "lpips" else ".3f") for name in learned),
+                _shown(score.seconds, ".3f"),
+            ]
+        )
+    return table
+
+
+def film_title(reports: Sequence[FilmReport]) -> str:
+    """How many films and frames were measured, and how."""
+    frames, cuts = (sum(getattr(report.scores[0], name) for report in reports) for name in ("frames", "cuts"))
+    films = "1 film" if len(reports) == 1 else f"{len(reports)} films"
+    return f"{films}, {frames} frames, {cuts} cuts (short side at most {MEASURED_SIDE} px)"
+
+
+def film_table(reports: Sequence[FilmReport]) -> Table:
+    """Film by film under the film's name, then the mean of several."""
+    heading = ["", "PSNR", "colourfulness", "gap", "CDC", "warp", "chroma", "frames/s"]
+    table = [heading]
+    for score in film_scores(reports):
+        film = score.film or f"mean of {score.films} films"
+        if score.name == "grey":
+            table.append([film, *[""] * (len(heading) - 1)])
+        table.append(_film_row(score))
+    return table
+
+
+FILM_CAPTION = (
+    "CDC and warp error in thousandths; chroma: warp error of Cb and Cr alone, root mean square in 8-bit codes."
+    " Pairs of frames across a cut do not count."
+)
+
+
+def _film_row(score: FilmScore) -> list[str]:
+    return [
+        f"  {score.name}",
+        _shown(score.psnr, ".2f"),
+        _shown(score.colorfulness, ".1f"),
+        _shown(score.colorfulness_gap, ".1f"),
+        _shown(score.cdc * 1000, ".3f"),
+        _shown(score.warp_error * 1000, ".3f"),
+        _shown(score.chroma_warp_error, ".2f"),
+        _shown(score.frames_per_second, ".1f"),
+    ]
+
+
+def film_scores(reports: Sequence[FilmReport]) -> list[FilmScore]:
+    """All rows: film by film, and the means of several."""
+    rows = [score for report in reports for score in report.scores]
+    return rows + (mean_of(list(reports)) if len(reports) > 1 else [])
+
+
+def rows(photos: PhotoReport | None, films: Sequence[FilmReport]) -> list[dict[str, Any]]:
+    """One for each line of the tables, with every number that there is; None for what is infinite or unknown."""
+    found: list[dict[str, Any]] = []
+    left_out = {"unreadable": len(photos.unreadable), "without_color": len(photos.gray)} if photos else {}
+    for score in photos.scores if photos else ():
+        facts = asdict(score)
+        learned = facts.pop("learned")
+        found.append({"kind": "photos", **facts, **learned, **left_out})
+    for film in film_scores(films) if films else ():
+        found.append({"kind": "film" if film.film else "films", **asdict(film)})
+    return [_finite(row) for row in found]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _shown(value: float | None, form: str) -> str:
+    if value is None or math.isnan(value):
+        return "-"
+    return "inf" if math.isinf(value) else f"{value:{form}}"
+
+
+def as_csv(found: Sequence[dict[str, Any]]) -> str:
+    """Rows under one heading; a dictionary becomes a column for each of its keys, what a row lacks stays empty."""
+    flat = [_flattened(row) for row in found]
+    columns = list(dict.fromkeys(name for row in flat for name in row))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return text.getvalue()
+
+
+def _flattened(row: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        entries = {f"{name}.{key}": entry for key, entry in value.items()} if isinstance(value, dict) else {name: value}
+        flat |= entries
+    return flat
+
+
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Raises SinkError where a report may not or cannot be written, before the long work begins."""
+    if path.exists() and not overwrite:
+        raise SinkError(f"{path}: exists already. Choose another name or pass --overwrite.")
+    if path.is_dir() or not path.parent.is_dir():
+        raise SinkError(f"{path}: {'is a folder' if path.is_dir() else 'its folder does not exist'}; name a file.")
+
+
+def write(path: Path, content: bytes) -> None:
+    """Complete or not at all. Raises SinkError."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise SinkError(f"{path}: cannot be written ({error.strerror}).") from error

@@ -1,0 +1,83 @@
+"""What is to be measured: photos and films, found in whatever was named."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from vidcolor.errors import SourceError
+from vidcolor.evaluation.photo_metrics import SSIM_WINDOW
+from vidcolor.media.photos import Rgb, decode, encoded, is_archive, is_photo
+
+FILM_SUFFIXES = {
+    ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm",
+    ".ogv", ".ts", ".vob", ".webm", ".wmv",
+}  # fmt: skip
+_DECODED_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where photos may lie (folders, archives, files), and the films."""
+
+    photos: tuple[Path, ...]
+    films: tuple[Path, ...]
+
+
+def split(data: list[Path]) -> Sources:
+    """Part photos from films; folders are searched for both. A file of an unknown kind is taken for a film.
+
+    Raises SourceError for what does not exist.
+    """
+    photos, films = [], []
+    for source in data:
+        if source.is_dir():
+            photos.append(source)
+            films += [file for file in sorted(source.rglob("*")) if _is_film(file)]
+        elif not source.is_file():
+            raise SourceError(f"{source}: no such file or folder.")
+        elif source.suffix.lower() in FILM_SUFFIXES or not (is_photo(source.name) or is_archive(source)):
+            films.append(source)
+        else:
+            photos.append(source)
+    return Sources(tuple(photos), tuple(films))
+
+
+def _is_film(file: Path) -> bool:
+    return file.suffix.lower() in FILM_SUFFIXES and not file.name.startswith("._") and file.is_file()
+
+
+def count_photos(photos: tuple[Path, ...]) -> int:
+    """How many files should be photos. Folders are only listed; archives are read through."""
+    count = 0
+    for source in photos:
+        if source.is_dir():
+            count += sum(is_photo(file.name) and file.is_file() for file in source.rglob("*"))
+        else:
+            count += sum(1 for _ in encoded([source]))
+    return count
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """At most `wanted` of the numbers below `count`, ascending, evenly spread."""
+    wanted = min(count, wanted)
+    return [(2 * index + 1) * count // (2 * wanted) for index in range(wanted)]
+
+
+def read_photos(photos: tuple[Path, ...], numbers: set[int] | None = None) -> Iterator[tuple[int, str, Rgb | None]]:
+    """Number, name and picture of every photo, or of those asked for; None for one that cannot be measured.
+
+    That is one that is damaged, or too small for SSIM's window.
+    """
+    wanted = (
+        (number, name, content)
+        for number, (name, content) in enumerate(encoded(list(photos)))
+        if numbers is None or number in numbers
+    )
+    with ThreadPoolExecutor() as pool:
+        while batch := list(islice(wanted, _DECODED_AT_ONCE)):
+            pictures = pool.map(decode, [content for _, _, content in batch])
+            for (number, name, _), picture in zip(batch, pictures, strict=True):
+                is_measurable = picture is not None and min(picture.shape[:2]) >= SSIM_WINDOW
+                yield number, name, picture if is_measurable else None
