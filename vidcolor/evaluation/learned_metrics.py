@@ -1,0 +1,185 @@
+"""LPIPS, FID and IS as the papers compute them, by torchmetrics and the networks that it downloads.
+
+Their weights are not ours to ship; where a machine has no network they can be put in place by hand. Without them the
+feature distance of photo_metrics is what there is, and it is never called FID.
+"""
+
+import math
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from vidcolor.errors import ModelError
+from vidcolor.evaluation.photos import Judge
+from vidcolor.media.photos import Rgb
+
+LPIPS_NET: Literal["squeeze"] = (
+    "squeeze"  # SqueezeNet 1.1; the papers on colourization use it or AlexNet, and say which
+)
+FID_FEATURES = 2048  # of Inception's last pooling, as the paper has it
+IS_SEED = 0  # the score depends on how the pictures are dealt into ten groups
+NEEDS = {
+    "lpips": ("torchmetrics",),
+    "fid": ("torchmetrics", "torch_fidelity"),
+    "is": ("torchmetrics", "torch_fidelity"),
+}
+
+
+def judges(names: Sequence[str], device: str = "cpu") -> list[Judge]:
+    """The metrics of these names ("lpips", "fid", "is"), their weights loaded, downloaded where need be.
+
+    Raises ModelError, saying what is missing and how to get it.
+    """
+    for name in names:
+        if missing := [package for package in NEEDS[name] if find_spec(package) is None]:
+            raise ModelError(
+                f"--metric {name}: needs {' and '.join(missing).replace('_', '-')}."
+                " Run: pip install torchmetrics torch-fidelity"
+            )
+    makers: dict[str, Callable[[torch.device], Judge]] = {"lpips": Lpips, "fid": Fid, "is": InceptionScore}
+    return [makers[name](torch.device(device)) for name in dict.fromkeys(names)]
+
+
+def _loaded(name: str, make: Callable[[], Any]) -> Any:
+    """What torchmetrics makes, or one line about the weights that it lacks."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of buffers and of options that are deprecated elsewhere
+            return make()
+    except (OSError, RuntimeError, EOFError) as error:  # no network, no file, or a damaged one
+        folder = f"{torch.hub.get_dir()}/checkpoints"
+        reason = " ".join(str(error).split())[:120]
+        raise ModelError(
+            f"--metric {name}: its weights are not there and cannot be downloaded ({reason})."
+            f" Save {_address(name)} into {folder} and try again."
+        ) from error
+
+
+def _address(name: str) -> str:
+    if name == "lpips":
+        from torchvision.models import SqueezeNet1_1_Weights
+
+        return str(SqueezeNet1_1_Weights.DEFAULT.url)
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+    return str(URL_INCEPTION_V3)
+
+
+def _tensor(picture: Rgb, device: torch.device) -> Tensor:
+    """(1, 3, H, W), uint8."""
+    return torch.tensor(picture, device=device).permute(2, 0, 1)[None].contiguous()
+
+
+class Lpips:
+    """Learned perceptual distance to the truth (Zhang et al. 2018), SqueezeNet, mean over photos; 0 is equal."""
+
+    name = "lpips"
+
+    def __init__(self, device: torch.device) -> None:
+        """Raises ModelError without weights."""
+
+        def make() -> Any:
+            from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+
+            return LearnedPerceptualImagePatchSimilarity(LPIPS_NET, normalize=True)
+
+        self._device = device
+        self._distance = _loaded(self.name, make).to(device)
+        self._found: dict[str, list[float]] = defaultdict(list)
+
+    @torch.inference_mode()
+    def add(self, way: str, picture: Rgb, truth: Rgb) -> None:
+        """See photos.Judge."""
+        if way == "truth":
+            return
+        pair = (_tensor(each, self._device).float() / 255 for each in (picture, truth))
+        self._found[way].append(float(self._distance(*pair)))
+
+    def value(self, way: str) -> float:
+        """Mean distance."""
+        if way == "truth":
+            return 0.0
+        return sum(self._found[way]) / len(self._found[way]) if self._found[way] else math.nan
+
+
+class Fid:
+    """Fréchet inception distance to the truth (Heusel et al. 2017), 2048 features; NaN for a single photo."""
+
+    name = "fid"
+
+    def __init__(self, device: torch.device) -> None:
+        """Raises ModelError without weights."""
+        self._device = device
+        self._network = _inception(self.name, str(FID_FEATURES), device)
+        self._metrics: dict[str, Any] = {}
+
+    @torch.inference_mode()
+    def add(self, way: str, picture: Rgb, truth: Rgb) -> None:  # noqa: ARG002 - the truth comes as a way of its own
+        """See photos.Judge."""
+        self._metric(way).update(_tensor(picture, self._device), real=way == "truth")
+
+    @torch.inference_mode()
+    def value(self, way: str) -> float:
+        """The distance between the sets."""
+        metric, truth = self._metric(way), self._metric("truth")
+        if way == "truth" or truth.real_features_num_samples < 2:
+            return 0.0 if way == "truth" else math.nan
+        for state in ("real_features_sum", "real_features_cov_sum", "real_features_num_samples"):
+            setattr(metric, state, getattr(truth, state))  # so that the truth is looked at once, not for every way
+        return float(metric.compute())
+
+    def _metric(self, way: str) -> Any:
+        if way not in self._metrics:
+            from torchmetrics.image.fid import FrechetInceptionDistance
+
+            self._metrics[way] = FrechetInceptionDistance(self._network).to(self._device)
+        return self._metrics[way]
+
+
+class InceptionScore:
+    """Inception score (Salimans et al. 2016), mean over ten groups; it does not look at the truth."""
+
+    name = "is"
+
+    def __init__(self, device: torch.device) -> None:
+        """Raises ModelError without weights."""
+        self._device = device
+        self._network = _inception(self.name, "logits_unbiased", device)
+        self._metrics: dict[str, Any] = {}
+
+    @torch.inference_mode()
+    def add(self, way: str, picture: Rgb, truth: Rgb) -> None:  # noqa: ARG002
+        """See photos.Judge."""
+        if way not in self._metrics:
+            from torchmetrics.image.inception import InceptionScore as Metric
+
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it says that it keeps 1008 numbers a photo
+                self._metrics[way] = Metric(self._network).to(self._device)
+        self._metrics[way].update(_tensor(picture, self._device))
+
+    @torch.inference_mode()
+    def value(self, way: str) -> float:
+        """From 1 upwards."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(IS_SEED)
+            mean, _ = self._metrics[way].compute()
+        return float(mean)
+
+
+def _inception(name: str, output: str, device: torch.device) -> Any:
+    """Inception-v3 of 2015 as torch-fidelity has it: uint8 (B, 3, H, W) -> (B, C)."""
+
+    def make() -> Any:
+        from torchmetrics.image.fid import NoTrainInceptionV3
+
+        network = NoTrainInceptionV3("inception-v3-compat", [output])
+        network.num_features = FID_FEATURES  # asked for by torchmetrics
+        return network
+
+    return _loaded(name, make).to(device)
