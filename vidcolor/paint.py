@@ -70,6 +70,17 @@ class RgbSpace:
         return np.asarray(self.lightness(8 * grey.dtype.itemsize)[grey], np.float32)
 
     @cached_property
+    def codes_of_sums(self) -> NDArray[np.uint8]:
+        """Green's code by what is left for it in the table path's sums: (65536,)."""
+        sums = (np.arange(1 << 16) - _ZERO) / (_UNIT * self.rgb_to_xyz[1][1])
+        return np.rint(self.codes(np.clip(sums, 0, 1)) * 255).astype(np.uint8)
+
+    @cached_property
+    def coded_roots(self) -> Floats:
+        """Codes 0..1 of evenly spaced cube roots of light; fine enough for a tenth of a 16-bit code."""
+        return self.codes(np.linspace(0, 1, (1 << 19) + 1) ** 3).astype(np.float32)
+
+    @cached_property
     def xyz_to_rgb(self) -> NDArray[np.float64]:
         """The inverse matrix; white to white exactly, so that grey stays grey."""
         matrix = np.array(self.rgb_to_xyz)
@@ -122,7 +133,10 @@ class Painter:
         """Steps p and q on the grid: (rows, columns) each."""
         shape = (-(-self._height // self._step), -(-self._width // self._step))
         a, b = (_on_grid(plane, shape, self._step, (self._height, self._width)) for plane in ab_2hw)
-        lightness = _on_grid(self._space.lightness_of(small), shape, self._step, (self._height, self._width))
+        shades: Any = small
+        if small.dtype != np.float32 and small.shape[0] > shape[0]:
+            shades = cv2.resize(small, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
+        lightness = _on_grid(self._space.lightness_of(shades), shape, self._step, (self._height, self._width))
         lightness = np.clip(lightness, *_HUED)
         steps, is_inside = self._steps(lightness, a, b)
         if not is_inside.all():
@@ -175,8 +189,7 @@ class Painter:
         ]
         self._sums8 = np.rint(_ZERO + _UNIT * light).astype(np.uint16)
         green = 1 - red - blue
-        sums = (np.arange(1 << 16) - _ZERO) / (_UNIT * green)
-        self._green = np.rint(self._space.codes(np.clip(sums, 0, 1)) * 255).astype(np.uint8)
+        self._green = self._space.codes_of_sums
         slack = 0.5 * _UNIT * green / 255  # of light at white: half a code
         self._possible = (_ZERO - 2, int(_ZERO + _UNIT * green + slack))
 
@@ -224,7 +237,7 @@ class Painter:
 
     def _solved(self, luma: Any, p: Any, q: Any) -> tuple[list[Any], Any]:
         """Codes of R, G and B as floats, and where one of them had to be clipped."""
-        coded, top = self._coded_roots, (1 << self._bits) - 1
+        coded, top = self._space.coded_roots, (1 << self._bits) - 1
         last = np.float32(len(coded) - 1)
         rest, root = self._light(luma)
         own_light = (self._tables8 if self._bits == 8 else self._tables16)[0]
@@ -260,17 +273,14 @@ class Painter:
         light = self._space.light(16)
         return light.astype(np.float32), np.cbrt(light).astype(np.float32)
 
-    @cached_property
-    def _coded_roots(self) -> Floats:
-        """Codes 0..1 of evenly spaced cube roots of light; fine enough for a tenth of a 16-bit code."""
-        return self._space.codes(np.linspace(0, 1, (1 << 19) + 1) ** 3).astype(np.float32)
-
 
 def _channel_table(space: RgbSpace, reach: float, weight: float) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
     """Code of a channel, and its share of the sum of light, by (grey code << 8 | step code): (65536,) each."""
     light = space.light(8)
     wanted = np.cbrt(light)[:, None] + (np.arange(256) - 128) * (reach / 127)
-    codes = np.rint(space.codes(np.clip(wanted, 0, 1) ** 3) * 255).astype(np.uint8)
+    coded = space.coded_roots
+    places = (np.clip(wanted, 0, 1) * (len(coded) - 1) + 0.5).astype(np.int32)
+    codes = np.rint(coded[places] * 255).astype(np.uint8)
     codes[:, 128] = np.arange(256)  # no colour leaves grey as it was, whatever the curve
     codes[0], codes[255] = 0, 255  # black and white have no colour
     shares = np.rint(_UNIT * weight * light[codes])

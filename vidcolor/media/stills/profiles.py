@@ -7,6 +7,7 @@ Source: ICC.1:2022 (profile version 4.4), clauses 7 to 10.
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ class Profile:
     is_understood: bool = True  # False: the pixels have to be converted to sRGB first, by a colour engine
 
 
+@lru_cache(maxsize=32)
 def read(icc: bytes | None) -> Profile:
     """The meaning of an ICC profile of grey or RGB. A damaged one, or one of other colours, counts as none."""
     if not icc:
