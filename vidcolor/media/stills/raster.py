@@ -69,7 +69,8 @@ def of_image(image: Image.Image, *, icc: bytes | None = None) -> Raster:
         return Raster(values, None, profiles.read(icc), losses)
     if image.mode == "I;16":
         return Raster(np.asarray(image).astype(np.uint16), None, profiles.read(icc), losses)
-    image = image.convert(_plain_mode(image))
+    plain = _plain_mode(image)
+    image = image if image.mode == plain else image.convert(plain)  # which copies even where nothing changes
     if image.mode == "RGB" and profiles.read(icc).is_understood:
         red, green, blue = image.split()
         if all(ImageChops.difference(green, other).getbbox() is None for other in (red, blue)):
