@@ -183,6 +183,17 @@ def test_a_large_member_is_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not [path for path in tmp_path.rglob(".vidcolor-*") if "journal" not in path.name]
 
 
+@pytest.mark.parametrize("name", ["out", "out.zip", "out.tar.gz"])
+def test_records_are_known_before_they_are_on_disk(tmp_path: Path, name: str) -> None:
+    source_path = make_folder(tmp_path / "in", 10)
+    with open_source([source_path]) as source, open_target(tmp_path / name, source, RUN) as target:
+        names = set()
+        for entry in source:
+            target.copy(entry)
+            names |= {entry.name} if entry.kind != "directory" or target.records.get(entry.name) else set()
+        assert set(target.records) == names
+
+
 def test_a_film_becomes_a_file_while_it_is_looked_at(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "in.tar", "w") as archive:
         (tmp_path / "film.avi").write_bytes(b"film")

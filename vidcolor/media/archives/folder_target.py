@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -151,6 +151,9 @@ class FolderTarget(Target):
                 raise _failure(path, error) from error
         self._folders[parent] = path
         return path
+
+    def _waiting(self) -> Iterable[Record]:
+        return (written.record for written in self._written)
 
     def _at_risk(self) -> bool:
         records = [written.record for written in self._written]

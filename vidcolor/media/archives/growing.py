@@ -3,6 +3,7 @@
 import io
 import os
 from abc import abstractmethod
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -175,6 +176,9 @@ class GrowingTarget(Target):
         self._pending.append(record)
         if self._checkpoint_allowed() and self._at_risk():
             self._checkpoint()
+
+    def _waiting(self) -> Iterable[Record]:
+        return self._pending
 
     def _at_risk(self) -> bool:
         return (

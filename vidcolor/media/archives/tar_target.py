@@ -68,8 +68,7 @@ class TarTarget(GrowingTarget):
 
     def _written_as(self, name: str) -> str | None:
         """The output's name of an entry."""
-        pending = next((record for record in self._pending if record.name == name), None)
-        record = pending or self.journal.records.get(name)
+        record = next((record for record in self._pending if record.name == name), self.journal.records.get(name))
         return None if record is None else record.output
 
     def _write_header(self, header: tarfile.TarInfo) -> None:

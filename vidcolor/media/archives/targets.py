@@ -4,7 +4,7 @@ import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
@@ -80,6 +80,14 @@ class Target(ABC):
     def fail(self, entry: Entry, reason: str, *, seconds: float = 0.0) -> None:
         """Leave an entry out because it went wrong. The next run tries it again."""
         self._record(Record(entry.name, entry.size, entry.mtime_ns, "failed", reason, seconds=seconds))
+
+    @property
+    def records(self) -> dict[str, Record]:
+        """The newest record of every entry, of all runs; also those that wait to be written when they are on disk."""
+        return self.journal.records | {record.name: record for record in self._waiting()}
+
+    @abstractmethod
+    def _waiting(self) -> Iterable[Record]: ...
 
     @abstractmethod
     def _open(self) -> None: ...
