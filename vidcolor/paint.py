@@ -122,8 +122,8 @@ class Painter:
         rows = self.strip_rows
         for start in range(0, len(luma_rW), rows):
             luma = np.ascontiguousarray(luma_rW[start : start + rows])
-            fields = [self._enlarged(field, top + start, len(luma)) for field in self._fields_2gg]
-            self._by_table(luma, *fields, out=out_rW4[start : start + rows])
+            p, q = (self._enlarged(field, top + start, len(luma)) for field in self._fields_2gg)
+            self._by_table(luma, p, q, out_rW4[start : start + rows])
 
     def paint(self, luma_rW: Grey, top: int) -> Rgb:
         """Rows from `top` on, (r, W): grey codes of 8 or 16 bit, or light 0..1 as float32 -> RGB, (r, W, 3)."""
