@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from vidcolor.errors import SourceError
 
@@ -134,6 +134,22 @@ def decode(content: bytes, *, short_side: int | None = None, least: int = 1) -> 
 def resized(rgb: Rgb, *, short_side: int, least: int = 1) -> Rgb:
     """A picture with its short side at `short_side` pixels, and no side under `least`."""
     return np.array(_resized(Image.fromarray(rgb), short_side, least))
+
+
+def thumbnail_jpeg(content: bytes | Path, side: int = 224) -> bytes | None:
+    """A photo at no more than `side` pixels, upright, as a small JPEG file; None where Pillow cannot show it."""
+    try:
+        with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
+            image.draft("RGB", (side * 2, side * 2))
+            is_deep = image.mode.startswith("I;16")
+            upright = ImageOps.exif_transpose(image)
+            small = (upright.convert("I").point(lambda value: value / 257) if is_deep else upright).convert("RGB")
+            small.thumbnail((side, side), reducing_gap=2.0)
+            file = io.BytesIO()
+            small.save(file, "JPEG", quality=80)
+    except _DAMAGED:
+        return None
+    return file.getvalue()
 
 
 def write_png(path: Path, rgb: Rgb) -> None:

@@ -1,0 +1,287 @@
+"""Many photos and films, from a source of entries to a target that can be killed and gone on with.
+
+Photos are read, painted and packed by a pool of threads, while one thread feeds the network with whatever waits;
+results reach the target in the source's order. Films are coloured one after another, each on all devices.
+"""
+
+import hashlib
+import io
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Literal, Self
+
+from vidcolor.color import Floats
+from vidcolor.colorizer import Colorizer
+from vidcolor.errors import SinkError, SourceError, VidcolorError
+from vidcolor.media.archives import Entry, RefusedError, Target, in_order, ready
+from vidcolor.media.photos import thumbnail_jpeg
+from vidcolor.media.stills import Page, Still, StillSettings, open_still, write_still
+
+FILES_AHEAD = 3  # a thread, under way or waiting for their turn to be written
+HUGE_PIXELS = 100_000_000  # of a file that is packed on disk
+HELD_PIXELS = 200_000_000  # of all photos under way together, but for one that is larger by itself
+
+Outcome = Literal["colored", "kept", "copied", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of an entry. content: the new file; None where the old one is carried over."""
+
+    outcome: Outcome
+    content: bytes | Path | None = None
+    name: str | None = None
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    was_done: bool = False  # by an earlier run
+    pair: tuple[bytes, bytes] | None = None  # small JPEG files, before and after
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What to do with which entry."""
+
+    still: StillSettings
+    is_recoloring: bool = False  # photos that have colours already
+    is_copying_others: bool = True  # files that are neither photos nor films
+    largest_pixels: int = 1_000_000_000  # of a photo
+    is_shown: Callable[[str], bool] = field(default=lambda _: False)  # whether small pictures are wanted of a photo
+    scratch: Path = Path()  # folder for files too large for memory, on the output's disk
+    color_film: Callable[[Path, Path], tuple[str, ...]] | None = (
+        None  # source, target -> remarks; None: films are others
+    )
+    film_name: Callable[[str], str] = field(default=lambda name: name)  # what a film's file is called in the output
+
+
+class Network:
+    """One thread that asks the network for whatever pictures wait, those of a size together."""
+
+    def __init__(self, colorizer: Colorizer):
+        self._colorizer = colorizer
+        self._waiting: SimpleQueue[tuple[Floats, Future[Floats]] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="network", daemon=True)
+        self._thread.start()
+
+    @property
+    def size(self) -> int:
+        """Short side in pixels that it looks at."""
+        return self._colorizer.size
+
+    def predict(self, lightness_hw: Floats) -> Floats:
+        """L* 0..100 -> a*b* (2, h/stride, w/stride); waits. Raises DeviceError."""
+        future: Future[Floats] = Future()
+        self._waiting.put((lightness_hw, future))
+        return future.result()
+
+    def _work(self) -> None:
+        held: list[tuple[Floats, Future[Floats]]] = []
+        while True:
+            while not held or not self._waiting.empty():
+                if (item := self._waiting.get()) is None:
+                    return
+                held.append(item)
+            shape = held[0][0].shape
+            batch = [item for item in held if item[0].shape == shape][: self._colorizer.batch_size]
+            taken = {id(item) for item in batch}
+            held = [item for item in held if id(item) not in taken]
+            try:
+                results = self._colorizer.predict([lightness for lightness, _ in batch])
+            except BaseException as error:  # handed to those who wait
+                for _, future in batch:
+                    future.set_exception(error)
+                continue
+            for (_, future), ab in zip(batch, results, strict=True):
+                future.set_result(ab)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._waiting.put(None)
+        self._thread.join()
+
+
+class Room:
+    """How many pixels may be held in memory together."""
+
+    def __init__(self, pixels: int):
+        self._free, self._all = pixels, pixels
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def of(self, pixels: int) -> Iterator[None]:
+        """Wait until there is room for so many; one that is larger than all waits until it is alone."""
+        wanted = min(pixels, self._all)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= wanted)
+            self._free -= wanted
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += wanted
+                self._changed.notify_all()
+
+
+def colorize_photo(source: Path, target: Path, colorizer: Colorizer, rules: Rules) -> tuple[Outcome, tuple[str, ...]]:
+    """One photo file into another of the same format; what became of it, and what there is to say.
+
+    A photo that has colours is copied unless the rules say otherwise. Raises SourceError, SinkError, DeviceError.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        with Network(colorizer) as network, open_still(source, largest_pixels=rules.largest_pixels) as still:
+            wanted = [rules.is_recoloring or page.tone != "color" for page in still.pages]
+            colors = [_color(page, network) if want else None for page, want in zip(still.pages, wanted, strict=True)]
+            losses = write_still(still, colors, partial, rules.still)
+        partial.replace(target)
+    except OSError as error:
+        raise SinkError(f"{target}: cannot be written ({error.strerror}).") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return ("colored", losses) if any(wanted) else ("kept", ("in colour already; --recolor colours it anew",))
+
+
+def colorize_archive(
+    entries: Iterable[Entry],
+    target: Target,
+    colorizer: Colorizer,
+    rules: Rules,
+    on_entry: Callable[[Entry, Done], None],
+) -> None:
+    """Colour what can be coloured, carry over the rest, and tell `on_entry` of each, in the source's order.
+
+    One bad entry never stops the others. Raises SinkError when the target cannot be written any more, DeviceError.
+    """
+    threads = os.cpu_count() or 1
+    room = Room(HELD_PIXELS)
+    with Network(colorizer) as network, ThreadPoolExecutor(threads, thread_name_prefix="photo") as pool:
+
+        def submit(entry: Entry) -> Future[Done] | None:
+            if entry.refusal or entry.kind == "directory":
+                return None
+            if not target.due(entry):
+                return ready(Done("skipped", was_done=True))
+            if entry.kind != "photo":
+                return None
+            content = entry.path or entry.read()
+            return pool.submit(_photo, entry, content, network, rules, room)
+
+        for entry, future in in_order(entries, submit, window=FILES_AHEAD * threads):
+            on_entry(entry, _settled(entry, future, target, rules))
+
+
+def timed(entries: Sequence[Entry], colorizer: Colorizer, rules: Rules) -> tuple[float, int]:
+    """Colour some photos for the clock alone: seconds it took, and the bytes of those that could be coloured."""
+    threads = os.cpu_count() or 1
+    room = Room(HELD_PIXELS)
+    worked = 0
+    with Network(colorizer) as network, ThreadPoolExecutor(threads) as pool:
+        for entry in entries[:1]:  # makes the network ready
+            pool.submit(_photo, entry, entry.read(), network, rules, room).exception()
+        began = time.monotonic()
+        futures = [(entry, pool.submit(_photo, entry, entry.read(), network, rules, room)) for entry in entries]
+        for entry, future in futures:
+            worked += entry.size if future.exception() is None else 0
+    return time.monotonic() - began, worked
+
+
+def _photo(entry: Entry, source: Path | bytes, network: Network, rules: Rules, room: Room) -> Done:
+    """One photo file, read, coloured and packed again."""
+    began = time.monotonic()
+    size = source.stat().st_size if isinstance(source, Path) else len(source)
+    with open_still(source, entry.shown, largest_pixels=rules.largest_pixels) as still:
+        wanted = [page for page in still.pages if rules.is_recoloring or page.tone != "color"]
+        if not wanted:
+            return Done("kept", notes=("in colour already",), seconds=time.monotonic() - began)
+        with room.of(max(size, sum(page.pixels for page in still.pages))):
+            colors = [_color(page, network) if page in wanted else None for page in still.pages]
+            content, losses = _packed(entry, still, colors, rules)
+    kept = len(still.pages) - len(wanted)
+    notes = (*losses, *((f"{kept} pages were in colour already",) if kept else ()))
+    pair = _pair(source, content) if rules.is_shown(entry.name) else None
+    return Done("colored", content, notes=notes, seconds=time.monotonic() - began, pair=pair)
+
+
+def _pair(before: bytes | Path, after: bytes | Path) -> tuple[bytes, bytes] | None:
+    small = [thumbnail_jpeg(content) for content in (before, after)]
+    return (small[0], small[1]) if small[0] is not None and small[1] is not None else None
+
+
+def _packed(
+    entry: Entry, still: Still, colors: list[Floats | None], rules: Rules
+) -> tuple[bytes | Path, tuple[str, ...]]:
+    """The coloured file, in memory or, if it is huge, in the scratch folder; and what it could not keep."""
+    if sum(page.pixels for page in still.pages) < HUGE_PIXELS:
+        file = io.BytesIO()
+        losses = write_still(still, colors, file, rules.still)
+        return file.getvalue(), losses
+    name = hashlib.sha256(entry.name.encode(errors="backslashreplace")).hexdigest()[:24]
+    path = rules.scratch / f".vidcolor-{name}.partial"  # the same name again overwrites what a killed run left
+    return path, write_still(still, colors, path, rules.still)
+
+
+def _color(page: Page, network: Network) -> Floats:
+    return network.predict(page.lightness(network.size))
+
+
+def _settled(entry: Entry, future: Future[Done] | None, target: Target, rules: Rules) -> Done:
+    """Bring one entry's result to the target, in its turn."""
+    try:
+        done = future.result() if future is not None else _in_turn(entry, target, rules)
+        if done.was_done:
+            return done
+        said = "; ".join(done.notes)
+        if done.content is not None:
+            target.write(entry, done.content, done.outcome, name=done.name, reason=said, seconds=done.seconds)
+        elif done.outcome == "skipped":
+            target.skip(entry, said)
+        else:
+            target.copy(entry, done.outcome, reason=said)
+    except SinkError as error:
+        if not isinstance(error, RefusedError):
+            raise
+        return _failed(entry, target, str(error))
+    except VidcolorError as error:
+        return _failed(entry, target, str(error))
+    return done
+
+
+def _failed(entry: Entry, target: Target, reason: str) -> Done:
+    target.fail(entry, reason)
+    return Done("failed", notes=(reason,))
+
+
+def _in_turn(entry: Entry, target: Target, rules: Rules) -> Done:
+    """What no worker is needed for, or what needs the whole machine."""
+    if entry.refusal:
+        raise SourceError(f"{entry.refusal}.")
+    if entry.kind in ("directory", "link"):
+        return Done("copied", notes=entry.notes)
+    if entry.kind == "film" and rules.color_film is not None:
+        return _film(entry, target, rules)
+    if rules.is_copying_others:
+        return Done("copied", notes=entry.notes)
+    return Done("skipped", notes=("neither a photo nor a film", *entry.notes))
+
+
+def _film(entry: Entry, target: Target, rules: Rules) -> Done:
+    assert rules.color_film is not None
+    began = time.monotonic()
+    name = rules.film_name(entry.name)
+    scratch = target.scratch(entry, name)
+    scratch.unlink(missing_ok=True)
+    with entry.as_file(scratch.parent) as path:
+        notes = rules.color_film(path, scratch)
+    given = name if PurePosixPath(name) != PurePosixPath(entry.name) else None
+    return Done("colored", scratch, name=given, notes=notes, seconds=time.monotonic() - began)

@@ -1,0 +1,266 @@
+"""`vidcolor colorize` on many files: folders, zip and tar archives, photos."""
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vidcolor import __version__
+from vidcolor.cli.films import color_film, film_settings
+from vidcolor.cli.tally import Tally, tally
+from vidcolor.errors import UsageError
+from vidcolor.jobs import FALLBACK_SUFFIX, FILM_SUFFIXES
+
+if TYPE_CHECKING:
+    from vidcolor.archive import Done, Rules
+    from vidcolor.colorizer import Colorizer
+    from vidcolor.journal import Record, Run
+    from vidcolor.media.archives import Entry, Source
+    from vidcolor.report import Gallery, Line
+
+WATCH_SECONDS = 2.0  # between looks at the folder, and the age at which a file counts as written
+ESTIMATE_PHOTOS = 8  # that a dry run really colours
+
+
+@dataclass(frozen=True)
+class Scans:
+    """What the command line asks for."""
+
+    inputs: tuple[Path, ...]
+    output: Path
+    options: dict[str, Any]
+    as_json: bool
+    quiet: bool
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether the output is one file that holds all."""
+        from vidcolor.media.archives.opening import is_archive_name
+
+        return is_archive_name(self.output) and not self.output.is_dir()
+
+    @property
+    def report_base(self) -> tuple[Path, str]:
+        """Folder and beginning of the names of the report's files."""
+        return (self.output.parent, f"{self.output.name}.") if self.is_archive else (self.output, "")
+
+
+def are_scans(inputs: tuple[Path, ...]) -> bool:
+    """Whether this is work for an archive: a folder, an archive, a pattern, or a photo is among the inputs."""
+    return any(path.is_dir() or _is_archive(path) or _is_photo(path) or _is_pattern(path) for path in inputs)
+
+
+def _is_archive(path: Path) -> bool:
+    from vidcolor.media.archives.opening import is_archive
+
+    return path.is_file() and is_archive(path)
+
+
+def _is_photo(path: Path) -> bool:
+    from vidcolor.media.stills import SUFFIXES
+
+    return path.suffix.lower() in SUFFIXES
+
+
+def _is_pattern(path: Path) -> bool:
+    return any(sign in str(path) for sign in "*?[") and not path.exists()
+
+
+def colorize_scans(scans: Scans, load: Callable[[], "Colorizer"]) -> bool:
+    """Colour everything; whether all went well. Raises VidcolorError where nothing can be done at all."""
+    if len(scans.inputs) == 1 and _is_photo(scans.inputs[0]) and _is_photo(scans.output) and not scans.output.is_dir():
+        _one_photo(scans, load())
+        return True
+    counts = None if scans.options["watch"] else _counted(scans)
+    with tally(sum(counts.values()) if counts is not None else None, as_json=scans.as_json, quiet=scans.quiet) as shown:
+        while True:
+            lines = _pass(scans, load(), shown)
+            if not scans.options["watch"]:
+                return not any(line.outcome == "failed" for line in lines)
+            time.sleep(WATCH_SECONDS)
+
+
+def _one_photo(scans: Scans, colorizer: "Colorizer") -> None:
+    """One photo into one file of the same format."""
+    from vidcolor.archive import colorize_photo
+
+    source, target = scans.inputs[0], scans.output
+    if source.suffix.lower() != target.suffix.lower():
+        raise UsageError(f"{target}: a photo keeps its format; name it {target.with_suffix(source.suffix).name}.")
+    if target.exists() and (not scans.options["overwrite"] or target.samefile(source)):
+        raise UsageError(f"{target}: exists already. Choose another name or pass --overwrite.")
+    rules = _rules(scans, colorizer, None)
+    outcome, notes = colorize_photo(source, target, colorizer, rules)
+    shown = tally(1, as_json=scans.as_json, quiet=scans.quiet)
+    shown.entry(str(source), outcome, notes)
+    if not scans.quiet and not scans.as_json:
+        click.echo("; ".join((f"{target}: {outcome}", *notes)), err=True)
+
+
+def _pass(scans: Scans, colorizer: "Colorizer", shown: Tally) -> "list[Line]":
+    """Go through the source once."""
+    from vidcolor.archive import colorize_archive
+    from vidcolor.media.archives import open_target
+    from vidcolor.report import Gallery
+
+    began, options = time.monotonic(), scans.options
+    folder, prefix = scans.report_base
+    gallery = Gallery(folder / f".vidcolor-{prefix}pictures", shown.total)
+    with ExitStack() as stack:
+        source = stack.enter_context(_opened(scans))
+        target = stack.enter_context(
+            open_target(scans.output, source, _run(scans), overwrite=options["overwrite"], resume=options["resume"])
+        )
+
+        def settled(entry: "Entry", done: "Done") -> None:
+            if done.pair is not None:
+                gallery.add(entry.name, *done.pair)
+            if entry.kind != "directory" and not (done.was_done and options["watch"]):
+                shown.entry(entry.shown, done.outcome, (*entry.notes, *done.notes), was_done=done.was_done)
+
+        entries = _written(source) if options["watch"] else iter(source)
+        colorize_archive(entries, target, colorizer, _rules(scans, colorizer, gallery), settled)
+        for message in (*source.damage, *target.notes):
+            shown.note(message)
+        lines = [_line(record) for record in target.journal.records.values()]
+    facts: dict[str, Any] = {"input": ", ".join(map(str, scans.inputs)), "output": str(scans.output), "model": colorizer.header.name}
+    facts |= {"devices": ", ".join(colorizer.devices), "seconds": round(time.monotonic() - began, 1)}
+    report = _write_report(scans, lines, gallery, facts)
+    if not options["watch"] or shown.counts:
+        shown.finish(facts | {"report": str(report), "counts": dict(shown.counts), "done_before": shown.was_done})
+    return lines
+
+
+def _opened(scans: Scans) -> "Source":
+    from vidcolor.media.archives import open_source
+
+    return open_source(scans.inputs, output=scans.output)
+
+
+def _written(source: "Source") -> "Iterator[Entry]":
+    """Entries that nobody is writing any more, by their age."""
+    for entry in source:
+        if time.time() - entry.mtime_ns / 1e9 >= WATCH_SECONDS:
+            yield entry
+
+
+def _counted(scans: Scans) -> Counter[str] | None:
+    """Files by kind; None where counting would mean unpacking everything."""
+    with _opened(scans) as source:
+        if source.form.startswith("tar."):
+            return None
+        return Counter(entry.kind for entry in source if entry.kind != "directory")
+
+
+def _run(scans: Scans) -> "Run":
+    """What decides the output's bytes."""
+    from vidcolor import weights
+    from vidcolor.journal import Run
+
+    deciding = {name: scans.options[name] for name in DECIDING}
+    settings = json.dumps(deciding | {"vidcolor": __version__}, sort_keys=True, default=str)
+    return Run(weights.sha256(weights.find(scans.options["model"])), hashlib.sha256(settings.encode()).hexdigest())
+
+
+# Options that change the output's bytes.
+DECIDING = (
+    "size", "precision", "saturation", "codec", "crf", "preset", "pix_fmt", "quality", "subsampling", "recolor",
+    "others",
+)  # fmt: skip
+
+
+def _rules(scans: Scans, colorizer: "Colorizer", gallery: "Gallery | None") -> "Rules":
+    from vidcolor.archive import Rules
+    from vidcolor.media.stills import StillSettings
+
+    options, header = scans.options, colorizer.header
+    return Rules(
+        still=StillSettings(
+            software=f"vidcolor {__version__}, colour by model {header.name} {header.version}",
+            quality=options["quality"],
+            subsampling=options["subsampling"],
+        ),
+        is_recoloring=options["recolor"],
+        is_copying_others=options["others"] == "copy",
+        largest_pixels=round(options["largest_photo"] * 1e6),
+        is_shown=gallery.wants if gallery is not None else (lambda _: False),
+        scratch=scans.output if scans.output.is_dir() else scans.output.parent,
+        color_film=partial(color_film, colorizer=colorizer, settings=film_settings(options), model=options["model"]),
+        film_name=film_name,
+    )
+
+
+def film_name(name: str) -> str:
+    """What a film is called in the output: its own name where its container can be written."""
+    path = PurePosixPath(name)
+    return name if path.suffix.lower() in FILM_SUFFIXES else str(path.with_suffix(FALLBACK_SUFFIX))
+
+
+def _line(record: "Record") -> "Line":
+    from vidcolor.report import Line
+
+    return Line(
+        record.name, record.outcome, record.output, record.reason, (), round(record.seconds, 3), record.size,
+        record.output_size,
+    )  # fmt: skip
+
+
+def _write_report(scans: Scans, lines: "list[Line]", gallery: "Gallery", facts: dict[str, Any]) -> Path:
+    """report.json and report.html; beside an archive under its name."""
+    from vidcolor.report import write_html, write_json
+
+    folder, prefix = scans.report_base
+    page = folder / f"{prefix}report.html"
+    write_json(folder / f"{prefix}report.json", lines, facts)
+    write_html(page, lines, gallery.pairs(line.name for line in lines), facts)
+    if scans.is_archive:
+        gallery.clear()
+    return page
+
+
+def describe_scans(scans: Scans, load: Callable[[], "Colorizer"]) -> bool:
+    """A dry run: what is there, what would be done, and how long it would take."""
+    from vidcolor.archive import timed
+
+    with _opened(scans) as source:
+        entries = [entry for entry in source if entry.kind != "directory"]
+        photos = [entry for entry in entries if entry.kind == "photo" and not entry.refusal]
+        chosen = [entry for entry in photos if entry.again][:: max(1, len(photos) // ESTIMATE_PHOTOS)]
+        colorizer = load()
+        seconds, measured_bytes = timed(chosen, colorizer, _rules(scans, colorizer, None))
+        photo_bytes = sum(entry.size for entry in photos)
+        facts = {
+            "input": ", ".join(map(str, scans.inputs)), "output": str(scans.output),
+            "files": dict(Counter(entry.kind for entry in entries)), "bytes": sum(entry.size for entry in entries),
+            "refused": [f"{entry.shown}: {entry.refusal}" for entry in entries if entry.refusal],
+            "notes": [note for entry in entries for note in entry.notes] + list(source.damage),
+            "photo_seconds": round(seconds * photo_bytes / measured_bytes) if measured_bytes else None,
+            "measured_photos": len(chosen), "model": colorizer.header.name, "devices": colorizer.devices,
+        }  # fmt: skip
+    _print_plan(facts, as_json=scans.as_json)
+    return True
+
+
+def _print_plan(facts: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"event": "plan", **facts}))
+        return
+    click.echo(f"{facts['input']} -> {facts['output']}")
+    for kind, count in sorted(facts["files"].items()):
+        click.echo(f"  {kind:<10} {count:,}")
+    click.echo(f"  in all     {facts['bytes'] / 1e6:,.1f} MB")
+    for line in (*facts["refused"], *facts["notes"]):
+        click.echo(f"  remark     {line}")
+    click.echo(f"  model      {facts['model']} on {', '.join(facts['devices'])}")
+    took = facts["photo_seconds"]
+    said = "unknown; no photo could be tried" if took is None else str(timedelta(seconds=took))
+    click.echo(f"  time       {said} for the photos (from {facts['measured_photos']} of them); films need their own")

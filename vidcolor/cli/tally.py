@@ -1,0 +1,160 @@
+"""What a person or a program sees of a run over many files: counts and the time left, JSON lines, or failures alone."""
+
+import json
+import time
+from collections import Counter
+from types import TracebackType
+from typing import Any, Self
+
+import click
+
+EVENT_SECONDS = 0.5  # at most one progress event in this time
+
+
+class Tally:
+    """Counts outcomes; shows failures and nothing else."""
+
+    def __init__(self, total: int | None):
+        """total: files, as far as they could be counted."""
+        self.total, self.counts = total, Counter[str]()
+        self.done = self.was_done = 0
+        self._began = time.monotonic()
+
+    def entry(self, name: str, outcome: str, notes: tuple[str, ...], *, was_done: bool = False) -> None:
+        """A file is done with."""
+        self.done += 1
+        if was_done:
+            self.was_done += 1
+        else:
+            self.counts[outcome] += 1
+        self.show(name, outcome, notes)
+
+    def show(self, name: str, outcome: str, notes: tuple[str, ...]) -> None:
+        """Say what is to be said of a file."""
+        if outcome == "failed":
+            click.echo(f"vidcolor: {_one_line(name, notes)}", err=True)
+
+    def note(self, message: str) -> None:
+        """Something about the whole."""
+        click.echo(f"vidcolor: warning: {message}", err=True)
+
+    def finish(self, facts: dict[str, Any]) -> None:
+        """The run is over."""
+
+    @property
+    def speed(self) -> float:
+        """Files a second in this run, without those that an earlier one did."""
+        return (self.done - self.was_done) / max(time.monotonic() - self._began, 1e-6)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """By the speed so far."""
+        worked = self.done - self.was_done
+        return (self.total - self.done) / self.speed if self.total is not None and worked else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+
+class JsonTally(Tally):
+    """One JSON object a line on stdout, nothing else there: every file that is not simply coloured, and progress."""
+
+    _last = 0.0
+
+    def show(self, name: str, outcome: str, notes: tuple[str, ...]) -> None:
+        """See Tally."""
+        if outcome == "failed" or notes:
+            self._emit("file", name=name, outcome=outcome, notes=notes)
+        if (now := time.monotonic()) - self._last >= EVENT_SECONDS or self.done == self.total:
+            self._last = now
+            left = self.seconds_left
+            self._emit(
+                "progress", done=self.done, total=self.total, was_done=self.was_done, counts=dict(self.counts),
+                files_per_second=round(self.speed, 2), seconds_left=None if left is None else round(left, 1),
+            )  # fmt: skip
+
+    def note(self, message: str) -> None:
+        """See Tally."""
+        self._emit("warning", message=message)
+
+    def finish(self, facts: dict[str, Any]) -> None:
+        """See Tally."""
+        self._emit("done", **facts)
+
+    def _emit(self, event: str, **facts: Any) -> None:
+        click.echo(json.dumps({"event": event, **facts}, default=str))
+
+
+class LiveTally(Tally):
+    """A bar with counts, speed and time left on stderr, failures above it, and a table at the end."""
+
+    def __init__(self, total: int | None):
+        super().__init__(total)
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self._console = Console(stderr=True, highlight=False)
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"),
+            console=self._console, disable=not self._console.is_terminal,
+        )  # fmt: skip
+        self._task = self._progress.add_task("colouring", total=total, facts="")
+
+    def show(self, name: str, outcome: str, notes: tuple[str, ...]) -> None:
+        """See Tally."""
+        if outcome == "failed":
+            self._console.print(f"vidcolor: {_one_line(name, notes)}", markup=False, soft_wrap=True)
+        left = self.seconds_left
+        facts = [f"{self.counts['failed']} failed"] if self.counts["failed"] else []
+        facts += [f"{self.was_done} done before"] if self.was_done else []
+        facts += [f"{self.speed:.1f} files/s"] + ([f"{_duration(left)} left"] if left is not None else [])
+        self._progress.update(self._task, completed=self.done, facts=", ".join(facts))
+
+    def note(self, message: str) -> None:
+        """See Tally."""
+        self._console.print(f"warning: {message}", markup=False, soft_wrap=True)
+
+    def finish(self, facts: dict[str, Any]) -> None:
+        """See Tally."""
+        from rich.table import Table
+
+        self._progress.stop()
+        table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_column(justify="right")
+        for outcome, count in self.counts.most_common():
+            table.add_row(f"{count:,}", outcome)
+        if self.was_done:
+            table.add_row(f"{self.was_done:,}", "done before")
+        self._console.print(table)
+        said = f"{facts['output']}: {self.done:,} files in {_duration(facts['seconds'])}; report: {facts['report']}"
+        self._console.print(said, markup=False, soft_wrap=True)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+
+def tally(total: int | None, *, as_json: bool, quiet: bool) -> Tally:
+    """The one that the options ask for."""
+    if as_json:
+        return JsonTally(total)
+    return Tally(total) if quiet else LiveTally(total)
+
+
+def _one_line(name: str, notes: tuple[str, ...]) -> str:
+    said = " ".join("; ".join(notes).split())
+    return said if said.startswith(name) else f"{name}: {said}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,178 @@
+"""What a run over many files did, for people and for programs: report.html and report.json.
+
+The page is one file that needs nothing else: figures, a gallery of pictures before and after, and every file that
+failed or has something to be said of, with the reason.
+"""
+
+import base64
+import hashlib
+import html
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from vidcolor import __version__
+
+GALLERY = 200  # pictures that the page shows at most, about 15 KB each
+MOST_ROWS = 5000  # of the page's table; report.json has all
+
+
+@dataclass(frozen=True)
+class Line:
+    """What became of one file."""
+
+    name: str  # as the source names it
+    outcome: str  # colored, kept, copied, skipped, failed
+    output: str | None = None  # name in the output
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    input_bytes: int = 0
+    output_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A picture before and after, as JPEG files of a few kilobytes."""
+
+    name: str
+    before: bytes
+    after: bytes
+
+
+def is_shown(name: str, total: int | None) -> bool:
+    """Whether a picture belongs to the gallery: a fixed choice by name, about GALLERY of `total` files."""
+    share = 1.0 if not total else min(1.0, GALLERY / total)
+    return int.from_bytes(hashlib.sha256(name.encode(errors="backslashreplace")).digest()[:4]) < share * 2**32
+
+
+def write_json(path: Path, lines: Iterable[Line], facts: dict[str, object]) -> None:
+    """Everything about every file. facts: about the run (input, output, model, seconds)."""
+    listed = [asdict(line) for line in lines]
+    counts = Counter(line["outcome"] for line in listed)
+    whole = {"vidcolor": __version__, **facts, "counts": dict(counts), "files": listed}
+    _replace(path, json.dumps(whole, ensure_ascii=True, indent=1))
+
+
+def write_html(path: Path, lines: Sequence[Line], pairs: Iterable[Pair], facts: dict[str, object]) -> None:
+    """The page. Names are escaped: they come from strangers' archives."""
+    counts = Counter(line.outcome for line in lines)
+    told = [line for line in lines if line.outcome == "failed" or line.reason or line.notes]
+    told.sort(key=lambda line: line.outcome != "failed")
+    gallery = "".join(map(_figure, pairs))
+    figures = "".join(f"<li><b>{counts[name]:,}</b> {name}</li>" for name in OUTCOMES if counts[name])
+    details = "".join(f"<dt>{_safe(key)}</dt><dd>{_safe(value)}</dd>" for key, value in facts.items())
+    rows = "".join(map(_row, told[:MOST_ROWS])) or "<tr><td colspan=3>Nothing.</td></tr>"
+    more = f"<p>and {len(told) - MOST_ROWS:,} more, see report.json</p>" if len(told) > MOST_ROWS else ""
+    _replace(path, _PAGE.format(
+        style=_STYLE, script=_SCRIPT, figures=figures, details=details, gallery=gallery, rows=rows, more=more
+    ))  # fmt: skip
+
+
+OUTCOMES = ("colored", "kept", "copied", "skipped", "failed")
+
+
+def _figure(pair: Pair) -> str:
+    before, after = (base64.b64encode(jpeg).decode() for jpeg in (pair.before, pair.after))
+    return (
+        f'<figure tabindex=0><img class=after src="data:image/jpeg;base64,{after}" alt="in colour">'
+        f'<img class=before src="data:image/jpeg;base64,{before}" alt="as it was">'
+        f"<figcaption>{_safe(pair.name)}</figcaption></figure>"
+    )
+
+
+def _row(line: Line) -> str:
+    said = "; ".join(filter(None, (line.reason, *line.notes)))
+    return f"<tr class={line.outcome}><td>{_safe(line.name)}</td><td>{line.outcome}</td><td>{_safe(said)}</td></tr>"
+
+
+def _safe(value: object) -> str:
+    return html.escape(str(value).encode(errors="backslashreplace").decode())
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884; --bad: #c33; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+ul.figures { display: flex; flex-wrap: wrap; gap: 1.5rem; list-style: none; padding: 0; }
+ul.figures b { font-size: 1.6rem; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem; } dd { margin: 0; overflow-wrap: anywhere; }
+.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: .75rem; }
+figure { position: relative; margin: 0; cursor: pointer; }
+figure img { width: 100%; display: block; border-radius: 4px; }
+figure .before { position: absolute; top: 0; left: 0; opacity: 0; transition: opacity .15s; }
+figure:hover .before, figure:focus .before, body.before .before { opacity: 1; }
+figcaption { font-size: .75rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+table { border-collapse: collapse; width: 100%; font-size: .9rem; }
+td, th { text-align: left; border-bottom: 1px solid var(--line); padding: .25rem .5rem; overflow-wrap: anywhere; }
+tr.failed td:nth-child(2) { color: var(--bad); font-weight: 600; }
+"""
+_SCRIPT = """
+const both = document.getElementById("before");
+both?.addEventListener("change", () => document.body.classList.toggle("before", both.checked));
+const wanted = document.getElementById("filter");
+wanted?.addEventListener("input", () => {
+  const text = wanted.value.toLowerCase();
+  for (const row of document.querySelectorAll("tbody tr")) row.hidden = !row.textContent.toLowerCase().includes(text);
+});
+"""
+_PAGE = """<!doctype html>
+<html lang=en><head><meta charset=utf-8><meta name=viewport content="width=device-width, initial-scale=1">
+<title>vidcolor: report</title><style>{style}</style></head><body>
+<h1>What vidcolor did</h1>
+<ul class=figures>{figures}</ul>
+<dl>{details}</dl>
+<h2>Failures and remarks</h2>
+<p><label>Show only <input id=filter type=search placeholder="name or reason"></label></p>
+<table><thead><tr><th>file<th>outcome<th>why</thead><tbody>{rows}</tbody></table>{more}
+<h2>Some of the pictures</h2>
+<p>Point at a picture, or touch it, to see it as it was. <label><input id=before type=checkbox> all as they were</label>
+<div class=gallery>{gallery}</div>
+<script>{script}</script></body></html>
+"""
+
+
+class Gallery:
+    """Small pictures of a run, kept beside the output, so that a run that goes on after a kill has them all."""
+
+    def __init__(self, folder: Path, total: int | None):
+        """folder: made with the first picture.  total: files of the run, where known."""
+        self._folder, self._total = folder, total
+
+    def wants(self, name: str) -> bool:
+        """Whether a picture is to be shown."""
+        return is_shown(name, self._total)
+
+    def add(self, name: str, before: bytes, after: bytes) -> None:
+        """Keep a picture."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for kind, jpeg in (("before", before), ("after", after)):
+            self._file(name, kind).write_bytes(jpeg)
+
+    def pairs(self, names: Iterable[str]) -> list[Pair]:
+        """Those that are kept, in the order of the names, no more than GALLERY."""
+        found: list[Pair] = []
+        for name in names:
+            before, after = (self._file(name, kind) for kind in ("before", "after"))
+            if len(found) < GALLERY and before.is_file() and after.is_file():
+                found.append(Pair(name, before.read_bytes(), after.read_bytes()))
+        return found
+
+    def clear(self) -> None:
+        """Delete them."""
+        for file in self._folder.glob("*.jpg"):
+            file.unlink()
+        if self._folder.is_dir():
+            self._folder.rmdir()
+
+    def _file(self, name: str, kind: str) -> Path:
+        digest = hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()
+        return self._folder / f"{digest[:24]}.{kind}.jpg"
