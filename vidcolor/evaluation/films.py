@@ -89,6 +89,7 @@ def evaluate_film(
             stack.callback(lane.close)
         bench = _Bench(source.info.picture, lanes)
         turns = view_of(source.info).quarter_turns
+        on_frame(0, source.info.frame_count)
         for count, frame in enumerate(shared.reader(0), start=1):
             pictures = bench.measure(frame)
             on_pictures(count - 1, path.name, {name: np.rot90(rgb, turns) for name, rgb in pictures.items()})

@@ -128,6 +128,7 @@ def evaluate(
     unreadable: list[str] = []
     without_color: list[str] = []
     done = 0
+    on_photo(0, len(numbers))
     for chunk in _chunks(read_photos(tuple(sources), set(numbers))):
         usable = _usable(chunk, unreadable, without_color)
         done += len(chunk) - len(usable)
