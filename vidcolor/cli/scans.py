@@ -83,9 +83,9 @@ def colorize_scans(scans: Scans, load: Callable[[], "Colorizer"]) -> bool:
     counts = None if scans.options["watch"] else _counted(scans)
     with tally(sum(counts.values()) if counts is not None else None, as_json=scans.as_json, quiet=scans.quiet) as shown:
         while True:
-            lines = _pass(scans, load(), shown)
+            all_is_well = _pass(scans, load(), shown)
             if not scans.options["watch"]:
-                return not any(line.outcome == "failed" for line in lines)
+                return all_is_well
             time.sleep(WATCH_SECONDS)
 
 
@@ -106,8 +106,8 @@ def _one_photo(scans: Scans, colorizer: "Colorizer") -> None:
         click.echo("; ".join((f"{target}: {outcome}", *notes)), err=True)
 
 
-def _pass(scans: Scans, colorizer: "Colorizer", shown: Tally) -> "list[Line]":
-    """Go through the source once."""
+def _pass(scans: Scans, colorizer: "Colorizer", shown: Tally) -> bool:
+    """Go through the source once; whether all went well."""
     from vidcolor.archive import colorize_archive
     from vidcolor.media.archives import open_target
     from vidcolor.report import Gallery
@@ -131,13 +131,13 @@ def _pass(scans: Scans, colorizer: "Colorizer", shown: Tally) -> "list[Line]":
         colorize_archive(entries, target, colorizer, _rules(scans, colorizer, gallery), settled)
         for message in (*source.damage, *target.notes):
             shown.note(message)
-        lines = [_line(record) for record in target.journal.records.values()]
+        lines = [_line(record) for record in target.records.values()]
     facts: dict[str, Any] = {"input": ", ".join(map(str, scans.inputs)), "output": str(scans.output), "model": colorizer.header.name}
     facts |= {"devices": ", ".join(colorizer.devices), "seconds": round(time.monotonic() - began, 1)}
     report = _write_report(scans, lines, gallery, facts)
     if not options["watch"] or shown.counts:
         shown.finish(facts | {"report": str(report), "counts": dict(shown.counts), "done_before": shown.was_done})
-    return lines
+    return not source.damage and not any(line.outcome == "failed" for line in lines)
 
 
 def _opened(scans: Scans) -> "Source":
