@@ -41,6 +41,8 @@ HOMES = {
     "openvino": {"backends", "colorizer"},
     "torchvision": {"training", "evaluation"},  # never on a frame's path
     "decord": {"training"},
+    "torchmetrics": {"evaluation"},
+    "imagecodecs": {"media"},
     "ray": {"cluster"},
     "click": {"cli"},
     "rich": {"cli"},

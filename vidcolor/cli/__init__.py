@@ -12,11 +12,11 @@ from vidcolor import __version__
 from vidcolor.errors import UsageError, VidcolorError
 
 COMMANDS = {  # name -> module in this folder whose `command` it is, and what the overview says
-    "colorize": ("colorize", "Put colour on films (the default command)."),
+    "colorize": ("colorize", "Put colour on films and photos (the default command)."),
     "info": ("info", "Show what a film holds."),
     "models": ("models", "List, show and verify the models."),
-    "train": ("train", "Train a model on colour photos."),
-    "evaluate": ("evaluate", "Measure a model on colour photos."),
+    "train": ("train", "Train a model on colour photos and films."),
+    "evaluate": ("evaluate", "Measure models on colour photos and films."),
 }
 DEFAULT_COMMAND = "colorize"
 
