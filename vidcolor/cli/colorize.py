@@ -1,6 +1,7 @@
 """`vidcolor colorize`, the default command."""
 
 import re
+from fractions import Fraction
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,19 @@ class Timecode(click.ParamType[float]):
             self.fail(f"{value!r} is no time; write seconds (90.5) or H:MM:SS (0:01:30.5).", param, ctx)
         hours, minutes, seconds = match.groups()
         return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+
+
+class Rate(click.ParamType[Fraction]):
+    """Frames a second: 24, 23.976 or 24000/1001."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
+        """Text -> frames a second."""
+        try:
+            return Fraction(str(value)).limit_denominator(100_000)
+        except (ValueError, ZeroDivisionError):
+            self.fail(f"{value!r} is no rate; write 24, 23.976 or 24000/1001.", param, ctx)
 
 
 @click.command("colorize")
@@ -68,6 +82,7 @@ class Timecode(click.ParamType[float]):
 )  # fmt: skip
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on from what an earlier run did.")
 @click.option("--watch", is_flag=True, help="Keep looking for new files in the folder.")
+@click.option("--fps", type=Rate(), help="INPUT is numbered pictures of a film: 24, or 24000/1001 a second.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and how long it would take.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout, nothing else there.")
@@ -95,12 +110,23 @@ def command(
       vidcolor box.zip -o box-colour.zip
     """
     load = cache(partial(_load, options))
-    if are_scans(inputs):
+    if options["fps"] is not None:
+        inputs = (_sequence(inputs, options["fps"]),)
+    elif are_scans(inputs):
         scans = Scans(inputs, Path(output), options, as_json, quiet)
         ctx.exit(0 if (describe_scans if options["dry_run"] else colorize_scans)(scans, load) else 1)
     with reporter(as_json=as_json, quiet=quiet) as report:
         code = colorize_films(inputs, output, options, load, report)
     ctx.exit(code)
+
+
+def _sequence(inputs: tuple[Path, ...], rate: Fraction) -> Path:
+    """The one folder or pattern of pictures as a film."""
+    from vidcolor.media.sequences import sequence_address
+
+    if len(inputs) != 1:
+        raise UsageError("--fps takes one folder of numbered pictures, or one pattern such as frame_%06d.png.")
+    return sequence_address(inputs[0], rate)
 
 
 def _load(options: dict[str, Any]) -> "Colorizer":

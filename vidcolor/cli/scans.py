@@ -132,8 +132,10 @@ def _pass(scans: Scans, colorizer: "Colorizer", shown: Tally) -> bool:
         for message in (*source.damage, *target.notes):
             shown.note(message)
         lines = [_line(record) for record in target.records.values()]
-    facts: dict[str, Any] = {"input": ", ".join(map(str, scans.inputs)), "output": str(scans.output), "model": colorizer.header.name}
-    facts |= {"devices": ", ".join(colorizer.devices), "seconds": round(time.monotonic() - began, 1)}
+    facts: dict[str, Any] = {
+        "input": ", ".join(map(str, scans.inputs)), "output": str(scans.output), "model": colorizer.header.name,
+        "devices": ", ".join(colorizer.devices), "seconds": round(time.monotonic() - began, 1),
+    }  # fmt: skip
     report = _write_report(scans, lines, gallery, facts)
     if not options["watch"] or shown.counts:
         shown.finish(facts | {"report": str(report), "counts": dict(shown.counts), "done_before": shown.was_done})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 from av.error import FFmpegError
 from av.stream import Stream
 
@@ -216,8 +216,3 @@ def add_copy(output: OutputContainer, stream: Stream) -> Stream:
     if stream.type == "unknown":
         raise ValueError("a stream of unknown type has no packets to copy")
     return output.add_stream_from_template(stream, opaque=True)
-
-
-def open_input(path: Path) -> InputContainer:
-    """A demuxer of its own for the streams that are copied."""
-    return av.open(str(path), mode="r", metadata_errors="replace")

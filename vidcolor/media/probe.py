@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 from vidcolor.errors import SourceError
 from vidcolor.frames import FilmInfo, PictureFormat, StreamInfo
 from vidcolor.media.pixels import Layout, layout_of
+from vidcolor.media.sequences import is_address, open_sequence
 
 _STILL_CODECS = {"mjpeg", "png", "bmp", "gif", "webp", "tiff"}
 _STILL_CONTAINERS = {"mov", "mp4", "matroska", "webm", "asf", "mp3", "flac", "ogg"}
@@ -77,6 +78,11 @@ def open_film(path: Path) -> Iterator[InputContainer]:
 
 def open_container(path: Path) -> InputContainer:
     """For a reader that outlives one block; close it."""
+    if is_address(path):
+        try:
+            return open_sequence(path)
+        except FFmpegError as error:
+            raise SourceError(f"{path}: FFmpeg cannot read these pictures ({_reason(error)}).") from error
     if path.is_dir():
         raise SourceError(f"{path}: found a folder, needed a film file. Give one of the files in it.")
     if not path.exists():

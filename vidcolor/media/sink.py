@@ -24,8 +24,8 @@ from vidcolor.frames import ColoredFrame, FilmInfo
 from vidcolor.media.canvas import Canvas
 from vidcolor.media.encoders import OutputSettings
 from vidcolor.media.passengers import Passengers
-from vidcolor.media.plan import Plan, check_output, make_plan, open_input
-from vidcolor.media.probe import Examined, decoder_of, examine
+from vidcolor.media.plan import Plan, check_output, make_plan
+from vidcolor.media.probe import Examined, decoder_of, examine, open_container
 from vidcolor.media.source import FilmSource
 from vidcolor.media.tags import MP4_TAGS, kept_tags
 
@@ -97,7 +97,7 @@ class FilmSink:
 
     def _open(self) -> None:
         start, end = self._range_seconds()
-        source = self._resources.enter_context(open_input(Path(self.info.path)))
+        source = self._resources.enter_context(open_container(Path(self.info.path)))
         self._file: BinaryIO = cast(BinaryIO, self._partial.open("x+b"))
         output = av.open(
             self._file,
