@@ -14,6 +14,7 @@ from vidcolor import cli, weights
 from vidcolor.errors import TrainingError, UsageError
 from vidcolor.media.photos import Rgb
 from vidcolor.training.ageing import age
+from vidcolor.training.players import Players
 from vidcolor.training.recipes import RECIPES, UNAGED, Recipe, Stage, find_recipe, overridden, printed
 from vidcolor.training.trainer import Events, Trainer
 
@@ -132,6 +133,20 @@ def test_too_few_photos_for_a_batch_are_an_error_before_training(photos: Path, t
 def test_a_loss_that_is_no_number_stops_the_run(photos: Path, tmp_path: Path):
     with pytest.raises(TrainingError, match="no longer a number"):
         Trainer([photos], small("pix2pix", content_weight=float("inf"))).run(tmp_path / "s.pt")
+
+
+def test_crops_too_small_for_the_discriminator_are_refused(photos: Path, tmp_path: Path):
+    recipe = small("default", discriminator_config={"norm": "spectral", "layers": 3})
+    with pytest.raises(UsageError, match="crops of 64 pixels show the discriminator 16 pixels"):
+        Trainer([photos], recipe).run(tmp_path / "s.pt")
+
+
+@pytest.mark.parametrize("name", ["default", "pix2pix", "wgan-gp"])
+def test_every_stage_suits_the_recipes_discriminator(name: str):
+    recipe = RECIPES[name]
+    players = Players(recipe, dict(recipe.generator_config), torch.device("cpu"))
+    for stage in recipe.stages:
+        players.check_crop(stage.crop)
 
 
 def test_a_discriminator_that_always_wins_ends_the_run(photos: Path, tmp_path: Path):

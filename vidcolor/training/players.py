@@ -78,6 +78,20 @@ class Players:
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()  # batches are small; ImageNet's statistics are better than theirs
 
+    def check_crop(self, crop: int) -> None:
+        """Raise UsageError where the discriminator cannot look at pictures so small."""
+        if self.judge is None:
+            return
+        side = crop // int(self.generator.stride)
+        try:
+            with torch.no_grad():
+                self.judge(torch.zeros(2, 3, side, side, device=self._device))
+        except (RuntimeError, ValueError) as error:
+            raise UsageError(
+                f"crops of {crop} pixels show the discriminator {side} pixels of colour, too few for it. Take larger"
+                " crops, or fewer layers: --set 'discriminator_config={\"layers\": 2}'."
+            ) from error
+
     def move(self, network: nn.Module, optimizer: torch.optim.Optimizer, limit: float | None = None) -> None:
         """One step of an optimiser. limit: of the gradient's norm."""
         if limit is not None:

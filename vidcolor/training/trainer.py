@@ -216,6 +216,7 @@ class Trainer:
         if self.players is None:
             self._begin(self.photos)
         self._playing.freeze(stage.frozen_blocks)
+        self._playing.check_crop(stage.crop)
         favour = np.ones(len(self.photos.names))
         for pattern, factor in recipe.favour:
             favour[[fnmatch(name, pattern) for name in self.photos.names]] *= factor
