@@ -78,7 +78,7 @@ def test_a_recipe_trains_and_its_model_works(name: str, photos: Path, tmp_path: 
 
 @pytest.mark.parametrize("name", ["pix2pix", "wgan-gp", "default", "dcgan"])
 def test_resumed_equals_uninterrupted(name: str, photos: Path, tmp_path: Path):
-    recipe = small(name, steps=6, schedule="constant", warmup=0.0)
+    recipe = small(name, steps=6, schedule="constant", warmup=0.0, perceptual_start=0.0)
     whole = Trainer([photos], recipe)
     whole.run(tmp_path / "whole.pt")
     first = Trainer([photos], dataclasses.replace(recipe, steps=3))

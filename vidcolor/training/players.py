@@ -83,14 +83,17 @@ class Players:
         if self.judge is None:
             return
         side = crop // int(self.generator.stride)
+        self.judge.eval()  # looking must not move its running statistics
         try:
             with torch.no_grad():
                 self.judge(torch.zeros(2, 3, side, side, device=self._device))
         except (RuntimeError, ValueError) as error:
             raise UsageError(
                 f"crops of {crop} pixels show the discriminator {side} pixels of colour, too few for it. Take larger"
-                " crops, or fewer layers: --set 'discriminator_config={\"layers\": 2}'."
+                " crops or fewer of its layers (discriminator_config)."
             ) from error
+        finally:
+            self.judge.train()
 
     def move(self, network: nn.Module, optimizer: torch.optim.Optimizer, limit: float | None = None) -> None:
         """One step of an optimiser. limit: of the gradient's norm."""
