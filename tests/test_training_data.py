@@ -270,6 +270,12 @@ def test_an_hdr_film_is_refused(tmp_path: Path):
 # The mixture
 
 
+@pytest.fixture
+def _sparsely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short films are looked at as sparsely as long ones, so that a test can count on its fingers."""
+    monkeypatch.setattr(films, "LEAST_FRAMES", 1)
+
+
 @pytest.fixture(scope="module")
 def mixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of photos and films beside a zip, a tar, a photo and a film."""
@@ -293,6 +299,7 @@ def sources(home: Path) -> list[Path]:
     return [home / name for name in ("westerns", "box.zip", "canyon.mp4", "more.tar.gz", "one.png")]
 
 
+@pytest.mark.usefixtures("_sparsely")
 @pytest.mark.parametrize("with_decord", READERS)
 def test_photos_archives_and_films_are_taken_together(mixture: Path, with_decord: bool):
     told: list[str] = []
@@ -313,6 +320,7 @@ def test_photos_archives_and_films_are_taken_together(mixture: Path, with_decord
     assert next(photos.batches(8, seed=1)).shape == (8, 32, 32, 3)
 
 
+@pytest.mark.usefixtures("_sparsely")
 def test_film_frames_can_be_held_back_by_pattern(mixture: Path):
     photos = Photos(sources(mixture), crop=32, hold_back=("rio/*", 2))
     assert not any(name.startswith("rio/") for name in photos.names)
@@ -334,6 +342,7 @@ def test_the_share_for_validation_is_settled_by_name(tmp_path: Path):
     assert few.intake.photos == 20
 
 
+@pytest.mark.usefixtures("_sparsely")
 def test_nothing_to_learn_from_is_one_clear_error(tmp_path: Path):
     (tmp_path / "grey.png").write_bytes(file_of(grey(1)))
     film(tmp_path / "grey.mkv", [grey(1)] * 10)
@@ -367,3 +376,10 @@ def test_some_crops_are_drawn_cards_without_colour(photos: Path):
     assert 4 <= is_other.sum() <= 20
     assert np.ptp(mixed[is_other], axis=3).max() == 0
     assert np.ptp(mixed[is_other].reshape(is_other.sum(), -1), axis=1).min() > 0  # something is drawn
+
+
+def test_a_short_film_is_looked_at_closely(tmp_path: Path):
+    scenes = [picture(number) for number in range(12) for _ in range(2)]  # one second, twelve pictures
+    intake = Photos([film(tmp_path / "short.mkv", scenes)], crop=32).intake
+    assert intake.film_frames >= 10
+    assert intake.duplicates >= 10

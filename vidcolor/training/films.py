@@ -32,6 +32,7 @@ SUFFIXES = {
     ".ogv", ".ts", ".vob", ".webm", ".wmv",
 }  # fmt: skip
 SECONDS_BETWEEN = 2.0
+LEAST_FRAMES = 48  # looked at in a short film; those that are alike are passed over anyway
 MOST_FRAMES = 400  # a film; two hours of one would otherwise outweigh a folder of photos
 
 # Mean distance in a*b* of a picture's colours from their own mean, so that sepia and tinted stock count as grey too:
@@ -80,10 +81,16 @@ def difference_hash(rgb: Rgb) -> int:
 
 
 def choose(
-    count: int, rate: Fraction, *, seed: int, every_seconds: float = SECONDS_BETWEEN, most: int = MOST_FRAMES
+    count: int,
+    rate: Fraction,
+    *,
+    seed: int,
+    every_seconds: float = SECONDS_BETWEEN,
+    least: int = 1,
+    most: int = MOST_FRAMES,
 ) -> list[tuple[int, int]]:
     """Equal stretches of a film, each cut off at a random frame: (first of the stretch, frame chosen), ascending."""
-    stretches = max(1, min(most, count, round(count / float(rate) / every_seconds)))
+    stretches = max(1, min(most, count, max(least, round(count / float(rate) / every_seconds))))
     edges = np.linspace(0, count, stretches + 1).astype(int).tolist()
     random = np.random.default_rng(seed)
     return [(first, int(random.integers(first, end))) for first, end in pairwise(edges)]
@@ -95,6 +102,7 @@ def read_film(
     short_side: int,
     seed: int = 1,
     every_seconds: float = SECONDS_BETWEEN,
+    least: int = 1,
     most: int = MOST_FRAMES,
     with_decord: bool = True,
 ) -> FilmFrames:
@@ -110,7 +118,12 @@ def read_film(
     scale = min(1.0, short_side / min(film.width, film.height))
     size = max(1, round(film.width * scale)), max(1, round(film.height * scale))
     wanted = choose(
-        film.frame_count, film.frame_rate, seed=_seed_of(path, seed), every_seconds=every_seconds, most=most
+        film.frame_count,
+        film.frame_rate,
+        seed=_seed_of(path, seed),
+        every_seconds=every_seconds,
+        least=least,
+        most=most,
     )
     sieve = _Sieve(path.stem)
     by_decord = 0

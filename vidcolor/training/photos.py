@@ -148,7 +148,7 @@ class Photos:
     def _read_film(self, film: Path, seed: int, with_decord: bool) -> list[tuple[str, Rgb]]:
         side = round(self.crop * SCALE_RANGE[1])
         try:
-            read = films.read_film(film, short_side=side, seed=seed, with_decord=with_decord)
+            read = films.read_film(film, short_side=side, seed=seed, least=films.LEAST_FRAMES, with_decord=with_decord)
         except SourceError as error:
             self._faults["unreadable"] += 1
             self._skipped.append((film.name, str(error)))
