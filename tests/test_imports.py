@@ -13,10 +13,10 @@ PACKAGE = Path(__file__).parent.parent / "vidcolor"
 
 # A module may import from its own row and from the rows above it.
 ROWS = (
-    ("errors", "frames", "color", "networks", "paint", "tone"),
+    ("errors", "frames", "color", "motion", "networks", "paint", "tone"),
     ("journal",),
     ("media", "weights"),
-    ("backends", "colorizer", "steady"),
+    ("backends", "colorizer", "cuts", "steady"),
     ("pipeline", "archive"),
     ("jobs", "cluster", "report"),
     ("training", "evaluation"),
