@@ -15,10 +15,11 @@ from vidcolor.color import Floats
 from vidcolor.motion import FlowFinder, Gray, gray_of, seen_from
 
 DELAY_FRAMES = 2  # that a decision may wait; most wait for none
-UNLIKE = 0.3  # likeness below which two pictures are of different shots: cuts reach 0.18, fast fights stay above 0.45
+UNLIKE = 0.25  # likeness below which two pictures are of different shots: cuts reach 0.18, fast fights stay above 0.45
 DOUBTFUL = 0.7  # likeness without motion below which motion is looked for
 PATCH = 5  # cells, side of the patches that are compared; a cell is 2x2 pixels
 NOISE = 4.0  # 8-bit codes squared: contrast that is nothing but coding noise
+STRONG = 16.0  # 8-bit codes: contrast beyond which a patch counts no more, so that black dirt does not outvote the rest
 FLAT = 3.0  # 8-bit codes: a picture with less contrast (black, white, a title's ground) shows nothing to compare
 
 
@@ -26,7 +27,7 @@ FLAT = 3.0  # 8-bit codes: a picture with less contrast (black, white, a title's
 class CutState:
     """What of a film a decision needs; plain arrays, so that it can be stored and the film gone on with."""
 
-    last: Gray | None = None  # the last picture of the shot that showed something
+    recent: tuple[Gray, ...] = field(default=())  # the shot's last two pictures that showed something, newest last
     pending: tuple[Gray, ...] = field(default=())  # pictures that wait to be told from a flash; the first is unlike
 
 
@@ -43,11 +44,11 @@ class CutDetector:
 
     def push_gray(self, now: Gray) -> list[bool]:
         """The same of a picture that motion.gray_of made."""
-        last, pending = self.state.last, self.state.pending
-        if last is None or not pending:
-            return self._first_look(last, now)
-        if contrast(now) >= FLAT and self.likeness(last, now) >= UNLIKE:  # the shot is back: it was a flash
-            self.state = CutState(now)
+        pending = self.state.pending
+        if not pending:
+            return self._first_look(now)
+        if contrast(now) >= FLAT and self._is_of_shot(now):  # the shot is back: it was a flash
+            self.state = CutState(self._with(now))
             return [False] * (len(pending) + 1)
         if len(pending) < DELAY_FRAMES:
             self.state = replace(self.state, pending=(*pending, now))
@@ -67,18 +68,25 @@ class CutDetector:
         moved = seen_from(before, self._flow(now, before))
         return max(unmoved, correlation(moved, now))
 
-    def _first_look(self, last: Gray | None, now: Gray) -> list[bool]:
+    def _first_look(self, now: Gray) -> list[bool]:
         if contrast(now) < FLAT:
             return [False]
-        if last is None or self.likeness(last, now) >= UNLIKE:
-            self.state = CutState(now)
+        if not self.state.recent or self._is_of_shot(now):
+            self.state = CutState(self._with(now))
             return [False]
-        self.state = CutState(last, (now,))
+        self.state = CutState(self.state.recent, (now,))
         return []
+
+    def _is_of_shot(self, now: Gray) -> bool:
+        """Like one of the last two pictures: one alone may have been hidden by dirt."""
+        return any(self.likeness(picture, now) >= UNLIKE for picture in reversed(self.state.recent))
+
+    def _with(self, now: Gray) -> tuple[Gray, ...]:
+        return (*self.state.recent[-1:], now)
 
     def _begin(self, pending: tuple[Gray, ...], now: Gray) -> list[bool]:
         """A cut it is: the frames that waited are looked at again, from their own shot."""
-        self.state = CutState(pending[0])
+        self.state = CutState(pending[:1])
         decided = [True]
         for picture in (*pending[1:], now):
             decided += self.push_gray(picture)
@@ -101,7 +109,7 @@ def correlation(before: Gray, now: Gray) -> float:
     variance_other = np.maximum(_patch_mean(other * other) - mean_other * mean_other, 0)
     shared = _patch_mean(one * other) - mean_one * mean_other
     coefficients = shared / np.sqrt((variance_one + NOISE) * (variance_other + NOISE))
-    weights = np.sqrt(np.maximum(variance_one, variance_other))
+    weights = np.minimum(np.sqrt(np.maximum(variance_one, variance_other)), STRONG)
     return float((coefficients * weights).sum() / (weights.sum() + 1e-3))
 
 
