@@ -8,8 +8,9 @@ of the grey. Lightness is therefore exact to the rounding of one channel, and no
 Shapes: H W the still's pixels, h w the network's, r a strip's rows.
 """
 
+import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import cv2
@@ -76,6 +77,11 @@ class RgbSpace:
         return np.rint(self.codes(np.clip(sums, 0, 1)) * 255).astype(np.uint8)
 
     @cached_property
+    def sums8(self) -> NDArray[np.uint16]:
+        """The table path's sums of 8-bit grey codes."""
+        return np.rint(_ZERO + _UNIT * self.light(8)).astype(np.uint16)
+
+    @cached_property
     def coded_roots(self) -> Floats:
         """Codes 0..1 of evenly spaced cube roots of light; fine enough for a tenth of a 16-bit code."""
         return self.codes(np.linspace(0, 1, (1 << 19) + 1) ** 3).astype(np.float32)
@@ -137,6 +143,10 @@ class Painter:
         painted: Rgb = rgb
         return painted
 
+    def steps(self, top: int, rows: int) -> list[NDArray[np.uint8]]:
+        """P and q of some rows, of 8-bit paint: codes -127..127 of their `reach`, plus 128."""
+        return [self._enlarged(field, top, rows) for field in self._fields_2gg]
+
     def _fields(self, ab_2hw: Floats, small: Grey) -> list[Floats]:
         """Steps p and q on the grid: (rows, columns) each."""
         shape = (-(-self._height // self._step), -(-self._width // self._step))
@@ -185,9 +195,11 @@ class Painter:
 
     def _prepare_tables(self) -> None:
         """What every pair of (step, grey code) makes of red and blue, as 16-bit-indexed tables."""
-        light, (red, blue) = self._space.light(8), self._weights
-        reach = [max(float(np.abs(field).max()), 1e-3) for field in self._fields_2gg]
-        self._reach = reach
+        red, blue = self._weights
+        # Of few sizes, so that pictures share tables.
+        most = [max(float(np.abs(field).max()), 1e-3) for field in self._fields_2gg]
+        reach = [2 ** (math.ceil(2 * math.log2(value)) / 2) for value in most]
+        self.reach = reach
         self._fields_2gg = [
             np.rint(field * np.float32(127 / most) + 128).astype(np.uint8)
             for field, most in zip(self._fields_2gg, reach, strict=True)
@@ -195,22 +207,20 @@ class Painter:
         self._channels = [
             _channel_table(self._space, most, weight) for most, weight in zip(reach, (red, blue), strict=True)
         ]
-        self._sums8 = np.rint(_ZERO + _UNIT * light).astype(np.uint16)
         green = 1 - red - blue
-        self._green = self._space.codes_of_sums
         slack = 0.5 * _UNIT * green / 255  # of light at white: half a code
         self._possible = (_ZERO - 2, int(_ZERO + _UNIT * green + slack))
 
     def _by_table(self, luma: Any, p: Any, q: Any, out: Any = None) -> NDArray[np.uint8]:
         """The fast way for 8 bits: five look-ups a pixel."""
         shade = luma if luma.dtype == np.uint8 else cv2.LUT(luma, _TO_8)
-        sums = cv2.LUT(luma, self._sums8 if luma.dtype == np.uint8 else self._sums16)
+        sums = cv2.LUT(luma, self._space.sums8 if luma.dtype == np.uint8 else self._sums16)
         channels = []
         for field, (codes, weights) in zip((p, q), self._channels, strict=True):
             index = cv2.merge([field, shade]).view(np.uint16)[..., 0]
             channels.append(cv2.LUT(index, codes))
             cv2.subtract(sums, cv2.LUT(index, weights), dst=sums)
-        planes = [channels[0], cv2.LUT(sums, self._green), channels[1]]
+        planes = [channels[0], cv2.LUT(sums, self._space.codes_of_sums), channels[1]]
         if out is not None:
             planes.append(np.full_like(channels[0], 255))
         rgb = cv2.merge(planes, dst=out)
@@ -239,7 +249,7 @@ class Painter:
         steps = [field[rows, columns] for field in fields]
         if self._bits == 8:
             steps = [
-                (step - np.float32(128)) * np.float32(most / 127) for step, most in zip(steps, self._reach, strict=True)
+                (step - np.float32(128)) * np.float32(most / 127) for step, most in zip(steps, self.reach, strict=True)
             ]
         p, q = steps
         kept = _share_in_gamut(self._light(shades)[1], p, q, self._weights)
@@ -285,6 +295,7 @@ class Painter:
         return light.astype(np.float32), np.cbrt(light).astype(np.float32)
 
 
+@lru_cache(maxsize=64)
 def _channel_table(space: RgbSpace, reach: float, weight: float) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
     """Code of a channel, and its share of the sum of light, by (grey code << 8 | step code): (65536,) each."""
     light = space.light(8)

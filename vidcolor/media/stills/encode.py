@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from PIL import Image, JpegImagePlugin
+from PIL import Image
 
 from vidcolor.color import Floats
-from vidcolor.media.stills import exif, splice
-from vidcolor.media.stills.raster import shrunk
+from vidcolor.media.stills import exif, jpeg, splice
 from vidcolor.media.stills.still import Page, StillSettings
 
 if TYPE_CHECKING:
@@ -19,18 +18,6 @@ if TYPE_CHECKING:
 
 THUMBNAIL = (160, 120)  # pixels (CIPA DC-008, 4.5.3)
 _LOSSY_QUALITY = {"WEBP": 90, "AVIF": 85, "HEIF": 90}  # these formats do not say with what they were made
-# Chroma quantisation at quality 50 (ITU-T T.81, table K.2) and luma's (table K.1), row by row.
-# fmt: off
-_K1 = (
-    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56,
-    14, 17, 22, 29, 51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
-    49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
-)
-_K2 = (
-    17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99, 24, 26, 56, 99, 99, 99, 99, 99,
-    47, 66, 99, 99, 99, 99, 99, 99, *[99] * 32,
-)
-# fmt: on
 
 
 def encoded(
@@ -42,14 +29,14 @@ def encoded(
         return _animation(still, source, ab_per_page, settings)
     page, ab = still.pages[0], ab_per_page[0]
     assert ab is not None
-    pixels = painted(page, ab)
     before, after = still.profiles[0]
     block = splice.exif_of(source.info.get("exif"), still.content, still.format)
-    small = thumbnail(pixels) if exif.has_thumbnail(block) else None
+    small = thumbnail(page, ab) if exif.has_thumbnail(block) else None
     changes = splice.Changes(settings.software, small, before, after)
+    if still.format == "JPEG":
+        return splice.jpeg(still.content, jpeg.encoded(page, ab, source, settings), changes)
+    pixels = painted(page, ab)
     match still.format:
-        case "JPEG":
-            return splice.jpeg(still.content, _jpeg(pixels, source, settings), changes)
         case "PNG":
             return splice.png(still.content, _png(pixels, page), changes)
         case "JPEG2000":
@@ -88,11 +75,9 @@ def image_of(pixels: Any, page: Page) -> Image.Image:
     return Image.frombuffer("RGBX", size, pixels, "raw", "RGBX", 0, 1).convert("RGB")
 
 
-def thumbnail(pixels: Any) -> bytes:
-    """A small JPEG of a painted page."""
-    scale = min(THUMBNAIL[0] / pixels.shape[1], THUMBNAIL[1] / pixels.shape[0], 1)
-    size = (max(1, round(pixels.shape[0] * scale)), max(1, round(pixels.shape[1] * scale)))
-    small = shrunk(pixels[..., :3], size)
+def thumbnail(page: Page, ab: Floats) -> bytes:
+    """A small JPEG of a page in colour."""
+    small = page.preview(ab, (THUMBNAIL[1], THUMBNAIL[0]))
     small = small if small.dtype == np.uint8 else (small >> 8).astype(np.uint8)
     return _saved(Image.fromarray(np.ascontiguousarray(small)), "JPEG", quality=80)
 
@@ -101,35 +86,6 @@ def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
-
-
-def _jpeg(pixels: Any, source: Any, settings: StillSettings) -> bytes:
-    """The source's quantisation and subsampling, progressive where it was."""
-    image = Image.frombuffer("RGBX", (pixels.shape[1], pixels.shape[0]), pixels, "raw", "RGBX", 0, 1)
-    tables = source.quantization
-    sampling = JpegImagePlugin.get_sampling(source)
-    options: dict[str, Any] = {"subsampling": settings.subsampling or ("4:2:0" if sampling < 0 else sampling)}
-    if settings.quality is not None:
-        options["quality"] = settings.quality
-    elif source.mode == "CMYK" or not tables:
-        options["quality"] = 90
-    else:
-        luma = list(tables[min(tables)])
-        chroma = [table for number, table in sorted(tables.items()) if number != min(tables)]
-        options["qtables"] = [luma, list(chroma[0]) if chroma else chroma_table(luma)]
-    return _saved(image, "JPEG", progressive=bool(source.info.get("progressive")), **options)
-
-
-def quality_of(luma: list[int]) -> int:
-    """The quality 1..100 at which libjpeg makes such a luma table, about."""
-    ratio = float(np.median(np.array(luma) / np.array(_K1)))
-    return min(100, max(1, round(100 - 50 * ratio if ratio < 1 else 50 / ratio)))
-
-
-def chroma_table(luma: list[int]) -> list[int]:
-    """The chroma quantisation that belongs to a luma table: T.81's K.2, as much finer as the table is than K.1."""
-    ratio = float(np.median(np.array(luma) / np.array(_K1)))
-    return [min(255, max(1, round(value * ratio))) for value in _K2]
 
 
 def _png(pixels: Any, page: Page) -> bytes:

@@ -75,12 +75,15 @@ class Page:
         seen = shrunk(self.small, (rows, columns))
         return np.ascontiguousarray(self._upright(self.space.lightness_of(seen)))
 
-    def painter(self, ab_2hw: Floats) -> Painter:
-        """What lays this colour under the page's rows. ab_2hw: upright, as for `lightness`. Raises ShapeError."""
+    def painter(self, ab_2hw: Floats, size: tuple[int, int] | None = None) -> Painter:
+        """What lays this colour under the page's rows, or under a copy of another size.
+
+        ab_2hw: upright, as for `lightness`. Raises ShapeError.
+        """
         if ab_2hw.ndim != 3 or ab_2hw.shape[0] != 2:
             raise ShapeError(f"a*b* is {ab_2hw.shape}; a still needs (2, rows, columns).")
         stored = np.stack([self._stored(plane) for plane in ab_2hw])
-        return Painter(stored, self.small, self.size, bits=self.bits, space=self.space)
+        return Painter(stored, self.small, size or self.size, bits=self.bits, space=self.space)
 
     def painted(self, ab_2hw: Floats) -> Iterator[tuple[int, Any]]:
         """The page in colour, strip by strip: first row, and (r, W, 3), or (r, W, 4) where it has alpha."""
@@ -90,6 +93,13 @@ class Page:
             bottom = min(top + step, self.size[0])
             strip = painter.paint(self.rows(top, bottom), top)
             yield top, np.dstack([strip, self.alpha(top, bottom)]) if self.alpha else strip
+
+    def preview(self, ab_2hw: Floats | None, size: tuple[int, int]) -> Any:
+        """The page within (rows, columns), as stored: (h, w, 3) of its depth; without a*b*, its grey as (h, w)."""
+        scale = min(1, size[0] / self.size[0], size[1] / self.size[1])
+        rows, columns = (max(1, round(side * scale)) for side in self.size)
+        grey = shrunk(self.small, (rows, columns))
+        return grey if ab_2hw is None else self.painter(ab_2hw, (rows, columns)).paint(grey, 0)
 
     def _upright(self, plane: Any) -> Any:
         mirrored, turns = TURNS[self.orientation]

@@ -13,7 +13,7 @@ from vidcolor.color import Floats
 from vidcolor.errors import SourceError
 from vidcolor.media.stills import ifd, profiles, splice
 from vidcolor.media.stills.bands import Bands
-from vidcolor.media.stills.encode import quality_of
+from vidcolor.media.stills.jpeg import quality_of
 from vidcolor.media.stills.raster import Raster, grey_of, of_array, of_image, shrunk, too_large
 from vidcolor.media.stills.still import SMALL, Page, StillSettings, page_of, tone_of_values
 
