@@ -179,6 +179,47 @@ def test_jpeg_keeps_its_quantisation_subsampling_and_way_of_coding(tmp_path: Pat
                     assert new.quantization == old.quantization
 
 
+def test_grey_that_is_stored_as_colour_is_read_as_grey(tmp_path: Path):
+    """Y'CbCr without chroma, and R, G, B that are equal: the same codes as in a grey file, and colour after."""
+    PICTURE.save(tmp_path / "grey.jpg", quality=95)
+    PICTURE.convert("RGB").save(tmp_path / "ycc.jpg", quality=95)
+    PICTURE.convert("RGB").save(tmp_path / "rgb.jpg", quality=95, keep_rgb=True)
+    found = []
+    for name in ("grey.jpg", "ycc.jpg", "rgb.jpg"):
+        with open_still(tmp_path / name) as still:
+            assert still.pages[0].tone == "grey"
+            found.append(still.pages[0].rows(0, HEIGHT))
+        colored(tmp_path / name, tmp_path / f"out {name}")
+        with open_still(tmp_path / f"out {name}") as after:
+            assert after.pages[0].tone == "color"
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], found[2])
+    tinted = Image.merge("YCbCr", [PICTURE, Image.new("L", PICTURE.size, 129), Image.new("L", PICTURE.size, 128)])
+    tinted.save(tmp_path / "tinted.jpg", quality=98)
+    with open_still(tmp_path / "tinted.jpg") as still:
+        assert still.pages[0].rows(0, HEIGHT).dtype == np.uint16  # each pixel's own light
+
+
+@pytest.mark.parametrize("shape", [(90, 134), (89, 133), (17, 64), (33, 31), (1, 1), (2, 3)])
+def test_planes_and_rgb_give_the_same_jpeg_but_for_rounding(shape: tuple[int, int], monkeypatch: Any):
+    pytest.importorskip("simplejpeg")
+    data = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(GREY[: shape[0], : shape[1]])).save(data, "JPEG", quality=96)
+    outputs, contents = [], []
+    for has_planes in (True, False, True):
+        monkeypatch.setattr("vidcolor.media.stills.jpeg._has_planes", lambda has_planes=has_planes: has_planes)
+        with open_still(data.getvalue()) as still:
+            target = io.BytesIO()
+            write_still(still, [np.full((2, 8, 8), 15, np.float32)], target)
+        contents.append(target.getvalue())
+        with Image.open(target) as new:
+            assert new.size == shape[::-1]
+            outputs.append((np.asarray(new.convert("RGB")).astype(int), new.quantization))
+    assert contents[0] == contents[2]
+    assert outputs[0][1] == outputs[1][1]
+    assert np.abs(outputs[0][0] - outputs[1][0]).mean() < 2.5
+
+
 def test_the_caller_sets_quality_and_subsampling(tmp_path: Path):
     PICTURE.save(tmp_path / "a.jpg", quality=50)
     colored(tmp_path / "a.jpg", tmp_path / "b.jpg", quality=95, subsampling="4:4:4")

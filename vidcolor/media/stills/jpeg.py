@@ -1,6 +1,7 @@
 """Painted pages as JPEG: the source's quantisation and subsampling, progressive where it was."""
 
 import io
+import struct
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
@@ -27,6 +28,7 @@ _K2 = (
     47, 66, 99, 99, 99, 99, 99, 99, *[99] * 32,
 )
 # fmt: on
+_START_OF_FRAME = 0xC0  # baseline (T.81, table B.1); precision, height and width follow (B.2.2)
 _OTHER_QUALITY = 90  # where the source does not say
 
 
@@ -58,14 +60,21 @@ def encoded(page: Page, ab: Floats, source: Any, settings: StillSettings) -> byt
 def _from_planes(page: Page, ab: Floats, luma: Any, quality: int) -> bytes:
     """Without RGB in between. The encoder knows only libjpeg's own tables."""
     height, width = page.size
-    wide = (
-        cv2.copyMakeBorder(luma, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE) if height % 2 or width % 2 else luma
-    )
-    y, size = np.empty_like(wide), (len(wide) // 2, wide.shape[1] // 2)
+    if height % 2 or width % 2:
+        luma = cv2.copyMakeBorder(luma, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    y, size = np.empty_like(luma), (len(luma) // 2, luma.shape[1] // 2)
     cb, cr = np.empty(size, np.uint8), np.empty(size, np.uint8)
-    Planes(page.painter(ab, size), page.space).fill(wide, y, cb, cr)
-    y = np.ascontiguousarray(y[:height, :width])
-    return bytes(import_module("simplejpeg").encode_jpeg_yuv_planes(y, cb, cr, quality))
+    Planes(page.painter(ab, size), page.space).fill(luma, y, cb, cr)
+    content = bytes(import_module("simplejpeg").encode_jpeg_yuv_planes(y, cb, cr, quality))
+    return content if luma.shape == page.size else _resized(content, page.size)
+
+
+def _resized(content: bytes, size: tuple[int, int]) -> bytes:
+    """The file with another (H, W), by less than a block. The encoder reads beyond planes of odd sides."""
+    at = 2
+    while content[at + 1] != _START_OF_FRAME:
+        at += 2 + struct.unpack_from(">H", content, at + 2)[0]
+    return content[: at + 5] + struct.pack(">HH", *size) + content[at + 9 :]
 
 
 @cache
