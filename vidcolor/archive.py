@@ -23,11 +23,12 @@ from vidcolor.colorizer import Colorizer
 from vidcolor.errors import SinkError, SourceError, VidcolorError
 from vidcolor.media.archives import Entry, RefusedError, Target, in_order, ready
 from vidcolor.media.photos import thumbnail_jpeg
-from vidcolor.media.stills import Page, Still, StillSettings, open_still, write_still
+from vidcolor.media.stills import Page, Still, StillSettings, jpeg_of, open_still, write_still
 
 FILES_AHEAD = 3  # a thread, under way or waiting for their turn to be written
 HUGE_PIXELS = 100_000_000  # of a file that is packed on disk
 HELD_PIXELS = 200_000_000  # of all photos under way together, but for one that is larger by itself
+SHOWN_SIDE = 224  # pixels of the report's pictures
 
 Outcome = Literal["colored", "kept", "copied", "skipped", "failed"]
 
@@ -207,15 +208,19 @@ def _photo(entry: Entry, source: Path | bytes, network: Network, rules: Rules, r
         with room.of(max(size, sum(page.pixels for page in still.pages))):
             colors = [_color(page, network) if page in wanted else None for page in still.pages]
             content, losses = _packed(entry, still, colors, rules)
+            pair = _pair(still.pages[0], colors[0], source, content) if rules.is_shown(entry.name) else None
     kept = len(still.pages) - len(wanted)
     notes = (*losses, *((f"{kept} pages were in colour already",) if kept else ()))
-    pair = _pair(source, content) if rules.is_shown(entry.name) else None
     return Done("colored", content, notes=notes, seconds=time.monotonic() - began, pair=pair)
 
 
-def _pair(before: bytes | Path, after: bytes | Path) -> tuple[bytes, bytes] | None:
-    small = [thumbnail_jpeg(content) for content in (before, after)]
-    return (small[0], small[1]) if small[0] is not None and small[1] is not None else None
+def _pair(page: Page, ab: Floats | None, before: bytes | Path, after: bytes | Path) -> tuple[bytes, bytes] | None:
+    """Small pictures; of grey photos from what is in memory, as decoding both files would take longer than painting."""
+    if page.tone == "grey" and ab is not None and page.bits == 8 and page.orientation == 1 and not page.alpha:
+        small = [jpeg_of(page.preview(colour, (SHOWN_SIDE, SHOWN_SIDE))) for colour in (None, ab)]
+        return small[0], small[1]
+    found = [thumbnail_jpeg(content, SHOWN_SIDE) for content in (before, after)]
+    return (found[0], found[1]) if found[0] is not None and found[1] is not None else None
 
 
 def _packed(

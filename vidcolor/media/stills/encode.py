@@ -77,7 +77,11 @@ def image_of(pixels: Any, page: Page) -> Image.Image:
 
 def thumbnail(page: Page, ab: Floats) -> bytes:
     """A small JPEG of a page in colour."""
-    small = page.preview(ab, (THUMBNAIL[1], THUMBNAIL[0]))
+    return jpeg_of(page.preview(ab, (THUMBNAIL[1], THUMBNAIL[0])))
+
+
+def jpeg_of(small: Any) -> bytes:
+    """A small picture, grey or RGB, as a plain JPEG file."""
     small = small if small.dtype == np.uint8 else (small >> 8).astype(np.uint8)
     return _saved(Image.fromarray(np.ascontiguousarray(small)), "JPEG", quality=80)
 
