@@ -28,14 +28,14 @@ class Average:
 
     ab_2hw: Floats
     weight_hw: Floats  # opinions that each pixel's colour rests on, 1 to MEMORY
-    wanted_chroma: float  # mean sqrt(a*^2 + b*^2) of the shot's opinions
-    found_chroma: float  # the same of its averages, which opinions that contradict each other make duller
+    wanted_color: float  # mean colourfulness of the shot's opinions
+    found_color: float  # the same of its averages, which opinions that contradict each other make duller
 
     @classmethod
     def begun(cls, opinion_2hw: Floats) -> "Average":
         """A shot's first frame."""
-        chroma = mean_chroma(opinion_2hw)
-        return cls(opinion_2hw, np.ones(opinion_2hw.shape[1:], np.float32), chroma, chroma)
+        amount = colorfulness(opinion_2hw)
+        return cls(opinion_2hw, np.ones(opinion_2hw.shape[1:], np.float32), amount, amount)
 
     def joined(self, opinion_2hw: Floats, link: Link, now: Gray, *, memory: int = MEMORY) -> "Average":
         """The average in the picture `now`, to which `link` leads, with one more opinion."""
@@ -46,14 +46,14 @@ class Average:
         weight = link.moved(self.weight_hw) * np.maximum(link.trust_hw, KEPT * cv2.exp(conflict))
         ab = (weight * allowed + opinion_2hw) / (weight + 1)
         step = 1 / memory
-        wanted = self.wanted_chroma + step * (mean_chroma(opinion_2hw) - self.wanted_chroma)
-        found = self.found_chroma + step * (mean_chroma(ab) - self.found_chroma)
+        wanted = self.wanted_color + step * (colorfulness(opinion_2hw) - self.wanted_color)
+        found = self.found_color + step * (colorfulness(ab) - self.found_color)
         return Average(ab, np.minimum(weight + 1, np.float32(memory)), wanted, found)
 
     @property
     def vivid_2hw(self) -> Floats:
-        """The colours with as much chroma as the shot's opinions have on average."""
-        ratio = self.wanted_chroma / max(self.found_chroma, 1e-3)
+        """The colours, as colourful as the shot's opinions are on average."""
+        ratio = self.wanted_color / max(self.found_color, 1e-3)
         return self.ab_2hw * np.float32(np.clip(ratio, 1 / VIVIDNESS_LIMIT, VIVIDNESS_LIMIT))
 
 
@@ -94,9 +94,9 @@ def held_to(
     return held
 
 
-def mean_chroma(ab_2hw: Floats) -> float:
-    """Mean of sqrt(a*^2 + b*^2)."""
-    return float(np.hypot(ab_2hw[0], ab_2hw[1]).mean())
+def colorfulness(ab_2hw: Floats) -> float:
+    """Root mean square of a* and b*: distance from grey and spread in one."""
+    return float(np.sqrt(np.mean(np.square(ab_2hw))))
 
 
 def odd(pixels: float) -> int:
