@@ -20,7 +20,7 @@ from typing import Literal, Self
 
 from vidcolor.color import Floats
 from vidcolor.colorizer import Colorizer
-from vidcolor.errors import SinkError, SourceError, VidcolorError
+from vidcolor.errors import DeviceError, SinkError, SourceError, VidcolorError
 from vidcolor.media.archives import Entry, RefusedError, Target, in_order, ready
 from vidcolor.media.photos import thumbnail_jpeg
 from vidcolor.media.stills import Page, Still, StillSettings, jpeg_of, open_still, write_still
@@ -257,8 +257,12 @@ def _settled(entry: Entry, future: Future[Done] | None, target: Target, rules: R
         if not isinstance(error, RefusedError):
             raise
         return _failed(entry, target, str(error))
+    except DeviceError:
+        raise  # a lost GPU is no photo's fault
     except VidcolorError as error:
         return _failed(entry, target, str(error))
+    except Exception as error:  # of a decoder or of numpy, on a file that nobody thought of: the others go on
+        return _failed(entry, target, f"unexpected {type(error).__name__}: {error}")
     return done
 
 
