@@ -42,7 +42,6 @@ HOMES = {
     "torchvision": {"training", "evaluation"},  # never on a frame's path
     "decord": {"training"},
     "torchmetrics": {"evaluation"},
-    "imagecodecs": {"media"},
     "ray": {"cluster"},
     "click": {"cli"},
     "rich": {"cli"},
