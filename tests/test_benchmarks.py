@@ -62,3 +62,15 @@ def packets(path: Path, kind: str) -> tuple[int, str]:
     with av.open(path) as film:
         stream = film.streams.get({kind: 0})[0]
         return sum(packet.size > 0 for packet in film.demux(stream)), stream.codec_context.name
+
+
+def test_photos_are_timed_beside_pillow_alone(tiny_model: Path) -> None:
+    options = ["--photos", "4", "--size", "320x240", "--stored", "rgb", "--runs", "1", "--model", tiny_model, "--json"]
+    done = subprocess.run([sys.executable, BENCHMARKS / "photos.py", *options], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    (ours,), (plain,) = report["vidcolor"]["runs"], report["plain"]["runs"]
+    assert ours["photos"] == plain["photos"] == report["photos"]["count"] == 4
+    assert min(ours["peak_bytes"], plain["peak_bytes"]) > 10 << 20
+    assert report["of_plain"]["median"] == pytest.approx(plain["wall_seconds"] / ours["wall_seconds"])
+    assert report["of_plain_cpu_steady"]["median"] > 0
