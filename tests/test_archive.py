@@ -4,7 +4,6 @@ import io
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import tarfile
@@ -185,8 +184,8 @@ def test_watching_sees_a_new_photo(scans: Path, tmp_path: Path, tiny_model: Path
         (scans / "new.jpg").write_bytes(jpeg(scene()))
         wait_for(lambda: (out / "new.jpg").exists(), watcher)
     finally:
-        watcher.send_signal(signal.SIGINT)
-        watcher.communicate(timeout=30)
+        watcher.terminate()  # not SIGINT, which a shell's background jobs ignore
+        watcher.communicate(timeout=60)
 
 
 def wait_for(seen, process: subprocess.Popen) -> None:
