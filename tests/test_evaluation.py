@@ -11,10 +11,10 @@ from skimage.metrics import structural_similarity
 
 from vidcolor.colorizer import Colorizer
 from vidcolor.errors import ShapeError, SourceError
-from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, frechet_distance, is_gray, psnr, ssim
+from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, frechet_distance, psnr, ssim
 from vidcolor.evaluation.photos import evaluate, recolor, to_luma
 from vidcolor.evaluation.sources import count_photos, read_photos, split, spread
-from vidcolor.media.photos import Rgb
+from vidcolor.media.photos import Rgb, is_grey
 
 RANDOM = np.random.default_rng(11)
 
@@ -47,10 +47,10 @@ def test_colorfulness_of_flat_red_is_as_computed_by_hand():
 def test_one_tint_all_over_is_grey_and_two_colours_are_not():
     luma = RANDOM.integers(0, 200, (64, 64, 1), dtype=np.uint8)
     sepia = (luma * np.array((1.0, 0.95, 0.88))).astype(np.uint8)
-    assert is_gray(np.repeat(luma, 3, axis=2))
-    assert is_gray(sepia)
+    assert is_grey(np.repeat(luma, 3, axis=2))
+    assert is_grey(sepia)
     two = np.concatenate([np.full((64, 32, 3), (150, 100, 90)), np.full((64, 32, 3), (90, 100, 150))], axis=1)
-    assert not is_gray(two.astype(np.uint8))
+    assert not is_grey(two.astype(np.uint8))
 
 
 def test_frechet_distance_of_known_gaussians():

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "vidcolor"
 
 # A module may import from its own row and from the rows above it.
 ROWS = (
-    ("errors", "frames", "color", "motion", "networks", "paint", "tone"),
+    ("errors", "frames", "color", "motion", "networks", "paint", "scaling", "tone"),
     ("journal",),
     ("media", "weights"),
     ("backends", "colorizer", "cuts", "steady"),

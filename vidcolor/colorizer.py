@@ -18,12 +18,11 @@ from vidcolor.backends import Backend, OutOfMemoryError, open_backend, parse_dev
 from vidcolor.color import Floats, LumaCoding
 from vidcolor.errors import DeviceError, ShapeError, UsageError
 from vidcolor.frames import PictureFormat, Plane
+from vidcolor.scaling import GRID, network_size, shrunk
 
-GRID = 32  # network sizes are rounded to this; a stretch of at most 6 % that no network minds
 PAINT_ROUNDS = 4  # of the search for exact chroma: at most 0.04 of an 8-bit code from CHROMA_ROUNDS
 STRIP_PIXELS = 1 << 14  # painted at once, so that temporaries stay in the processor's cache: half the time
 LARGEST = 4096  # pixels; beyond, no model has been trained and memory runs out
-LONGEST = 4  # a panorama's long side, in short sides, that the network still sees undistorted
 
 
 @dataclass(frozen=True)
@@ -36,12 +35,7 @@ class View:
     def network_size(self, picture: PictureFormat, short_side: int) -> tuple[int, int]:
         """Rows and columns of the stored orientation for a network that looks at `short_side`."""
         shown_width = picture.width * float(self.sample_aspect_ratio or 1)
-        scale = short_side / min(picture.height, shown_width)
-        rows, columns = (
-            max(GRID, round(min(side * scale, LONGEST * short_side) / GRID) * GRID)
-            for side in (picture.height, shown_width)
-        )
-        return rows, columns
+        return network_size(picture.height, shown_width, short_side)
 
 
 class Colorizer:
@@ -106,7 +100,7 @@ class Colorizer:
         """The plane (H, W) as the network sees it: L* 0..100, (h, w), upright."""
         if luma.shape != (picture.height, picture.width):
             raise ShapeError(f"luma is {luma.shape}, the film is {(picture.height, picture.width)}.")
-        small = _shrink(luma, view.network_size(picture, self.size))
+        small = shrunk(luma, view.network_size(picture, self.size))
         coding = LumaCoding(picture.matrix, picture.transfer)
         table = color.lightness_table(picture.bits, picture.full_range, coding)
         return np.ascontiguousarray(np.rot90(table[small], view.quarter_turns))
@@ -175,10 +169,10 @@ def paint(luma: Plane, ab_2hw: Floats, picture: PictureFormat, view: View = View
     levels = color.luma_table(picture.bits, picture.full_range)
     gain = color.chroma_gain_table(picture.bits, picture.full_range, coding)
     a, b = (np.rot90(plane, -view.quarter_turns) for plane in ab_2hw)
-    coarse_codes = _shrink(luma, a.shape)
+    coarse_codes = shrunk(luma, a.shape)
     coarse = coding.chroma(levels[coarse_codes], a, b, rounds=PAINT_ROUNDS)
     rows, columns = picture.chroma_size
-    codes = _shrink(luma, (rows, columns))
+    codes = shrunk(luma, (rows, columns))
     fine = [
         cv2.resize((chroma / gain[coarse_codes]).astype(np.float32), (columns, rows), interpolation=cv2.INTER_CUBIC)
         for chroma in coarse
@@ -198,16 +192,3 @@ def _look_up(table: Floats, codes: Plane) -> Floats:
     """table[codes], by OpenCV's vectorised table for 8 bit."""
     values: Floats = np.asarray(cv2.LUT(codes, table), np.float32) if codes.dtype == np.uint8 else table[codes]
     return values
-
-
-def _shrink(plane: Plane, size: tuple[int, ...]) -> Plane:
-    """Resize code values to (rows, columns): area average, halving first, which is forty times faster."""
-    rows, columns = size
-    small: Any = plane
-    while small.shape[0] >= 2 * rows and small.shape[1] >= 2 * columns and min(small.shape) > 1:
-        half = (small.shape[1] // 2, small.shape[0] // 2)
-        small = cv2.resize(small[: half[1] * 2, : half[0] * 2], half, interpolation=cv2.INTER_AREA)
-    if small.shape != (rows, columns):
-        small = cv2.resize(small, (columns, rows), interpolation=cv2.INTER_LINEAR)
-    shrunk: Plane = small
-    return shrunk

@@ -8,6 +8,8 @@ from typing import Any, Self
 
 import click
 
+from vidcolor.cli.terminal import duration
+
 EVENT_SECONDS = 0.5  # at most one progress event in this time
 
 
@@ -112,7 +114,7 @@ class LiveTally(Tally):
         left = self.seconds_left
         facts = [f"{self.counts['failed']} failed"] if self.counts["failed"] else []
         facts += [f"{self.was_done} done before"] if self.was_done else []
-        facts += [f"{self.speed:.1f} files/s"] + ([f"{_duration(left)} left"] if left is not None else [])
+        facts += [f"{self.speed:.1f} files/s"] + ([f"{duration(left)} left"] if left is not None else [])
         self._progress.update(self._task, completed=self.done, facts=", ".join(facts))
 
     def note(self, message: str) -> None:
@@ -131,7 +133,7 @@ class LiveTally(Tally):
         if self.was_done:
             table.add_row(f"{self.was_done:,}", "done before")
         self._console.print(table)
-        said = f"{facts['output']}: {self.done:,} files in {_duration(facts['seconds'])}; report: {facts['report']}"
+        said = f"{facts['output']}: {self.done:,} files in {duration(facts['seconds'])}; report: {facts['report']}"
         self._console.print(said, markup=False, soft_wrap=True)
 
     def __enter__(self) -> Self:
@@ -152,9 +154,3 @@ def tally(total: int | None, *, as_json: bool, quiet: bool) -> Tally:
 def _one_line(name: str, notes: tuple[str, ...]) -> str:
     said = " ".join("; ".join(notes).split())
     return said if said.startswith(name) else f"{name}: {said}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

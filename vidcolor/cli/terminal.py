@@ -211,6 +211,13 @@ def _print_plan(facts: dict[str, Any]) -> None:
     click.echo(f"  time       about {took} (measured {facts['fps']} frames a second)")
 
 
+def duration(seconds: float) -> str:
+    """H:MM:SS, or M:SS where that is enough."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def _escape(text: object) -> str:
     from rich.markup import escape
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import click
 
+from vidcolor.cli.terminal import duration
+
 if TYPE_CHECKING:
     from vidcolor.training.photos import Intake
 
@@ -144,7 +146,7 @@ class LiveDisplay(QuietDisplay):
         """See Display."""
         elapsed, progress = facts["minutes"] * 60, facts["progress"]
         left = elapsed / progress - elapsed if progress > 0 else None
-        clock = f"{_duration(elapsed)} spent, {_duration(left)} left" if left is not None else ""
+        clock = f"{duration(elapsed)} spent, {duration(left)} left" if left is not None else ""
         speed = facts["images"] / max(elapsed, 1e-6)
         where = f"epoch {facts['epoch']:.1f}, step {facts['step']}, {facts['crop']} px"
         self._progress.update(self._task, completed=progress, speed=speed, clock=clock, description=where)
@@ -209,7 +211,7 @@ def _line(facts: dict[str, Any]) -> str:
     elapsed = facts["minutes"] * 60
     left = elapsed / facts["progress"] - elapsed if facts["progress"] > 0 else 0.0
     return (
-        f"step {facts['step']}  {facts['progress']:.1%} in {_duration(elapsed)}, {_duration(left)} left  crop"
+        f"step {facts['step']}  {facts['progress']:.1%} in {duration(elapsed)}, {duration(left)} left  crop"
         f" {facts['crop']} px  {facts['images'] / max(elapsed, 1e-6):.1f} images/s  {_losses(facts)}"
     )
 
@@ -221,9 +223,3 @@ def _losses(facts: dict[str, Any]) -> str:
 
 def _summary(facts: dict[str, Any]) -> str:
     return f"{facts['output']}: {facts['images']} crops in {facts['minutes']:.1f} minutes."
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -16,10 +16,10 @@ from vidcolor.color import Floats, LumaCoding, luma_table
 from vidcolor.errors import SourceError
 from vidcolor.evaluation.film_metrics import ColorDrift, CutTest, Luma, Motion, WarpError
 from vidcolor.evaluation.film_ways import FilmWay, Lane, SharedFrames, gray_way, true_way
-from vidcolor.evaluation.photo_metrics import colorfulness, is_gray, psnr
+from vidcolor.evaluation.photo_metrics import colorfulness, psnr
 from vidcolor.frames import ColoredFrame, Frame, PictureFormat, Plane
 from vidcolor.media.frames_at import frames_at, survey
-from vidcolor.media.photos import Rgb
+from vidcolor.media.photos import Rgb, is_grey
 from vidcolor.media.source import FilmSource
 from vidcolor.pipeline import ahead, view_of
 
@@ -61,7 +61,7 @@ def is_gray_film(path: Path) -> bool:
     film = survey(path)
     wanted = sorted({(number, number) for number in (film.frame_count * step // LOOKS for step in range(LOOKS))})
     looks = [found[1] for found in frames_at(path, wanted, film, (64, 64)) if found is not None]
-    return bool(looks) and all(is_gray(rgb) for rgb in looks)
+    return bool(looks) and all(is_grey(rgb) for rgb in looks)
 
 
 def evaluate_film(

@@ -15,13 +15,11 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from vidcolor.color import rgb_to_lab
 from vidcolor.errors import ShapeError
-from vidcolor.media.photos import Rgb, thumbnail
+from vidcolor.media.photos import Rgb
 from vidcolor.networks.efficientnet import EfficientNetLite, imagenet_checkpoint
 
 SSIM_WINDOW = 7  # pixels, what scikit-image takes
-GREY_SPREAD = 1.5  # mean distance in a*b* from the mean colour: toned or noisy black-and-white has less, photos 2.6 up
 FEATURE_SIDE = 260  # what EfficientNet-Lite2 was trained on
 FEATURE_BATCH = 4  # more outgrows the allocator's reuse of memory and is slower on a CPU
 RIDGE = 1e-6  # on the covariances' diagonal, so that few pictures do not make them singular
@@ -66,13 +64,6 @@ def colorfulness(picture: Rgb) -> float:
     red, green, blue = np.moveaxis(picture.astype(np.float64), 2, 0)
     rg, yb = np.abs(red - green), np.abs((red + green) / 2 - blue)
     return float(np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean()))
-
-
-def is_gray(picture: Rgb) -> bool:
-    """Whether a picture has no colour, or one tint all over, so that there is nothing to compare with."""
-    red, green, blue = np.moveaxis(thumbnail(picture, 32, 32).astype(np.float32) / 255, 2, 0)  # averages noise away
-    _, a, b = rgb_to_lab(red, green, blue)
-    return float(np.hypot(a - a.mean(), b - b.mean()).mean()) < GREY_SPREAD
 
 
 class Features(nn.Module):

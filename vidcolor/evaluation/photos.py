@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from vidcolor.color import REC601_LUMA, Floats, LumaCoding
 from vidcolor.colorizer import Colorizer, paint
 from vidcolor.errors import SourceError
-from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, frechet_distance, is_gray, psnr, ssim
+from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, frechet_distance, psnr, ssim
 from vidcolor.evaluation.sources import count_photos, read_photos, spread
 from vidcolor.frames import PictureFormat
-from vidcolor.media.photos import Rgb
+from vidcolor.media.photos import Rgb, is_grey
 
 CODING = LumaCoding("bt601")
 CHUNK_PIXELS = 1 << 25  # of photos held at once, to be worked in the order of their shapes; 100 MB
@@ -152,7 +152,7 @@ def _usable(chunk: list[Photo], unreadable: list[str], without_color: list[str])
     for number, name, picture in chunk:
         if picture is None:
             unreadable.append(name)
-        elif is_gray(picture):
+        elif is_grey(picture):
             without_color.append(name)
         else:
             usable.append((number, name, picture))

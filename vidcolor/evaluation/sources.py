@@ -8,12 +8,8 @@ from pathlib import Path
 
 from vidcolor.errors import SourceError
 from vidcolor.evaluation.photo_metrics import SSIM_WINDOW
-from vidcolor.media.photos import Rgb, decode, encoded, is_archive, is_photo
+from vidcolor.media.photos import FILM_SUFFIXES, Rgb, decode, encoded, is_archive, is_photo
 
-FILM_SUFFIXES = {
-    ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm",
-    ".ogv", ".ts", ".vob", ".webm", ".wmv",
-}  # fmt: skip
 _DECODED_AT_ONCE = 8
 
 

@@ -13,10 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from vidcolor.color import rgb_to_lab
 from vidcolor.errors import SourceError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 ARCHIVE_SUFFIXES = {".zip", ".tar", ".tgz", ".txz", ".tbz", ".tbz2", ".gz", ".xz", ".bz2"}
+FILM_SUFFIXES = {
+    ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm",
+    ".ogv", ".ts", ".vob", ".webm", ".wmv",
+}  # fmt: skip
 LARGEST_MEMBER = 1 << 30  # bytes; a photo never is so large, a bomb is
 
 # What Pillow and the unpackers raise for damaged content. Pillow says SyntaxError for a broken PNG.
@@ -24,6 +29,11 @@ _DAMAGED = (
     OSError, ValueError, SyntaxError, EOFError, IndexError, ArithmeticError, NotImplementedError, RuntimeError,
     struct.error, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, Image.DecompressionBombError,
 )  # fmt: skip
+
+# Mean distance in a*b* of a picture's colours from their own mean, so that sepia and tinted stock count as grey too:
+# they would teach one tint for everything. Of 2 473 web photos the least has 1.76; 35 of 39 black-and-white scans
+# have 0.0 to 0.2, toned ones 0.55 to 2.5, a black-and-white commercial with colour noise 0.2 to 1.47.
+GREY_SPREAD = 1.5
 
 Rgb = NDArray[np.uint8]  # (H, W, 3), sRGB
 
@@ -161,6 +171,13 @@ def write_png(path: Path, rgb: Rgb) -> None:
 def thumbnail(rgb: Rgb, width: int, height: int) -> Rgb:
     """Means over a grid of width x height cells."""
     return np.array(Image.fromarray(rgb).resize((width, height), Image.Resampling.BOX))
+
+
+def is_grey(rgb: Rgb) -> bool:
+    """Whether a picture has no colour, or one tint all over."""
+    red, green, blue = np.moveaxis(thumbnail(rgb, 32, 32).astype(np.float32) / 255, 2, 0)  # averages colour noise away
+    _, a, b = rgb_to_lab(red, green, blue)
+    return float(np.hypot(a - a.mean(), b - b.mean()).mean()) < GREY_SPREAD
 
 
 def _resized(image: Image.Image, short_side: int, least: int) -> Image.Image:

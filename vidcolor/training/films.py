@@ -20,25 +20,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vidcolor.color import LumaCoding, rgb_to_lab
+from vidcolor.color import LumaCoding
 from vidcolor.errors import SourceError
-from vidcolor.media.photos import Rgb, thumbnail
+from vidcolor.media.photos import Rgb, is_grey, thumbnail
 
 if TYPE_CHECKING:
     from vidcolor.media.frames_at import Survey
 
-SUFFIXES = {
-    ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm",
-    ".ogv", ".ts", ".vob", ".webm", ".wmv",
-}  # fmt: skip
 SECONDS_BETWEEN = 2.0
 LEAST_FRAMES = 48  # looked at in a short film; those that are alike are passed over anyway
 MOST_FRAMES = 400  # a film; two hours of one would otherwise outweigh a folder of photos
 
-# Mean distance in a*b* of a picture's colours from their own mean, so that sepia and tinted stock count as grey too:
-# they would teach one tint for everything. Of 2 473 web photos the least has 1.76; 35 of 39 black-and-white scans
-# have 0.0 to 0.2, toned ones 0.55 to 2.5, a black-and-white commercial with colour noise 0.2 to 1.47.
-GREY_SPREAD = 1.5
 # Bits of 64 that may differ between frames that count as one. In 3 million pairs of unrelated photos 3 in 100 000 are
 # as near by accident; neighbours within a still shot differ by 0 to 5 bits, across a cut by 15 and more.
 SAME_BITS = 8
@@ -65,13 +57,6 @@ class FilmFrames:
     def kept(self) -> int:
         """Frames to learn from."""
         return len(self.frames)
-
-
-def is_grey(rgb: Rgb) -> bool:
-    """Whether a picture has no colour, or one tint all over."""
-    red, green, blue = np.moveaxis(thumbnail(rgb, 32, 32).astype(np.float32) / 255, 2, 0)  # averages colour noise away
-    _, a, b = rgb_to_lab(red, green, blue)
-    return float(np.hypot(a - a.mean(), b - b.mean()).mean()) < GREY_SPREAD
 
 
 def difference_hash(rgb: Rgb) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vidcolor.errors import SourceError
 from vidcolor.media.cards import draw_card
-from vidcolor.media.photos import Rgb, decode, encoded, is_archive, is_photo, resized, size_of
+from vidcolor.media.photos import FILM_SUFFIXES, Rgb, decode, encoded, is_archive, is_grey, is_photo, resized, size_of
 from vidcolor.training import films
 
 SCALE_RANGE = (1.0, 1.5)  # short side of a stored photo in crops: how much of the scene a crop may miss
@@ -65,8 +65,8 @@ def split_sources(sources: list[Path]) -> tuple[list[Path], list[Path]]:
         if source.is_dir():
             photos.append(source)
             files = (file for file in sorted(source.rglob("*")) if not file.name.startswith("._"))
-            found += [file for file in files if file.suffix.lower() in films.SUFFIXES and file.is_file()]
-        elif source.is_file() and source.suffix.lower() in films.SUFFIXES:
+            found += [file for file in files if file.suffix.lower() in FILM_SUFFIXES and file.is_file()]
+        elif source.is_file() and source.suffix.lower() in FILM_SUFFIXES:
             found.append(source)
         elif source.is_file() and not is_photo(source.name) and not is_archive(source):
             found.append(source)  # of a name that tells nothing: let FFmpeg look at it
@@ -177,7 +177,7 @@ class Photos:
         rgb = decode(content, short_side=_stored_side(name, self.crop), least=self.crop)
         if rgb is None:
             return "unreadable"
-        return "grey" if films.is_grey(rgb) else rgb
+        return "grey" if is_grey(rgb) else rgb
 
     def validation_crops(self) -> NDArray[np.uint8]:
         """The middle of every picture kept apart: (N, crop, crop, 3)."""

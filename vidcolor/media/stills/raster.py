@@ -142,12 +142,3 @@ def luminance(values: Any, space: RgbSpace) -> Grey:
         sums = part if sums is None else cv2.add(sums, part, dst=sums)
     grey = np.rint(space.codes(np.arange(1 << 16) / 65000) * 65535).astype(np.uint16)
     return np.asarray(cv2.LUT(sums, grey), np.uint16)
-
-
-def shrunk(plane: Any, size: tuple[int, int]) -> Any:
-    """Resize to (rows, columns): area average, halving first, which is forty times faster."""
-    rows, columns = size
-    while plane.shape[0] >= 2 * rows and plane.shape[1] >= 2 * columns and min(plane.shape[:2]) > 1:
-        half = (plane.shape[1] // 2, plane.shape[0] // 2)
-        plane = cv2.resize(plane[: half[1] * 2, : half[0] * 2], half, interpolation=cv2.INTER_AREA)
-    return plane if plane.shape[:2] == size else cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_LINEAR)

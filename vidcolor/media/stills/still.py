@@ -12,12 +12,11 @@ import numpy as np
 
 from vidcolor.color import Floats
 from vidcolor.errors import ShapeError
-from vidcolor.media.stills.raster import Raster, grey_of, shrunk
+from vidcolor.media.stills.raster import Raster, grey_of
 from vidcolor.paint import Painter, RgbSpace
+from vidcolor.scaling import network_size, shrunk
 from vidcolor.tone import SHORT_SIDE, Tone, tone_of
 
-GRID = 32  # the network's sizes
-LONGEST = 4  # a panorama's long side, in short sides, that the network still sees undistorted
 SMALL = 1024  # short side, in pixels, of the copy that lightness is taken from; strips are read anew for paint
 # EXIF orientation -> (mirrored left to right first, then quarter turns anticlockwise), from stored to upright.
 TURNS = {
@@ -70,9 +69,7 @@ class Page:
 
     def lightness(self, short_side: int) -> Floats:
         """What the network is to see: L* 0..100, (h, w), upright, sides in steps of 32."""
-        scale = short_side / min(self.size)
-        rows, columns = (max(GRID, round(min(side * scale, LONGEST * short_side) / GRID) * GRID) for side in self.size)
-        seen = shrunk(self.small, (rows, columns))
+        seen = shrunk(self.small, network_size(*self.size, short_side))
         return np.ascontiguousarray(self._upright(self.space.lightness_of(seen)))
 
     def painter(self, ab_2hw: Floats, size: tuple[int, int] | None = None) -> Painter:

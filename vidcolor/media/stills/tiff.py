@@ -14,8 +14,9 @@ from vidcolor.errors import SourceError
 from vidcolor.media.stills import ifd, profiles, splice
 from vidcolor.media.stills.bands import Bands
 from vidcolor.media.stills.jpeg import quality_of
-from vidcolor.media.stills.raster import Raster, grey_of, of_array, of_image, shrunk, too_large
+from vidcolor.media.stills.raster import Raster, grey_of, of_array, of_image, too_large
 from vidcolor.media.stills.still import SMALL, Page, StillSettings, page_of, tone_of_values
+from vidcolor.scaling import shrunk
 
 SIGNATURES = {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
 HELD_PIXELS = 64_000_000  # of a page that is kept in memory; a larger one is read once for the network, once for paint
