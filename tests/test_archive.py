@@ -4,6 +4,7 @@ import io
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -12,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import archive_fixtures
+import av
 import numpy as np
 import pytest
 from archive_fixtures import files, make
@@ -248,3 +250,35 @@ def test_an_error_that_nobody_thought_of_stops_one_file_only(
     (line,) = [line for line in report["files"] if line["name"] == "album/grey.png"]
     assert line["reason"] == "unexpected ZeroDivisionError: three pixels"
     assert (tmp_path / "out" / "album" / "grey.jpg").exists()
+
+
+def film(path: Path, *, is_coloured: bool) -> Path:
+    """A second of something that moves, with colours or without."""
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=12, options={"crf": "20"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        bars = np.random.default_rng(5).integers(0, 256, (4, 6, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
+        for shift in range(12):
+            rgb = np.roll(bars, 2 * shift, 1) if is_coloured else np.repeat(scene()[..., None], 3, 2)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("form", ["folder", "zip", "tar"])
+def test_films_that_have_colours_are_kept_unless_asked(form: str, tmp_path: Path, tiny_model: Path):
+    folder, suffix = tmp_path / "in", "" if form == "folder" else f".{form}"
+    folder.mkdir()
+    coloured = film(folder / "coloured.mp4", is_coloured=True).read_bytes()
+    grey = film(folder / "grey.mp4", is_coloured=False).read_bytes()
+    source = Path(shutil.make_archive(str(folder), form, folder)) if suffix else folder
+    for options, is_kept in (([], True), (["--recolor"], False)):
+        target = tmp_path / f"out{len(options)}{suffix}"
+        assert run(source, "-o", target, "-q", *options, model=tiny_model) == 0
+        opened = tmp_path / f"opened{len(options)}"
+        if suffix:
+            shutil.unpack_archive(target, opened, filter=None if form == "zip" else "data")
+        found = tree(opened if suffix else target)
+        assert (found["coloured.mp4"] == coloured) is is_kept
+        assert found["grey.mp4"] != grey
+    assert not list(tmp_path.glob("**/.vidcolor-*.partial"))

@@ -38,6 +38,7 @@ HOMES = {
     "tifffile": {"media"},
     "imagecodecs": {"media"},
     "pillow_heif": {"media"},
+    "simplejpeg": {"media"},
     "openvino": {"backends", "colorizer"},
     "torchvision": {"training", "evaluation"},  # never on a frame's path
     "decord": {"training"},

@@ -202,7 +202,6 @@ def test_grey_that_is_stored_as_colour_is_read_as_grey(tmp_path: Path):
 
 @pytest.mark.parametrize("shape", [(90, 134), (89, 133), (17, 64), (33, 31), (1, 1), (2, 3)])
 def test_planes_and_rgb_give_the_same_jpeg_but_for_rounding(shape: tuple[int, int], monkeypatch: Any):
-    pytest.importorskip("simplejpeg")
     data = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(GREY[: shape[0], : shape[1]])).save(data, "JPEG", quality=96)
     outputs, contents = [], []
@@ -246,6 +245,14 @@ def test_the_network_sees_the_picture_upright_and_colour_lands_where_it_saw_it(o
     with open_still(tmp_path / "a.png") as still:
         seen = still.pages[0].lightness(64)
     assert (seen.shape[0] > seen.shape[1]) == (orientation >= 5)
+
+
+def test_a_tiff_with_further_channels_says_that_they_are_lost(tmp_path: Path):
+    values = np.dstack([GREY, GREY // 2, GREY // 3])
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="minisblack", planarconfig="contig", extrasamples=[0, 0])
+    with open_still(tmp_path / "a.tif") as still:
+        assert len(still.losses) == 1
+        assert "channels" in still.losses[0]
 
 
 def sepia(deep: bool) -> np.ndarray:

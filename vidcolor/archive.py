@@ -22,6 +22,7 @@ from vidcolor.color import Floats
 from vidcolor.colorizer import Colorizer
 from vidcolor.errors import DeviceError, SinkError, SourceError, VidcolorError
 from vidcolor.media.archives import Entry, RefusedError, Target, in_order, ready
+from vidcolor.media.film_tone import film_tone
 from vidcolor.media.photos import thumbnail_jpeg
 from vidcolor.media.stills import Page, Still, StillSettings, jpeg_of, open_still, write_still
 
@@ -29,6 +30,7 @@ FILES_AHEAD = 3  # a thread, under way or waiting for their turn to be written
 HUGE_PIXELS = 100_000_000  # of a file that is packed on disk
 HELD_PIXELS = 200_000_000  # of all photos under way together, but for one that is larger by itself
 SHOWN_SIDE = 224  # pixels of the report's pictures
+IN_COLOR = "in colour already; --recolor colours it anew"
 
 Outcome = Literal["colored", "kept", "copied", "skipped", "failed"]
 
@@ -51,7 +53,7 @@ class Rules:
     """What to do with which entry."""
 
     still: StillSettings
-    is_recoloring: bool = False  # photos that have colours already
+    is_recoloring: bool = False  # photos and films that have colours already
     is_copying_others: bool = True  # files that are neither photos nor films
     largest_pixels: int = 1_000_000_000  # of a photo
     is_shown: Callable[[str], bool] = field(default=lambda _: False)  # whether small pictures are wanted of a photo
@@ -150,7 +152,7 @@ def colorize_photo(source: Path, target: Path, colorizer: Colorizer, rules: Rule
         raise SinkError(f"{target}: cannot be written ({error.strerror}).") from error
     finally:
         partial.unlink(missing_ok=True)
-    return ("colored", losses) if any(wanted) else ("kept", ("in colour already; --recolor colours it anew",))
+    return ("colored", losses) if any(wanted) else ("kept", (IN_COLOR,))
 
 
 def colorize_archive(
@@ -204,7 +206,7 @@ def _photo(entry: Entry, source: Path | bytes, network: Network, rules: Rules, r
     with open_still(source, entry.shown, largest_pixels=rules.largest_pixels) as still:
         wanted = [page for page in still.pages if rules.is_recoloring or page.tone != "color"]
         if not wanted:
-            return Done("kept", notes=("in colour already",), seconds=time.monotonic() - began)
+            return Done("kept", notes=(IN_COLOR,), seconds=time.monotonic() - began)
         with room.of(max(size, sum(page.pixels for page in still.pages))):
             colors = [_color(page, network) if page in wanted else None for page in still.pages]
             content, losses = _packed(entry, still, colors, rules)
@@ -291,6 +293,13 @@ def _film(entry: Entry, target: Target, rules: Rules) -> Done:
     scratch = target.scratch(entry, name)
     scratch.unlink(missing_ok=True)
     with entry.as_file(scratch.parent) as path:
+        if not rules.is_recoloring and film_tone(path) == "color":
+            return Done("kept", _moved(path, target.scratch(entry), entry), notes=(IN_COLOR,))
         notes = rules.color_film(path, scratch)
     given = name if PurePosixPath(name) != PurePosixPath(entry.name) else None
     return Done("colored", scratch, name=given, notes=notes, seconds=time.monotonic() - began)
+
+
+def _moved(unpacked: Path, scratch: Path, entry: Entry) -> Path | None:
+    """The file as new content, of an entry that cannot be read again."""
+    return None if entry.again else unpacked.replace(scratch)

@@ -66,7 +66,7 @@ class Rate(click.ParamType[Fraction]):
 @click.option("--start", type=Timecode(), help="Where in the film to begin: seconds or H:MM:SS.")
 @click.option("--end", type=Timecode(), help="Where in the film to end.")
 @click.option(
-    "--recolor/--keep-color", default=False, show_default=True, help="Photos that have colours: colour them anew."
+    "--recolor/--keep-color", default=False, show_default=True, help="Photos, and films among them, that have colours: colour them anew."
 )
 @click.option(
     "--others", type=click.Choice(["copy", "skip"]), default="copy", show_default=True,

@@ -18,7 +18,7 @@ from vidcolor.evaluation.film_metrics import ColorDrift, CutTest, Luma, Motion, 
 from vidcolor.evaluation.film_ways import FilmWay, Lane, SharedFrames, gray_way, true_way
 from vidcolor.evaluation.photo_metrics import colorfulness, psnr
 from vidcolor.frames import ColoredFrame, Frame, PictureFormat, Plane
-from vidcolor.media.frames_at import frames_at, survey
+from vidcolor.media.frames_at import looks, survey
 from vidcolor.media.photos import Rgb, is_grey
 from vidcolor.media.source import FilmSource
 from vidcolor.pipeline import ahead, view_of
@@ -58,10 +58,8 @@ class FilmReport:
 
 def is_gray_film(path: Path) -> bool:
     """Whether a film has no colour, or one tint all over, in frames spread over it. Raises SourceError."""
-    film = survey(path)
-    wanted = sorted({(number, number) for number in (film.frame_count * step // LOOKS for step in range(LOOKS))})
-    looks = [found[1] for found in frames_at(path, wanted, film, (64, 64)) if found is not None]
-    return bool(looks) and all(is_grey(rgb) for rgb in looks)
+    seen = list(looks(path, survey(path), LOOKS, (64, 64)))
+    return bool(seen) and all(map(is_grey, seen))
 
 
 def evaluate_film(

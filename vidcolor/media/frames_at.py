@@ -70,6 +70,12 @@ def frames_at(
             yield None if found is None else (found[0], _to_rgb(found[1], film, size))
 
 
+def looks(path: Path, film: Survey, count: int, size: tuple[int, int]) -> Iterator[Rgb]:
+    """Up to `count` frames from all over a film, those that decode, as sRGB of (width, height)."""
+    wanted = sorted({(number, number) for number in (film.frame_count * step // count for step in range(count))})
+    return (found[1] for found in frames_at(path, wanted, film, size) if found is not None)
+
+
 class _Reader:
     """Decodes forward, and jumps when a keyframe lies between here and there.
 

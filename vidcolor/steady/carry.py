@@ -4,7 +4,7 @@ Shapes: h w of a*b*.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from vidcolor.color import Floats
 from vidcolor.errors import ShapeError
 from vidcolor.motion import FlowFinder, Gray, joined
 from vidcolor.steady.average import Average, held_to
+from vidcolor.steady.guide import Guide, GuideState
 from vidcolor.steady.keys import KeyPlanner, Planned
 from vidcolor.steady.links import lightness_at, link
 
@@ -27,6 +28,7 @@ class CarryState:
     key: Gray | None = None
     average: Average | None = None  # at the key
     between: tuple[Planned, ...] = ()  # frames since the key, whose colours wait for the next
+    guide: GuideState = field(default_factory=GuideState)
 
 
 class Carrier:
@@ -36,14 +38,22 @@ class Carrier:
     nearness and trust. So many frames wait as lie between two keys; FURTHEST or `every` at most.
     """
 
-    def __init__(self, state: CarryState | None = None) -> None:
-        self.state = state or CarryState()
+    def __init__(self, state: CarryState | None = None, guide: Guide | None = None) -> None:
+        """state: where another one left off.  guide: what is known of the film's colours; it takes over its state."""
+        self._state = state or CarryState()
         self._flow = FlowFinder()
+        self._guide = guide or Guide()
+        self._guide.state = self._state.guide
+
+    @property
+    def state(self) -> CarryState:
+        """What another Carrier needs to go on with the next frame."""
+        return replace(self._state, guide=self._guide.state)
 
     @property
     def waiting(self) -> int:
         """Frames pushed whose colour has not come out."""
-        return len(self.state.between)
+        return len(self._state.between)
 
     def push(self, planned: Planned, ab_2hw: Floats | None = None) -> list[Floats]:
         """The next frame and, of a key, the network's a*b* (2, h, w) -> the a*b* that are ready, in order.
@@ -52,22 +62,29 @@ class Carrier:
         """
         if planned.is_key != (ab_2hw is not None):
             raise ShapeError("a*b* belongs to key frames, and to each of them.")
+        state, guide = self._state, self._guide
         if ab_2hw is None:
-            self.state = CarryState(self.state.key, self.state.average, (*self.state.between, planned))
+            self._state = replace(state, between=(*state.between, planned))
             return []
-        key, average, flow = self.state.key, self.state.average, planned.flow_HW2
-        if flow is None or key is None or average is None or average.ab_2hw.shape != ab_2hw.shape:
-            ready, average = self.finish(), Average.begun(ab_2hw)
+        key, before, flow = state.key, state.average, planned.flow_HW2
+        if flow is None or key is None or before is None or before.ab_2hw.shape != ab_2hw.shape:
+            ready = self.finish()
+            if key is not None and before is not None:
+                guide.ended(key, before.vivid_2hw)
+            average = Average.begun(guide.begun(planned.gray, ab_2hw, planned.number)[0])
         else:
             tie = link(key, planned.gray, flow, ab_2hw.shape[1:])
-            before, average = average, average.joined(ab_2hw, tie, planned.gray, memory=KEY_MEMORY)
+            opinion, is_known = guide.joined(tie, planned.gray, ab_2hw, planned.number)
+            average = (
+                Average.begun(opinion) if is_known else before.joined(opinion, tie, planned.gray, memory=KEY_MEMORY)
+            )
             ready = self._mixed(before.vivid_2hw, average.vivid_2hw, planned.gray)
-        self.state = CarryState(planned.gray, average)
+        self._state = CarryState(planned.gray, average)
         return [*ready, average.vivid_2hw]
 
     def finish(self) -> list[Floats]:
         """The film or the shot has ended: the frames that still wait, with colours of the last key alone."""
-        state, self.state = self.state, CarryState(self.state.key, self.state.average)
+        state, self._state = self._state, replace(self._state, between=())
         if state.average is None:
             return []
         colors = state.average.vivid_2hw
@@ -75,7 +92,7 @@ class Carrier:
 
     def _mixed(self, before_2hw: Floats, after_2hw: Floats, after: Gray) -> list[Floats]:
         """Frames between, from the last to the first, since the flow to the key after them grows that way."""
-        frames, mixed = self.state.between, list[Floats]()
+        frames, mixed = self._state.between, list[Floats]()
         later, flow = after, None
         for number in range(len(frames), 0, -1):
             gray = frames[number - 1].gray
@@ -93,7 +110,7 @@ class Carrier:
 
     def _from_key(self, frame: Planned, colors_2hw: Floats) -> tuple[Floats, Floats]:
         """The colours of the key before, carried to a frame, and their trust."""
-        key, flow = self.state.key, frame.flow_HW2
+        key, flow = self._state.key, frame.flow_HW2
         if key is None or flow is None:
             raise ShapeError("a frame between keys came before any key.")
         tie = link(key, frame.gray, flow, colors_2hw.shape[1:])

@@ -23,6 +23,7 @@ class Planned:
     is_key: bool  # ask the network
     is_start: bool  # it begins a shot: nothing is carried to it
     flow_HW2: Floats | None  # from a frame that begins no shot to the key before, in pixels of `gray`
+    number: int = 0  # of the film's frames
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class PlanState:
     last: Gray | None = None  # the last frame that was decided on
     flow_HW2: Floats | None = None  # from that to the key
     steps: int = 0  # frames from the key to that
+    number: int = 0  # of the next frame to be decided on
 
 
 class KeyPlanner:
@@ -44,14 +46,17 @@ class KeyPlanner:
     At most two frames (cuts.DELAY_FRAMES) wait.
     """
 
-    def __init__(self, every: int | None = None, state: PlanState | None = None) -> None:
-        """every: ask the network about one frame of so many; None: by error, one of 4 to 12.
+    def __init__(
+        self, every: int | None = None, state: PlanState | None = None, *, keys: frozenset[int] = frozenset()
+    ) -> None:
+        """every: ask the network about one frame of so many; None: by error, one of 4 to 12.  keys: frames that are
+        asked about in any case.
 
         Raises UsageError for less than 1.
         """
         if every is not None and every < 1:
             raise UsageError(f"every {every}: needs to be 1 (every frame) or more, or auto.")
-        self._every = every
+        self._every, self._keys = every, keys
         self._state = state or PlanState()
         self._detector = CutDetector(self._state.cuts)
         self._flow = FlowFinder()
@@ -75,18 +80,20 @@ class KeyPlanner:
 
     def _next(self, is_start: bool, is_flash: bool) -> Planned:
         state = self._state
-        gray, waiting = state.waiting[0], state.waiting[1:]
+        gray, number = state.waiting[0], state.number
+        after = replace(state, waiting=state.waiting[1:], last=gray, number=number + 1)
+        as_key = replace(after, key=gray, flow_HW2=None, steps=0)
         if is_start or state.last is None or state.key is None:
-            self._state = PlanState(state.cuts, waiting, gray, gray, None)
-            return Planned(gray, is_key=True, is_start=True, flow_HW2=None)
+            self._state = as_key
+            return Planned(gray, is_key=True, is_start=True, flow_HW2=None, number=number)
         step = self._flow(gray, state.last)
         flow = step if state.flow_HW2 is None else joined(step, state.flow_HW2)
         steps = state.steps + 1
-        if self._is_due(state.key, gray, flow, steps) and not (is_flash and steps < FURTHEST):
-            self._state = PlanState(state.cuts, waiting, gray, gray, None)
-            return Planned(gray, is_key=True, is_start=False, flow_HW2=flow)
-        self._state = PlanState(state.cuts, waiting, state.key, gray, flow, steps)
-        return Planned(gray, is_key=False, is_start=False, flow_HW2=flow)
+        is_key = number in self._keys or (
+            self._is_due(state.key, gray, flow, steps) and not (is_flash and steps < FURTHEST)
+        )
+        self._state = as_key if is_key else replace(after, flow_HW2=flow, steps=steps)
+        return Planned(gray, is_key=is_key, is_start=False, flow_HW2=flow, number=number)
 
     def _is_due(self, key: Gray, gray: Gray, flow_HW2: Floats, steps: int) -> bool:
         if self._every is not None:

@@ -10,6 +10,7 @@ from vidcolor.color import Floats
 from vidcolor.cuts import CutDetector, CutState
 from vidcolor.motion import FlowFinder, Gray, gray_of
 from vidcolor.steady.average import Average
+from vidcolor.steady.guide import Guide, GuideState
 from vidcolor.steady.links import Link, link
 
 Mode = Literal["smooth", "flow"]
@@ -24,6 +25,8 @@ class SteadyState:
     waiting_ab: tuple[Floats, ...] = ()  # and the network's opinions on them
     last: Gray | None = None  # the newest picture in the average
     average: Average | None = None
+    number: int = 0  # of the next frame to come out
+    guide: GuideState = field(default_factory=GuideState)
 
 
 class Steadier:
@@ -34,16 +37,19 @@ class Steadier:
     of a shot begins afresh. At most two frames (cuts.DELAY_FRAMES) wait.
     """
 
-    def __init__(self, mode: Mode = "smooth", state: SteadyState | None = None) -> None:
+    def __init__(self, mode: Mode = "smooth", state: SteadyState | None = None, guide: Guide | None = None) -> None:
+        """state: where another one left off.  guide: what is known of the film's colours; it takes over its state."""
         self.mode = mode
         self._state = state or SteadyState()
+        self._guide = guide or Guide()
+        self._guide.state = self._state.guide
         self._detector = CutDetector(self._state.cuts)
         self._flow = FlowFinder()
 
     @property
     def state(self) -> SteadyState:
         """What another Steadier needs to go on with the next frame, as if nothing had happened."""
-        return replace(self._state, cuts=self._detector.state)
+        return replace(self._state, cuts=self._detector.state, guide=self._guide.state)
 
     @property
     def waiting(self) -> int:
@@ -65,13 +71,20 @@ class Steadier:
         return [self._next(is_start) for is_start in self._detector.finish()]
 
     def _next(self, is_start: bool) -> Floats:
-        state = self._state
+        state, guide = self._state, self._guide
         gray, opinion = state.waiting_gray[0], state.waiting_ab[0]
-        if is_start or state.last is None or state.average is None or state.average.ab_2hw.shape != opinion.shape:
-            average = Average.begun(opinion)
+        last, before = state.last, state.average
+        if is_start or last is None or before is None or before.ab_2hw.shape != opinion.shape:
+            if last is not None and before is not None:
+                guide.ended(last, before.vivid_2hw)
+            average = Average.begun(guide.begun(gray, opinion, state.number)[0])
         else:
-            average = state.average.joined(opinion, self._link(state.last, gray, opinion.shape[1:]), gray)
-        self._state = SteadyState(state.cuts, state.waiting_gray[1:], state.waiting_ab[1:], gray, average)
+            tie = self._link(last, gray, opinion.shape[1:])
+            opinion, is_known = guide.joined(tie, gray, opinion, state.number)
+            average = Average.begun(opinion) if is_known else before.joined(opinion, tie, gray)
+        self._state = SteadyState(
+            state.cuts, state.waiting_gray[1:], state.waiting_ab[1:], gray, average, state.number + 1
+        )
         return average.vivid_2hw
 
     def _link(self, before: Gray, now: Gray, size: tuple[int, ...]) -> Link:

@@ -13,7 +13,7 @@ _JPEG = (6, 7)
 class Bands:
     """Any rows of one page, as grey or RGB codes at full scale, 8 or 16 bit, with alpha where there is some.
 
-    is_plain: whether they can be read so; CMYK, Lab and the like cannot.
+    is_plain: whether they can be read so; CMYK, Lab and the like cannot.  unread_channels: beyond colours and alpha.
     """
 
     def __init__(self, page: Any, name: str) -> None:
@@ -29,6 +29,7 @@ class Bands:
         self.is_plain = is_known or is_rgb_in_jpeg
         self._colours = 3 if self._photometric in (_RGB, _YCBCR) else 1
         self._alpha = self._colours if page.samplesperpixel > self._colours and any(page.extrasamples) else None
+        self.unread_channels = page.samplesperpixel - self._colours - (self._alpha is not None)
         self._last: tuple[int, Any] = (-1, None)
         self._table = self._make_table()
 

@@ -1,5 +1,6 @@
 """TIFF: pages of any depth and packing, read and written in bands, with all tags."""
 
+import logging
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -42,6 +43,7 @@ class TiffPages:
     def __init__(self, file: BinaryIO, name: str, largest_pixels: int) -> None:
         """Reads and judges every page. Raises SourceError."""
         self._name, self._file = name, file
+        logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it complains of ends in a SourceError
         self._tiff = import_module("tifffile").TiffFile(file)
         self._layout = ifd.Layout(self._tiff.byteorder, self._tiff.is_bigtiff)
         self._sources = [page.aspage() for page in self._tiff.pages]
@@ -74,6 +76,8 @@ class TiffPages:
             raise SourceError(f"{self._name}: a page without pixels.")
         bands = Bands(source, self._name)
         icc = tags[_ICC].data if _ICC in tags else None
+        if bands.is_plain and bands.unread_channels > 0:
+            self.losses += (f"Page {number + 1} has channels beside its picture, which are not carried over.",)
         if not bands.is_plain:
             self._tiff.filehandle.seek(0)
             with Image.open(self._tiff.filehandle) as image:
