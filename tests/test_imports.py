@@ -13,10 +13,11 @@ PACKAGE = Path(__file__).parent.parent / "vidcolor"
 
 # A module may import from its own row and from the rows above it.
 ROWS = (
-    ("errors", "frames", "color", "motion", "networks", "paint", "scaling", "tone"),
-    ("journal",),
+    ("errors", "frames", "color", "motion", "networks", "overlap", "paint", "scaling", "tone"),
+    ("journal", "cuts"),
+    ("steady",),
     ("media", "weights"),
-    ("backends", "colorizer", "cuts", "steady"),
+    ("backends", "colorizer"),
     ("pipeline", "archive"),
     ("jobs", "cluster", "report"),
     ("training", "evaluation"),

@@ -44,6 +44,21 @@ class Rate(click.ParamType[Fraction]):
             self.fail(f"{value!r} is no rate; write 24, 23.976 or 24000/1001.", param, ctx)
 
 
+class Rhythm(click.ParamType[int | None]):
+    """A number of frames, or auto, which becomes None."""
+
+    name = "n|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        """Text -> frames."""
+        text = str(value).lower()
+        if text == "auto":
+            return None
+        if not text.isdigit() or not int(text):
+            self.fail(f"{value!r} is no rhythm; write 1 (every frame), 4 (one in four) or auto.", param, ctx)
+        return int(text)
+
+
 @click.command("colorize")
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, help="File to write, or a folder for several films.")
@@ -57,6 +72,19 @@ class Rate(click.ParamType[Fraction]):
 )  # fmt: skip
 @click.option("--saturation", type=click.FloatRange(0, 4), default=1.0, show_default=True, help="Factor on colour.")
 @click.option(
+    "--steady", type=click.Choice(["off", "smooth", "flow"]), default="flow", show_default=True,
+    help="Hold colours still over time: not at all, where pixels stay alike, or along the motion.",
+)  # fmt: skip
+@click.option(
+    "--every", type=Rhythm(), default="1", show_default=True,
+    help="Let the network look at one frame in N, or at as few as will do (auto); motion carries its colours on.",
+)  # fmt: skip
+@click.option("--shot-memory", is_flag=True, help="When the film cuts back to a shot, its colours return.")
+@click.option(
+    "--reference", "references", multiple=True, type=click.Path(path_type=Path, exists=True),
+    help="Still in colour that its shot follows; a folder of them, or a list of times and stills. May be repeated.",
+)  # fmt: skip
+@click.option(
     "--codec", type=click.Choice(["h264", "hevc", "av1", "vp9", "prores", "ffv1"]),
     help="Video codec. [default: h264; in WebM vp9]",
 )  # fmt: skip
@@ -66,7 +94,10 @@ class Rate(click.ParamType[Fraction]):
 @click.option("--start", type=Timecode(), help="Where in the film to begin: seconds or H:MM:SS.")
 @click.option("--end", type=Timecode(), help="Where in the film to end.")
 @click.option(
-    "--recolor/--keep-color", default=False, show_default=True, help="Photos, and films among them, that have colours: colour them anew."
+    "--recolor/--keep-color",
+    default=False,
+    show_default=True,
+    help="Photos, and films among them, that have colours: colour them anew.",
 )
 @click.option(
     "--others", type=click.Choice(["copy", "skip"]), default="copy", show_default=True,
@@ -108,6 +139,7 @@ def command(
       vidcolor reel1.mkv reel2.mkv -o coloured/ --codec ffv1
       vidcolor scans/ -o colour/
       vidcolor box.zip -o box-colour.zip
+      vidcolor film.mp4 -o out.mp4 --every auto --reference stills/
     """
     load = cache(partial(_load, options))
     if options["fps"] is not None:

@@ -13,6 +13,7 @@ from vidcolor.errors import SourceError
 
 if TYPE_CHECKING:
     from vidcolor.colorizer import Colorizer
+    from vidcolor.evaluation.film_ways import FilmWay
     from vidcolor.evaluation.films import FilmReport
     from vidcolor.evaluation.photos import Judge, PhotoReport
     from vidcolor.evaluation.report import Table
@@ -29,6 +30,11 @@ MOST_NAMED = 5  # photos left out that are named one by one
 @click.option("--model", "models", multiple=True, default=["default"], help="Model to measure; may be repeated.")
 @click.option("--size", type=click.IntRange(32, 4096), help="Short side, in pixels, that the network looks at.")
 @click.option("--saturation", type=click.FloatRange(0, 4), default=1.0, show_default=True, help="Factor on colour.")
+@click.option(
+    "--steady", "steadying", multiple=True, type=click.Choice(["off", "ema", "smooth", "flow", "auto"]),
+    default=["flow"], show_default=True,
+    help="How films' colours are held still; auto is --every auto, ema a foil. May be repeated.",
+)  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1.")
 @click.option(
     "--metric", "metrics", multiple=True, type=click.Choice(["lpips", "fid", "is"]),
@@ -40,9 +46,9 @@ MOST_NAMED = 5  # photos left out that are named one by one
 @click.option("--overwrite", is_flag=True, help="Replace an existing sheet or CSV file.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a row on stdout, with PSNR by category.")
 def command(
-    *, data: tuple[Path, ...], models: tuple[str, ...], size: int | None, saturation: float, device: str,
-    metrics: tuple[str, ...], limit: int | None, sheet: Path | None, csv_file: Path | None, overwrite: bool,
-    as_json: bool,
+    *, data: tuple[Path, ...], models: tuple[str, ...], size: int | None, saturation: float,
+    steadying: tuple[str, ...], device: str, metrics: tuple[str, ...], limit: int | None, sheet: Path | None,
+    csv_file: Path | None, overwrite: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Measure models on colour photos and films: take the colour away, put it back, compare.
 
@@ -52,6 +58,7 @@ def command(
     \b
     Examples:
       vidcolor evaluate photos/ --model default --model mine.safetensors
+      vidcolor evaluate film.mp4 --steady off --steady flow --steady auto
       vidcolor evaluate photos.tar film.mp4 --limit 100 --sheet sheet.png --csv rows.csv
     """
     from vidcolor.backends import parse_devices
@@ -72,7 +79,7 @@ def command(
             for model in models
         }
         photos = _measure_photos(found.photos, colorizers, limit, torch_device, judges, pictures, problems)
-        films = _measure_films(found.films, colorizers, pictures, problems)
+        films = _measure_films(found.films, colorizers, steadying, pictures, problems)
     if photos is None and not films:
         raise SourceError(" ".join(problems) or f"{', '.join(map(str, data))}: no photo and no film found.")
     for problem in problems:
@@ -135,13 +142,17 @@ def _measure_photos(
 
 
 def _measure_films(
-    films: tuple[Path, ...], colorizers: "dict[str, Colorizer]", sheet: "Sheet | None", problems: list[str]
-) -> "list[FilmReport]":
+    films: tuple[Path, ...], colorizers: "dict[str, Colorizer]", steadying: tuple[str, ...], sheet: "Sheet | None",
+    problems: list[str],
+) -> "list[FilmReport]":  # fmt: skip
     """What each film gives; one that cannot be measured is left out."""
-    from vidcolor.evaluation.film_ways import model_way
     from vidcolor.evaluation.films import evaluate_film
 
-    ways = {model: model_way(colorizer) for model, colorizer in colorizers.items()}
+    ways = {
+        model if len(steadying) == 1 else f"{model} {how}": _film_way(colorizer, how)
+        for model, colorizer in colorizers.items()
+        for how in steadying
+    }
     reports = []
     for number, film in enumerate(films, start=1):
         try:
@@ -154,6 +165,16 @@ def _measure_films(
             click.echo(f"vidcolor: warning: {film.name} is damaged: {found.damage}; measured as it decodes.", err=True)
         reports.append(found)
     return reports
+
+
+def _film_way(colorizer: "Colorizer", how: str) -> "FilmWay":
+    from vidcolor.evaluation.film_ways import ema_way, model_way
+    from vidcolor.steady import MODES, Steadiness, SteadyMode
+
+    if how == "ema":
+        return ema_way(colorizer)
+    mode: SteadyMode = next((mode for mode in MODES if mode == how), "flow")
+    return model_way(colorizer, Steadiness(mode, every=None if how == "auto" else 1))
 
 
 def _keep_frames(sheet: "Sheet | None", film: Path, order: int) -> Callable[[int, str, Any], None]:

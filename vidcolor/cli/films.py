@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vidcolor.jobs import Job
     from vidcolor.media.encoders import OutputSettings
     from vidcolor.media.source import FilmSource
+    from vidcolor.steady import Steadiness
 
 Span = tuple[float | None, float | None]  # start and end in seconds
 SAMPLE_SECONDS = 4.0  # how long a dry run works on the film's first frames to estimate the rest
@@ -33,10 +34,11 @@ def colorize_films(
 
     jobs = plan(inputs, output)
     work = _describe if options["dry_run"] else partial(_colorize, model=options["model"])
+    steady = partial(steadiness, options)
     failures: list[VidcolorError] = []
     for job in jobs:
         try:
-            work(job, load, film_settings(options), (options["start"], options["end"]), report)
+            work(job, load, film_settings(options), steady, (options["start"], options["end"]), report)
         except VidcolorError as error:
             failures.append(error)
             report.fail(str(error))
@@ -52,8 +54,24 @@ def film_settings(options: dict[str, Any]) -> "OutputSettings":
     return OutputSettings(options["codec"], options["crf"], options["preset"], options["pix_fmt"], options["overwrite"])
 
 
+def steadiness(options: dict[str, Any], info: "FilmInfo") -> "Steadiness":
+    """How colours are held still. Raises UsageError, and SourceError for a still that cannot be read."""
+    from vidcolor.media.references import load_references
+    from vidcolor.steady import Steadiness
+
+    first = round((options["start"] or 0) * (info.frame_rate or 0))
+    references = load_references(options["references"], info)
+    return Steadiness(options["steady"], options["every"], options["shot_memory"], references, first)
+
+
 def color_film(
-    source_path: Path, target: Path, *, colorizer: "Colorizer", settings: "OutputSettings", model: str
+    source_path: Path,
+    target: Path,
+    *,
+    colorizer: "Colorizer",
+    settings: "OutputSettings",
+    steady: "Callable[[FilmInfo], Steadiness]",
+    model: str,
 ) -> tuple[str, ...]:
     """Colour a film that lies among other files; what there is to say of it."""
     from vidcolor.media.sink import FilmSink
@@ -63,13 +81,20 @@ def color_film(
     with FilmSource(source_path) as source:
         sink = FilmSink(target, source, replace(settings, overwrite=True), comment=_comment(model))
         with sink:
-            colorize_film(source, sink, colorizer, lambda _: None)
+            colorize_film(source, sink, colorizer, steady(source.info), lambda _: None)
         damage = (f"damaged: {source.damage.describe()}",) if source.damage else ()
         return (*sink.warnings, *damage)
 
 
 def _colorize(
-    job: "Job", load: Callable[[], "Colorizer"], settings: "OutputSettings", span: Span, report: Reporter, *, model: str
+    job: "Job",
+    load: Callable[[], "Colorizer"],
+    settings: "OutputSettings",
+    steady: "Callable[[FilmInfo], Steadiness]",
+    span: Span,
+    report: Reporter,
+    *,
+    model: str,
 ) -> None:
     """Colour one film."""
     from vidcolor.media.sink import FilmSink
@@ -80,6 +105,7 @@ def _colorize(
     job.target.parent.mkdir(parents=True, exist_ok=True)
     with FilmSource(job.source, start=span[0], end=span[1]) as source:
         sink = FilmSink(job.target, source, settings, comment=_comment(model))  # refuses before the network is loaded
+        held = steady(source.info)
         colorizer = load()
         frames = _expected_frames(source.info, span)
         report.start(input=str(job.source), output=str(job.target), frames=frames, devices=colorizer.devices)
@@ -87,7 +113,7 @@ def _colorize(
             report.warn(f"{job.source.name}: {warning}.")
         known = len(sink.warnings)
         with sink:
-            count = colorize_film(source, sink, colorizer, report.advance)
+            count = colorize_film(source, sink, colorizer, held, report.advance)
         for warning in sink.warnings[known:]:
             report.warn(f"{job.source.name}: {warning}.")
         if source.damage:
@@ -100,16 +126,21 @@ def _colorize(
 
 
 def _describe(
-    job: "Job", load: Callable[[], "Colorizer"], settings: "OutputSettings", span: Span, report: Reporter
+    job: "Job",
+    load: Callable[[], "Colorizer"],
+    settings: "OutputSettings",
+    steady: "Callable[[FilmInfo], Steadiness]",
+    span: Span,
+    report: Reporter,
 ) -> None:
     """Say what colouring one film would do; time its first frames to tell how long it would take."""
     from vidcolor.media.plan import plan
     from vidcolor.media.source import FilmSource
 
     with FilmSource(job.source, start=span[0], end=span[1]) as source:
-        decided = plan(source.info, job.target, settings)
+        decided, held = plan(source.info, job.target, settings), steady(source.info)
         colorizer = load()
-        frames, fps = _expected_frames(source.info, span), _measured_fps(source, colorizer, settings)
+        frames, fps = _expected_frames(source.info, span), _measured_fps(source, colorizer, settings, held)
     encoding = decided.encoding
     report.plan(
         input=str(job.source), output=str(job.target), container=decided.container, codec=encoding.codec,
@@ -123,7 +154,9 @@ def _describe(
     )  # fmt: skip
 
 
-def _measured_fps(source: "FilmSource", colorizer: "Colorizer", settings: "OutputSettings") -> float:
+def _measured_fps(
+    source: "FilmSource", colorizer: "Colorizer", settings: "OutputSettings", held: "Steadiness"
+) -> float:
     """Frames a second of the real pipeline on the film's first seconds, into a file that is thrown away."""
     from vidcolor.media.sink import FilmSink
     from vidcolor.pipeline import colorize_film
@@ -144,7 +177,7 @@ def _measured_fps(source: "FilmSource", colorizer: "Colorizer", settings: "Outpu
     with tempfile.TemporaryDirectory(prefix="vidcolor-") as folder, suppress(Enough):
         trial = Path(folder) / f"trial{FALLBACK_SUFFIX}"
         with FilmSink(trial, source, settings, comment="trial") as sink:
-            colorize_film(source, sink, colorizer, tick)
+            colorize_film(source, sink, colorizer, held, tick)
     return max(clock["frames"] - 1, 1) / max(clock["last"] - clock["first"], 0.04)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidcolor import __version__
-from vidcolor.cli.films import color_film, film_settings
+from vidcolor.cli.films import color_film, film_settings, steadiness
 from vidcolor.cli.tally import Tally, tally
 from vidcolor.errors import UsageError
 from vidcolor.jobs import FALLBACK_SUFFIX, FILM_SUFFIXES
@@ -175,8 +175,8 @@ def _run(scans: Scans) -> "Run":
 
 # Options that change the output's bytes.
 DECIDING = (
-    "size", "precision", "saturation", "codec", "crf", "preset", "pix_fmt", "quality", "subsampling", "recolor",
-    "others",
+    "size", "precision", "saturation", "steady", "every", "shot_memory", "references", "codec", "crf", "preset",
+    "pix_fmt", "quality", "subsampling", "recolor", "others",
 )  # fmt: skip
 
 
@@ -196,7 +196,13 @@ def _rules(scans: Scans, colorizer: "Colorizer", gallery: "Gallery | None") -> "
         largest_pixels=round(options["largest_photo"] * 1e6),
         is_shown=gallery.wants if gallery is not None else (lambda _: False),
         scratch=scans.output if scans.output.is_dir() else scans.output.parent,
-        color_film=partial(color_film, colorizer=colorizer, settings=film_settings(options), model=options["model"]),
+        color_film=partial(
+            color_film,
+            colorizer=colorizer,
+            settings=film_settings(options),
+            steady=partial(steadiness, options),
+            model=options["model"],
+        ),
         film_name=film_name,
     )
 

@@ -7,28 +7,37 @@ out, of any length of look-ahead. Whatever smooths colour over time is measured 
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from itertools import islice
+from functools import partial
 from threading import Lock
 from typing import Any
 
 import numpy as np
 
-from vidcolor.colorizer import Colorizer
+from vidcolor.colorizer import Colorizer, paint
 from vidcolor.errors import ShapeError, SourceError
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, PictureFormat, Plane
 from vidcolor.media.pixels import layout_of, samples, to_planar
-from vidcolor.pipeline import view_of
+from vidcolor.pipeline import colored_frames, view_of
+from vidcolor.steady import Steadiness
 
+EMA = 0.8  # share of the frames before
 FilmWay = Callable[[Iterator[Frame], FilmInfo], Iterator[ColoredFrame]]  # every frame once, in order
 
 
-def model_way(colorizer: Colorizer) -> FilmWay:
-    """The product's own way, without smoothing over time."""
+def model_way(colorizer: Colorizer, steadiness: Steadiness) -> FilmWay:
+    """The product's own way, a stage after the other."""
+    return partial(colored_frames, colorizer=colorizer, steadiness=steadiness)
+
+
+def ema_way(colorizer: Colorizer) -> FilmWay:
+    """A foil: each frame's opinion in an exponential moving average, through cuts and along no motion."""
 
     def color(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
-        while batch := list(islice(frames, colorizer.batch_size)):
-            planes = colorizer.colorize([frame.luma for frame in batch], info.picture, view_of(info))
-            yield from (ColoredFrame(frame, *chroma) for frame, chroma in zip(batch, planes, strict=True))
+        picture, view, average = info.picture, view_of(info), None
+        for frame in frames:
+            (opinion,) = colorizer.predict([colorizer.lightness(frame.luma, picture, view)])
+            average = opinion if average is None else EMA * average + (1 - EMA) * opinion
+            yield ColoredFrame(frame, *paint(frame.luma, average, picture, view))
 
     return color
 

@@ -21,7 +21,8 @@ from vidcolor.frames import ColoredFrame, Frame, PictureFormat, Plane
 from vidcolor.media.frames_at import looks, survey
 from vidcolor.media.photos import Rgb, is_grey
 from vidcolor.media.source import FilmSource
-from vidcolor.pipeline import ahead, view_of
+from vidcolor.overlap import ahead
+from vidcolor.pipeline import view_of
 
 MEASURED_SIDE = 256  # pixels, short side: what models look at, and a bound on the optical flow's time
 PSNR_CEILING = 58.9  # dB, of rounding to 8 bit alone; else one black frame, equal in all rows, makes the mean infinite

@@ -1,1 +1,46 @@
 """Steadiness of a film's colours over time: averaged frame by frame, or carried from key frames."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from vidcolor.errors import UsageError
+from vidcolor.steady.carry import Carrier, CarryState
+from vidcolor.steady.guide import Guide, Reference
+from vidcolor.steady.keys import KeyPlanner, PlanState
+from vidcolor.steady.stream import Mode, Steadier, SteadyState
+
+SteadyMode = Literal["off", "smooth", "flow"]
+MODES: tuple[SteadyMode, ...] = get_args(SteadyMode)
+
+
+@dataclass(frozen=True)
+class Steadiness:
+    """How a film's colours are held still, and what is known of them."""
+
+    mode: SteadyMode = "flow"
+    every: int | None = 1  # frames for each that the network looks at; None: as few as the measured error allows
+    has_memory: bool = False  # when the film cuts back to a shot, its colours return
+    references: tuple[Reference, ...] = ()
+    first_number: int = 0  # of the first frame that comes, as references count them
+
+    def __post_init__(self) -> None:
+        if self.mode == "off" and (self.every != 1 or self.has_memory or self.references):
+            raise UsageError(
+                "--steady off colours each frame by itself: it goes with no --every, --shot-memory, --reference."
+            )
+
+    def steadier(self) -> Steadier | None:
+        """For every frame's opinion; None where nothing is to be steadied."""
+        mode: Mode = "smooth" if self.mode == "smooth" else "flow"
+        return None if self.mode == "off" else Steadier(mode, SteadyState(number=self.first_number), self._guide())
+
+    def planner(self) -> KeyPlanner:
+        """Chooses key frames, among them those that have a still."""
+        return KeyPlanner(self.every, PlanState(number=self.first_number), keys=self._guide().numbers)
+
+    def carrier(self) -> Carrier:
+        """For key frames' opinions."""
+        return Carrier(CarryState(), self._guide())
+
+    def _guide(self) -> Guide:
+        return Guide(self.references, has_memory=self.has_memory)

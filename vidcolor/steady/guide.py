@@ -13,13 +13,15 @@ import cv2
 import numpy as np
 
 from vidcolor.color import Floats
-from vidcolor.cuts import DOUBTFUL, FLAT, contrast, correlation
+from vidcolor.cuts import DOUBTFUL, FLAT, PATCH, contrast, correlation
 from vidcolor.motion import FlowFinder, Gray, gray_of, seen_from
-from vidcolor.steady.links import Link, link
+from vidcolor.steady.links import Link, lightness_at, link
 
 REMEMBERED_SHOTS = 32  # the last ones
 ALIKE = 0.6  # likeness from which two pictures show the same place: cuts reach 0.18, a shot that goes on has 0.7
 CERTAIN = 0.5  # trust from which a colour is carried whole
+ALIKE_AB, ALIKE_LIGHTNESS = 8.0, 8.0  # a*b* of the opinion, L*: by how much what is alike may differ
+REACH, REACH_STEP = 4, 2  # pixels of a*b*: how far off it is looked for in one frame
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,9 @@ class Guide:
         state = self.state
         if state.correction_2hw is not None and state.sure_hw is not None:
             sure = tie.moved(state.sure_hw) * np.minimum(tie.trust_hw / np.float32(CERTAIN), 1)
-            self.state = replace(state, correction_2hw=tie.carried(state.correction_2hw), sure_hw=sure)
+            looks = np.stack([*opinion_2hw / np.float32(ALIKE_AB), lightness_at(gray, sure.shape) / ALIKE_LIGHTNESS])
+            correction, sure = _spread(tie.carried(state.correction_2hw), sure, looks)
+            self.state = replace(state, correction_2hw=correction, sure_hw=sure)
         return self._corrected(gray, opinion_2hw, number)
 
     def ended(self, gray: Gray, ab_2hw: Floats) -> None:
@@ -131,13 +135,38 @@ class Guide:
         before = _sized(known.gray, gray)
         tie = link(before, gray, self._flow(gray, before), size)
         colors = np.stack([cv2.resize(plane, size[::-1], interpolation=cv2.INTER_AREA) for plane in known.ab_2hw])
-        sure = np.minimum(tie.trust_hw / np.float32(CERTAIN), 1)
+        # Single pixels are alike by chance; where the same thing is to be seen, most of those about them are, too.
+        around = np.asarray(cv2.blur(tie.trust_hw, (PATCH, PATCH)), np.float32)
+        sure = np.clip((around - CERTAIN) / (1 - CERTAIN) * 2, 0, 1).astype(np.float32)
         correction = tie.carried(colors.astype(np.float32, copy=False)) - opinion_2hw
         old, old_sure = self.state.correction_2hw, self.state.sure_hw
         if old is not None and old_sure is not None and old.shape == correction.shape:
             correction = correction * sure + old * (1 - sure)
             sure = np.maximum(sure, old_sure * (1 - sure))
         self.state = replace(self.state, correction_2hw=correction, sure_hw=sure)
+
+
+def _spread(correction_2hw: Floats, sure_hw: Floats, looks_3hw: Floats) -> tuple[Floats, Floats]:
+    """Corrections where they are not sure, taken from near by, from what looks the same: a joint bilateral filter.
+
+    looks: what is compared, in standard deviations.
+    """
+    h, w = sure_hw.shape
+    layers = np.concatenate([correction_2hw * sure_hw, (sure_hw * sure_hw)[None], sure_hw[None], looks_3hw])
+    padded = np.pad(layers, ((0, 0), (REACH, REACH), (REACH, REACH)))
+    sums = np.zeros((4, h, w), np.float32)
+    for down in range(0, 2 * REACH + 1, REACH_STEP):
+        for right in range(0, 2 * REACH + 1, REACH_STEP):
+            near = padded[:, down : down + h, right : right + w]
+            likeness = cv2.exp(-np.square(near[4:] - looks_3hw).sum(axis=0))
+            sums += likeness * near[:4]
+    support = np.maximum(sums[3], np.float32(1e-6))
+    found_sure = sums[2] / support * np.minimum(sums[3], 1)  # that of those who know, if they are enough
+    found = sums[:2] / support
+    own, other = sure_hw, (1 - sure_hw) * found_sure
+    total = np.maximum(own + other, np.float32(1e-6))
+    correction: Floats = (own * correction_2hw + other * found) / total
+    return correction, own + other
 
 
 def _sized(gray: Gray, like: Gray) -> Gray:
