@@ -19,6 +19,7 @@ ROWS = (
     ("media", "weights"),
     ("backends", "colorizer"),
     ("pipeline", "archive"),
+    ("preview",),
     ("jobs", "cluster", "report"),
     ("training", "evaluation"),
     ("cli",),

@@ -1,6 +1,5 @@
 """`vidcolor colorize`, the default command."""
 
-import re
 from fractions import Fraction
 from functools import cache, partial
 from pathlib import Path
@@ -10,25 +9,11 @@ import click
 
 from vidcolor.cli.films import colorize_films
 from vidcolor.cli.scans import Scans, are_scans, colorize_scans, describe_scans
-from vidcolor.cli.terminal import reporter
+from vidcolor.cli.terminal import Timecode, reporter
 from vidcolor.errors import UsageError
 
 if TYPE_CHECKING:
     from vidcolor.colorizer import Colorizer
-
-
-class Timecode(click.ParamType[float]):
-    """Seconds, or [H:]MM:SS[.fff]."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Text -> seconds."""
-        match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)", str(value))
-        if match is None:
-            self.fail(f"{value!r} is no time; write seconds (90.5) or H:MM:SS (0:01:30.5).", param, ctx)
-        hours, minutes, seconds = match.groups()
-        return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
 
 
 class Rate(click.ParamType[Fraction]):

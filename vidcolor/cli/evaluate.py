@@ -1,14 +1,15 @@
 """`vidcolor evaluate`."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidcolor.cli.terminal import counting
 from vidcolor.errors import SourceError
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _measure_photos(
             sheet.add((0, number), name, pictures)
 
     try:
-        with _progress("photos") as tell:
+        with counting("photos") as tell:
             found = evaluate(
                 list(photos), ways, limit=limit, device=device, judges=judges, on_pictures=keep, on_photo=tell
             )
@@ -156,7 +157,7 @@ def _measure_films(
     reports = []
     for number, film in enumerate(films, start=1):
         try:
-            with _progress(film.name) as tell:
+            with counting(film.name) as tell:
                 found = evaluate_film(film, ways, on_pictures=_keep_frames(sheet, film, number), on_frame=tell)
         except SourceError as error:
             problems.append(str(error))
@@ -189,29 +190,6 @@ def _keep_frames(sheet: "Sheet | None", film: Path, order: int) -> Callable[[int
             sheet.add((order, number), f"{name}, frame {number}", pictures)
 
     return keep
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar with the time left, on a terminal."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("left"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task(what[:32], total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _print(title: str, rows: "Table", *, caption: str | None = None) -> None:

@@ -1,8 +1,11 @@
-"""What a person or a program sees of a running job: a progress bar, JSON lines, or nothing."""
+"""What commands share: what is seen of a running job (a bar, JSON lines, nothing), and times as people write them."""
 
 import json
+import re
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -229,3 +232,40 @@ def reporter(*, as_json: bool, quiet: bool) -> Reporter:
     if as_json:
         return JsonReporter()
     return QuietReporter() if quiet else RichReporter()
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar with the time left, on a terminal."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(what[:32], total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+class Timecode(click.ParamType[float]):
+    """Seconds, or [H:]MM:SS[.fff]."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Text -> seconds."""
+        match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)", str(value))
+        if match is None:
+            self.fail(f"{value!r} is no time; write seconds (90.5) or H:MM:SS (0:01:30.5).", param, ctx)
+        hours, minutes, seconds = match.groups()
+        return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
