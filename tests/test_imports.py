@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "vidcolor"
 # A module may import from its own row and from the rows above it.
 ROWS = (
     ("errors", "frames", "color", "motion", "networks", "overlap", "paint", "scaling", "tone"),
-    ("journal", "cuts"),
+    ("journal", "ledger", "cuts"),
     ("steady",),
     ("media", "weights"),
     ("backends", "colorizer"),

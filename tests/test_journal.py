@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from vidcolor.errors import SinkError
-from vidcolor.journal import Journal, Record, Run, parse
+from vidcolor.journal import Journal, Record, Run
+from vidcolor.ledger import parse
 
 RUN = Run("model", "settings")
 

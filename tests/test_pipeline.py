@@ -18,6 +18,7 @@ from vidcolor.media.source import FilmSource
 from vidcolor.overlap import ahead
 from vidcolor.pipeline import colored_frames, colorize_film
 from vidcolor.steady import Steadiness
+from vidcolor.steady.stored import Arrays
 
 WAYS = {
     "off": Steadiness("off"),
@@ -34,9 +35,14 @@ class Kept:
 
     def __init__(self) -> None:
         self.frames: list[ColoredFrame] = []
+        self.frames_written = 0
+        self.state: Arrays = {}
 
     def write(self, colored: ColoredFrame) -> None:
         self.frames.append(colored)
+
+    def end_segment(self, state: Arrays) -> None:
+        self.state = state
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +145,11 @@ def test_the_command_refuses_what_makes_no_sense(options: list[str], tmp_path: P
 
 
 def test_the_command_follows_a_still(tmp_path: Path, film: Path, tiny_model: Path):
+    with FilmSource(film) as source:
+        grey = next(source.frames()).luma
+    Image.fromarray(np.stack([grey, grey // 2, grey // 2], axis=2)).save(tmp_path / "frame_000000.png")
     found = []
-    for options in ([], ["--reference", str(still(tmp_path / "frame_000000.png"))]):
+    for options in ([], ["--reference", str(tmp_path / "frame_000000.png")]):
         out = tmp_path / f"out{len(options)}.mkv"
         assert cli.run([str(film), "-o", str(out), "-q", "--model", str(tiny_model), "--codec", "ffv1", *options]) == 0
         with FilmSource(out) as source:

@@ -4,7 +4,6 @@ Every stage takes an iterator and gives one; the end of the iterator is the flus
 Memory is the queues' length, whatever the film's.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from itertools import islice
@@ -15,9 +14,9 @@ from vidcolor.colorizer import Colorizer, View, paint
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame
 from vidcolor.overlap import ahead
 from vidcolor.steady import Steadiness
-from vidcolor.steady.carry import Carrier
-from vidcolor.steady.keys import KeyPlanner, Planned
-from vidcolor.steady.stream import Steadier
+from vidcolor.steady.keys import Planned
+from vidcolor.steady.marks import SEGMENT_FRAMES, Marks, Waiting
+from vidcolor.steady.stored import Arrays
 
 T = TypeVar("T")
 Seen = tuple[Frame, Floats]  # a frame and its L*, as the network sees it
@@ -40,10 +39,16 @@ class Source(Protocol):
 
 
 class Sink(Protocol):
-    """What takes coloured frames."""
+    """What takes coloured frames, and may have some of an earlier run."""
+
+    frames_written: int
+    state: Arrays  # what `end_segment` was given last; empty where nothing was made before
 
     def write(self, colored: ColoredFrame) -> None:
         """Encode the next frame."""
+
+    def end_segment(self, state: Arrays) -> None:
+        """Make what was written so far last. state: what going on after it needs."""
 
 
 class Overlap(Protocol):
@@ -61,17 +66,20 @@ def one_by_one(items: Iterator[T], _: int, /) -> Iterator[T]:
 def colorize_film(
     source: Source, sink: Sink, colorizer: Colorizer, steadiness: Steadiness, on_frame: Callable[[int], None]
 ) -> int:
-    """Colour every frame of `source` into `sink`; returns their number, and tells it after each frame."""
-    count = 0
+    """Colour every frame of `source` that `sink` does not have yet; returns their number, and tells it as it grows."""
+    count, marks = sink.frames_written, Marks(sink.frames_written, sink.state)
     # Closed from the last stage to the first, so that no thread still decodes when the source closes its file.
     with ExitStack() as stages:
 
         def overlap(items: Iterator[T], depth: int, /) -> Iterator[T]:
             return stages.enter_context(closing(ahead(items, depth)))
 
-        frames = overlap(source.frames(), DECODED_AHEAD)
-        for count, colored in enumerate(colored_frames(frames, source.info, colorizer, steadiness, overlap), start=1):
-            sink.write(colored)
+        frames = overlap(islice(source.frames(), marks.first, None), DECODED_AHEAD)
+        colored = colored_frames(frames, source.info, colorizer, steadiness, overlap, marks)
+        for count, frame in enumerate(colored, start=marks.first + 1):
+            sink.write(frame)
+            if count % SEGMENT_FRAMES == 0:
+                sink.end_segment(marks.taken(count))
             on_frame(count)
     return count
 
@@ -82,17 +90,20 @@ def colored_frames(
     colorizer: Colorizer,
     steadiness: Steadiness,
     overlap: Overlap = one_by_one,
+    marks: Marks | None = None,
 ) -> Iterator[ColoredFrame]:
-    """Every frame with its chroma, in order."""
-    picture, view = info.picture, view_of(info)
+    """Every frame with its chroma, in order. marks: where an earlier run ended, and where states are noted."""
+    picture, view, marks = info.picture, view_of(info), marks or Marks()
     seen = ((frame, colorizer.lightness(frame.luma, picture, view)) for frame in frames)
     if steadiness.every == 1:
-        opinions = overlap(_asked(seen, colorizer), colorizer.batch_size)
-        steadier = steadiness.steadier()
-        colors = _untouched(opinions) if steadier is None else overlap(_steadied(opinions, steadier), PAINTED_AHEAD)
+        opinions = overlap(_asked(seen, colorizer, marks.first), colorizer.batch_size)
+        if steadiness.mode == "off":
+            colors: Iterator[Colored] = ((frame, ab) for frame, _, ab in opinions)
+        else:
+            colors = overlap(_steadied(opinions, steadiness, marks), PAINTED_AHEAD)
     else:
-        planned = overlap(_planned(seen, steadiness.planner()), PLANNED_AHEAD)
-        colors = overlap(_carried(planned, colorizer, steadiness.carrier()), PAINTED_AHEAD)
+        planned = overlap(_planned(seen, steadiness, marks), PLANNED_AHEAD)
+        colors = overlap(_carried(planned, colorizer, steadiness, marks), PAINTED_AHEAD)
     return overlap((ColoredFrame(frame, *paint(frame.luma, ab, picture, view)) for frame, ab in colors), PAINTED_AHEAD)
 
 
@@ -101,63 +112,61 @@ def view_of(info: FilmInfo) -> View:
     return View(info.sample_aspect_ratio or View.sample_aspect_ratio, info.rotation_degrees // 90 % 4)
 
 
-def _asked(seen: Iterable[Seen], colorizer: Colorizer) -> Iterator[tuple[Frame, Floats, Floats]]:
-    """Frames, L*, and a*b* as the network gives it, batch by batch."""
+def _asked(seen: Iterable[Seen], colorizer: Colorizer, first: int) -> Iterator[tuple[Frame, Floats, Floats]]:
+    """Frames, L*, and a*b* as the network gives it, batch by batch; no batch goes over the end of a segment."""
     remaining = iter(seen)
-    while batch := list(islice(remaining, colorizer.batch_size)):
+    while batch := list(islice(remaining, min(colorizer.batch_size, SEGMENT_FRAMES - first % SEGMENT_FRAMES))):
+        first += len(batch)
         opinions = colorizer.predict([lightness for _, lightness in batch])
         yield from ((*pair, ab) for pair, ab in zip(batch, opinions, strict=True))
 
 
-def _untouched(opinions: Iterable[tuple[Frame, Floats, Floats]]) -> Iterator[Colored]:
-    return ((frame, ab) for frame, _, ab in opinions)
-
-
-def _steadied(opinions: Iterable[tuple[Frame, Floats, Floats]], steadier: Steadier) -> Iterator[Colored]:
+def _steadied(
+    opinions: Iterable[tuple[Frame, Floats, Floats]], steadiness: Steadiness, marks: Marks
+) -> Iterator[Colored]:
     """The network's opinions, averaged over time."""
-    waiting: deque[Frame] = deque()
-    for frame, lightness, ab in opinions:
-        waiting.append(frame)
-        for steady in steadier.push(lightness, ab):
-            yield waiting.popleft(), steady
-    for steady in steadier.finish():
-        yield waiting.popleft(), steady
+    steadier = steadiness.steadier(marks.state_of("steadier"))
+    waiting = Waiting[Frame](steadier.waiting)
+    for number, (frame, lightness, ab) in enumerate(opinions, start=marks.first + 1):
+        ready = steadier.push(lightness, ab)
+        marks.note("steadier", number, steadier)  # before the frames pass on
+        yield from waiting.put(frame, ready)
+    yield from waiting.rest(steadier.finish())
 
 
-def _planned(seen: Iterable[Seen], planner: KeyPlanner) -> Iterator[tuple[Frame, Floats, Planned]]:
+def _planned(seen: Iterable[Seen], steadiness: Steadiness, marks: Marks) -> Iterator[tuple[Seen, Planned]]:
     """Frames, L*, and where their colour will come from."""
-    waiting: deque[Seen] = deque()
-    for pair in seen:
-        waiting.append(pair)
-        for plan in planner.push(pair[1]):
-            yield (*waiting.popleft(), plan)
-    for plan in planner.finish():
-        yield (*waiting.popleft(), plan)
+    planner = steadiness.planner(marks.state_of("planner"))
+    waiting = Waiting[Seen](planner.waiting)
+    for number, pair in enumerate(seen, start=marks.first + 1):
+        ready = planner.push(pair[1])
+        marks.note("planner", number, planner)
+        yield from waiting.put(pair, ready)
+    yield from waiting.rest(planner.finish())
 
 
 def _carried(
-    planned: Iterable[tuple[Frame, Floats, Planned]], colorizer: Colorizer, carrier: Carrier
+    planned: Iterable[tuple[Seen, Planned]], colorizer: Colorizer, steadiness: Steadiness, marks: Marks
 ) -> Iterator[Colored]:
     """The network's opinions on key frames, and between them what is carried from both sides."""
-    waiting: deque[Frame] = deque()
-    for group in _up_to_keys(planned, KEYS_A_DEVICE * len(colorizer.devices)):
-        opinions = iter(colorizer.predict([lightness for _, lightness, plan in group if plan.is_key]))
-        for frame, _, plan in group:
-            waiting.append(frame)
-            for ab in carrier.push(plan, next(opinions) if plan.is_key else None):
-                yield waiting.popleft(), ab
-    for ab in carrier.finish():
-        yield waiting.popleft(), ab
+    carrier, number = steadiness.carrier(marks.state_of("carrier")), marks.first
+    waiting = Waiting[Frame](carrier.waiting)
+    for group in _up_to_keys(planned, KEYS_A_DEVICE * len(colorizer.devices), marks.first):
+        opinions = iter(colorizer.predict([lightness for (_, lightness), plan in group if plan.is_key]))
+        for (frame, _), plan in group:
+            number += 1
+            ready = carrier.push(plan, next(opinions) if plan.is_key else None)
+            marks.note("carrier", number, carrier)
+            yield from waiting.put(frame, ready)
+    yield from waiting.rest(carrier.finish())
 
 
-def _up_to_keys(
-    planned: Iterable[tuple[Frame, Floats, Planned]], most: int
-) -> Iterator[list[tuple[Frame, Floats, Planned]]]:
-    """Frames in groups that end with the key that fills them."""
-    group: list[tuple[Frame, Floats, Planned]] = []
-    for item in planned:
+def _up_to_keys(planned: Iterable[tuple[Seen, Planned]], most: int, first: int) -> Iterator[list[tuple[Seen, Planned]]]:
+    """Frames in groups that end with the key that fills them, or with a segment."""
+    group: list[tuple[Seen, Planned]] = []
+    for number, item in enumerate(planned, start=first + 1):
         group.append(item)
-        if sum(plan.is_key for _, _, plan in group) == most:
+        if sum(plan.is_key for _, plan in group) == most or number % SEGMENT_FRAMES == 0:
             yield group
             group = []
     if group:

@@ -3,9 +3,8 @@
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +18,11 @@ if TYPE_CHECKING:
     from vidcolor.frames import FilmInfo
     from vidcolor.jobs import Job
     from vidcolor.media.encoders import OutputSettings
+    from vidcolor.media.segments import FilmRun
+    from vidcolor.media.sink import FilmSink
     from vidcolor.media.source import FilmSource
     from vidcolor.steady import Steadiness
 
-Span = tuple[float | None, float | None]  # start and end in seconds
 SAMPLE_SECONDS = 4.0  # how long a dry run works on the film's first frames to estimate the rest
 
 
@@ -33,12 +33,11 @@ def colorize_films(
     from vidcolor.jobs import plan
 
     jobs = plan(inputs, output)
-    work = _describe if options["dry_run"] else partial(_colorize, model=options["model"])
-    steady = partial(steadiness, options)
+    work = _describe if options["dry_run"] else _colorize
     failures: list[VidcolorError] = []
     for job in jobs:
         try:
-            work(job, load, film_settings(options), steady, (options["start"], options["end"]), report)
+            work(job, load, options, report)
         except VidcolorError as error:
             failures.append(error)
             report.fail(str(error))
@@ -64,55 +63,40 @@ def steadiness(options: dict[str, Any], info: "FilmInfo") -> "Steadiness":
     return Steadiness(options["steady"], options["every"], options["shot_memory"], references, first)
 
 
-def color_film(
-    source_path: Path,
-    target: Path,
-    *,
-    colorizer: "Colorizer",
-    settings: "OutputSettings",
-    steady: "Callable[[FilmInfo], Steadiness]",
-    model: str,
-) -> tuple[str, ...]:
+def color_film(source_path: Path, target: Path, *, options: dict[str, Any], colorizer: "Colorizer") -> tuple[str, ...]:
     """Colour a film that lies among other files; what there is to say of it."""
-    from vidcolor.media.sink import FilmSink
     from vidcolor.media.source import FilmSource
     from vidcolor.pipeline import colorize_film
 
-    with FilmSource(source_path) as source:
-        sink = FilmSink(target, source, replace(settings, overwrite=True), comment=_comment(model))
-        with sink:
-            colorize_film(source, sink, colorizer, steady(source.info), lambda _: None)
-        damage = (f"damaged: {source.damage.describe()}",) if source.damage else ()
-        return (*sink.warnings, *damage)
+    settings = replace(film_settings(options), overwrite=True)
+    with FilmSource(source_path) as source, ExitStack() as stack:
+        held = steadiness(options, source.info)
+        sink = _entered(stack, target, source, settings, options, may_begin_anew=lambda _: True)
+        colorize_film(source, sink, colorizer, held, lambda _: None)
+    damage = (f"damaged: {source.damage.describe()}",) if source.damage else ()
+    return (*sink.warnings, *damage)
 
 
-def _colorize(
-    job: "Job",
-    load: Callable[[], "Colorizer"],
-    settings: "OutputSettings",
-    steady: "Callable[[FilmInfo], Steadiness]",
-    span: Span,
-    report: Reporter,
-    *,
-    model: str,
-) -> None:
+def _colorize(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, Any], report: Reporter) -> None:
     """Colour one film."""
-    from vidcolor.media.sink import FilmSink
     from vidcolor.media.source import FilmSource
     from vidcolor.pipeline import colorize_film
 
     began = time.monotonic()
     job.target.parent.mkdir(parents=True, exist_ok=True)
-    with FilmSource(job.source, start=span[0], end=span[1]) as source:
-        sink = FilmSink(job.target, source, settings, comment=_comment(model))  # refuses before the network is loaded
-        held = steady(source.info)
-        colorizer = load()
-        frames = _expected_frames(source.info, span)
-        report.start(input=str(job.source), output=str(job.target), frames=frames, devices=colorizer.devices)
-        for warning in sink.warnings:
-            report.warn(f"{job.source.name}: {warning}.")
-        known = len(sink.warnings)
-        with sink:
+    with FilmSource(job.source, start=options["start"], end=options["end"]) as source:
+        with ExitStack() as stack:
+            held = steadiness(options, source.info)
+            # Refuses what cannot be done before the network is loaded.
+            sink = _entered(stack, job.target, source, film_settings(options), options, may_begin_anew=report.confirm)
+            colorizer, done_before = load(), sink.frames_written
+            report.start(
+                input=str(job.source), output=str(job.target), frames=_expected_frames(source.info, options),
+                devices=colorizer.devices, done_before=done_before,
+            )  # fmt: skip
+            for warning in sink.warnings:
+                report.warn(f"{job.source.name}: {warning}.")
+            known = len(sink.warnings)
             count = colorize_film(source, sink, colorizer, held, report.advance)
         for warning in sink.warnings[known:]:
             report.warn(f"{job.source.name}: {warning}.")
@@ -121,26 +105,73 @@ def _colorize(
     seconds = time.monotonic() - began
     report.done(
         input=str(job.source), output=str(job.target), frames=count, seconds=round(seconds, 2),
-        fps=round(count / seconds, 2), damage=vars(source.damage), model=colorizer.header.name,
+        fps=round((count - done_before) / seconds, 2), done_before=done_before, damage=vars(source.damage),
+        model=colorizer.header.name,
     )  # fmt: skip
 
 
-def _describe(
-    job: "Job",
-    load: Callable[[], "Colorizer"],
+def _entered(
+    stack: ExitStack,
+    target: Path,
+    source: "FilmSource",
     settings: "OutputSettings",
-    steady: "Callable[[FilmInfo], Steadiness]",
-    span: Span,
-    report: Reporter,
-) -> None:
+    options: dict[str, Any],
+    *,
+    may_begin_anew: Callable[[str], bool],
+) -> "FilmSink":
+    """The sink, open, with what an earlier run of the same command finished. may_begin_anew: asked when that differs.
+
+    Raises ChangedError where it was answered no.
+    """
+    from vidcolor.media.segments import ChangedError
+    from vidcolor.media.sink import FilmSink
+
+    def sink(*, resume: bool) -> FilmSink:
+        comment, run = _comment(options["model"]), film_run(source, options)
+        return stack.enter_context(FilmSink(target, source, settings, comment=comment, run=run, resume=resume))
+
+    try:
+        return sink(resume=options["resume"])
+    except ChangedError as error:
+        if not may_begin_anew(str(error)):
+            raise
+        return sink(resume=False)
+
+
+# Options that change a film's output.
+DECIDING = (
+    "size", "precision", "saturation", "steady", "every", "shot_memory", "references", "codec", "crf", "preset",
+    "pix_fmt", "start", "end",
+)  # fmt: skip
+
+
+def film_run(source: "FilmSource", options: dict[str, Any]) -> "FilmRun":
+    """What decides the output. Raises ModelError."""
+    from vidcolor import weights
+    from vidcolor.media.segments import FilmRun, identity_of
+
+    settings = {f"--{name.replace('_', '-')}": str(options[name]) for name in DECIDING}
+    settings["--references"] = " ".join(
+        str(identity_of(file)) for path in options["references"] for file in _files(path)
+    )
+    settings["vidcolor"] = __version__
+    return FilmRun(identity_of(source.path), weights.sha256(weights.find(options["model"])), settings)
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
+def _describe(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, Any], report: Reporter) -> None:
     """Say what colouring one film would do; time its first frames to tell how long it would take."""
     from vidcolor.media.plan import plan
     from vidcolor.media.source import FilmSource
 
-    with FilmSource(job.source, start=span[0], end=span[1]) as source:
-        decided, held = plan(source.info, job.target, settings), steady(source.info)
+    settings = film_settings(options)
+    with FilmSource(job.source, start=options["start"], end=options["end"]) as source:
+        decided, held = plan(source.info, job.target, settings), steadiness(options, source.info)
         colorizer = load()
-        frames, fps = _expected_frames(source.info, span), _measured_fps(source, colorizer, settings, held)
+        frames, fps = _expected_frames(source.info, options), _measured_fps(source, colorizer, settings, held)
     encoding = decided.encoding
     report.plan(
         input=str(job.source), output=str(job.target), container=decided.container, codec=encoding.codec,
@@ -189,9 +220,9 @@ def _comment(model: str) -> str:
     return f"Colour by vidcolor {__version__}, model {header.name} {header.version}; the luma is the original's."
 
 
-def _expected_frames(info: "FilmInfo", span: Span) -> int | None:
+def _expected_frames(info: "FilmInfo", options: dict[str, Any]) -> int | None:
     """How many frames the range holds, as far as the container tells."""
-    if span == (None, None) or not info.frame_rate or info.duration_seconds is None:
-        return info.frame_count if span == (None, None) else None
-    start, end = span[0] or 0.0, min(span[1] or info.duration_seconds, info.duration_seconds)
-    return max(0, round((end - start) * info.frame_rate))
+    start, end = options["start"], options["end"]
+    if (start is None and end is None) or not info.frame_rate or info.duration_seconds is None:
+        return info.frame_count if start is None and end is None else None
+    return max(0, round((min(end or info.duration_seconds, info.duration_seconds) - (start or 0.0)) * info.frame_rate))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidcolor import __version__
-from vidcolor.cli.films import color_film, film_settings, steadiness
+from vidcolor.cli.films import DECIDING, color_film
 from vidcolor.cli.tally import Tally, tally
 from vidcolor.errors import UsageError
 from vidcolor.jobs import FALLBACK_SUFFIX, FILM_SUFFIXES
@@ -168,16 +168,10 @@ def _run(scans: Scans) -> "Run":
     from vidcolor import weights
     from vidcolor.journal import Run
 
-    deciding = {name: scans.options[name] for name in DECIDING}
+    names = (*DECIDING, "quality", "subsampling", "recolor", "others")
+    deciding = {name: scans.options[name] for name in names}
     settings = json.dumps(deciding | {"vidcolor": __version__}, sort_keys=True, default=str)
     return Run(weights.sha256(weights.find(scans.options["model"])), hashlib.sha256(settings.encode()).hexdigest())
-
-
-# Options that change the output's bytes.
-DECIDING = (
-    "size", "precision", "saturation", "steady", "every", "shot_memory", "references", "codec", "crf", "preset",
-    "pix_fmt", "quality", "subsampling", "recolor", "others",
-)  # fmt: skip
 
 
 def _rules(scans: Scans, colorizer: "Colorizer", gallery: "Gallery | None") -> "Rules":
@@ -196,13 +190,7 @@ def _rules(scans: Scans, colorizer: "Colorizer", gallery: "Gallery | None") -> "
         largest_pixels=round(options["largest_photo"] * 1e6),
         is_shown=gallery.wants if gallery is not None else (lambda _: False),
         scratch=scans.output if scans.output.is_dir() else scans.output.parent,
-        color_film=partial(
-            color_film,
-            colorizer=colorizer,
-            settings=film_settings(options),
-            steady=partial(steadiness, options),
-            model=options["model"],
-        ),
+        color_film=partial(color_film, options=options, colorizer=colorizer),
         film_name=film_name,
     )
 

@@ -35,6 +35,9 @@ class Reporter(Protocol):
     def fail(self, message: str) -> None:
         """The film could not be finished."""
 
+    def confirm(self, message: str) -> bool:
+        """Whether to begin anew, after what was found; no where nobody can be asked."""
+
     def __enter__(self) -> Self:
         """Take the terminal."""
 
@@ -51,6 +54,7 @@ class JsonReporter:
         self._last = 0.0
         self._began = 0.0
         self._total: int | None = None
+        self._done_before = 0
 
     def _emit(self, event: str, **facts: Any) -> None:
         sys.stdout.write(json.dumps({"event": event, **facts}, ensure_ascii=False, default=str) + "\n")
@@ -59,6 +63,7 @@ class JsonReporter:
     def start(self, **facts: Any) -> None:
         """See Reporter."""
         self._began, self._total = time.monotonic(), facts.get("frames")
+        self._done_before = facts.get("done_before", 0)
         self._emit("start", **facts)
 
     def advance(self, frames: int) -> None:
@@ -67,7 +72,7 @@ class JsonReporter:
         if now - self._last < EVENT_SECONDS:
             return
         self._last = now
-        fps = frames / max(now - self._began, 1e-6)
+        fps = (frames - self._done_before) / max(now - self._began, 1e-6)
         left = (self._total - frames) / fps if self._total and self._total >= frames else None
         self._emit(
             "progress", frames=frames, total=self._total, fps=round(fps, 2), seconds_left=left and round(left, 1)
@@ -89,6 +94,10 @@ class JsonReporter:
         """See Reporter."""
         self._emit("error", message=message)
         click.echo(f"vidcolor: {message}", err=True)
+
+    def confirm(self, message: str) -> bool:  # noqa: ARG002 - nobody is asked
+        """See Reporter."""
+        return False
 
     def __enter__(self) -> Self:
         return self
@@ -120,6 +129,10 @@ class QuietReporter:
     def fail(self, message: str) -> None:
         """See Reporter."""
         click.echo(f"vidcolor: {message}", err=True)
+
+    def confirm(self, message: str) -> bool:  # noqa: ARG002 - nobody is asked
+        """See Reporter."""
+        return False
 
     def __enter__(self) -> Self:
         return self
@@ -155,17 +168,25 @@ class RichReporter:
             disable=not self._console.is_terminal,
         )
         self._began = 0.0
+        self._done_before = 0
         self._task: Any = None
 
     def start(self, **facts: Any) -> None:
         """See Reporter."""
         self._began = time.monotonic()
         name = str(facts["input"]).replace("\\", "/").rsplit("/", 1)[-1]
-        self._task = self._progress.add_task(name[:32].replace("[", r"\["), total=facts.get("frames"), fps=0.0)
+        self._done_before = facts.get("done_before", 0)
+        self._task = self._progress.add_task(
+            name[:32].replace("[", r"\["), total=facts.get("frames"), completed=self._done_before, fps=0.0
+        )
+        if self._done_before:
+            self._console.print(
+                f"{_escape(facts['output'])}: going on after frame {self._done_before}.", soft_wrap=True
+            )
 
     def advance(self, frames: int) -> None:
         """See Reporter."""
-        fps = frames / max(time.monotonic() - self._began, 1e-6)
+        fps = (frames - self._done_before) / max(time.monotonic() - self._began, 1e-6)
         self._progress.update(self._task, completed=frames, fps=fps)
 
     def warn(self, message: str) -> None:
@@ -189,6 +210,15 @@ class RichReporter:
         if self._task is not None:
             self._progress.stop_task(self._task)
         self._console.print(f"vidcolor: {_escape(message)}", soft_wrap=True, markup=True)
+
+    def confirm(self, message: str) -> bool:
+        """See Reporter."""
+        if not (sys.stdin.isatty() and self._console.is_terminal):
+            return False
+        self._progress.stop()
+        is_wanted = click.confirm(f"{message}\nBegin anew?", err=True)
+        self._progress.start()
+        return is_wanted
 
     def __enter__(self) -> Self:
         self._progress.start()

@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 import av
-from av.codec.context import Flags, ThreadType
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
@@ -24,28 +23,43 @@ from vidcolor.frames import ColoredFrame, FilmInfo
 from vidcolor.media.canvas import Canvas
 from vidcolor.media.encoders import OutputSettings
 from vidcolor.media.passengers import Passengers
+from vidcolor.media.picture import Picture
 from vidcolor.media.plan import Plan, check_output, make_plan
 from vidcolor.media.probe import Examined, decoder_of, examine, open_container
+from vidcolor.media.segments import FilmRun, SegmentStore
 from vidcolor.media.source import FilmSource
 from vidcolor.media.tags import MP4_TAGS, kept_tags
+from vidcolor.steady.stored import Arrays
 
 from . import matroska
 
 if TYPE_CHECKING:
     from av.container.core import Chapter  # lives in the type stubs alone
 
-_FRAME_DURATION = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION: packets get their frame's duration, so the last one lasts
-_INTERLACED = int(Flags.interlaced_dct) | int(Flags.interlaced_me)
-_FIELD_ORDERS = {"tff": 2, "bff": 3, "progressive": 1}  # AV_FIELD_TT, _BB, _PROGRESSIVE
 _WRITE_BUFFER_BYTES = 1 << 20
 
 
 class FilmSink:
-    """Writes frames of `source` with their chroma. The file gets its final name only on a clean exit."""
+    """Writes frames of `source` with their chroma. The file gets its final name only on a clean exit.
 
-    def __init__(self, path: Path, source: Path | FilmSource, settings: OutputSettings, *, comment: str) -> None:
-        """All refusals come here, before any work. comment is added to the film's comment tag."""
+    The picture is encoded in segments, each by itself, wherever `end_segment` is called. With a `run` every finished
+    segment is kept beside the output until the film is done, and entering the sink of the same run again goes on:
+    `frames_written` says from where, `state` with what.
+    """
+
+    def __init__(
+        self, path: Path, source: Path | FilmSource, settings: OutputSettings, *, comment: str,
+        run: FilmRun | None = None, resume: bool = True,
+    ) -> None:  # fmt: skip
+        """Refusals come here, before any work, but for those of a changed run, which come on entering.
+
+        comment is added to the film's comment tag.  run: what decides the output; None: nothing is kept of a film that
+        is not finished.  resume: go on from what is there.
+        """
         self.path, self.settings, self._comment = Path(path), settings, comment
+        self._run, self._resume = run, resume
+        self._store: SegmentStore | None = None
+        self.state: Arrays = {}
         input_path = source.path if isinstance(source, FilmSource) else Path(source)
         check_output(input_path, self.path, overwrite=settings.overwrite)
         self._source = source if isinstance(source, FilmSource) else None
@@ -87,18 +101,31 @@ class FilmSink:
             )
         try:
             if not self.frames_written:
-                self._set_clock(colored.frame.pts or 0)
+                self._first_pts = colored.frame.pts or 0
+                self._set_clock(self._first_pts)
             frame = self._canvas.paint(colored)
             self._time(frame, colored)
-            self._mux(self._stream.encode(frame))
+            self._keep(self._picture.encode(frame))
         except (FFmpegError, OSError, ValueError) as error:
             raise self._as_sink_error(error) from error
         self.frames_written += 1
 
+    def end_segment(self, state: Arrays) -> None:
+        """End a segment after the last frame written. state: what the colours need to go on from here."""
+        try:
+            self._keep(self._picture.end_segment())
+            if self._store is not None:
+                self._store.finish(self.frames_written, self._first_pts, state)
+        except (FFmpegError, OSError, ValueError) as error:
+            raise self._as_sink_error(error) from error
+
     def _open(self) -> None:
         start, end = self._range_seconds()
         source = self._resources.enter_context(open_container(Path(self.info.path)))
-        self._file: BinaryIO = cast(BinaryIO, self._partial.open("x+b"))
+        if self._run is not None:
+            self._store = SegmentStore(self.path, self._run, resume=self._resume)
+            self._partial = self._store.partial
+        self._file: BinaryIO = cast(BinaryIO, self._partial.open("w+b" if self._store else "x+b"))
         output = av.open(
             self._file,
             "w",
@@ -108,11 +135,23 @@ class FilmSink:
         )
         self._output = output
         self._start_seconds, self._end_seconds = start, end
-        self._stream = self._add_picture(output, cast(VideoStream, source.streams[self._examined.video_index]))
+        template = cast(VideoStream, source.streams[self._examined.video_index])
+        self._picture = Picture(output, template, self._examined, self.plan)
         self._passengers = Passengers(source, output, self.plan.streams, start_seconds=start, end_seconds=end)
         output.metadata.update(self._tags(dict(source.metadata)))
         self._chapters = source.chapters()
         self._canvas = Canvas(self._examined, self.plan.encoding)
+        if self._store is not None and self._store.first_pts is not None:
+            self._go_on(self._store, self._store.first_pts)
+
+    def _go_on(self, store: SegmentStore, first_pts: int) -> None:
+        """Write what an earlier run finished."""
+        self._first_pts = first_pts
+        self._set_clock(first_pts)
+        for packet in store.packets(self._picture.time_base):
+            self._picture.went_on(packet)
+            self._mux(packet)
+        self.frames_written, self.state = store.frames, store.state()
 
     def _set_clock(self, first_pts: int) -> None:
         """Settle what time of the source is zero in the output, which the header with its chapters needs."""
@@ -135,43 +174,6 @@ class FilmSink:
         start, end = self._source.range_pts()
         base = self.info.time_base
         return None if start is None else start * base, None if end is None else end * base
-
-    def _add_picture(self, output: OutputContainer, template: VideoStream) -> VideoStream:
-        encoding, info, tags = self.plan.encoding, self.info, self._examined.tags
-        rate = info.frame_rate or Fraction(25)
-        self._time_base = 1 / rate if self.plan.container == "avi" else info.time_base
-        stream = cast(VideoStream, output.add_stream(encoding.encoder, rate=rate, options=encoding.options))
-        context = stream.codec_context
-        context.width, context.height, context.pix_fmt = info.picture.width, info.picture.height, encoding.pixel_format
-        context.time_base = self._time_base
-        stream.time_base = self._time_base
-        context.thread_type = ThreadType.AUTO  # PyAV asks for slices, which cost x264 quality
-        context.thread_count = 0
-        context.flags |= _FRAME_DURATION | (_INTERLACED if encoding.interlaced else 0)
-        context.field_order = _FIELD_ORDERS.get(info.field_order, 0)
-        context.color_range, context.colorspace = tags.color_range, tags.colorspace
-        context.color_primaries, context.color_trc = tags.color_primaries, tags.color_trc
-        if info.sample_aspect_ratio:
-            context.sample_aspect_ratio = info.sample_aspect_ratio
-        if encoding.codec == "hevc" and self.plan.container in ("mp4", "mov"):
-            context.codec_tag = "hvc1"  # Apple's players refuse FFmpeg's default, hev1
-        if self.plan.container == "avi":
-            context.max_b_frames = 0  # AVI stores no timestamps, so frames must be stored in the order shown
-        if self._examined.display_matrix:
-            stream.set_display_matrix(self._examined.display_matrix)
-        stream.metadata.update(kept_tags(template.metadata))
-        if self._shape_in_header:
-            stream.metadata["title"] = stream.metadata.get("title", "") + matroska.NAME_PADDING
-        stream.disposition = template.disposition
-        return stream
-
-    @property
-    def _shape_in_header(self) -> bool:
-        """Matroska needs the pixel shape in its own header, unless only H.264 or HEVC can say it exactly."""
-        shape, width = self.info.sample_aspect_ratio, self.info.picture.width
-        if self.plan.container not in ("matroska", "webm") or shape is None or shape == 1:
-            return False
-        return self.plan.encoding.codec not in ("h264", "hevc") or (width * shape).denominator == 1
 
     def _container_options(self, source: InputContainer) -> dict[str, str]:
         if self.plan.container not in ("mp4", "mov"):
@@ -201,35 +203,42 @@ class FilmSink:
         pts -= self._shift_pts
         frame.time_base = self.info.time_base
         if self.plan.container == "avi":
-            index = pts * self.info.time_base / self._time_base
+            index = pts * self.info.time_base / self._picture.time_base
             if abs(index - round(index)) > Fraction(1, 4) or round(index) != self.frames_written:
+                shown = float(index * self._picture.time_base)
                 raise SinkError(
-                    f"{self.path}: frame {self.frames_written} is shown at {float(index * self._time_base):.3f} s, but"
-                    " AVI has only frames at an even rate from zero. Choose .mkv or .mp4, which keep the film's timing."
+                    f"{self.path}: frame {self.frames_written} is shown at {shown:.3f} s, but AVI has only frames at an"
+                    " even rate from zero. Choose .mkv or .mp4, which keep the film's timing."
                 )
-            pts, frame.time_base = round(index), self._time_base
+            pts, frame.time_base = round(index), self._picture.time_base
         frame.pts = pts
         native = colored.frame.native
         frame.duration = native.duration if isinstance(native, VideoFrame) and self.plan.container != "avi" else 0
         frame.pict_type = PictureType.NONE  # else the encoder would repeat the source's choice of key frames
 
-    def _mux(self, packets: list[Packet[VideoStream]]) -> None:
-        assert self._output is not None
+    def _keep(self, packets: list[Packet[VideoStream]]) -> None:
+        """Packets from the encoder: into the segment, and into the film."""
         for packet in packets:
-            moment = None if packet.dts is None else packet.dts * packet.time_base
-            self._output.mux_one(packet)
-            if moment is not None:
-                self._passengers.advance(moment)
+            if self._store is not None:
+                self._store.write(packet)
+            self._mux(packet)
+
+    def _mux(self, packet: Packet[VideoStream]) -> None:
+        assert self._output is not None
+        moment = None if packet.dts is None else packet.dts * packet.time_base
+        self._output.mux_one(packet)
+        if moment is not None:
+            self._passengers.advance(moment)
 
     def _finish(self) -> None:
         assert self._output is not None
         if not self.frames_written:
             raise SinkError(f"{self.path}: no frame was written, so there is no film to keep.")
-        self._mux(self._stream.encode(None))
+        self._keep(self._picture.end_segment())
         self._passengers.advance(None)
         self._output.close()
         shape = self.info.sample_aspect_ratio
-        if shape and self._shape_in_header and not matroska.write_pixel_shape(self._file, shape):
+        if shape and self._picture.has_shape_in_header and not matroska.write_pixel_shape(self._file, shape):
             self.warnings.append(f"the pixel shape {shape} could not be stored")
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -238,6 +247,8 @@ class FilmSink:
         if not self.settings.overwrite and self.path.exists():
             raise SinkError(f"{self.path}: appeared while the film was coloured. Choose another name or --overwrite.")
         self._partial.replace(self.path)
+        if self._store is not None:
+            self._store.close(is_done=True)
         if self._passengers.nudged_packets:
             self.warnings.append(f"{self._passengers.nudged_packets} packets had repeated timestamps and were nudged")
         if self._passengers.unreadable_subtitles:
@@ -256,6 +267,8 @@ class FilmSink:
             with suppress(OSError):
                 file.close()
             self._partial.unlink(missing_ok=True)
+        if self._store is not None:
+            self._store.close(is_done=False)
         self._resources.close()
 
     def _as_sink_error(self, error: BaseException) -> BaseException:

@@ -7,6 +7,7 @@ from vidcolor.errors import UsageError
 from vidcolor.steady.carry import Carrier, CarryState
 from vidcolor.steady.guide import Guide, Reference
 from vidcolor.steady.keys import KeyPlanner, PlanState
+from vidcolor.steady.stored import Arrays, restored
 from vidcolor.steady.stream import Mode, Steadier, SteadyState
 
 SteadyMode = Literal["off", "smooth", "flow"]
@@ -29,18 +30,20 @@ class Steadiness:
                 "--steady off colours each frame by itself: it goes with no --every, --shot-memory, --reference."
             )
 
-    def steadier(self) -> Steadier | None:
-        """For every frame's opinion; None where nothing is to be steadied."""
+    def steadier(self, state: Arrays) -> Steadier:
+        """For every frame's opinion. state: as it was stored; empty at the film's start."""
         mode: Mode = "smooth" if self.mode == "smooth" else "flow"
-        return None if self.mode == "off" else Steadier(mode, SteadyState(number=self.first_number), self._guide())
+        begun = restored(SteadyState, state) if state else SteadyState(number=self.first_number)
+        return Steadier(mode, begun, self._guide())
 
-    def planner(self) -> KeyPlanner:
+    def planner(self, state: Arrays) -> KeyPlanner:
         """Chooses key frames, among them those that have a still."""
-        return KeyPlanner(self.every, PlanState(number=self.first_number), keys=self._guide().numbers)
+        begun = restored(PlanState, state) if state else PlanState(number=self.first_number)
+        return KeyPlanner(self.every, begun, keys=self._guide().numbers)
 
-    def carrier(self) -> Carrier:
+    def carrier(self, state: Arrays) -> Carrier:
         """For key frames' opinions."""
-        return Carrier(CarryState(), self._guide())
+        return Carrier(restored(CarryState, state) if state else CarryState(), self._guide())
 
     def _guide(self) -> Guide:
         return Guide(self.references, has_memory=self.has_memory)

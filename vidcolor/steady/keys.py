@@ -66,6 +66,11 @@ class KeyPlanner:
         """What another planner of the same `every` needs to go on with the next frame."""
         return replace(self._state, cuts=self._detector.state)
 
+    @property
+    def waiting(self) -> int:
+        """Frames pushed that are not decided on: 0 to 2."""
+        return len(self._state.waiting)
+
     def push(self, lightness_hw: Floats) -> list[Planned]:
         """The next frame, L* 0..100 as the network would see it -> the frames now decided, none to three, in order."""
         gray = gray_of(lightness_hw)

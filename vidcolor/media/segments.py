@@ -1,0 +1,229 @@
+"""A film's picture while it is being made: finished segments on disk, from which a killed run goes on.
+
+Beside the output lies a folder with the packets of every finished segment, the state of the colours at the end of the
+last one, and a ledger. A segment counts once its line is in the ledger, and its line is written when it is on disk.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from av.packet import Packet
+
+from vidcolor.errors import SinkError
+from vidcolor.ledger import Ledger
+from vidcolor.media.sequences import is_address
+from vidcolor.steady.stored import Arrays
+
+FOLDER_PREFIX = ".vidcolor-"
+_HEAD = struct.Struct("<qqqI?")  # pts, dts, duration, bytes, key frame
+_NONE = -(1 << 63)  # no pts or dts
+
+
+class ChangedError(SinkError):
+    """The output was begun from something else: it cannot be gone on with."""
+
+
+@dataclass(frozen=True)
+class FilmRun:
+    """What decides the output: segments of two different runs must not be joined."""
+
+    source: str  # identity of the input; see identity_of
+    model_sha256: str
+    settings: Mapping[str, str]
+
+    def changes(self, before: "FilmRun") -> list[str]:
+        """What differs, in words."""
+        found = ["the film is another"] if self.source != before.source else []
+        found += ["the model is another"] if self.model_sha256 != before.model_sha256 else []
+        for name in sorted({*self.settings, *before.settings}):
+            old, new = before.settings.get(name, "-"), self.settings.get(name, "-")
+            found += [f"{name} was {old}, is {new}"] if old != new else []
+        return found
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A finished one. end: frames of the film up to here.  first_pts: of the whole film, in its time base."""
+
+    file: str
+    end: int
+    size: int
+    first_pts: int
+    state: str
+
+
+def identity_of(path: Path) -> str:
+    """Size and time of a film file; of numbered pictures, those of each."""
+    if not is_address(path):
+        found = path.stat()
+        return f"{found.st_size} {found.st_mtime_ns}"
+    files = sorted(file for file in path.parent.iterdir() if re.search(r"\d", file.name) and file.is_file())
+    listing = "\n".join(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files)
+    return hashlib.sha256(listing.encode(errors="surrogateescape")).hexdigest()
+
+
+class _FilmLedger(Ledger):
+    """The run, then its segments."""
+
+    def _reset(self) -> None:
+        self.run: FilmRun | None = None
+        self.segments: list[Segment] = []
+
+    def _take(self, fields: dict[str, Any], end: int) -> None:  # noqa: ARG002 - where the line ends is of no use here
+        if "run" in fields:
+            self.run = FilmRun(**fields["run"])
+        else:
+            self.segments.append(Segment(**fields))
+
+    def begin(self, run: FilmRun) -> None:
+        self._write(self._line({"run": asdict(run)}))
+        self.run = run
+
+    def add(self, segment: Segment) -> None:
+        self._write(self._line(asdict(segment)))
+        self.sync()
+        self.segments.append(segment)
+
+
+class SegmentStore:
+    """The folder beside the output. For one thread."""
+
+    def __init__(self, output: Path, run: FilmRun, *, resume: bool = True) -> None:
+        """Lock the folder and read what is there; resume=False forgets it.
+
+        Raises ChangedError for what another film, model or setting left, SinkError when another run works on it.
+        """
+        self.folder = output.with_name(f"{FOLDER_PREFIX}{output.name}")
+        if self.folder.is_symlink():
+            raise SinkError(f"{self.folder}: is a link, and nothing is written through it. Remove it.")
+        self.folder.mkdir(exist_ok=True)
+        self._ledger = _FilmLedger(self.folder / "ledger", output)
+        self._ledger.__enter__()
+        try:
+            if not resume:
+                self._ledger.clear()
+            self._check(output, run)
+        except BaseException:
+            self._ledger.close()
+            raise
+        self._file: BinaryIO | None = None
+        self._bytes = 0
+
+    def _check(self, output: Path, run: FilmRun) -> None:
+        before = self._ledger.run
+        if before is not None and self._ledger.segments and (changes := run.changes(before)):
+            raise ChangedError(
+                f"{output}: {self.frames} frames of it were made before, but {'; '.join(changes)}. Say --no-resume to"
+                " begin anew, or give the command as it was."
+            )
+        if not all(self._is_whole(segment) for segment in self._ledger.segments):
+            self._ledger.clear()
+        if before != run or not self._ledger.segments:
+            self._ledger.clear()
+            self._ledger.begin(run)
+        self._sweep()
+
+    def _is_whole(self, segment: Segment) -> bool:
+        path = self.folder / segment.file
+        return path.is_file() and path.stat().st_size == segment.size
+
+    def _sweep(self) -> None:
+        """Remove what a killed run left unfinished."""
+        known = {"ledger", *(segment.file for segment in self._ledger.segments)}
+        if self._ledger.segments:
+            known.add(self._ledger.segments[-1].state)
+        for file in self.folder.iterdir():
+            if file.name not in known:
+                file.unlink()
+
+    @property
+    def partial(self) -> Path:
+        """Where the film grows."""
+        return self.folder / "film"
+
+    @property
+    def frames(self) -> int:
+        """Frames of finished segments."""
+        return self._ledger.segments[-1].end if self._ledger.segments else 0
+
+    @property
+    def first_pts(self) -> int | None:
+        """Of the film's first frame, in the film's time base, once a segment is finished."""
+        return self._ledger.segments[0].first_pts if self._ledger.segments else None
+
+    def state(self) -> Arrays:
+        """What the colours need to go on after the last finished segment. Raises SinkError for a damaged file."""
+        if not self._ledger.segments:
+            return {}
+        path = self.folder / self._ledger.segments[-1].state
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (OSError, ValueError) as error:
+            raise SinkError(f"{path}: damaged. Say --no-resume to begin anew.") from error
+
+    def packets(self, time_base: Fraction) -> Iterator["Packet[Any]"]:
+        """Those of every finished segment, in the order they were written."""
+        for segment in self._ledger.segments:
+            with (self.folder / segment.file).open("rb") as file:
+                while head := file.read(_HEAD.size):
+                    pts, dts, duration, size, is_key = _HEAD.unpack(head)
+                    yield _packet(file.read(size), pts, dts, duration, time_base, is_key=is_key)
+
+    def write(self, packet: "Packet[Any]") -> None:
+        """One packet of the segment that is being made."""
+        if self._file is None:
+            self._file, self._bytes = (self.folder / self._name("packets")).open("wb"), 0
+        pts, dts = (_NONE if stamp is None else stamp for stamp in (packet.pts, packet.dts))
+        head = _HEAD.pack(pts, dts, packet.duration or 0, packet.size, packet.is_keyframe)
+        self._bytes += self._file.write(head) + self._file.write(packet)
+
+    def finish(self, end: int, first_pts: int, state: Arrays) -> None:
+        """The segment is complete: frames up to `end` of the film, whose first has `first_pts`."""
+        assert self._file is not None
+        file, name, self._file = self._file, self._name("packets"), None
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
+        old = self._ledger.segments[-1].state if self._ledger.segments else None
+        kept = self._name("state.npz")
+        with (self.folder / kept).open("wb") as target:
+            np.savez(target, allow_pickle=False, **state)
+            target.flush()
+            os.fsync(target.fileno())
+        self._ledger.add(Segment(name, end, self._bytes, first_pts, kept))
+        if old:
+            (self.folder / old).unlink()
+
+    def _name(self, suffix: str) -> str:
+        return f"{len(self._ledger.segments):06d}.{suffix}"
+
+    def close(self, *, is_done: bool) -> None:
+        """Let go; with `is_done`, or when nothing would be won by keeping it, the folder goes."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        is_kept = bool(self._ledger.segments) and not is_done
+        with suppress(OSError):
+            if is_kept:
+                self._sweep()
+            else:
+                shutil.rmtree(self.folder)  # under the lock, so that no other run begins in it
+        self._ledger.close()
+
+
+def _packet(content: bytes, pts: int, dts: int, duration: int, time_base: Fraction, *, is_key: bool) -> "Packet[Any]":
+    packet: Packet[Any] = Packet(content)
+    packet.pts, packet.dts = (None if stamp == _NONE else stamp for stamp in (pts, dts))
+    packet.duration, packet.time_base, packet.is_keyframe = duration, time_base, is_key
+    return packet
