@@ -200,18 +200,18 @@ class LumaCoding:
 def shrink_to_gamut(coding: LumaCoding, luma: Floats, cb: Floats, cr: Floats) -> None:
     """Scale Cb, Cr towards grey, in place, until R', G', B' lie in 0..1; the hue and Y' stay.
 
-    luma: (H, W), Y' 0..1.  cb, cr: (H, W), -0.5..0.5.
+    luma: (H, W), Y' 0..1.  cb, cr: (H, W), -0.5..0.5, contiguous.
     """
     red, green, blue = coding.ycc_to_rgb(np.float32(0), cb, cr)
     above = np.maximum(np.maximum(red, green), blue)
     below = np.minimum(np.minimum(red, green, out=red), blue, out=red)
-    is_outside = (above + luma > 1) | (below + luma < 0)
-    if not is_outside.any():
+    places = np.flatnonzero((above + luma > 1) | (below + luma < 0))
+    if not len(places):
         return
-    y, above, below = luma[is_outside], above[is_outside], below[is_outside]
+    y, above, below = (plane.reshape(-1)[places] for plane in (luma, above, below))
     scale = np.clip(np.minimum((1 - y) / np.maximum(above, 1e-6), y / np.maximum(-below, 1e-6)), 0, 1)
-    cb[is_outside] *= scale
-    cr[is_outside] *= scale
+    for plane in (cb, cr):
+        plane.reshape(-1)[places] *= scale
 
 
 @lru_cache(maxsize=8)
