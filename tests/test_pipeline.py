@@ -12,7 +12,7 @@ from PIL import Image
 from vidcolor import cli
 from vidcolor.colorizer import Colorizer
 from vidcolor.errors import SourceError, UsageError, VidcolorError
-from vidcolor.frames import ColoredFrame
+from vidcolor.frames import ColoredFrame, Place
 from vidcolor.media.references import load_references
 from vidcolor.media.source import FilmSource
 from vidcolor.overlap import ahead
@@ -37,6 +37,7 @@ class Kept:
         self.frames: list[ColoredFrame] = []
         self.frames_written = 0
         self.state: Arrays = {}
+        self.place: Place | None = None
 
     def write(self, colored: ColoredFrame) -> None:
         self.frames.append(colored)

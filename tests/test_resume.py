@@ -15,6 +15,7 @@ from media_fixtures import make_film, packets, times
 
 from vidcolor import cli
 from vidcolor.errors import SinkError, VidcolorError
+from vidcolor.frames import Place, checksum_of
 from vidcolor.media import segments
 from vidcolor.media.segments import ChangedError, FilmRun, SegmentStore
 from vidcolor.media.sink import FilmSink
@@ -162,6 +163,27 @@ def test_a_film_that_fails_at_once_leaves_nothing(film: Path, tmp_path: Path, ti
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("codec", ["libx264", "ffv1", "mpeg4"])
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "avi"])
+def test_a_source_goes_on_after_any_frame(codec: str, suffix: str, tmp_path: Path):
+    film = make_film(
+        tmp_path / f"film.{suffix}",
+        pts=range(60),
+        codec=codec,
+        options={"g": "12", "bf": "0" if suffix == "avi" else "2"},
+    )
+    with FilmSource(film) as source:
+        whole = [(frame.pts, checksum_of(frame.luma)) for frame in source.frames()]
+    for number in (0, 11, 12, 13, 30, 58, 59):
+        with FilmSource(film) as source:
+            place = Place(number + 1, *whole[number])
+            assert [(frame.pts, checksum_of(frame.luma)) for frame in source.frames(place)] == whole[number + 1 :]
+            wrong = Place(
+                number + 1, place.pts, place.checksum ^ 1
+            )  # as if seeking led to a frame that is not the same
+            assert [(frame.pts, checksum_of(frame.luma)) for frame in source.frames(wrong)] == whole[number + 1 :]
+
+
 def store(folder: Path, **options: Any) -> SegmentStore:
     return SegmentStore(folder / "out.mkv", options.pop("run", RUN), **options)
 
@@ -176,7 +198,7 @@ def filled(folder: Path, count: int = 3) -> None:
             )
             made.write(packet)
         if number < count:
-            made.finish(10 * (number + 1), 5, {"a": np.arange(number + 1)})
+            made.finish(Place(10 * (number + 1), 7, 8), 5, {"a": np.arange(number + 1)})
     made._file.close()
     made._ledger.close()  # as a kill would
 
@@ -184,7 +206,7 @@ def filled(folder: Path, count: int = 3) -> None:
 def test_the_store_gives_back_what_was_finished(tmp_path: Path):
     filled(tmp_path)
     found = store(tmp_path)
-    assert (found.frames, found.first_pts) == (30, 5)
+    assert (found.frames, found.first_pts, found.place) == (30, 5, Place(30, 7, 8))
     kept = [
         (packet.pts, packet.dts, packet.duration, bytes(packet), packet.is_keyframe)
         for packet in found.packets(Fraction(1, 25))

@@ -1,5 +1,6 @@
 """The nouns that every stage shares: what a film's picture is made of, one frame of it, what lies beside it."""
 
+import zlib
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -41,6 +42,20 @@ class Frame:
     luma: Plane
     pts: int | None  # in the film's time_base
     native: Any = None  # the decoder's own frame, which the sink asks for field order, side data and the like
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far an earlier run came: its last frame, known again by its time and its luma."""
+
+    count: int  # frames up to and with it
+    pts: int
+    checksum: int  # of the luma plane; see `checksum_of`
+
+
+def checksum_of(luma: Plane) -> int:
+    """CRC-32 of the code values."""
+    return zlib.crc32(np.ascontiguousarray(luma))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from vidcolor.color import Floats
 from vidcolor.colorizer import Colorizer, View, paint
-from vidcolor.frames import ColoredFrame, FilmInfo, Frame
+from vidcolor.frames import ColoredFrame, FilmInfo, Frame, Place
 from vidcolor.overlap import ahead
 from vidcolor.steady import Steadiness
 from vidcolor.steady.keys import Planned
@@ -34,15 +34,16 @@ class Source(Protocol):
     def info(self) -> FilmInfo:
         """What the film is."""
 
-    def frames(self) -> Iterator[Frame]:
-        """Every frame, in the order of showing."""
+    def frames(self, after: Place | None = None) -> Iterator[Frame]:
+        """Every frame, in the order of showing. after: without those up to this one."""
 
 
 class Sink(Protocol):
     """What takes coloured frames, and may have some of an earlier run."""
 
     frames_written: int
-    state: Arrays  # what `end_segment` was given last; empty where nothing was made before
+    place: Place | None  # the last of them; None where nothing was made before
+    state: Arrays  # what `end_segment` was given then; empty likewise
 
     def write(self, colored: ColoredFrame) -> None:
         """Encode the next frame."""
@@ -74,7 +75,7 @@ def colorize_film(
         def overlap(items: Iterator[T], depth: int, /) -> Iterator[T]:
             return stages.enter_context(closing(ahead(items, depth)))
 
-        frames = overlap(islice(source.frames(), marks.first, None), DECODED_AHEAD)
+        frames = overlap(source.frames(sink.place), DECODED_AHEAD)
         colored = colored_frames(frames, source.info, colorizer, steadiness, overlap, marks)
         for count, frame in enumerate(colored, start=marks.first + 1):
             sink.write(frame)

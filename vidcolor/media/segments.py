@@ -20,6 +20,7 @@ import numpy as np
 from av.packet import Packet
 
 from vidcolor.errors import SinkError
+from vidcolor.frames import Place
 from vidcolor.ledger import Ledger
 from vidcolor.media.sequences import is_address
 from vidcolor.steady.stored import Arrays
@@ -53,12 +54,14 @@ class FilmRun:
 
 @dataclass(frozen=True)
 class Segment:
-    """A finished one. end: frames of the film up to here.  first_pts: of the whole film, in its time base."""
+    """A finished one. first_pts: of the whole film's first frame.  end, last_pts, checksum: of its own last frame."""
 
     file: str
-    end: int
     size: int
     first_pts: int
+    end: int
+    last_pts: int
+    checksum: int
     state: str
 
 
@@ -157,6 +160,14 @@ class SegmentStore:
         return self._ledger.segments[-1].end if self._ledger.segments else 0
 
     @property
+    def place(self) -> Place | None:
+        """The last frame of finished segments."""
+        if not self._ledger.segments:
+            return None
+        last = self._ledger.segments[-1]
+        return Place(last.end, last.last_pts, last.checksum)
+
+    @property
     def first_pts(self) -> int | None:
         """Of the film's first frame, in the film's time base, once a segment is finished."""
         return self._ledger.segments[0].first_pts if self._ledger.segments else None
@@ -188,8 +199,8 @@ class SegmentStore:
         head = _HEAD.pack(pts, dts, packet.duration or 0, packet.size, packet.is_keyframe)
         self._bytes += self._file.write(head) + self._file.write(packet)
 
-    def finish(self, end: int, first_pts: int, state: Arrays) -> None:
-        """The segment is complete: frames up to `end` of the film, whose first has `first_pts`."""
+    def finish(self, last: Place, first_pts: int, state: Arrays) -> None:
+        """The segment is complete: frames up to `last` of the film, whose first has `first_pts`."""
         assert self._file is not None
         file, name, self._file = self._file, self._name("packets"), None
         file.flush()
@@ -201,7 +212,7 @@ class SegmentStore:
             np.savez(target, allow_pickle=False, **state)
             target.flush()
             os.fsync(target.fileno())
-        self._ledger.add(Segment(name, end, self._bytes, first_pts, kept))
+        self._ledger.add(Segment(name, self._bytes, first_pts, last.count, last.pts, last.checksum, kept))
         if old:
             (self.folder / old).unlink()
 

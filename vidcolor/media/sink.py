@@ -19,7 +19,7 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from vidcolor.errors import ShapeError, SinkError
-from vidcolor.frames import ColoredFrame, FilmInfo
+from vidcolor.frames import ColoredFrame, FilmInfo, Frame, Place, checksum_of
 from vidcolor.media.canvas import Canvas
 from vidcolor.media.encoders import OutputSettings
 from vidcolor.media.passengers import Passengers
@@ -60,6 +60,7 @@ class FilmSink:
         self._run, self._resume = run, resume
         self._store: SegmentStore | None = None
         self.state: Arrays = {}
+        self.place: Place | None = None  # the last frame that an earlier run has made
         input_path = source.path if isinstance(source, FilmSource) else Path(source)
         check_output(input_path, self.path, overwrite=settings.overwrite)
         self._source = source if isinstance(source, FilmSource) else None
@@ -69,6 +70,7 @@ class FilmSink:
         self.warnings: list[str] = list(self.plan.warnings)
         self.frames_written = 0
         self._partial = self.path.with_name(f".{self.path.stem}.{os.getpid()}.partial{self.path.suffix}")
+        self._last: Frame
         self._resources = ExitStack()
         self._output: OutputContainer | None = None
 
@@ -106,6 +108,7 @@ class FilmSink:
             frame = self._canvas.paint(colored)
             self._time(frame, colored)
             self._keep(self._picture.encode(frame))
+            self._last = colored.frame
         except (FFmpegError, OSError, ValueError) as error:
             raise self._as_sink_error(error) from error
         self.frames_written += 1
@@ -115,7 +118,8 @@ class FilmSink:
         try:
             self._keep(self._picture.end_segment())
             if self._store is not None:
-                self._store.finish(self.frames_written, self._first_pts, state)
+                last = Place(self.frames_written, self._last.pts or 0, checksum_of(self._last.luma))
+                self._store.finish(last, self._first_pts, state)
         except (FFmpegError, OSError, ValueError) as error:
             raise self._as_sink_error(error) from error
 
@@ -151,7 +155,7 @@ class FilmSink:
         for packet in store.packets(self._picture.time_base):
             self._picture.went_on(packet)
             self._mux(packet)
-        self.frames_written, self.state = store.frames, store.state()
+        self.frames_written, self.state, self.place = store.frames, store.state(), store.place
 
     def _set_clock(self, first_pts: int) -> None:
         """Settle what time of the source is zero in the output, which the header with its chapters needs."""

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
@@ -18,7 +19,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from vidcolor.errors import SourceError, UsageError
-from vidcolor.frames import FilmInfo, Frame
+from vidcolor.frames import FilmInfo, Frame, Place, checksum_of
 from vidcolor.media.pixels import layout_of, luma_of, to_planar
 from vidcolor.media.probe import choose_video, examine, open_container
 
@@ -81,8 +82,25 @@ class FilmSource:
         end = None if self.end is None else round((Fraction(self.end) + offset) / base)
         return start, end
 
-    def frames(self) -> Iterator[Frame]:
-        """Every frame once, in the order shown, pts strictly rising. `damage` is complete when the iterator ends."""
+    def frames(self, after: Place | None = None) -> Iterator[Frame]:
+        """Every frame once, in the order shown, pts strictly rising. `damage` is complete when the iterator ends.
+
+        after: leave out the frames up to this one. They are jumped over where that leads to the very same frame, else
+        decoded; damage in frames that were jumped over is not counted again.
+        """
+        start, _ = self.range_pts()
+        if after is None:
+            yield from self._frames(start)
+            return
+        if self.info.container.split(",")[0] not in _WITHOUT_PTS:
+            following = self._frames(after.pts)
+            if _leads_to(after, following):
+                yield from following
+                return
+        yield from islice(self._frames(start), after.count, None)
+
+    def _frames(self, seek_pts: int | None) -> Iterator[Frame]:
+        """Those of the range, from the key frame at or before a time."""
         if self._container is None:
             raise UsageError("FilmSource is used as a context manager: with FilmSource(path) as source.")
         if self._begun:
@@ -93,8 +111,8 @@ class FilmSource:
         stream, _ = choose_video(container, self.path)
         stream.thread_type = ThreadType.AUTO  # slice threads alone decode at 0.6-0.7 of the speed
         start, end = self.range_pts()
-        if start is not None:
-            container.seek(start, stream=stream)
+        if seek_pts is not None:
+            container.seek(seek_pts, stream=stream)
         last: VideoFrame | None = None
         for frame in self._timed(self._decoded(container, stream), stream):
             assert frame.pts is not None
@@ -207,6 +225,17 @@ class FilmSource:
         missing = wanted - float((last.pts + self._duration(last, stream)) * stream.time_base)
         if missing > _CUT_OFF_SECONDS:
             self.damage.ends_early_seconds = missing
+
+
+def _leads_to(place: Place, frames: Iterator[Frame]) -> bool:
+    """Whether these frames reach that one, all alike; it is then the last one taken."""
+    try:
+        for frame in frames:
+            if frame.pts is None or frame.pts >= place.pts:
+                return frame.pts == place.pts and checksum_of(frame.luma) == place.checksum
+    except (SourceError, FFmpegError):  # seeking led nowhere; decoding from the start will say what is wrong
+        pass
+    return False
 
 
 def _scaled(native: VideoFrame, width: int, height: int, pixel_format: str) -> VideoFrame:
