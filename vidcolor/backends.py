@@ -6,9 +6,11 @@ raises OutOfMemoryError when that batch does not fit. Shapes: B batch, h w netwo
 
 import hashlib
 import os
+import sys
 import tempfile
 import warnings
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 SIZES_KEPT = 8  # compiled networks, for photos of mixed shapes; the one unused for longest goes
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 
 class OutOfMemoryError(VidcolorError):
@@ -81,6 +83,8 @@ def open_backend(model: Path, device: str, precision: str) -> Backend:
         raise UsageError(f"precision {precision!r} is unknown; there is {', '.join(PRECISIONS)}.")
     if device == "cpu" and find_spec("openvino") and precision != "fp16":
         return OpenVINOBackend(model, precision)
+    if precision == "int8":
+        raise DeviceError(f"precision int8: runs in OpenVINO on the CPU, not on {device}; try --device cpu, or bf16.")
     network, header = weights.load(model)
     return TorchBackend(network, device, precision, name=header.name)
 
@@ -92,15 +96,14 @@ class OpenVINOBackend:
     """
 
     def __init__(self, model: Path, precision: str):
-        import openvino
-
-        self._openvino = openvino
-        self._core = openvino.Core()
-        natively = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self._openvino = load_openvino()
+        self._core = self._openvino.Core()
         # Without native bf16 the CPU emulates it at half the speed of fp32.
-        self.precision = ("bf16" if "BF16" in natively else "fp32") if precision == "auto" else precision
+        fastest = "bf16" if has_bf16(self._core) else "fp32"
+        self.precision = fastest if precision == "auto" else precision
+        self._unquantized = fastest if precision == "int8" else self.precision  # of layers that are not in 8 bits
         self.name = f"openvino {self.precision}"
-        self._network = self._core.read_model(str(_converted(model)))
+        self._network = self._core.read_model(str((_quantized if precision == "int8" else _converted)(model)))
         self._queues: OrderedDict[tuple[int, int], Any] = OrderedDict()
         self.preferred_batch = 8
 
@@ -110,7 +113,7 @@ class OpenVINOBackend:
         else:
             network = self._network.clone()
             network.reshape([1, 1, height, width])
-            hint = "f32" if self.precision == "fp32" else self.precision
+            hint = "f32" if self._unquantized == "fp32" else self._unquantized
             settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "THROUGHPUT"}
             compiled = self._core.compile_model(network, "CPU", settings)
             queue = self._openvino.AsyncInferQueue(compiled)
@@ -150,32 +153,79 @@ def _code_of_networks() -> str:
     return digest.hexdigest()[:12]
 
 
-def _converted(model: Path) -> Path:
-    """The model as an OpenVINO file: from the cache, or converted now."""
+def load_openvino() -> Any:
+    """The package, without the reports of use that it would send over the network."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # importing it now fails, as if missing
     import openvino
 
-    key = f"{weights.sha256(model)[:24]}-{_code_of_networks()}-{openvino.__version__.split('-')[0]}"
-    cached = _cache_folder() / f"{key}.xml"
-    if cached.exists() and cached.with_suffix(".bin").exists():
-        return cached
+    return openvino
+
+
+def has_bf16(core: Any) -> bool:
+    """Whether the CPU computes in bf16 by itself."""
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def convert(network: "nn.Module") -> Any:
+    """A generator as an OpenVINO model: `lightness` (B, 1, h, w) in, `ab` out, of any batch and size."""
     import torch
 
-    network, _ = weights.load(model)
     side = max(64, int(getattr(network, "multiple", 32)))
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the tracer warns of sizes that are meant to be constant
-        converted = openvino.convert_model(network, example_input=torch.zeros(1, 1, side, side))
+        converted = load_openvino().convert_model(network, example_input=torch.zeros(1, 1, side, side))
+    converted.inputs[0].get_tensor().set_names({"lightness"})
+    converted.outputs[0].get_tensor().set_names({"ab"})
+    return converted
+
+
+def store(network: Any, target: Path, *, half: bool = False) -> None:
+    """Write an OpenVINO model as target (.xml) and its weights (.bin) beside it: complete or not at all.
+
+    half: weights as fp16; costs up to 0.2 a*b* units.  Raises OSError, RuntimeError.
+    """
+    # Written aside and renamed, weights first: another process may be reading the target.
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.stem}-") as folder:
+        aside = Path(folder) / target.name
+        load_openvino().save_model(network, str(aside), compress_to_fp16=half)
+        for suffix in (".bin", ".xml"):
+            aside.with_suffix(suffix).replace(target.with_suffix(suffix))
+
+
+def _cached(name: str, make: Callable[[], Any]) -> Path:
+    """An OpenVINO model of that name: from the cache, or made now."""
+    cached = _cache_folder() / f"{name}.xml"
+    if cached.exists() and cached.with_suffix(".bin").exists():
+        return cached
+    made = make()
     for folder in (cached.parent, Path(tempfile.mkdtemp(prefix="vidcolor-"))):
         with suppress(OSError, RuntimeError):
             folder.mkdir(parents=True, exist_ok=True)
-            # Written aside and renamed, weights first: another process may be reading the cache.
-            aside = Path(tempfile.mkdtemp(dir=folder)) / cached.name
-            openvino.save_model(converted, str(aside), compress_to_fp16=False)  # half would cost 0.2 a*b* units
-            for suffix in (".bin", ".xml"):
-                aside.with_suffix(suffix).replace((folder / cached.name).with_suffix(suffix))
-            aside.parent.rmdir()
+            store(made, folder / cached.name)
             return folder / cached.name
     raise DeviceError(f"{cached.parent}: cannot store the converted model; set XDG_CACHE_HOME to a writable folder.")
+
+
+def _key(model: Path) -> str:
+    version = load_openvino().__version__.split("-")[0]
+    return f"{weights.sha256(model)[:24]}-{_code_of_networks()}-{version}"
+
+
+def _converted(model: Path) -> Path:
+    """The model as an OpenVINO file."""
+    return _cached(_key(model), lambda: convert(weights.load(model)[0]))
+
+
+def _quantized(model: Path) -> Path:
+    """The model as an OpenVINO file in 8 bits, measured on the package's own pictures. Raises UsageError."""
+    from vidcolor import calibration  # with its readers of photos and films, which few runs need
+
+    def make() -> Any:
+        calibration.require_nncf()
+        pictures = calibration.read(calibration.packaged(), weights.read_header(model))
+        return calibration.quantized(load_openvino().Core().read_model(str(_converted(model))), pictures)
+
+    return _cached(f"{_key(model)}-int8-{calibration.fingerprint(calibration.packaged())}", make)
 
 
 class TorchBackend:

@@ -16,6 +16,7 @@ COMMANDS = {  # name -> module in this folder whose `command` it is, and what th
     "preview": ("preview", "Look at a film's shots in colour, and export stills to correct."),
     "info": ("info", "Show what a film holds."),
     "models": ("models", "List, show and verify the models."),
+    "export": ("export", "Write a model as ONNX or OpenVINO for other programs."),
     "train": ("train", "Train a model on colour photos and films."),
     "evaluate": ("evaluate", "Measure models on colour photos and films."),
 }

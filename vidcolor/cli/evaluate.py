@@ -30,6 +30,10 @@ MOST_NAMED = 5  # photos left out that are named one by one
 @click.argument("data", metavar="DATA...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--model", "models", multiple=True, default=["default"], help="Model to measure; may be repeated.")
 @click.option("--size", type=click.IntRange(32, 4096), help="Short side, in pixels, that the network looks at.")
+@click.option(
+    "--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16", "int8"]), default="auto", show_default=True,
+    help="Arithmetic of the network, as in colorize.",
+)  # fmt: skip
 @click.option("--saturation", type=click.FloatRange(0, 4), default=1.0, show_default=True, help="Factor on colour.")
 @click.option(
     "--steady", "steadying", multiple=True, type=click.Choice(["off", "ema", "smooth", "flow", "auto"]),
@@ -47,9 +51,9 @@ MOST_NAMED = 5  # photos left out that are named one by one
 @click.option("--overwrite", is_flag=True, help="Replace an existing sheet or CSV file.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a row on stdout, with PSNR by category.")
 def command(
-    *, data: tuple[Path, ...], models: tuple[str, ...], size: int | None, saturation: float,
-    steadying: tuple[str, ...], device: str, metrics: tuple[str, ...], limit: int | None, sheet: Path | None,
-    csv_file: Path | None, overwrite: bool, as_json: bool,
+    *, data: tuple[Path, ...], models: tuple[str, ...], size: int | None, precision: str,
+    saturation: float, steadying: tuple[str, ...], device: str, metrics: tuple[str, ...], limit: int | None,
+    sheet: Path | None, csv_file: Path | None, overwrite: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Measure models on colour photos and films: take the colour away, put it back, compare.
 
@@ -76,7 +80,9 @@ def command(
     problems: list[str] = []
     with ExitStack() as stack:
         colorizers = {
-            model: stack.enter_context(Colorizer.load(model, device=device, size=size, saturation=saturation))
+            model: stack.enter_context(
+                Colorizer.load(model, device=device, precision=precision, size=size, saturation=saturation)
+            )
             for model in models
         }
         photos = _measure_photos(found.photos, colorizers, limit, torch_device, judges, pictures, problems)

@@ -1,0 +1,62 @@
+"""`vidcolor export`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from vidcolor.export import Exported
+
+
+@click.command("export")
+@click.argument("model")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File to write: .onnx or .xml.")
+@click.option(
+    "--format", "form", type=click.Choice(["onnx", "openvino"]), help="What to write. [default: by the file's suffix]"
+)
+@click.option(
+    "--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True,
+    help="Of the weights; in int8 the network computes in 8 bits, too.",
+)  # fmt: skip
+@click.option(
+    "--calibrate", multiple=True, type=click.Path(path_type=Path),
+    help="Photos or films like yours to fit int8 to: folder, archive or file; may be repeated. [default: packaged]",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+@click.option("--json", "as_json", is_flag=True, help="What was written and how it compares, as one JSON object.")
+def command(
+    *, model: str, output: Path, form: str | None, precision: str, calibrate: tuple[Path, ...], overwrite: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Write a model as ONNX or OpenVINO for other programs, and compare its answers with the network's own.
+
+    MODEL is a packaged model's name or a model file. The new file takes L* (batch, 1, height, width) and gives a*b*;
+    height and width may be any multiples of what its metadata name as `multiple`.
+
+    \b
+    Examples:
+      vidcolor export default -o default.onnx
+      vidcolor export mine.safetensors -o mine.xml --precision int8 --calibrate scans/
+    """
+    from vidcolor import weights
+    from vidcolor.export import export
+
+    chosen = form or ("onnx" if output.suffix == ".onnx" else "openvino")
+    done = export(
+        weights.find(model), output, form=chosen, precision=precision, calibrate=calibrate, overwrite=overwrite
+    )
+    _tell(done, as_json=as_json)
+
+
+def _tell(done: "Exported", *, as_json: bool) -> None:
+    if as_json:
+        parities = [vars(parity) for parity in done.parities]
+        files = [str(file) for file in done.files]
+        click.echo(json.dumps({"files": files, "megabytes": done.megabytes, "parities": parities}))
+        return
+    click.echo(f"{', '.join(str(file) for file in done.files)}: {done.megabytes:.1f} MB")
+    click.echo(f"a*b* beside torch in fp32, {done.pictures} pictures:  largest difference    mean")
+    for parity in done.parities:
+        click.echo(f"  {parity.runtime:<36} {parity.worst:18.4f} {parity.mean:10.4f}")
