@@ -55,7 +55,7 @@ class Place:
 
 def checksum_of(luma: Plane) -> int:
     """CRC-32 of the code values."""
-    return zlib.crc32(np.ascontiguousarray(luma))
+    return zlib.crc32(np.ascontiguousarray(luma).data)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ MOST_NAMED = 5  # photos left out that are named one by one
 @click.option(
     "--steady", "steadying", multiple=True, type=click.Choice(["off", "ema", "smooth", "flow", "auto"]),
     default=["flow"], show_default=True,
-    help="How films' colours are held still; auto is --every auto, ema a foil. May be repeated.",
+    help="How films' colours are held still; auto: --every auto. May be repeated.",
 )  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1.")
 @click.option(
