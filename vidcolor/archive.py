@@ -1,7 +1,9 @@
 """Many photos and films, from a source of entries to a target that can be killed and gone on with.
 
-Photos are read, painted and packed by a pool of threads, while one thread feeds the network with whatever waits;
-results reach the target in the source's order. Films are coloured one after another, each on all devices.
+Workers colour what the source holds, and results reach the target in the source's order. On one machine a pool of
+threads reads, paints and packs photos, while one thread feeds the network with whatever waits, and films are coloured
+one after another, each on all devices. Workers elsewhere may colour films beside the rest: those that lie in a folder
+and go to a folder need no order.
 """
 
 import hashlib
@@ -10,23 +12,26 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Protocol, Self
 
 from vidcolor.color import Floats
 from vidcolor.colorizer import Colorizer
 from vidcolor.errors import DeviceError, SinkError, SourceError, VidcolorError
 from vidcolor.media.archives import Entry, RefusedError, Target, in_order, ready
+from vidcolor.media.archives.folder_target import FolderTarget
 from vidcolor.media.film_tone import film_tone
 from vidcolor.media.photos import thumbnail_jpeg
 from vidcolor.media.stills import Page, Still, StillSettings, jpeg_of, open_still, write_still
 
 FILES_AHEAD = 3  # a thread, under way or waiting for their turn to be written
+BYTES_AHEAD = 1 << 28  # of photos under way or waiting for their turn, a worker
 HUGE_PIXELS = 100_000_000  # of a file that is packed on disk
 HELD_PIXELS = 200_000_000  # of all photos under way together, but for one that is larger by itself
 SHOWN_SIDE = 224  # pixels of the report's pictures
@@ -50,7 +55,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Rules:
-    """What to do with which entry."""
+    """What to do with which entry. For workers elsewhere, every callable has to be one that pickles."""
 
     still: StillSettings
     is_recoloring: bool = False  # photos and films that have colours already
@@ -58,9 +63,8 @@ class Rules:
     largest_pixels: int = 1_000_000_000  # of a photo
     is_shown: Callable[[str], bool] = field(default=lambda _: False)  # whether small pictures are wanted of a photo
     scratch: Path = Path()  # folder for files too large for memory, on the output's disk
-    color_film: Callable[[Path, Path], tuple[str, ...]] | None = (
-        None  # source, target -> remarks; None: films are others
-    )
+    # Source, target, model, whether this run has begun it before -> remarks. None: films are others.
+    color_film: Callable[[Path, Path, Colorizer, bool], tuple[str, ...]] | None = None
     film_name: Callable[[str], str] = field(default=lambda name: name)  # what a film's file is called in the output
 
 
@@ -104,14 +108,18 @@ class Network:
             for (_, future), ab in zip(batch, results, strict=True):
                 future.set_result(ab)
 
+    def close(self) -> None:
+        """Let the thread go."""
+        self._waiting.put(None)
+        self._thread.join()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._waiting.put(None)
-        self._thread.join()
+        self.close()
 
 
 class Room:
@@ -155,45 +163,175 @@ def colorize_photo(source: Path, target: Path, colorizer: Colorizer, rules: Rule
     return ("colored", losses) if any(wanted) else ("kept", (IN_COLOR,))
 
 
+class Worker:
+    """A model, and what colours photos and films by it. Photos may come from several threads at once."""
+
+    def __init__(self, colorizer: Colorizer, rules: Rules) -> None:
+        self.devices = colorizer.devices
+        self._colorizer, self._rules = colorizer, rules
+        self._network, self._room = Network(colorizer), Room(HELD_PIXELS)
+
+    def photo(self, entry: Entry, source: Path | bytes) -> Done:
+        """One photo file, read, coloured and packed again. Raises VidcolorError, and what decoders raise."""
+        return _photo(entry, source, self._network, self._rules, self._room)
+
+    def film(self, source: Path, target: Path, *, is_again: bool = False) -> Done:
+        """One film into the file `target`, or nothing where it is kept. is_again: this run has begun it before.
+
+        Raises VidcolorError.
+        """
+        assert self._rules.color_film is not None
+        began = time.monotonic()
+        target.unlink(missing_ok=True)
+        if not self._rules.is_recoloring and film_tone(source) == "color":
+            return Done("kept", notes=(IN_COLOR,))
+        notes = self._rules.color_film(source, target, self._colorizer, is_again)
+        return Done("colored", target, notes=notes, seconds=time.monotonic() - began)
+
+    def close(self) -> None:
+        """Let the network's thread go."""
+        self._network.close()
+
+
+class Workers(Protocol):
+    """Who colours entries. Futures hold VidcolorErrors, or whatever a decoder raised."""
+
+    films_any_time: bool  # whether films go on beside the rest, or wait for their turn
+    notes: list[str]  # one line each: what is to be said of the whole
+
+    @property
+    def ahead(self) -> int:
+        """Photos that may be under way, or wait for their turn to be written."""
+
+    @property
+    def ahead_bytes(self) -> int:
+        """The same in bytes of their files."""
+
+    @property
+    def devices(self) -> list[str]:
+        """What they run on, for people."""
+
+    def photo(self, entry: Entry, source: Path | bytes) -> Future[Done]:
+        """See Worker."""
+
+    def film(self, entry: Entry, source: Path, target: Path) -> Future[Done]:
+        """See Worker."""
+
+
+class LocalWorkers:
+    """The machine itself: photos on a pool of threads, a film by whoever asks for it. A context manager."""
+
+    films_any_time, ahead_bytes = False, BYTES_AHEAD
+
+    def __init__(self, colorizer: Colorizer, rules: Rules) -> None:
+        threads = os.cpu_count() or 1
+        self.ahead, self.notes = FILES_AHEAD * threads, list[str]()
+        self._worker = Worker(colorizer, rules)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="photo")
+
+    @property
+    def devices(self) -> list[str]:
+        """See Workers."""
+        return self._worker.devices
+
+    def photo(self, entry: Entry, source: Path | bytes) -> Future[Done]:
+        """See Worker."""
+        return self._pool.submit(self._worker.photo, entry, source)
+
+    def film(self, entry: Entry, source: Path, target: Path) -> Future[Done]:  # noqa: ARG002 - see Workers
+        """See Worker."""
+        return ready(self._worker.film(source, target))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown()
+        self._worker.close()
+
+
 def colorize_archive(
     entries: Iterable[Entry],
     target: Target,
-    colorizer: Colorizer,
+    workers: Workers,
     rules: Rules,
     on_entry: Callable[[Entry, Done], None],
 ) -> None:
-    """Colour what can be coloured, carry over the rest, and tell `on_entry` of each, in the source's order.
+    """Colour what can be coloured, carry over the rest, and tell `on_entry` of each.
 
-    One bad entry never stops the others. Raises SinkError when the target cannot be written any more, DeviceError.
+    That comes in the source's order, but for films that need none: see Workers.films_any_time. One bad entry never
+    stops the others. Raises SinkError when the target cannot be written any more, DeviceError.
     """
-    threads = os.cpu_count() or 1
-    room = Room(HELD_PIXELS)
-    with Network(colorizer) as network, ThreadPoolExecutor(threads, thread_name_prefix="photo") as pool:
+    beside = _Beside(target, workers, rules)
 
-        def submit(entry: Entry) -> Future[Done] | None:
-            if entry.refusal or entry.kind == "directory":
-                return None
-            if not target.due(entry):
-                return ready(Done("skipped", was_done=True))
-            if entry.kind != "photo":
-                return None
-            content = entry.path or entry.read()
-            return pool.submit(_photo, entry, content, network, rules, room)
+    def submit(entry: Entry) -> Future[Done] | None:
+        if entry.refusal or entry.kind == "directory":
+            return None
+        if not target.due(entry):
+            return ready(Done("skipped", was_done=True))
+        return workers.photo(entry, entry.path or entry.read()) if entry.kind == "photo" else None
 
-        for entry, future in in_order(entries, submit, window=FILES_AHEAD * threads):
-            on_entry(entry, _settled(entry, future, target, rules))
+    def settle(entry: Entry, result: Callable[[], Done]) -> None:
+        on_entry(entry, _settled(entry, result, target))
+
+    in_turn = in_order(beside.leave(entries), submit, window=workers.ahead, window_bytes=workers.ahead_bytes)
+    for entry, future in in_turn:
+        settle(entry, future.result if future else partial(_in_turn, entry, target, workers, rules))
+        for film, result in beside.finished():
+            settle(film, result)
+    for film, result in beside.rest():
+        settle(film, result)
+
+
+class _Beside:
+    """Films that are coloured beside the rest, and written when they are done."""
+
+    def __init__(self, target: Target, workers: Workers, rules: Rules) -> None:
+        self._target, self._workers, self._rules = target, workers, rules
+        self._under_way: dict[Future[Done], tuple[Entry, str]] = {}
+
+    def leave(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Begin the films that need no order; the other entries."""
+        is_possible = self._workers.films_any_time and isinstance(self._target, FolderTarget)
+        for entry in entries:
+            is_film = entry.kind == "film" and self._rules.color_film is not None and not entry.refusal
+            if is_possible and is_film and entry.path is not None and self._target.due(entry):
+                self._begin(entry, entry.path)
+            else:
+                yield entry
+
+    def _begin(self, entry: Entry, path: Path) -> None:
+        name = self._rules.film_name(entry.name)
+        try:
+            future = self._workers.film(entry, path, self._target.scratch(entry, name))
+        except VidcolorError as error:
+            future = Future()
+            future.set_exception(error)
+        self._under_way[future] = entry, name
+
+    def finished(self) -> Iterator[tuple[Entry, Callable[[], Done]]]:
+        """Those that are done by now."""
+        for future in [future for future in self._under_way if future.done()]:
+            entry, name = self._under_way.pop(future)
+            yield entry, partial(_named, entry, name, future)
+
+    def rest(self) -> Iterator[tuple[Entry, Callable[[], Done]]]:
+        """All others, as they end."""
+        while self._under_way:
+            wait(self._under_way, return_when=FIRST_COMPLETED)
+            yield from self.finished()
 
 
 def timed(entries: Sequence[Entry], colorizer: Colorizer, rules: Rules) -> tuple[float, int]:
     """Colour some photos for the clock alone: seconds it took, and the bytes of those that could be coloured."""
-    threads = os.cpu_count() or 1
-    room = Room(HELD_PIXELS)
     worked = 0
-    with Network(colorizer) as network, ThreadPoolExecutor(threads) as pool:
+    with LocalWorkers(colorizer, rules) as workers:
         for entry in entries[:1]:  # makes the network ready
-            pool.submit(_photo, entry, entry.read(), network, rules, room).exception()
+            workers.photo(entry, entry.read()).exception()
         began = time.monotonic()
-        futures = [(entry, pool.submit(_photo, entry, entry.read(), network, rules, room)) for entry in entries]
+        futures = [(entry, workers.photo(entry, entry.read())) for entry in entries]
         for entry, future in futures:
             worked += entry.size if future.exception() is None else 0
     return time.monotonic() - began, worked
@@ -242,10 +380,10 @@ def _color(page: Page, network: Network) -> Floats:
     return network.predict(page.lightness(network.size))
 
 
-def _settled(entry: Entry, future: Future[Done] | None, target: Target, rules: Rules) -> Done:
-    """Bring one entry's result to the target, in its turn."""
+def _settled(entry: Entry, result: Callable[[], Done], target: Target) -> Done:
+    """Bring one entry's result to the target."""
     try:
-        done = future.result() if future is not None else _in_turn(entry, target, rules)
+        done = result()
         if done.was_done:
             return done
         said = "; ".join(done.notes)
@@ -273,31 +411,32 @@ def _failed(entry: Entry, target: Target, reason: str) -> Done:
     return Done("failed", notes=(reason,))
 
 
-def _in_turn(entry: Entry, target: Target, rules: Rules) -> Done:
-    """What no worker is needed for, or what needs the whole machine."""
+def _in_turn(entry: Entry, target: Target, workers: Workers, rules: Rules) -> Done:
+    """What no worker is needed for, or what has to wait for all before it."""
     if entry.refusal:
         raise SourceError(f"{entry.refusal}.")
     if entry.kind in ("directory", "link"):
         return Done("copied", notes=entry.notes)
     if entry.kind == "film" and rules.color_film is not None:
-        return _film(entry, target, rules)
+        return _film(entry, target, workers, rules)
     if rules.is_copying_others:
         return Done("copied", notes=entry.notes)
     return Done("skipped", notes=("neither a photo nor a film", *entry.notes))
 
 
-def _film(entry: Entry, target: Target, rules: Rules) -> Done:
-    assert rules.color_film is not None
-    began = time.monotonic()
+def _film(entry: Entry, target: Target, workers: Workers, rules: Rules) -> Done:
     name = rules.film_name(entry.name)
     scratch = target.scratch(entry, name)
-    scratch.unlink(missing_ok=True)
     with entry.as_file(scratch.parent) as path:
-        if not rules.is_recoloring and film_tone(path) == "color":
-            return Done("kept", _moved(path, target.scratch(entry), entry), notes=(IN_COLOR,))
-        notes = rules.color_film(path, scratch)
-    given = name if PurePosixPath(name) != PurePosixPath(entry.name) else None
-    return Done("colored", scratch, name=given, notes=notes, seconds=time.monotonic() - began)
+        done = _named(entry, name, workers.film(entry, path, scratch))
+        return done if done.content else replace(done, content=_moved(path, target.scratch(entry), entry))
+
+
+def _named(entry: Entry, name: str, film: Future[Done]) -> Done:
+    """The film once it is done, under another name where it needs one."""
+    done = film.result()
+    is_renamed = done.content is not None and PurePosixPath(name) != PurePosixPath(entry.name)
+    return replace(done, name=name) if is_renamed else done
 
 
 def _moved(unpacked: Path, scratch: Path, entry: Entry) -> Path | None:

@@ -98,6 +98,10 @@ class Rhythm(click.ParamType[int | None]):
 )  # fmt: skip
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on from what an earlier run did.")
 @click.option("--watch", is_flag=True, help="Keep looking for new files in the folder.")
+@click.option(
+    "--cluster", metavar="ADDRESS|auto",
+    help="Work on all machines of a Ray cluster; auto: of the one this machine is in, else its own cores and GPUs.",
+)  # fmt: skip
 @click.option("--fps", type=Rate(), help="INPUT is numbered pictures of a film: 24, or 24000/1001 a second.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and how long it would take.")
@@ -126,14 +130,18 @@ def command(
       vidcolor box.zip -o box-colour.zip
       vidcolor film.mp4 -o out.mp4 --every auto --reference stills/
     """
-    load = cache(partial(_load, options))
+    if options["cluster"]:
+        if options["fps"] is not None or not are_scans(inputs):
+            raise UsageError("--cluster shares out many files: give a folder (of films, too), an archive or photos.")
+        options = _anywhere(options)
+    load = partial(_load, options)
     if options["fps"] is not None:
         inputs = (_sequence(inputs, options["fps"]),)
     elif are_scans(inputs):
         scans = Scans(inputs, Path(output), options, as_json, quiet)
         ctx.exit(0 if (describe_scans if options["dry_run"] else colorize_scans)(scans, load) else 1)
     with reporter(as_json=as_json, quiet=quiet) as report:
-        code = colorize_films(inputs, output, options, load, report)
+        code = colorize_films(inputs, output, options, cache(load), report)
     ctx.exit(code)
 
 
@@ -144,6 +152,17 @@ def _sequence(inputs: tuple[Path, ...], rate: Fraction) -> Path:
     if len(inputs) != 1:
         raise UsageError("--fps takes one folder of numbered pictures, or one pattern such as frame_%06d.png.")
     return sequence_address(inputs[0], rate)
+
+
+def _anywhere(options: dict[str, Any]) -> dict[str, Any]:
+    """The same options, their paths as other machines know them. Raises ModelError."""
+    from vidcolor import weights
+
+    model = weights.find(options["model"])
+    return options | {
+        "model": options["model"] if model.parent == weights.models_folder() else str(model.absolute()),
+        "references": tuple(path.absolute() for path in options["references"]),
+    }
 
 
 def _load(options: dict[str, Any]) -> "Colorizer":

@@ -4,9 +4,9 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -21,11 +21,13 @@ from vidcolor.errors import UsageError
 from vidcolor.jobs import FALLBACK_SUFFIX, FILM_SUFFIXES
 
 if TYPE_CHECKING:
-    from vidcolor.archive import Done, Rules
+    from vidcolor.archive import Done, Rules, Workers
+    from vidcolor.cluster import ClusterWorkers
     from vidcolor.colorizer import Colorizer
     from vidcolor.journal import Record, Run
     from vidcolor.media.archives import Entry, Source
     from vidcolor.report import Gallery, Line
+    from vidcolor.weights import ModelHeader
 
 WATCH_SECONDS = 2.0  # between looks at the folder, and the age at which a file counts as written
 ESTIMATE_PHOTOS = 8  # that a dry run really colours
@@ -78,15 +80,60 @@ def _is_pattern(path: Path) -> bool:
 def colorize_scans(scans: Scans, load: Callable[[], "Colorizer"]) -> bool:
     """Colour everything; whether all went well. Raises VidcolorError where nothing can be done at all."""
     if len(scans.inputs) == 1 and _is_photo(scans.inputs[0]) and _is_photo(scans.output) and not scans.output.is_dir():
+        if scans.options["cluster"]:
+            raise UsageError("--cluster shares out many files; one photo is done sooner without it.")
         _one_photo(scans, load())
         return True
-    counts = None if scans.options["watch"] else _counted(scans)
-    with tally(sum(counts.values()) if counts is not None else None, as_json=scans.as_json, quiet=scans.quiet) as shown:
+    with ExitStack() as stack:
+        if scans.options["cluster"]:
+            from vidcolor.cluster import connected
+
+            stack.enter_context(connected(scans.options["cluster"]))
+        counts = None if scans.options["watch"] else _counted(scans)
+        total = sum(counts.values()) if counts is not None else None
+        shown = stack.enter_context(tally(total, as_json=scans.as_json, quiet=scans.quiet))
+        crew = Crew(scans, load, stack)
         while True:
-            all_is_well = _pass(scans, load(), shown)
+            all_is_well = _pass(scans, crew, shown)
             if not scans.options["watch"]:
                 return all_is_well
             time.sleep(WATCH_SECONDS)
+
+
+class Crew:
+    """Who does the work, for as long as the command runs."""
+
+    def __init__(self, scans: Scans, load: Callable[[], "Colorizer"], stack: ExitStack) -> None:
+        """load: gives the model; it pickles.  stack: closes what is begun here.
+
+        Raises ModelError, DeviceError, UsageError: before anything is written.
+        """
+        from vidcolor import weights
+
+        self._scans, self._load, self._stack = scans, load, stack
+        self.header = weights.read_header(weights.find(scans.options["model"]))
+        self._local = None if scans.options["cluster"] else load()
+        self._workers: Workers | None = None  # begun when the output is there
+
+    def workers(self, rules: "Rules") -> "Workers":
+        """The same every time. rules: whatever is in them but the pictures' folder must not change."""
+        from vidcolor.archive import LocalWorkers
+
+        if self._workers is not None:
+            return self._workers
+        if self._local is not None:
+            self._workers = self._stack.enter_context(LocalWorkers(self._local, rules))
+        else:
+            self._workers = self._stack.enter_context(self._clustered(rules))
+        return self._workers
+
+    def _clustered(self, rules: "Rules") -> "ClusterWorkers":
+        from vidcolor.cluster import ClusterWorkers, Work
+
+        inputs = tuple(path.absolute() for path in self._scans.inputs if path.exists())
+        rules = replace(rules, scratch=rules.scratch.absolute())
+        identity = partial(_run, self._scans)
+        return ClusterWorkers(Work(self._load, rules, identity, inputs, self._scans.options["device"]))
 
 
 def _one_photo(scans: Scans, colorizer: "Colorizer") -> None:
@@ -98,7 +145,7 @@ def _one_photo(scans: Scans, colorizer: "Colorizer") -> None:
         raise UsageError(f"{target}: a photo keeps its format; name it {target.with_suffix(source.suffix).name}.")
     if target.exists() and (not scans.options["overwrite"] or target.samefile(source)):
         raise UsageError(f"{target}: exists already. Choose another name or pass --overwrite.")
-    rules = _rules(scans, colorizer, None)
+    rules = _rules(scans, colorizer.header, None)
     outcome, notes = colorize_photo(source, target, colorizer, rules)
     shown = tally(1, as_json=scans.as_json, quiet=scans.quiet)
     shown.entry(str(source), outcome, notes)
@@ -106,7 +153,7 @@ def _one_photo(scans: Scans, colorizer: "Colorizer") -> None:
         click.echo("; ".join((f"{target}: {outcome}", *notes)), err=True)
 
 
-def _pass(scans: Scans, colorizer: "Colorizer", shown: Tally) -> bool:
+def _pass(scans: Scans, crew: Crew, shown: Tally) -> bool:
     """Go through the source once; whether all went well."""
     from vidcolor.archive import colorize_archive
     from vidcolor.media.archives import open_target
@@ -128,13 +175,21 @@ def _pass(scans: Scans, colorizer: "Colorizer", shown: Tally) -> bool:
                 shown.entry(entry.shown, done.outcome, (*entry.notes, *done.notes), was_done=done.was_done)
 
         entries = _written(source) if options["watch"] else iter(source)
-        colorize_archive(entries, target, colorizer, _rules(scans, colorizer, gallery), settled)
-        for message in (*source.damage, *target.notes):
+        rules = _rules(scans, crew.header, gallery)
+        workers = crew.workers(rules)
+        places: dict[str, int] = {}
+        entries = _placed(entries, places) if workers.films_any_time else entries
+        colorize_archive(entries, target, workers, rules, settled)
+        for message in (*source.damage, *target.notes, *workers.notes):
             shown.note(message)
-        lines = [_line(record) for record in target.records.values()]
+        workers.notes.clear()
+        records = list(target.records.values())
+        if workers.films_any_time:
+            records.sort(key=lambda record: places.get(record.name, -1))
+        lines = [_line(record) for record in records]
     facts: dict[str, Any] = {
-        "input": ", ".join(map(str, scans.inputs)), "output": str(scans.output), "model": colorizer.header.name,
-        "devices": ", ".join(colorizer.devices), "seconds": round(time.monotonic() - began, 1),
+        "input": ", ".join(map(str, scans.inputs)), "output": str(scans.output), "model": crew.header.name,
+        "devices": ", ".join(workers.devices), "seconds": round(time.monotonic() - began, 1),
     }  # fmt: skip
     report = _write_report(scans, lines, gallery, facts)
     if not options["watch"] or shown.counts:
@@ -146,6 +201,13 @@ def _opened(scans: Scans) -> "Source":
     from vidcolor.media.archives import open_source
 
     return open_source(scans.inputs, output=scans.output)
+
+
+def _placed(entries: "Iterable[Entry]", places: dict[str, int]) -> "Iterator[Entry]":
+    """The same, noting which place each has."""
+    for entry in entries:
+        places[entry.name] = len(places)
+        yield entry
 
 
 def _written(source: "Source") -> "Iterator[Entry]":
@@ -174,11 +236,11 @@ def _run(scans: Scans) -> "Run":
     return Run(weights.sha256(weights.find(scans.options["model"])), hashlib.sha256(settings.encode()).hexdigest())
 
 
-def _rules(scans: Scans, colorizer: "Colorizer", gallery: "Gallery | None") -> "Rules":
+def _rules(scans: Scans, header: "ModelHeader", gallery: "Gallery | None") -> "Rules":
     from vidcolor.archive import Rules
     from vidcolor.media.stills import StillSettings
 
-    options, header = scans.options, colorizer.header
+    options = scans.options
     return Rules(
         still=StillSettings(
             software=f"vidcolor {__version__}, colour by model {header.name} {header.version}",
@@ -190,9 +252,16 @@ def _rules(scans: Scans, colorizer: "Colorizer", gallery: "Gallery | None") -> "
         largest_pixels=round(options["largest_photo"] * 1e6),
         is_shown=gallery.wants if gallery is not None else (lambda _: False),
         scratch=scans.output if scans.output.is_dir() else scans.output.parent,
-        color_film=partial(color_film, options=options, colorizer=colorizer),
+        color_film=partial(_color_film, options=options),
         film_name=film_name,
     )
+
+
+def _color_film(
+    source: Path, target: Path, colorizer: "Colorizer", is_again: bool, *, options: dict[str, Any]
+) -> tuple[str, ...]:
+    """See Rules. What this run has begun it goes on with, even if it was told to leave alone what others did."""
+    return color_film(source, target, options=options | {"resume": options["resume"] or is_again}, colorizer=colorizer)
 
 
 def film_name(name: str) -> str:
@@ -232,7 +301,7 @@ def describe_scans(scans: Scans, load: Callable[[], "Colorizer"]) -> bool:
         photos = [entry for entry in entries if entry.kind == "photo" and not entry.refusal]
         chosen = [entry for entry in photos if entry.again][:: max(1, len(photos) // ESTIMATE_PHOTOS)]
         colorizer = load()
-        seconds, measured_bytes = timed(chosen, colorizer, _rules(scans, colorizer, None))
+        seconds, measured_bytes = timed(chosen, colorizer, _rules(scans, colorizer.header, None))
         photo_bytes = sum(entry.size for entry in photos)
         facts = {
             "input": ", ".join(map(str, scans.inputs)), "output": str(scans.output),

@@ -1,0 +1,329 @@
+"""Many machines colour what one would have, also when one of them is lost in the middle."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from media_fixtures import make_film, packets
+from PIL import Image
+
+from vidcolor import cli, cluster
+from vidcolor.archive import Done
+from vidcolor.errors import DeviceError, SinkError, SourceError
+from vidcolor.media.archives import Entry
+from vidcolor.media.source import FilmSource
+
+has_ray = pytest.mark.skipif(cluster.find_spec("ray") is None, reason="needs pip install 'vidcolor[cluster]'")
+# Ray's own: sockets and log files that it leaves to the garbage collector, and what it will do one day.
+ray_warns = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore:.*:FutureWarning:ray"),
+    pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:ray"),
+]
+LONG = 520  # frames: two whole segments and a rest
+WATCHFUL = {  # a machine counts as lost after two seconds, not thirty
+    "health_check_initial_delay_ms": 1000,
+    "health_check_period_ms": 500,
+    "health_check_timeout_ms": 1000,
+    "health_check_failure_threshold": 3,
+}
+
+
+def run(*arguments: object, model: Path) -> int:
+    return cli.run([*map(str, arguments), "--model", str(model)])
+
+
+def pictures(path: Path) -> list[tuple[Any, bytes]]:
+    """When every frame is shown, and all of its planes."""
+    with FilmSource(path) as source:
+        return [(frame.pts * source.info.time_base, frame.native.to_ndarray().tobytes()) for frame in source.frames()]
+
+
+@pytest.fixture(scope="module")
+def vault(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve photos, one of them torn, three films and notes."""
+    folder = tmp_path_factory.mktemp("vault") / "vault"
+    (folder / "album").mkdir(parents=True)
+    y, x = np.mgrid[:64, :96]
+    for number in range(12):
+        grey = np.clip(128 + 90 * np.sin(x / (5 + number)) * np.cos(y / 7), 0, 255).astype(np.uint8)
+        Image.fromarray(grey).save(folder / "album" / f"{number:02}.{'png' if number % 2 else 'jpg'}")
+    torn = folder / "album" / "00.jpg"
+    torn.write_bytes(torn.read_bytes()[:200])
+    for number, frames in enumerate((LONG, 12, 30)):
+        make_film(folder / f"{number}.mp4", codec="libx264", pix_fmt="gray", pts=range(frames), sound=[{}])
+    (folder / "notes.txt").write_text("found in the attic")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def local(vault: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one machine makes of it."""
+    out = tmp_path_factory.mktemp("local") / "out"
+    assert run(vault, "-o", out, "-q", model=tiny_model) == 1
+    return out
+
+
+@pytest.fixture(scope="module")
+def machines(tiny_model: Path) -> Iterator[Any]:  # noqa: ARG001 - their processes need the cache's folder set
+    """A cluster whose head does no work; machines are added to it."""
+    from ray.cluster_utils import Cluster
+
+    found = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 0, "include_dashboard": False, "_system_config": WATCHFUL},
+    )
+    yield found
+    found.shutdown()
+
+
+def assert_equal(found: Path, wanted: Path) -> None:
+    """The same files with the same bytes; of films, where the container notes who wrote it when, what is in them."""
+    names = {path.relative_to(wanted) for path in wanted.rglob("*") if not path.name.startswith(".")}
+    assert {path.relative_to(found) for path in found.rglob("*") if not path.name.startswith(".")} == names
+    for name in names:
+        if name.suffix == ".mp4":
+            assert pictures(found / name) == pictures(wanted / name)
+            assert packets(found / name, "audio") == packets(wanted / name, "audio")
+        elif (wanted / name).is_file() and name.stem != "report":
+            assert (found / name).read_bytes() == (wanted / name).read_bytes()
+    reports = [json.loads((folder / "report.json").read_text()) for folder in (found, wanted)]
+    lines = [[(line["name"], line["outcome"], line["reason"]) for line in report["files"]] for report in reports]
+    assert lines[0] == lines[1]
+    assert reports[0]["counts"] == reports[1]["counts"]
+    assert not [path for path in found.rglob(".vidcolor-*") if path.suffix == ".partial" or "cluster" in path.name]
+
+
+@has_ray
+class TestCluster:
+    pytestmark = ray_warns
+
+    def test_two_machines_make_what_one_makes(
+        self, machines: Any, vault: Path, local: Path, tmp_path: Path, tiny_model: Path, capsys, monkeypatch
+    ):
+        nodes = [machines.add_node(num_cpus=1) for _ in range(2)]
+        shutil.copy(tiny_model, tmp_path / "model.safetensors")
+        monkeypatch.chdir(tmp_path)  # relative paths, which mean nothing elsewhere
+        out, model = Path("out"), Path("model.safetensors")
+        assert run(vault, "-o", out, "--json", "--cluster", machines.address, model=model) == 1
+        events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert events[-1]["event"] == "done"
+        assert events[-1]["counts"] == {"colored": 14, "copied": 1, "failed": 1}
+        assert events[-1]["devices"].startswith("2 x ")
+        assert [event["name"] for event in events if event.get("outcome") == "failed"] == ["album/00.jpg"]
+        assert_equal(out, local)
+        machines.remove_node(nodes[0])  # one stays for the next test
+
+    def test_a_machine_lost_in_the_middle_of_a_film_costs_no_frame(
+        self, machines: Any, vault: Path, local: Path, tmp_path: Path, tiny_model: Path
+    ):
+        (doomed,) = machines.worker_nodes or [machines.add_node(num_cpus=1)]
+        out = tmp_path / "out"
+        command = [sys.executable, "-m", "vidcolor", vault, "-o", out, "--cluster", machines.address, "--json"]
+        child = subprocess.Popen(
+            [*map(str, command), "--model", str(tiny_model)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        wait_for(lambda: any(len(lines(ledger)) > 1 for ledger in out.glob(".vidcolor-*/ledger")), child)
+        machines.remove_node(doomed, allow_graceful=False)
+        wait_for(lambda: not any(is_held(ledger) for ledger in out.glob(".vidcolor-*/ledger")), child)
+        ledgers = [ledger for ledger in out.glob(".vidcolor-*/ledger") if len(lines(ledger)) > 1]
+        finished = {file: written(file) for file in (ledger.with_name("000000.packets") for ledger in ledgers)}
+        machines.add_node(num_cpus=1)
+        while child.poll() is None:  # segments that were finished stay what they are until the film is
+            for file, before in finished.items():
+                assert written(file) in (before, None)
+            time.sleep(0.02)
+        told, wrong = child.communicate(timeout=120)
+        assert child.returncode == 1, wrong  # a photo is torn
+        events = [json.loads(line) for line in told.splitlines()]
+        assert any("lost a worker" in event["message"] for event in events if event["event"] == "warning")
+        assert "Traceback" not in wrong
+        assert_equal(out, local)
+
+
+def lines(path: Path) -> list[bytes]:
+    try:
+        return path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def written(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def is_held(path: Path) -> bool:
+    """Whether another process has it locked."""
+    import fcntl
+
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        pass
+    return False
+
+
+def wait_for(seen: Any, process: subprocess.Popen) -> None:
+    until = time.monotonic() + 90
+    while not seen():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_without_ray_one_line_says_what_to_install(
+    vault: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    monkeypatch.setattr(cluster, "find_spec", lambda _: None)
+    assert run(vault, "-o", tmp_path / "out", "--cluster", "auto", model=tiny_model) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "vidcolor: --cluster needs Ray, which is not installed. Say: pip install 'vidcolor[cluster]'."
+    ]
+    assert not (tmp_path / "out").exists()
+
+
+@has_ray
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere"])
+def test_an_address_where_nothing_answers_is_told_at_once(
+    address: str, vault: Path, tmp_path: Path, tiny_model: Path, capsys
+):
+    assert run(vault, "-o", tmp_path / "out", "--cluster", address, model=tiny_model) == 1
+    assert f"--cluster {address}:" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_film_is_no_work_for_a_cluster(vault: Path, tmp_path: Path, tiny_model: Path, capsys):
+    for source in (vault / "1.mp4", vault / "album" / "01.png"):
+        out = tmp_path / f"out{source.suffix}"
+        assert run(source, "-o", out, "--cluster", "auto", model=tiny_model) == 2
+    assert capsys.readouterr().err.count("--cluster") == 2
+
+
+def test_machines_are_divided_by_gpus_or_by_cores():
+    def places(*, has_gpus: bool, **resources: float) -> list[tuple[int, bool]]:
+        node = {"NodeID": "n", "NodeManagerAddress": "a", "Resources": resources}
+        return [(place.cores, place.is_alone) for place in cluster._places(node, has_gpus=has_gpus)]
+
+    assert places(CPU=4.0, has_gpus=False) == [(4, True)]
+    assert places(CPU=20.0, has_gpus=False) == [(6, False)] * 3
+    assert places(CPU=16.0, GPU=2.0, has_gpus=True) == [(8, False)] * 2
+    assert places(CPU=16.0, has_gpus=True) == []
+    assert places(memory=1.0, has_gpus=False) == []
+
+
+class Alone:
+    """Workers without a cluster: places, hands and jobs as the dealing thread has them."""
+
+    def __init__(self, hands: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(cluster, "_kill", lambda _: None)
+        monkeypatch.setattr(cluster.ClusterWorkers, "_give", lambda _, hand, job: hand.jobs.add(job))
+        rules = type("Rules", (), {"scratch": Path()})()
+        self.workers = cluster.ClusterWorkers(cluster.Work(None, rules, None, ()))  # type: ignore[arg-type]
+        for number in range(hands):
+            self.add(number)
+
+    def add(self, number: int) -> cluster._Hand:
+        place = cluster._Place(str(number), f"10.0.0.{number}", 0, 1, has_gpu=False, is_alone=True)
+        self.workers._hands[place] = hand = cluster._Hand(place, None, is_ready=True)
+        return hand
+
+    @property
+    def hands(self) -> list[cluster._Hand]:
+        return list(self.workers._hands.values())
+
+    def job(self, *, is_film: bool = False) -> cluster._Job:
+        job = cluster._Job(Entry("a", b"a", "photo", 1, 0), b"", Path("film") if is_film else None)
+        (self.workers._films if is_film else self.workers._photos).append(job)
+        return job
+
+    def end(self, hand: cluster._Hand, job: cluster._Job, result: object) -> None:
+        done: Future[Any] = Future()
+        done.set_exception(result) if isinstance(result, Exception) else done.set_result(result)
+        self.workers._finished(hand, job, done)
+
+
+@pytest.fixture
+def lost_kind() -> type[Exception]:
+    return pytest.importorskip("ray").exceptions.ActorDiedError
+
+
+def test_a_worker_has_one_film_at_a_time(monkeypatch: pytest.MonkeyPatch):
+    alone = Alone(2, monkeypatch)
+    films, photos = [alone.job(is_film=True) for _ in range(3)], [alone.job() for _ in range(9)]
+    alone.workers._deal()
+    assert [sum(job.target is not None for job in hand.jobs) for hand in alone.hands] == [1, 1]
+    assert [len(hand.jobs) for hand in alone.hands] == [2, 2]
+    assert list(alone.workers._films) == films[2:]
+    assert list(alone.workers._photos) == photos[2:]
+
+
+def test_what_takes_workers_down_fails_alone(monkeypatch: pytest.MonkeyPatch, lost_kind: type[Exception]):
+    alone = Alone(1, monkeypatch)
+    bad, good = alone.job(), alone.job()
+    for number in range(1, 3):
+        alone.workers._deal()
+        (hand,) = alone.hands
+        assert hand.jobs == {bad, good}
+        for job in (bad, good):
+            alone.end(hand, job, lost_kind())
+        assert not alone.hands
+        alone.add(number)
+    while alone.workers._photos:
+        alone.workers._deal()
+        (hand,) = alone.hands
+        (job,) = hand.jobs
+        alone.end(hand, job, lost_kind() if job is bad else Done("colored"))
+        if not alone.hands:
+            alone.add(9)
+    assert good.future.result().outcome == "colored"
+    with pytest.raises(SourceError, match="3 workers were lost over it"):
+        bad.future.result()
+
+
+def test_a_broken_gpu_is_a_lost_one(monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("ray")
+    alone = Alone(2, monkeypatch)
+    job = alone.job()
+    alone.workers._deal()
+    broken = next(hand for hand in alone.hands if hand.jobs)
+    alone.end(broken, job, DeviceError("no memory"))
+    alone.workers._deal()
+    (other,) = alone.hands
+    alone.end(other, job, Done("colored"))
+    assert job.future.result().outcome == "colored"
+    assert alone.workers.notes == [f"{broken.place.address}: lost a worker (no memory); others do what it had begun"]
+
+
+def test_a_lost_workers_lock_is_waited_for(monkeypatch: pytest.MonkeyPatch):
+    made = iter([BlockingIOError(), BlockingIOError(), None])
+
+    class Held:
+        def film(self, source: Path, target: Path, *, is_again: bool) -> Done:  # noqa: ARG002
+            try:
+                if (error := next(made)) is not None:
+                    raise error
+            except BlockingIOError as error:
+                raise SinkError("another run is writing there now") from error
+            return Done("colored")
+
+    monkeypatch.setattr(cluster.time, "sleep", lambda _: None)
+    actor = cluster._Actor()
+    actor._worker = Held()  # type: ignore[assignment]
+    assert isinstance(actor.film(None, Path(), Path(), False), SinkError)  # type: ignore[arg-type]
+    assert actor.film(None, Path(), Path(), True) == Done("colored")  # type: ignore[arg-type]
