@@ -327,3 +327,28 @@ def test_a_lost_workers_lock_is_waited_for(monkeypatch: pytest.MonkeyPatch):
     actor._worker = Held()  # type: ignore[assignment]
     assert isinstance(actor.film(None, Path(), Path(), False), SinkError)  # type: ignore[arg-type]
     assert actor.film(None, Path(), Path(), True) == Done("colored")  # type: ignore[arg-type]
+
+
+def test_a_machine_that_would_do_other_work_is_left_out(tmp_path: Path):
+    place = cluster._Place("n", "10.0.0.1", 0, 1, has_gpu=True, is_alone=True)
+    work = cluster.Work(None, None, lambda: "vidcolor 2", (tmp_path,))  # type: ignore[arg-type]
+    for token, identity, said in (
+        (tmp_path / "none", "vidcolor 2", "Mount the same folders"),
+        (tmp_path, "vidcolor 1", "Install the same"),
+    ):
+        refusal = cluster._Actor().open(work, place, token, identity)
+        assert isinstance(refusal, DeviceError)
+        assert said in str(refusal)
+
+
+def test_the_run_fails_only_when_no_machine_can_help(monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("ray")
+    alone = Alone(2, monkeypatch)
+    refused: Future[Any] = Future()
+    refused.set_result(DeviceError("it does not see /vault."))
+    for hand in alone.hands:
+        assert not alone.workers._first.done()
+        alone.workers._opened(hand, refused)
+    with pytest.raises(DeviceError, match="does not see /vault"):
+        alone.workers._first.result()
+    assert [note.split(":")[0] for note in alone.workers.notes] == ["10.0.0.0 cannot help", "10.0.0.1 cannot help"]
