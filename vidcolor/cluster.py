@@ -125,7 +125,10 @@ def connected(address: str) -> Iterator[None]:
             include_dashboard=False,
         )  # fmt: skip
     except (OSError, RuntimeError, ValueError) as error:
-        raise DeviceError(f"--cluster {address}: Ray does not take it: {str(error).splitlines()[0]}") from error
+        raise DeviceError(
+            f"--cluster {address}: {_first_line(error)}. Where the cluster asks for Ray's token, set"
+            " RAY_AUTH_MODE=token; on a machine of the cluster say auto."
+        ) from error
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)  # Ray sets its own, by which exit codes would change
