@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,18 @@ import pytest
 from media_fixtures import make_film, packets
 from PIL import Image
 
-from vidcolor import cli, cluster
+from vidcolor import cli
 from vidcolor.archive import Done
+from vidcolor.cluster import Work, workers
+from vidcolor.cluster.actor import Actor
+from vidcolor.cluster.hands import Hand, Job
+from vidcolor.cluster.places import Place
+from vidcolor.cluster.places import places as places_of
 from vidcolor.errors import DeviceError, SinkError, SourceError
 from vidcolor.media.archives import Entry
 from vidcolor.media.source import FilmSource
 
-has_ray = pytest.mark.skipif(cluster.find_spec("ray") is None, reason="needs pip install 'vidcolor[cluster]'")
+has_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs pip install 'vidcolor[cluster]'")
 # Ray's own: sockets and log files that it leaves to the garbage collector, and what it will do one day.
 ray_warns = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -190,7 +196,7 @@ def wait_for(seen: Any, process: subprocess.Popen) -> None:
 def test_without_ray_one_line_says_what_to_install(
     vault: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ):
-    monkeypatch.setattr(cluster, "find_spec", lambda _: None)
+    monkeypatch.setattr("vidcolor.cluster.session.find_spec", lambda _: None)
     assert run(vault, "-o", tmp_path / "out", "--cluster", "auto", model=tiny_model) == 1
     assert capsys.readouterr().err.splitlines() == [
         "vidcolor: --cluster needs Ray, which is not installed. Say: pip install 'vidcolor[cluster]'."
@@ -218,7 +224,7 @@ def test_one_film_is_no_work_for_a_cluster(vault: Path, tmp_path: Path, tiny_mod
 def test_machines_are_divided_by_gpus_or_by_cores():
     def places(*, has_gpus: bool, **resources: float) -> list[tuple[int, bool]]:
         node = {"NodeID": "n", "NodeManagerAddress": "a", "Resources": resources}
-        return [(place.cores, place.is_alone) for place in cluster._places(node, has_gpus=has_gpus)]
+        return [(place.cores, place.is_alone) for place in places_of(node, has_gpus=has_gpus)]
 
     assert places(CPU=4.0, has_gpus=False) == [(4, True)]
     assert places(CPU=20.0, has_gpus=False) == [(6, False)] * 3
@@ -231,28 +237,28 @@ class Alone:
     """Workers without a cluster: places, hands and jobs as the dealing thread has them."""
 
     def __init__(self, hands: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(cluster, "_kill", lambda _: None)
-        monkeypatch.setattr(cluster.ClusterWorkers, "_give", lambda _, hand, job: hand.jobs.add(job))
+        monkeypatch.setattr(workers, "kill", lambda _: None)
+        monkeypatch.setattr(workers.ClusterWorkers, "_give", lambda _, hand, job: hand.jobs.add(job))
         rules = type("Rules", (), {"scratch": Path()})()
-        self.workers = cluster.ClusterWorkers(cluster.Work(None, rules, None, ()))  # type: ignore[arg-type]
+        self.workers = workers.ClusterWorkers(Work(None, rules, None, ()))  # type: ignore[arg-type]
         for number in range(hands):
             self.add(number)
 
-    def add(self, number: int) -> cluster._Hand:
-        place = cluster._Place(str(number), f"10.0.0.{number}", 0, 1, has_gpu=False, is_alone=True)
-        self.workers._hands[place] = hand = cluster._Hand(place, None, is_ready=True)
+    def add(self, number: int) -> Hand:
+        place = Place(str(number), f"10.0.0.{number}", 0, 1, has_gpu=False, is_alone=True)
+        self.workers._hands[place] = hand = Hand(place, None, is_ready=True)
         return hand
 
     @property
-    def hands(self) -> list[cluster._Hand]:
+    def hands(self) -> list[Hand]:
         return list(self.workers._hands.values())
 
-    def job(self, *, is_film: bool = False) -> cluster._Job:
-        job = cluster._Job(Entry("a", b"a", "photo", 1, 0), b"", Path("film") if is_film else None)
+    def job(self, *, is_film: bool = False) -> Job:
+        job = Job(Entry("a", b"a", "photo", 1, 0), b"", Path("film") if is_film else None)
         (self.workers._films if is_film else self.workers._photos).append(job)
         return job
 
-    def end(self, hand: cluster._Hand, job: cluster._Job, result: object) -> None:
+    def end(self, hand: Hand, job: Job, result: object) -> None:
         done: Future[Any] = Future()
         done.set_exception(result) if isinstance(result, Exception) else done.set_result(result)
         self.workers._finished(hand, job, done)
@@ -322,21 +328,21 @@ def test_a_lost_workers_lock_is_waited_for(monkeypatch: pytest.MonkeyPatch):
                 raise SinkError("another run is writing there now") from error
             return Done("colored")
 
-    monkeypatch.setattr(cluster.time, "sleep", lambda _: None)
-    actor = cluster._Actor()
+    monkeypatch.setattr("vidcolor.cluster.actor.time.sleep", lambda _: None)
+    actor = Actor()
     actor._worker = Held()  # type: ignore[assignment]
     assert isinstance(actor.film(None, Path(), Path(), False), SinkError)  # type: ignore[arg-type]
     assert actor.film(None, Path(), Path(), True) == Done("colored")  # type: ignore[arg-type]
 
 
 def test_a_machine_that_would_do_other_work_is_left_out(tmp_path: Path):
-    place = cluster._Place("n", "10.0.0.1", 0, 1, has_gpu=True, is_alone=True)
-    work = cluster.Work(None, None, lambda: "vidcolor 2", (tmp_path,))  # type: ignore[arg-type]
+    place = Place("n", "10.0.0.1", 0, 1, has_gpu=True, is_alone=True)
+    work = Work(None, None, lambda: "vidcolor 2", (tmp_path,))  # type: ignore[arg-type]
     for token, identity, said in (
         (tmp_path / "none", "vidcolor 2", "Mount the same folders"),
         (tmp_path, "vidcolor 1", "Install the same"),
     ):
-        refusal = cluster._Actor().open(work, place, token, identity)
+        refusal = Actor().open(work, place, token, identity)
         assert isinstance(refusal, DeviceError)
         assert said in str(refusal)
 

@@ -1,0 +1,81 @@
+"""A worker's own process."""
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidcolor.archive import Done, Rules, Worker
+from vidcolor.cluster.places import Place
+from vidcolor.colorizer import Colorizer
+from vidcolor.errors import DeviceError, SinkError, VidcolorError
+from vidcolor.media.archives import Entry
+
+LOCK_SECONDS = 120.0  # for a lost machine's locks to go; a file server keeps them for a minute and a half
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every worker is given. All of it has to pickle."""
+
+    load: Callable[[], Colorizer]
+    rules: Rules
+    identity: Callable[[], object]  # equal wherever the version, the model and the options are
+    inputs: tuple[Path, ...]  # absolute, as is rules.scratch; every machine must see them
+    device: str = "auto"  # auto, all or cpu
+
+
+class Actor:
+    """The process of a worker. Expected failures are handed back, since Ray would wrap them in a trace when raised."""
+
+    _worker: Worker
+
+    def open(self, work: Work, place: Place, token: Path, identity: object) -> list[str] | VidcolorError:
+        """Get ready; the devices. A DeviceError where this machine cannot do the work as the others do it."""
+        if not place.has_gpu:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+            if not place.is_alone:
+                _keep_to_cores(place)
+        try:
+            for path in (token, *work.inputs):
+                if not path.exists():
+                    return DeviceError(f"it does not see {path}. Mount the same folders at the same paths everywhere.")
+            if work.identity() != identity:
+                return DeviceError("its vidcolor or its model is another. Install the same on every machine.")
+            self._worker = Worker(work.load(), work.rules)
+        except VidcolorError as error:
+            return error
+        return self._worker.devices
+
+    def photo(self, entry: Entry, source: Path | bytes) -> Done | VidcolorError:
+        """See Worker."""
+        try:
+            return self._worker.photo(entry, source)
+        except VidcolorError as error:
+            return error
+
+    def film(self, entry: Entry, source: Path, target: Path, is_again: bool) -> Done | VidcolorError:  # noqa: ARG002
+        """See Worker. Waits for the locks of a lost worker that had begun it."""
+        until = time.monotonic() + (LOCK_SECONDS if is_again else 0)
+        while True:
+            try:
+                return self._worker.film(source, target, is_again=is_again)
+            except SinkError as error:
+                if not isinstance(error.__context__, BlockingIOError) or time.monotonic() > until:
+                    return error
+                time.sleep(1)
+            except VidcolorError as error:
+                return error
+
+
+def _keep_to_cores(place: Place) -> None:
+    """Use this worker's share of the machine's cores alone, where the system can be told so."""
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    cores = sorted(os.sched_getaffinity(0))[place.number * place.cores :][: place.cores]
+    if len(cores) == place.cores:
+        for thread in Path("/proc/self/task").iterdir():
+            with suppress(OSError):  # ended meanwhile
+                os.sched_setaffinity(int(thread.name), cores)

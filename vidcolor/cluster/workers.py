@@ -1,0 +1,261 @@
+"""The archive's workers on many machines: who gets what, and what becomes of what a lost one had."""
+
+import math
+import threading
+import time
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Self
+
+from vidcolor.archive import BYTES_AHEAD, FILES_AHEAD, Done
+from vidcolor.cluster.actor import Actor, Work
+from vidcolor.cluster.hands import LOSSES, Hand, Job, LostError, kill, result_of
+from vidcolor.cluster.places import Place, places
+from vidcolor.cluster.session import first_line
+from vidcolor.errors import DeviceError, SourceError, UsageError, VidcolorError
+from vidcolor.media.archives import Entry
+
+LOOK_SECONDS = 2.0  # between looks at which machines there are
+PATIENCE_SECONDS = 300.0  # without any worker
+LEAST_AHEAD = 64  # photos: machines may join that are not there yet
+
+
+class ClusterWorkers:
+    """Workers on all machines of the connected cluster, also on those that join later. A context manager.
+
+    One thread deals the work; all that is private here is its own.
+    """
+
+    films_any_time = True
+
+    def __init__(self, work: Work) -> None:
+        """Raises UsageError for devices that a cluster cannot choose."""
+        if work.device not in ("auto", "all", "cpu"):
+            raise UsageError(f"--device {work.device}: with --cluster say auto (every GPU there is) or cpu.")
+        self.notes: list[str] = []
+        self._work = work
+        self._token = work.rules.scratch / f".vidcolor-cluster-{uuid.uuid4().hex}"
+        self._events: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._photos: deque[Job] = deque()
+        self._films: deque[Job] = deque()
+        self._hands: dict[Place, Hand] = {}
+        self._given_up: set[Place] = set()
+        self._deaths: Counter[Place] = Counter()
+        self._first: Future[None] = Future()  # done when a worker is ready
+        self._error: VidcolorError | None = None  # why nothing can be done any more
+        self._has_gpus: bool | None = None
+        self._looked = -math.inf
+        self._worked = time.monotonic()  # when there was a worker last
+        self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
+
+    @property
+    def ahead(self) -> int:
+        """See Workers."""
+        lanes = sum(hand.place.lanes for hand in list(self._hands.values()))
+        return max(FILES_AHEAD * lanes, LEAST_AHEAD)
+
+    @property
+    def ahead_bytes(self) -> int:
+        """See Workers."""
+        return BYTES_AHEAD * max(1, len(self._hands))
+
+    @property
+    def devices(self) -> list[str]:
+        """See Workers."""
+        found = Counter(device for hand in list(self._hands.values()) for device in hand.devices)
+        return [f"{count} x {device}" for device, count in found.items()]
+
+    def photo(self, entry: Entry, source: Path | bytes) -> Future[Done]:
+        """See Worker."""
+        return self._submit(Job(entry, source, None))
+
+    def film(self, entry: Entry, source: Path, target: Path) -> Future[Done]:
+        """See Worker."""
+        return self._submit(Job(entry, source, target))
+
+    def _submit(self, job: Job) -> Future[Done]:
+        job.entry = replace(job.entry, origin=None, opener=None)  # those of archives do not pickle
+        job.source = job.source.absolute() if isinstance(job.source, Path) else job.source
+        job.target = job.target and job.target.absolute()
+        self._events.put(partial((self._photos if job.target is None else self._films).append, job))
+        return job.future
+
+    def __enter__(self) -> Self:
+        self._token.touch()
+        self._events.put(self._look)
+        self._thread.start()
+        try:
+            self._first.result()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        self._events.put(None)
+        self._thread.join()
+        self._token.unlink(missing_ok=True)
+
+    def _run(self) -> None:
+        """Take what happens, one thing after another."""
+        while True:
+            event: Callable[[], None] | None = self._look
+            with suppress(Empty):
+                event = self._events.get(timeout=LOOK_SECONDS)
+            if event is None:
+                break
+            try:
+                event()
+                if time.monotonic() - self._looked >= LOOK_SECONDS:
+                    self._look()
+                self._deal()
+            except BaseException as error:  # Ray's; without this thread all would wait for ever
+                self._fail(DeviceError(f"the cluster cannot be used any more: {type(error).__name__}: {error}"))
+        for hand in self._hands.values():
+            kill(hand)
+
+    def _look(self) -> None:
+        """Open a worker wherever there is room for one, and forget idle ones of lost machines."""
+        import ray
+
+        now = self._looked = time.monotonic()
+        nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
+        if self._has_gpus is None:
+            self._has_gpus = self._work.device != "cpu" and any(node["Resources"].get("GPU") for node in nodes.values())
+        for place, hand in list(self._hands.items()):
+            if place.node not in nodes and not hand.jobs:
+                self._lose(hand, "the machine is gone")
+        for node in nodes.values():
+            for place in places(node, has_gpus=self._has_gpus):
+                if place not in self._hands and place not in self._given_up:
+                    self._open(place)
+        if any(hand.is_ready for hand in self._hands.values()):
+            self._worked = now
+        elif now - self._worked > PATIENCE_SECONDS:
+            self._fail(DeviceError("no machine of the cluster has a free worker: all are gone, or others use them."))
+
+    def _open(self, place: Place) -> None:
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        actor = ray.remote(Actor).options(
+            num_cpus=place.cores, num_gpus=int(place.has_gpu), max_concurrency=place.lanes, max_restarts=0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(place.node, soft=False),
+        ).remote()  # fmt: skip
+        hand = self._hands[place] = Hand(place, actor)
+        opened = actor.open.remote(self._work, place, self._token, self._work.identity()).future()
+        opened.add_done_callback(lambda future: self._events.put(partial(self._opened, hand, future)))
+
+    def _opened(self, hand: Hand, opened: "Future[list[str] | VidcolorError]") -> None:
+        try:
+            hand.devices = tuple(result_of(opened))
+        except LostError as error:
+            self._lose(hand, str(error))
+        except Exception as error:  # a refusal, or a package that is missing there
+            self._give_up(hand, f"{hand.place.address} cannot help: {first_line(error)}", error)
+        else:
+            hand.is_ready = True
+            if not self._first.done():
+                self._first.set_result(None)
+
+    def _deal(self) -> None:
+        """Hand out what waits to whoever has the least to do."""
+        if self._error is not None:
+            self._fail(self._error)
+        while (match := self._match()) is not None:
+            hand, queue = match
+            self._give(hand, queue.popleft())
+
+    def _match(self) -> tuple[Hand, deque[Job]] | None:
+        queues = [queue for queue in (self._films, self._photos) if queue]
+        alone = next((queue for queue in queues if queue[0].is_alone), None)
+        for hand in sorted(self._hands.values(), key=lambda hand: len(hand.jobs)):
+            if not hand.is_ready or len(hand.jobs) >= hand.place.lanes:
+                continue
+            if alone is not None:
+                if not hand.jobs:
+                    return hand, alone
+                alone = None  # this one gets nothing else, so that it will have nothing to do
+                continue
+            for queue in queues:
+                if hand.may_take(queue[0]):
+                    return hand, queue
+        return None
+
+    def _give(self, hand: Hand, job: Job) -> None:
+        hand.jobs.add(job)
+        call = hand.actor.photo if job.target is None else hand.actor.film
+        rest = () if job.target is None else (job.target, job.losses > 0)
+        done = call.remote(job.entry, job.source, *rest).future()
+        done.add_done_callback(lambda future: self._events.put(partial(self._finished, hand, job, future)))
+
+    def _finished(self, hand: Hand, job: Job, done: "Future[Done | VidcolorError]") -> None:
+        hand.jobs.discard(job)
+        if job.future.done():  # failed with all others
+            return
+        try:
+            result = result_of(done)
+        except (LostError, DeviceError) as error:  # a broken GPU is a lost one
+            self._lose(hand, str(error))
+            self._again(job, hand, error)
+        except Exception as error:  # the entry's
+            job.future.set_exception(error)
+        else:
+            self._deaths.pop(hand.place, None)
+            job.future.set_result(result)
+
+    def _again(self, job: Job, hand: Hand, error: Exception) -> None:
+        """Let another worker do what a lost one began."""
+        job.losses += 1
+        if job.losses < LOSSES:
+            (self._photos if job.target is None else self._films).appendleft(job)
+        elif isinstance(error, DeviceError):
+            job.future.set_exception(error)
+        else:
+            job.future.set_exception(
+                SourceError(f"{LOSSES} workers were lost over it, the last at {hand.place.address}: {error}")
+            )
+
+    def _lose(self, hand: Hand, why: str) -> None:
+        """A worker is gone, and told of once; the next look opens another where its machine still is."""
+        if self._hands.get(hand.place) is not hand:
+            return
+        del self._hands[hand.place]
+        kill(hand)
+        self._deaths[hand.place] += 1
+        if self._deaths[hand.place] >= LOSSES:
+            self._give_up(hand, f"{hand.place.address}: lost {LOSSES} workers in a row: {why}", DeviceError(why))
+        else:
+            self.notes.append(f"{hand.place.address}: lost a worker ({why}); others do what it had begun")
+
+    def _give_up(self, hand: Hand, note: str, error: Exception) -> None:
+        self.notes.append(note)
+        self._given_up.add(hand.place)
+        self._hands.pop(hand.place, None)
+        kill(hand)
+        if not self._hands and not self._first.done():
+            self._first.set_exception(error if isinstance(error, VidcolorError) else DeviceError(note))
+
+    def _fail(self, error: VidcolorError) -> None:
+        """Nothing can be done any more."""
+        self._error = error
+        if not self._first.done():
+            self._first.set_exception(error)
+        for queue in (self._films, self._photos):
+            while queue:
+                queue.popleft().future.set_exception(error)
+        for job in [job for hand in self._hands.values() for job in hand.jobs if not job.future.done()]:
+            job.future.set_exception(error)
