@@ -77,7 +77,7 @@ def run(args: list[str]) -> int:
     except click.exceptions.Exit as stop:
         return int(stop.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        return _say("interrupted; nothing half-written is left, and the same command goes on from what is finished.", 130)
+        return _say("interrupted; nothing half-written is left, and the same command goes on from there.", 130)
     except click.ClickException as error:
         return _say(f"{error.format_message()} Try `vidcolor --help`.", error.exit_code)
     except UsageError as error:
