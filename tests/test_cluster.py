@@ -98,7 +98,9 @@ def assert_equal(found: Path, wanted: Path) -> None:
     assert {path.relative_to(found) for path in found.rglob("*") if not path.name.startswith(".")} == names
     for name in names:
         if name.suffix == ".mp4":
-            assert pictures(found / name) == pictures(wanted / name)
+            both = zip(pictures(found / name), pictures(wanted / name), strict=True)
+            differing = [number for number, (one, other) in enumerate(both) if one != other]
+            assert not differing, name
             assert packets(found / name, "audio") == packets(wanted / name, "audio")
         elif (wanted / name).is_file() and name.stem != "report":
             assert (found / name).read_bytes() == (wanted / name).read_bytes()
