@@ -19,7 +19,7 @@ import av
 import cv2
 import numpy as np
 
-from vidcolor.color import Floats, LumaCoding, luma_table, rgb_to_lab
+from vidcolor.color import Floats, LumaCoding, chroma_levels, luma_table, rgb_to_lab
 from vidcolor.colorizer import Colorizer, paint
 from vidcolor.cuts import starts
 from vidcolor.evaluation.film_ways import FilmWay, true_chroma
@@ -111,9 +111,8 @@ class Opinions:
 
 def own_colors(frame: Frame, picture: PictureFormat, size: tuple[int, int]) -> Floats:
     """a*b* (2, h, w) of the chroma that the film holds."""
-    span = (1 << picture.bits) - 1 if picture.full_range else 224 << (picture.bits - 8)
     planes = [luma_table(picture.bits, picture.full_range)[frame.luma]]
-    planes += [(plane.astype(np.float32) - (1 << (picture.bits - 1))) / span for plane in true_chroma(frame, picture)]
+    planes += [chroma_levels(plane, picture) for plane in true_chroma(frame, picture)]
     y, cb, cr = (cv2.resize(plane, size[::-1], interpolation=cv2.INTER_AREA) for plane in planes)
     rgb = LumaCoding(picture.matrix, picture.transfer).ycc_to_rgb(y, cb, cr)
     _, a, b = rgb_to_lab(*(np.clip(plane, 0, 1) for plane in rgb))

@@ -245,10 +245,18 @@ def chroma_gain_table(bits: int, full_range: bool, coding: LumaCoding) -> Floats
     return np.asarray(np.hypot(cb, cr) / np.hypot(middle_cb, middle_cr), dtype=np.float32)
 
 
+def chroma_levels(plane: Plane, picture: PictureFormat) -> Floats:
+    """Code values of the picture's depth and range -> Cb or Cr, -0.5..0.5."""
+    return (plane - np.float32(1 << (picture.bits - 1))) / np.float32(_chroma_span(picture))
+
+
+def _chroma_span(picture: PictureFormat) -> int:
+    return (1 << picture.bits) - 1 if picture.full_range else 224 << (picture.bits - 8)
+
+
 def chroma_codes(chroma: Floats, picture: PictureFormat) -> Plane:
     """Cb or Cr -0.5..0.5 -> code values of the picture's depth and range."""
-    span = (1 << picture.bits) - 1 if picture.full_range else 224 << (picture.bits - 8)
-    codes = chroma * np.float32(span)
+    codes = chroma * np.float32(_chroma_span(picture))
     codes += np.float32((1 << (picture.bits - 1)) + 0.5)  # the half rounds: the cast truncates
     np.clip(codes, 0, (1 << picture.bits) - 1, out=codes)
     return codes.astype(np.uint8) if picture.bits == 8 else codes.astype(np.uint16)

@@ -1,19 +1,20 @@
 """A film's shots, one picture of each, in colour: to be looked at before the whole film is worked."""
 
-from collections import deque
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidcolor.color import LumaCoding, luma_table
+from vidcolor.color import LumaCoding, chroma_levels, luma_table
 from vidcolor.colorizer import Colorizer, View
 from vidcolor.cuts import CutDetector
 from vidcolor.frames import FilmInfo, Frame, PictureFormat, Plane
 from vidcolor.overlap import ahead
 from vidcolor.pipeline import DECODED_AHEAD, Source, view_of
+from vidcolor.steady.marks import Waiting
 
 
 @dataclass(frozen=True)
@@ -27,20 +28,17 @@ class Shot:
 def shots(source: Source, colorizer: Colorizer) -> Iterator[Shot]:
     """The film's shots, while it is decoded."""
     picture, view = source.info.picture, view_of(source.info)
-    detector, waiting, number = CutDetector(), deque[Frame](), 0
-    decoded = ahead(source.frames(), DECODED_AHEAD)
-    for frame in decoded:
-        waiting.append(frame)
-        for is_start in detector.push(colorizer.lightness(frame.luma, picture, view)):
-            first = waiting.popleft()
+    detector, waiting = CutDetector(), Waiting[Frame](0)
+
+    def decided() -> Iterator[tuple[Frame, bool]]:
+        for frame in decoded:
+            yield from waiting.put(frame, detector.push(colorizer.lightness(frame.luma, picture, view)))
+        yield from waiting.rest(detector.finish())
+
+    with closing(ahead(source.frames(), DECODED_AHEAD)) as decoded:
+        for number, (frame, is_start) in enumerate(decided()):
             if is_start or number == 0:
-                yield Shot(number, first)
-            number += 1
-    for is_start in detector.finish():
-        first = waiting.popleft()
-        if is_start or number == 0:
-            yield Shot(number, first)
-        number += 1
+                yield Shot(number, frame)
 
 
 def evenly(found: Iterator[Shot], most: int) -> list[Shot]:
@@ -65,14 +63,9 @@ def before_and_after(shot: Shot, info: FilmInfo, colorizer: Colorizer) -> tuple[
 
 def shown(luma: Plane, chroma: tuple[Plane, Plane], picture: PictureFormat, view: View) -> NDArray[np.uint8]:
     """Planes as a viewer sees them: gamma-coded RGB (H, W, 3), upright, with square pixels."""
-    codes = (1 << picture.bits) - 1 if picture.full_range else 224 << (picture.bits - 8)
     levels = luma_table(picture.bits, picture.full_range)[luma]
-    sides = luma.shape[::-1]
     cb, cr = (
-        cv2.resize(
-            (plane.astype(np.float32) - (1 << (picture.bits - 1))) / codes, sides, interpolation=cv2.INTER_LINEAR
-        )
-        for plane in chroma
+        cv2.resize(chroma_levels(plane, picture), luma.shape[::-1], interpolation=cv2.INTER_LINEAR) for plane in chroma
     )
     rgb = np.stack(LumaCoding(picture.matrix, picture.transfer).ycc_to_rgb(levels, cb, cr), axis=2)
     values = np.clip(np.rint(rgb * 255), 0, 255).astype(np.uint8)

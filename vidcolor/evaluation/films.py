@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vidcolor.color import Floats, LumaCoding, luma_table
+from vidcolor.color import Floats, LumaCoding, chroma_levels, luma_table
 from vidcolor.errors import SourceError
 from vidcolor.evaluation.film_metrics import ColorDrift, CutTest, Luma, Motion, WarpError
 from vidcolor.evaluation.film_ways import FilmWay, Lane, SharedFrames, gray_way, true_way
@@ -167,8 +167,7 @@ class _Ruler:
         self._size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
         self._levels = luma_table(picture.bits, picture.full_range)
         self._coding = LumaCoding(picture.matrix, picture.transfer)
-        self._neutral = np.float32(1 << (picture.bits - 1))
-        self._span = np.float32((1 << picture.bits) - 1 if picture.full_range else 224 << (picture.bits - 8))
+        self._picture = picture
 
     def luma(self, luma: Plane) -> Floats:
         """(H, W) codes -> (h, w), Y' 0..1."""
@@ -177,7 +176,7 @@ class _Ruler:
 
     def colors(self, luma: Floats, colored: ColoredFrame) -> tuple[Rgb, Floats]:
         """Y' (h, w) and a coloured frame -> sRGB (h, w, 3) and chroma (h, w, 2) in 8-bit codes."""
-        cb, cr = (self._resized((plane - self._neutral) / self._span) for plane in (colored.cb, colored.cr))
+        cb, cr = (self._resized(chroma_levels(plane, self._picture)) for plane in (colored.cb, colored.cr))
         tint = np.stack(self._coding.ycc_to_rgb(np.float32(0), cb, cr), axis=2)
         rgb: Rgb = np.clip(np.rint((luma[..., None] + tint) * 255), 0, 255).astype(np.uint8)  # grey stays R = G = B
         return rgb, np.stack([cb, cr], axis=2) * np.float32(255)

@@ -58,11 +58,9 @@ class GuideState:
 class Guide:
     """Corrects the network's opinions on a film's frames, in order."""
 
-    def __init__(
-        self, references: Sequence[Reference] = (), *, has_memory: bool = False, state: GuideState | None = None
-    ) -> None:
+    def __init__(self, references: Sequence[Reference] = (), *, has_memory: bool = False) -> None:
         """references: stills in colour.  has_memory: when a shot that ended is cut back to, its colours return."""
-        self.state = state or GuideState()
+        self.state = GuideState()  # of who asks it, who may set it
         self._numbered = {still.number: still.known for still in references if still.number is not None}
         self._stills = [still.known for still in references]
         self._loose = [place for place, still in enumerate(references) if still.number is None]
