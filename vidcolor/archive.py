@@ -152,15 +152,14 @@ def colorize_photo(source: Path, target: Path, colorizer: Colorizer, rules: Rule
     partial = target.with_name(f".{target.name}.partial")
     try:
         with Network(colorizer) as network, open_still(source, largest_pixels=rules.largest_pixels) as still:
-            wanted = [rules.is_recoloring or page.tone != "color" for page in still.pages]
-            colors = [_color(page, network) if want else None for page, want in zip(still.pages, wanted, strict=True)]
-            losses = write_still(still, colors, partial, rules.still)
+            wanted = _wanted(still, rules)
+            losses = write_still(still, _colors(still, wanted, network), partial, rules.still)
         partial.replace(target)
     except OSError as error:
         raise SinkError(f"{target}: cannot be written ({error.strerror}).") from error
     finally:
         partial.unlink(missing_ok=True)
-    return ("colored", losses) if any(wanted) else ("kept", (IN_COLOR,))
+    return ("colored", losses) if wanted else ("kept", (IN_COLOR,))
 
 
 class Worker:
@@ -342,11 +341,11 @@ def _photo(entry: Entry, source: Path | bytes, network: Network, rules: Rules, r
     began = time.monotonic()
     size = source.stat().st_size if isinstance(source, Path) else len(source)
     with open_still(source, entry.shown, largest_pixels=rules.largest_pixels) as still:
-        wanted = [page for page in still.pages if rules.is_recoloring or page.tone != "color"]
+        wanted = _wanted(still, rules)
         if not wanted:
             return Done("kept", notes=(IN_COLOR,), seconds=time.monotonic() - began)
         with room.of(max(size, sum(page.pixels for page in still.pages))):
-            colors = [_color(page, network) if page in wanted else None for page in still.pages]
+            colors = _colors(still, wanted, network)
             content, losses = _packed(entry, still, colors, rules)
             pair = _pair(still.pages[0], colors[0], source, content) if rules.is_shown(entry.name) else None
     kept = len(still.pages) - len(wanted)
@@ -376,8 +375,14 @@ def _packed(
     return path, write_still(still, colors, path, rules.still)
 
 
-def _color(page: Page, network: Network) -> Floats:
-    return network.predict(page.lightness(network.size))
+def _wanted(still: Still, rules: Rules) -> list[Page]:
+    """The pages that are to be coloured."""
+    return [page for page in still.pages if rules.is_recoloring or page.tone != "color"]
+
+
+def _colors(still: Still, wanted: list[Page], network: Network) -> list[Floats | None]:
+    """A*b* of these pages; None for the others."""
+    return [network.predict(page.lightness(network.size)) if page in wanted else None for page in still.pages]
 
 
 def _settled(entry: Entry, result: Callable[[], Done], target: Target) -> Done:
