@@ -252,6 +252,20 @@ def test_an_error_that_nobody_thought_of_stops_one_file_only(
     assert (tmp_path / "out" / "album" / "grey.jpg").exists()
 
 
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_every_page_of_a_scan_is_coloured(is_folder: bool, tmp_path: Path, tiny_model: Path):
+    (tmp_path / "in").mkdir()
+    pages = [Image.fromarray(scene()), Image.fromarray(255 - scene())]
+    pages[0].save(tmp_path / "in" / "a.tif", save_all=True, append_images=pages[1:])
+    source, target = (Path("in"), Path("out")) if is_folder else (Path("in/a.tif"), Path("out.tif"))
+    assert run(tmp_path / source, "-o", tmp_path / target, "-q", model=tiny_model) == 0
+    with Image.open(tmp_path / (target / "a.tif" if is_folder else target)) as found:
+        assert found.n_frames == 2
+        for number in range(2):
+            found.seek(number)
+            assert np.ptp(np.asarray(found).astype(int), axis=2).mean() > 5
+
+
 def film(path: Path, *, is_coloured: bool) -> Path:
     """A second of something that moves, with colours or without."""
     with av.open(path, "w") as container:

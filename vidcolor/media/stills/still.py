@@ -44,7 +44,7 @@ class StillSettings:
     subsampling: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Page:
     """One picture of the file.
 
