@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 
 from vidcolor.errors import SourceError, UsageError
 from vidcolor.frames import FilmInfo, Frame, Place, checksum_of
+from vidcolor.media.devices import HardwareError, choose_device, is_twin, open_on
 from vidcolor.media.pixels import layout_of, luma_of, to_planar
 from vidcolor.media.probe import choose_video, examine, open_container
 
@@ -51,9 +52,15 @@ class Damage:
 
 
 class FilmSource:
-    """Decodes the picture of a film. `start` and `end` are seconds as a player shows them."""
+    """Decodes the picture of a film. `start` and `end` are seconds as a player shows them.
 
-    def __init__(self, path: Path, *, start: float | None = None, end: float | None = None) -> None:
+    hwaccel: off, auto or one of devices.DEVICES, to decode on a graphics chip. Where none can, and from where it fails
+    or meets damage, the film is decoded in software: frames are the same, each comes once, and `warnings` says why.
+    """
+
+    def __init__(
+        self, path: Path, *, start: float | None = None, end: float | None = None, hwaccel: str = "off"
+    ) -> None:
         if (start is not None and start < 0) or (end is not None and end <= (start or 0)):
             raise UsageError(f"the range {start or 0} s to {end} s is empty or negative; give start < end in seconds.")
         self.path = Path(path)
@@ -61,10 +68,18 @@ class FilmSource:
         self.info: FilmInfo = self.examined.info
         self.start, self.end = start, end
         self.damage = Damage()
+        self.warnings: list[str] = []
         self._container: InputContainer | None = None
         self._begun = False
+        self._hwaccel = hwaccel
+        self._device: str | None = None  # what decodes; None: software
 
     def __enter__(self) -> Self:
+        if self._hwaccel != "off":
+            try:
+                self._device = choose_device(self.path, self.examined, self._hwaccel)
+            except HardwareError as failure:
+                self.warnings.append(f"decoded in software, as no hardware decoder serves: {failure}")
         self._container = open_container(self.path)
         return self
 
@@ -88,6 +103,24 @@ class FilmSource:
         after: leave out the frames up to this one. They are jumped over where that leads to the very same frame, else
         decoded; damage in frames that were jumped over is not counted again.
         """
+        if self._device is None:
+            yield from self._after(after)
+            return
+        last: Frame | None = None
+        count = after.count if after else 0
+        try:
+            for last in self._after(after):
+                yield last
+                count += 1
+        except HardwareError as failure:
+            self.warnings.append(f"decoded by {self._device} up to frame {count}, from there in software: {failure}")
+            self._device = None
+            if last is not None and last.pts is not None:
+                after = Place(count, last.pts, checksum_of(last.luma))
+            yield from self._after(after)
+
+    def _after(self, after: Place | None) -> Iterator[Frame]:
+        """Frames without those up to a place, by what decodes now. Raises HardwareError."""
         start, _ = self.range_pts()
         if after is None:
             yield from self._frames(start)
@@ -103,9 +136,9 @@ class FilmSource:
         """Those of the range, from the key frame at or before a time."""
         if self._container is None:
             raise UsageError("FilmSource is used as a context manager: with FilmSource(path) as source.")
-        if self._begun:
+        if self._begun or self._device:
             self._container.close()
-            self._container = open_container(self.path)
+            self._container = open_on(self.path, self._device) if self._device else open_container(self.path)
         container, self._begun = self._container, True
         self.damage = Damage()
         stream, _ = choose_video(container, self.path)
@@ -114,7 +147,8 @@ class FilmSource:
         if seek_pts is not None:
             container.seek(seek_pts, stream=stream)
         last: VideoFrame | None = None
-        for frame in self._timed(self._decoded(container, stream), stream):
+        decoded = self._decoded(container, stream)
+        for frame in self._timed(self._alike(decoded) if self._device else decoded, stream):
             assert frame.pts is not None
             if end is not None and frame.pts >= end:
                 break
@@ -159,6 +193,23 @@ class FilmSource:
                 if by_order:
                     frame.pts = dts_in_order.popleft() if dts_in_order else None
                 yield frame
+
+    def _alike(self, frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+        """A device's frames up to where the software might give others. Raises HardwareError there."""
+        picture = self.info.picture
+        for frame in frames:
+            self._require_no_damage()
+            if (frame.width, frame.height) != (picture.width, picture.height):
+                raise HardwareError("the picture changes its size")
+            if not is_twin(frame, self.examined.layout):
+                raise HardwareError("the picture changes its format")
+            yield frame
+        self._require_no_damage()
+
+    def _require_no_damage(self) -> None:
+        """Devices hide damage each in its own way, or stop. Raises HardwareError."""
+        if self.damage.corrupt_packets or self.damage.undecodable_packets or self.damage.corrupt_frames:
+            raise HardwareError(f"it met {self.damage.describe()}")
 
     def _timed(self, frames: Iterator[VideoFrame], stream: VideoStream) -> Iterator[VideoFrame]:
         """Give every frame a pts later than the one before: its own, else from dts, else from the frame rate."""
@@ -207,6 +258,10 @@ class FilmSource:
             # One output stream has one size. The frame is scaled rather than the film refused, and it is counted.
             self.damage.resized_frames += 1
             native = _scaled(native, picture.width, picture.height, first)
+        elif self._device and native.format.name != first:
+            # The conversion moves chroma alone, and keeps times, flags and side data, which the sink asks for.
+            luma = luma_of(native, layout_of(native.format.name))
+            return Frame(luma, native.pts, native.reformat(format=self.examined.layout.planar))
         elif native.format.name != first:
             self.damage.resized_frames += 1
             native = native.reformat(format=first)
