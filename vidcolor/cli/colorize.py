@@ -76,6 +76,17 @@ class Rhythm(click.ParamType[int | None]):
 @click.option("--crf", type=click.IntRange(0, 63), default=18, show_default=True, help="Quality; lower is better.")
 @click.option("--preset", default="veryfast", show_default=True, help="Speed of the encoder, ultrafast to veryslow.")
 @click.option("--pix-fmt", help="Pixel format to write. [default: the film's depth and subsampling]")
+@click.option(
+    "--encoder", type=click.Choice(["software", "hardware", "nvenc", "qsv", "amf", "videotoolbox"]), default="software",
+    show_default=True, help="What encodes: the processor, or a graphics chip, of this maker or any (hardware).",
+)  # fmt: skip
+@click.option(
+    "--hwaccel",
+    type=click.Choice(
+        ["off", "auto", "cuda", "videotoolbox", "d3d12va", "d3d11va", "dxva2", "vaapi", "vdpau", "vulkan"]
+    ),
+    default="off", show_default=True, help="Decode on a graphics chip, where it gives the very same luma.",
+)  # fmt: skip
 @click.option("--start", type=Timecode(), help="Where in the film to begin: seconds or H:MM:SS.")
 @click.option("--end", type=Timecode(), help="Where in the film to end.")
 @click.option(

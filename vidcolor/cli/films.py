@@ -50,7 +50,15 @@ def film_settings(options: dict[str, Any]) -> "OutputSettings":
     """How films are written."""
     from vidcolor.media.encoders import OutputSettings
 
-    return OutputSettings(options["codec"], options["crf"], options["preset"], options["pix_fmt"], options["overwrite"])
+    names = ("codec", "crf", "preset", "pix_fmt", "overwrite", "encoder")
+    return OutputSettings(**{name: options[name] for name in names})
+
+
+def film_source(path: Path, options: dict[str, Any]) -> "FilmSource":
+    """The film, or the part of it that is asked for. Raises UsageError, SourceError."""
+    from vidcolor.media.source import FilmSource
+
+    return FilmSource(path, start=options["start"], end=options["end"], hwaccel=options["hwaccel"])
 
 
 def steadiness(options: dict[str, Any], info: "FilmInfo") -> "Steadiness":
@@ -65,26 +73,24 @@ def steadiness(options: dict[str, Any], info: "FilmInfo") -> "Steadiness":
 
 def color_film(source_path: Path, target: Path, *, options: dict[str, Any], colorizer: "Colorizer") -> tuple[str, ...]:
     """Colour a film that lies among other files; what there is to say of it."""
-    from vidcolor.media.source import FilmSource
     from vidcolor.pipeline import colorize_film
 
     settings = replace(film_settings(options), overwrite=True)
-    with FilmSource(source_path) as source, ExitStack() as stack:
+    with film_source(source_path, options | {"start": None, "end": None}) as source, ExitStack() as stack:
         held = steadiness(options, source.info)
         sink = _entered(stack, target, source, settings, options, may_begin_anew=lambda _: True)
         colorize_film(source, sink, colorizer, held, lambda _: None)
     damage = (f"damaged: {source.damage.describe()}",) if source.damage else ()
-    return (*sink.warnings, *damage)
+    return (*source.warnings, *sink.warnings, *damage)
 
 
 def _colorize(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, Any], report: Reporter) -> None:
     """Colour one film."""
-    from vidcolor.media.source import FilmSource
     from vidcolor.pipeline import colorize_film
 
     began = time.monotonic()
     job.target.parent.mkdir(parents=True, exist_ok=True)
-    with FilmSource(job.source, start=options["start"], end=options["end"]) as source:
+    with film_source(job.source, options) as source:
         with ExitStack() as stack:
             held = steadiness(options, source.info)
             # Refuses what cannot be done before the network is loaded.
@@ -94,11 +100,11 @@ def _colorize(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, An
                 input=str(job.source), output=str(job.target), frames=_expected_frames(source.info, options),
                 devices=colorizer.devices, done_before=done_before,
             )  # fmt: skip
-            for warning in sink.warnings:
+            for warning in (*source.warnings, *sink.warnings):
                 report.warn(f"{job.source.name}: {warning}.")
-            known = len(sink.warnings)
+            known, known_of_source = len(sink.warnings), len(source.warnings)
             count = colorize_film(source, sink, colorizer, held, report.advance)
-        for warning in sink.warnings[known:]:
+        for warning in (*source.warnings[known_of_source:], *sink.warnings[known:]):
             report.warn(f"{job.source.name}: {warning}.")
         if source.damage:
             report.warn(f"{job.source.name} is damaged: {source.damage.describe()}; coloured as far as it decodes.")
@@ -125,10 +131,15 @@ def _entered(
     """
     from vidcolor.media.segments import ChangedError
     from vidcolor.media.sink import FilmSink
+    from vidcolor.media.trial import settle
+
+    settled = settle(source.examined, target, settings)
 
     def sink(*, resume: bool) -> FilmSink:
-        comment, run = _comment(options["model"]), film_run(source, options)
-        return stack.enter_context(FilmSink(target, source, settings, comment=comment, run=run, resume=resume))
+        comment, run = _comment(options["model"]), film_run(source, options, settled.identity)
+        made = FilmSink(target, source, settled.settings, comment=comment, run=run, resume=resume)
+        made.warnings += settled.warnings
+        return stack.enter_context(made)
 
     try:
         return sink(resume=options["resume"])
@@ -141,12 +152,12 @@ def _entered(
 # Options that change a film's output.
 DECIDING = (
     "size", "precision", "saturation", "steady", "every", "shot_memory", "references", "codec", "crf", "preset",
-    "pix_fmt", "start", "end",
+    "pix_fmt", "encoder", "start", "end",
 )  # fmt: skip
 
 
-def film_run(source: "FilmSource", options: dict[str, Any]) -> "FilmRun":
-    """What decides the output. Raises ModelError."""
+def film_run(source: "FilmSource", options: dict[str, Any], encoder: str = "software") -> "FilmRun":
+    """What decides the output. encoder: the identity of what encodes; see trial.Settled.  Raises ModelError."""
     from vidcolor import weights
     from vidcolor.media.segments import FilmRun, identity_of
 
@@ -154,6 +165,7 @@ def film_run(source: "FilmSource", options: dict[str, Any]) -> "FilmRun":
     settings["--references"] = " ".join(
         str(identity_of(file)) for path in options["references"] for file in _files(path)
     )
+    settings["--encoder"] = encoder  # on another machine `hardware` is another one, or none
     settings["vidcolor"] = __version__
     return FilmRun(identity_of(source.path), weights.sha256(weights.find(options["model"])), settings)
 
@@ -165,10 +177,11 @@ def _files(path: Path) -> list[Path]:
 def _describe(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, Any], report: Reporter) -> None:
     """Say what colouring one film would do; time its first frames to tell how long it would take."""
     from vidcolor.media.plan import plan
-    from vidcolor.media.source import FilmSource
+    from vidcolor.media.trial import settle
 
-    settings = film_settings(options)
-    with FilmSource(job.source, start=options["start"], end=options["end"]) as source:
+    with film_source(job.source, options) as source:
+        settled = settle(source.examined, job.target, film_settings(options))
+        settings = settled.settings
         decided, held = plan(source.info, job.target, settings), steadiness(options, source.info)
         colorizer = load()
         frames, fps = _expected_frames(source.info, options), _measured_fps(source, colorizer, settings, held)
@@ -181,7 +194,7 @@ def _describe(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, An
             {key: getattr(entry, key) for key in ("index", "kind", "codec", "name")} | {"action": entry.describe()}
             for entry in decided.streams
         ],
-        warnings=list(decided.warnings),
+        warnings=[*settled.warnings, *source.warnings, *decided.warnings],
     )  # fmt: skip
 
 

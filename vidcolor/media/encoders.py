@@ -9,6 +9,7 @@ from av.codec.codec import UnknownCodecError
 
 from vidcolor.errors import SinkError, UsageError
 from vidcolor.frames import PictureFormat
+from vidcolor.media import chips
 from vidcolor.media.pixels import Layout, layout_of
 from vidcolor.media.probe import Examined
 
@@ -24,7 +25,7 @@ PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "sl
 _SVTAV1_PRESETS = dict(zip(PRESETS, (12, 11, 10, 9, 8, 7, 5, 4, 3), strict=True))
 _VP9_CPU_USED = dict(zip(PRESETS, (5, 5, 5, 4, 4, 3, 2, 1, 0), strict=True))
 _STATIC_HDR_ENCODERS = {"libx264", "libx265", "libsvtav1"}
-_GREATEST_CRF = {"libsvtav1": 63, "libaom-av1": 63, "libvpx-vp9": 63}  # 51 elsewhere
+_GREATEST_CRF = {"libsvtav1": 63, "libaom-av1": 63, "libvpx-vp9": 63, "av1_nvenc": 63, "av1_amf": 63}  # 51 elsewhere
 _INTERLACED_ENCODERS = {"libx264", "prores_ks", "ffv1"}
 _WHOLE_CHROMA_ENCODERS = {"libx264", "libx265"}  # their bitstreams crop by whole chroma samples
 
@@ -38,6 +39,7 @@ class OutputSettings:
     preset: str = "veryfast"  # by x264's names; turned into the like of other encoders
     pix_fmt: str | None = None  # None: depth and subsampling of the source
     overwrite: bool = False
+    encoder: str = "software"  # or one of chips.FAMILIES, which has to be there: see trial.settle
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,19 @@ def choose_encoding(examined: Examined, settings: OutputSettings, container: str
             f"{container} cannot hold {settings.codec}; choose --codec {fitting}, or another suffix (.mkv)."
         )
     codecs = [settings.codec] if settings.codec else [codec for codec in ("h264", "av1", "vp9") if codec in takes][:2]
-    found = [(codec, name) for codec in codecs for name in _ENCODERS[codec] if _exists(name)]
+    found = [(codec, name) for codec in codecs for name in _names(codec, settings.encoder) if _exists(name)]
     if not found:
-        raise SinkError(f"this FFmpeg has no encoder for {' or '.join(codecs)}; choose another --codec.")
+        kind = "" if settings.encoder == "software" else f"{settings.encoder} "
+        raise SinkError(f"this FFmpeg has no {kind}encoder for {' or '.join(codecs)}; choose another --codec.")
     if not settings.codec and found[0][0] == "h264":
         found = found[:1]
     encodings = [_encoding(examined, settings, codec, name) for codec, name in found]
     # Where the container leaves the choice (WebM), the first that needs no compromise, else the first.
     return next((encoding for encoding in encodings if not encoding.warnings), encodings[0])
+
+
+def _names(codec: str, encoder: str) -> tuple[str, ...]:
+    return _ENCODERS[codec] if encoder == "software" else (f"{codec}_{encoder}",)
 
 
 def _exists(encoder: str) -> bool:
@@ -96,13 +103,16 @@ def _encoding(examined: Examined, settings: OutputSettings, codec: str, encoder:
     else:
         pixel_format = _requested_format(settings.pix_fmt, examined.info.picture, encoder, warnings)
     if (examined.mastering_display or examined.content_light) and encoder not in _STATIC_HDR_ENCODERS:
-        warnings.append(f"{encoder} does not store the HDR mastering display; choose --codec hevc to keep it")
+        keeping = "--encoder software --codec hevc" if chips.family_of(encoder) else "--codec hevc"
+        warnings.append(f"{encoder} does not store the HDR mastering display; choose {keeping} to keep it")
     options = _options(encoder, settings, layout_of(pixel_format), examined)
     return Encoding(codec, encoder, pixel_format, interlaced, options, tuple(warnings))
 
 
 def _formats(encoder: str) -> dict[str, Layout]:
-    """Planar YCbCr formats without alpha that the encoder takes; yuvj twins are left to the range flag."""
+    """YCbCr formats without alpha that the encoder takes; yuvj twins are left to the range flag."""
+    if chips.family_of(encoder):
+        return {name: layout_of(name) for name in chips.formats_of(encoder)}
     names = [known.name for known in Codec(encoder, "w").video_formats or []]
     layouts = {name: layout_of(name) for name in names if name.startswith("yuv") and name[3] not in "ja"}
     return {name: layout for name, layout in layouts.items() if layout.readable and not layout.big_endian}
@@ -117,10 +127,11 @@ def _nearest_format(picture: PictureFormat, encoder: str, interlaced: bool, warn
         lost_chroma = sum(max(0, step) for step in finer)
         return lost_bits, lost_chroma, abs(layout.bits - picture.bits), sum(abs(step) for step in finer)
 
+    is_cropped_whole = encoder in _WHOLE_CHROMA_ENCODERS or chips.family_of(encoder) is not None
     fitting = {
         name: layout
         for name, layout in _formats(encoder).items()
-        if encoder not in _WHOLE_CHROMA_ENCODERS or _whole_chroma(picture, layout, interlaced)
+        if not is_cropped_whole or _whole_chroma(picture, layout, interlaced)
     }
     if not fitting:
         raise SinkError(f"{encoder} cannot write {picture.width}x{picture.height}; try --codec ffv1 in an .mkv.")
@@ -140,6 +151,8 @@ def _whole_chroma(picture: PictureFormat, layout: Layout, interlaced: bool) -> b
 
 def _requested_format(name: str, picture: PictureFormat, encoder: str, warnings: list[str]) -> str:
     formats = _formats(encoder)
+    if chips.family_of(encoder):  # which may know yuv420p10le as p010le alone
+        name = next((known for known, has in formats.items() if name in (known, has.planar)), name)
     if name not in formats:
         raise UsageError(f"{encoder} cannot write pixel format {name!r}; it can write {', '.join(formats)}.")
     if formats[name].bits < picture.bits:
@@ -153,6 +166,8 @@ def _describe(bits: int, chroma_shift: tuple[int, int]) -> str:
 
 def _options(encoder: str, settings: OutputSettings, layout: Layout, examined: Examined) -> dict[str, str]:
     crf, preset = str(settings.crf), settings.preset
+    if chips.family_of(encoder):
+        return chips.options_of(encoder, settings.crf, PRESETS.index(preset))
     light = _static_hdr(examined)
     match encoder:
         case "libx264":
