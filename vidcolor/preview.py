@@ -1,6 +1,6 @@
 """A film's shots, one picture of each, in colour: to be looked at before the whole film is worked."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidcolor.color import LumaCoding, chroma_levels, luma_table
+from vidcolor.color import Floats, LumaCoding, chroma_levels, luma_table
 from vidcolor.colorizer import Colorizer, View
 from vidcolor.cuts import CutDetector
 from vidcolor.frames import FilmInfo, Frame, PictureFormat, Plane
@@ -25,14 +25,13 @@ class Shot:
     frame: Frame
 
 
-def shots(source: Source, colorizer: Colorizer) -> Iterator[Shot]:
-    """The film's shots, while it is decoded."""
-    picture, view = source.info.picture, view_of(source.info)
+def shots(source: Source, lightness: Callable[[Plane], Floats]) -> Iterator[Shot]:
+    """The film's shots, while it is decoded. lightness: of a luma plane (H, W), small L* 0..100, (h, w)."""
     detector, waiting = CutDetector(), Waiting[Frame](0)
 
     def decided() -> Iterator[tuple[Frame, bool]]:
         for frame in decoded:
-            yield from waiting.put(frame, detector.push(colorizer.lightness(frame.luma, picture, view)))
+            yield from waiting.put(frame, detector.push(lightness(frame.luma)))
         yield from waiting.rest(detector.finish())
 
     with closing(ahead(source.frames(), DECODED_AHEAD)) as decoded:

@@ -4,9 +4,7 @@ The page is one file that needs nothing else: figures, a gallery of pictures bef
 failed or has something to be said of, with the reason.
 """
 
-import base64
 import hashlib
-import html
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vidcolor import __version__
+from vidcolor.page import Pair, document, gallery, safe
 
 GALLERY = 200  # pictures that the page shows at most, about 15 KB each
 MOST_ROWS = 5000  # of the page's table; report.json has all
@@ -33,15 +32,6 @@ class Line:
     output_bytes: int | None = None
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A picture before and after, as JPEG files of a few kilobytes."""
-
-    name: str
-    before: bytes
-    after: bytes
-
-
 def is_shown(name: str, total: int | None) -> bool:
     """Whether a picture belongs to the gallery: a fixed choice by name, about GALLERY of `total` files."""
     share = 1.0 if not total else min(1.0, GALLERY / total)
@@ -57,39 +47,25 @@ def write_json(path: Path, lines: Iterable[Line], facts: dict[str, object]) -> N
 
 
 def write_html(path: Path, lines: Sequence[Line], pairs: Iterable[Pair], facts: dict[str, object]) -> None:
-    """The page. Names are escaped: they come from strangers' archives."""
+    """The page."""
     counts = Counter(line.outcome for line in lines)
     told = [line for line in lines if line.outcome == "failed" or line.reason or line.notes]
     told.sort(key=lambda line: line.outcome != "failed")
-    gallery = "".join(map(_figure, pairs))
     figures = "".join(f"<li><b>{counts[name]:,}</b> {name}</li>" for name in OUTCOMES if counts[name])
-    details = "".join(f"<dt>{_safe(key)}</dt><dd>{_safe(value)}</dd>" for key, value in facts.items())
+    details = "".join(f"<dt>{safe(key)}</dt><dd>{safe(value)}</dd>" for key, value in facts.items())
     rows = "".join(map(_row, told[:MOST_ROWS])) or "<tr><td colspan=3>Nothing.</td></tr>"
     more = f"<p>and {len(told) - MOST_ROWS:,} more, see report.json</p>" if len(told) > MOST_ROWS else ""
-    _replace(path, _PAGE.format(
-        style=_STYLE, script=_SCRIPT, figures=figures, details=details, gallery=gallery, rows=rows, more=more
-    ))  # fmt: skip
+    shown = gallery(list(pairs)) or "<p>None was coloured.</p>"
+    body = _BODY.format(figures=figures, details=details, rows=rows, more=more, gallery=shown)
+    _replace(path, document("What vidcolor did", body))
 
 
 OUTCOMES = ("colored", "kept", "copied", "skipped", "failed")
 
 
-def _figure(pair: Pair) -> str:
-    before, after = (base64.b64encode(jpeg).decode() for jpeg in (pair.before, pair.after))
-    return (
-        f'<figure tabindex=0><img class=after src="data:image/jpeg;base64,{after}" alt="in colour">'
-        f'<img class=before src="data:image/jpeg;base64,{before}" alt="as it was">'
-        f"<figcaption>{_safe(pair.name)}</figcaption></figure>"
-    )
-
-
 def _row(line: Line) -> str:
     said = "; ".join(filter(None, (line.reason, *line.notes)))
-    return f"<tr class={line.outcome}><td>{_safe(line.name)}</td><td>{line.outcome}</td><td>{_safe(said)}</td></tr>"
-
-
-def _safe(value: object) -> str:
-    return html.escape(str(value).encode(errors="backslashreplace").decode())
+    return f"<tr class={line.outcome}><td>{safe(line.name)}</td><td>{line.outcome}</td><td>{safe(said)}</td></tr>"
 
 
 def _replace(path: Path, text: str) -> None:
@@ -98,46 +74,13 @@ def _replace(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-_STYLE = """
-:root { color-scheme: light dark; --line: #8884; --bad: #c33; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-ul.figures { display: flex; flex-wrap: wrap; gap: 1.5rem; list-style: none; padding: 0; }
-ul.figures b { font-size: 1.6rem; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem; } dd { margin: 0; overflow-wrap: anywhere; }
-.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: .75rem; }
-figure { position: relative; margin: 0; cursor: pointer; }
-figure img { width: 100%; display: block; border-radius: 4px; }
-figure .before { position: absolute; top: 0; left: 0; opacity: 0; transition: opacity .15s; }
-figure:hover .before, figure:focus .before, body.before .before { opacity: 1; }
-figcaption { font-size: .75rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-table { border-collapse: collapse; width: 100%; font-size: .9rem; }
-td, th { text-align: left; border-bottom: 1px solid var(--line); padding: .25rem .5rem; overflow-wrap: anywhere; }
-tr.failed td:nth-child(2) { color: var(--bad); font-weight: 600; }
-"""
-_SCRIPT = """
-const both = document.getElementById("before");
-both?.addEventListener("change", () => document.body.classList.toggle("before", both.checked));
-const wanted = document.getElementById("filter");
-wanted?.addEventListener("input", () => {
-  const text = wanted.value.toLowerCase();
-  for (const row of document.querySelectorAll("tbody tr")) row.hidden = !row.textContent.toLowerCase().includes(text);
-});
-"""
-_PAGE = """<!doctype html>
-<html lang=en><head><meta charset=utf-8><meta name=viewport content="width=device-width, initial-scale=1">
-<title>vidcolor: report</title><style>{style}</style></head><body>
-<h1>What vidcolor did</h1>
-<ul class=figures>{figures}</ul>
+_BODY = """<ul class=figures>{figures}</ul>
 <dl>{details}</dl>
 <h2>Failures and remarks</h2>
 <p><label>Show only <input id=filter type=search placeholder="name or reason"></label></p>
 <table><thead><tr><th>file<th>outcome<th>why</thead><tbody>{rows}</tbody></table>{more}
 <h2>Some of the pictures</h2>
-<p>Point at a picture, or touch it, to see it as it was. <label><input id=before type=checkbox> all as they were</label>
-<div class=gallery>{gallery}</div>
-<script>{script}</script></body></html>
-"""
+{gallery}"""
 
 
 class Gallery:

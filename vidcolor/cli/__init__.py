@@ -14,6 +14,7 @@ from vidcolor.errors import UsageError, VidcolorError
 COMMANDS = {  # name -> module in this folder whose `command` it is, and what the overview says
     "colorize": ("colorize", "Put colour on films and photos (the default command)."),
     "preview": ("preview", "Look at a film's shots in colour, and export stills to correct."),
+    "compare": ("compare", "Put films or photos before and after on one page."),
     "info": ("info", "Show what a film holds."),
     "models": ("models", "List, show and verify the models."),
     "export": ("export", "Write a model as ONNX or OpenVINO for other programs."),

@@ -1,5 +1,6 @@
 """`vidcolor preview`."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,7 @@ def command(
     from vidcolor.media.photos import write_png
     from vidcolor.media.references import reference_name
     from vidcolor.media.source import FilmSource
+    from vidcolor.pipeline import view_of
     from vidcolor.preview import before_and_after, evenly, shots
 
     if output is None and folder is None:
@@ -62,11 +64,12 @@ def command(
         counting("shots") as tell,
     ):
         info, count = source.info, 0
+        seen = partial(colorizer.lightness, picture=info.picture, view=view_of(info))
         first = round((start or 0) * (info.frame_rate or 0))
 
         def exported() -> "Iterator[Shot]":
             nonlocal count
-            for count, shot in enumerate(shots(source, colorizer), start=1):
+            for count, shot in enumerate(shots(source, seen), start=1):
                 if folder is not None:
                     _, after = before_and_after(shot, info, colorizer)
                     write_png(folder / reference_name(first + shot.number), after)

@@ -288,13 +288,13 @@ def counting(what: str) -> Iterator[Callable[[int, int | None], None]]:
 
 
 class Timecode(click.ParamType[float]):
-    """Seconds, or [H:]MM:SS[.fff]."""
+    """Seconds, also as 10s, or [H:]MM:SS[.fff]."""
 
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Text -> seconds."""
-        match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)", str(value))
+        match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)s?", str(value))
         if match is None:
             self.fail(f"{value!r} is no time; write seconds (90.5) or H:MM:SS (0:01:30.5).", param, ctx)
         hours, minutes, seconds = match.groups()

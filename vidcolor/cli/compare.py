@@ -1,0 +1,58 @@
+"""`vidcolor compare`."""
+
+from pathlib import Path
+
+import click
+
+from vidcolor.cli.terminal import Timecode, counting
+
+
+@click.command("compare")
+@click.argument("before", metavar="BEFORE", type=click.Path(path_type=Path))
+@click.argument("after", metavar="AFTER", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Page to write: an HTML file.")
+@click.option("--pairs", type=click.IntRange(min=1), default=60, show_default=True, help="Files that it shows at most.")
+@click.option("--shots", type=click.IntRange(min=1), default=12, show_default=True, help="Shots of each film at most.")
+@click.option(
+    "--side", type=click.IntRange(320, 8192), default=1600, show_default=True,
+    help="Long side of the pictures at most, in pixels.",
+)  # fmt: skip
+@click.option(
+    "--clip", type=Timecode(), default="4s", show_default=True, help="How long a clip of each film is; 0: none."
+)
+@click.option("--at", type=Timecode(), help="Where in the film the clip begins; else with the longest shot.")
+@click.option(
+    "--megabytes", type=click.FloatRange(1, 1000), default=25.0, show_default=True,
+    help="Size that the page keeps to: pictures shrink, then there are fewer.",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace an existing page.")
+def command(
+    *, before: Path, after: Path, output: Path, pairs: int, shots: int, side: int, clip: float, at: float | None,
+    megabytes: float, overwrite: bool,
+) -> None:  # fmt: skip
+    """Put films or photos before and after on one page, with a slider between them.
+
+    BEFORE and AFTER are two films, two photos, or two folders whose files are matched by name. The page is one file
+    that any browser shows, without a network: it can be sent to somebody.
+
+    \b
+    Examples:
+      vidcolor compare film.mp4 out.mp4 -o page.html
+      vidcolor compare scans/ colour/ -o page.html --pairs 100
+      vidcolor compare old-model.mp4 new-model.mp4 -o page.html --clip 8s --at 1:00
+    """
+    from vidcolor.compare import Settings, compare, match
+    from vidcolor.evaluation import report
+
+    report.check_target(output, overwrite=overwrite)
+    matches = match(before, after)
+    with counting("files") as tell:
+        made = compare(before, after, matches, Settings(pairs, shots, side, clip, at, megabytes), tell)
+    content = made.html.encode()
+    report.write(output, content)
+    for problem in made.problems:
+        click.echo(f"vidcolor: warning: {problem}", err=True)
+    lonely = len(matches.only_before) + len(matches.only_after)
+    left_out = f", {lonely} files without a counterpart" if lonely else ""
+    said = f"{made.shown} of {len(matches.found)} pairs{left_out}, {len(content) / 1e6:.1f} MB"
+    click.echo(f"{output}: {said}", err=True)

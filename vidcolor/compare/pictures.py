@@ -1,0 +1,35 @@
+"""A picture before and after, small for the gallery and large, in no more than so many bytes."""
+
+from vidcolor.media.display import fitted, jpeg, resized_to
+from vidcolor.media.photos import Rgb
+from vidcolor.page import Pair
+
+THUMBNAIL = 560  # pixels, long side of a picture in the gallery
+LEAST_BYTES = 150_000  # that are set aside for a picture, or it is left out
+SMALLEST = 320  # pixels, below which no picture is shrunk to fit
+
+
+def pair_of(name: str, before: Rgb, after: Rgb, side: int, room: int) -> Pair:
+    """Both pictures at the size of the larger, in so many bytes, if need be smaller."""
+    pictures = alike(before, after)
+    longest, thumbnail, quality = min(side, max(pictures[0].shape[:2])), THUMBNAIL, 86
+    while True:
+        large = [jpeg(fitted(picture, longest), quality) for picture in pictures]
+        small = [jpeg(fitted(picture, thumbnail), 80) for picture in pictures]
+        pair = Pair(name, small[0], small[1], (large[0], large[1]))
+        if bytes_of(pair) <= room or longest <= SMALLEST:
+            return pair
+        longest, thumbnail, quality = max(SMALLEST, round(longest * 0.8)), round(thumbnail * 0.9), 80
+
+
+def alike(before: Rgb, after: Rgb) -> tuple[Rgb, Rgb]:
+    """Both at the size of the larger."""
+    larger = max(before, after, key=lambda picture: picture.shape[0] * picture.shape[1])
+    size = larger.shape[1], larger.shape[0]
+    return resized_to(before, size), resized_to(after, size)
+
+
+def bytes_of(pair: Pair) -> int:
+    """Of all its files."""
+    large = sum(map(len, pair.large or ()))
+    return len(pair.before) + len(pair.after) + large + (len(pair.clip.content) if pair.clip else 0)
