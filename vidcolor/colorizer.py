@@ -87,6 +87,10 @@ class Colorizer:
         backends = [open_backend(path, name, precision) for name in parse_devices(device)]
         return cls(backends, header, size=size, batch_size=batch_size, saturation=saturation)
 
+    def with_settings(self, *, size: int | None, saturation: float) -> Self:
+        """The same networks, looked at another way. The two are used one after the other, not at the same time."""
+        return type(self)(self._backends, self.header, size=size, saturation=saturation)
+
     @property
     def batch_size(self) -> int:
         """Frames that all devices together work at once."""

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from vidcolor.color import Floats, LumaCoding, chroma_levels, luma_table
 from vidcolor.colorizer import Colorizer, View
 from vidcolor.cuts import CutDetector
-from vidcolor.frames import FilmInfo, Frame, PictureFormat, Plane
+from vidcolor.frames import ColoredFrame, FilmInfo, Frame, PictureFormat, Plane
 from vidcolor.overlap import ahead
-from vidcolor.pipeline import DECODED_AHEAD, Source, view_of
+from vidcolor.pipeline import DECODED_AHEAD, Source, colored_frames, view_of
+from vidcolor.steady import Steadiness
 from vidcolor.steady.marks import Waiting
 
 
@@ -52,12 +54,36 @@ def evenly(found: Iterator[Shot], most: int) -> list[Shot]:
     return [kept[len(kept) * place // most] for place in range(most)] if len(kept) > most else kept
 
 
-def before_and_after(shot: Shot, info: FilmInfo, colorizer: Colorizer) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Its picture in grey and in colour: sRGB (H, W, 3), upright, with square pixels."""
-    view, luma = view_of(info), shot.frame.luma
-    ((cb, cr),) = colorizer.colorize([luma], info.picture, view)
-    neutral = np.full_like(cb, 1 << (info.picture.bits - 1))
-    return shown(luma, (neutral, neutral), info.picture, view), shown(luma, (cb, cr), info.picture, view)
+def in_grey(shot: Shot, info: FilmInfo) -> NDArray[np.uint8]:
+    """Its picture as it was: sRGB (H, W, 3), upright, with square pixels."""
+    neutral: Any = np.full(info.picture.chroma_size, 1 << (info.picture.bits - 1), info.picture.dtype)
+    return shown(shot.frame.luma, (neutral, neutral), info.picture, view_of(info))
+
+
+def in_colour(shot: Shot, info: FilmInfo, colorizer: Colorizer) -> NDArray[np.uint8]:
+    """The same in colour."""
+    (chroma,) = colorizer.colorize([shot.frame.luma], info.picture, view_of(info))
+    return shown(shot.frame.luma, chroma, info.picture, view_of(info))
+
+
+def split_frames(source: Source, colorizer: Colorizer) -> Iterator[ColoredFrame]:
+    """The film in colour, but for its left half as shown, and a white line between the halves."""
+    for colored in colored_frames(source.frames(), source.info, colorizer, Steadiness()):
+        yield split(colored, source.info)
+
+
+def split(colored: ColoredFrame, info: FilmInfo) -> ColoredFrame:
+    """A copy whose left half has no colour."""
+    picture, turns = info.picture, info.rotation_degrees // 90 % 4
+    luma, cb, cr = colored.frame.luma.copy(), colored.cb.copy(), colored.cr.copy()
+    seen, *chroma = (np.rot90(plane, turns) for plane in (luma, cb, cr))  # views: writing there writes in the plane
+    columns = seen.shape[1]
+    half_line = max(1, columns // 800)
+    left, right = columns // 2 - half_line, columns // 2 + half_line
+    seen[:, left:right] = (255 if picture.full_range else 235) << (picture.bits - 8)
+    for plane in chroma:
+        plane[:, : right * plane.shape[1] // columns] = 1 << (picture.bits - 1)
+    return ColoredFrame(replace(colored.frame, luma=luma), cb, cr)
 
 
 def shown(luma: Plane, chroma: tuple[Plane, Plane], picture: PictureFormat, view: View) -> NDArray[np.uint8]:

@@ -1,78 +1,156 @@
 """`vidcolor preview`."""
 
+from contextlib import ExitStack
 from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidcolor import __version__
 from vidcolor.cli.terminal import Timecode, counting
 from vidcolor.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from vidcolor.colorizer import Colorizer
     from vidcolor.preview import Shot
+
+
+class Listed(click.ParamType[tuple[Any, ...]]):
+    """Values with commas between them."""
+
+    def __init__(self, one: click.ParamType[Any]) -> None:
+        self._one, self.name = one, f"{one.name},..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        """Text -> the values, each once."""
+        texts = value if isinstance(value, tuple) else str(value).split(",")
+        return tuple(dict.fromkeys(self._one.convert(text.strip(), param, ctx) for text in texts))
 
 
 @click.command("preview")
 @click.argument("film", metavar="FILM", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Contact sheet to write: a PNG file.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Contact sheet to write, a PNG file; or the clip, a film."
+)
 @click.option(
     "--export-references", "folder", type=click.Path(path_type=Path, file_okay=False),
     help="Folder for each shot's first frame in colour, to be corrected and given back as colorize --reference.",
 )  # fmt: skip
 @click.option("--shots", "most", type=click.IntRange(min=1), default=24, show_default=True, help="Shots on the sheet.")
-@click.option("--model", default="default", show_default=True, help="A packaged model's name or a model file.")
-@click.option("--size", type=click.IntRange(32, 4096), help="Short side, in pixels, that the network looks at.")
-@click.option("--saturation", type=click.FloatRange(0, 4), default=1.0, show_default=True, help="Factor on colour.")
+@click.option(
+    "--models", "--model", "models", type=Listed(click.STRING), default="default", show_default=True,
+    help="Packaged models' names or model files, commas between them: a column for each.",
+)  # fmt: skip
+@click.option(
+    "--size", "sizes", type=Listed(click.IntRange(32, 4096)),
+    help="Short side, in pixels, that the network looks at; may be a list.",
+)  # fmt: skip
+@click.option(
+    "--saturation", "saturations", type=Listed(click.FloatRange(0, 4)), default="1", show_default=True,
+    help="Factor on colour; may be a list.",
+)  # fmt: skip
+@click.option("--clip", type=Timecode(), help="Write a clip so long instead of a sheet: half of it as it was.")
+@click.option("--at", type=Timecode(), help="Where in the film the clip begins; else where --start says.")
 @click.option("--device", default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1.")
 @click.option("--start", type=Timecode(), help="Where in the film to begin: seconds or H:MM:SS.")
 @click.option("--end", type=Timecode(), help="Where in the film to end.")
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 def command(
-    *, film: Path, output: Path | None, folder: Path | None, most: int, model: str, size: int | None,
-    saturation: float, device: str, start: float | None, end: float | None, overwrite: bool,
+    *, film: Path, output: Path | None, folder: Path | None, most: int, models: tuple[str, ...],
+    sizes: tuple[int, ...] | None, saturations: tuple[float, ...], clip: float | None, at: float | None, device: str,
+    start: float | None, end: float | None, overwrite: bool,
 ) -> None:  # fmt: skip
     """Look at a film's colours before it is worked: every shot's first frame, before and after.
+
+    Lists of models, sizes and saturations give a column for each combination. A clip has the film's sound, its left
+    half as it was and its right half in colour.
 
     \b
     Examples:
       vidcolor preview film.mp4 -o sheet.png
+      vidcolor preview film.mp4 -o sheet.png --models default,mine.safetensors --saturation 0.7,1,1.3
+      vidcolor preview film.mp4 -o clip.mp4 --clip 10s --at 1:00
       vidcolor preview film.mp4 --export-references stills/
       vidcolor film.mp4 -o out.mp4 --reference stills/
     """
+    combinations = list(product(models, sizes or (None,), saturations))
+    if output is None and folder is None:
+        raise UsageError("preview: say what to write: -o sheet.png, --export-references stills/, or both.")
+    if len(combinations) > 1 and (clip is not None or folder is not None):
+        what = "a clip" if clip is not None else "the stills"
+        raise UsageError(f"{what} would be {len(combinations)} at once: name one model, one size and one saturation.")
+    with ExitStack() as stack:
+        if clip is not None:
+            if output is None or folder is not None or not clip:
+                raise UsageError("--clip takes more than 0 seconds and is written to -o clip.mp4, without stills.")
+            begin = at if at is not None else start or 0.0
+            last = begin + clip if end is None else min(end, begin + clip)
+            load = partial(_load, stack, combinations, device)
+            _write_clip(film, output, load, begin=begin, end=last, overwrite=overwrite)
+            return
+        if at is not None:
+            raise UsageError("--at says where a clip begins: pass --clip 10s too, or --start for the sheet.")
+        _check(output, folder, overwrite=overwrite)
+        _write_shots(film, output, folder, most, _load(stack, combinations, device), start=start, end=end)
+
+
+def _check(output: Path | None, folder: Path | None, *, overwrite: bool) -> None:
+    from vidcolor.evaluation import report
+
+    if output is not None:
+        if output.suffix.lower() != ".png":
+            raise UsageError(f"{output}: the sheet is a PNG file, such as sheet.png. For a clip pass --clip 10s.")
+        report.check_target(output, overwrite=overwrite)
+    if folder is not None and folder.is_dir() and any(folder.iterdir()) and not overwrite:
+        raise UsageError(f"{folder}: has files already. Choose another folder or pass --overwrite.")
+
+
+def _load(stack: ExitStack, combinations: list[tuple[str, int | None, float]], device: str) -> "dict[str, Colorizer]":
+    """A colorizer for each combination, by what tells it from the others; every model is loaded once."""
     from vidcolor.colorizer import Colorizer
+
+    loaded: dict[str, Colorizer] = {}
+    found: dict[str, Colorizer] = {}
+    varies = [len(set(values)) > 1 for values in zip(*combinations, strict=True)]
+    for model, size, saturation in combinations:
+        if model not in loaded:
+            loaded[model] = stack.enter_context(Colorizer.load(model, device=device))
+        said = (Path(model).stem, f"size {size or loaded[model].size}", f"saturation {saturation:g}")
+        name = ", ".join(text for text, is_said in zip(said, varies, strict=True) if is_said) or "after"
+        found[name if name not in found else f"{name} ({model})"] = stack.enter_context(
+            loaded[model].with_settings(size=size, saturation=saturation)
+        )
+    return found
+
+
+def _write_shots(
+    film: Path, output: Path | None, folder: Path | None, most: int, colorizers: "dict[str, Colorizer]", *,
+    start: float | None, end: float | None,
+) -> None:  # fmt: skip
+    """The sheet, the stills, or both."""
     from vidcolor.evaluation import report
     from vidcolor.evaluation.sheet import Sheet
     from vidcolor.media.photos import write_png
     from vidcolor.media.references import reference_name
     from vidcolor.media.source import FilmSource
     from vidcolor.pipeline import view_of
-    from vidcolor.preview import before_and_after, evenly, shots
+    from vidcolor.preview import evenly, in_colour, in_grey, shots
 
-    if output is None and folder is None:
-        raise UsageError("preview: say what to write: -o sheet.png, --export-references stills/, or both.")
-    if output is not None:
-        report.check_target(output, overwrite=overwrite)
-    if folder is not None and folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        raise UsageError(f"{folder}: has files already. Choose another folder or pass --overwrite.")
-    sheet = Sheet()
-    with (
-        FilmSource(film, start=start, end=end) as source,
-        Colorizer.load(model, device=device, size=size, saturation=saturation) as colorizer,
-        counting("shots") as tell,
-    ):
+    sheet, first_one = Sheet(), next(iter(colorizers.values()))
+    with FilmSource(film, start=start, end=end) as source, counting("shots") as tell:
         info, count = source.info, 0
-        seen = partial(colorizer.lightness, picture=info.picture, view=view_of(info))
+        seen = partial(first_one.lightness, picture=info.picture, view=view_of(info))
         first = round((start or 0) * (info.frame_rate or 0))
 
         def exported() -> "Iterator[Shot]":
             nonlocal count
             for count, shot in enumerate(shots(source, seen), start=1):
                 if folder is not None:
-                    _, after = before_and_after(shot, info, colorizer)
-                    write_png(folder / reference_name(first + shot.number), after)
+                    write_png(folder / reference_name(first + shot.number), in_colour(shot, info, first_one))
                 tell(count, None)
                 yield shot
 
@@ -80,10 +158,33 @@ def command(
             number = first + shot.number
             label = f"frame {number}" + (f", {number / float(info.frame_rate):.1f} s" if info.frame_rate else "")
             if output is not None:
-                before, after = before_and_after(shot, info, colorizer)
-                sheet.add((0, number), label, {"before": before, "after": after})
+                columns = {name: in_colour(shot, info, colorizer) for name, colorizer in colorizers.items()}
+                sheet.add((0, number), label, {"before": in_grey(shot, info), **columns})
     if output is not None:
         report.write(output, sheet.png())
         click.echo(f"{output}: {len(sheet)} of {count} shots", err=True)
     if folder is not None:
         click.echo(f"{folder}: {count} stills; correct those that need it, delete the others", err=True)
+
+
+def _write_clip(
+    film: Path, output: Path, load: "partial[dict[str, Colorizer]]", *, begin: float, end: float, overwrite: bool
+) -> None:
+    """A part of the film with everything in it, half of its picture as it was."""
+    from vidcolor.media.encoders import OutputSettings
+    from vidcolor.media.sink import FilmSink
+    from vidcolor.media.source import FilmSource
+    from vidcolor.preview import split_frames
+
+    with FilmSource(film, start=begin, end=end) as source:
+        sink = FilmSink(
+            output, source, OutputSettings(overwrite=overwrite), comment=f"Preview by vidcolor {__version__}"
+        )
+        (colorizer,) = load().values()
+        with sink, counting("frames") as tell:
+            for count, frame in enumerate(split_frames(source, colorizer), start=1):
+                sink.write(frame)
+                tell(count, None)
+    for warning in sink.warnings:
+        click.echo(f"vidcolor: warning: {film.name}: {warning}.", err=True)
+    click.echo(f"{output}: {sink.frames_written} frames, left as it was, right in colour", err=True)
