@@ -17,7 +17,7 @@ ROWS = (
     ("journal", "ledger", "cuts"),
     ("steady",),
     ("media", "weights"),
-    ("calibration",),
+    ("calibration", "cuda"),
     ("backends", "colorizer"),
     ("export",),
     ("pipeline", "archive"),

@@ -242,19 +242,27 @@ class TorchBackend:
         self._network = network.to(self._device).to(memory_format=torch.channels_last).eval()
         self.name = f"{name} in torch {chosen} on {device}"
         self.preferred_batch = 64 if is_gpu else 2
+        self._run: Callable[[Floats], Floats] = self._on_cpu
+        if is_gpu:
+            from vidcolor.cuda import GraphedNetwork
+
+            self._run = GraphedNetwork(self._network, self._device, self._dtype)
 
     def __call__(self, lightness_B1hw: Floats) -> Floats:
         """See Backend."""
-        torch = self._torch
-        is_half = self._dtype is not torch.float32
         try:
-            with torch.inference_mode(), torch.autocast(self._device.type, self._dtype, enabled=is_half):
-                batch = torch.from_numpy(lightness_B1hw).to(self._device, memory_format=torch.channels_last)
-                ab: Floats = self._network(batch).float().cpu().numpy()
-                return ab
-        except (torch.OutOfMemoryError, MemoryError) as error:
+            return self._run(lightness_B1hw)
+        except (self._torch.OutOfMemoryError, MemoryError) as error:
             raise OutOfMemoryError(f"{self.name}: out of memory at batch {len(lightness_B1hw)}.") from error
         except RuntimeError as error:
             if "can't allocate memory" in str(error) or "out of memory" in str(error):
                 raise OutOfMemoryError(f"{self.name}: out of memory at batch {len(lightness_B1hw)}.") from error
             raise
+
+    def _on_cpu(self, lightness_B1hw: Floats) -> Floats:
+        torch = self._torch
+        is_half = self._dtype is not torch.float32
+        with torch.inference_mode(), torch.autocast("cpu", self._dtype, enabled=is_half):
+            batch = torch.from_numpy(lightness_B1hw).to(memory_format=torch.channels_last)
+            ab: Floats = self._network(batch).float().numpy()
+            return ab

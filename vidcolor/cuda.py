@@ -1,0 +1,110 @@
+"""A network on an NVIDIA GPU: shapes that come again are recorded as CUDA graphs, and data travels by pinned memory.
+
+PyTorch's notes on CUDA semantics, "CUDA Graphs" and "Use pinned memory buffers", are what this follows.
+Shapes: B batch, h w network pixels.
+"""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vidcolor.color import Floats
+
+GRAPHS_KEPT = 4  # each holds memory of its own; the one unused for longest goes
+WARM_UPS = 3  # runs before a recording, in which libraries choose and set up what they do
+_one_recording = threading.Lock()  # PyTorch allows one at a time in a process
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A graph, the batch that it reads and the a*b* that it writes."""
+
+    graph: Any
+    lightness_B1hw: Tensor
+    ab_B2hw: Tensor
+
+
+class GraphedNetwork:
+    """Runs a network on one GPU. For one thread at a time.
+
+    A shape's first batch runs eagerly, so that a film's last batch and photos of mixed shapes cost no recording; so do
+    all batches of a shape whose recording failed.
+    """
+
+    def __init__(self, network: nn.Module, device: torch.device, dtype: torch.dtype):
+        """network: on the device already.  dtype: of autocast; float32 for none."""
+        self._network, self._device, self._dtype = network, device, dtype
+        self._seen: set[tuple[int, ...]] = set()
+        self._recordings: OrderedDict[tuple[int, ...], Recording | None] = OrderedDict()  # None: it failed
+
+    def __call__(self, lightness_B1hw: Floats) -> Floats:
+        """L* 0..100 -> a*b*. Raises torch.OutOfMemoryError."""
+        try:
+            with torch.inference_mode(), torch.cuda.device(self._device):
+                recording = self._recording(lightness_B1hw.shape)
+                batch = _pinned(lightness_B1hw)
+                if recording is None:
+                    return _fetched(self._forward(batch.to(self._device, non_blocking=True)))
+                recording.lightness_B1hw.copy_(batch, non_blocking=True)
+                recording.graph.replay()
+                return _fetched(recording.ab_B2hw)
+        except torch.OutOfMemoryError:
+            self._recordings.clear()  # the next try is a smaller batch, which may want their memory
+            torch.cuda.empty_cache()
+            raise
+
+    def _forward(self, lightness_B1hw: Tensor) -> Tensor:
+        # Weights cast within a recording must not outlive it in autocast's cache.
+        is_half = self._dtype is not torch.float32
+        with torch.autocast("cuda", self._dtype, enabled=is_half, cache_enabled=False):
+            ab: Tensor = self._network(lightness_B1hw)
+        return ab.float().contiguous()
+
+    def _recording(self, shape: tuple[int, ...]) -> Recording | None:
+        """That of a shape that came before, made if need be; None to run eagerly."""
+        if shape not in self._seen:
+            self._seen.add(shape)
+            return None
+        if shape not in self._recordings:
+            while len(self._recordings) >= GRAPHS_KEPT:
+                self._recordings.popitem(last=False)
+            try:
+                self._recordings[shape] = self._record(shape)
+            except RuntimeError:  # out of memory too: without a graph the batch may fit
+                self._recordings[shape] = None
+                torch.cuda.empty_cache()
+        self._recordings.move_to_end(shape)
+        return self._recordings[shape]
+
+    def _record(self, shape: tuple[int, ...]) -> Recording:
+        lightness = torch.zeros(shape, device=self._device)
+        here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+        with _one_recording:
+            aside.wait_stream(here)
+            with torch.cuda.stream(aside):
+                for _ in range(WARM_UPS):
+                    self._forward(lightness)
+            here.wait_stream(aside)
+            graph = torch.cuda.CUDAGraph()
+            # Threads of other GPUs go on meanwhile; only this one must not do what cannot be recorded.
+            with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
+                ab = self._forward(lightness)
+        return Recording(graph, lightness, ab)
+
+
+def _pinned(lightness_B1hw: Floats) -> Tensor:
+    """A copy in page-locked memory, from where it can travel while the CPU goes on."""
+    return torch.from_numpy(lightness_B1hw).pin_memory()
+
+
+def _fetched(ab_B2hw: Tensor) -> Floats:
+    """On the host, once the GPU has finished: the only time that it is waited for."""
+    host = torch.empty(ab_B2hw.shape, dtype=ab_B2hw.dtype, pin_memory=True)
+    host.copy_(ab_B2hw, non_blocking=True)
+    torch.cuda.current_stream().synchronize()
+    found: Floats = host.numpy()
+    return found
