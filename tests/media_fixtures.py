@@ -79,6 +79,32 @@ def make_film(
     return path
 
 
+def make_shots(path: Path, shots: Sequence[int], pts: Sequence[int] | None = None) -> Path:
+    """Write a grey film of shots, each of so many frames of a moving pattern, with sound."""
+    random = np.random.default_rng(4)
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.time_base = 96, 64, "yuv420p", Fraction(1, 50)
+        sound = out.add_stream("pcm_s16le", rate=8000, layout="mono")
+        number = 0
+        for length in shots:
+            ground = random.integers(30, 220, (8, 12)).astype(np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+            for step in range(length):
+                planes = np.full((96, 96), 128, np.uint8)
+                planes[:64] = np.roll(ground, 2 * step, axis=1)
+                frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+                frame.pts = 2 * number if pts is None else pts[number]
+                frame.time_base = Fraction(1, 50)
+                out.mux(stream.encode(frame))
+                number += 1
+        out.mux(stream.encode(None))
+        audio = av.AudioFrame.from_ndarray(random.integers(-9, 9, (1, 8000)).astype(np.int16), "s16", "mono")
+        audio.rate, audio.pts = 8000, 0
+        out.mux(sound.encode(audio))
+        out.mux(sound.encode(None))
+    return path
+
+
 def _add_picture(out, codec, pix_fmt, size, time_base, rate, color, sar, fields, options) -> Any:
     stream = out.add_stream(codec, rate=rate, options=options or {})
     stream.width, stream.height, stream.pix_fmt = *size, pix_fmt

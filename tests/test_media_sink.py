@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from media_fixtures import color_film, flat_chroma, lumas, make_film, packets, times
+from media_fixtures import color_film, flat_chroma, lumas, make_film, make_shots, packets, times
 
 from vidcolor.errors import ShapeError, SinkError, UsageError
 from vidcolor.frames import ColoredFrame
@@ -251,6 +251,16 @@ def test_lines_that_begin_together_share_one_mp4_sample(tmp_path: Path) -> None:
     color_film(film, tmp_path / "out.mp4")
     shown = [data[2:] for _, data in packets(tmp_path / "out.mp4", "subtitle")[0] if len(data) > 2]
     assert shown == [b"Above\nBelow"]
+
+
+def test_the_same_frames_are_encoded_alike_whatever_lies_in_memory(tmp_path: Path) -> None:
+    film = make_shots(tmp_path / "film.mkv", [8])
+    random, rubbish, seen = np.random.default_rng(1), [], set()
+    for _ in range(40):
+        color_film(film, tmp_path / "out.mkv", codec="h264", preset="veryfast", overwrite=True)
+        seen.add(str(packets(tmp_path / "out.mkv", "video")))
+        rubbish = [*rubbish[-4:], random.integers(0, 255, random.integers(1000, 300_000)).astype(np.uint8)]
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov", ".webm", ".avi"])

@@ -4,6 +4,7 @@ import struct
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+import cv2
 from av.codec import Codec
 from av.codec.codec import UnknownCodecError
 
@@ -25,6 +26,7 @@ PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "sl
 _SVTAV1_PRESETS = dict(zip(PRESETS, (12, 11, 10, 9, 8, 7, 5, 4, 3), strict=True))
 _VP9_CPU_USED = dict(zip(PRESETS, (5, 5, 5, 4, 4, 3, 2, 1, 0), strict=True))
 _STATIC_HDR_ENCODERS = {"libx264", "libx265", "libsvtav1"}
+_AVX_512 = 13  # OpenCV's CV_CPU_AVX_512F
 _GREATEST_CRF = {"libsvtav1": 63, "libaom-av1": 63, "libvpx-vp9": 63, "av1_nvenc": 63, "av1_amf": 63}  # 51 elsewhere
 _INTERLACED_ENCODERS = {"libx264", "prores_ks", "ffv1"}
 _WHOLE_CHROMA_ENCODERS = {"libx264", "libx265"}  # their bitstreams crop by whole chroma samples
@@ -171,8 +173,8 @@ def _options(encoder: str, settings: OutputSettings, layout: Layout, examined: E
     light = _static_hdr(examined)
     match encoder:
         case "libx264":
-            options = {"crf": crf, "preset": preset}
-            return options | ({"x264-params": light} if light else {})
+            parameters = ":".join(filter(None, (_x264_code(), light)))
+            return {"crf": crf, "preset": preset} | ({"x264-params": parameters} if parameters else {})
         case "libx265":
             light = light.replace("mastering-display", "master-display").replace("cll", "max-cll")
             # x265 writes to stderr by itself unless told not to.
@@ -188,6 +190,11 @@ def _options(encoder: str, settings: OutputSettings, layout: Layout, examined: E
         case "prores_ks":
             return {"profile": "4444" if layout.chroma_shift == (0, 0) else "hq", "vendor": "apl0"}
     return {"level": "3", "slicecrc": "1"}
+
+
+def _x264_code() -> str:
+    """x264's code for AVX-512 encodes the same frames differently from time to time, and that for AVX2 is as fast."""
+    return "asm=avx2" if cv2.checkHardwareSupport(_AVX_512) else ""
 
 
 def _static_hdr(examined: Examined, *, floats: bool = False) -> str:
