@@ -76,6 +76,9 @@ def test_what_does_not_match_is_refused_in_one_line(tmp_path: Path, capsys):
         match(tmp_path / "one", tmp_path / "other")
     with pytest.raises(SourceError, match="no such file"):
         match(photo, tmp_path / "none.jpg")
+    (tmp_path / "box.zip").touch()
+    with pytest.raises(UsageError, match="Unpack it first"):
+        match(tmp_path / "box.zip", photo)
     assert run(photo, film, "-o", tmp_path / "page.html") == 2
     assert run(tmp_path / "one", tmp_path / "other", "-o", tmp_path / "page.html") == 1
     assert run(photo, photo, "-o", tmp_path / "none" / "page.html") == 1

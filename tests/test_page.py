@@ -12,6 +12,7 @@ from PIL import Image
 
 from vidcolor.media.display import clip
 from vidcolor.page import Clip, Pair, document, gallery
+from vidcolor.report import Line, write_html
 
 RED, BLUE = (220, 30, 30), (30, 30, 220)
 SIZE = (300, 400)  # rows, columns
@@ -210,6 +211,30 @@ def test_all_pictures_show_either_side(browser: Browser, page: Path, tmp_path: P
         line = shown(browser, tmp_path)[int(y), int(x - width / 2) : int(x + width / 2)]
         assert (line[:, 0] > line[:, 2] + 50).mean() == pytest.approx(red, abs=0.05)
     assert browser.run("document.querySelector('input[name=all]:checked').value") == "50"
+
+
+def test_the_report_of_an_archive_is_such_a_page(browser: Browser, tmp_path: Path):
+    lines = [
+        Line("good.jpg", "colored", "good.jpg"),
+        Line("torn.jpg", "failed", reason="torn"),
+        Line(HOSTILE, "failed"),
+    ]
+    pairs = [Pair("good.jpg", jpeg(RED, (168, 224)), jpeg(BLUE, (168, 224)))]
+    write_html(tmp_path / "report.html", lines, pairs, {"input": "scans"})
+    browser.open(tmp_path / "report.html", width=360, height=740)
+    assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+    rows = "[...document.querySelectorAll('tbody tr')].filter(row => !row.hidden).length"
+    assert browser.run(rows) == 2
+    browser.click("#filter")
+    browser.press(*"torn")
+    assert browser.run(rows) == 1
+    browser.open(tmp_path / "report.html")
+    browser.click("figure button")
+    browser.press("ArrowLeft")
+    assert at(browser) == 45
+    assert share_of_red(browser, tmp_path) == pytest.approx(0.45, abs=0.02)
+    assert width_of_picture(browser) == 3 * 224  # a small picture is not enlarged beyond recognition
+    assert browser.errors == []
 
 
 def test_names_are_text_and_every_picture_and_button_has_one(browser: Browser, page: Path):

@@ -45,7 +45,7 @@ def test_the_wheel_holds_the_package_and_its_licence_only(wheel: Path) -> None:
         names = archive.namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"vidcolor"}
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert "vidcolor/py.typed" in names
+    assert {"vidcolor/py.typed", "vidcolor/page/page.css", "vidcolor/page/page.js"} <= set(names)
 
 
 def test_the_installed_wheel_colours_a_clip_far_from_the_checkout(installed: Path, tmp_path: Path) -> None:

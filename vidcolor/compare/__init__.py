@@ -67,7 +67,8 @@ def compare(
         sections.append(("Photos" if sections else "", photos))
     if not shown:
         raise SourceError(" ".join(problems) or f"{before}: not one picture fits; allow for a larger page.")
-    said = f"<p class=soft>{safe(before)} and {safe(after)}{_counted(shown, matches)}</p>"
+    names = [path.name if before.name != after.name else path for path in (before, after)]
+    said = f"<p class=soft>{safe(names[0])} and {safe(names[1])}{_counted(shown, matches)}</p>"
     pictures = "".join(f"{heading and f'<h2>{safe(heading)}</h2>'}{gallery(pairs)}" for heading, pairs in sections)
     html = document("Before and after", said + pictures + _left_out(matches, problems))
     return Comparison(html, shown, tuple(problems))

@@ -6,7 +6,7 @@ from typing import Literal
 
 from vidcolor.errors import SourceError, UsageError
 from vidcolor.media.display import PHOTO_SUFFIXES
-from vidcolor.media.photos import FILM_SUFFIXES
+from vidcolor.media.photos import ARCHIVE_SUFFIXES, FILM_SUFFIXES
 
 Kind = Literal["film", "photo"]
 
@@ -33,7 +33,8 @@ class Matches:
 def match(before: Path, after: Path) -> Matches:
     """Pair two files, or the files of two folders: by name, or by stem where only the suffix differs.
 
-    Raises SourceError for what does not exist or has no counterpart at all, UsageError for two of different kinds.
+    Raises SourceError for what does not exist or has no counterpart at all, UsageError for two of different kinds
+    and for archives.
     """
     kinds = [_kind(path) for path in (before, after)]
     if kinds[0] != kinds[1]:
@@ -62,6 +63,8 @@ def _kind(path: Path) -> str:
         return "folder"
     if not path.is_file():
         raise SourceError(f"{path}: no such file or folder.")
+    if path.suffix.lower() in ARCHIVE_SUFFIXES:
+        raise UsageError(f"{path}: is an archive, needed a film, a photo or a folder. Unpack it first.")
     return _kind_of_name(path.name)
 
 

@@ -55,6 +55,8 @@
     if (video) showClip(video, figure);
     else showImages([...(kept ?? figure).querySelectorAll("img")].map((image) => image.cloneNode()));
     play.hidden = !video;
+    get("previous").disabled = index === 0;
+    get("next").disabled = index === figures.length - 1;
     get("caption").textContent = `${index + 1} / ${figures.length}  ${figure.querySelector("figcaption").textContent}`;
     Object.assign(now, { zoom: 1, x: 0, y: 0 });
     slide(50);
