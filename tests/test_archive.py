@@ -19,7 +19,7 @@ import pytest
 from archive_fixtures import files, make
 from PIL import Image
 
-from vidcolor import archive, cli
+from vidcolor import cli, worker
 from vidcolor.color import rgb_to_lab
 
 REPORTS = {"report.html", "report.json"}
@@ -237,14 +237,14 @@ def without_reports(folder: Path) -> dict[str, bytes]:
 def test_an_error_that_nobody_thought_of_stops_one_file_only(
     scans: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    write = archive.write_still
+    write = worker.write_still
 
     def odd(still, *arguments):
         if still.name.endswith("grey.png"):
             raise ZeroDivisionError("three pixels")
         return write(still, *arguments)
 
-    monkeypatch.setattr(archive, "write_still", odd)
+    monkeypatch.setattr(worker, "write_still", odd)
     assert run(scans, "-o", tmp_path / "out", "-q", model=tiny_model) == 1
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     (line,) = [line for line in report["files"] if line["name"] == "album/grey.png"]

@@ -13,19 +13,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from media_fixtures import make_film, packets
+from media_fixtures import make_film, make_shots, packets
 from PIL import Image
 
 from vidcolor import cli
-from vidcolor.archive import Done
 from vidcolor.cluster import Work, workers
 from vidcolor.cluster.actor import Actor
 from vidcolor.cluster.hands import Hand, Job
 from vidcolor.cluster.places import Place
 from vidcolor.cluster.places import places as places_of
 from vidcolor.errors import DeviceError, SinkError, SourceError
+from vidcolor.frames import Part
 from vidcolor.media.archives import Entry
 from vidcolor.media.source import FilmSource
+from vidcolor.worker import Done
 
 has_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs pip install 'vidcolor[cluster]'")
 # Ray's own: sockets and log files that it leaves to the garbage collector, and what it will do one day.
@@ -157,6 +158,33 @@ class TestCluster:
         assert "Traceback" not in wrong
         assert_equal(out, local)
 
+    def test_one_film_is_taken_into_parts_of_which_a_lost_machine_costs_none(
+        self, machines: Any, tmp_path: Path, tiny_model: Path
+    ):
+        film = make_shots(tmp_path / "film.mkv", (230, 260, 215, 240, 250, 245, 235, 100))
+        options = ["--codec", "ffv1", "--model", str(tiny_model)]
+        assert cli.run([str(film), "-o", str(tmp_path / "local.mkv"), "-q", *options]) == 0
+        while len(machines.worker_nodes) < 2:
+            machines.add_node(num_cpus=1)
+        command = [sys.executable, "-m", "vidcolor", film, "-o", tmp_path / "out.mkv", "--cluster", machines.address]
+        child = subprocess.Popen(
+            [*map(str, command), "--json", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+        def begun() -> list[Path]:
+            return [ledger for ledger in tmp_path.glob(".vidcolor-out.mkv~*/ledger") if len(lines(ledger)) > 1]
+
+        wait_for(lambda: len(begun()) >= 2, child)
+        machines.remove_node(list(machines.worker_nodes)[-1], allow_graceful=False)
+        told, wrong = child.communicate(timeout=180)
+        assert child.returncode == 0, wrong
+        events = [json.loads(line) for line in told.splitlines()]
+        assert [event["frames"] for event in events if event["event"] == "done"] == [1775]
+        assert any("lost a worker" in event["message"] for event in events if event["event"] == "warning")
+        assert pictures(tmp_path / "out.mkv") == pictures(tmp_path / "local.mkv")
+        assert packets(tmp_path / "out.mkv", "audio") == packets(tmp_path / "local.mkv", "audio")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["film.mkv", "local.mkv", "out.mkv"]
+
 
 def lines(path: Path) -> list[bytes]:
     try:
@@ -216,11 +244,15 @@ def test_an_address_where_nothing_answers_is_told_at_once(
     assert not (tmp_path / "out").exists()
 
 
-def test_one_film_is_no_work_for_a_cluster(vault: Path, tmp_path: Path, tiny_model: Path, capsys):
-    for source in (vault / "1.mp4", vault / "album" / "01.png"):
-        out = tmp_path / f"out{source.suffix}"
-        assert run(source, "-o", out, "--cluster", "auto", model=tiny_model) == 2
-    assert capsys.readouterr().err.count("--cluster") == 2
+@pytest.mark.parametrize(
+    "arguments",
+    [["album/01.png"], ["1.mp4", "--start", "0.1"], ["1.mp4", "--dry-run"], ["album/%02d.png", "--fps", "24"]],
+)
+def test_what_no_cluster_can_share_out_is_refused(arguments: list[str], vault: Path, tmp_path: Path, tiny_model: Path):
+    source, *options = arguments
+    out = tmp_path / f"out{Path(source).suffix}"
+    assert run(vault / source, "-o", out, *options, "--cluster", "auto", model=tiny_model) == 2
+    assert not out.exists()
 
 
 def test_machines_are_divided_by_gpus_or_by_cores():
@@ -238,9 +270,12 @@ def test_machines_are_divided_by_gpus_or_by_cores():
 class Alone:
     """Workers without a cluster: places, hands and jobs as the dealing thread has them."""
 
-    def __init__(self, hands: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, hands: int, monkeypatch: pytest.MonkeyPatch, *, is_giving: bool = False) -> None:
         monkeypatch.setattr(workers, "kill", lambda _: None)
-        monkeypatch.setattr(workers.ClusterWorkers, "_give", lambda _, hand, job: hand.jobs.add(job))
+        if is_giving:
+            monkeypatch.setattr(Job, "begun_by", lambda *_: type("Ref", (), {"future": lambda _: Future()})())
+        else:
+            monkeypatch.setattr(workers.ClusterWorkers, "_give", lambda _, hand, job: hand.jobs.add(job))
         rules = type("Rules", (), {"scratch": Path()})()
         self.workers = workers.ClusterWorkers(Work(None, rules, None, ()))  # type: ignore[arg-type]
         for number in range(hands):
@@ -254,6 +289,9 @@ class Alone:
     @property
     def hands(self) -> list[Hand]:
         return list(self.workers._hands.values())
+
+    def hand_of(self, job: Job) -> Hand:
+        return next(hand for hand in self.hands if job in hand.jobs)
 
     def job(self, *, is_film: bool = False) -> Job:
         job = Job(Entry("a", b"a", "photo", 1, 0), b"", Path("film") if is_film else None)
@@ -279,6 +317,30 @@ def test_a_worker_has_one_film_at_a_time(monkeypatch: pytest.MonkeyPatch):
     assert [len(hand.jobs) for hand in alone.hands] == [2, 2]
     assert list(alone.workers._films) == films[2:]
     assert list(alone.workers._photos) == photos[2:]
+
+
+def test_a_film_is_taken_into_parts_where_workers_would_be_idle(monkeypatch: pytest.MonkeyPatch):
+    alone = Alone(4, monkeypatch, is_giving=True)
+    first, second = (alone.job(is_film=True) for _ in range(2))
+    alone.workers._deal()
+    assert [job.wanted for job in (first, second)] == [workers.PARTS_A_WORKER * wide for wide in (3, 3)]
+    alone.end(alone.hand_of(first), first, [])  # it cannot be parted
+    found = [Part(0, 480, 0), Part(480, 960, 0), Part(960, 1200, 0)]
+    alone.end(alone.hand_of(second), second, found)
+    assert [job.part for job in alone.workers._films] == [*found, None]
+    alone.workers._deal()
+    made = {job.part: (hand, job) for hand in alone.hands for job in hand.jobs}
+    assert set(made) == {*found, None}
+    assert not first.wanted
+    for part in found[:2]:
+        alone.end(*made[part], None)
+    assert second.parts_left == 1
+    alone.end(*made[found[2]], SourceError("cut off"))  # which the film as a whole will tell, or not
+    assert list(alone.workers._films) == [second]
+    alone.workers._deal()
+    alone.end(alone.hand_of(second), second, Done("colored"))
+    assert second.future.result().outcome == "colored"
+    assert not alone.workers._films
 
 
 def test_what_takes_workers_down_fails_alone(monkeypatch: pytest.MonkeyPatch, lost_kind: type[Exception]):

@@ -20,7 +20,7 @@ ROWS = (
     ("calibration", "cuda"),
     ("backends", "colorizer"),
     ("export",),
-    ("pipeline", "archive"),
+    ("pipeline", "parts", "worker", "archive"),
     ("preview", "page"),
     ("jobs", "cluster", "report", "compare"),
     ("training", "evaluation"),

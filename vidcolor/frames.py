@@ -53,6 +53,21 @@ class Place:
     checksum: int  # of the luma plane; see `checksum_of`
 
 
+@dataclass(frozen=True)
+class Part:
+    """Frames `first` to `end` - 1 of a film. after: the last frame before its colours begin; None: the film's start."""
+
+    first: int
+    end: int
+    first_pts: int  # of the film's first frame
+    after: Place | None = None
+
+    @property
+    def begins(self) -> int:
+        """The first frame that has to be coloured."""
+        return self.after.count if self.after else 0
+
+
 def checksum_of(luma: Plane) -> int:
     """CRC-32 of the code values."""
     return zlib.crc32(np.ascontiguousarray(luma).data)

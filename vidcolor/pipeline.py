@@ -65,10 +65,20 @@ def one_by_one(items: Iterator[T], _: int, /) -> Iterator[T]:
 
 
 def colorize_film(
-    source: Source, sink: Sink, colorizer: Colorizer, steadiness: Steadiness, on_frame: Callable[[int], None]
+    source: Source,
+    sink: Sink,
+    colorizer: Colorizer,
+    steadiness: Steadiness,
+    on_frame: Callable[[int], None],
+    until: int | None = None,
 ) -> int:
-    """Colour every frame of `source` that `sink` does not have yet; returns their number, and tells it as it grows."""
+    """Colour every frame of `source` that `sink` does not have yet; returns their number, and tells it as it grows.
+
+    until: stop after that many frames of the film.
+    """
     count, marks = sink.frames_written, Marks(sink.frames_written, sink.state)
+    if until is not None and count >= until:
+        return count
     # Closed from the last stage to the first, so that no thread still decodes when the source closes its file.
     with ExitStack() as stages:
 
@@ -82,6 +92,8 @@ def colorize_film(
             if count % SEGMENT_FRAMES == 0:
                 sink.end_segment(marks.taken(count))
             on_frame(count)
+            if count == until:
+                break
     return count
 
 

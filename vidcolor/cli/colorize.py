@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidcolor.cli.cluster_films import colorize_films_on_cluster
 from vidcolor.cli.films import colorize_films
 from vidcolor.cli.scans import Scans, are_scans, colorize_scans, describe_scans
 from vidcolor.cli.terminal import Timecode, reporter
@@ -142,8 +143,8 @@ def command(
       vidcolor film.mp4 -o out.mp4 --every auto --reference stills/
     """
     if options["cluster"]:
-        if options["fps"] is not None or not are_scans(inputs):
-            raise UsageError("--cluster shares out many files: give a folder (of films, too), an archive or photos.")
+        if options["fps"] is not None:
+            raise UsageError("--cluster takes no --fps: colour numbered pictures on one machine, or make them a film.")
         options = _anywhere(options)
     load = partial(_load, options)
     if options["fps"] is not None:
@@ -152,7 +153,10 @@ def command(
         scans = Scans(inputs, Path(output), options, as_json, quiet)
         ctx.exit(0 if (describe_scans if options["dry_run"] else colorize_scans)(scans, load) else 1)
     with reporter(as_json=as_json, quiet=quiet) as report:
-        code = colorize_films(inputs, output, options, cache(load), report)
+        if options["cluster"]:
+            code = colorize_films_on_cluster(inputs, output, options, load, report)
+        else:
+            code = colorize_films(inputs, output, options, cache(load), report)
     ctx.exit(code)
 
 

@@ -9,25 +9,26 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vidcolor import __version__
-from vidcolor.cli.films import DECIDING, color_film
+from vidcolor.cli.archived_films import ArchivedFilms
+from vidcolor.cli.films import DECIDING
 from vidcolor.cli.tally import Tally, tally
 from vidcolor.errors import UsageError
-from vidcolor.jobs import FALLBACK_SUFFIX, FILM_SUFFIXES
 
 if TYPE_CHECKING:
-    from vidcolor.archive import Done, Rules, Workers
+    from vidcolor.archive import Workers
     from vidcolor.cluster import ClusterWorkers
     from vidcolor.colorizer import Colorizer
     from vidcolor.journal import Record, Run
     from vidcolor.media.archives import Entry, Source
     from vidcolor.report import Gallery, Line
     from vidcolor.weights import ModelHeader
+    from vidcolor.worker import Done, Rules
 
 WATCH_SECONDS = 2.0  # between looks at the folder, and the age at which a file counts as written
 ESTIMATE_PHOTOS = 8  # that a dry run really colours
@@ -138,7 +139,7 @@ class Crew:
 
 def _one_photo(scans: Scans, colorizer: "Colorizer") -> None:
     """One photo into one file of the same format."""
-    from vidcolor.archive import colorize_photo
+    from vidcolor.worker import colorize_photo
 
     source, target = scans.inputs[0], scans.output
     if source.suffix.lower() != target.suffix.lower():
@@ -237,8 +238,8 @@ def _run(scans: Scans) -> "Run":
 
 
 def _rules(scans: Scans, header: "ModelHeader", gallery: "Gallery | None") -> "Rules":
-    from vidcolor.archive import Rules
     from vidcolor.media.stills import StillSettings
+    from vidcolor.worker import Rules
 
     options = scans.options
     return Rules(
@@ -252,22 +253,8 @@ def _rules(scans: Scans, header: "ModelHeader", gallery: "Gallery | None") -> "R
         largest_pixels=round(options["largest_photo"] * 1e6),
         is_shown=gallery.wants if gallery is not None else (lambda _: False),
         scratch=scans.output if scans.output.is_dir() else scans.output.parent,
-        color_film=partial(_color_film, options=options),
-        film_name=film_name,
+        films=ArchivedFilms(options),
     )
-
-
-def _color_film(
-    source: Path, target: Path, colorizer: "Colorizer", is_again: bool, *, options: dict[str, Any]
-) -> tuple[str, ...]:
-    """See Rules. What this run has begun it goes on with, even if it was told to leave alone what others did."""
-    return color_film(source, target, options=options | {"resume": options["resume"] or is_again}, colorizer=colorizer)
-
-
-def film_name(name: str) -> str:
-    """What a film is called in the output: its own name where its container can be written."""
-    path = PurePosixPath(name)
-    return name if path.suffix.lower() in FILM_SUFFIXES else str(path.with_suffix(FALLBACK_SUFFIX))
 
 
 def _line(record: "Record") -> "Line":

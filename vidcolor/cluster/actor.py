@@ -6,12 +6,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from vidcolor.archive import Done, Rules, Worker
 from vidcolor.cluster.places import Place
 from vidcolor.colorizer import Colorizer
 from vidcolor.errors import DeviceError, SinkError, VidcolorError
+from vidcolor.frames import Part
 from vidcolor.media.archives import Entry
+from vidcolor.worker import Done, Rules, Worker
 
 LOCK_SECONDS = 120.0  # for a lost machine's locks to go; a file server keeps them for a minute and a half
 
@@ -57,17 +59,36 @@ class Actor:
             return error
 
     def film(self, entry: Entry, source: Path, target: Path, is_again: bool) -> Done | VidcolorError:  # noqa: ARG002
-        """See Worker. Waits for the locks of a lost worker that had begun it."""
-        until = time.monotonic() + (LOCK_SECONDS if is_again else 0)
-        while True:
-            try:
-                return self._worker.film(source, target, is_again=is_again)
-            except SinkError as error:
-                if not isinstance(error.__context__, BlockingIOError) or time.monotonic() > until:
-                    return error
-                time.sleep(1)
-            except VidcolorError as error:
+        """See Worker."""
+        return _patient(lambda: self._worker.film(source, target, is_again=is_again), is_again=is_again)
+
+    def survey(self, source: Path, wanted: int) -> list[Part] | VidcolorError:
+        """See Worker."""
+        try:
+            return self._worker.survey(source, wanted)
+        except VidcolorError as error:
+            return error
+
+    def part(self, source: Path, target: Path, part: Part, is_again: bool) -> VidcolorError | None:
+        """See Worker."""
+        return _patient(lambda: self._worker.part(source, target, part, is_again=is_again), is_again=is_again)
+
+
+T = TypeVar("T")
+
+
+def _patient(work: Callable[[], T], *, is_again: bool) -> T | VidcolorError:
+    """What work gives, or how it failed. Waits for the locks of a lost worker that had begun it."""
+    until = time.monotonic() + (LOCK_SECONDS if is_again else 0)
+    while True:
+        try:
+            return work()
+        except SinkError as error:
+            if not isinstance(error.__context__, BlockingIOError) or time.monotonic() > until:
                 return error
+            time.sleep(1)
+        except VidcolorError as error:
+            return error
 
 
 def _keep_to_cores(place: Place) -> None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vidcolor.archive import Done
 from vidcolor.cluster.places import Place
 from vidcolor.cluster.session import first_line
 from vidcolor.errors import VidcolorError
+from vidcolor.frames import Part
 from vidcolor.media.archives import Entry
+from vidcolor.worker import Done
 
 LOSSES = 3  # of workers over one entry, until it counts as failed; and of a place in a row, until it is given up
 
@@ -21,18 +22,33 @@ class LostError(Exception):
 
 @dataclass(eq=False)
 class Job:
-    """An entry on its way. future: what becomes of it.  losses: of workers that had it."""
+    """An entry on its way, or a part of a film. future: what becomes of the entry."""
 
     entry: Entry
     source: Path | bytes
     target: Path | None  # of a film
     future: Future[Done] = field(default_factory=Future)
-    losses: int = 0
+    losses: int = 0  # of workers that had it
+    wanted: int = 0  # parts that the film is to be taken into: it has to be surveyed for that
+    part: Part | None = None  # to be made, instead of the whole film
+    whole: "Job | None" = None  # whose part it is
+    parts_left: int = 0  # of a film in parts
+    is_parted: bool = False  # or cannot be
 
     @property
     def is_alone(self) -> bool:
         """Whether it is kept apart now, as it may be what takes workers down."""
         return self.losses == LOSSES - 1
+
+    def begun_by(self, actor: Any) -> Any:
+        """Ray's promise of what the actor will make of it."""
+        if self.target is None:
+            return actor.photo.remote(self.entry, self.source)
+        if self.wanted:
+            return actor.survey.remote(self.source, self.wanted)
+        if self.part is not None:
+            return actor.part.remote(self.source, self.target, self.part, self.losses > 0)
+        return actor.film.remote(self.entry, self.source, self.target, self.losses > 0 or self.is_parted)
 
 
 @dataclass(eq=False)

@@ -13,18 +13,20 @@ from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from vidcolor.archive import BYTES_AHEAD, FILES_AHEAD, Done
+from vidcolor.archive import BYTES_AHEAD, FILES_AHEAD
 from vidcolor.cluster.actor import Actor, Work
 from vidcolor.cluster.hands import LOSSES, Hand, Job, LostError, kill, result_of
 from vidcolor.cluster.places import Place, places
 from vidcolor.cluster.session import first_line
 from vidcolor.errors import DeviceError, SourceError, UsageError, VidcolorError
 from vidcolor.media.archives import Entry
+from vidcolor.worker import Done
 
 LOOK_SECONDS = 2.0  # between looks at which machines there are
 PATIENCE_SECONDS = 300.0  # without any worker
+PARTS_A_WORKER = 2  # of a film, so that quick workers can do more than slow ones
 LEAST_AHEAD = 64  # photos: machines may join that are not there yet
 
 
@@ -196,13 +198,21 @@ class ClusterWorkers:
         return None
 
     def _give(self, hand: Hand, job: Job) -> None:
+        if job.future.done():  # another part of the film has failed
+            return
+        if job.target is not None and job.part is None and not job.is_parted:
+            job.wanted = self._parts_worth(hand)
         hand.jobs.add(job)
-        call = hand.actor.photo if job.target is None else hand.actor.film
-        rest = () if job.target is None else (job.target, job.losses > 0)
-        done = call.remote(job.entry, job.source, *rest).future()
+        done = job.begun_by(hand.actor).future()
         done.add_done_callback(lambda future: self._events.put(partial(self._finished, hand, job, future)))
 
-    def _finished(self, hand: Hand, job: Job, done: "Future[Done | VidcolorError]") -> None:
+    def _parts_worth(self, hand: Hand) -> int:
+        """Parts that a film should have, so that nobody is idle: none while there are films enough."""
+        others = [other for other in self._hands.values() if other is not hand and other.is_ready]
+        idle = sum(all(job.target is None for job in other.jobs) for other in others) - len(self._films)
+        return PARTS_A_WORKER * (idle + 1) if idle > 0 else 0
+
+    def _finished(self, hand: Hand, job: Job, done: "Future[Any]") -> None:
         hand.jobs.discard(job)
         if job.future.done():  # failed with all others
             return
@@ -212,10 +222,31 @@ class ClusterWorkers:
             self._lose(hand, str(error))
             self._again(job, hand, error)
         except Exception as error:  # the entry's
-            job.future.set_exception(error)
+            self._spoiled(job, error)
         else:
             self._deaths.pop(hand.place, None)
+            self._made(job, result)
+
+    def _made(self, job: Job, result: Any) -> None:
+        if job.wanted:
+            job.wanted, job.is_parted, job.parts_left = 0, True, len(result)
+            self._films.extendleft(
+                Job(job.entry, job.source, job.target, job.future, part=part, whole=job) for part in reversed(result)
+            )
+        elif job.whole is not None:
+            job.whole.parts_left -= 1
+            job = job.whole
+        else:
             job.future.set_result(result)
+        if job.is_parted and not job.parts_left and not job.future.done():
+            self._films.appendleft(job)  # what is left of the film, and joining it
+
+    def _spoiled(self, job: Job, error: Exception) -> None:
+        """An entry has failed. Where a survey or a part has, the film as a whole tells why, or goes well."""
+        if job.wanted or job.whole is not None:
+            self._made(job, [])
+        else:
+            job.future.set_exception(error)
 
     def _again(self, job: Job, hand: Hand, error: Exception) -> None:
         """Let another worker do what a lost one began."""

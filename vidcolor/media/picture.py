@@ -68,7 +68,7 @@ class Picture:
     def went_on(self, packet: Packet[VideoStream]) -> None:
         """A packet that an earlier run encoded goes into the stream."""
         self.stream.codec_context.open(strict=False)  # the header is written before this run has encoded a frame
-        self._last_dts, packet.stream = packet.dts, self.stream
+        self._in_order([packet])
 
     def _in_order(self, packets: list[Packet[VideoStream]]) -> list[Packet[VideoStream]]:
         for packet in packets:

@@ -11,7 +11,7 @@ import shutil
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,6 +26,7 @@ from vidcolor.media.sequences import is_address
 from vidcolor.steady.stored import Arrays
 
 FOLDER_PREFIX = ".vidcolor-"
+PART_SIGN = "~"  # between an output's name and the first frame of a part of it
 _HEAD = struct.Struct("<qqqI?")  # pts, dts, duration, bytes, key frame
 _NONE = -(1 << 63)  # no pts or dts
 
@@ -65,6 +66,25 @@ class Segment:
     state: str
 
 
+def part_of(output: Path, first: int) -> Path:
+    """The name that a part of an output goes by; nothing is written under it but its store."""
+    return output.with_name(f"{output.name}{PART_SIGN}{first:09d}")
+
+
+def parts_of(output: Path) -> list[Path]:
+    """Parts that have been begun, in order."""
+    begun = f"{FOLDER_PREFIX}{output.name}{PART_SIGN}"
+    found = sorted(folder.name for folder in output.parent.iterdir() if folder.name.startswith(begun))
+    return [output.with_name(name.removeprefix(FOLDER_PREFIX)) for name in found if name[len(begun) :].isdigit()]
+
+
+def forget_parts(output: Path, run: FilmRun) -> None:
+    """Remove what was begun in parts, but for those that another run works on."""
+    for part in parts_of(output):
+        with suppress(SinkError):
+            SegmentStore(part, run, resume=False).close(is_done=True)
+
+
 def identity_of(path: Path) -> str:
     """Size and time of a film file; of numbered pictures, those of each."""
     if not is_address(path):
@@ -92,10 +112,10 @@ class _FilmLedger(Ledger):
         self._write(self._line({"run": asdict(run)}))
         self.run = run
 
-    def add(self, segment: Segment) -> None:
-        self._write(self._line(asdict(segment)))
+    def add(self, *segments: Segment) -> None:
+        self._write(b"".join(self._line(asdict(segment)) for segment in segments))
         self.sync()
-        self.segments.append(segment)
+        self.segments.extend(segments)
 
 
 class SegmentStore:
@@ -129,7 +149,9 @@ class SegmentStore:
                 f"{output}: {self.frames} frames of it were made before, but {'; '.join(changes)}. Say --no-resume to"
                 " begin anew, or give the command as it was."
             )
-        if not all(self._is_whole(segment) for segment in self._ledger.segments):
+        state = self._last_state
+        is_whole = state is None or (self.folder / state).is_file()
+        if not is_whole or not all(self._is_whole(segment) for segment in self._ledger.segments):
             self._ledger.clear()
         if before != run or not self._ledger.segments:
             self._ledger.clear()
@@ -191,6 +213,28 @@ class SegmentStore:
                     pts, dts, duration, size, is_key = _HEAD.unpack(head)
                     yield _packet(file.read(size), pts, dts, duration, time_base, is_key=is_key)
 
+    def adopt(self, part: Path) -> None:
+        """Take over the segments of a part that another worker made, if they follow on those that are here.
+
+        part: see `part_of`.  Raises ChangedError, SinkError as on entering.
+        """
+        assert self._ledger.run is not None
+        if int(part.name.rpartition(PART_SIGN)[2]) != self.frames:
+            return
+        other = SegmentStore(part, self._ledger.run)
+        made, count = other._ledger.segments, len(self._ledger.segments)
+        taken = [
+            replace(segment, file=_name(count + number, "packets"), state=_name(count + number, "state.npz"))
+            for number, segment in enumerate(made)
+        ]
+        for segment, mine in zip(made, taken, strict=True):
+            (other.folder / segment.file).replace(self.folder / mine.file)
+        if made:
+            (other.folder / made[-1].state).replace(self.folder / taken[-1].state)
+            self._ledger.add(*taken)
+            self._sweep()
+        other.close(is_done=True)
+
     def write(self, packet: "Packet[Any]") -> None:
         """One packet of the segment that is being made."""
         if self._file is None:
@@ -206,8 +250,7 @@ class SegmentStore:
         file.flush()
         os.fsync(file.fileno())
         file.close()
-        old = self._ledger.segments[-1].state if self._ledger.segments else None
-        kept = self._name("state.npz")
+        old, kept = self._last_state, self._name("state.npz")
         with (self.folder / kept).open("wb") as target:
             np.savez(target, allow_pickle=False, **state)
             target.flush()
@@ -216,8 +259,12 @@ class SegmentStore:
         if old:
             (self.folder / old).unlink()
 
+    @property
+    def _last_state(self) -> str | None:
+        return self._ledger.segments[-1].state if self._ledger.segments else None
+
     def _name(self, suffix: str) -> str:
-        return f"{len(self._ledger.segments):06d}.{suffix}"
+        return _name(len(self._ledger.segments), suffix)
 
     def close(self, *, is_done: bool) -> None:
         """Let go; with `is_done`, or when nothing would be won by keeping it, the folder goes."""
@@ -231,6 +278,10 @@ class SegmentStore:
             else:
                 shutil.rmtree(self.folder)  # under the lock, so that no other run begins in it
         self._ledger.close()
+
+
+def _name(number: int, suffix: str) -> str:
+    return f"{number:06d}.{suffix}"
 
 
 def _packet(content: bytes, pts: int, dts: int, duration: int, time_base: Fraction, *, is_key: bool) -> "Packet[Any]":

@@ -26,7 +26,7 @@ from vidcolor.media.passengers import Passengers
 from vidcolor.media.picture import Picture
 from vidcolor.media.plan import Plan, check_output, make_plan
 from vidcolor.media.probe import Examined, decoder_of, examine, open_container
-from vidcolor.media.segments import FilmRun, SegmentStore
+from vidcolor.media.segments import FilmRun, SegmentStore, forget_parts, parts_of
 from vidcolor.media.source import FilmSource
 from vidcolor.media.tags import MP4_TAGS, kept_tags
 from vidcolor.steady.stored import Arrays
@@ -127,7 +127,7 @@ class FilmSink:
         start, end = self._range_seconds()
         source = self._resources.enter_context(open_container(Path(self.info.path)))
         if self._run is not None:
-            self._store = SegmentStore(self.path, self._run, resume=self._resume)
+            self._store = self._opened_store(self._run)
             self._partial = self._store.partial
         self._file: BinaryIO = cast(BinaryIO, self._partial.open("w+b" if self._store else "x+b"))
         output = av.open(
@@ -147,6 +147,18 @@ class FilmSink:
         self._canvas = Canvas(self._examined, self.plan.encoding)
         if self._store is not None and self._store.first_pts is not None:
             self._go_on(self._store, self._store.first_pts)
+
+    def _opened_store(self, run: FilmRun) -> SegmentStore:
+        store = SegmentStore(self.path, run, resume=self._resume)
+        try:
+            if not self._resume:
+                forget_parts(self.path, run)
+            for part in parts_of(self.path):
+                store.adopt(part)
+        except BaseException:
+            store.close(is_done=False)
+            raise
+        return store
 
     def _go_on(self, store: SegmentStore, first_pts: int) -> None:
         """Write what an earlier run finished."""
@@ -251,7 +263,8 @@ class FilmSink:
         if not self.settings.overwrite and self.path.exists():
             raise SinkError(f"{self.path}: appeared while the film was coloured. Choose another name or --overwrite.")
         self._partial.replace(self.path)
-        if self._store is not None:
+        if self._store is not None and self._run is not None:
+            forget_parts(self.path, self._run)
             self._store.close(is_done=True)
         if self._passengers.nudged_packets:
             self.warnings.append(f"{self._passengers.nudged_packets} packets had repeated timestamps and were nudged")

@@ -1,0 +1,260 @@
+"""What colours one photo or film of an archive, and the rules it goes by."""
+
+import hashlib
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+from vidcolor.color import Floats
+from vidcolor.colorizer import Colorizer
+from vidcolor.errors import SinkError
+from vidcolor.frames import Part
+from vidcolor.media.archives import Entry
+from vidcolor.media.film_tone import film_tone
+from vidcolor.media.photos import thumbnail_jpeg
+from vidcolor.media.stills import Page, Still, StillSettings, jpeg_of, open_still, write_still
+
+HUGE_PIXELS = 100_000_000  # of a file that is packed on disk
+HELD_PIXELS = 200_000_000  # of all photos under way together, but for one that is larger by itself
+SHOWN_SIDE = 224  # pixels of the report's pictures
+IN_COLOR = "in colour already; --recolor colours it anew"
+
+Outcome = Literal["colored", "kept", "copied", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of an entry. content: the new file; None where the old one is carried over."""
+
+    outcome: Outcome
+    content: bytes | Path | None = None
+    name: str | None = None
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    was_done: bool = False  # by an earlier run
+    pair: tuple[bytes, bytes] | None = None  # small JPEG files, before and after
+
+
+class Films(Protocol):
+    """What is to be done with films. For workers elsewhere it has to pickle."""
+
+    def name(self, name: str) -> str:
+        """What a film is called in the output."""
+
+    def color(self, source: Path, target: Path, colorizer: Colorizer, *, is_again: bool) -> tuple[str, ...]:
+        """One film into one file; remarks. is_again: this run has begun it before."""
+
+    def survey(self, source: Path, colorizer: Colorizer, wanted: int) -> list[Part]:
+        """At most `wanted` parts that can be coloured apart; none where that is impossible or not worth it."""
+
+    def color_part(self, source: Path, target: Path, colorizer: Colorizer, part: Part, *, is_again: bool) -> None:
+        """One part of the film that `color` will put together."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What to do with which entry. For workers elsewhere, every callable has to be one that pickles."""
+
+    still: StillSettings
+    is_recoloring: bool = False  # photos and films that have colours already
+    is_copying_others: bool = True  # files that are neither photos nor films
+    largest_pixels: int = 1_000_000_000  # of a photo
+    is_shown: Callable[[str], bool] = field(default=lambda _: False)  # whether small pictures are wanted of a photo
+    scratch: Path = Path()  # folder for files too large for memory, on the output's disk
+    films: Films | None = None  # None: they are others
+
+
+class Network:
+    """One thread that asks the network for whatever pictures wait, those of a size together."""
+
+    def __init__(self, colorizer: Colorizer):
+        self._colorizer = colorizer
+        self._waiting: SimpleQueue[tuple[Floats, Future[Floats]] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="network", daemon=True)
+        self._thread.start()
+
+    @property
+    def size(self) -> int:
+        """Short side in pixels that it looks at."""
+        return self._colorizer.size
+
+    def predict(self, lightness_hw: Floats) -> Floats:
+        """L* 0..100 -> a*b* (2, h/stride, w/stride); waits. Raises DeviceError."""
+        future: Future[Floats] = Future()
+        self._waiting.put((lightness_hw, future))
+        return future.result()
+
+    def _work(self) -> None:
+        held: list[tuple[Floats, Future[Floats]]] = []
+        while True:
+            while not held or not self._waiting.empty():
+                if (item := self._waiting.get()) is None:
+                    return
+                held.append(item)
+            shape = held[0][0].shape
+            batch = [item for item in held if item[0].shape == shape][: self._colorizer.batch_size]
+            taken = {id(item) for item in batch}
+            held = [item for item in held if id(item) not in taken]
+            try:
+                results = self._colorizer.predict([lightness for lightness, _ in batch])
+            except BaseException as error:  # handed to those who wait
+                for _, future in batch:
+                    future.set_exception(error)
+                continue
+            for (_, future), ab in zip(batch, results, strict=True):
+                future.set_result(ab)
+
+    def close(self) -> None:
+        """Let the thread go."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Room:
+    """How many pixels may be held in memory together."""
+
+    def __init__(self, pixels: int):
+        self._free, self._all = pixels, pixels
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def of(self, pixels: int) -> Iterator[None]:
+        """Wait until there is room for so many; one that is larger than all waits until it is alone."""
+        wanted = min(pixels, self._all)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= wanted)
+            self._free -= wanted
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += wanted
+                self._changed.notify_all()
+
+
+def colorize_photo(source: Path, target: Path, colorizer: Colorizer, rules: Rules) -> tuple[Outcome, tuple[str, ...]]:
+    """One photo file into another of the same format; what became of it, and what there is to say.
+
+    A photo that has colours is copied unless the rules say otherwise. Raises SourceError, SinkError, DeviceError.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        with Network(colorizer) as network, open_still(source, largest_pixels=rules.largest_pixels) as still:
+            wanted = _wanted(still, rules)
+            losses = write_still(still, _colors(still, wanted, network), partial, rules.still)
+        partial.replace(target)
+    except OSError as error:
+        raise SinkError(f"{target}: cannot be written ({error.strerror}).") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return ("colored", losses) if wanted else ("kept", (IN_COLOR,))
+
+
+class Worker:
+    """A model, and what colours photos and films by it. Photos may come from several threads at once."""
+
+    def __init__(self, colorizer: Colorizer, rules: Rules) -> None:
+        self.devices = colorizer.devices
+        self._colorizer, self._rules = colorizer, rules
+        self._network, self._room = Network(colorizer), Room(HELD_PIXELS)
+
+    def photo(self, entry: Entry, source: Path | bytes) -> Done:
+        """One photo file, read, coloured and packed again. Raises VidcolorError, and what decoders raise."""
+        return _photo(entry, source, self._network, self._rules, self._room)
+
+    def film(self, source: Path, target: Path, *, is_again: bool = False) -> Done:
+        """One film into the file `target`, or nothing where it is kept. is_again: this run has begun it before.
+
+        Raises VidcolorError.
+        """
+        began = time.monotonic()
+        target.unlink(missing_ok=True)
+        if self._is_kept(source):
+            return Done("kept", notes=(IN_COLOR,))
+        notes = self._films.color(source, target, self._colorizer, is_again=is_again)
+        return Done("colored", target, notes=notes, seconds=time.monotonic() - began)
+
+    def survey(self, source: Path, wanted: int) -> list[Part]:
+        """At most so many parts of a film; none where it is kept, or cannot be parted. Raises VidcolorError."""
+        return [] if self._is_kept(source) else self._films.survey(source, self._colorizer, wanted)
+
+    def part(self, source: Path, target: Path, part: Part, *, is_again: bool = False) -> None:
+        """One part, for `film` to put together. Raises VidcolorError."""
+        self._films.color_part(source, target, self._colorizer, part, is_again=is_again)
+
+    def _is_kept(self, source: Path) -> bool:
+        return not self._rules.is_recoloring and film_tone(source) == "color"
+
+    @property
+    def _films(self) -> Films:
+        assert self._rules.films is not None
+        return self._rules.films
+
+    def close(self) -> None:
+        """Let the network's thread go."""
+        self._network.close()
+
+
+def _photo(entry: Entry, source: Path | bytes, network: Network, rules: Rules, room: Room) -> Done:
+    """One photo file, read, coloured and packed again."""
+    began = time.monotonic()
+    size = source.stat().st_size if isinstance(source, Path) else len(source)
+    with open_still(source, entry.shown, largest_pixels=rules.largest_pixels) as still:
+        wanted = _wanted(still, rules)
+        if not wanted:
+            return Done("kept", notes=(IN_COLOR,), seconds=time.monotonic() - began)
+        with room.of(max(size, sum(page.pixels for page in still.pages))):
+            colors = _colors(still, wanted, network)
+            content, losses = _packed(entry, still, colors, rules)
+            pair = _pair(still.pages[0], colors[0], source, content) if rules.is_shown(entry.name) else None
+    kept = len(still.pages) - len(wanted)
+    notes = (*losses, *((f"{kept} pages were in colour already",) if kept else ()))
+    return Done("colored", content, notes=notes, seconds=time.monotonic() - began, pair=pair)
+
+
+def _pair(page: Page, ab: Floats | None, before: bytes | Path, after: bytes | Path) -> tuple[bytes, bytes] | None:
+    """Small pictures; of grey photos from what is in memory, as decoding both files would take longer than painting."""
+    if page.tone == "grey" and ab is not None and page.bits == 8 and page.orientation == 1 and not page.alpha:
+        small = [jpeg_of(page.preview(colour, (SHOWN_SIDE, SHOWN_SIDE))) for colour in (None, ab)]
+        return small[0], small[1]
+    found = [thumbnail_jpeg(content, SHOWN_SIDE) for content in (before, after)]
+    return (found[0], found[1]) if found[0] is not None and found[1] is not None else None
+
+
+def _packed(
+    entry: Entry, still: Still, colors: list[Floats | None], rules: Rules
+) -> tuple[bytes | Path, tuple[str, ...]]:
+    """The coloured file, in memory or, if it is huge, in the scratch folder; and what it could not keep."""
+    if sum(page.pixels for page in still.pages) < HUGE_PIXELS:
+        file = io.BytesIO()
+        losses = write_still(still, colors, file, rules.still)
+        return file.getvalue(), losses
+    name = hashlib.sha256(entry.name.encode(errors="backslashreplace")).hexdigest()[:24]
+    path = rules.scratch / f".vidcolor-{name}.partial"  # the same name again overwrites what a killed run left
+    return path, write_still(still, colors, path, rules.still)
+
+
+def _wanted(still: Still, rules: Rules) -> list[Page]:
+    """The pages that are to be coloured."""
+    return [page for page in still.pages if rules.is_recoloring or page.tone != "color"]
+
+
+def _colors(still: Still, wanted: list[Page], network: Network) -> list[Floats | None]:
+    """A*b* of these pages; None for the others."""
+    return [network.predict(page.lightness(network.size)) if page in wanted else None for page in still.pages]
