@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -101,6 +102,26 @@ def test_true_colours_are_taken_at_the_generators_stride():
     assert batch.lightness_B1HW.shape == batch.true_lightness_B1HW.shape == (2, 1, 32, 32)
     assert batch.ab_B2hw.shape == (2, 2, 8, 8)
     assert 0 <= batch.lightness_B1HW.min() <= batch.lightness_B1HW.max() <= 100.01
+
+
+def test_second_looks_are_moved_pictures_with_the_same_true_colours():
+    recipe = replace(RECIPES["default"], ageing=UNAGED, twins=0.25)
+    small = RANDOM.integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
+    crops = np.stack([cv2.resize(picture, (64, 64), interpolation=cv2.INTER_CUBIC) for picture in small])
+    batch = prepare(crops, recipe, 4, torch.device("cpu"), torch.Generator().manual_seed(3))
+    assert batch.twins is not None
+    assert batch.twins.count == 2
+    assert len(batch.lightness_B1HW) == len(batch.ab_B2hw) == 8
+    assert batch.twins.unlikeness(batch.ab_B2hw, 4) < 0.01  # the truth has not changed
+    assert 0.5 < (batch.lightness_B1HW[-2:] - batch.true_lightness_B1HW[-2:]).abs().mean() < 8  # what is seen has
+    for picture, first, (right, down) in zip(
+        batch.true_lightness_B1HW[-2:, 0], batch.true_lightness_B1HW[:2, 0], batch.twins.shift_N2.long(), strict=True
+    ):
+        moved = torch.roll(first, (int(down), int(right)), (0, 1))
+        assert torch.allclose(picture[8:-8, 8:-8], moved[8:-8, 8:-8], atol=1e-3)
+    wavering = batch.ab_B2hw.clone()
+    wavering[-1] += 10
+    assert batch.twins.unlikeness(wavering, 4) == pytest.approx(5, abs=0.05)
 
 
 def test_batch_n_is_the_same_wherever_a_run_began(photos: Path):

@@ -22,6 +22,7 @@ from vidcolor.training.ageing import age
 from vidcolor.training.bins import Bins, bin_loss
 from vidcolor.training.losses import FeatureLoss, chroma_gap, content_loss
 from vidcolor.training.recipes import Recipe
+from vidcolor.training.twins import Twins
 
 VGG19_LAYERS = 18  # of torchvision's `features`: up to the activation of conv3_4
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -34,6 +35,7 @@ class Batch:
     lightness_B1HW: Tensor  # L* as the generator sees it, aged
     ab_B2hw: Tensor  # the true colours at the generator's stride
     true_lightness_B1HW: Tensor  # L* of the photo itself
+    twins: Twins | None = None  # of recipes that ask for like colours on a second look
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,14 @@ def prepare(
     _, a, b = rgb_to_lab(*small.unbind(1))
     grey, ab = age(rgb, torch.stack([a, b], dim=1), recipe.ageing, random)
     true_lightness, _, _ = rgb_to_lab(*rgb.unbind(1))
-    lightness = gray_to_lightness(grey).contiguous(memory_format=torch.channels_last)
-    return Batch(lightness, ab, true_lightness[:, None])
+    lightness, true_lightness = gray_to_lightness(grey), true_lightness[:, None]
+    twins = None
+    if count := round(recipe.twins * len(rgb)):
+        twins = Twins.drawn(count, random, device)
+        lightness = twins.replaced(lightness, twins.seen_again(lightness, random))
+        true_lightness = twins.replaced(true_lightness, twins.moved(true_lightness))
+        ab = twins.replaced(ab, twins.moved(ab, stride))
+    return Batch(lightness.contiguous(memory_format=torch.channels_last), ab, true_lightness, twins)
 
 
 def judged(lightness_B1HW: Tensor, ab_B2hw: Tensor) -> Tensor:
@@ -116,6 +124,9 @@ class Objective:
             terms["loss_G_perceptual"] = self.recipe.perceptual_weight * distance
         if self.recipe.chroma_gap_weight:
             terms["loss_G_chroma_gap"] = self.recipe.chroma_gap_weight * chroma_gap(ab, truth)
+        if batch.twins is not None:
+            stride = batch.lightness_B1HW.shape[2] // ab.shape[2]
+            terms["loss_G_twins"] = self.recipe.twins_weight * batch.twins.unlikeness(ab, stride)
         return terms
 
 

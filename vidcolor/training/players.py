@@ -159,3 +159,5 @@ def _check(recipe: Recipe) -> None:
             raise UsageError(f"{field} {getattr(recipe, field)!r} is unknown; there is {', '.join(names)}.")
     if recipe.batch % recipe.accumulate:
         raise UsageError(f"batch {recipe.batch} cannot be worked in {recipe.accumulate} equal parts (accumulate).")
+    if not 0 <= recipe.twins <= 0.5:
+        raise UsageError(f"twins {recipe.twins}: is the share of a batch that is shown a second time; 0 to 0.5.")

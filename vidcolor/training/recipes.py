@@ -45,6 +45,8 @@ class Recipe:
     perceptual_weight: float = 0.0  # of a second content term: mean squared distance of features
     perceptual_start: float = 0.0  # share of the budget after which it begins
     chroma_gap_weight: float = 0.0
+    twins: float = 0.0  # share of a batch, at most half, that are second looks at others of it, to be coloured alike
+    twins_weight: float = 0.05  # of the mean |difference| in a*b*
     # The adversarial game.
     game: str = "none"  # none, bce, hinge, wasserstein
     game_weight: float = 1.0
