@@ -23,6 +23,8 @@ ROWS = (
     ("pipeline", "parts", "worker", "archive"),
     ("preview", "page"),
     ("jobs", "cluster", "report", "compare"),
+    ("films",),
+    ("api",),
     ("training", "evaluation"),
     ("cli",),
     ("__main__",),
@@ -60,6 +62,7 @@ HEAVY = ("torch", "torchvision", "av", "numpy", "cv2", "openvino", "PIL", "skima
 
 RANK = {module: rank for rank, row in enumerate(ROWS) for module in row}
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+RANK[""] = RANK["api"]  # the package's own file lends names of the API, when they are asked for
 
 
 def module_of(path: Path) -> str:

@@ -9,6 +9,12 @@ from vidcolor.errors import UsageError
 FILM_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")  # containers that we write
 FALLBACK_SUFFIX = ".mkv"  # holds every stream of a film whose own container we do not write
 
+# Options that change a film's output: what an earlier run with others made is not gone on with.
+DECIDING = (
+    "size", "precision", "saturation", "steady", "every", "shot_memory", "references", "codec", "crf", "preset",
+    "pix_fmt", "encoder", "start", "end",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Job:

@@ -1,0 +1,164 @@
+"""One film into one file: by which settings, and from where an earlier run left it; for the command and the API."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from vidcolor import __version__, weights
+from vidcolor.colorizer import Colorizer
+from vidcolor.frames import FilmInfo
+from vidcolor.jobs import DECIDING
+from vidcolor.media.encoders import OutputSettings
+from vidcolor.media.references import load_references
+from vidcolor.media.segments import ChangedError, FilmRun, identity_of
+from vidcolor.media.sink import FilmSink
+from vidcolor.media.source import Damage, FilmSource
+from vidcolor.media.trial import settle
+from vidcolor.pipeline import colorize_film
+from vidcolor.steady import Steadiness, SteadyMode
+
+
+@dataclass(frozen=True)
+class FilmOptions:
+    """How a film is coloured and written, by the names and with the defaults of the command's options."""
+
+    model: str = "default"
+    size: int | None = None
+    precision: str = "auto"
+    saturation: float = 1.0
+    steady: SteadyMode = "flow"
+    every: int | None = 1  # None: auto
+    shot_memory: bool = False
+    references: tuple[Path, ...] = ()
+    codec: str | None = None
+    crf: int = 18
+    preset: str = "veryfast"
+    pix_fmt: str | None = None
+    encoder: str = "software"
+    hwaccel: str = "off"
+    start: float | None = None  # seconds, as a player shows them
+    end: float | None = None
+    resume: bool = True
+    overwrite: bool = False
+
+    @property
+    def output(self) -> OutputSettings:
+        """How the file is written."""
+        return OutputSettings(self.codec, self.crf, self.preset, self.pix_fmt, self.overwrite, self.encoder)
+
+    def source(self, path: Path) -> FilmSource:
+        """The film, or the part of it that is asked for. Raises UsageError, SourceError."""
+        return FilmSource(path, start=self.start, end=self.end, hwaccel=self.hwaccel)
+
+    def steadiness(self, info: FilmInfo) -> Steadiness:
+        """How colours are held still. Raises UsageError, and SourceError for a still that cannot be read."""
+        first = round((self.start or 0) * (info.frame_rate or 0))
+        references = load_references(self.references, info)
+        return Steadiness(self.steady, self.every, self.shot_memory, references, first)
+
+    def run(self, source: FilmSource, encoder: str = "software") -> FilmRun:
+        """What decides the output. encoder: the identity of what encodes; see trial.Settled.  Raises ModelError."""
+        settings = {f"--{name.replace('_', '-')}": str(getattr(self, name)) for name in DECIDING}
+        stills = [file for path in self.references for file in _files(path)]
+        settings["--references"] = " ".join(str(identity_of(file)) for file in stills)
+        settings["--encoder"] = encoder  # on another machine `hardware` is another one, or none
+        settings["vidcolor"] = __version__
+        return FilmRun(identity_of(source.path), weights.sha256(weights.find(self.model)), settings)
+
+    def comment(self) -> str:
+        """What the film's tags will say. Raises ModelError."""
+        header = weights.read_header(weights.find(self.model))
+        return f"Colour by vidcolor {__version__}, model {header.name} {header.version}; the luma is the original's."
+
+    def expected_frames(self, info: FilmInfo) -> int | None:
+        """How many frames the range holds, as far as the container tells."""
+        is_whole = self.start is None and self.end is None
+        if is_whole or not info.frame_rate or info.duration_seconds is None:
+            return info.frame_count if is_whole else None
+        end = min(self.end or info.duration_seconds, info.duration_seconds)
+        return max(0, round((end - (self.start or 0.0)) * Fraction(info.frame_rate)))
+
+
+@dataclass(frozen=True)
+class FilmStart:
+    """What is known when the first frame is about to be coloured. frames: None where the container does not tell."""
+
+    frames: int | None
+    done_before: int  # frames that an earlier run has made
+    devices: list[str]
+
+
+@dataclass(frozen=True)
+class FilmDone:
+    """What became of a film. frames: in the output.  done_before: those of them that an earlier run had made."""
+
+    frames: int
+    done_before: int
+    model: str  # its name
+    warnings: tuple[str, ...] = ()  # what could not be kept, in plain words
+    damage: Damage = field(default_factory=Damage)
+
+
+def color_film(
+    path: Path,
+    target: Path,
+    options: FilmOptions,
+    load: Callable[[], Colorizer],
+    *,
+    may_begin_anew: Callable[[str], bool] = lambda _: False,
+    on_start: Callable[[FilmStart], None] = lambda _: None,
+    on_frame: Callable[[int], None] = lambda _: None,
+    on_warning: Callable[[str], None] = lambda _: None,
+) -> FilmDone:
+    """Colour a film, going on from what an earlier run with the same options made.
+
+    load: gives the model, asked for when it is sure that the work can be done.  may_begin_anew: asked, with what was
+    found, where that run was another.  on_frame: told how many frames of the output there are.  on_warning: told each
+    warning as soon as it is known.  Raises VidcolorError; ChangedError where may_begin_anew said no.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with options.source(path) as source:
+        with ExitStack() as stack:
+            held = options.steadiness(source.info)
+            sink = _entered(stack, target, source, options, may_begin_anew)
+            colorizer, done_before = load(), sink.frames_written
+            on_start(FilmStart(options.expected_frames(source.info), done_before, colorizer.devices))
+            first = (*source.warnings, *sink.warnings)
+            for warning in first:
+                on_warning(warning)
+            known, known_of_source = len(sink.warnings), len(source.warnings)
+            count = colorize_film(source, sink, colorizer, held, on_frame)
+        late = (*source.warnings[known_of_source:], *sink.warnings[known:])
+        for warning in late:
+            on_warning(warning)
+        return FilmDone(count, done_before, colorizer.header.name, (*first, *late), source.damage)
+
+
+def _entered(
+    stack: ExitStack,
+    target: Path,
+    source: FilmSource,
+    options: FilmOptions,
+    may_begin_anew: Callable[[str], bool],
+) -> FilmSink:
+    """The sink, open, with what an earlier run finished."""
+    settled = settle(source.examined, target, options.output)
+
+    def sink(*, resume: bool) -> FilmSink:
+        run = options.run(source, settled.identity)
+        made = FilmSink(target, source, settled.settings, comment=options.comment(), run=run, resume=resume)
+        made.warnings += settled.warnings
+        return stack.enter_context(made)
+
+    try:
+        return sink(resume=options.resume)
+    except ChangedError as error:
+        if not may_begin_anew(str(error)):
+            raise
+        return sink(resume=False)
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
