@@ -22,7 +22,7 @@ ROWS = (
     ("export",),
     ("pipeline", "parts", "worker", "archive"),
     ("preview", "page"),
-    ("jobs", "cluster", "report", "compare"),
+    ("jobs", "cluster", "report", "compare", "doctor"),
     ("films",),
     ("api",),
     ("training", "evaluation"),

@@ -49,7 +49,7 @@ def parse_devices(devices: str) -> list[str]:
     Raises DeviceError for a GPU that is not there, UsageError for a name that is none.
     """
     if devices in ("auto", "all"):
-        gpus = _gpu_count() if _may_have_gpu() else 0
+        gpus = _gpu_count() if may_have_gpu() else 0
         if not gpus:
             return ["cpu"]
         return [f"cuda:{index}" for index in range(gpus if devices == "all" else 1)]
@@ -66,7 +66,7 @@ def parse_devices(devices: str) -> list[str]:
     return names
 
 
-def _may_have_gpu() -> bool:
+def may_have_gpu() -> bool:
     """Whether asking torch, whose import costs seconds, can pay: no NVIDIA driver, no CUDA."""
     return any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gpu")) or os.name == "nt"
 
@@ -140,7 +140,8 @@ class OpenVINOBackend:
         return np.concatenate([ab for ab in results if ab is not None])
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Where converted networks are kept; it may not be there yet."""
     base = os.environ.get("XDG_CACHE_HOME") or (os.environ.get("LOCALAPPDATA") if os.name == "nt" else None)
     return Path(base) / "vidcolor" if base else Path.home() / ".cache" / "vidcolor"
 
@@ -194,7 +195,7 @@ def store(network: Any, target: Path, *, half: bool = False) -> None:
 
 def _cached(name: str, make: Callable[[], Any]) -> Path:
     """An OpenVINO model of that name: from the cache, or made now."""
-    cached = _cache_folder() / f"{name}.xml"
+    cached = cache_folder() / f"{name}.xml"
     if cached.exists() and cached.with_suffix(".bin").exists():
         return cached
     made = make()

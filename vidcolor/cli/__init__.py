@@ -20,6 +20,7 @@ COMMANDS = {  # name -> module in this folder whose `command` it is, and what th
     "export": ("export", "Write a model as ONNX or OpenVINO for other programs."),
     "train": ("train", "Train a model on colour photos and films."),
     "evaluate": ("evaluate", "Measure models on colour photos and films."),
+    "doctor": ("doctor", "Say whether vidcolor works on this machine."),
 }
 DEFAULT_COMMAND = "colorize"
 

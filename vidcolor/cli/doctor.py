@@ -1,0 +1,82 @@
+"""`vidcolor doctor`."""
+
+import json
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vidcolor.doctor import Finding
+
+_MARKS = {"good": ("ok", "green"), "note": ("note", "yellow"), "bad": ("FAIL", "bold red")}
+_NAME_WIDTH = 17
+_NARROW = 60  # columns; under these nothing is put beside the names
+
+
+@click.command("doctor")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a finding on stdout, and the verdict last.")
+@click.pass_context
+def command(ctx: click.Context, folder: Path | None, as_json: bool) -> None:
+    """Say whether vidcolor works on this machine, what it will use, and what is missing.
+
+    Looks at versions, processor, GPUs, models, folders, extras, encoders and decoders; then colours a tiny film and
+    checks that its frames, times, luma and sound are kept. FOLDER is where films are to be written. The last line is
+    the verdict; exit code 1 where something that films need is broken.
+
+    \b
+    Examples:
+      vidcolor doctor
+      vidcolor doctor /media/disk/films
+      vidcolor doctor --json > doctor.jsonl
+    """
+    from rich.console import Console
+
+    from vidcolor.doctor import examine, topics, verdict
+
+    console = Console(highlight=False)
+    findings: list[Finding] = []
+    for topic, check in topics(folder).items():
+        if not as_json:
+            console.print(f"[bold]{topic}[/]")
+        with console.status(topic) if console.is_terminal and not as_json else nullcontext():
+            for finding in examine(topic, check):
+                findings.append(finding)
+                if as_json:
+                    click.echo(json.dumps({"event": "finding"} | asdict(finding)))
+                else:
+                    _tell(finding, console)
+    is_well, said = verdict(findings)
+    if as_json:
+        click.echo(json.dumps({"event": "verdict", "well": is_well, "said": said}))
+    else:
+        console.print(said, style="bold green" if is_well else "bold red", markup=False, soft_wrap=True)
+    ctx.exit(0 if is_well else 1)
+
+
+def _tell(finding: "Finding", console: "Console") -> None:
+    """One line; on a terminal folded between words, in a column of its own where there is room."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    mark, style = _MARKS[finding.state]
+    said = " ".join(f"{finding.said}. {finding.advice}".split()) if finding.advice else finding.said
+    if not console.is_terminal:
+        click.echo(f"  {mark:<4}  {finding.name:<{_NAME_WIDTH}} {said}")
+        return
+    if console.width < _NARROW:
+        line = Text.assemble((f"{mark}  ", style), (f"{finding.name}: ", "bold"), said)
+        console.print(Padding(line, (0, 0, 0, 2)))
+        return
+    row = Table.grid(padding=(0, 1))
+    row.add_column(width=6)
+    row.add_column(width=_NAME_WIDTH)
+    row.add_column(overflow="fold")
+    row.add_row(Text(f"  {mark}", style), Text(finding.name), Text(said))
+    console.print(row)

@@ -1,0 +1,312 @@
+"""Whether vidcolor can do its work on this machine: what is installed, what is there, and a tiny film coloured.
+
+Everything is looked up when it is asked for: a package that is broken is a finding, too.
+"""
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from vidcolor import __version__, backends, weights
+from vidcolor.errors import SourceError, VidcolorError
+
+if TYPE_CHECKING:
+    from vidcolor.frames import Plane
+
+State = Literal["good", "note", "bad"]  # note: something is missing that films can do without
+
+NEEDED = {  # distributions, by the names that people know
+    "PyAV": "av", "OpenVINO": "openvino", "torch": "torch", "NumPy": "numpy", "OpenCV": "opencv-python-headless",
+    "Pillow": "pillow",
+}  # fmt: skip
+EXTRAS = {  # of pyproject.toml -> the modules that they bring, and what they are for
+    "cluster": (("ray",), "many machines"),
+    "heic": (("pillow_heif",), "HEIC photos"),
+    "int8": (("nncf",), "--precision int8"),
+    "metrics": (("torchmetrics", "torch_fidelity"), "evaluate --metric"),
+    "onnx": (("onnx", "onnxruntime"), "export to ONNX"),
+}
+CODECS = ("h264", "hevc", "av1", "vp9", "prores", "ffv1")  # the first is the default
+CHIP_CODECS = CODECS[:3]
+LEAST_BYTES, FEW_BYTES = 100_000_000, 1_000_000_000  # free: no film fits; a long one may not
+TEST_FRAMES, TEST_WIDTH, TEST_HEIGHT = 72, 640, 480
+PICTURES = 2  # of real luma: the test film's shots
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    topic: str
+    name: str
+    state: State
+    said: str
+    advice: str = ""  # what to do about it
+
+
+Check = Callable[[], Iterator[Finding]]
+
+
+def topics(folder: Path | None = None) -> dict[str, Check]:
+    """What there is to look at, in order, the self-test last. folder: where films are to be written; None: here."""
+    return {
+        "versions": _versions,
+        "processor": _processor,
+        "graphics": _graphics,
+        "models": _models,
+        "folders": lambda: _folders(folder),
+        "extras": _extras,
+        "encoders": _encoders,
+        "decoders": _decoders,
+        "self-test": _self_test,
+    }
+
+
+def examine(topic: str, check: Check) -> Iterator[Finding]:
+    """What a check finds; where it fails as a whole, that."""
+    try:
+        yield from check()
+    except VidcolorError as error:
+        yield Finding(topic, "failed", "bad", str(error))
+    except Exception as error:  # a doctor names what is broken, and goes on
+        yield Finding(topic, "failed", "bad", f"{type(error).__name__}: {error}", "Install vidcolor again.")
+
+
+def verdict(findings: Sequence[Finding]) -> tuple[bool, str]:
+    """Whether all that films need is there, and one line that says so."""
+    bad = [finding for finding in findings if finding.state == "bad"]
+    notes = sum(finding.state == "note" for finding in findings)
+    if bad:
+        named = ", ".join(f"{finding.topic} ({finding.name})" for finding in bad)
+        return False, f"{len(bad)} {'thing' if len(bad) == 1 else 'things'} to mend: {named}."
+    above = f" ({notes} {'note' if notes == 1 else 'notes'} above)" if notes else ""
+    return True, f"All is well: vidcolor can colour films and photos here{above}."
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding("versions", "vidcolor", "good", f"{__version__}, in {Path(__file__).parent}")
+    yield Finding("versions", "Python", "good", f"{platform.python_version()}, {sys.executable}")
+    yield Finding("versions", "system", "good", f"{platform.system()} {platform.release()}, {platform.machine()}")
+    for name, distribution in NEEDED.items():
+        try:
+            yield Finding("versions", name, "good", version(distribution))
+        except PackageNotFoundError:
+            yield Finding("versions", name, "bad", "not installed", f"pip install {distribution}")
+    from vidcolor.media.versions import ffmpeg_version
+
+    yield Finding("versions", "FFmpeg", "good", ffmpeg_version())
+
+
+def _processor() -> Iterator[Finding]:
+    core = backends.load_openvino().Core()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory = ""
+    with suppress(AttributeError, ValueError, OSError):  # Windows has no sysconf
+        memory = f", {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 1e9:.1f} GB of memory"
+    name = " ".join(str(core.get_property("CPU", "FULL_DEVICE_NAME")).split())
+    yield Finding("processor", "processor", "good", f"{name}; {cores} {'core' if cores == 1 else 'cores'}{memory}")
+    if backends.has_bf16(core):
+        yield Finding("processor", "--precision auto", "good", "bf16, which this processor computes in by itself")
+    else:
+        said = "fp32, as this processor has no bf16 of its own and would be slower in it"
+        yield Finding("processor", "--precision auto", "good", said, "--precision int8 may be twice as fast.")
+
+
+def _graphics() -> Iterator[Finding]:
+    if not backends.may_have_gpu():
+        yield Finding("graphics", "GPU", "note", "no NVIDIA driver found; networks run on the processor")
+        return
+    import torch
+
+    devices = [name for name in backends.parse_devices("all") if name != "cpu"]
+    if not devices:
+        said = f"none that torch {torch.__version__} can use (made for CUDA {torch.version.cuda or 'none'})"
+        yield Finding("graphics", "GPU", "note", said, "See pytorch.org for a build that fits the driver.")
+    for index, device in enumerate(devices):
+        chip = torch.cuda.get_device_properties(index)
+        said = f"{chip.name}, {chip.total_memory / 1e9:.0f} GB; --precision auto takes bf16 there"
+        yield Finding("graphics", device, "good", said)
+
+
+def _models() -> Iterator[Finding]:
+    for path in weights.packaged():
+        try:
+            weights.read_header(path)
+            digest, stated = weights.sha256(path), weights.stated_sha256(path)
+        except (VidcolorError, OSError) as error:
+            yield Finding("models", path.stem, "bad", str(error), "Install vidcolor again.")
+            continue
+        if stated != digest:
+            said = f"sha256 is {digest[:12]}..., its card says {stated[:12] or 'nothing'}..."
+            yield Finding("models", path.stem, "bad", said, "Install vidcolor again.")
+        else:
+            yield Finding("models", path.stem, "good", f"{path.stat().st_size / 1e6:.1f} MB, sha256 as on its card")
+    if not (weights.models_folder() / "default.safetensors").is_file():
+        yield Finding("models", "default", "bad", f"not in {weights.models_folder()}", "Install vidcolor again.")
+
+
+def _folders(folder: Path | None) -> Iterator[Finding]:
+    yield _place("cache folder", backends.cache_folder(), "note", "Set XDG_CACHE_HOME to a folder that can be written.")
+    yield _place("temporary", Path(tempfile.gettempdir()), "bad", "Set TMPDIR to a folder that can be written.")
+    if folder is None:
+        yield _place("current", Path.cwd(), "note", "Write films to another folder.")
+    else:
+        yield _place("output", folder, "bad", "Name another folder, or make room.")
+
+
+def _place(name: str, folder: Path, worst: State, advice: str) -> Finding:
+    """Whether files can be made in a folder, or in what of its path is there, and how large they may be."""
+    there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    try:
+        with tempfile.NamedTemporaryFile(dir=there):
+            pass
+        free = shutil.disk_usage(there).free
+    except OSError as error:
+        return Finding("folders", name, worst, f"{folder}: cannot be written ({error.strerror})", advice)
+    said = f"{folder}: can be written, {free / 1e9:,.1f} GB free"
+    if free < LEAST_BYTES:
+        return Finding("folders", name, worst, said, advice)
+    return Finding("folders", name, "note" if free < FEW_BYTES else "good", said, advice if free < FEW_BYTES else "")
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, (modules, purpose) in EXTRAS.items():
+        if all(find_spec(module) for module in modules):
+            yield Finding("extras", extra, "good", f"installed, for {purpose}")
+        else:
+            advice = f"pip install 'vidcolor[{extra}]'"
+            yield Finding("extras", extra, "note", f"not installed; for {purpose}", advice)
+
+
+def _encoders() -> Iterator[Finding]:
+    """Each by a film of two frames, in software and on graphics chips."""
+    from vidcolor.media import specimen
+    from vidcolor.media.chips import built_in
+    from vidcolor.media.encoders import OutputSettings
+    from vidcolor.media.source import FilmSource
+    from vidcolor.media.trial import settle
+
+    with tempfile.TemporaryDirectory(prefix="vidcolor-") as name:
+        film = Path(name) / "film.mkv"
+        specimen.make_film(film, _lumas(2))
+        for codec in CODECS:
+            try:
+                encoder = _encode(film, codec)
+                yield Finding("encoders", codec, "good", f"{encoder} works")
+            except VidcolorError as error:
+                yield Finding("encoders", codec, "bad" if codec == CODECS[0] else "note", str(error))
+        with FilmSource(film) as source:
+            for family in built_in():
+                settled = [
+                    settle(source.examined, film.with_name("out.mkv"), OutputSettings(codec=codec, encoder=family))
+                    for codec in CHIP_CODECS
+                ]
+                works = [
+                    codec for codec, found in zip(CHIP_CODECS, settled, strict=True) if found.settings.encoder == family
+                ]
+                if works:
+                    yield Finding("encoders", family, "good", f"encodes {', '.join(works)} on a chip")
+                else:
+                    reason = settled[0].warnings[0].partition(": ")[2]
+                    yield Finding("encoders", family, "note", f"none opens: {reason}")
+
+
+def _encode(film: Path, codec: str) -> str:
+    """Write the film as it is; the name of what encoded it. Raises VidcolorError."""
+    from vidcolor.frames import ColoredFrame
+    from vidcolor.media.encoders import OutputSettings
+    from vidcolor.media.sink import FilmSink
+    from vidcolor.media.source import FilmSource
+
+    with FilmSource(film) as source:
+        sink = FilmSink(film.with_name(f"{codec}.mkv"), source, OutputSettings(codec=codec), comment="trial")
+        with sink:
+            for frame in source.frames():
+                grey = frame.luma[::2, ::2] // 2 + 64  # any values, of the right shape
+                sink.write(ColoredFrame(frame, grey, grey))
+        return sink.plan.encoding.encoder
+
+
+def _decoders() -> Iterator[Finding]:
+    """Kinds of device that this FFmpeg knows, and whether they decode H.264 as the software does."""
+    from vidcolor.media import specimen
+    from vidcolor.media.devices import DEVICES, HardwareError, choose_device
+    from vidcolor.media.source import FilmSource
+
+    with tempfile.TemporaryDirectory(prefix="vidcolor-") as name:
+        film = Path(name) / "film.mkv"
+        specimen.make_film(film, _lumas(24))
+        _encode(film, CODECS[0])
+        with FilmSource(film.with_name(f"{CODECS[0]}.mkv")) as source:
+            for device in DEVICES:
+                try:
+                    choose_device(source.path, source.examined, device)
+                    yield Finding("decoders", device, "good", "decodes H.264, every sample as the software does")
+                except HardwareError as error:
+                    said = str(error).removeprefix(device).strip(" ()")
+                    if said != "not in this FFmpeg":
+                        yield Finding("decoders", device, "note", said)
+    yield Finding("decoders", "software", "good", "all that FFmpeg has")
+
+
+def _self_test() -> Iterator[Finding]:
+    """A grey film with sound through the whole pipeline, written without loss, and read again."""
+    from vidcolor.colorizer import Colorizer
+    from vidcolor.media import specimen
+    from vidcolor.media.encoders import OutputSettings
+    from vidcolor.media.sink import FilmSink
+    from vidcolor.media.source import FilmSource
+    from vidcolor.pipeline import colorize_film
+    from vidcolor.steady import Steadiness
+
+    with tempfile.TemporaryDirectory(prefix="vidcolor-") as name:
+        before, after = Path(name) / "grey.mkv", Path(name) / "coloured.mkv"
+        specimen.make_film(before, _lumas(TEST_FRAMES))
+        clock: list[float] = []
+        with FilmSource(before) as source, Colorizer.load() as colorizer:
+            with FilmSink(after, source, OutputSettings(codec="ffv1"), comment="self-test") as sink:
+                colorize_film(source, sink, colorizer, Steadiness(), lambda _: clock.append(time.monotonic()))
+            device = ", ".join(colorizer.devices)
+        for kept, wrong in specimen.differences(before, after):
+            yield Finding("self-test", kept, "bad" if wrong else "good", wrong or _RIGHT[kept], wrong and _REPORT)
+    seconds = max(clock[-1] - clock[0], 1e-3)  # the first frame waits for the network to be made ready
+    said = f"{(len(clock) - 1) / seconds:.1f} frames a second at {TEST_WIDTH}x{TEST_HEIGHT}, without loss, {device}"
+    yield Finding("self-test", "speed", "good", said)
+
+
+_RIGHT = {
+    "frames": f"all {TEST_FRAMES}, none lost or repeated",
+    "timestamps": "equal, of a varying rate",
+    "luma": "equal, bit for bit",
+    "sound": "equal, packet for packet",
+    "colour": "in every frame",
+}
+_REPORT = "Please report this, with the whole output of `vidcolor doctor`."
+
+
+def _lumas(count: int) -> "list[Plane]":
+    """A film of real pictures: a window that moves over each. Raises SourceError where the package lacks them."""
+    from vidcolor import calibration
+    from vidcolor.media.photos import decode, encoded
+
+    pictures: list[Plane] = []
+    for _, content in encoded(calibration.packaged()):
+        rgb = decode(content, short_side=TEST_HEIGHT + 2 * count, least=TEST_WIDTH + count)
+        if rgb is not None:
+            pictures.append(rgb[..., 1])
+        if len(pictures) == PICTURES:
+            break
+    if not pictures:
+        raise SourceError(f"{calibration.packaged()[0]}: no picture to test with. Install vidcolor again.")
+    shots = [pictures[number * len(pictures) // count] for number in range(count)]
+    return [shot[number : number + TEST_HEIGHT, number : number + TEST_WIDTH] for number, shot in enumerate(shots)]

@@ -1,0 +1,9 @@
+"""Which FFmpeg PyAV has brought."""
+
+import av
+
+
+def ffmpeg_version() -> str:
+    """The release, and the libraries that matter to films."""
+    libraries = (f"{name} {'.'.join(map(str, av.library_versions[name]))}" for name in ("libavcodec", "libavformat"))
+    return f"{getattr(av, 'ffmpeg_version_info', 'of an unknown release')} ({', '.join(libraries)})"
