@@ -335,7 +335,9 @@ def test_a_film_is_taken_into_parts_where_workers_would_be_idle(monkeypatch: pyt
     for part in found[:2]:
         alone.end(*made[part], None)
     assert second.parts_left == 1
-    alone.end(*made[found[2]], SourceError("cut off"))  # which the film as a whole will tell, or not
+    failed: Future[Any] = Future()
+    failed.set_result(SourceError("cut off"))  # which the film as a whole will tell, or not
+    alone.workers._finished(*made[found[2]], failed)
     assert list(alone.workers._films) == [second]
     alone.workers._deal()
     alone.end(alone.hand_of(second), second, Done("colored"))

@@ -15,7 +15,7 @@ from vidcolor.steady import Steadiness
 from vidcolor.steady.marks import SEGMENT_FRAMES
 
 LEAST_SEGMENTS = 2  # of a part: less is not worth opening the film for
-MOST_RUN_UP = 0.5  # frames coloured in vain, in those of the part
+MOST_RUN_UP = 0.5  # of what is coloured in vain, in the length of the part before
 
 
 def can_part(steadiness: Steadiness) -> bool:
@@ -35,13 +35,12 @@ def survey(source: Source, colorizer: Colorizer, steadiness: Steadiness, wanted:
     segments = frames // SEGMENT_FRAMES
     length = max(LEAST_SEGMENTS, -(-segments // wanted))
     borders = [0]
-    while (rest := segments - borders[-1]) >= length + LEAST_SEGMENTS:
-        even = borders[-1] + length
-        reach = range(even - length // 3, even + min(length // 3, rest - length - LEAST_SEGMENTS) + 1)
-        best = min(reach, key=lambda border: (_run_up(starts, border), abs(border - even)))
-        if _run_up(starts, best) > MOST_RUN_UP * length * SEGMENT_FRAMES:
+    while segments - (last := borders[-1]) >= length + LEAST_SEGMENTS:
+        possible = range(last + LEAST_SEGMENTS, segments - LEAST_SEGMENTS + 1)
+        good = [border for border in possible if _run_up(starts, border) <= MOST_RUN_UP * (border - last)]
+        if not good:
             break
-        borders.append(best)
+        borders.append(min(good, key=lambda border: _run_up(starts, border) + abs(border - last - length)))
     if len(borders) < 2:
         return []
     return [
@@ -50,9 +49,10 @@ def survey(source: Source, colorizer: Colorizer, steadiness: Steadiness, wanted:
     ]
 
 
-def _run_up(starts: list[Place | None], border: int) -> int:
+def _run_up(starts: list[Place | None], border: int) -> float:
+    """Segments that are coloured in vain before a border."""
     place = starts[border]
-    return border * SEGMENT_FRAMES - (place.count if place else 0)
+    return border - (place.count if place else 0) / SEGMENT_FRAMES
 
 
 def _looked_at(source: Source, colorizer: Colorizer, steadiness: Steadiness) -> tuple[list[Place | None], int, int]:

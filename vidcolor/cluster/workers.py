@@ -208,7 +208,7 @@ class ClusterWorkers:
 
     def _parts_worth(self, hand: Hand) -> int:
         """Parts that a film should have, so that nobody is idle: none while there are films enough."""
-        others = [other for other in self._hands.values() if other is not hand and other.is_ready]
+        others = [other for other in self._hands.values() if other is not hand]  # also those that are being opened
         idle = sum(all(job.target is None for job in other.jobs) for other in others) - len(self._films)
         return PARTS_A_WORKER * (idle + 1) if idle > 0 else 0
 
