@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vidcolor import __version__, weights
 from vidcolor.colorizer import Colorizer
+from vidcolor.errors import UsageError
 from vidcolor.frames import FilmInfo
 from vidcolor.jobs import DECIDING
 from vidcolor.media.encoders import OutputSettings
@@ -17,7 +18,7 @@ from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import Damage, FilmSource
 from vidcolor.media.trial import settle
 from vidcolor.pipeline import colorize_film
-from vidcolor.steady import Steadiness, SteadyMode
+from vidcolor.steady import MODES, Steadiness, SteadyMode
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,12 @@ class FilmOptions:
     end: float | None = None
     resume: bool = True
     overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.steady not in MODES:
+            raise UsageError(f"steady {self.steady!r} is unknown; choose one of {', '.join(MODES)}.")
+        if self.every is not None and self.every < 1:
+            raise UsageError(f"every {self.every}: needs 1 (every frame), 4 (one in four) and so on, or auto.")
 
     @property
     def output(self) -> OutputSettings:
@@ -94,6 +101,7 @@ class FilmStart:
 class FilmDone:
     """What became of a film. frames: in the output.  done_before: those of them that an earlier run had made."""
 
+    output: Path
     frames: int
     done_before: int
     model: str  # its name
@@ -133,7 +141,7 @@ def color_film(
         late = (*source.warnings[known_of_source:], *sink.warnings[known:])
         for warning in late:
             on_warning(warning)
-        return FilmDone(count, done_before, colorizer.header.name, (*first, *late), source.damage)
+        return FilmDone(target, count, done_before, colorizer.header.name, (*first, *late), source.damage)
 
 
 def _entered(

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from vidcolor.colorizer import Colorizer
     from vidcolor.journal import Record, Run
     from vidcolor.media.archives import Entry, Source
+    from vidcolor.photos import PhotoOptions
     from vidcolor.report import Gallery, Line
     from vidcolor.weights import ModelHeader
     from vidcolor.worker import Done, Rules
@@ -139,19 +140,14 @@ class Crew:
 
 def _one_photo(scans: Scans, colorizer: "Colorizer") -> None:
     """One photo into one file of the same format."""
-    from vidcolor.worker import colorize_photo
+    from vidcolor.photos import color_photo
 
     source, target = scans.inputs[0], scans.output
-    if source.suffix.lower() != target.suffix.lower():
-        raise UsageError(f"{target}: a photo keeps its format; name it {target.with_suffix(source.suffix).name}.")
-    if target.exists() and (not scans.options["overwrite"] or target.samefile(source)):
-        raise UsageError(f"{target}: exists already. Choose another name or pass --overwrite.")
-    rules = _rules(scans, colorizer.header, None)
-    outcome, notes = colorize_photo(source, target, colorizer, rules)
+    done = color_photo(source, target, _photo_options(scans), colorizer)
     shown = tally(1, as_json=scans.as_json, quiet=scans.quiet)
-    shown.entry(str(source), outcome, notes)
+    shown.entry(str(source), done.outcome, done.notes)
     if not scans.quiet and not scans.as_json:
-        click.echo("; ".join((f"{target}: {outcome}", *notes)), err=True)
+        click.echo("; ".join((f"{target}: {done.outcome}", *done.notes)), err=True)
 
 
 def _pass(scans: Scans, crew: Crew, shown: Tally) -> bool:
@@ -238,23 +234,24 @@ def _run(scans: Scans) -> "Run":
 
 
 def _rules(scans: Scans, header: "ModelHeader", gallery: "Gallery | None") -> "Rules":
-    from vidcolor.media.stills import StillSettings
     from vidcolor.worker import Rules
 
-    options = scans.options
+    options, asked = scans.options, _photo_options(scans)
     return Rules(
-        still=StillSettings(
-            software=f"vidcolor {__version__}, colour by model {header.name} {header.version}",
-            quality=options["quality"],
-            subsampling=options["subsampling"],
-        ),
-        is_recoloring=options["recolor"],
+        still=asked.still(header),
+        is_recoloring=asked.recolor,
         is_copying_others=options["others"] == "copy",
-        largest_pixels=round(options["largest_photo"] * 1e6),
+        largest_pixels=asked.largest_pixels,
         is_shown=gallery.wants if gallery is not None else (lambda _: False),
         scratch=scans.output if scans.output.is_dir() else scans.output.parent,
         films=ArchivedFilms(options),
     )
+
+
+def _photo_options(scans: Scans) -> "PhotoOptions":
+    from vidcolor.photos import PhotoOptions
+
+    return PhotoOptions(**{entry.name: scans.options[entry.name] for entry in fields(PhotoOptions)})
 
 
 def _line(record: "Record") -> "Line":

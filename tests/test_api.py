@@ -1,0 +1,292 @@
+"""vidcolor for programs: what the command does, the functions do; frames go in and come out, steady and in order."""
+
+import inspect
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from media_fixtures import make_film
+from PIL import Image
+
+import vidcolor
+from vidcolor import cli
+from vidcolor.cli.colorize import command
+from vidcolor.color import LUMA_WEIGHTS
+from vidcolor.films import FilmOptions
+from vidcolor.media.source import FilmSource
+from vidcolor.photos import PhotoOptions
+from vidcolor.pipeline import colored_frames
+from vidcolor.steady import Steadiness
+
+
+@pytest.fixture(scope="module")
+def colorizer(tiny_model: Path) -> Iterator[vidcolor.Colorizer]:
+    with vidcolor.Colorizer(tiny_model, device="cpu", batch_size=2) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_film(tmp_path_factory.mktemp("film") / "film.mkv", pts=range(12))
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("photo") / "photo.png"
+    Image.fromarray(grey_frames(1)[0]).save(path)
+    return path
+
+
+def grey_frames(count: int, *, dtype: type = np.uint8) -> list[np.ndarray]:
+    rows, columns = np.mgrid[:48, :64]
+    waves = [np.sin(rows / 9) * np.cos((columns + 2 * number) / 7) / 2 + 0.5 for number in range(count)]
+    return [np.round(wave * np.iinfo(dtype).max).astype(dtype) for wave in waves]
+
+
+def test_importing_vidcolor_loads_nothing_heavy_and_leaves_no_trace():
+    script = """
+import sys
+import vidcolor
+assert {"colorize_film", "Colorizer"} <= set(dir(vidcolor)) and vidcolor.VidcolorError
+print(*sorted({"torch", "av", "numpy", "cv2", "openvino", "PIL", "click", "vidcolor.api"} & set(sys.modules)))
+try:
+    vidcolor.colourise
+except AttributeError as error:
+    print(error)
+from vidcolor import colorize_film
+print(colorize_film.__module__)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines() == ["", "module 'vidcolor' has no attribute 'colourise'", "vidcolor.api"]
+
+
+@pytest.mark.parametrize("name", vidcolor.__all__)
+def test_every_name_that_is_offered_is_there_and_says_what_it_is(name: str):
+    found = getattr(vidcolor, name)
+    assert name == "__version__" or inspect.getdoc(found)
+
+
+def test_defaults_are_the_command_s():
+    said = command.make_context("colorize", ["film.mkv", "-o", "out.mkv"]).params
+    for function, options in ((vidcolor.colorize_film, FilmOptions), (vidcolor.colorize_photo, PhotoOptions)):
+        given = inspect.signature(function).parameters
+        for entry in fields(options):
+            assert entry.default == given[entry.name].default == said[entry.name]
+
+
+def test_a_film_is_what_the_command_makes_of_it(film: Path, tiny_model: Path, tmp_path: Path):
+    seen: list[tuple[int, int | None]] = []
+    done = vidcolor.colorize_film(
+        str(film), tmp_path / "new" / "api.mkv", model=str(tiny_model), codec="ffv1",
+        on_progress=lambda frames, total: seen.append((frames, total)),
+    )  # fmt: skip
+    assert (done.frames, done.done_before, done.model) == (12, 0, "tiny")
+    assert done.output == tmp_path / "new" / "api.mkv"
+    assert not done.damage
+    assert seen == [(count, 12) for count in range(1, 13)]
+    assert (
+        cli.run([str(film), "-o", str(tmp_path / "cli.mkv"), "--model", str(tiny_model), "--codec", "ffv1", "-q"]) == 0
+    )
+    found, wanted = (contents(path) for path in (done.output, tmp_path / "cli.mkv"))
+    assert found == wanted
+
+
+def contents(path: Path) -> tuple[dict[str, str], list[tuple[int | None, bytes]]]:
+    """Tags, and every packet with its time: Matroska's own identifiers are drawn by lot."""
+    with av.open(path) as opened:
+        return dict(opened.metadata), [(packet.pts, bytes(packet)) for packet in opened.demux() if packet.size]
+
+
+def test_a_film_that_the_command_began_is_gone_on_with(tiny_model: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("vidcolor.pipeline.SEGMENT_FRAMES", 4)
+    film, out = make_film(tmp_path / "film.mkv", pts=range(12)), tmp_path / "out.mkv"
+
+    def stop(frames: int, _: int | None) -> None:
+        if frames == 6:
+            raise KeyboardInterrupt
+
+    settings = {"model": str(tiny_model), "codec": "ffv1"}
+    with pytest.raises(KeyboardInterrupt):
+        vidcolor.colorize_film(film, out, on_progress=stop, **settings)
+    assert not out.exists()
+    with pytest.raises(vidcolor.SinkError, match=r"--saturation was 1\.0, is 0\.5"):
+        vidcolor.colorize_film(film, out, saturation=0.5, **settings)
+    assert vidcolor.colorize_film(film, out, **settings).done_before == 4
+    with pytest.raises(vidcolor.SinkError, match="exists already"):
+        vidcolor.colorize_film(film, out, **settings)
+    assert vidcolor.colorize_film(film, out, overwrite=True, **settings).done_before == 0
+
+
+def test_nothing_is_loaded_for_a_film_that_is_refused(film: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(vidcolor.Colorizer, "__init__", lambda *_, **__: pytest.fail("the network was loaded"))
+    (tmp_path / "there.mkv").touch()
+    for refused in (tmp_path / "there.mkv", tmp_path / "film.txt"):
+        with pytest.raises(vidcolor.VidcolorError):
+            vidcolor.colorize_film(film, refused)
+    with pytest.raises(vidcolor.SourceError):
+        vidcolor.colorize_film(tmp_path / "missing.mp4", tmp_path / "out.mp4")
+    with pytest.raises(vidcolor.UsageError, match="steady"):
+        vidcolor.colorize_film(film, tmp_path / "out.mkv", steady="very")  # type: ignore[arg-type]
+
+
+def test_one_colorizer_serves_films_photos_and_frames(
+    film: Path, photo: Path, colorizer: vidcolor.Colorizer, tmp_path: Path
+):
+    done = vidcolor.colorize_film(film, tmp_path, model=colorizer, start=0.1, end=0.3)
+    assert done.output == tmp_path / "film.mkv"
+    assert done.frames == 5
+    assert vidcolor.colorize_photo(photo, model=colorizer).shape == (48, 64, 3)
+    assert len(list(colorizer.rgb_frames(grey_frames(3)))) == 3
+    with pytest.raises(vidcolor.UsageError, match="brings device"):
+        vidcolor.colorize_photo(photo, model=colorizer, size=64)
+
+
+def test_numbered_pictures_are_a_film(tiny_model: Path, tmp_path: Path):
+    for number, frame in enumerate(grey_frames(5)):
+        Image.fromarray(frame).save(tmp_path / f"{number:03}.png")
+    assert vidcolor.colorize_film(tmp_path, tmp_path / "out.mkv", model=tiny_model, fps="24000/1001").frames == 5
+    with pytest.raises(vidcolor.UsageError, match="no rate"):
+        vidcolor.colorize_film(tmp_path, tmp_path / "out.mkv", fps="often")
+
+
+def test_a_photo_is_what_the_command_makes_of_it(photo: Path, tiny_model: Path, tmp_path: Path):
+    done = vidcolor.colorize_photo(photo, tmp_path / "api.png", model=tiny_model)
+    assert (done.output, done.outcome) == (tmp_path / "api.png", "colored")
+    assert cli.run([str(photo), "-o", str(tmp_path / "cli.png"), "--model", str(tiny_model), "-q"]) == 0
+    assert done.output.read_bytes() == (tmp_path / "cli.png").read_bytes()
+    with pytest.raises(vidcolor.UsageError, match="exists already"):
+        vidcolor.colorize_photo(photo, tmp_path / "api.png", model=tiny_model)
+    with pytest.raises(vidcolor.UsageError, match="keeps its format"):
+        vidcolor.colorize_photo(photo, tmp_path / "api.jpg", model=tiny_model)
+
+
+def test_a_photo_that_has_colours_is_kept_in_a_file_unless_asked_for(colorizer: vidcolor.Colorizer, tmp_path: Path):
+    patches = np.random.default_rng(1).integers(0, 256, (6, 8, 3), np.uint8)
+    Image.fromarray(patches.repeat(8, axis=0).repeat(8, axis=1)).save(tmp_path / "colour.png")
+    kept = vidcolor.colorize_photo(tmp_path / "colour.png", tmp_path / "kept.png", model=colorizer)
+    assert kept.outcome == "kept"
+    assert kept.output.read_bytes() == (tmp_path / "colour.png").read_bytes()
+    anew = vidcolor.colorize_photo(tmp_path / "colour.png", tmp_path / "anew.png", model=colorizer, recolor=True)
+    assert anew.outcome == "colored"
+    shown = vidcolor.colorize_photo(tmp_path / "colour.png", model=colorizer)
+    assert np.array_equal(shown, np.asarray(Image.open(anew.output)))
+
+
+def test_a_photo_as_an_array_is_the_photo_in_the_file(photo: Path, colorizer: vidcolor.Colorizer, tmp_path: Path):
+    vidcolor.colorize_photo(photo, tmp_path / "out.png", model=colorizer)
+    from_file = vidcolor.colorize_photo(photo, model=colorizer)
+    from_array = vidcolor.colorize_photo(np.asarray(Image.open(photo)), model=colorizer)
+    assert np.array_equal(from_file, np.asarray(Image.open(tmp_path / "out.png")))
+    assert np.array_equal(from_file, from_array)
+    assert np.ptp(from_file.astype(int), axis=2).max() > 10
+
+
+def test_a_photo_on_its_side_comes_upright(colorizer: vidcolor.Colorizer, tmp_path: Path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    Image.fromarray(grey_frames(1)[0]).save(tmp_path / "side.png", exif=exif)
+    upright = vidcolor.colorize_photo(tmp_path / "side.png", model=colorizer)
+    turned = colorizer.photo(np.rot90(grey_frames(1)[0], -1))
+    assert upright.shape == (64, 48, 3)
+    assert np.abs(upright.astype(int) - turned).max() <= 1
+
+
+@pytest.mark.parametrize(("channels", "given"), [(0, 3), (1, 3), (2, 4), (3, 3), (4, 4)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_pictures_of_every_make_keep_type_and_alpha(
+    channels: int, given: int, dtype: type, colorizer: vidcolor.Colorizer
+):
+    picture = grey_frames(1, dtype=dtype)[0]
+    if channels:
+        picture = np.dstack([picture] * channels)
+        if channels in (2, 4):
+            picture[..., -1] = np.arange(64)
+    painted = vidcolor.colorize_photo(picture, model=colorizer)
+    assert painted.shape == (48, 64, given)
+    assert painted.dtype == dtype
+    if given == 4:
+        assert np.array_equal(painted[..., 3], picture[..., -1])
+
+
+@pytest.mark.parametrize("picture", [np.zeros((4, 4)), np.zeros((0, 4), np.uint8), np.zeros((3, 9, 9), np.uint8)])
+def test_arrays_that_are_no_pictures_are_refused(picture: np.ndarray, colorizer: vidcolor.Colorizer):
+    with pytest.raises(vidcolor.ShapeError, match="needed uint8 or uint16"):
+        colorizer.photo(picture)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("steadiness", [{}, {"steady": "off"}, {"steady": "smooth"}, {"every": 4}, {"every": "auto"}])
+def test_each_frame_comes_out_once_in_order_with_its_own_luma(steadiness, dtype, colorizer: vidcolor.Colorizer):
+    frames = grey_frames(11, dtype=dtype)
+    found = list(colorizer.rgb_frames(iter(frames), **steadiness))
+    assert len(found) == 11
+    for grey, rgb in zip(frames, found, strict=True):
+        assert rgb.shape == (48, 64, 3)
+        assert rgb.dtype == dtype
+        assert (
+            np.abs(rgb @ np.array(LUMA_WEIGHTS["bt709"]) - grey).max() <= 1.0
+        )  # half a code of each channel, and paint's
+        assert np.ptp(rgb.astype(int), axis=2).max() > 10
+
+
+def test_planes_are_those_of_the_film(film: Path, colorizer: vidcolor.Colorizer):
+    with FilmSource(film) as source:
+        wanted = list(colored_frames(source.frames(), source.info, colorizer.loaded, Steadiness()))
+    found = list(colorizer.chroma_planes((one.frame.luma for one in wanted), source.info.picture))
+    for one, (cb, cr) in zip(wanted, found, strict=True):
+        assert np.array_equal(one.cb, cb)
+        assert np.array_equal(one.cr, cr)
+
+
+def test_frames_are_taken_as_results_are_asked_for(colorizer: vidcolor.Colorizer):
+    taken = []
+
+    def endless() -> Iterator[np.ndarray]:
+        (frame,) = grey_frames(1)
+        while True:
+            taken.append(1)
+            yield frame
+
+    results = colorizer.rgb_frames(endless())
+    assert not taken
+    for _ in range(20):
+        next(results)
+    assert 20 <= len(taken) <= 20 + 2 + 2  # a batch, and two to tell cuts
+
+
+def test_no_frames_give_no_frames(colorizer: vidcolor.Colorizer):
+    assert list(colorizer.rgb_frames([])) == []
+    assert list(colorizer.rgb_frames([], every="auto")) == []
+
+
+def test_frames_that_do_not_belong_together_are_named(colorizer: vidcolor.Colorizer):
+    frames = grey_frames(3)
+    with pytest.raises(vidcolor.ShapeError, match=r"frame 2: found uint8 \(48, 63\), needed uint8 \(48, 64\)"):
+        list(colorizer.rgb_frames([*frames[:2], frames[2][:, 1:]]))
+    with pytest.raises(vidcolor.ShapeError, match=r"frame 0: found uint8 .*needed grey"):
+        list(colorizer.rgb_frames([np.zeros((48, 64, 3), np.uint8)]))
+    with pytest.raises(vidcolor.UsageError, match="every 0"):
+        colorizer.rgb_frames(frames, every=0)
+
+
+def test_settings_that_make_no_sense_are_refused(tiny_model: Path):
+    with pytest.raises(vidcolor.UsageError, match="saturation 5"):
+        vidcolor.Colorizer(tiny_model, saturation=5)
+    with pytest.raises(vidcolor.ModelError):
+        vidcolor.Colorizer("no-such-model")
+    with pytest.raises(vidcolor.UsageError, match="device"):
+        vidcolor.Colorizer(tiny_model, device="abacus")
+
+
+def test_a_closed_colorizer_says_so(tiny_model: Path):
+    with vidcolor.Colorizer(tiny_model) as colorizer:
+        assert colorizer.devices
+    with pytest.raises(vidcolor.UsageError, match="closed"):
+        colorizer.photo(grey_frames(1)[0])
+    with pytest.raises(vidcolor.UsageError, match="given back"):
+        vidcolor.colorize_photo(grey_frames(1)[0], "out.png")  # type: ignore[call-overload]

@@ -1,0 +1,362 @@
+"""vidcolor for programs: films, photos, and frames on their way through somebody else's pipeline.
+
+`import vidcolor` lends these names without importing this module; it is loaded when the first of them is used.
+Options are called as on the command line and mean the same. What fails raises one of VidcolorError's kinds.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, nullcontext
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, cast, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidcolor import colorizer as networks
+from vidcolor.color import LumaCoding, chroma_levels, luma_table
+from vidcolor.errors import ShapeError, UsageError
+from vidcolor.films import FilmDone, FilmOptions, FilmStart, color_film
+from vidcolor.frames import FilmInfo, Frame, PictureFormat, Plane
+from vidcolor.jobs import plan
+from vidcolor.paint import Rgb
+from vidcolor.photos import PhotoDone, PhotoOptions, color_array, color_file, color_photo
+from vidcolor.pipeline import colored_frames
+from vidcolor.steady import Steadiness, SteadyMode
+
+__all__ = ["Colorizer", "FilmDone", "PhotoDone", "PictureFormat", "colorize_film", "colorize_photo"]
+
+StrPath = str | os.PathLike[str]
+Every = int | Literal["auto"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+GREATEST_SATURATION = 4.0
+
+
+class Colorizer:
+    """A model, loaded once, for any number of films, photos and frames. A context manager; for one thread."""
+
+    def __init__(
+        self,
+        model: StrPath = "default",
+        *,
+        device: str = "auto",
+        precision: Precision = "auto",
+        size: int | None = None,
+        batch_size: int | None = None,
+        saturation: float = 1.0,
+    ) -> None:
+        """model: a packaged name or a file.  device: "auto", "all", "cpu", or a list such as "cuda:0,cuda:1".
+        size: short side in pixels that the network looks at (default: the model's own).  batch_size: frames a device
+        works at once (default: what suits it).  saturation: factor on the colour, 0 (grey) to 4.
+
+        Raises ModelError, DeviceError, UsageError.
+        """
+        if not 0 <= saturation <= GREATEST_SATURATION:
+            raise UsageError(
+                f"saturation {saturation}: needs 0 (grey) to {GREATEST_SATURATION:g}; 1 is the model's own."
+            )
+        self.model, self.precision, self.size, self.saturation = os.fspath(model), precision, size, float(saturation)
+        self._loaded: networks.Colorizer | None = networks.Colorizer.load(
+            self.model, device=device, precision=precision, size=size, batch_size=batch_size, saturation=saturation
+        )
+
+    @property
+    def devices(self) -> list[str]:
+        """What the network runs on, for people."""
+        return self.loaded.devices
+
+    @property
+    def loaded(self) -> networks.Colorizer:
+        """What the rest of the package works with; not part of the API. Raises UsageError after `close`."""
+        if self._loaded is None:
+            raise UsageError("this Colorizer is closed; make a new one.")
+        return self._loaded
+
+    def photo(self, picture: NDArray[Any]) -> Rgb:
+        """Colour for one picture; the lightness of every pixel stays, colours that it had do not.
+
+        picture: uint8 or uint16, sRGB; (H, W), or (H, W, C): grey or RGB, alpha last where C is 2 or 4.
+        Gives (H, W, 3), or (H, W, 4) with the alpha as it was, of the same type. Raises ShapeError, DeviceError.
+        """
+        return color_array(picture, self.loaded)
+
+    def rgb_frames(
+        self,
+        greys: Iterable[Plane],
+        *,
+        steady: SteadyMode = "flow",
+        every: Every = 1,
+        shot_memory: bool = False,
+    ) -> Iterator[Rgb]:
+        """Grey frames of one film in, RGB frames out, in order, one for one; colours hold still and begin anew at cuts.
+
+        greys: (H, W) each, uint8 or uint16, 0 black to 255 or 65535 white, all alike.  steady, every, shot_memory: as
+        on the command line.  Gives (H, W, 3) of the same type, whose BT.709 luma is the grey's, to rounding.
+
+        Frames are taken when results are asked for: a batch ahead, and two for telling cuts; with `every`, more.
+        Raises UsageError at once; ShapeError and DeviceError where a frame is asked for.
+        """
+        held = _steadiness(steady, every, shot_memory)
+        return self._rgb_frames(iter(greys), held)
+
+    def chroma_planes(
+        self,
+        lumas: Iterable[Plane],
+        picture: PictureFormat,
+        *,
+        steady: SteadyMode = "flow",
+        every: Every = 1,
+        shot_memory: bool = False,
+    ) -> Iterator[tuple[Plane, Plane]]:
+        """Luma planes of one film in, planes (Cb, Cr) out, for those who have a decoder and an encoder of their own.
+
+        lumas: (H, W) code values each, of picture.dtype, in the low bits.  picture: what they mean.  Planes are of
+        picture.chroma_size. Otherwise as `rgb_frames`.
+        """
+        held = _steadiness(steady, every, shot_memory)
+        return self._chroma_planes(iter(lumas), picture, held)
+
+    def _rgb_frames(self, greys: Iterator[Plane], held: Steadiness) -> Iterator[Rgb]:
+        first = next(greys, None)
+        if first is None:
+            return
+        if first.ndim != 2 or first.dtype not in (np.uint8, np.uint16) or not first.size:
+            raise ShapeError(f"frame 0: found {first.dtype} {first.shape}, needed grey (H, W) of uint8 or uint16.")
+        height, width = first.shape
+        picture = PictureFormat(width, height, 8 * first.dtype.itemsize, (0, 0), full_range=True, matrix="bt709")
+        for colored in self._colored(chain([first], greys), picture, held):
+            yield _rgb(colored.frame.luma, colored.cb, colored.cr, picture)
+
+    def _chroma_planes(
+        self, lumas: Iterator[Plane], picture: PictureFormat, held: Steadiness
+    ) -> Iterator[tuple[Plane, Plane]]:
+        for colored in self._colored(lumas, picture, held):
+            yield colored.cb, colored.cr
+
+    def _colored(self, lumas: Iterator[Plane], picture: PictureFormat, held: Steadiness) -> Iterator[Any]:
+        frames = (Frame(_checked(luma, number, picture), number) for number, luma in enumerate(lumas))
+        return colored_frames(frames, _film_of(picture), self.loaded, held)
+
+    def close(self) -> None:
+        """Let the devices go."""
+        if self._loaded is not None:
+            self._loaded.close()
+            self._loaded = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def colorize_film(
+    source: StrPath,
+    output: StrPath,
+    *,
+    model: StrPath | Colorizer = "default",
+    device: str = "auto",
+    precision: Precision = "auto",
+    size: int | None = None,
+    batch_size: int | None = None,
+    saturation: float = 1.0,
+    steady: SteadyMode = "flow",
+    every: Every = 1,
+    shot_memory: bool = False,
+    references: Iterable[StrPath] = (),
+    codec: str | None = None,
+    crf: int = 18,
+    preset: str = "veryfast",
+    pix_fmt: str | None = None,
+    encoder: str = "software",
+    hwaccel: str = "off",
+    start: float | None = None,
+    end: float | None = None,
+    fps: Fraction | float | str | None = None,
+    resume: bool = True,
+    overwrite: bool = False,
+    on_progress: Callable[[int, int | None], None] | None = None,
+) -> FilmDone:
+    """Colour a film as `vidcolor source -o output` does: picture, sound, subtitles and timing stay as they are.
+
+    output: a file, or a folder that is there already.  model: a name, a file, or a Colorizer that is loaded; that
+    brings device, precision, size, batch_size and saturation with it.  start, end: seconds.  fps: `source` is a folder
+    or pattern of numbered pictures.  on_progress: told how many frames of the output there are, and of how many, None
+    where that is unknown; what it raises stops the work.
+
+    The output gets its name when it is complete. Whatever stops it, the same call, or the command with the same
+    options, goes on from there; resume=False begins anew.
+
+    Raises SourceError, SinkError (the output exists and overwrite is False; or an earlier run was another and resume is
+    True), ModelError, DeviceError, UsageError.
+    """
+    path = Path(source) if fps is None else _sequence(Path(source), fps)
+    (job,) = plan([path], os.fspath(output))
+    given = _given(model, device, precision, size, batch_size, saturation)
+    options = FilmOptions(
+        model=given.model if given else os.fspath(cast(StrPath, model)),
+        size=given.size if given else size,
+        precision=given.precision if given else precision,
+        saturation=given.saturation if given else float(saturation),
+        steady=steady, every=None if every == "auto" else every, shot_memory=shot_memory,
+        references=tuple(map(Path, references)), codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt,
+        encoder=encoder, hwaccel=hwaccel, start=_seconds(start), end=_seconds(end), resume=resume, overwrite=overwrite,
+    )  # fmt: skip
+    expected: list[int | None] = []
+
+    def started(found: FilmStart) -> None:
+        expected.append(found.frames)
+
+    def advanced(frames: int) -> None:
+        if on_progress is not None:
+            on_progress(frames, expected[0])
+
+    with ExitStack() as stack:
+
+        def load() -> networks.Colorizer:
+            return stack.enter_context(_open(model, device, precision, size, batch_size, saturation)).loaded
+
+        return color_film(job.source, job.target, options, load, on_start=started, on_frame=advanced)
+
+
+@overload
+def colorize_photo(
+    source: StrPath | NDArray[Any],
+    output: None = None,
+    *,
+    model: StrPath | Colorizer = "default",
+    device: str = "auto",
+    precision: Precision = "auto",
+    size: int | None = None,
+    saturation: float = 1.0,
+) -> Rgb: ...
+
+
+@overload
+def colorize_photo(
+    source: StrPath,
+    output: StrPath,
+    *,
+    model: StrPath | Colorizer = "default",
+    device: str = "auto",
+    precision: Precision = "auto",
+    size: int | None = None,
+    saturation: float = 1.0,
+    recolor: bool = False,
+    quality: int | None = None,
+    subsampling: str | None = None,
+    largest_photo: float = 1000.0,
+    overwrite: bool = False,
+) -> PhotoDone: ...
+
+
+def colorize_photo(
+    source: StrPath | NDArray[Any],
+    output: StrPath | None = None,
+    *,
+    model: StrPath | Colorizer = "default",
+    device: str = "auto",
+    precision: Precision = "auto",
+    size: int | None = None,
+    saturation: float = 1.0,
+    recolor: bool = False,
+    quality: int | None = None,
+    subsampling: str | None = None,
+    largest_photo: float = 1000.0,
+    overwrite: bool = False,
+) -> Rgb | PhotoDone:
+    """Colour a photo: a file into a file of the same format, or an array, or a file's first picture, as an array.
+
+    Into a file, as `vidcolor source -o output` does it: a photo that has colours is kept, unless recolor.  An array is
+    as Colorizer.photo takes it; that of a file is upright, in the file's own colour profile, and is painted anew
+    whatever colours it had.  model: a name, a file, or a Colorizer that is loaded, which brings device, precision, size
+    and saturation with it.  largest_photo: megapixels.
+
+    Raises SourceError, SinkError, UsageError (the output exists and overwrite is False), ModelError, DeviceError,
+    ShapeError.
+    """
+    options = PhotoOptions(recolor, quality, subsampling, largest_photo, overwrite)
+    if isinstance(source, np.ndarray):
+        if output is not None:
+            raise UsageError(f"{os.fspath(output)}: an array is given back, not written. Leave the output away.")
+        with _open(model, device, precision, size, None, saturation) as loaded:
+            return loaded.photo(source)
+    with _open(model, device, precision, size, None, saturation) as loaded:
+        if output is None:
+            return color_file(Path(source), options, loaded.loaded)
+        return color_photo(Path(source), Path(output), options, loaded.loaded)
+
+
+def _open(
+    model: StrPath | Colorizer,
+    device: str,
+    precision: Precision,
+    size: int | None,
+    batch_size: int | None,
+    saturation: float,
+) -> "Colorizer | nullcontext[Colorizer]":
+    """What closes itself if it was opened here."""
+    given = _given(model, device, precision, size, batch_size, saturation)
+    if given is not None:
+        return nullcontext(given)
+    path = cast(StrPath, model)
+    return Colorizer(path, device=device, precision=precision, size=size, batch_size=batch_size, saturation=saturation)
+
+
+def _given(model: StrPath | Colorizer, *settings: object) -> Colorizer | None:
+    """The Colorizer that the caller has loaded. settings: those that it brings with it."""
+    if not isinstance(model, Colorizer):
+        return None
+    if settings != ("auto", "auto", None, None, 1.0):
+        raise UsageError("a Colorizer brings device, precision, size, batch_size, saturation with it: say them there.")
+    return model
+
+
+def _steadiness(mode: SteadyMode, every: Every, shot_memory: bool) -> Steadiness:
+    checked = FilmOptions(steady=mode, every=None if every == "auto" else every, shot_memory=shot_memory)
+    return Steadiness(checked.steady, checked.every, checked.shot_memory)
+
+
+def _checked(luma: Plane, number: int, picture: PictureFormat) -> Plane:
+    if luma.shape != (picture.height, picture.width) or luma.dtype != picture.dtype:
+        needed = f"{np.dtype(picture.dtype)} {(picture.height, picture.width)}"
+        raise ShapeError(f"frame {number}: found {luma.dtype} {luma.shape}, needed {needed} as the film has it.")
+    return luma
+
+
+def _film_of(picture: PictureFormat) -> FilmInfo:
+    """A film of nothing but frames."""
+    return FilmInfo(
+        path="", container="", codec="", pixel_format="", picture=picture, time_base=Fraction(1), frame_rate=None,
+        frame_count=None, duration_seconds=None, sample_aspect_ratio=None, rotation_degrees=0,
+        field_order="progressive", streams=(), chapters=0, metadata={},
+    )  # fmt: skip
+
+
+def _rgb(luma: Plane, cb: Plane, cr: Plane, picture: PictureFormat) -> Rgb:
+    """Planes of full size as R'G'B' of the same depth: (H, W, 3)."""
+    levels = luma_table(picture.bits, picture.full_range)[luma]
+    coding = LumaCoding(picture.matrix, picture.transfer)
+    channels = coding.ycc_to_rgb(levels, chroma_levels(cb, picture), chroma_levels(cr, picture))
+    top = np.float32((1 << picture.bits) - 1)
+    rgb: Rgb = np.stack([np.clip(np.rint(v * top), 0, top).astype(picture.dtype) for v in channels], axis=2)
+    return rgb
+
+
+def _sequence(source: Path, fps: Fraction | float | str) -> Path:
+    from vidcolor.media.sequences import sequence_address
+
+    try:
+        rate = Fraction(str(fps)).limit_denominator(100_000)
+    except (ValueError, ZeroDivisionError) as error:
+        raise UsageError(f"{fps!r} is no rate; write 24, 23.976 or 24000/1001.") from error
+    return sequence_address(source, rate)
+
+
+def _seconds(time: float | None) -> float | None:
+    return None if time is None else float(time)
