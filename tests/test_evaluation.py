@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from vidcolor.errors import ShapeError, SourceError
 from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, frechet_distance, psnr, ssim
 from vidcolor.evaluation.photos import evaluate, recolor, to_luma
 from vidcolor.evaluation.sources import count_photos, read_photos, split, spread
+from vidcolor.evaluation.wobble import looks, wobble
 from vidcolor.media.photos import Rgb, is_grey
 
 RANDOM = np.random.default_rng(11)
@@ -197,3 +199,29 @@ def test_a_photo_is_read_as_it_is(tmp_path: Path):
     ((number, name, picture),) = read_photos((tmp_path / "photo.png",))
     assert (number, name) == (0, "photo.png")
     assert np.array_equal(picture, photo(3))
+
+
+def test_colours_that_hold_still_do_not_wobble_and_others_do():
+    luma = RANDOM.integers(0, 256, (9, 12)).astype(np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+
+    def painted(red: Any) -> Any:
+        def color(lumas: Any) -> Any:
+            return [np.stack([np.full_like(luma, red(luma)), luma // 2, luma // 2], axis=2) for luma in lumas]
+
+        return color
+
+    def plain(lumas: Any) -> Any:
+        return [np.full((*luma.shape, 3), (180, 90, 60), np.uint8) for luma in lumas]
+
+    def steady(lumas: Any) -> Any:  # the colours go with what is in the picture
+        return [np.repeat(luma[..., None], 3, axis=2) // np.array([1, 2, 2], np.uint8) for luma in lumas]
+
+    assert wobble(plain, [luma], plain([luma])) == [0.0]
+    nervous = painted(lambda luma: int(luma.astype(int).sum() * 7919 % 256))
+    assert wobble(nervous, [luma], nervous([luma]))[0] > 5
+    moved = next(looks(luma, 0))[0]
+    assert np.array_equal(moved[2:, 3:], luma[:-2, :-3])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vidcolor.evaluation.wobble.BRIGHTER", 1.0)
+        patch.setattr("vidcolor.evaluation.wobble.GRAIN", 0.0)
+        assert wobble(steady, [luma], steady([luma])) == [pytest.approx(0, abs=1e-4)]

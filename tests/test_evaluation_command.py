@@ -164,3 +164,11 @@ def test_every_option_has_help_and_a_mention(capsys: pytest.CaptureFixture[str])
             assert f"`{parameter.opts[0]}`" in chapter, parameter.opts
             assert parameter.help, parameter.opts
             assert len(parameter.help) <= 80
+
+
+def test_wobble_is_measured_of_every_way(photos: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]):
+    assert run(photos, "--model", tiny_model, "--size", "64", "--limit", "3", "--metric", "wobble", "--json") == 0
+    grey, model, truth = (json.loads(line)["wobble"] for line in capsys.readouterr().out.splitlines())
+    assert grey < 0.5
+    assert model > 0.5
+    assert truth is None

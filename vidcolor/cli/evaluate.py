@@ -42,8 +42,8 @@ MOST_NAMED = 5  # photos left out that are named one by one
 )  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1.")
 @click.option(
-    "--metric", "metrics", multiple=True, type=click.Choice(["lpips", "fid", "is"]),
-    help="One more metric of photos, by torchmetrics; may be repeated.",
+    "--metric", "metrics", multiple=True, type=click.Choice(["wobble", "lpips", "fid", "is"]),
+    help="One more metric of photos; may be repeated.",
 )  # fmt: skip
 @click.option("--limit", type=click.IntRange(min=1), help="Measure only so many photos, evenly spread.")
 @click.option("--sheet", type=click.Path(path_type=Path), help="Contact sheet to write: a PNG file.")
@@ -85,7 +85,9 @@ def command(
             )
             for model in models
         }
-        photos = _measure_photos(found.photos, colorizers, limit, torch_device, judges, pictures, problems)
+        photos = _measure_photos(
+            found.photos, colorizers, limit, torch_device, judges, pictures, problems, is_wobbling="wobble" in metrics
+        )
         films = _measure_films(found.films, colorizers, steadying, pictures, problems)
     if photos is None and not films:
         raise SourceError(" ".join(problems) or f"{', '.join(map(str, data))}: no photo and no film found.")
@@ -107,16 +109,17 @@ def command(
 
 
 def _judges(metrics: tuple[str, ...], device: str) -> "list[Judge]":
-    if not metrics:
+    """The metrics that have networks of their own."""
+    if not (learned := [name for name in metrics if name != "wobble"]):
         return []
     from vidcolor.evaluation.learned_metrics import judges
 
-    return judges(metrics, device)
+    return judges(learned, device)
 
 
 def _measure_photos(
     photos: tuple[Path, ...], colorizers: "dict[str, Colorizer]", limit: int | None, device: str,
-    judges: "list[Judge]", sheet: "Sheet | None", problems: list[str],
+    judges: "list[Judge]", sheet: "Sheet | None", problems: list[str], *, is_wobbling: bool,
 ) -> "PhotoReport | None":  # fmt: skip
     """What the photos give; None where there are none, or where not one of them can be read."""
     from vidcolor.evaluation.photos import evaluate, recolor
@@ -136,8 +139,9 @@ def _measure_photos(
     try:
         with counting("photos") as tell:
             found = evaluate(
-                list(photos), ways, limit=limit, device=device, judges=judges, on_pictures=keep, on_photo=tell
-            )
+                list(photos), ways, limit=limit, device=device, judges=judges, is_wobbling=is_wobbling,
+                on_pictures=keep, on_photo=tell,
+            )  # fmt: skip
     except SourceError as error:
         problems.append(str(error))
         return None

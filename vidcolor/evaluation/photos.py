@@ -20,6 +20,7 @@ from vidcolor.colorizer import Colorizer, paint
 from vidcolor.errors import SourceError
 from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, frechet_distance, psnr, ssim
 from vidcolor.evaluation.sources import count_photos, read_photos, spread
+from vidcolor.evaluation.wobble import wobble
 from vidcolor.frames import PictureFormat
 from vidcolor.media.photos import Rgb, is_grey
 
@@ -58,7 +59,7 @@ class Score:
     feature_distance: float  # Fréchet distance to the truth in EfficientNet-Lite2 features; not FID
     seconds: float | None  # a photo, of the colouring alone (median over batches); None for grey and truth
     psnr_by_category: dict[str, float]
-    learned: dict[str, float] = field(default_factory=dict)  # lpips, fid, is: those that were asked for
+    learned: dict[str, float] = field(default_factory=dict)  # lpips, fid, is, wobble: those that were asked for
 
 
 @dataclass(frozen=True)
@@ -112,19 +113,21 @@ def evaluate(
     limit: int | None = None,
     device: str = "cpu",
     judges: Sequence[Judge] = (),
+    is_wobbling: bool = False,
     on_pictures: Callable[[int, str, Mapping[str, Rgb]], None] = lambda *_: None,
     on_photo: Callable[[int, int], None] = lambda *_: None,
 ) -> PhotoReport:
     """Scores of grey, of each way and of the truth, on photos in folders, archives and files.
 
     limit: photos to measure, evenly spread; default all.  device: where the feature network runs, as torch names it.
-    judges: further metrics.  on_pictures: told of every photo's number, name and pictures by way, in no certain order.
+    judges: further metrics.  is_wobbling: measure `wobble`, too.
+    on_pictures: told of every photo's number, name and pictures by way, in no certain order.
     on_photo: told how many photos of how many are done.
     Raises SourceError when there is no colour photo.
     """
     found = count_photos(tuple(sources))
     numbers = spread(found, found if limit is None else limit)
-    bench = _Bench({"grey": gray, **ways}, Features(device), judges)
+    bench = _Bench({"grey": gray, **ways}, Features(device), judges, is_wobbling=is_wobbling)
     unreadable: list[str] = []
     without_color: list[str] = []
     done = 0
@@ -181,6 +184,7 @@ class _Tally:
     simple: list[tuple[float, float, float]] = field(default_factory=list)  # PSNR, SSIM, colourfulness of each photo
     features: list[NDArray[np.float64]] = field(default_factory=list)  # by batch
     seconds: list[float] = field(default_factory=list)  # a photo, by batch
+    wobbles: list[float] = field(default_factory=list)  # of each photo
 
     def mean(self, metric: int) -> float:
         return float(np.mean([values[metric] for values in self.simple]))
@@ -189,10 +193,13 @@ class _Tally:
 class _Bench:
     """Colours batches of photos by every way and keeps what was measured."""
 
-    def __init__(self, ways: Mapping[str, PhotoWay], features: Features, judges: Sequence[Judge]) -> None:
+    def __init__(
+        self, ways: Mapping[str, PhotoWay], features: Features, judges: Sequence[Judge], *, is_wobbling: bool
+    ) -> None:
         self._ways = ways
         self._features = features
         self._judges = judges
+        self._is_wobbling = is_wobbling
         self._tallies = {way: _Tally() for way in (*ways, "truth")}
         self._categories: list[str] = []
         self._pool = ThreadPoolExecutor()
@@ -205,6 +212,8 @@ class _Bench:
             began = time.perf_counter()
             pictures[way] = color(lumas)
             self._tallies[way].seconds.append((time.perf_counter() - began) / len(lumas))
+            if self._is_wobbling:
+                self._tallies[way].wobbles += wobble(color, lumas, pictures[way])
         pictures["truth"] = truths
         self._categories += [name.split("/")[0] if "/" in name else "all" for name in names]
         for way, made in pictures.items():
@@ -237,8 +246,13 @@ class _Bench:
             feature_distance=distances[way],
             seconds=float(np.median(tally.seconds)) if way in self._ways and way != "grey" else None,
             psnr_by_category={name: float(decibels[categories == name].mean()) for name in sorted(set(categories))},
-            learned={judge.name: judge.value(way) for judge in self._judges},
+            learned={judge.name: judge.value(way) for judge in self._judges} | self._wobbles(tally),
         )
+
+    def _wobbles(self, tally: _Tally) -> dict[str, float]:
+        if not self._is_wobbling:
+            return {}
+        return {"wobble": float(np.mean(tally.wobbles)) if tally.wobbles else float("nan")}
 
 
 def _simple_metrics(picture: Rgb, truth: Rgb) -> tuple[float, float, float]:

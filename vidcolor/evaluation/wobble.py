@@ -1,0 +1,53 @@
+"""How far a photo's colours change when it is moved, lit or grained a little otherwise: what makes films flicker.
+
+Shapes: H W pixels.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidcolor.color import Floats, rgb_to_lab
+from vidcolor.media.photos import Rgb
+
+Luma = NDArray[np.uint8]  # (H, W)
+RIGHT, DOWN = 3, 2  # pixels
+BRIGHTER = 1.05
+GRAIN = 4.0  # code values of 255, standard deviation
+MARGIN = 8  # pixels at the edges, of photos large enough, that do not count
+
+
+def looks(luma: Luma, seed: int) -> Iterator[tuple[Luma, tuple[int, int]]]:
+    """The photo (H, W) moved, brighter, and grainier; by how many pixels down and right each is moved."""
+    moved = np.pad(luma, ((DOWN, 0), (RIGHT, 0)), mode="edge")[:-DOWN, :-RIGHT]
+    yield moved, (DOWN, RIGHT)
+    yield _codes(luma * BRIGHTER), (0, 0)
+    yield _codes(luma + np.random.default_rng(seed).normal(0, GRAIN, luma.shape)), (0, 0)
+
+
+def wobble(color: Callable[[Sequence[Luma]], Sequence[Rgb]], lumas: Sequence[Luma], made: Sequence[Rgb]) -> list[float]:
+    """Mean distance in a*b*, for each photo, of what `color` makes of other looks to what it made."""
+    seen = [list(looks(luma, seed)) for seed, luma in enumerate(lumas)]
+    again = iter(color([look for found in seen for look, _ in found]))
+    distances = []
+    for number, picture in enumerate(made):
+        first, margin = _ab(picture), min(MARGIN, *(side // 4 for side in picture.shape[:2]))
+        each = []
+        for _, (down, right) in seen[number]:
+            second = _ab(next(again))
+            rows, columns = picture.shape[0] - down, picture.shape[1] - right
+            difference = (second[down:, right:] - first[:rows, :columns])[margin:-margin, margin:-margin]
+            each.append(float(np.sqrt((difference**2).sum(axis=2)).mean()))
+        distances.append(float(np.mean(each)))
+    return distances
+
+
+def _ab(picture: Rgb) -> Floats:
+    _, a, b = rgb_to_lab(*np.moveaxis(picture.astype(np.float32) / 255, 2, 0))
+    return np.stack([a, b], axis=2)
+
+
+def _codes(values: NDArray[np.floating]) -> Luma:
+    luma: Luma = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return luma
