@@ -9,6 +9,7 @@ from types import FrameType
 import click
 
 from vidcolor import __version__
+from vidcolor.cli import log
 from vidcolor.errors import UsageError, VidcolorError
 
 COMMANDS = {  # name -> module in this folder whose `command` it is, and what the overview says
@@ -74,8 +75,19 @@ def main() -> None:
 def run(args: list[str]) -> int:
     """Exit code of a command: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 told to end."""
     signal.signal(signal.SIGTERM, _terminate)
+    code = 1
     try:
-        code = vidcolor.main(args=args, prog_name="vidcolor", standalone_mode=False)
+        code = _run(args)
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+    finally:
+        log.end(code)
+    return code
+
+
+def _run(args: list[str]) -> int:
+    try:
+        code = vidcolor.main(args=args, prog_name="vidcolor", standalone_mode=False, obj=args)
     except click.exceptions.Exit as stop:
         return int(stop.exit_code)
     except (click.Abort, KeyboardInterrupt):
@@ -91,6 +103,7 @@ def run(args: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
+        log.LOG.exception("unexpected %s", type(error).__name__)
         if os.environ.get("VIDCOLOR_DEBUG"):
             raise
         kind = type(error).__name__
@@ -99,6 +112,7 @@ def run(args: list[str]) -> int:
 
 
 def _say(message: str, code: int) -> int:
+    log.LOG.error("%s", message)
     click.echo(f"vidcolor: {' '.join(message.split())}", err=True)
     return code
 

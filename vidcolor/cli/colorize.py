@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidcolor.cli import log
 from vidcolor.cli.cluster_films import colorize_films_on_cluster
 from vidcolor.cli.films import colorize_films
 from vidcolor.cli.scans import Scans, are_scans, colorize_scans, describe_scans
-from vidcolor.cli.terminal import Timecode, reporter
+from vidcolor.cli.terminal import reporter
+from vidcolor.cli.times import Timecode
 from vidcolor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -119,6 +121,7 @@ class Rhythm(click.ParamType[int | None]):
 @click.option("--dry-run", is_flag=True, help="Say what would be done and how long it would take.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout, nothing else there.")
 @click.option("-q", "--quiet", is_flag=True, help="Only warnings and failures.")
+@log.option
 @click.pass_context
 def command(
     ctx: click.Context,

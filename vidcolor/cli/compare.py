@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from vidcolor.cli.terminal import Timecode, counting
+from vidcolor.cli.terminal import counting
+from vidcolor.cli.times import Timecode
 
 
 @click.command("compare")

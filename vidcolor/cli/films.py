@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vidcolor.cli.log import film_progress
 from vidcolor.cli.terminal import Reporter
 from vidcolor.errors import UsageError, VidcolorError
 from vidcolor.jobs import DECIDING as DECIDING  # for those who also take this command's options
@@ -75,10 +76,19 @@ def film_run(source: "FilmSource", options: dict[str, Any], encoder: str = "soft
 
 def color_film(source_path: Path, target: Path, *, options: dict[str, Any], colorizer: "Colorizer") -> tuple[str, ...]:
     """Colour a film that lies among other files; what there is to say of it."""
+    from vidcolor.films import FilmStart
     from vidcolor.films import color_film as colored
 
+    tell: list[Callable[[int], None]] = []  # from its start on
+
+    def started(start: FilmStart) -> None:
+        tell.append(film_progress(source_path.name, start.frames, start.done_before))
+
     whole = replace(film_options(options), start=None, end=None, overwrite=True)
-    done = colored(source_path, target, whole, lambda: colorizer, may_begin_anew=lambda _: True)
+    done = colored(
+        source_path, target, whole, lambda: colorizer, may_begin_anew=lambda _: True, on_start=started,
+        on_frame=lambda frames: tell[0](frames),
+    )  # fmt: skip
     damage = (f"damaged: {done.damage.describe()}",) if done.damage else ()
     return (*done.warnings, *damage)
 

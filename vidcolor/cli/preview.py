@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidcolor import __version__
-from vidcolor.cli.terminal import Timecode, counting
+from vidcolor.cli.terminal import counting
+from vidcolor.cli.times import Timecode
 from vidcolor.errors import UsageError
 
 if TYPE_CHECKING:

@@ -1,6 +1,7 @@
 """What a person or a program sees of a run over many files: counts and the time left, JSON lines, or failures alone."""
 
 import json
+import logging
 import time
 from collections import Counter
 from types import TracebackType
@@ -8,7 +9,8 @@ from typing import Any, Self
 
 import click
 
-from vidcolor.cli.terminal import duration
+from vidcolor.cli.log import LOG
+from vidcolor.cli.times import duration
 
 EVENT_SECONDS = 0.5  # at most one progress event in this time
 
@@ -29,6 +31,7 @@ class Tally:
             self.was_done += 1
         else:
             self.counts[outcome] += 1
+            LOG.log(_level(outcome, notes), "%s: %s", outcome, _one_line(name, notes))
         self.show(name, outcome, notes)
 
     def show(self, name: str, outcome: str, notes: tuple[str, ...]) -> None:
@@ -38,10 +41,25 @@ class Tally:
 
     def note(self, message: str) -> None:
         """Something about the whole."""
+        LOG.warning("%s", message)
+        self.warn(message)
+
+    def warn(self, message: str) -> None:
+        """Say what was noted."""
         click.echo(f"vidcolor: warning: {message}", err=True)
 
     def finish(self, facts: dict[str, Any]) -> None:
         """The run is over."""
+        counted = [f"{count} {outcome}" for outcome, count in self.counts.most_common()]
+        counted += [f"{self.was_done} done before"] if self.was_done else []
+        LOG.info(
+            "%s: %s, in %s, on %s; report: %s", facts["output"], ", ".join(counted) or "no files",
+            duration(facts["seconds"]), facts["devices"], facts["report"],
+        )  # fmt: skip
+        self.sum_up(facts)
+
+    def sum_up(self, facts: dict[str, Any]) -> None:
+        """Say how it went."""
 
     @property
     def speed(self) -> float:
@@ -80,11 +98,11 @@ class JsonTally(Tally):
                 files_per_second=round(self.speed, 2), seconds_left=None if left is None else round(left, 1),
             )  # fmt: skip
 
-    def note(self, message: str) -> None:
+    def warn(self, message: str) -> None:
         """See Tally."""
         self._emit("warning", message=message)
 
-    def finish(self, facts: dict[str, Any]) -> None:
+    def sum_up(self, facts: dict[str, Any]) -> None:
         """See Tally."""
         self._emit("done", **facts)
 
@@ -98,34 +116,31 @@ class LiveTally(Tally):
     def __init__(self, total: int | None):
         super().__init__(total)
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        from vidcolor.cli.bars import Bars
 
         self._console = Console(stderr=True, highlight=False)
-        self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"),
-            console=self._console, disable=not self._console.is_terminal,
-        )  # fmt: skip
-        self._task = self._progress.add_task("colouring", total=total, facts="")
+        self._bars = Bars(self._console)
+        self._task = self._bars.begin("colouring", total)
 
     def show(self, name: str, outcome: str, notes: tuple[str, ...]) -> None:
         """See Tally."""
         if outcome == "failed":
             self._console.print(f"vidcolor: {_one_line(name, notes)}", markup=False, soft_wrap=True)
-        left = self.seconds_left
         facts = [f"{self.counts['failed']} failed"] if self.counts["failed"] else []
         facts += [f"{self.was_done} done before"] if self.was_done else []
-        facts += [f"{self.speed:.1f} files/s"] + ([f"{duration(left)} left"] if left is not None else [])
-        self._progress.update(self._task, completed=self.done, facts=", ".join(facts))
+        facts.append(f"{self.speed:.1f} files/s")
+        self._bars.update(self._task, completed=self.done, facts=", ".join(facts), left=self.seconds_left)
 
-    def note(self, message: str) -> None:
+    def warn(self, message: str) -> None:
         """See Tally."""
         self._console.print(f"warning: {message}", markup=False, soft_wrap=True)
 
-    def finish(self, facts: dict[str, Any]) -> None:
+    def sum_up(self, facts: dict[str, Any]) -> None:
         """See Tally."""
         from rich.table import Table
 
-        self._progress.stop()
+        self._bars.stop()
         table = Table(box=None, show_header=False, pad_edge=False)
         table.add_column(justify="right")
         for outcome, count in self.counts.most_common():
@@ -137,11 +152,11 @@ class LiveTally(Tally):
         self._console.print(said, markup=False, soft_wrap=True)
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        self._bars.stop()
 
 
 def tally(total: int | None, *, as_json: bool, quiet: bool) -> Tally:
@@ -151,6 +166,12 @@ def tally(total: int | None, *, as_json: bool, quiet: bool) -> Tally:
     return Tally(total) if quiet else LiveTally(total)
 
 
+def _level(outcome: str, notes: tuple[str, ...]) -> int:
+    if outcome == "failed":
+        return logging.ERROR
+    return logging.WARNING if notes else logging.INFO
+
+
 def _one_line(name: str, notes: tuple[str, ...]) -> str:
     said = " ".join("; ".join(notes).split())
-    return said if said.startswith(name) else f"{name}: {said}"
+    return said if said.startswith(name) else f"{name}: {said}".removesuffix(": ")

@@ -1,15 +1,18 @@
-"""What commands share: what is seen of a running job (a bar, JSON lines, nothing), and times as people write them."""
+"""What is seen of a running job: a bar, JSON lines, nothing; and what of it is written down."""
 
 import json
-import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 import click
+
+from vidcolor.cli.log import LOG, film_progress
+from vidcolor.cli.times import duration
 
 EVENT_SECONDS = 0.5  # at most one progress event in this time
 
@@ -146,39 +149,19 @@ class RichReporter:
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
+
+        from vidcolor.cli.bars import Bars
 
         self._console = Console(stderr=True, highlight=False)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[fps]:>5.1f} fps"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=not self._console.is_terminal,
-        )
+        self._bars = Bars(self._console)
         self._began = 0.0
         self._done_before = 0
         self._task: Any = None
 
     def start(self, **facts: Any) -> None:
         """See Reporter."""
-        self._began = time.monotonic()
-        name = str(facts["input"]).replace("\\", "/").rsplit("/", 1)[-1]
-        self._done_before = facts.get("done_before", 0)
-        self._task = self._progress.add_task(
-            name[:32].replace("[", r"\["), total=facts.get("frames"), completed=self._done_before, fps=0.0
-        )
+        self._began, self._done_before = time.monotonic(), facts.get("done_before", 0)
+        self._task = self._bars.begin(_last_part(facts["input"]), facts.get("frames"), self._done_before)
         if self._done_before:
             self._console.print(
                 f"{_escape(facts['output'])}: going on after frame {self._done_before}.", soft_wrap=True
@@ -187,7 +170,7 @@ class RichReporter:
     def advance(self, frames: int) -> None:
         """See Reporter."""
         fps = (frames - self._done_before) / max(time.monotonic() - self._began, 1e-6)
-        self._progress.update(self._task, completed=frames, fps=fps)
+        self._bars.update(self._task, completed=frames, facts=f"{fps:.1f} fps")
 
     def warn(self, message: str) -> None:
         """See Reporter."""
@@ -195,7 +178,7 @@ class RichReporter:
 
     def done(self, **facts: Any) -> None:
         """See Reporter."""
-        self._progress.update(self._task, total=facts["frames"], completed=facts["frames"])
+        self._bars.update(self._task, total=facts["frames"], completed=facts["frames"])
         self._console.print(
             f"{_escape(facts['output'])}: {facts['frames']} frames in {facts['seconds']:.1f} s, {facts['fps']:.1f} fps",
             soft_wrap=True,
@@ -208,24 +191,24 @@ class RichReporter:
     def fail(self, message: str) -> None:
         """See Reporter."""
         if self._task is not None:
-            self._progress.stop_task(self._task)
+            self._bars.stop_task(self._task)
         self._console.print(f"vidcolor: {_escape(message)}", soft_wrap=True, markup=True)
 
     def confirm(self, message: str) -> bool:
         """See Reporter."""
         if not (sys.stdin.isatty() and self._console.is_terminal):
             return False
-        self._progress.stop()
+        self._bars.stop()
         is_wanted = click.confirm(f"{message}\nBegin anew?", err=True)
-        self._progress.start()
+        self._bars.start()
         return is_wanted
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        self._bars.stop()
 
 
 def _print_plan(facts: dict[str, Any]) -> None:
@@ -244,11 +227,8 @@ def _print_plan(facts: dict[str, Any]) -> None:
     click.echo(f"  time       about {took} (measured {facts['fps']} frames a second)")
 
 
-def duration(seconds: float) -> str:
-    """H:MM:SS, or M:SS where that is enough."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+def _last_part(path: object) -> str:
+    return str(path).replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def _escape(text: object) -> str:
@@ -257,45 +237,87 @@ def _escape(text: object) -> str:
     return escape(str(text))
 
 
+class LoggedReporter:
+    """Writes down what another reporter is told."""
+
+    def __init__(self, shown: Reporter) -> None:
+        self._shown = shown
+        self._progress: Callable[[int], None] = lambda _: None
+        self._outcomes = Counter[str]()
+
+    def start(self, **facts: Any) -> None:
+        """See Reporter."""
+        done_before = facts.get("done_before", 0)
+        going_on = f", going on after frame {done_before}" if done_before else ""
+        LOG.info(
+            "%s -> %s: %s frames, on %s%s", facts["input"], facts["output"], facts["frames"] or "an unknown number of",
+            ", ".join(facts["devices"]), going_on,
+        )  # fmt: skip
+        self._progress = film_progress(_last_part(facts["input"]), facts["frames"], done_before)
+        self._shown.start(**facts)
+
+    def advance(self, frames: int) -> None:
+        """See Reporter."""
+        self._progress(frames)
+        self._shown.advance(frames)
+
+    def warn(self, message: str) -> None:
+        """See Reporter."""
+        LOG.warning("%s", message)
+        self._shown.warn(message)
+
+    def done(self, **facts: Any) -> None:
+        """See Reporter."""
+        self._outcomes["done"] += 1
+        LOG.info(
+            "%s: done, %d frames in %s, %.1f a second", facts["output"], facts["frames"], duration(facts["seconds"]),
+            facts["fps"],
+        )  # fmt: skip
+        self._shown.done(**facts)
+
+    def plan(self, **facts: Any) -> None:
+        """See Reporter."""
+        LOG.info("%s -> %s: a dry run", facts["input"], facts["output"])
+        self._shown.plan(**facts)
+
+    def fail(self, message: str) -> None:
+        """See Reporter."""
+        self._outcomes["failed"] += 1
+        LOG.error("%s", message)
+        self._shown.fail(message)
+
+    def confirm(self, message: str) -> bool:
+        """See Reporter."""
+        is_wanted = self._shown.confirm(message)
+        LOG.info("%s Begin anew? %s.", message, "Yes" if is_wanted else "No")
+        return is_wanted
+
+    def __enter__(self) -> Self:
+        self._shown.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._shown.__exit__(kind, error, trace)
+        if self._outcomes:
+            LOG.info("films: %s", ", ".join(f"{count} {outcome}" for outcome, count in self._outcomes.items()))
+
+
 def reporter(*, as_json: bool, quiet: bool) -> Reporter:
-    """The one that the options ask for."""
+    """The one that the options ask for; what it is told is written down, too."""
     if as_json:
-        return JsonReporter()
-    return QuietReporter() if quiet else RichReporter()
+        return LoggedReporter(JsonReporter())
+    return LoggedReporter(QuietReporter() if quiet else RichReporter())
 
 
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int | None], None]]:
     """A bar with the time left, on a terminal."""
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("left"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task(what[:32], total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    from vidcolor.cli.bars import Bars
 
-
-class Timecode(click.ParamType[float]):
-    """Seconds, also as 10s, or [H:]MM:SS[.fff]."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Text -> seconds."""
-        match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)s?", str(value))
-        if match is None:
-            self.fail(f"{value!r} is no time; write seconds (90.5) or H:MM:SS (0:01:30.5).", param, ctx)
-        hours, minutes, seconds = match.groups()
-        return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+    with Bars(Console(stderr=True), transient=True) as bars:
+        task = bars.begin(what, None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidcolor.cli import log
 from vidcolor.cli.training import display
 from vidcolor.errors import UsageError
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout, nothing else there.")
 @click.option("-q", "--quiet", is_flag=True, help="Only what was passed over, and failures.")
+@log.option
 @click.option("--show-recipe", is_flag=True, help="Print the recipe, with the changes asked for, and stop.")
 def command(
     *, data: tuple[Path, ...], output: Path | None, init: str | None, device: str, threads: int | None,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import click
 
-from vidcolor.cli.terminal import duration
+from vidcolor.cli.log import LOG, Pace
+from vidcolor.cli.times import duration
 
 if TYPE_CHECKING:
     from vidcolor.training.photos import Intake
@@ -187,15 +188,58 @@ class LiveDisplay(QuietDisplay):
         self._live.stop()
 
 
+class LoggedDisplay:
+    """Writes down what another display is told."""
+
+    def __init__(self, shown: Display) -> None:
+        self._shown, self._pace = shown, Pace()
+
+    def intake(self, intake: "Intake") -> None:
+        """See Display."""
+        LOG.info("%s", intake.describe())
+        for name, why in intake.skipped:
+            LOG.warning("passed over: %s: %s", name, why)
+        self._shown.intake(intake)
+
+    def advance(self, facts: dict[str, Any]) -> None:
+        """See Display."""
+        self._shown.advance(facts)
+
+    def steps(self, facts: dict[str, Any]) -> None:
+        """See Display."""
+        if self._pace.is_due():
+            LOG.info("%s", _line(facts))
+        self._shown.steps(facts)
+
+    def epoch(self, facts: dict[str, Any]) -> None:
+        """See Display."""
+        LOG.info("epoch %.2f: %s", facts["epoch"], _losses(facts))
+        self._shown.epoch(facts)
+
+    def done(self, facts: dict[str, Any]) -> None:
+        """See Display."""
+        LOG.info("%s", _summary(facts))
+        self._shown.done(facts)
+
+    def __enter__(self) -> Self:
+        self._shown.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._shown.__exit__(kind, error, trace)
+
+
 def display(*, as_json: bool, quiet: bool) -> Display:
-    """The one that the options and the terminal ask for."""
+    """The one that the options and the terminal ask for; what it is told is written down, too."""
     import sys
 
     if as_json:
-        return JsonDisplay()
+        return LoggedDisplay(JsonDisplay())
     if quiet:
-        return QuietDisplay()
-    return LiveDisplay() if sys.stderr.isatty() else LineDisplay()
+        return LoggedDisplay(QuietDisplay())
+    return LoggedDisplay(LiveDisplay() if sys.stderr.isatty() else LineDisplay())
 
 
 def _tell_intake(intake: "Intake") -> None:

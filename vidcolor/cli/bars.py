@@ -1,0 +1,79 @@
+"""A bar for a job under way, one line at any width of the terminal. Imported late, as it brings rich."""
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from vidcolor.cli.times import duration
+
+_WIDE, _MEDIUM = 100, 64  # columns of a terminal that hold everything, and a shorter bar; under these there is none
+
+
+class Bars(Progress):
+    """Name, bar, count, facts and the time left, as far as there is room: the count and the time left stay longest.
+
+    Tasks have a field `facts`, a text.  Shown on a terminal only.
+    """
+
+    def __init__(self, console: Console, *, transient: bool = False) -> None:
+        self._terminal = console  # rich draws in its own __init__ before it knows it
+        is_shown = console.is_terminal and not console.is_dumb_terminal
+        super().__init__(console=console, disable=not is_shown, transient=transient)
+
+    def begin(self, name: str, total: int | None, done: int = 0) -> TaskID:
+        """A new line."""
+        return self.add_task(" ".join(name.split()), total=total, completed=done, facts="")
+
+    def make_tasks_table(self, tasks: Iterable[Task]) -> Table:
+        """See Progress. The terminal may have been resized."""
+        self.columns = _columns(self._terminal.width)
+        return super().make_tasks_table(tasks)
+
+
+def _columns(width: int) -> tuple[ProgressColumn, ...]:
+    left = _Left()
+    if width < _MEDIUM:
+        name = _Name(max(8, width - 28))
+        return name, MofNCompleteColumn(), left
+    facts = TextColumn("{task.fields[facts]}", markup=False)
+    if width < _WIDE:
+        return _Name(18), BarColumn(max(4, width - 60)), MofNCompleteColumn(), facts, left
+    return _Name(32), BarColumn(min(40, width - 76)), MofNCompleteColumn(), facts, _Spent(), left
+
+
+class _Name(ProgressColumn):
+    """What is worked on; a long name loses its middle, so that `reel-01` and `reel-02` stay apart."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def render(self, task: Task) -> Text:
+        """See ProgressColumn."""
+        name = task.description
+        half = (self._most - 1) // 2
+        return Text(name if len(name) <= self._most else f"{name[: self._most - 1 - half]}…{name[-half:]}")
+
+
+class _Left(ProgressColumn):
+    """The time left: the task's field `left` if it has one, else by the last half minute's speed."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        """See ProgressColumn."""
+        seconds = task.fields.get("left", task.time_remaining)
+        text = "" if task.finished or seconds is None else f"{duration(seconds)} left"
+        return Text(text, style="progress.remaining")
+
+
+class _Spent(ProgressColumn):
+    """The time since the task began."""
+
+    def render(self, task: Task) -> Text:
+        """See ProgressColumn."""
+        elapsed = task.finished_time if task.finished else task.elapsed
+        return Text(duration(elapsed or 0), style="progress.elapsed")

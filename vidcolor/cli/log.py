@@ -1,0 +1,145 @@
+"""`--log FILE`: what a job did while nobody watched, a line at a time, with its time."""
+
+import logging
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vidcolor import __version__
+from vidcolor.cli.times import duration
+from vidcolor.errors import SinkError, UsageError
+
+LOG = logging.getLogger("vidcolor.job")
+LOG.addHandler(logging.NullHandler())  # without a file nothing is said, and Python's own handler is silent
+PROGRESS_SECONDS = 180.0  # between two lines on a film's or a training run's progress
+_PACKAGES = ("av", "openvino", "torch")
+
+
+class LogFile(logging.Handler):
+    """Appends each record at once. A disk that is full is told once, and never stops the job."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises SinkError, and UsageError for a file that is no log: an input given by mistake must not be touched."""
+        super().__init__()
+        self.path = path
+        try:
+            if path.is_file() and b"\0" in _head(path):
+                raise UsageError(f"{path}: is no log; choose another name, or remove it first.")
+            self._file = path.open("ab", buffering=0)
+        except OSError as error:
+            raise SinkError(f"{path}: the log cannot be written ({error.strerror}). Choose another file.") from error
+        self._is_torn = self._has_told = False
+        self.began = time.monotonic()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See Handler."""
+        line = self.format(record).encode(errors="backslashreplace") + b"\n"
+        try:
+            if self._file.write(b"\n" * self._is_torn + line) == len(line) + self._is_torn:
+                self._is_torn = False
+                return
+            reason = "the disk is full"
+        except OSError as error:
+            reason = str(error.strerror)
+        self._is_torn = True
+        if not self._has_told:
+            self._has_told = True
+            click.echo(f"vidcolor: warning: {self.path}: the log cannot be written ({reason}); going on.", err=True)
+
+    def close(self) -> None:
+        """See Handler."""
+        self._file.close()
+        super().close()
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4096)
+
+
+class _Line(logging.Formatter):
+    """Time with its zone, what kind of line, and the message; a traceback under it."""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802
+        return datetime.fromtimestamp(record.created).astimezone().isoformat(" ", "seconds")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        record.message = " ".join(record.message.split())
+        return super().formatMessage(record)
+
+
+def _begin(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
+    """Open the file and say what is run by what. Told before any other option, so that wrong usage is in it, too."""
+    if path is None or ctx.resilient_parsing:
+        return
+    import platform
+
+    file = LogFile(path)
+    file.setFormatter(_Line("%(asctime)s %(levelname)-7s %(message)s"))
+    LOG.addHandler(file)
+    LOG.setLevel(logging.INFO)
+    arguments = ctx.find_root().obj or sys.argv[1:]
+    LOG.info("begun: vidcolor %s, in %s, process %d", shlex.join(arguments), Path.cwd(), os.getpid())
+    LOG.info("vidcolor %s, Python %s, %s; %s", __version__, platform.python_version(), _versions(), platform.platform())
+
+
+def _versions() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = []
+    for package in _PACKAGES:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            found.append(f"no {package}")
+    return ", ".join(found)
+
+
+def end(code: int) -> None:
+    """Say how the command ended, and let go of its files."""
+    for file in [handler for handler in LOG.handlers if isinstance(handler, LogFile)]:
+        LOG.info("ended: exit code %d after %s", code, duration(time.monotonic() - file.began))
+        LOG.removeHandler(file)
+        file.close()
+    LOG.setLevel(logging.NOTSET)
+
+
+class Pace:
+    """Progress that is worth a line only now and then."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether it is time for a line."""
+        if (now := time.monotonic()) - self._last < PROGRESS_SECONDS:
+            return False
+        self._last = now
+        return True
+
+
+def film_progress(name: str, total: int | None, done_before: int = 0) -> Callable[[int], None]:
+    """What to tell of frames that are done, for a line every few minutes."""
+    began, pace = time.monotonic(), Pace()
+
+    def tell(frames: int) -> None:
+        if not pace.is_due():
+            return
+        fps = (frames - done_before) / max(time.monotonic() - began, 1e-6)
+        left = f", {duration((total - frames) / fps)} left" if total and fps and total >= frames else ""
+        LOG.info("%s: frame %d of %s, %.1f frames a second%s", name, frames, total or "an unknown number", fps, left)
+
+    return tell
+
+
+option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
+    "--log", type=click.Path(path_type=Path, dir_okay=False), callback=_begin, expose_value=False, is_eager=True,
+    help="Add to this file what is done, line by line: for jobs that nobody watches.",
+)  # fmt: skip
