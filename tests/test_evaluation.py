@@ -13,8 +13,9 @@ from skimage.metrics import structural_similarity
 from vidcolor.colorizer import Colorizer
 from vidcolor.errors import ShapeError, SourceError
 from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, frechet_distance, psnr, ssim
-from vidcolor.evaluation.photos import evaluate, recolor, to_luma
+from vidcolor.evaluation.photos import evaluate, recolor
 from vidcolor.evaluation.sources import count_photos, read_photos, split, spread
+from vidcolor.evaluation.stocks import STOCKS, panchromatic
 from vidcolor.evaluation.wobble import looks, wobble
 from vidcolor.media.photos import Rgb, is_grey
 
@@ -77,7 +78,7 @@ def test_features_are_1280_tell_pictures_apart_and_do_not_depend_on_the_batch():
 
 def test_luma_is_rec601():
     rgb = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]], np.uint8)
-    assert to_luma(rgb).tolist() == [[76, 150, 29, 255]]
+    assert panchromatic(rgb).tolist() == [[76, 150, 29, 255]]
 
 
 def test_numbers_are_evenly_spread():
@@ -112,9 +113,9 @@ def folder(tmp_path: Path) -> Path:
 
 def perfect(truths: Path):
     """A way that knows the truth."""
-    known = {to_luma(rgb).tobytes(): rgb for _, _, rgb in read_photos((truths,)) if rgb is not None}
+    known = {panchromatic(rgb).tobytes(): rgb for _, _, rgb in read_photos((truths,)) if rgb is not None}
 
-    def color(lumas: Sequence[np.ndarray]) -> list[Rgb]:
+    def color(lumas: Sequence[np.ndarray], /, *, seen: Any = None) -> list[Rgb]:  # noqa: ARG001
         return [known[luma.tobytes()] for luma in lumas]
 
     return color
@@ -127,7 +128,7 @@ def test_grey_a_perfect_model_and_truth_have_the_scores_they_must_have(folder: P
     assert (report.photos, report.found) == (6, 9)
     assert (sorted(report.unreadable), report.gray) == (["broken.jpg", "tiny.png"], ["gray.png"])
     pictures = [picture for _, name, picture in read_photos((folder,)) if "/" in name]
-    by_hand = [psnr(np.repeat(to_luma(rgb)[..., None], 3, axis=2), rgb) for rgb in pictures]
+    by_hand = [psnr(np.repeat(panchromatic(rgb)[..., None], 3, axis=2), rgb) for rgb in pictures]
     assert grey.psnr == pytest.approx(np.mean(by_hand))
     assert grey.colorfulness == 0
     assert grey.colorfulness_gap == pytest.approx(np.mean([colorfulness(rgb) for rgb in pictures]))
@@ -163,7 +164,7 @@ def test_progress_ends_at_all_photos(folder: Path):
 
 
 def test_a_model_gives_every_photo_its_own_size_and_colour(tiny_model: Path):
-    lumas = [to_luma(photo(1)), to_luma(photo(2, (52, 40))), to_luma(photo(3))]
+    lumas = [panchromatic(photo(1)), panchromatic(photo(2, (52, 40))), panchromatic(photo(3))]
     with Colorizer.load(str(tiny_model), device="cpu") as colorizer:
         together = recolor(lumas, colorizer)
         alone = [recolor([luma], colorizer)[0] for luma in lumas]
@@ -225,3 +226,27 @@ def test_colours_that_hold_still_do_not_wobble_and_others_do():
         patch.setattr("vidcolor.evaluation.wobble.BRIGHTER", 1.0)
         patch.setattr("vidcolor.evaluation.wobble.GRAIN", 0.0)
         assert wobble(steady, [luma], steady([luma])) == [pytest.approx(0, abs=1e-4)]
+
+
+def test_stocks_see_as_they_are_said_to():
+    red, grey = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 128, np.uint8)
+    red[..., 0] = 255
+    assert STOCKS["orthochromatic"](red).max() == 0 < STOCKS["panchromatic"](red).min()
+    assert all(abs(STOCKS[name](grey).mean() - 128) < 4 for name in STOCKS)
+    picture = RANDOM.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    spread = {name: stock(picture).std() for name, stock in STOCKS.items()}
+    assert spread["low-contrast"] < spread["faded"] < spread["panchromatic"] < spread["grainy"]
+
+
+def test_what_a_stock_shows_a_way_is_coloured_on_plain_luma(photos: Path):
+    seen: list[Any] = []
+
+    def way(lumas: Any, /, *, seen: Any = None, told: Any = seen) -> Any:
+        told.append((lumas, seen))
+        return [np.repeat(luma[..., None], 3, axis=2) for luma in lumas]
+
+    report = evaluate([photos], {"way": way}, stocks={"way": STOCKS["faded"]})
+    assert report.scores[1].psnr == report.scores[0].psnr  # that of grey
+    pairs = [(np.ptp(luma), np.ptp(each)) for lumas, shown in seen for luma, each in zip(lumas, shown, strict=True)]
+    assert all(less == pytest.approx(120 / 255 * more, abs=1.5) for more, less in pairs)
+    assert max(more for more, _ in pairs) > 20

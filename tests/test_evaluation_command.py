@@ -15,6 +15,7 @@ from vidcolor import cli
 from vidcolor.cli import evaluate as command_module
 from vidcolor.evaluation.report import as_csv
 from vidcolor.evaluation.sheet import Sheet
+from vidcolor.evaluation.stocks import STOCKS
 
 PHOTO_KEYS = {
     "kind", "name", "photos", "psnr", "ssim", "colorfulness", "colorfulness_gap", "distance_closed",
@@ -156,12 +157,10 @@ def test_every_option_has_help_and_a_mention(capsys: pytest.CaptureFixture[str])
     assert run("--help") == 0
     told = capsys.readouterr().out
     assert "vidcolor evaluate photos.tar film.mp4" in told
-    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    start = readme.index("### Measuring")
-    chapter = readme[start : readme.index("\n#", start + 4)]
+    guide = (Path(__file__).parent.parent / "docs" / "models.md").read_text(encoding="utf-8")
     for parameter in command_module.command.params:
         if parameter.opts[0].startswith("--"):
-            assert f"`{parameter.opts[0]}`" in chapter, parameter.opts
+            assert f"`{parameter.opts[0]}`" in guide, parameter.opts
             assert parameter.help, parameter.opts
             assert len(parameter.help) <= 80
 
@@ -172,3 +171,11 @@ def test_wobble_is_measured_of_every_way(photos: Path, tiny_model: Path, capsys:
     assert grey < 0.5
     assert model > 0.5
     assert truth is None
+
+
+def test_stocks_give_a_row_each(photos: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]):
+    stocks = [option for name in STOCKS for option in ("--stock", name)]
+    assert run(photos, "--model", tiny_model, "--size", "64", "--limit", "3", *stocks, "--json") == 0
+    rows = {row["name"]: row["psnr"] for row in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert [f"{tiny_model} {name}" for name in STOCKS] == list(rows)[1:-1]
+    assert len(set(rows.values())) == len(rows)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidcolor.cli.lines import say
 from vidcolor.cli.terminal import counting
 from vidcolor.errors import SourceError
 
@@ -45,6 +46,11 @@ MOST_NAMED = 5  # photos left out that are named one by one
     "--metric", "metrics", multiple=True, type=click.Choice(["wobble", "lpips", "fid", "is"]),
     help="One more metric of photos; may be repeated.",
 )  # fmt: skip
+@click.option(
+    "--stock", "stocks", multiple=True, default=["panchromatic"], show_default=True,
+    type=click.Choice(["panchromatic", "orthochromatic", "faded", "low-contrast", "grainy"]),
+    help="What photos look like to the model; may be repeated.",
+)  # fmt: skip
 @click.option("--limit", type=click.IntRange(min=1), help="Measure only so many photos, evenly spread.")
 @click.option("--sheet", type=click.Path(path_type=Path), help="Contact sheet to write: a PNG file.")
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="File to write the rows to.")
@@ -52,7 +58,8 @@ MOST_NAMED = 5  # photos left out that are named one by one
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a row on stdout, with PSNR by category.")
 def command(
     *, data: tuple[Path, ...], models: tuple[str, ...], size: int | None, precision: str,
-    saturation: float, steadying: tuple[str, ...], device: str, metrics: tuple[str, ...], limit: int | None,
+    saturation: float, steadying: tuple[str, ...], device: str, metrics: tuple[str, ...], stocks: tuple[str, ...],
+    limit: int | None,
     sheet: Path | None, csv_file: Path | None, overwrite: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Measure models on colour photos and films: take the colour away, put it back, compare.
@@ -86,13 +93,14 @@ def command(
             for model in models
         }
         photos = _measure_photos(
-            found.photos, colorizers, limit, torch_device, judges, pictures, problems, is_wobbling="wobble" in metrics
-        )
+            found.photos, colorizers, stocks, limit, torch_device, judges, pictures, problems,
+            is_wobbling="wobble" in metrics,
+        )  # fmt: skip
         films = _measure_films(found.films, colorizers, steadying, pictures, problems)
     if photos is None and not films:
         raise SourceError(" ".join(problems) or f"{', '.join(map(str, data))}: no photo and no film found.")
     for problem in problems:
-        click.echo(f"vidcolor: warning: {problem} Left out.", err=True)
+        say(f"vidcolor: warning: {problem} Left out.")
     rows = report.rows(photos, films)
     if csv_file:
         report.write(csv_file, report.as_csv(rows).encode())
@@ -118,17 +126,22 @@ def _judges(metrics: tuple[str, ...], device: str) -> "list[Judge]":
 
 
 def _measure_photos(
-    photos: tuple[Path, ...], colorizers: "dict[str, Colorizer]", limit: int | None, device: str,
-    judges: "list[Judge]", sheet: "Sheet | None", problems: list[str], *, is_wobbling: bool,
+    photos: tuple[Path, ...], colorizers: "dict[str, Colorizer]", stocks: tuple[str, ...], limit: int | None,
+    device: str, judges: "list[Judge]", sheet: "Sheet | None", problems: list[str], *, is_wobbling: bool,
 ) -> "PhotoReport | None":  # fmt: skip
     """What the photos give; None where there are none, or where not one of them can be read."""
     from vidcolor.evaluation.photos import evaluate, recolor
     from vidcolor.evaluation.sources import count_photos, spread
+    from vidcolor.evaluation.stocks import STOCKS
 
     count = count_photos(photos)
     if not count:
         return None
-    ways = {model: partial(recolor, colorizer=colorizer) for model, colorizer in colorizers.items()}
+    ways, shown_as = {}, {}
+    for model, colorizer in colorizers.items():
+        for stock in stocks:
+            way = model if len(stocks) == 1 else f"{model} {stock}"
+            ways[way], shown_as[way] = partial(recolor, colorizer=colorizer), STOCKS[stock]
     measured = spread(count, limit or count)
     shown = {measured[index] for index in spread(len(measured), SHEET_PHOTOS)}
 
@@ -140,7 +153,7 @@ def _measure_photos(
         with counting("photos") as tell:
             found = evaluate(
                 list(photos), ways, limit=limit, device=device, judges=judges, is_wobbling=is_wobbling,
-                on_pictures=keep, on_photo=tell,
+                stocks=shown_as, on_pictures=keep, on_photo=tell,
             )  # fmt: skip
     except SourceError as error:
         problems.append(str(error))
@@ -173,7 +186,7 @@ def _measure_films(
             problems.append(str(error))
             continue
         if found.damage:
-            click.echo(f"vidcolor: warning: {film.name} is damaged: {found.damage}; measured as it decodes.", err=True)
+            say(f"vidcolor: warning: {film.name} is damaged: {found.damage}; measured as it decodes.")
         reports.append(found)
     return reports
 

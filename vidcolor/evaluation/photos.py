@@ -15,11 +15,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vidcolor.color import REC601_LUMA, Floats, LumaCoding
+from vidcolor.color import Floats, LumaCoding
 from vidcolor.colorizer import Colorizer, paint
 from vidcolor.errors import SourceError
 from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, frechet_distance, psnr, ssim
 from vidcolor.evaluation.sources import count_photos, read_photos, spread
+from vidcolor.evaluation.stocks import Luma, Stock, panchromatic
 from vidcolor.evaluation.wobble import wobble
 from vidcolor.frames import PictureFormat
 from vidcolor.media.photos import Rgb, is_grey
@@ -28,9 +29,14 @@ CODING = LumaCoding("bt601")
 CHUNK_PIXELS = 1 << 25  # of photos held at once, to be worked in the order of their shapes; 100 MB
 BATCH = 8  # photos coloured and measured together
 
-Luma = NDArray[np.uint8]  # (H, W), Y' codes, BT.601, full range
 Photo = tuple[int, str, Rgb | None]  # its number, its name, the picture where it can be read
-PhotoWay = Callable[[Sequence[Luma]], Sequence[Rgb]]  # lumas of any sizes -> a picture for each, in order
+
+
+class PhotoWay(Protocol):
+    """A way to colour."""
+
+    def __call__(self, lumas: Sequence[Luma], /, *, seen: Sequence[Luma] | None = None) -> Sequence[Rgb]:
+        """Lumas of any sizes -> a picture for each, in order. seen: what the way is shown instead, of equal sizes."""
 
 
 class Judge(Protocol):
@@ -73,22 +79,16 @@ class PhotoReport:
     found: int  # in the sources, of which a limit may have left out some
 
 
-def to_luma(rgb: Rgb) -> Luma:
-    """(H, W, 3) sRGB -> (H, W) Y' codes, full range."""
-    luma: Luma = np.clip(np.rint(rgb @ np.array(REC601_LUMA)), 0, 255).astype(np.uint8)
-    return luma
-
-
-def gray(lumas: Sequence[Luma]) -> list[Rgb]:
+def gray(lumas: Sequence[Luma], /, *, seen: Sequence[Luma] | None = None) -> list[Rgb]:  # noqa: ARG001
     """The way that adds no colour."""
     return [np.repeat(luma[..., None], 3, axis=2) for luma in lumas]
 
 
-def recolor(lumas: Sequence[Luma], colorizer: Colorizer) -> list[Rgb]:
+def recolor(lumas: Sequence[Luma], /, colorizer: Colorizer, *, seen: Sequence[Luma] | None = None) -> list[Rgb]:
     """The way that asks a model; neighbours that the network sees at one size are worked together."""
-    seen = [(luma, colorizer.lightness(luma, _format(luma))) for luma in lumas]
+    shown = [colorizer.lightness(luma, _format(luma)) for luma in (lumas if seen is None else seen)]
     pictures: list[Rgb] = []
-    for _, alike in groupby(seen, key=lambda pair: pair[1].shape):
+    for _, alike in groupby(zip(lumas, shown, strict=True), key=lambda pair: pair[1].shape):
         group = list(alike)
         colors = colorizer.predict([lightness for _, lightness in group])
         pictures += [_painted(luma, ab) for (luma, _), ab in zip(group, colors, strict=True)]
@@ -114,20 +114,22 @@ def evaluate(
     device: str = "cpu",
     judges: Sequence[Judge] = (),
     is_wobbling: bool = False,
+    stocks: Mapping[str, Stock] | None = None,
     on_pictures: Callable[[int, str, Mapping[str, Rgb]], None] = lambda *_: None,
     on_photo: Callable[[int, int], None] = lambda *_: None,
 ) -> PhotoReport:
     """Scores of grey, of each way and of the truth, on photos in folders, archives and files.
 
     limit: photos to measure, evenly spread; default all.  device: where the feature network runs, as torch names it.
-    judges: further metrics.  is_wobbling: measure `wobble`, too.
+    judges: further metrics.  is_wobbling: measure `wobble`, too.  stocks: by way, what it is shown
+    instead of plain luma; its colours are laid on plain luma all the same.
     on_pictures: told of every photo's number, name and pictures by way, in no certain order.
     on_photo: told how many photos of how many are done.
     Raises SourceError when there is no colour photo.
     """
     found = count_photos(tuple(sources))
     numbers = spread(found, found if limit is None else limit)
-    bench = _Bench({"grey": gray, **ways}, Features(device), judges, is_wobbling=is_wobbling)
+    bench = _Bench({"grey": gray, **ways}, Features(device), judges, stocks or {}, is_wobbling=is_wobbling)
     unreadable: list[str] = []
     without_color: list[str] = []
     done = 0
@@ -194,9 +196,15 @@ class _Bench:
     """Colours batches of photos by every way and keeps what was measured."""
 
     def __init__(
-        self, ways: Mapping[str, PhotoWay], features: Features, judges: Sequence[Judge], *, is_wobbling: bool
+        self,
+        ways: Mapping[str, PhotoWay],
+        features: Features,
+        judges: Sequence[Judge],
+        stocks: Mapping[str, Stock],
+        *,
+        is_wobbling: bool,
     ) -> None:
-        self._ways = ways
+        self._ways, self._stocks = ways, stocks
         self._features = features
         self._judges = judges
         self._is_wobbling = is_wobbling
@@ -206,11 +214,11 @@ class _Bench:
 
     def measure(self, names: list[str], truths: list[Rgb]) -> dict[str, Sequence[Rgb]]:
         """The pictures that each way made, the truth's among them."""
-        lumas = [to_luma(truth) for truth in truths]
+        lumas = [panchromatic(truth) for truth in truths]
         pictures: dict[str, Sequence[Rgb]] = {}
         for way, color in self._ways.items():
-            began = time.perf_counter()
-            pictures[way] = color(lumas)
+            stock, began = self._stocks.get(way), time.perf_counter()
+            pictures[way] = color(lumas, seen=[stock(truth) for truth in truths] if stock else None)
             self._tallies[way].seconds.append((time.perf_counter() - began) / len(lumas))
             if self._is_wobbling:
                 self._tallies[way].wobbles += wobble(color, lumas, pictures[way])

@@ -6,12 +6,11 @@ Shapes: H W pixels.
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vidcolor.color import Floats, rgb_to_lab
+from vidcolor.evaluation.stocks import Luma, codes
 from vidcolor.media.photos import Rgb
 
-Luma = NDArray[np.uint8]  # (H, W)
 RIGHT, DOWN = 3, 2  # pixels
 BRIGHTER = 1.05
 GRAIN = 4.0  # code values of 255, standard deviation
@@ -22,8 +21,8 @@ def looks(luma: Luma, seed: int) -> Iterator[tuple[Luma, tuple[int, int]]]:
     """The photo (H, W) moved, brighter, and grainier; by how many pixels down and right each is moved."""
     moved = np.pad(luma, ((DOWN, 0), (RIGHT, 0)), mode="edge")[:-DOWN, :-RIGHT]
     yield moved, (DOWN, RIGHT)
-    yield _codes(luma * BRIGHTER), (0, 0)
-    yield _codes(luma + np.random.default_rng(seed).normal(0, GRAIN, luma.shape)), (0, 0)
+    yield codes(luma * BRIGHTER), (0, 0)
+    yield codes(luma + np.random.default_rng(seed).normal(0, GRAIN, luma.shape)), (0, 0)
 
 
 def wobble(color: Callable[[Sequence[Luma]], Sequence[Rgb]], lumas: Sequence[Luma], made: Sequence[Rgb]) -> list[float]:
@@ -46,8 +45,3 @@ def wobble(color: Callable[[Sequence[Luma]], Sequence[Rgb]], lumas: Sequence[Lum
 def _ab(picture: Rgb) -> Floats:
     _, a, b = rgb_to_lab(*np.moveaxis(picture.astype(np.float32) / 255, 2, 0))
     return np.stack([a, b], axis=2)
-
-
-def _codes(values: NDArray[np.floating]) -> Luma:
-    luma: Luma = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-    return luma
