@@ -10,6 +10,7 @@ import click
 
 from vidcolor import __version__
 from vidcolor.cli import log
+from vidcolor.cli.lines import say
 from vidcolor.errors import UsageError, VidcolorError
 
 COMMANDS = {  # name -> module in this folder whose `command` it is, and what the overview says
@@ -113,7 +114,7 @@ def _run(args: list[str]) -> int:
 
 def _say(message: str, code: int) -> int:
     log.LOG.error("%s", message)
-    click.echo(f"vidcolor: {' '.join(message.split())}", err=True)
+    say(f"vidcolor: {message}")
     return code
 
 

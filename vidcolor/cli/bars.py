@@ -7,6 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Table
 from rich.text import Text
 
+from vidcolor.cli.lines import folded
 from vidcolor.cli.times import duration
 
 _WIDE, _MEDIUM = 100, 64  # columns of a terminal that hold everything, and a shorter bar; under these there is none
@@ -24,8 +25,14 @@ class Bars(Progress):
         super().__init__(console=console, disable=not is_shown, transient=transient)
 
     def begin(self, name: str, total: int | None, done: int = 0) -> TaskID:
-        """A new line."""
+        """A new bar; one without a total and a count only moves."""
         return self.add_task(" ".join(name.split()), total=total, completed=done, facts="")
+
+    def tell(self, text: str, style: str = "") -> None:
+        """A line above the bars; its beginning, up to a colon, in a style."""
+        line = Text(folded(text, self._terminal.width if self._terminal.is_terminal else None))
+        line.stylize(style, 0, line.plain.find(":") + 1)
+        self._terminal.print(line, soft_wrap=True)
 
     def make_tasks_table(self, tasks: Iterable[Task]) -> Table:
         """See Progress. The terminal may have been resized."""
@@ -36,12 +43,12 @@ class Bars(Progress):
 def _columns(width: int) -> tuple[ProgressColumn, ...]:
     left = _Left()
     if width < _MEDIUM:
-        name = _Name(max(8, width - 28))
-        return name, MofNCompleteColumn(), left
+        name = _Name(max(8, width - 29))
+        return name, _Count(), left
     facts = TextColumn("{task.fields[facts]}", markup=False)
     if width < _WIDE:
-        return _Name(18), BarColumn(max(4, width - 60)), MofNCompleteColumn(), facts, left
-    return _Name(32), BarColumn(min(40, width - 76)), MofNCompleteColumn(), facts, _Spent(), left
+        return _Name(18), BarColumn(max(4, width - 60)), _Count(), facts, left
+    return _Name(32), BarColumn(min(40, width - 84)), _Count(), facts, _Spent(), left
 
 
 class _Name(ProgressColumn):
@@ -56,6 +63,14 @@ class _Name(ProgressColumn):
         name = task.description
         half = (self._most - 1) // 2
         return Text(name if len(name) <= self._most else f"{name[: self._most - 1 - half]}…{name[-half:]}")
+
+
+class _Count(MofNCompleteColumn):
+    """How many of how many."""
+
+    def render(self, task: Task) -> Text:
+        """See ProgressColumn."""
+        return Text("") if task.total is None and not task.completed else super().render(task)
 
 
 class _Left(ProgressColumn):
@@ -76,4 +91,4 @@ class _Spent(ProgressColumn):
     def render(self, task: Task) -> Text:
         """See ProgressColumn."""
         elapsed = task.finished_time if task.finished else task.elapsed
-        return Text(duration(elapsed or 0), style="progress.elapsed")
+        return Text(f"{duration(elapsed or 0)} spent", style="progress.elapsed")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from vidcolor.cli.lines import say
 from vidcolor.cli.terminal import counting
 from vidcolor.cli.times import Timecode
 
@@ -52,8 +53,8 @@ def command(
     content = made.html.encode()
     report.write(output, content)
     for problem in made.problems:
-        click.echo(f"vidcolor: warning: {problem}", err=True)
+        say(f"vidcolor: warning: {problem}")
     lonely = len(matches.only_before) + len(matches.only_after)
     left_out = f", {lonely} files without a counterpart" if lonely else ""
     said = f"{made.shown} of {len(matches.found)} pairs{left_out}, {len(content) / 1e6:.1f} MB"
-    click.echo(f"{output}: {said}", err=True)
+    say(f"{output}: {said}")

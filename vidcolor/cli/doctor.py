@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vidcolor.cli.lines import folded
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -55,7 +57,8 @@ def command(ctx: click.Context, folder: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"event": "verdict", "well": is_well, "said": said}))
     else:
-        console.print(said, style="bold green" if is_well else "bold red", markup=False, soft_wrap=True)
+        line = folded(said, console.width if console.is_terminal else None)
+        console.print(line, style="bold green" if is_well else "bold red", markup=False, soft_wrap=True)
     ctx.exit(0 if is_well else 1)
 
 

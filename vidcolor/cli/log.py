@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from vidcolor import __version__
+from vidcolor.cli.lines import say
 from vidcolor.cli.times import duration
 from vidcolor.errors import SinkError, UsageError
 
@@ -51,7 +52,7 @@ class LogFile(logging.Handler):
         self._is_torn = True
         if not self._has_told:
             self._has_told = True
-            click.echo(f"vidcolor: warning: {self.path}: the log cannot be written ({reason}); going on.", err=True)
+            say(f"vidcolor: warning: {self.path}: the log cannot be written ({reason}); going on.")
 
     def close(self) -> None:
         """See Handler."""

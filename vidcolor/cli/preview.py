@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidcolor import __version__
+from vidcolor.cli.lines import say
 from vidcolor.cli.terminal import counting
 from vidcolor.cli.times import Timecode
 from vidcolor.errors import UsageError
@@ -163,9 +164,9 @@ def _write_shots(
                 sheet.add((0, number), label, {"before": in_grey(shot, info), **columns})
     if output is not None:
         report.write(output, sheet.png())
-        click.echo(f"{output}: {len(sheet)} of {count} shots", err=True)
+        say(f"{output}: {len(sheet)} of {count} shots")
     if folder is not None:
-        click.echo(f"{folder}: {count} stills; correct those that need it, delete the others", err=True)
+        say(f"{folder}: {count} stills; correct those that need it, delete the others")
 
 
 def _write_clip(
@@ -187,5 +188,5 @@ def _write_clip(
                 sink.write(frame)
                 tell(count, None)
     for warning in sink.warnings:
-        click.echo(f"vidcolor: warning: {film.name}: {warning}.", err=True)
-    click.echo(f"{output}: {sink.frames_written} frames, left as it was, right in colour", err=True)
+        say(f"vidcolor: warning: {film.name}: {warning}.")
+    say(f"{output}: {sink.frames_written} frames, left as it was, right in colour")

@@ -17,6 +17,7 @@ import click
 from vidcolor import __version__
 from vidcolor.cli.archived_films import ArchivedFilms
 from vidcolor.cli.films import DECIDING
+from vidcolor.cli.lines import say
 from vidcolor.cli.tally import Tally, tally
 from vidcolor.errors import UsageError
 
@@ -147,7 +148,7 @@ def _one_photo(scans: Scans, colorizer: "Colorizer") -> None:
     shown = tally(1, as_json=scans.as_json, quiet=scans.quiet)
     shown.entry(str(source), done.outcome, done.notes)
     if not scans.quiet and not scans.as_json:
-        click.echo("; ".join((f"{target}: {done.outcome}", *done.notes)), err=True)
+        say("; ".join((f"{target}: {done.outcome}", *done.notes)))
 
 
 def _pass(scans: Scans, crew: Crew, shown: Tally) -> bool:

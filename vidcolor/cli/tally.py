@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import click
 
+from vidcolor.cli.lines import say
 from vidcolor.cli.log import LOG
 from vidcolor.cli.times import duration
 
@@ -37,7 +38,7 @@ class Tally:
     def show(self, name: str, outcome: str, notes: tuple[str, ...]) -> None:
         """Say what is to be said of a file."""
         if outcome == "failed":
-            click.echo(f"vidcolor: {_one_line(name, notes)}", err=True)
+            say(f"vidcolor: {_one_line(name, notes)}")
 
     def note(self, message: str) -> None:
         """Something about the whole."""
@@ -46,7 +47,7 @@ class Tally:
 
     def warn(self, message: str) -> None:
         """Say what was noted."""
-        click.echo(f"vidcolor: warning: {message}", err=True)
+        say(f"vidcolor: warning: {message}")
 
     def finish(self, facts: dict[str, Any]) -> None:
         """The run is over."""
@@ -126,7 +127,7 @@ class LiveTally(Tally):
     def show(self, name: str, outcome: str, notes: tuple[str, ...]) -> None:
         """See Tally."""
         if outcome == "failed":
-            self._console.print(f"vidcolor: {_one_line(name, notes)}", markup=False, soft_wrap=True)
+            self._bars.tell(f"vidcolor: {_one_line(name, notes)}", style="red")
         facts = [f"{self.counts['failed']} failed"] if self.counts["failed"] else []
         facts += [f"{self.was_done} done before"] if self.was_done else []
         facts.append(f"{self.speed:.1f} files/s")
@@ -134,7 +135,7 @@ class LiveTally(Tally):
 
     def warn(self, message: str) -> None:
         """See Tally."""
-        self._console.print(f"warning: {message}", markup=False, soft_wrap=True)
+        self._bars.tell(f"warning: {message}", style="yellow")
 
     def sum_up(self, facts: dict[str, Any]) -> None:
         """See Tally."""
@@ -148,8 +149,9 @@ class LiveTally(Tally):
         if self.was_done:
             table.add_row(f"{self.was_done:,}", "done before")
         self._console.print(table)
-        said = f"{facts['output']}: {self.done:,} files in {duration(facts['seconds'])}; report: {facts['report']}"
-        self._console.print(said, markup=False, soft_wrap=True)
+        self._bars.tell(
+            f"{facts['output']}: {self.done:,} files in {duration(facts['seconds'])}; report: {facts['report']}"
+        )
 
     def __enter__(self) -> Self:
         self._bars.start()

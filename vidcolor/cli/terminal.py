@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self
 
 import click
 
+from vidcolor.cli.lines import say
 from vidcolor.cli.log import LOG, film_progress
 from vidcolor.cli.times import duration
 
@@ -96,7 +97,7 @@ class JsonReporter:
     def fail(self, message: str) -> None:
         """See Reporter."""
         self._emit("error", message=message)
-        click.echo(f"vidcolor: {message}", err=True)
+        say(f"vidcolor: {message}")
 
     def confirm(self, message: str) -> bool:  # noqa: ARG002 - nobody is asked
         """See Reporter."""
@@ -120,7 +121,7 @@ class QuietReporter:
 
     def warn(self, message: str) -> None:
         """See Reporter."""
-        click.echo(f"vidcolor: warning: {message}", err=True)
+        say(f"vidcolor: warning: {message}")
 
     def done(self, **facts: Any) -> None:
         """See Reporter."""
@@ -131,7 +132,7 @@ class QuietReporter:
 
     def fail(self, message: str) -> None:
         """See Reporter."""
-        click.echo(f"vidcolor: {message}", err=True)
+        say(f"vidcolor: {message}")
 
     def confirm(self, message: str) -> bool:  # noqa: ARG002 - nobody is asked
         """See Reporter."""
@@ -157,15 +158,15 @@ class RichReporter:
         self._began = 0.0
         self._done_before = 0
         self._task: Any = None
+        self._waiting: Any = None
 
     def start(self, **facts: Any) -> None:
         """See Reporter."""
         self._began, self._done_before = time.monotonic(), facts.get("done_before", 0)
+        self._end_waiting()
         self._task = self._bars.begin(_last_part(facts["input"]), facts.get("frames"), self._done_before)
         if self._done_before:
-            self._console.print(
-                f"{_escape(facts['output'])}: going on after frame {self._done_before}.", soft_wrap=True
-            )
+            self._bars.tell(f"{facts['output']}: going on after frame {self._done_before}.")
 
     def advance(self, frames: int) -> None:
         """See Reporter."""
@@ -174,25 +175,26 @@ class RichReporter:
 
     def warn(self, message: str) -> None:
         """See Reporter."""
-        self._console.print(f"[yellow]warning:[/] {_escape(message)}", soft_wrap=True)
+        self._bars.tell(f"warning: {message}", style="yellow")
 
     def done(self, **facts: Any) -> None:
         """See Reporter."""
         self._bars.update(self._task, total=facts["frames"], completed=facts["frames"])
-        self._console.print(
-            f"{_escape(facts['output'])}: {facts['frames']} frames in {facts['seconds']:.1f} s, {facts['fps']:.1f} fps",
-            soft_wrap=True,
+        self._bars.tell(
+            f"{facts['output']}: {facts['frames']} frames in {facts['seconds']:.1f} s, {facts['fps']:.1f} fps"
         )
 
     def plan(self, **facts: Any) -> None:
         """See Reporter."""
+        self._end_waiting()
         _print_plan(facts)
 
     def fail(self, message: str) -> None:
         """See Reporter."""
+        self._end_waiting()
         if self._task is not None:
             self._bars.stop_task(self._task)
-        self._console.print(f"vidcolor: {_escape(message)}", soft_wrap=True, markup=True)
+        self._bars.tell(f"vidcolor: {message}", style="red")
 
     def confirm(self, message: str) -> bool:
         """See Reporter."""
@@ -204,11 +206,19 @@ class RichReporter:
         return is_wanted
 
     def __enter__(self) -> Self:
+        self._waiting = self._bars.begin("starting", None)  # the first film waits for the network
         self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._end_waiting()
         self._bars.stop()
+
+    def _end_waiting(self) -> None:
+        if self._waiting is not None:
+            self._bars.remove_task(self._waiting)
+            self._bars.refresh()
+            self._waiting = None
 
 
 def _print_plan(facts: dict[str, Any]) -> None:
@@ -229,12 +239,6 @@ def _print_plan(facts: dict[str, Any]) -> None:
 
 def _last_part(path: object) -> str:
     return str(path).replace("\\", "/").rsplit("/", 1)[-1]
-
-
-def _escape(text: object) -> str:
-    from rich.markup import escape
-
-    return escape(str(text))
 
 
 class LoggedReporter:
