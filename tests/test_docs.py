@@ -1,13 +1,46 @@
-"""The README cannot drift: every option is in it, and every command helps itself."""
+"""The README and the guides cannot drift: every option is in them, commands and examples run, links lead somewhere."""
 
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from fractions import Fraction
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from zipfile import ZipFile
 
 import click
+import numpy as np
 import pytest
+from media_fixtures import make_film
+from PIL import Image
 
+from vidcolor import cli
 from vidcolor.cli import COMMANDS, vidcolor
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "docs" / "reference.md"
+GUIDES = sorted(path for path in (ROOT / "docs").glob("*.md") if path != REFERENCE)
+PAGES = [ROOT / "README.md", *GUIDES, ROOT / "CONTRIBUTING.md"]
+TEXT = "\n".join(path.read_text(encoding="utf-8") for path in PAGES)
+SECOND = Fraction(1)  # films of a frame every three: the docs look at what is a minute in
+FENCES = re.compile(r"^ *```(\w+)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+
+# What these commands need is not here: hours, a cluster, other machines' folders, somebody who ends them. They parse.
+PARSED = ("train ", "--cluster", "--watch", "doctor", "int8", "models/", "evaluate photos.tar")
+
+
+def shown(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a page."""
+    return [body for found, body in FENCES.findall(page.read_text(encoding="utf-8")) if found == language]
+
+
+def commands_of(page: Path) -> list[str]:
+    """Every vidcolor command of a page, without its remark."""
+    lines = [line.strip() for block in shown(page, "sh") for line in block.splitlines()]
+    return [line.split("  #")[0].strip() for line in lines if line.startswith("vidcolor ")]
 
 
 def command_of(name: str) -> click.Command:
@@ -16,13 +49,42 @@ def command_of(name: str) -> click.Command:
     return command
 
 
+@pytest.fixture(scope="module")
+def things(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """A folder with everything that the docs name."""
+    folder = tmp_path_factory.mktemp("things")
+    for name in ("film.mp4", "film.mkv", "reel1.mkv", "reel2.mkv", "by-one-model.mp4", "by-another.mp4", "out.mp4"):
+        make_film(
+            folder / name, codec="libx264", size=(96, 64), pts=range(0, 72, 3), time_base=SECOND, rate=1 / (3 * SECOND)
+        )
+    for name in ("scans/first.jpg", "scans/box/second.tif", "portrait.jpg", "photos/one.png", "photos/two.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture(name)).save(folder / name)
+    for number in range(3):
+        (folder / "frames").mkdir(exist_ok=True)
+        Image.fromarray(picture("frames")).save(folder / "frames" / f"{number:04}.png")
+    shutil.copytree(folder / "scans", folder / "colour")
+    with ZipFile(folder / "box.zip", "w") as box:
+        box.write(folder / "portrait.jpg", "portrait.jpg")
+    for name in ("mine.safetensors", "western.safetensors"):
+        shutil.copy(tiny_model, folder / name)
+    return folder
+
+
+def picture(name: str) -> np.ndarray:
+    """Grey for scans; in colour for photos to measure on."""
+    random = np.random.default_rng(len(name))
+    values = random.integers(0, 256, (6, 8, 3 if name.startswith("photos/") else 1), np.uint8)
+    return values.repeat(16, axis=0).repeat(16, axis=1).squeeze()
+
+
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_option_is_in_the_readme_and_has_help(name: str):
+def test_every_option_is_in_the_readme_or_a_guide_and_has_help(name: str):
     for option in command_of(name).params:
         if isinstance(option, click.Option):
             assert option.help, f"{name} {option.name} says nothing of itself"
-            assert any(f"{text}`" in README or f"{text} " in README or f"{text}/" in README for text in option.opts), (
-                f"{name} {option.opts} is not in the README"
+            assert any(f"{text}{end}" in TEXT for text in option.opts for end in ("`", " ", "/")), (
+                f"{name} {option.opts} is in no guide"
             )
 
 
@@ -33,3 +95,96 @@ def test_every_command_has_an_example(name: str):
         commands = list(commands[0].commands.values())
     for command in commands:
         assert "Example" in (command.help or ""), f"{name} {command.name} shows no example"
+
+
+def test_the_reference_is_what_the_program_says():
+    spec = spec_from_file_location("reference", ROOT / "docs" / "reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert REFERENCE.read_text(encoding="utf-8") == module.reference(), "out of date: run `python docs/reference.py`"
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in [*PAGES, REFERENCE] if commands_of(page)], ids=lambda page: page.name
+)
+def test_the_commands_of_a_page_are_commands(page: Path, things: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(things)
+    (things / "stills").mkdir(exist_ok=True)
+    for line in commands_of(page):
+        parse(shlex.split(line)[1:])
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands_of(page)], ids=lambda page: page.name)
+def test_the_commands_of_a_page_run(page: Path, things: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = tmp_path / "here"
+    shutil.copytree(things, folder)
+    monkeypatch.chdir(folder)
+    for line in commands_of(page):
+        words = shlex.split(line)[1:]
+        if any(part in line for part in PARSED) and "--show-recipe" not in line:
+            continue
+        forget_output(words)
+        assert cli.run(words) == 0, line
+
+
+def forget_output(words: list[str]) -> None:
+    """Several examples of a page write the same file."""
+    target = Path(words[words.index("-o") + 1]) if "-o" in words else None
+    if target is not None and target.is_file():
+        target.unlink()
+    elif target is not None and target.is_dir():
+        shutil.rmtree(target)
+
+
+def parse(words: list[str]) -> None:
+    """Find the command, and let it look at its arguments. Raises click.UsageError."""
+    words = words[: words.index(">")] if ">" in words else words
+    context = vidcolor.make_context("vidcolor", list(words))
+    name, command, rest = vidcolor.resolve_command(context, [*context._protected_args, *context.args])
+    assert command is not None, words
+    if isinstance(command, click.Group):
+        name, command, rest = command.resolve_command(context, rest)
+        assert command is not None, words
+    command.make_context(name, rest)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if shown(page, "python")], ids=lambda page: page.name)
+def test_the_examples_of_a_page_run(page: Path, things: Path, tmp_path: Path):
+    folder = tmp_path / "here"
+    shutil.copytree(things, folder)
+    shutil.rmtree(folder / "colour")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    for example in shown(page, "python"):
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", example], cwd=folder, env=environment, capture_output=True, text=True,
+            check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, example + done.stderr
+    assert (folder / "film-colour.mp4").is_file()
+    assert (folder / "colour" / "first.jpg").is_file()
+
+
+@pytest.mark.parametrize("page", [*PAGES, REFERENCE], ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" in link:
+            continue
+        name, _, place = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), f"{page.name}: {link}"
+        assert not place or place in anchors(target), f"{page.name}: {link}"
+
+
+def anchors(page: Path) -> set[str]:
+    """What headings of a page are called in addresses."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_readme_is_short_and_names_every_guide():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(readme.splitlines()) <= 120
+    for path in [*GUIDES, REFERENCE]:
+        assert f"(docs/{path.name})" in readme, path.name
