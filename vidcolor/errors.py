@@ -1,5 +1,7 @@
 """What can go wrong, as the caller sees it: every error here is one clear line for a person."""
 
+from collections.abc import Iterable
+
 
 class VidcolorError(Exception):
     """Base of all expected failures. The message says what was found, what was needed, what to try."""
@@ -31,3 +33,12 @@ class TrainingError(VidcolorError):
 
 class ShapeError(VidcolorError):
     """Arrays that belong together do not fit each other."""
+
+
+def like(word: str, names: Iterable[str]) -> str | None:
+    """The name that was probably meant; None where none is near. Capitals do not count."""
+    from difflib import get_close_matches
+
+    by_fold = {name.casefold(): name for name in names}
+    found = get_close_matches(word.casefold(), by_fold, 1)
+    return by_fold[found[0]] if found else None

@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidcolor.errors import ModelError
+from vidcolor.errors import ModelError, like
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -132,8 +132,12 @@ def find(model: str) -> Path:
         return path
     named = models_folder() / f"{model}.safetensors"
     if not named.is_file():
-        names = ", ".join(entry.stem for entry in packaged()) or "none"
-        raise ModelError(f"model {model!r} is not packaged (there is: {names}); a file needs its .safetensors suffix.")
+        names = [entry.stem for entry in packaged()]
+        hint = f"; did you mean {near}?" if (near := like(model, names)) else "."
+        there = ", ".join(names) or "none"
+        raise ModelError(
+            f"model {model!r} is not packaged{hint} There is: {there}; a file needs its suffix .safetensors."
+        )
     return named
 
 

@@ -4,14 +4,19 @@ import os
 import signal
 import sys
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
 from vidcolor import __version__
 from vidcolor.cli import log
 from vidcolor.cli.lines import say
-from vidcolor.errors import UsageError, VidcolorError
+from vidcolor.errors import UsageError, VidcolorError, like
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {  # name -> module in this folder whose `command` it is, and what the overview says
     "colorize": ("colorize", "Put colour on films and photos (the default command)."),
@@ -23,6 +28,7 @@ COMMANDS = {  # name -> module in this folder whose `command` it is, and what th
     "train": ("train", "Train a model on colour photos and films."),
     "evaluate": ("evaluate", "Measure models on colour photos and films."),
     "doctor": ("doctor", "Say whether vidcolor works on this machine."),
+    "completion": ("completion", "Let the shell complete commands, options and names."),
 }
 DEFAULT_COMMAND = "colorize"
 
@@ -49,8 +55,21 @@ class LazyGroup(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """`vidcolor film.mp4 -o out.mp4` means `vidcolor colorize film.mp4 -o out.mp4`."""
         if args and args[0] not in COMMANDS and args[0] not in ("--help", "-h", "--version"):
+            near = like(args[0], COMMANDS) if args[0].isalpha() and not Path(args[0]).exists() else None
+            if near and not ctx.resilient_parsing:
+                raise click.UsageError(f"No such command or file {args[0]!r}. Did you mean {near!r}?", ctx)
             args = [DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """Commands and files, or options: the overview's and those of `colorize`."""
+        from vidcolor.cli.names import with_files
+
+        if not incomplete.startswith("-"):
+            return with_files(incomplete, COMMANDS)
+        default = self.get_command(ctx, DEFAULT_COMMAND)
+        found = [] if default is None else default.shell_complete(click.Context(default, ctx), incomplete)
+        return list({item.value: item for item in [*super().shell_complete(ctx, incomplete), *found]}.values())
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -94,7 +113,8 @@ def _run(args: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _say("interrupted; nothing half-written is left, and the same command goes on from there.", 130)
     except click.ClickException as error:
-        return _say(f"{error.format_message()} Try `vidcolor --help`.", error.exit_code)
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "vidcolor"
+        return _say(f"{error.format_message()} Try `{where} --help`.", error.exit_code)
     except UsageError as error:
         return _say(str(error), 2)
     except VidcolorError as error:

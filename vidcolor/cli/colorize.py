@@ -10,6 +10,7 @@ import click
 from vidcolor.cli import log
 from vidcolor.cli.cluster_films import colorize_films_on_cluster
 from vidcolor.cli.films import colorize_films
+from vidcolor.cli.names import DEVICE, FILE, Existing, Hinted, ModelName
 from vidcolor.cli.scans import Scans, are_scans, colorize_scans, describe_scans
 from vidcolor.cli.terminal import reporter
 from vidcolor.cli.times import Timecode
@@ -17,6 +18,12 @@ from vidcolor.errors import UsageError
 
 if TYPE_CHECKING:
     from vidcolor.colorizer import Colorizer
+
+
+PRESET = Hinted(
+    click.STRING,
+    ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"),
+)
 
 
 class Rate(click.ParamType[Fraction]):
@@ -48,12 +55,16 @@ class Rhythm(click.ParamType[int | None]):
 
 
 @click.command("colorize")
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, help="File to write, or a folder for several films.")
-@click.option("--model", default="default", show_default=True, help="A packaged model's name or a model file.")
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=Existing())
+@click.option("-o", "--output", required=True, type=FILE, help="File to write, or a folder for several films.")
+@click.option(
+    "--model", type=ModelName(), default="default", show_default=True, help="A packaged model's name or a model file."
+)
 @click.option("--size", type=click.IntRange(32, 4096), help="Short side, in pixels, that the network looks at.")
 @click.option("--batch-size", default="auto", show_default=True, help="Frames a device works at once, or auto.")
-@click.option("--device", default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1.")
+@click.option(
+    "--device", type=DEVICE, default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1."
+)
 @click.option(
     "--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16", "int8"]), default="auto", show_default=True,
     help="Arithmetic of the network; auto takes the faster of fp32 and bf16, int8 suits CPUs without bf16.",
@@ -69,7 +80,7 @@ class Rhythm(click.ParamType[int | None]):
 )  # fmt: skip
 @click.option("--shot-memory", is_flag=True, help="When the film cuts back to a shot, its colours return.")
 @click.option(
-    "--reference", "references", multiple=True, type=click.Path(path_type=Path, exists=True),
+    "--reference", "references", multiple=True, type=Existing(),
     help="Still in colour that its shot follows; a folder of them, or a list of times and stills. May be repeated.",
 )  # fmt: skip
 @click.option(
@@ -77,7 +88,9 @@ class Rhythm(click.ParamType[int | None]):
     help="Video codec. [default: h264; in WebM vp9]",
 )  # fmt: skip
 @click.option("--crf", type=click.IntRange(0, 63), default=18, show_default=True, help="Quality; lower is better.")
-@click.option("--preset", default="veryfast", show_default=True, help="Speed of the encoder, ultrafast to veryslow.")
+@click.option(
+    "--preset", type=PRESET, default="veryfast", show_default=True, help="Speed of the encoder, ultrafast to veryslow."
+)
 @click.option("--pix-fmt", help="Pixel format to write. [default: the film's depth and subsampling]")
 @click.option(
     "--encoder", type=click.Choice(["software", "hardware", "nvenc", "qsv", "amf", "videotoolbox"]), default="software",

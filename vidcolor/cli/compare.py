@@ -5,13 +5,14 @@ from pathlib import Path
 import click
 
 from vidcolor.cli.lines import say
+from vidcolor.cli.names import Existing
 from vidcolor.cli.terminal import counting
 from vidcolor.cli.times import Timecode
 
 
 @click.command("compare")
-@click.argument("before", metavar="BEFORE", type=click.Path(path_type=Path))
-@click.argument("after", metavar="AFTER", type=click.Path(path_type=Path))
+@click.argument("before", metavar="BEFORE", type=Existing())
+@click.argument("after", metavar="AFTER", type=Existing())
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Page to write: an HTML file.")
 @click.option("--pairs", type=click.IntRange(min=1), default=60, show_default=True, help="Files that it shows at most.")
 @click.option("--shots", type=click.IntRange(min=1), default=12, show_default=True, help="Shots of each film at most.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidcolor.cli.lines import say
+from vidcolor.cli.names import DEVICE, Existing, ModelName
 from vidcolor.cli.terminal import counting
 from vidcolor.errors import SourceError
 
@@ -28,8 +29,10 @@ MOST_NAMED = 5  # photos left out that are named one by one
 
 
 @click.command("evaluate")
-@click.argument("data", metavar="DATA...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--model", "models", multiple=True, default=["default"], help="Model to measure; may be repeated.")
+@click.argument("data", metavar="DATA...", nargs=-1, required=True, type=Existing())
+@click.option(
+    "--model", "models", type=ModelName(), multiple=True, default=["default"], help="Model to measure; may be repeated."
+)
 @click.option("--size", type=click.IntRange(32, 4096), help="Short side, in pixels, that the network looks at.")
 @click.option(
     "--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16", "int8"]), default="auto", show_default=True,
@@ -41,7 +44,9 @@ MOST_NAMED = 5  # photos left out that are named one by one
     default=["flow"], show_default=True,
     help="How films' colours are held still; auto: --every auto. May be repeated.",
 )  # fmt: skip
-@click.option("--device", default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1.")
+@click.option(
+    "--device", type=DEVICE, default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1."
+)
 @click.option(
     "--metric", "metrics", multiple=True, type=click.Choice(["wobble", "lpips", "fid", "is"]),
     help="One more metric of photos; may be repeated.",

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vidcolor.cli.names import Existing, ModelName
+
 if TYPE_CHECKING:
     from vidcolor.export import Exported
 
 
 @click.command("export")
-@click.argument("model")
+@click.argument("model", type=ModelName())
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File to write: .onnx or .xml.")
 @click.option(
     "--format", "form", type=click.Choice(["onnx", "openvino"]), help="What to write. [default: by the file's suffix]"
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     help="Of the weights; in int8 the network computes in 8 bits, too.",
 )  # fmt: skip
 @click.option(
-    "--calibrate", multiple=True, type=click.Path(path_type=Path),
+    "--calibrate", multiple=True, type=Existing(),
     help="Photos or films like yours to fit int8 to: folder, archive or file; may be repeated. [default: packaged]",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from vidcolor.cli.names import Existing
+
 
 @click.command("info")
-@click.argument("films", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("films", metavar="INPUT...", nargs=-1, required=True, type=Existing())
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a film on stdout.")
 def command(films: tuple[Path, ...], as_json: bool) -> None:
     """Show what a film holds: picture, timing, streams, chapters, tags.

@@ -5,6 +5,8 @@ from dataclasses import asdict
 
 import click
 
+from vidcolor.cli.names import ModelName
+
 
 @click.group("models")
 def command() -> None:
@@ -43,7 +45,7 @@ def list_(as_json: bool) -> None:
 
 
 @command.command("show")
-@click.argument("model", default="default")
+@click.argument("model", default="default", type=ModelName())
 @click.option("--json", "as_json", is_flag=True, help="The header as one JSON object on stdout.")
 def show(model: str, as_json: bool) -> None:
     """Show a model's header and its card: data, licence, scores.
@@ -66,7 +68,7 @@ def show(model: str, as_json: bool) -> None:
 
 
 @command.command("verify")
-@click.argument("models", metavar="[MODEL]...", nargs=-1)
+@click.argument("models", metavar="[MODEL]...", nargs=-1, type=ModelName())
 def verify(models: tuple[str, ...]) -> None:
     """Load models whole and compare them with the checksums on their cards (default: every packaged model).
 

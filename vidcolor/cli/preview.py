@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from vidcolor import __version__
 from vidcolor.cli.lines import say
+from vidcolor.cli.names import DEVICE, Existing, ModelName
 from vidcolor.cli.terminal import counting
 from vidcolor.cli.times import Timecode
 from vidcolor.errors import UsageError
@@ -32,9 +34,15 @@ class Listed(click.ParamType[tuple[Any, ...]]):
         texts = value if isinstance(value, tuple) else str(value).split(",")
         return tuple(dict.fromkeys(self._one.convert(text.strip(), param, ctx) for text in texts))
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The last value."""
+        before, comma, last = incomplete.rpartition(",")
+        found = self._one.shell_complete(ctx, param, last)
+        return [CompletionItem(before + comma + item.value, type=item.type) for item in found]
+
 
 @click.command("preview")
-@click.argument("film", metavar="FILM", type=click.Path(path_type=Path))
+@click.argument("film", metavar="FILM", type=Existing())
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Contact sheet to write, a PNG file; or the clip, a film."
 )
@@ -44,7 +52,7 @@ class Listed(click.ParamType[tuple[Any, ...]]):
 )  # fmt: skip
 @click.option("--shots", "most", type=click.IntRange(min=1), default=24, show_default=True, help="Shots on the sheet.")
 @click.option(
-    "--models", "--model", "models", type=Listed(click.STRING), default="default", show_default=True,
+    "--models", "--model", "models", type=Listed(ModelName()), default="default", show_default=True,
     help="Packaged models' names or model files, commas between them: a column for each.",
 )  # fmt: skip
 @click.option(
@@ -57,7 +65,9 @@ class Listed(click.ParamType[tuple[Any, ...]]):
 )  # fmt: skip
 @click.option("--clip", type=Timecode(), help="Write a clip so long instead of a sheet: half of it as it was.")
 @click.option("--at", type=Timecode(), help="Where in the film the clip begins; else where --start says.")
-@click.option("--device", default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1.")
+@click.option(
+    "--device", type=DEVICE, default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1."
+)
 @click.option("--start", type=Timecode(), help="Where in the film to begin: seconds or H:MM:SS.")
 @click.option("--end", type=Timecode(), help="Where in the film to end.")
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidcolor.cli import log
+from vidcolor.cli.names import DEVICE, Existing, ModelName, RecipeName
 from vidcolor.cli.training import display
 from vidcolor.errors import UsageError
 
@@ -24,16 +25,18 @@ if TYPE_CHECKING:
 
 
 @click.command("train")
-@click.argument("data", metavar="DATA...", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("data", metavar="DATA...", nargs=-1, type=Existing())
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Model file to write.")
-@click.option("--recipe", help="How to train; see --show-recipe. [default: default; with --init fine-tune]")
+@click.option(
+    "--recipe", type=RecipeName(), help="How to train; see --show-recipe. [default: default; with --init fine-tune]"
+)
 @click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change a field of the recipe.")
-@click.option("--init", help="Model to go on from: a packaged name or a file.")
+@click.option("--init", type=ModelName(), help="Model to go on from: a packaged name or a file.")
 @click.option("--minutes", type=click.FloatRange(min=0.01), help="Budget in minutes.")
 @click.option("--epochs", type=click.FloatRange(min=0.001), help="Budget in rounds of all photos.")
 @click.option("--steps", type=click.IntRange(min=1), help="Budget in steps.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Photos a step.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda:0.")
+@click.option("--device", type=DEVICE, default="auto", show_default=True, help="auto, cpu or cuda:0.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads. [default: all cores]")
 @click.option("--hold-back", metavar="PATTERN:COUNT", help="Photos to leave out, such as 'period/*:100'.")
 @click.option("--favour", multiple=True, metavar="PATTERN:FACTOR", help="Photos to show more: 'period/*:2'.")

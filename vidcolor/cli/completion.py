@@ -1,0 +1,22 @@
+"""`vidcolor completion`."""
+
+import click
+from click.shell_completion import get_completion_class
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def command(ctx: click.Context, shell: str) -> None:
+    """Print the script that lets SHELL complete commands, options, models, recipes and files.
+
+    \b
+    Examples, each for the shell's own start file:
+      eval "$(vidcolor completion bash)"            # ~/.bashrc
+      eval "$(vidcolor completion zsh)"             # ~/.zshrc, after compinit
+      source (vidcolor completion fish | psub)      # ~/.config/fish/config.fish
+    """
+    complete = get_completion_class(shell)
+    if complete is None:
+        raise click.UsageError(f"this Click knows no completion for {shell}.", ctx)
+    click.echo(complete(ctx.find_root().command, {}, "vidcolor", "_VIDCOLOR_COMPLETE").source())
