@@ -13,9 +13,9 @@ from av.codec import CodecContext
 from media_fixtures import color_film, flat_chroma, make_film, noise_frame, packets, times
 
 from vidcolor import cli
-from vidcolor.cli import films
 from vidcolor.cli.colorize import command
 from vidcolor.errors import UsageError
+from vidcolor.films import FilmOptions
 from vidcolor.frames import FilmInfo
 from vidcolor.media import chips, encoders, trial
 from vidcolor.media.chips import FAMILIES, built_in, family_of, formats_of, options_of
@@ -211,10 +211,10 @@ def test_the_command_offers_what_there_is() -> None:
 
 def test_the_encoder_decides_what_a_film_can_go_on_from(tmp_path: Path, tiny_model: Path):
     runs = []
-    options = dict.fromkeys(films.DECIDING) | {"references": (), "model": str(tiny_model)}
+    options = FilmOptions(model=str(tiny_model), encoder="hardware", hwaccel="auto")
     with FilmSource(make_film(tmp_path / "in.mkv")) as source:
         for identity in ("software", "h264_nvenc 0123", "h264_nvenc 4567"):
-            runs.append(films.film_run(source, options | {"encoder": "hardware", "hwaccel": "auto"}, identity))
+            runs.append(options.run(source, identity))
     assert "--encoder was software, is h264_nvenc 0123" in runs[1].changes(runs[0])
     assert "--encoder was h264_nvenc 0123, is h264_nvenc 4567" in runs[2].changes(runs[1])
     assert not any("hwaccel" in name for name in runs[0].settings)  # it gives the same film

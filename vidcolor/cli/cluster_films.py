@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidcolor.cli.archived_films import ArchivedFilms
-from vidcolor.cli.films import DECIDING, film_settings
+from vidcolor.cli.films import film_settings
 from vidcolor.cli.terminal import Reporter
 from vidcolor.errors import UsageError, VidcolorError
+from vidcolor.jobs import DECIDING
 
 if TYPE_CHECKING:
     from vidcolor.cluster import Work

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from vidcolor.cli.log import film_progress
 from vidcolor.cli.terminal import Reporter
 from vidcolor.errors import UsageError, VidcolorError
-from vidcolor.jobs import DECIDING as DECIDING  # for those who also take this command's options
 from vidcolor.jobs import FALLBACK_SUFFIX
 
 if TYPE_CHECKING:

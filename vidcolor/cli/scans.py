@@ -16,10 +16,10 @@ import click
 
 from vidcolor import __version__
 from vidcolor.cli.archived_films import ArchivedFilms
-from vidcolor.cli.films import DECIDING
 from vidcolor.cli.lines import say
 from vidcolor.cli.tally import Tally, tally
 from vidcolor.errors import UsageError
+from vidcolor.jobs import DECIDING
 
 if TYPE_CHECKING:
     from vidcolor.archive import Workers
