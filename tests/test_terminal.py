@@ -5,6 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
+from vidcolor import cli
 from vidcolor.cli.bars import Bars
 from vidcolor.cli.lines import folded
 
@@ -45,3 +46,12 @@ def test_lines_are_folded_between_words_on_a_terminal_alone():
     parts = folded(text, 40).splitlines()
     assert "/a/very/long/path/that/does/not/fit/into/forty/columns.mkv:" in parts
     assert " ".join(parts) == text
+
+
+@pytest.mark.parametrize("width", [40, 50, 80])
+def test_help_fits_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setenv("COLUMNS", str(width))
+    for command in ((), ("colorize",), ("models",), ("models", "show"), ("doctor",)):
+        assert cli.run([*command, "--help"]) == 0
+        lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("    vidcolor ")]
+        assert [line for line in lines if len(line) > width and "|" not in line] == []

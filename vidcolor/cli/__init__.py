@@ -12,6 +12,7 @@ import click
 
 from vidcolor import __version__
 from vidcolor.cli import log
+from vidcolor.cli.helping import HelpContext, helped
 from vidcolor.cli.lines import say
 from vidcolor.errors import UsageError, VidcolorError, like
 
@@ -36,6 +37,8 @@ DEFAULT_COMMAND = "colorize"
 class LazyGroup(click.Group):
     """Commands by name, imported late; anything that is not a command belongs to `colorize`."""
 
+    context_class = HelpContext
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Names, in the order of the overview."""
         return list(COMMANDS)
@@ -45,7 +48,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"vidcolor.cli.{COMMANDS[cmd_name][0]}").command
-        return command
+        return helped(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The overview, without importing the commands."""
