@@ -3,7 +3,16 @@
 from collections.abc import Iterable
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -19,12 +28,13 @@ class Bars(Progress):
     Tasks have a field `facts`, a text.  Shown on a terminal only.
     """
 
-    def __init__(self, console: Console, *, transient: bool = False) -> None:
+    def __init__(self, console: Console, *, transient: bool = False, in_percent: bool = False) -> None:
+        self._count = TaskProgressColumn() if in_percent else _Count()
         self._terminal = console  # rich draws in its own __init__ before it knows it
         is_shown = console.is_terminal and not console.is_dumb_terminal
         super().__init__(console=console, disable=not is_shown, transient=transient)
 
-    def begin(self, name: str, total: int | None, done: int = 0) -> TaskID:
+    def begin(self, name: str, total: float | None, done: int = 0) -> TaskID:
         """A new bar; one without a total and a count only moves."""
         return self.add_task(" ".join(name.split()), total=total, completed=done, facts="")
 
@@ -36,19 +46,19 @@ class Bars(Progress):
 
     def make_tasks_table(self, tasks: Iterable[Task]) -> Table:
         """See Progress. The terminal may have been resized."""
-        self.columns = _columns(self._terminal.width)
+        self.columns = _columns(self._terminal.width, self._count)
         return super().make_tasks_table(tasks)
 
 
-def _columns(width: int) -> tuple[ProgressColumn, ...]:
+def _columns(width: int, count: ProgressColumn) -> tuple[ProgressColumn, ...]:
     left = _Left()
     if width < _MEDIUM:
         name = _Name(max(8, width - 29))
-        return name, _Count(), left
+        return name, count, left
     facts = TextColumn("{task.fields[facts]}", markup=False)
     if width < _WIDE:
-        return _Name(18), BarColumn(max(4, width - 60)), _Count(), facts, left
-    return _Name(32), BarColumn(min(40, width - 84)), _Count(), facts, _Spent(), left
+        return _Name(18), BarColumn(max(4, width - 60)), count, facts, left
+    return _Name(32), BarColumn(min(40, width - 84)), count, facts, _Spent(), left
 
 
 class _Name(ProgressColumn):
@@ -86,9 +96,9 @@ class _Left(ProgressColumn):
 
 
 class _Spent(ProgressColumn):
-    """The time since the task began."""
+    """The time that was worked: the task's field `spent` if it has one, else since the task began."""
 
     def render(self, task: Task) -> Text:
         """See ProgressColumn."""
-        elapsed = task.finished_time if task.finished else task.elapsed
+        elapsed = task.fields.get("spent", task.finished_time if task.finished else task.elapsed)
         return Text(f"{duration(elapsed or 0)} spent", style="progress.elapsed")

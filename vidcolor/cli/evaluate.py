@@ -232,5 +232,20 @@ def _print(title: str, rows: "Table", *, caption: str | None = None) -> None:
     for row in body:
         table.add_row(*map(escape, row))
     console = Console()
+    if console.is_terminal and sum(max(map(len, column)) + 3 for column in zip(*rows, strict=True)) >= console.width:
+        _print_one_by_one(title, rows, caption)
+        return
     # In a file or a pipe nothing need be folded to eighty columns.
     Console(width=None if console.is_terminal else WIDE, soft_wrap=True).print(table)
+
+
+def _print_one_by_one(title: str, rows: "Table", caption: str | None) -> None:
+    """For a terminal that is too narrow for a table."""
+    (_, *names), *body = rows
+    click.echo(title)
+    for name, *values in body:
+        click.echo(name)
+        for label, value in zip(names, values, strict=True):
+            click.echo(f"  {label:<{max(map(len, names))}}  {value}")
+    if caption:
+        click.echo(caption)

@@ -126,16 +126,15 @@ class LiveDisplay(QuietDisplay):
     def __init__(self) -> None:
         from rich.console import Console
         from rich.live import Live
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-        self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
-            TextColumn("{task.fields[speed]:.1f} images/s"), TextColumn("{task.fields[clock]}"),
-        )  # fmt: skip
-        self._task = self._progress.add_task("reading photos", total=1.0, speed=0.0, clock="")
+        from vidcolor.cli.bars import Bars
+
+        console = Console(stderr=True)
+        self._bars = Bars(console, in_percent=True)
+        self._task = self._bars.begin("reading photos", 1.0)
         self._steps: dict[str, Any] = {}
         self._epochs: list[dict[str, Any]] = []
-        self._live = Live(console=Console(stderr=True), get_renderable=self._picture, refresh_per_second=2)
+        self._live = Live(console=console, get_renderable=self._picture, refresh_per_second=2)
 
     def intake(self, intake: "Intake") -> None:
         """See Display."""
@@ -147,10 +146,11 @@ class LiveDisplay(QuietDisplay):
         """See Display."""
         elapsed, progress = facts["minutes"] * 60, facts["progress"]
         left = elapsed / progress - elapsed if progress > 0 else None
-        clock = f"{duration(elapsed)} spent, {duration(left)} left" if left is not None else ""
-        speed = facts["images"] / max(elapsed, 1e-6)
+        speed = f"{facts['images'] / max(elapsed, 1e-6):.1f} images/s"
         where = f"epoch {facts['epoch']:.1f}, step {facts['step']}, {facts['crop']} px"
-        self._progress.update(self._task, completed=progress, speed=speed, clock=clock, description=where)
+        self._bars.update(
+            self._task, completed=progress, facts=speed, description=where, spent=elapsed, left=left,
+        )  # fmt: skip
 
     def steps(self, facts: dict[str, Any]) -> None:
         """See Display."""
@@ -171,14 +171,14 @@ class LiveDisplay(QuietDisplay):
         shown = [(f"epoch {facts['epoch']:.1f}", facts) for facts in self._epochs] + [("now", self._steps)]
         names = sorted({name for _, facts in shown for name in facts if name.startswith(("loss", "validation"))})
         if not names:
-            return self._progress
+            return self._bars
         table = Table(box=None, pad_edge=False)
         table.add_column("")
         for title, _ in shown:
             table.add_column(title, justify="right")
         for name in names:
             table.add_row(name, *(f"{facts[name]:.4f}" if name in facts else "" for _, facts in shown))
-        return Group(self._progress, table)
+        return Group(self._bars, table)
 
     def __enter__(self) -> Self:
         self._live.start()
