@@ -71,8 +71,8 @@ def test_every_name_that_is_offered_is_there_and_says_what_it_is(name: str):
     assert name == "__version__" or inspect.getdoc(found)
 
 
-def test_defaults_are_the_command_s():
-    said = command.make_context("colorize", ["film.mkv", "-o", "out.mkv"]).params
+def test_defaults_are_the_command_s(film: Path):
+    said = command.make_context("colorize", [str(film), "-o", "out.mkv"]).params
     for function, options in ((vidcolor.colorize_film, FilmOptions), (vidcolor.colorize_photo, PhotoOptions)):
         given = inspect.signature(function).parameters
         for entry in fields(options):

@@ -51,7 +51,7 @@ def colorizer(tiny_model: Path):
 
 
 def films_of(model: Path, **changes: Any) -> ArchivedFilms:
-    context = colorize.command.make_context("colorize", ["in.mp4", "-o", "out.mp4"])
+    context = colorize.command.make_context("colorize", [__file__, "-o", "out.mp4"])  # any file that is there
     return ArchivedFilms(context.params | {"model": str(model), "codec": "h264", **changes})
 
 
