@@ -23,7 +23,7 @@ ROWS = (
     ("pipeline", "parts", "worker", "archive"),
     ("preview", "page"),
     ("jobs", "cluster", "report", "compare", "doctor"),
-    ("films", "photos"),
+    ("films", "archived_films", "photos"),
     ("api",),
     ("training", "evaluation"),
     ("cli",),

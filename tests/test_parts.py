@@ -9,10 +9,10 @@ import pytest
 from media_fixtures import make_shots, packets, times
 
 from vidcolor import parts
-from vidcolor.cli import colorize
-from vidcolor.cli.archived_films import ArchivedFilms
+from vidcolor.archived_films import ArchivedFilms
 from vidcolor.colorizer import Colorizer
 from vidcolor.errors import SinkError
+from vidcolor.films import FilmOptions
 from vidcolor.frames import Part
 from vidcolor.media.film_tone import film_tone
 from vidcolor.media.segments import FOLDER_PREFIX, SegmentStore, part_of, parts_of
@@ -51,8 +51,7 @@ def colorizer(tiny_model: Path):
 
 
 def films_of(model: Path, **changes: Any) -> ArchivedFilms:
-    context = colorize.command.make_context("colorize", [__file__, "-o", "out.mp4"])  # any file that is there
-    return ArchivedFilms(context.params | {"model": str(model), "codec": "h264", **changes})
+    return ArchivedFilms(FilmOptions(**{"model": str(model), "codec": "h264"} | changes))
 
 
 def survey(film: Path, colorizer: Colorizer, wanted: int, steadiness: Steadiness | None = None) -> list[Part]:
@@ -186,5 +185,5 @@ def test_no_resume_forgets_parts(film: Path, tmp_path: Path, tiny_model: Path, c
     part = films.survey(film, colorizer, 3)[0]
     out = tmp_path / "out.mkv"
     films.color_part(film, out, colorizer, part, is_again=False)
-    replace(films, options=films.options | {"resume": False}).color(film, out, colorizer, is_again=False)
+    replace(films, options=replace(films.options, resume=False)).color(film, out, colorizer, is_again=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mkv"]

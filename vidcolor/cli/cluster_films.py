@@ -6,11 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidcolor.cli.archived_films import ArchivedFilms
-from vidcolor.cli.films import film_settings
+from vidcolor.cli.films import film_options
 from vidcolor.cli.terminal import Reporter
 from vidcolor.errors import UsageError, VidcolorError
-from vidcolor.jobs import DECIDING
 
 if TYPE_CHECKING:
     from vidcolor.cluster import Work
@@ -62,13 +60,14 @@ def colorize_films_on_cluster(
 
 
 def _work(jobs: "list[Job]", options: dict[str, Any], load: Callable[[], "Colorizer"]) -> "Work":
+    from vidcolor.archived_films import ArchivedFilms
     from vidcolor.cluster import Work
     from vidcolor.media.stills import StillSettings
     from vidcolor.worker import Rules
 
     rules = Rules(
         StillSettings(software="vidcolor"), is_recoloring=True, scratch=jobs[0].target.parent.absolute(),
-        films=ArchivedFilms(options),
+        films=ArchivedFilms(film_options(options)),
     )  # fmt: skip
     return Work(
         load, rules, partial(_identity, options), tuple(job.source.absolute() for job in jobs), options["device"]
@@ -79,8 +78,7 @@ def _identity(options: dict[str, Any]) -> object:
     """Equal wherever the version, the model and the options are. Raises ModelError."""
     from vidcolor import __version__, weights
 
-    settings = {name: str(options[name]) for name in DECIDING}
-    return __version__, weights.sha256(weights.find(options["model"])), settings, film_settings(options)
+    return __version__, weights.sha256(weights.find(options["model"])), film_options(options)
 
 
 def _entry(job: "Job") -> "Entry":

@@ -4,7 +4,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,9 @@ from vidcolor.jobs import FALLBACK_SUFFIX
 
 if TYPE_CHECKING:
     from vidcolor.colorizer import Colorizer
-    from vidcolor.films import FilmOptions
-    from vidcolor.frames import FilmInfo
+    from vidcolor.films import FilmOptions, FilmStart
     from vidcolor.jobs import Job
     from vidcolor.media.encoders import OutputSettings
-    from vidcolor.media.segments import FilmRun
     from vidcolor.media.source import FilmSource
     from vidcolor.steady import Steadiness
 
@@ -53,56 +51,21 @@ def film_options(options: dict[str, Any]) -> "FilmOptions":
     return FilmOptions(**{entry.name: options[entry.name] for entry in fields(FilmOptions) if entry.name in options})
 
 
-def film_settings(options: dict[str, Any]) -> "OutputSettings":
-    """How films are written."""
-    return film_options(options).output
-
-
-def film_source(path: Path, options: dict[str, Any]) -> "FilmSource":
-    """The film, or the part of it that is asked for. Raises UsageError, SourceError."""
-    return film_options(options).source(path)
-
-
-def steadiness(options: dict[str, Any], info: "FilmInfo") -> "Steadiness":
-    """How colours are held still. Raises UsageError, and SourceError for a still that cannot be read."""
-    return film_options(options).steadiness(info)
-
-
-def film_run(source: "FilmSource", options: dict[str, Any], encoder: str = "software") -> "FilmRun":
-    """What decides the output. encoder: the identity of what encodes; see trial.Settled.  Raises ModelError."""
-    return film_options(options).run(source, encoder)
-
-
-def color_film(source_path: Path, target: Path, *, options: dict[str, Any], colorizer: "Colorizer") -> tuple[str, ...]:
-    """Colour a film that lies among other files; what there is to say of it."""
-    from vidcolor.films import FilmStart
-    from vidcolor.films import color_film as colored
-
-    tell: list[Callable[[int], None]] = []  # from its start on
-
-    def started(start: FilmStart) -> None:
-        tell.append(film_progress(source_path.name, start.frames, start.done_before))
-
-    whole = replace(film_options(options), start=None, end=None, overwrite=True)
-    done = colored(
-        source_path, target, whole, lambda: colorizer, may_begin_anew=lambda _: True, on_start=started,
-        on_frame=lambda frames: tell[0](frames),
-    )  # fmt: skip
-    damage = (f"damaged: {done.damage.describe()}",) if done.damage else ()
-    return (*done.warnings, *damage)
+def film_watched(name: str, start: "FilmStart") -> Callable[[int], None]:
+    """Tells the log file how far a film among other files has come."""
+    return film_progress(name, start.frames, start.done_before)
 
 
 def _colorize(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, Any], report: Reporter) -> None:
     """Colour one film."""
-    from vidcolor.films import FilmStart
-    from vidcolor.films import color_film as colored
+    from vidcolor.films import color_film
 
     began = time.monotonic()
 
-    def started(start: FilmStart) -> None:
+    def started(start: "FilmStart") -> None:
         report.start(input=str(job.source), output=str(job.target), **vars(start))
 
-    done = colored(
+    done = color_film(
         job.source, job.target, film_options(options), load, may_begin_anew=report.confirm, on_start=started,
         on_frame=report.advance, on_warning=lambda warning: report.warn(f"{job.source.name}: {warning}."),
     )  # fmt: skip
@@ -121,8 +84,8 @@ def _describe(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, An
     from vidcolor.media.plan import plan
     from vidcolor.media.trial import settle
 
-    with film_source(job.source, options) as source:
-        asked = film_options(options)
+    asked = film_options(options)
+    with asked.source(job.source) as source:
         settled = settle(source.examined, job.target, asked.output)
         settings = settled.settings
         decided, held = plan(source.info, job.target, settings), asked.steadiness(source.info)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidcolor import __version__
-from vidcolor.cli.archived_films import ArchivedFilms
+from vidcolor.cli.films import film_options, film_watched
 from vidcolor.cli.lines import say
 from vidcolor.cli.tally import Tally, tally
 from vidcolor.errors import UsageError
@@ -235,6 +235,7 @@ def _run(scans: Scans) -> "Run":
 
 
 def _rules(scans: Scans, header: "ModelHeader", gallery: "Gallery | None") -> "Rules":
+    from vidcolor.archived_films import ArchivedFilms
     from vidcolor.worker import Rules
 
     options, asked = scans.options, _photo_options(scans)
@@ -245,7 +246,7 @@ def _rules(scans: Scans, header: "ModelHeader", gallery: "Gallery | None") -> "R
         largest_pixels=asked.largest_pixels,
         is_shown=gallery.wants if gallery is not None else (lambda _: False),
         scratch=scans.output if scans.output.is_dir() else scans.output.parent,
-        films=ArchivedFilms(options),
+        films=ArchivedFilms(film_options(options), film_watched),
     )
 
 

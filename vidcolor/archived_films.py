@@ -1,0 +1,69 @@
+"""Films among the files of an archive or on a cluster: whole, or in parts; what workers do with them."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from vidcolor import parts
+from vidcolor.colorizer import Colorizer
+from vidcolor.films import FilmOptions, FilmStart, color_film
+from vidcolor.frames import Part
+from vidcolor.jobs import FALLBACK_SUFFIX, FILM_SUFFIXES
+from vidcolor.media.part_sink import PartSink
+from vidcolor.media.segments import ChangedError
+from vidcolor.media.trial import settle
+from vidcolor.pipeline import colorize_film
+
+
+def _unwatched(name: str, start: FilmStart) -> Callable[[int], None]:  # noqa: ARG001
+    return lambda _: None
+
+
+@dataclass(frozen=True)
+class ArchivedFilms:
+    """See worker.Films. Films are coloured from end to end, over whatever has the output's name."""
+
+    options: FilmOptions
+    # Told of a film that is coloured as a whole, by name, and then how many frames of it there are.
+    watch: Callable[[str, FilmStart], Callable[[int], None]] = field(default=_unwatched)
+
+    def name(self, name: str) -> str:
+        """Its own name where its container can be written."""
+        path = PurePosixPath(name)
+        return name if path.suffix.lower() in FILM_SUFFIXES else str(path.with_suffix(FALLBACK_SUFFIX))
+
+    def color(self, source: Path, target: Path, colorizer: Colorizer, *, is_again: bool) -> tuple[str, ...]:
+        """What this run has begun it goes on with, even if it was told to leave alone what others did."""
+        tell: list[Callable[[int], None]] = []  # from its start on
+        done = color_film(
+            source, target, self._whole(is_again=is_again), lambda: colorizer, may_begin_anew=lambda _: True,
+            on_start=lambda start: tell.append(self.watch(source.name, start)), on_frame=lambda frames: tell[0](frames),
+        )  # fmt: skip
+        damage = (f"damaged: {done.damage.describe()}",) if done.damage else ()
+        return (*done.warnings, *damage)
+
+    def survey(self, source: Path, colorizer: Colorizer, wanted: int) -> list[Part]:
+        """See Films."""
+        with self._whole().source(source) as film:
+            return parts.survey(film, colorizer, self.options.steadiness(film.info), wanted)
+
+    def color_part(self, source: Path, target: Path, colorizer: Colorizer, part: Part, *, is_again: bool) -> None:
+        """See Films."""
+        options = self._whole(is_again=is_again)
+        with options.source(source) as film, ExitStack() as stack:
+            settled = settle(film.examined, target, options.output)
+            run = options.run(film, settled.identity)
+
+            def entered(*, resume: bool) -> PartSink:
+                return stack.enter_context(PartSink(target, film, settled.settings, part, run=run, resume=resume))
+
+            try:
+                sink = entered(resume=options.resume)
+            except ChangedError:
+                sink = entered(resume=False)
+            held = replace(options.steadiness(film.info), first_number=sink.frames_written)
+            colorize_film(film, sink, colorizer, held, lambda _: None, until=part.end)
+
+    def _whole(self, *, is_again: bool = False) -> FilmOptions:
+        return replace(self.options, start=None, end=None, overwrite=True, resume=self.options.resume or is_again)
