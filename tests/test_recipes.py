@@ -141,6 +141,12 @@ def test_crops_too_small_for_the_discriminator_are_refused(photos: Path, tmp_pat
         Trainer([photos], recipe).run(tmp_path / "s.pt")
 
 
+def test_crops_that_the_generator_cannot_halve_are_refused():
+    players = Players(RECIPES["pix2pix"], {}, torch.device("cpu"))
+    with pytest.raises(UsageError, match="crops of 64 pixels: this generator takes multiples of 256"):
+        players.check_crop(64)
+
+
 @pytest.mark.parametrize("name", ["default", "pix2pix", "wgan-gp"])
 def test_every_stage_suits_the_recipes_discriminator(name: str):
     recipe = RECIPES[name]

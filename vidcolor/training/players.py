@@ -79,7 +79,9 @@ class Players:
                 module.eval()  # batches are small; ImageNet's statistics are better than theirs
 
     def check_crop(self, crop: int) -> None:
-        """Raise UsageError where the discriminator cannot look at pictures so small."""
+        """Raise UsageError where the generator cannot take such pictures, or the discriminator none so small."""
+        if crop % (multiple := int(self.generator.multiple)):
+            raise UsageError(f"crops of {crop} pixels: this generator takes multiples of {multiple}.")
         if self.judge is None:
             return
         side = crop // int(self.generator.stride)
