@@ -166,9 +166,14 @@ class LumaCoding:
 
     def ycc_to_rgb(self, y: Array, cb: Array, cr: Array) -> tuple[Array, Array, Array]:
         """Y' 0..1, Cb, Cr -0.5..0.5 -> gamma-coded R', G', B'."""
+        red, green, blue = self.chroma_to_rgb(cb, cr)
+        return y + red, y + green, y + blue
+
+    def chroma_to_rgb(self, cb: Array, cr: Array) -> tuple[Array, Array, Array]:
+        """Cb, Cr -0.5..0.5 -> what they add to Y' in R', G', B'."""
         kr, kg, kb = LUMA_WEIGHTS[self.matrix]
-        r, b = y + 2 * (1 - kr) * cr, y + 2 * (1 - kb) * cb
-        return r, (y - kr * r - kb * b) / kg, b
+        red, blue = cr * (2 * (1 - kr)), cb * (2 * (1 - kb))
+        return red, red * (-kr / kg) - blue * (kb / kg), blue
 
     def chroma(self, luma: Array, a: Array, b: Array, *, rounds: int = CHROMA_ROUNDS) -> tuple[Array, Array]:
         """Cb, Cr that give the colour a*, b* to a pixel whose Y' must stay.
@@ -202,7 +207,7 @@ def shrink_to_gamut(coding: LumaCoding, luma: Floats, cb: Floats, cr: Floats) ->
 
     luma: (H, W), Y' 0..1.  cb, cr: (H, W), -0.5..0.5, contiguous.
     """
-    red, green, blue = coding.ycc_to_rgb(np.float32(0), cb, cr)
+    red, green, blue = coding.chroma_to_rgb(cb, cr)
     above = np.maximum(np.maximum(red, green), blue)
     below = np.minimum(np.minimum(red, green, out=red), blue, out=red)
     places = np.flatnonzero((above + luma > 1) | (below + luma < 0))

@@ -80,7 +80,7 @@ class TiffPages:
             self.losses += (f"Page {number + 1} has channels beside its picture, which are not carried over.",)
         if not bands.is_plain:
             self._tiff.filehandle.seek(0)
-            with Image.open(self._tiff.filehandle) as image:
+            with Image.open(self._tiff.filehandle, formats=["TIFF"]) as image:
                 image.seek(number)
                 return page_of(of_image(image, icc=icc), orientation)
         if height * width <= HELD_PIXELS:
