@@ -281,12 +281,11 @@ def colorize_photo(
     ShapeError.
     """
     options = PhotoOptions(recolor, quality, subsampling, largest_photo, overwrite)
-    if isinstance(source, np.ndarray):
-        if output is not None:
-            raise UsageError(f"{os.fspath(output)}: an array is given back, not written. Leave the output away.")
-        with _open(model, device, precision, size, None, saturation) as loaded:
-            return loaded.photo(source)
+    if isinstance(source, np.ndarray) and output is not None:
+        raise UsageError(f"{os.fspath(output)}: an array is given back, not written. Leave the output away.")
     with _open(model, device, precision, size, None, saturation) as loaded:
+        if isinstance(source, np.ndarray):
+            return loaded.photo(source)
         if output is None:
             return color_file(Path(source), options, loaded.loaded)
         return color_photo(Path(source), Path(output), options, loaded.loaded)

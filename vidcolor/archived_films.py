@@ -7,11 +7,10 @@ from pathlib import Path, PurePosixPath
 
 from vidcolor import parts
 from vidcolor.colorizer import Colorizer
-from vidcolor.films import FilmOptions, FilmStart, color_film
+from vidcolor.films import FilmOptions, FilmStart, color_film, resumed
 from vidcolor.frames import Part
 from vidcolor.jobs import FALLBACK_SUFFIX, FILM_SUFFIXES
 from vidcolor.media.part_sink import PartSink
-from vidcolor.media.segments import ChangedError
 from vidcolor.media.trial import settle
 from vidcolor.pipeline import colorize_film
 
@@ -55,13 +54,10 @@ class ArchivedFilms:
             settled = settle(film.examined, target, options.output)
             run = options.run(film, settled.identity)
 
-            def entered(*, resume: bool) -> PartSink:
-                return stack.enter_context(PartSink(target, film, settled.settings, part, run=run, resume=resume))
+            def make(resume: bool) -> PartSink:
+                return PartSink(target, film, settled.settings, part, run=run, resume=resume)
 
-            try:
-                sink = entered(resume=options.resume)
-            except ChangedError:
-                sink = entered(resume=False)
+            sink = resumed(stack, make, options.resume, lambda _: True)
             held = replace(options.steadiness(film.info), first_number=sink.frames_written)
             colorize_film(film, sink, colorizer, held, lambda _: None, until=part.end)
 

@@ -1,10 +1,11 @@
 """One film into one file: by which settings, and from where an earlier run left it; for the command and the API."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
 from vidcolor import __version__, weights
 from vidcolor.colorizer import Colorizer
@@ -19,6 +20,8 @@ from vidcolor.media.source import Damage, FilmSource
 from vidcolor.media.trial import settle
 from vidcolor.pipeline import colorize_film
 from vidcolor.steady import MODES, Steadiness, SteadyMode
+
+Sink = TypeVar("Sink", bound=FilmSink)
 
 
 @dataclass(frozen=True)
@@ -153,19 +156,32 @@ def _entered(
 ) -> FilmSink:
     """The sink, open, with what an earlier run finished."""
     settled = settle(source.examined, target, options.output)
+    run = options.run(source, settled.identity)
 
-    def sink(*, resume: bool) -> FilmSink:
-        run = options.run(source, settled.identity)
+    def make(resume: bool) -> FilmSink:
         made = FilmSink(target, source, settled.settings, comment=options.comment(), run=run, resume=resume)
         made.warnings += settled.warnings
-        return stack.enter_context(made)
+        return made
 
+    return resumed(stack, make, options.resume, may_begin_anew)
+
+
+def resumed(
+    stack: ExitStack,
+    make: Callable[[bool], AbstractContextManager[Sink]],
+    resume: bool,
+    may_begin_anew: Callable[[str], bool],
+) -> Sink:
+    """A film's sink, open, going on from what an earlier run finished. make: gives it; told whether to go on.
+
+    Raises ChangedError where that run was another and may_begin_anew, told so, says no.
+    """
     try:
-        return sink(resume=options.resume)
+        return stack.enter_context(make(resume))
     except ChangedError as error:
         if not may_begin_anew(str(error)):
             raise
-        return sink(resume=False)
+        return stack.enter_context(make(False))
 
 
 def _files(path: Path) -> list[Path]:

@@ -53,10 +53,7 @@ class Actor:
 
     def photo(self, entry: Entry, source: Path | bytes) -> Done | VidcolorError:
         """See Worker."""
-        try:
-            return self._worker.photo(entry, source)
-        except VidcolorError as error:
-            return error
+        return _patient(lambda: self._worker.photo(entry, source), is_again=False)
 
     def film(self, entry: Entry, source: Path, target: Path, is_again: bool) -> Done | VidcolorError:  # noqa: ARG002
         """See Worker."""
@@ -64,10 +61,7 @@ class Actor:
 
     def survey(self, source: Path, wanted: int) -> list[Part] | VidcolorError:
         """See Worker."""
-        try:
-            return self._worker.survey(source, wanted)
-        except VidcolorError as error:
-            return error
+        return _patient(lambda: self._worker.survey(source, wanted), is_again=False)
 
     def part(self, source: Path, target: Path, part: Part, is_again: bool) -> VidcolorError | None:
         """See Worker."""
