@@ -17,7 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vidcolor.errors import ShapeError
 from vidcolor.media.photos import Rgb
-from vidcolor.networks.efficientnet import EfficientNetLite, imagenet_checkpoint
+from vidcolor.networks.efficientnet import EfficientNetLite, fused, imagenet_checkpoint
 
 SSIM_WINDOW = 7  # pixels, what scikit-image takes
 FEATURE_SIDE = 260  # what EfficientNet-Lite2 was trained on
@@ -80,7 +80,7 @@ class Features(nn.Module):
         norm.load_state_dict({name[5:]: value for name, value in checkpoint.items() if name.startswith("_bn1.")})
         self.device = torch.device(device)
         self.head = fuse_conv_bn_eval(head.eval(), norm.eval())
-        self.body = _fused(body.eval())
+        self.body = fused(body.eval())
         self.to(self.device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
@@ -98,19 +98,6 @@ class Features(nn.Module):
     def _resized(self, picture: Rgb) -> torch.Tensor:
         rgb = torch.tensor(picture, device=self.device).permute(2, 0, 1)[None].float()
         return F.interpolate(rgb, (FEATURE_SIDE, FEATURE_SIDE), mode="bicubic", antialias=True)
-
-
-def _fused(body: EfficientNetLite) -> nn.Module:
-    """The network with its batch norms taken into the convolutions before them: a third less time."""
-    passing: nn.Module = nn.Identity()
-    pairs = [(body, "_conv_stem", "_bn0")]
-    for block in body._blocks:
-        names = [("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")]
-        pairs += [(block, conv, norm) for conv, norm in names if getattr(block, conv) is not None]  # type: ignore[misc]
-    for owner, conv, norm in pairs:
-        setattr(owner, conv, fuse_conv_bn_eval(getattr(owner, conv), getattr(owner, norm)))
-        setattr(owner, norm, passing)
-    return body
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 BATCH_NORM_EPSILON = 1e-3  # the checkpoints come from TensorFlow, whose default this is
 STAGES = (  # repeats, kernel, stride, expansion, channels of EfficientNet-B0
@@ -128,6 +129,19 @@ class EfficientNetLite(nn.Module):
         if self._conv_stem.in_channels == 1:
             state["_conv_stem.weight"] = state["_conv_stem.weight"].sum(dim=1, keepdim=True)
         self.load_state_dict(state)
+
+
+def fused(body: EfficientNetLite) -> nn.Module:
+    """The network, no longer to be trained, with its norms taken into the convolutions before them: half the time."""
+    passing: nn.Module = nn.Identity()
+    pairs = [(body, "_conv_stem", "_bn0")]
+    for block in body._blocks:
+        names = [("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")]
+        pairs += [(block, conv, norm) for conv, norm in names if getattr(block, conv) is not None]  # type: ignore[misc]
+    for owner, conv, norm in pairs:
+        setattr(owner, conv, fuse_conv_bn_eval(getattr(owner, conv), getattr(owner, norm)))
+        setattr(owner, norm, passing)
+    return body
 
 
 def imagenet_checkpoint(variant: str) -> dict[str, Tensor]:

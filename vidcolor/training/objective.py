@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from vidcolor.color import gray_to_lightness, lab_to_rgb, rgb_to_lab
 from vidcolor.errors import UsageError
 from vidcolor.networks.discriminators import scaled
-from vidcolor.networks.efficientnet import EfficientNetLite, imagenet_checkpoint
+from vidcolor.networks.efficientnet import EfficientNetLite, fused, imagenet_checkpoint
 from vidcolor.training.ageing import age
 from vidcolor.training.bins import Bins, bin_loss
 from vidcolor.training.losses import FeatureLoss, chroma_gap, content_loss
@@ -152,10 +152,10 @@ def feature_network(name: str, vgg19: Path | None, device: torch.device) -> Call
     elif name in ("lite0", "lite2"):
         body = EfficientNetLite(name, inputs=3)
         body.load_imagenet(imagenet_checkpoint(name))
-        network, mean, deviation = body, (127 / 255,) * 3, (128 / 255,) * 3
+        network, mean, deviation = fused(body.eval()), (127 / 255,) * 3, (128 / 255,) * 3
     else:
         raise UsageError(f"feature network {name!r} is unknown; there is vgg19, lite0, lite2.")
-    network = network.to(device).eval().requires_grad_(False)
+    network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
     shift, scale = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (mean, deviation))
 
     def features(rgb_B3HW: Tensor) -> Tensor:
