@@ -1,4 +1,4 @@
-"""Makes the pictures of the README from samples/, by vidcolor itself: `python docs/pictures.py`."""
+"""Makes the pictures of the README and of the model's card, by vidcolor itself: `python docs/pictures.py`."""
 
 import tempfile
 from pathlib import Path
@@ -6,25 +6,32 @@ from pathlib import Path
 import av
 import numpy as np
 from PIL import Image
+from skimage import data
 
 import vidcolor
 
 ROOT = Path(__file__).parent.parent
 FRAMES = (20, 120, 200, 262)  # of the clip
 PHOTOS = ("camera.png", "expedition-1897.jpg", "dahlgren.jpg")
+TRUE_PHOTOS = (data.astronaut, data.coffee, data.chelsea, data.rocket)  # scikit-image's, in colour: truth is known
 HEIGHT = 240  # of each picture, in pixels
 GAP = 6
 
 
 def main() -> None:
-    """Write docs/film.jpg and docs/photos.jpg."""
+    """Write docs/film.jpg, docs/photos.jpg and models/default.jpg."""
     with vidcolor.Colorizer() as colorizer, tempfile.TemporaryDirectory() as folder:
         film = ROOT / "samples" / "clip.mp4"
         done = vidcolor.colorize_film(film, Path(folder) / "film.mp4", model=colorizer)
-        write("film.jpg", [frames_of(film), frames_of(done.output)])
+        write(ROOT / "docs" / "film.jpg", [frames_of(film), frames_of(done.output)])
         photos = [ROOT / "samples" / "photos" / name for name in PHOTOS]
         before = [np.asarray(Image.open(path).convert("RGB")) for path in photos]
-        write("photos.jpg", [before, [vidcolor.colorize_photo(path, model=colorizer) for path in photos]])
+        colored = [vidcolor.colorize_photo(path, model=colorizer) for path in photos]
+        write(ROOT / "docs" / "photos.jpg", [before, colored])
+        truths = [scaled(load()) for load in TRUE_PHOTOS]
+        grey = [np.asarray(Image.fromarray(truth).convert("L").convert("RGB")) for truth in truths]
+        by_model = [vidcolor.colorize_photo(picture, model=colorizer) for picture in grey]
+        write(ROOT / "models" / "default.jpg", [grey, by_model, truths])
 
 
 def frames_of(film: Path) -> list[np.ndarray]:
@@ -35,12 +42,13 @@ def frames_of(film: Path) -> list[np.ndarray]:
         ]
 
 
-def write(name: str, rows: list[list[np.ndarray]]) -> None:
-    """Rows of pictures on white, the second below the first."""
+def write(file: Path, rows: list[list[np.ndarray]]) -> None:
+    """Rows of pictures on white, one below the other."""
     gap = np.full((HEIGHT, GAP, 3), 255, np.uint8)
     strips = [np.hstack([part for picture in row for part in (scaled(picture), gap)][:-1]) for row in rows]
     between = np.full((GAP, strips[0].shape[1], 3), 255, np.uint8)
-    Image.fromarray(np.vstack([strips[0], between, strips[1]])).save(ROOT / "docs" / name, quality=85, optimize=True)
+    sheet = np.vstack([part for strip in strips for part in (strip, between)][:-1])
+    Image.fromarray(sheet).save(file, quality=85, optimize=True)
 
 
 def scaled(picture: np.ndarray) -> np.ndarray:

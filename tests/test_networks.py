@@ -12,7 +12,7 @@ from vidcolor.networks.discriminators import (
     PatchDiscriminator,
     scaled,
 )
-from vidcolor.networks.efficientnet import EfficientNetLite, imagenet_checkpoint
+from vidcolor.networks.efficientnet import EfficientNetLite, fused, imagenet_checkpoint
 
 GENERATORS = [
     ("binnet", {"bins": 20}),
@@ -96,6 +96,23 @@ def test_the_encoder_takes_the_published_weights_and_reads_grey_as_three_like_ch
         ours, theirs = grey.eval()(picture), rgb.eval()(picture.expand(1, 3, 64, 64))
     for one, other in zip(ours, theirs, strict=True):
         assert torch.allclose(one, other, atol=1e-3)
+
+
+def test_norms_folded_into_convolutions_give_the_same_features_and_gradients():
+    body = EfficientNetLite("lite0", inputs=3)
+    body.load_imagenet(imagenet_checkpoint("lite0"))
+    body.eval()
+    pictures = [(torch.rand(2, 3, 64, 96) * 2 - 1).requires_grad_() for _ in range(2)]
+    pictures[1].data.copy_(pictures[0].data)
+    plain = body(pictures[0])
+    sum(each.square().mean() for each in plain).backward()
+    folded = fused(body)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    ours = folded(pictures[1])
+    sum(each.square().mean() for each in ours).backward()
+    for one, other in zip(ours, plain, strict=True):
+        assert torch.allclose(one, other, atol=1e-3)
+    assert torch.allclose(pictures[1].grad, pictures[0].grad, atol=1e-4)
 
 
 def test_read_out_is_the_mean_when_hot_and_the_mode_when_cold():
