@@ -105,7 +105,26 @@ def test_a_perceptual_term_stands_beside_the_content(photos: Path, tmp_path: Pat
     trainer.run(tmp_path / "s.pt")
     assert "loss_G_perceptual" not in seen[0]  # before its share of the budget
     assert seen[1]["loss_G_perceptual"] > 0
-    assert seen[1]["loss_G"] == pytest.approx(seen[1]["loss_G_bins"] + seen[1]["loss_G_perceptual"])
+    assert seen[1]["loss_G"] == pytest.approx(sum(value for name, value in seen[1].items() if name != "loss_G"))
+
+
+def test_the_read_out_answers_for_its_colours_and_their_amount(photos: Path, tmp_path: Path):
+    def losses(**weights: float) -> dict[str, float]:
+        recipe = small("default", game="none", perceptual_weight=0, steps=1, **weights)
+        found: dict[str, float] = {}
+        trainer = Trainer([photos], recipe)
+        step = trainer._train_step
+        trainer._train_step = lambda rgb: found.update(step(rgb)) or found
+        trainer.run(tmp_path / f"{len(list(tmp_path.iterdir()))}.pt")
+        return found
+
+    without = losses(readout_weight=0, chroma_gap_weight=0)
+    once, twice = losses(readout_weight=0.01, chroma_gap_weight=0.1), losses(readout_weight=0.02, chroma_gap_weight=0.2)
+    assert set(without) == {"loss_G", "loss_G_bins"}
+    for name in ("loss_G_readout", "loss_G_chroma_gap"):
+        assert once[name] > 0
+        assert twice[name] == pytest.approx(2 * once[name])
+    assert once["loss_G"] == pytest.approx(without["loss_G"] + once["loss_G_readout"] + once["loss_G_chroma_gap"])
 
 
 def test_fine_tuning_starts_from_the_model(photos: Path, tmp_path: Path):

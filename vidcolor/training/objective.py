@@ -122,6 +122,8 @@ class Objective:
         if self._perceptual is not None and progress >= self.recipe.perceptual_start:
             distance = self._perceptual(painted_rgb(batch, ab), painted_rgb(batch, truth))
             terms["loss_G_perceptual"] = self.recipe.perceptual_weight * distance
+        if self.recipe.readout_weight:
+            terms["loss_G_readout"] = self.recipe.readout_weight * F.mse_loss(ab, truth)
         if self.recipe.chroma_gap_weight:
             terms["loss_G_chroma_gap"] = self.recipe.chroma_gap_weight * chroma_gap(ab, truth)
         if batch.twins is not None:

@@ -44,7 +44,8 @@ class Recipe:
     features: str = "lite0"  # network of the feature losses: vgg19, or an EfficientNet-Lite
     perceptual_weight: float = 0.0  # of a second content term: mean squared distance of features
     perceptual_start: float = 0.0  # share of the budget after which it begins
-    chroma_gap_weight: float = 0.0
+    readout_weight: float = 0.0  # of the mean squared difference of a*b*: what `bins` alone does not ask of a read-out
+    chroma_gap_weight: float = 0.0  # of the difference in each picture's amount of colour
     twins: float = 0.0  # share of a batch, at most half, that are second looks at others of it, to be coloured alike
     twins_weight: float = 0.05  # of the mean |difference| in a*b*
     # The adversarial game.
