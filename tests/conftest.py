@@ -1,6 +1,7 @@
 """Fixtures that every test may ask for."""
 
 import io
+import signal
 import tarfile
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from vidcolor import weights
 from vidcolor.networks import build
 
 torch.set_num_threads(1)  # the networks here are tiny; two threads beside another process would wait for each other
+
+# A job in the background ignores SIGINT, and so would the programs that tests stop with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TINY_CONFIG = {"width": 4, "depth": 5, "dropout": 0.0}
 
