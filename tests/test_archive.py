@@ -186,7 +186,7 @@ def test_watching_sees_a_new_photo(scans: Path, tmp_path: Path, tiny_model: Path
         (scans / "new.jpg").write_bytes(jpeg(scene()))
         wait_for(lambda: (out / "new.jpg").exists(), watcher)
     finally:
-        watcher.terminate()  # not SIGINT, which a shell's background jobs ignore
+        watcher.terminate()
         watcher.communicate(timeout=60)
 
 

@@ -105,7 +105,7 @@ def test_a_perceptual_term_stands_beside_the_content(photos: Path, tmp_path: Pat
     trainer.run(tmp_path / "s.pt")
     assert "loss_G_perceptual" not in seen[0]  # before its share of the budget
     assert seen[1]["loss_G_perceptual"] > 0
-    assert seen[1]["loss_G"] == pytest.approx(sum(value for name, value in seen[1].items() if name != "loss_G"))
+    assert seen[1]["loss_G"] == pytest.approx(seen[1]["loss_G_bins"] + seen[1]["loss_G_perceptual"])
 
 
 def test_the_read_out_answers_for_its_colours_and_their_amount(photos: Path, tmp_path: Path):
