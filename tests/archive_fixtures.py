@@ -184,5 +184,15 @@ def process(
     return dict(target.counts), lines + source.damage + target.notes
 
 
+def names_in(path: Path) -> list[str]:
+    """Members of an archive, in their order."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            assert archive.testzip() is None
+            return archive.namelist()
+    with open_source([path]) as source:
+        return [entry.raw_name.decode("utf-8", "surrogateescape") for entry in source]
+
+
 if __name__ == "__main__":
     process(Path(sys.argv[1]), Path(sys.argv[2]), log=Path(sys.argv[3]), pause=float(sys.argv[4]))

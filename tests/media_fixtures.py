@@ -19,6 +19,8 @@ from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import FilmSource
 from vidcolor.media.subtitles import PLAIN_HEADER
 
+TWO_SOUNDS = ({"language": "eng", "title": "Original"}, {"language": "fra", "title": "Doublage"})
+
 
 def make_film(
     path: Path,

@@ -9,11 +9,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from archive_fixtures import RUN, make, make_tar, make_zip, member, process, tree, write_packed
+from archive_fixtures import RUN, make, make_zip, member, names_in, process, tree, write_packed
 
 from vidcolor.errors import SourceError, UsageError, VidcolorError
 from vidcolor.media.archives import Limits, open_source, open_target
-from vidcolor.media.archives.names import UniqueNames, UnsafeNameError, folded, inside, safe_name, shown, without_bytes
 
 HOSTILE = (
     "../escaped.jpg", "a/../../escaped.jpg", "/abs/escaped.jpg", "//host/escaped.jpg", "C:/escaped.jpg",
@@ -78,15 +77,6 @@ def test_hostile_names_stay_inside(tmp_path: Path, make_hostile, output_name: st
         name for name in names if name.startswith("/") or ".." in name.split("/") or "\\" in name or ":" in name[:2]
     ]
     assert "new%0Aline.jpg" in names
-
-
-def names_in(path: Path) -> list[str]:
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            assert archive.testzip() is None
-            return archive.namelist()
-    with open_source([path]) as source:
-        return [entry.raw_name.decode("utf-8", "surrogateescape") for entry in source]
 
 
 def test_links_that_lie_in_the_output_are_not_written_through(tmp_path: Path) -> None:
@@ -241,19 +231,6 @@ def test_strange_files_in_a_folder_are_not_opened(tmp_path: Path) -> None:
         assert next(entry for entry in followed if entry.name == "sub/out.jpg").kind == "photo"
 
 
-def test_names_that_a_folder_may_hold_are_made_fit_for_archives(tmp_path: Path) -> None:
-    source = tmp_path / "in"
-    (source / "back\\slash").mkdir(parents=True)
-    for name in ("back\\slash/a.jpg", "..\\..\\evil.jpg", "new\nline.jpg", "l" * 250 + ".jpg", "a." + "s" * 240):
-        (source / name).write_bytes(b"x")
-    assert process(source, tmp_path / "out")[0] == {"colored": 3, "copied": 2}
-    for output in (tmp_path / "out.zip", tmp_path / "out.tar"):
-        counts, lines = process(source, output)
-        assert counts == {"colored": 3, "copied": 1, "failed": 1}
-        assert lines == ["its name leads out of the archive by '..'"]
-        assert {"back%5Cslash/a.jpg", "new%0Aline.jpg"} <= set(names_in(output))
-
-
 def test_an_output_inside_of_the_input_is_passed_over(tmp_path: Path) -> None:
     source = make(tmp_path / "in", 10)
     for output in (source / "out", source / "out.tar.gz"):
@@ -268,61 +245,6 @@ def test_an_output_inside_of_the_input_is_passed_over(tmp_path: Path) -> None:
             output.rmdir()
     with open_source([source / "out.tar.gz"]) as archive, pytest.raises(UsageError, match="is the input"):
         open_target(source / "out.tar.gz", archive, RUN)
-
-
-def test_duplicates_and_colliding_capitals_get_numbers(tmp_path: Path) -> None:
-    path = tmp_path / "in.tar"
-    names = ("a.jpg", "a.jpg", "A.JPG", "a (2).jpg", "é.jpg", "e\u0301.jpg", "a.jpg/below.jpg", "dir", "dir/x.jpg")
-    with tarfile.open(path, "w") as archive:
-        for name in names:
-            archive.addfile(member(name, 1), io.BytesIO(b"x"))
-    counts, lines = process(path, tmp_path / "out")
-    assert set(tree(tmp_path / "out")) == {
-        "a.jpg",
-        "a (2).jpg",
-        "A (3).JPG",
-        "a (2) (2).jpg",
-        "é.jpg",
-        "e\u0301 (2).jpg",
-        "dir",
-    }
-    assert "a.jpg: becomes a (2).jpg" in lines
-    assert len([line for line in lines if "inside of what is a file" in line]) == 2
-    assert sum(counts.values()) == len(names)
-
-
-def test_names_that_are_no_text_stay_as_they_are_where_they_can(tmp_path: Path) -> None:
-    path, raw = tmp_path / "in.tar", "b\udcfcro.jpg"
-    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as archive:
-        archive.addfile(member(raw, 1), io.BytesIO(b"x"))
-    process(path, tmp_path / "out")
-    assert b"b\xfcro.jpg" in [os.fsencode(path.name) for path in (tmp_path / "out").iterdir()]
-    process(path, tmp_path / "out.tar.gz")
-    with tarfile.open(tmp_path / "out.tar.gz") as archive:
-        assert archive.getnames() == [raw]
-    _, lines = process(path, tmp_path / "out.zip")
-    assert zipfile.ZipFile(tmp_path / "out.zip").namelist() == ["b%FCro.jpg"]
-    assert lines == ["b\\udcfcro.jpg: is no text, which a zip needs; becomes b%FCro.jpg"]
-
-
-def test_windows_names_of_code_page_437_and_backslashes(tmp_path: Path) -> None:
-    path = tmp_path / "in.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("XXX\\brXder.jpg", b"x")
-        archive.writestr("Ystlich.jpg", b"y")
-    content = path.read_bytes().replace(b"XXX/brXder", b"alb\\br\x81der").replace(b"XXX\\brXder", b"alb\\br\x81der")
-    path.write_bytes(content.replace(b"Ystlich", "östlich".encode()[:1] + "östlich".encode()[1:2] + b"tlich"))
-    process(path, tmp_path / "out")
-    assert set(tree(tmp_path / "out")) == {"alb/brüder.jpg", "ötlich.jpg"}
-    process(path, tmp_path / "out.zip")
-    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
-        assert [
-            info.filename.encode("cp437") if not info.flag_bits & 0x800 else info.filename
-            for info in archive.infolist()
-        ] == [
-            "alb/brüder.jpg",
-            "ö".encode() + b"tlich.jpg",
-        ]
 
 
 def test_nothing_is_executable_by_set_user_id(tmp_path: Path) -> None:
@@ -342,80 +264,3 @@ def test_times_from_nowhere_do_no_harm(tmp_path: Path, mtime: str) -> None:
         archive.addfile(info, io.BytesIO(b"x"))
     for output in ("out", "out.zip", "out.tar"):
         assert process(path, tmp_path / output)[0] == {"colored": 1}
-
-
-@pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz", ".tar.xz", ".tar.bz2", ".tar.zst"])
-def test_of_a_truncated_archive_what_is_there_is_done(tmp_path: Path, suffix: str) -> None:
-    whole = tmp_path / f"whole{suffix}"
-    process(make(tmp_path / "in", 200), whole)
-    broken = tmp_path / f"broken{suffix}"
-    broken.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
-    _, lines = process(broken, tmp_path / "out")
-    process(whole, tmp_path / "all")
-    done, everything = tree(tmp_path / "out"), tree(tmp_path / "all")
-    assert any("Copy it again" in line for line in lines)
-    assert done.items() <= everything.items()
-    assert len(done) > 100
-
-
-def test_a_cut_at_a_member_is_noticed(tmp_path: Path) -> None:
-    whole = make_tar(tmp_path / "whole.tar", 5)
-    with tarfile.open(whole) as archive:
-        last = archive.getmembers()[-1].offset
-    (tmp_path / "cut.tar").write_bytes(whole.read_bytes()[:last])
-    with open_source([tmp_path / "cut.tar"]) as source:
-        list(source)
-        assert "breaks off" in source.damage[0]
-
-
-def test_damage_in_the_middle_costs_what_is_damaged(tmp_path: Path) -> None:
-    path = make_zip(tmp_path / "in.zip", 20)
-    with zipfile.ZipFile(path) as archive:
-        hit = archive.infolist()[3]
-    content = bytearray(path.read_bytes())
-    content[hit.header_offset + 60 + len(hit.filename.encode())] ^= 0xFF
-    path.write_bytes(content)
-    counts, lines = process(path, tmp_path / "out")
-    assert counts["failed"] == 2  # and the empty photo
-    assert any("Bad CRC" in line or "cannot be unpacked" in line or "damaged" in line for line in lines)
-
-
-def test_other_things_named_archive_are_refused_in_one_line(tmp_path: Path) -> None:
-    for name, content in (
-        ("a.zip", b"no zip"),
-        ("a.tar", b"no tar" * 200),
-        ("a.tar.gz", b"\x1f\x8bno"),
-        ("a.tar.zst", b"x"),
-    ):
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(SourceError, match="not a readable") as error:
-            open_source([tmp_path / name])
-        assert "\n" not in str(error.value)
-    (tmp_path / "a.7z").write_bytes(b"7z")
-    with pytest.raises(SourceError, match="Unpack it"):
-        open_source([tmp_path / "a.7z"])
-    with pytest.raises(SourceError, match="no such file"):
-        open_source([tmp_path / "none" / "*.jpg"])
-    make_zip(tmp_path / "b.zip", 1)
-    with pytest.raises(UsageError, match="input of its own"):
-        open_source([tmp_path / "b.zip", tmp_path])
-
-
-def test_names() -> None:
-    assert safe_name("./a//b.jpg") == "a/b.jpg"
-    assert safe_name("/a/b.jpg") == "a/b.jpg"
-    assert safe_name("a\\b.jpg", windows=False) == "a%5Cb.jpg"
-    assert safe_name("a\\b.jpg", backslash_separates=True) == "a/b.jpg"
-    assert safe_name("aux.jpg", windows=True) == "_aux.jpg"
-    assert safe_name('a?b<c>:"|*. ', windows=True) == "a%3Fb%3Cc%3E%3A%22%7C%2A.%20"
-    assert safe_name("..a/b..jpg") == "..a/b..jpg"
-    with pytest.raises(UnsafeNameError, match="NUL"):
-        safe_name("a\0b")
-    assert inside("a/b", "../c") == "c"
-    assert inside("a/b", "../../c") is None
-    assert inside("a", "/etc") is None
-    assert shown("a\nb\udcff\u202e") == "a\\nb\\udcff\\u202e"
-    assert without_bytes("a\udcffb") == "a%FFb"
-    names = UniqueNames()
-    many = [names.claim("same.jpg") for _ in range(2000)]
-    assert len({folded(name) for name in many}) == 2000

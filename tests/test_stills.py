@@ -4,105 +4,26 @@ import io
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image, ImageCms, JpegImagePlugin
+from PIL import Image, JpegImagePlugin
+from stills_fixtures import (
+    DEEP,
+    GREY,
+    HEIGHT,
+    LOSSLESS,
+    LOSSY,
+    PICTURE,
+    colored,
+    colour_for,
+    sepia,
+)
 
-from vidcolor.errors import ShapeError, SourceError
-from vidcolor.media.stills import Page, Still, StillSettings, open_still, write_still
-from vidcolor.paint import SRGB
-
-HEIGHT, WIDTH = 90, 134
-NAME = "vidcolor 9.9 (test)"
-Y, X = np.mgrid[:HEIGHT, :WIDTH]
-GREY = np.clip((np.sin(X / 19) * np.cos(Y / 15) + 1) * 112 + np.random.default_rng(0).integers(0, 9, X.shape), 0, 255)
-GREY = GREY.astype(np.uint8)
-DEEP = GREY.astype(np.uint16) * 256 + np.random.default_rng(1).integers(0, 256, X.shape).astype(np.uint16)
-ALPHA = (X * 255 // WIDTH).astype(np.uint8)
-PICTURE = Image.fromarray(GREY)
-
-
-def pillow(mode: str = "L", **options: Any) -> Callable[[Path], None]:
-    return lambda path: PICTURE.convert(mode).save(path, **options)
-
-
-def tiff(values: np.ndarray, **options: Any) -> Callable[[Path], None]:
-    return lambda path: tifffile.imwrite(path, values, **({"photometric": "minisblack"} | options))
-
-
-def content(data: bytes) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(data) and None
-
-
-LOSSLESS: dict[str, Callable[[Path], None]] = {
-    "grey.png": pillow(),
-    "rgb.png": pillow("RGB"),
-    "palette.png": pillow("P"),
-    "bilevel.png": pillow("1"),
-    "deep.png": content(imagecodecs.png_encode(DEEP)),
-    "deep rgb.png": content(imagecodecs.png_encode(np.dstack([DEEP] * 3))),
-    "alpha.png": lambda path: Image.merge("LA", [PICTURE, Image.fromarray(ALPHA)]).save(path),
-    "deep alpha.png": content(imagecodecs.png_encode(np.dstack([DEEP, DEEP[::-1]]))),
-    "grey.tif": tiff(GREY),
-    "deep.tif": tiff(DEEP),
-    "rgb deep.tif": tiff(np.dstack([DEEP] * 3), photometric="rgb", compression="lzw", predictor=2),
-    "lzw.tif": tiff(GREY, compression="lzw", predictor=2, rowsperstrip=7),
-    "deflate.tif": tiff(DEEP, compression="zlib", predictor=2, rowsperstrip=11),
-    "packbits.tif": tiff(GREY, compression="packbits"),
-    "white is zero.tif": tiff(255 - GREY, photometric="miniswhite"),
-    "tiles.tif": tiff(DEEP, tile=(32, 48), compression="lzw"),
-    "big.tif": tiff(DEEP, bigtiff=True, byteorder=">"),
-    "motorola.tif": tiff(DEEP, byteorder=">", compression="zlib"),
-    "planar.tif": tiff(np.stack([GREY] * 3), photometric="rgb", planarconfig="separate"),
-    "alpha.tif": tiff(np.dstack([GREY, ALPHA]), extrasamples=["unassalpha"], planarconfig="contig"),
-    "palette.tif": pillow("P"),
-    "bilevel.tif": pillow("1"),
-    "fax.tif": pillow("1", compression="group4"),
-    "lossless.webp": pillow(lossless=True),
-    "grey.jp2": pillow(),
-    "deep.jp2": lambda path: Image.fromarray(DEEP).save(path),
-    "grey.bmp": pillow(),
-    "grey.pgm": pillow(),
-    "grey.ppm": pillow("RGB"),
-    "deep.pgm": content(b"P5\n# a box of 1906\n%d %d\n65535\n" % (WIDTH, HEIGHT) + DEEP.astype(">u2").tobytes()),
-    "bilevel.pbm": pillow("1"),
-}
-LOSSY: dict[str, Callable[[Path], None]] = {
-    "grey.jpg": pillow(quality=92),
-    "rgb.jpg": pillow("RGB", quality=92, subsampling=0),
-    "progressive.jpg": pillow(quality=92, progressive=True),
-    "cmyk.jpg": pillow("CMYK", quality=95),
-    "lossy.webp": pillow(quality=90),
-    "grey.avif": pillow(quality=95),
-    "lossy.jp2": pillow(quality_mode="rates", quality_layers=[4], irreversible=True),
-    "jpeg.tif": pillow(compression="jpeg", quality=92),
-}
-
-
-def colour_for(page: Page) -> np.ndarray:
-    """Stands in for the model: warm to the left, cold to the right of the upright picture."""
-    h, w = page.lightness(96).shape
-    ab = np.empty((2, h // 2, w // 2), np.float32)
-    ab[0], ab[1] = 12, np.linspace(30, -30, w // 2)
-    return ab
-
-
-def colored(source: Path, target: Path, **settings: Any) -> tuple[Still, tuple[str, ...]]:
-    with open_still(source) as still:
-        losses = write_still(still, [colour_for(page) for page in still.pages], target, StillSettings(NAME, **settings))
-    return still, losses
-
-
-def lightness_of(path: Path) -> list[np.ndarray]:
-    """L* of every page at full size."""
-    with open_still(path) as still:
-        return [page.space.lightness_of(page.rows(0, page.size[0])) for page in still.pages]
+from vidcolor.media.stills import open_still, write_still
 
 
 @pytest.mark.parametrize("name", LOSSLESS)
@@ -179,27 +100,6 @@ def test_jpeg_keeps_its_quantisation_subsampling_and_way_of_coding(tmp_path: Pat
                     assert new.quantization == old.quantization
 
 
-def test_grey_that_is_stored_as_colour_is_read_as_grey(tmp_path: Path):
-    """Y'CbCr without chroma, and R, G, B that are equal: the same codes as in a grey file, and colour after."""
-    PICTURE.save(tmp_path / "grey.jpg", quality=95)
-    PICTURE.convert("RGB").save(tmp_path / "ycc.jpg", quality=95)
-    PICTURE.convert("RGB").save(tmp_path / "rgb.jpg", quality=95, keep_rgb=True)
-    found = []
-    for name in ("grey.jpg", "ycc.jpg", "rgb.jpg"):
-        with open_still(tmp_path / name) as still:
-            assert still.pages[0].tone == "grey"
-            found.append(still.pages[0].rows(0, HEIGHT))
-        colored(tmp_path / name, tmp_path / f"out {name}")
-        with open_still(tmp_path / f"out {name}") as after:
-            assert after.pages[0].tone == "color"
-    assert np.array_equal(found[0], found[1])
-    assert np.array_equal(found[0], found[2])
-    tinted = Image.merge("YCbCr", [PICTURE, Image.new("L", PICTURE.size, 129), Image.new("L", PICTURE.size, 128)])
-    tinted.save(tmp_path / "tinted.jpg", quality=98)
-    with open_still(tmp_path / "tinted.jpg") as still:
-        assert still.pages[0].rows(0, HEIGHT).dtype == np.uint16  # each pixel's own light
-
-
 @pytest.mark.parametrize("shape", [(90, 134), (89, 133), (17, 64), (33, 31), (1, 1), (2, 3)])
 def test_planes_and_rgb_give_the_same_jpeg_but_for_rounding(shape: tuple[int, int], monkeypatch: Any):
     data = io.BytesIO()
@@ -255,27 +155,6 @@ def test_a_tiff_with_further_channels_says_that_they_are_lost(tmp_path: Path):
         assert "channels" in still.losses[0]
 
 
-def sepia(deep: bool) -> np.ndarray:
-    light = (DEEP if deep else GREY).astype(np.float64) / (65535 if deep else 255)
-    rgb = np.stack([light**0.8, light, light**1.25], axis=2)
-    return np.rint(rgb * (65535 if deep else 255)).astype(np.uint16 if deep else np.uint8)
-
-
-@pytest.mark.parametrize("deep", [False, True])
-def test_toned_pictures_lose_their_tone_and_keep_their_lightness(deep: bool, tmp_path: Path):
-    tifffile.imwrite(tmp_path / "a.tif", sepia(deep), photometric="rgb")
-    with open_still(tmp_path / "a.tif") as still:
-        page = still.pages[0]
-        assert page.tone == "toned"
-        before = page.space.lightness_of(page.rows(0, HEIGHT))
-        write_still(still, [np.zeros((2, 8, 8), np.float32)], tmp_path / "b.tif")
-    with open_still(tmp_path / "b.tif") as plain:
-        assert plain.pages[0].tone == "grey"
-    colored(tmp_path / "a.tif", tmp_path / "c.tif")
-    for out in ("b.tif", "c.tif"):
-        assert np.abs(lightness_of(tmp_path / out)[0] - before).max() <= 100 / (65535 if deep else 255) + 2e-4
-
-
 def test_pages_keep_their_own_depth_resolution_and_name(tmp_path: Path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
         file.write(
@@ -309,61 +188,6 @@ def test_frames_of_animations_are_pages(tmp_path: Path):
         assert times == [120, 250]
 
 
-def gray_profile(gamma: float) -> bytes:
-    """A grey ICC profile with one gamma: the least that ICC.1 asks for."""
-    curve = b"curv" + struct.pack(">IIHH", 0, 1, round(gamma * 256), 0)
-    white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
-    words = b"text\0\0\0\0grey\0\0\0\0"
-    tags, body = [], b""
-    for name, data in ((b"kTRC", curve), (b"wtpt", white), (b"desc", words), (b"cprt", words)):
-        tags.append(struct.pack(">4sII", name, 128 + 4 + 48 + len(body), len(data)))
-        body += data
-    header = bytearray(128)
-    struct.pack_into(">I4sI4s4s4s", header, 0, 180 + len(body), b"\0\0\0\0", 0x02400000, b"mntr", b"GRAY", b"XYZ ")
-    header[36:40] = b"acsp"
-    struct.pack_into(">3i", header, 68, 63190, 65536, 54061)
-    return bytes(header) + struct.pack(">I", 4) + b"".join(tags) + body
-
-
-@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.webp", "deep.tif"])
-def test_a_grey_profile_becomes_an_rgb_profile_with_its_curve(name: str, tmp_path: Path):
-    """Codes of grey pixels stay as they were, and a colour engine sees the same grey behind them."""
-    profile = gray_profile(1.8)
-    if name == "deep.tif":
-        tifffile.imwrite(tmp_path / name, DEEP, iccprofile=profile)
-    else:
-        PICTURE.save(tmp_path / name, icc_profile=profile, **({"lossless": True} if name == "a.webp" else {}))
-    with open_still(tmp_path / name) as still:
-        assert still.pages[0].space.light(8)[128] == pytest.approx((128 / 255) ** 1.8, abs=1e-3)
-        write_still(still, [np.zeros((2, 8, 8), np.float32)], tmp_path / f"out {name}")
-    if name == "deep.tif":  # which Pillow does not read
-        with tifffile.TiffFile(tmp_path / f"out {name}") as deep:
-            icc = deep.pages[0].iccprofile
-    else:
-        with Image.open(tmp_path / f"out {name}") as new:
-            icc, values = new.info["icc_profile"], np.asarray(new.convert("RGB"))
-    opened = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-    assert opened.profile.xcolor_space.strip() == "RGB"
-    ramp = Image.fromarray(np.dstack([np.arange(256, dtype=np.uint8)[None]] * 3))
-    seen = np.asarray(ImageCms.profileToProfile(ramp, opened, ImageCms.createProfile("sRGB"), outputMode="RGB"))[0]
-    wanted = np.rint(SRGB.codes((np.arange(256) / 255) ** 1.8) * 255)
-    assert np.abs(seen[8:].astype(int) - wanted[8:, None]).max() <= 2
-    if name in ("a.png", "a.webp"):
-        assert np.array_equal(values, np.dstack([GREY] * 3))
-
-
-def test_an_rgb_profile_stays_and_colour_is_meant_in_it(tmp_path: Path):
-    from vidcolor.media.stills.profiles import _matching, _tags
-
-    icc = _matching(_tags(gray_profile(2.2))[b"kTRC"], gray_profile(2.2))  # any RGB profile that is not sRGB
-    PICTURE.convert("RGB").save(tmp_path / "a.tif", icc_profile=icc)
-    before, _ = colored(tmp_path / "a.tif", tmp_path / "b.tif")
-    assert before.pages[0].space is not SRGB
-    with tifffile.TiffFile(tmp_path / "b.tif") as new:
-        assert new.pages[0].iccprofile == icc
-    assert np.abs(lightness_of(tmp_path / "a.tif")[0] - lightness_of(tmp_path / "b.tif")[0]).max() <= 100 / 255
-
-
 def test_the_small_copy_in_exif_shows_the_coloured_picture(tmp_path: Path):
     small = io.BytesIO()
     PICTURE.resize((64, 43)).save(small, "JPEG")
@@ -378,47 +202,6 @@ def test_the_small_copy_in_exif_shows_the_coloured_picture(tmp_path: Path):
     shown = np.asarray(Image.open(io.BytesIO(exif[exif.index(b"\xff\xd8\xff") :]))).astype(int)
     assert np.abs(shown[..., 0] - shown[..., 2]).mean() > 10
     assert data not in exif
-
-
-@pytest.mark.parametrize(
-    "name", ["grey.jpg", "grey.png", "lzw.tif", "deep.tif", "lossless.webp", "grey.jp2", "deep.pgm"]
-)
-def test_broken_files_are_refused_in_one_line(name: str, tmp_path: Path):
-    (LOSSLESS | LOSSY)[name](tmp_path / name)
-    data = (tmp_path / name).read_bytes()
-    cut = data[: len(data) * 6 // 10]
-    for broken in (b"", b"no picture at all", cut):
-        (tmp_path / "broken").write_bytes(broken)
-        with pytest.raises(SourceError) as caught:
-            open_still(tmp_path / "broken")
-        assert str(caught.value).startswith(str(tmp_path / "broken"))
-        assert "\n" not in str(caught.value)
-
-
-def test_bombs_are_refused_before_they_are_decoded():
-    header = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", 60_000, 60_000, 8, 0, 0, 0, 0) + b"\0\0\0\0"
-    for data in (header + bytes(40), b"P5 60000 60000 255\n"):
-        with pytest.raises(SourceError):
-            open_still(data, "bomb")
-    tall = io.BytesIO()
-    tifffile.imwrite(tall, GREY)
-    with pytest.raises(SourceError, match="limit"):
-        open_still(tall.getvalue(), "tall", largest_pixels=1000)
-    with pytest.raises(SourceError, match="limit"):
-        open_still(b"P5 60000 60000 255\n", "bomb")
-
-
-def test_samples_that_are_no_plain_numbers_are_refused():
-    file = io.BytesIO()
-    tifffile.imwrite(file, GREY.astype(np.float32))
-    with pytest.raises(SourceError, match="16 bit"):
-        open_still(file.getvalue(), "float")
-
-
-def test_colour_for_the_wrong_number_of_pages_is_refused(tmp_path: Path):
-    PICTURE.save(tmp_path / "a.png")
-    with open_still(tmp_path / "a.png") as still, pytest.raises(ShapeError, match="pages"):
-        write_still(still, [], tmp_path / "b.png")
 
 
 def test_large_tiff_pages_come_out_as_small_ones_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
