@@ -7,6 +7,7 @@ from vidcolor.errors import ModelError
 from vidcolor.networks import build
 from vidcolor.networks.binnet import BinNet
 from vidcolor.networks.discriminators import (
+    FeatureDiscriminator,
     ImageDiscriminator,
     MultiScaleDiscriminator,
     PatchDiscriminator,
@@ -57,6 +58,28 @@ def test_discriminators_judge_patches_scales_and_pictures(norm: str):
     assert len(MultiScaleDiscriminator(scales=2, width=8, norm=norm)(lab)) == 2
     if norm != "spectral":
         assert [tuple(v.shape) for v in ImageDiscriminator(width=8, norm=norm)(lab)] == [(2, 1)]
+
+
+def test_the_feature_discriminator_judges_each_stride_through_a_mixing_that_stays_as_it_is():
+    seen = EfficientNetLite("lite0", inputs=3).eval()(torch.rand(2, 3, 64, 96))
+    judge = FeatureDiscriminator(width=8)
+    before = {name: value.clone() for name, value in judge.state_dict().items() if name.startswith(("mix", "blend"))}
+    verdicts = judge(seen)
+    assert [tuple(v.shape) for v in verdicts] == [(2, 1, 16, 24), (2, 1, 8, 12), (2, 1, 4, 6), (2, 1, 2, 3)]
+    optimizer = torch.optim.SGD(judge.parameters(), lr=1.0)
+    torch.stack([v.mean() for v in verdicts]).sum().backward()
+    optimizer.step()
+    after = judge.state_dict()
+    assert len(before) == 8
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert not torch.equal(judge(seen)[0], verdicts[0])  # the judges themselves did learn
+
+
+def test_a_fine_judge_is_told_what_the_coarse_maps_show():
+    seen = EfficientNetLite("lite0", inputs=3).eval()(torch.rand(1, 3, 64, 64))
+    judge = FeatureDiscriminator(width=8)
+    other = [*seen[:-1], torch.randn_like(seen[-1])]
+    assert not torch.equal(judge(seen)[0], judge(other)[0])
 
 
 def test_pix2pix_is_the_papers_unet_256():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -9,11 +10,14 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from vidcolor import cli, weights
 from vidcolor.errors import TrainingError, UsageError
 from vidcolor.media.photos import Rgb
+from vidcolor.training import objective
 from vidcolor.training.ageing import age
+from vidcolor.training.features import feature_network
 from vidcolor.training.players import Players
 from vidcolor.training.recipes import RECIPES, UNAGED, Recipe, Stage, find_recipe, overridden, printed
 from vidcolor.training.trainer import Events, Trainer
@@ -50,6 +54,9 @@ class Told(Events):
         self.kept.append(name)
 
 
+FEATURE_GAME = {"game": "hinge", "discriminator": "features", "discriminator_config": {"width": 4}}
+
+
 def small(name: str, **changes: object) -> Recipe:
     recipe = RECIPES[name]
     judge = dict(recipe.discriminator_config) | {"width": 4, "layers": 2 if recipe.discriminator == "image" else 1}
@@ -76,9 +83,10 @@ def test_a_recipe_trains_and_its_model_works(name: str, photos: Path, tmp_path: 
         assert network(torch.rand(1, 1, 32, 64) * 100).shape[1] == 2
 
 
-@pytest.mark.parametrize("name", ["pix2pix", "wgan-gp", "default", "dcgan"])
+@pytest.mark.parametrize("name", ["pix2pix", "wgan-gp", "default", "dcgan", "fine-tune"])
 def test_resumed_equals_uninterrupted(name: str, photos: Path, tmp_path: Path):
-    recipe = small(name, steps=6, schedule="constant", warmup=0.0, perceptual_start=0.0)
+    changes = FEATURE_GAME if name == "fine-tune" else {}
+    recipe = small(name, steps=6, schedule="constant", warmup=0.0, perceptual_start=0.0, **changes)
     whole = Trainer([photos], recipe)
     whole.run(tmp_path / "whole.pt")
     first = Trainer([photos], dataclasses.replace(recipe, steps=3))
@@ -106,6 +114,60 @@ def test_a_perceptual_term_stands_beside_the_content(photos: Path, tmp_path: Pat
     assert "loss_G_perceptual" not in seen[0]  # before its share of the budget
     assert seen[1]["loss_G_perceptual"] > 0
     assert seen[1]["loss_G"] == pytest.approx(seen[1]["loss_G_bins"] + seen[1]["loss_G_perceptual"])
+
+
+def test_one_look_serves_the_perceptual_term_and_the_discriminator(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    looks: list[int] = []
+
+    def counted(*arguments: Any) -> Callable[[torch.Tensor], list[torch.Tensor]]:
+        look = feature_network(*arguments)
+        return lambda rgb: looks.append(len(rgb)) or look(rgb)
+
+    monkeypatch.setattr(objective, "feature_network", counted)
+    trainer = Trainer([photos], small("fine-tune", **FEATURE_GAME, perceptual_weight=0.5, steps=2))
+    step = trainer._train_step
+    looks_by_step: list[list[int]] = []
+
+    def watched(rgb: NDArray[np.uint8]) -> dict[str, float]:
+        looks.clear()
+        losses = step(rgb)
+        looks_by_step.append([*looks])
+        assert losses.keys() >= {"loss_G_perceptual", "loss_G_GAN", "loss_D"}
+        return losses
+
+    trainer._train_step = watched
+    trainer.run(tmp_path / "s.pt")
+    assert looks_by_step == [[4, 4]] * 2  # the truth and the prediction, once each
+
+
+def test_a_game_on_features_moves_the_generator_and_not_its_judge(photos: Path, tmp_path: Path):
+    def after_a_step(weight: float) -> Any:
+        trainer = Trainer([photos], small("fine-tune", **FEATURE_GAME, game_weight=weight, steps=1, warmup=0.0))
+        trainer.run(tmp_path / f"{weight}.pt")
+        return trainer
+
+    idle, playing = after_a_step(0.0), after_a_step(1.0)
+    one, other = (torch.cat([p.flatten() for p in t.generator.parameters()]) for t in (idle, playing))
+    assert not torch.equal(one, other)
+    judges = [trainer.players.judge.state_dict() for trainer in (idle, playing)]
+    assert all(torch.equal(value, judges[1][name]) for name, value in judges[0].items())
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("fine-tune", {"features": "vgg19"}, "vgg19"),
+        ("fine-tune", {"gradient_penalty": 10.0}, "gradient_penalty"),
+        ("dcgan", {}, r"a\*b\* alone"),
+    ],
+)
+def test_a_discriminator_of_features_refuses_what_it_cannot_judge(
+    name: str, changes: dict[str, Any], said: str, photos: Path, tmp_path: Path
+):
+    with pytest.raises(UsageError, match=said):
+        Trainer([photos], small(name, **FEATURE_GAME | changes)).run(tmp_path / "s.pt")
 
 
 def test_the_read_out_answers_for_its_colours_and_their_amount(photos: Path, tmp_path: Path):
@@ -247,6 +309,20 @@ def test_missing_vgg19_weights_are_told_with_what_to_do(photos: Path, tmp_path: 
 def test_a_recipe_that_cannot_be_followed_is_refused(change: dict[str, Any], photos: Path, tmp_path: Path):
     with pytest.raises(UsageError, match=str(next(iter(change.values())))):
         Trainer([photos], small("pix2pix", **change)).run(tmp_path / "s.pt")
+
+
+def test_another_discriminator_begins_with_its_own_defaults():
+    own = RECIPES["fine-tune"].discriminator_config
+    assert overridden(RECIPES["fine-tune"], {"discriminator": "features"}).discriminator_config == {}
+    assert overridden(RECIPES["fine-tune"], {"discriminator": "multiscale"}).discriminator_config == own != {}
+    said = {"discriminator": "features", "discriminator_config": '{"width": 8}'}
+    assert overridden(RECIPES["fine-tune"], said).discriminator_config == {"width": 8}
+
+
+def test_a_discriminator_config_that_does_not_fit_is_refused(photos: Path, tmp_path: Path):
+    recipe = small("fine-tune", **FEATURE_GAME | {"discriminator_config": {"scales": 3}})
+    with pytest.raises(UsageError, match=r"does not fit features.*scales"):
+        Trainer([photos], recipe).run(tmp_path / "s.pt")
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -1,6 +1,7 @@
-"""Discriminators by name: each judges scaled Lab pictures (B, 3, H, W), the luma being the condition.
+"""Discriminators by name: each judges pictures whose luma is the condition.
 
-Shapes: B batch, H W pixels, h w patches. L* is scaled to -1..1 and a*b* by AB_SCALE.
+Most look at scaled Lab (B, 3, H, W): L* scaled to -1..1 and a*b* by AB_SCALE. One looks at what a frozen network sees.
+Shapes: B batch, H W pixels, h w patches.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+from vidcolor.networks.efficientnet import EfficientNetLite
 from vidcolor.networks.pix2pix import AB_SCALE
 
 
@@ -83,8 +85,51 @@ class ImageDiscriminator(nn.Module):
         return [self.verdict(self.body(lab_B3HW).mean(dim=(2, 3)))]
 
 
+class FeatureDiscriminator(nn.Module):
+    """A small judge at each stride of what a frozen ImageNet network sees in the painted picture.
+
+    Sauer et al. 2021, "Projected GANs Converge Faster": fixed random mixing of channels, then of strides from the
+    coarsest down, keeps the judges from leaning on a few features; a short game gets further than one that must learn
+    to see first.
+    """
+
+    def __init__(self, *, features: str = "lite0", width: int = 64):
+        """features: the EfficientNet-Lite whose maps it is shown.  width: channels of each judge."""
+        super().__init__()
+        channels = EfficientNetLite(features).channels
+        self.mixers = nn.ModuleList(_fixed(nn.Conv2d(count, width, 1, bias=False)) for count in channels)
+        self.blends = nn.ModuleList(_fixed(nn.Conv2d(width, width, 3, 1, 1, bias=False)) for _ in channels)
+        self.judges = nn.ModuleList(_small_judge(width) for _ in channels)
+
+    def forward(self, pyramid: list[Tensor]) -> list[Tensor]:
+        """pyramid: maps (B, C, h, w), finest first -> a map of logits for each, finest first."""
+        mixed: Tensor | None = None
+        verdicts: list[Tensor] = []
+        for number in reversed(range(len(pyramid))):
+            own = self.mixers[number](pyramid[number])
+            mixed = own if mixed is None else own + F.interpolate(mixed, size=own.shape[2:], mode="bilinear")
+            mixed = self.blends[number](mixed)
+            verdicts.append(self.judges[number](mixed))
+        return verdicts[::-1]
+
+
+def _small_judge(width: int) -> nn.Module:
+    body, verdict = nn.Conv2d(width, width, 3, 1, 1), nn.Conv2d(width, 1, 1)
+    return nn.Sequential(spectral_norm(body), nn.LeakyReLU(0.2), spectral_norm(verdict))
+
+
+def _fixed(layer: nn.Conv2d) -> nn.Conv2d:
+    """A random layer that keeps the variance of what passes through, and learns nothing: its weights are a buffer."""
+    weight = torch.empty_like(layer.weight)
+    nn.init.kaiming_normal_(weight, nonlinearity="linear")
+    del layer.weight
+    layer.register_buffer("weight", weight)
+    return layer
+
+
 DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "patch": PatchDiscriminator,
     "multiscale": MultiScaleDiscriminator,
     "image": ImageDiscriminator,
+    "features": FeatureDiscriminator,
 }

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 Logits = list[Tensor]
@@ -74,18 +74,3 @@ def content_loss(kind: str) -> Callable[[Tensor, Tensor], Tensor]:
         "rmse": lambda x, y: (F.mse_loss(x, y) + 1e-8).sqrt(),
     }
     return kinds[kind]
-
-
-class FeatureLoss(nn.Module):
-    """A content loss on the features that a frozen network sees in two RGB pictures."""
-
-    def __init__(self, features: Callable[[Tensor], Tensor], kind: str = "mse"):
-        """features: (B, 3, H, W) in 0..1 -> (B, C, h, w)."""
-        super().__init__()
-        self._features, self._loss = features, content_loss(kind)
-
-    def forward(self, rgb_B3HW: Tensor, true_rgb_B3HW: Tensor) -> Tensor:
-        """Both in 0..1; the gradient reaches the first alone."""
-        with torch.no_grad():
-            wanted = self._features(true_rgb_B3HW)
-        return self._loss(self._features(rgb_B3HW), wanted)

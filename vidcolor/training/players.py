@@ -10,7 +10,7 @@ from torch import nn
 from vidcolor.errors import UsageError
 from vidcolor.networks import build
 from vidcolor.networks.discriminators import DISCRIMINATORS
-from vidcolor.networks.efficientnet import imagenet_checkpoint
+from vidcolor.networks.efficientnet import SCALINGS, imagenet_checkpoint
 from vidcolor.training.losses import GAMES
 from vidcolor.training.recipes import Recipe
 
@@ -37,7 +37,7 @@ class Players:
             groups.append({"params": encoder, "base": recipe.encoder_learning_rate or recipe.learning_rate})
         self.generator_optimizer = self._optimizer(groups)
         if recipe.game != "none":
-            self.judge = DISCRIMINATORS[recipe.discriminator](**recipe.discriminator_config).to(device)
+            self.judge = _discriminator(recipe).to(device)
             self.judge_optimizer = self._optimizer(
                 [{"params": list(self.judge.parameters()), "base": recipe.discriminator_learning_rate}]
             )
@@ -82,7 +82,7 @@ class Players:
         """Raise UsageError where the generator cannot take such pictures, or the discriminator none so small."""
         if crop % (multiple := int(self.generator.multiple)):
             raise UsageError(f"crops of {crop} pixels: this generator takes multiples of {multiple}.")
-        if self.judge is None:
+        if self.judge is None or self._recipe.judges_features:
             return
         side = crop // int(self.generator.stride)
         self.judge.eval()  # looking must not move its running statistics
@@ -147,6 +147,17 @@ class Players:
         return optimizer
 
 
+def _discriminator(recipe: Recipe) -> nn.Module:
+    """The recipe's discriminator, untrained. Raises UsageError for a config that does not fit it."""
+    config = recipe.discriminator_config
+    if recipe.judges_features:
+        config = {"features": recipe.features, **config}
+    try:
+        return DISCRIMINATORS[recipe.discriminator](**config)
+    except (TypeError, ValueError, KeyError) as error:
+        raise UsageError(f"discriminator_config {config} does not fit {recipe.discriminator}: {error}.") from error
+
+
 def _check(recipe: Recipe) -> None:
     """Raise UsageError for a field that names something that does not exist."""
     known: dict[str, Collection[str]] = {
@@ -161,5 +172,10 @@ def _check(recipe: Recipe) -> None:
             raise UsageError(f"{field} {getattr(recipe, field)!r} is unknown; there is {', '.join(names)}.")
     if recipe.batch % recipe.accumulate:
         raise UsageError(f"batch {recipe.batch} cannot be worked in {recipe.accumulate} equal parts (accumulate).")
+    if recipe.judges_features:
+        if recipe.features not in SCALINGS:
+            raise UsageError(f"discriminator features looks at EfficientNet-Lite's, not at {recipe.features}'s maps.")
+        if recipe.gradient_penalty or recipe.content.startswith("lab-"):
+            raise UsageError("discriminator features goes with no gradient_penalty, and with generators of a*b* alone.")
     if not 0 <= recipe.twins <= 0.5:
         raise UsageError(f"twins {recipe.twins}: is the share of a batch that is shown a second time; 0 to 0.5.")

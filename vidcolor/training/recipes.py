@@ -89,6 +89,11 @@ class Recipe:
     saturation: float | None = None
     size: int | None = None
 
+    @property
+    def judges_features(self) -> bool:
+        """Whether the discriminator looks at what a frozen network sees instead of at pictures."""
+        return self.game != "none" and self.discriminator == "features"
+
 
 PIX2PIX = Recipe(
     name="pix2pix",
@@ -197,13 +202,19 @@ def find_recipe(name: str) -> Recipe:
 
 
 def overridden(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
-    """The recipe with fields replaced; values are JSON, or plain text for text fields. Raises UsageError."""
+    """The recipe with fields replaced; values are JSON, or plain text for text fields. Raises UsageError.
+
+    Another generator or discriminator than the recipe's own begins with its defaults.
+    """
     kinds = typing.get_type_hints(Recipe)
     values: dict[str, Any] = {}
     for name, text in changes.items():
         if name not in kinds:
             raise UsageError(f"recipes have no field {name!r}; there is {', '.join(kinds)}.")
         values[name] = _parsed(name, text, kinds[name])
+    for player in ("generator", "discriminator"):
+        if values.get(player, getattr(recipe, player)) != getattr(recipe, player):
+            values.setdefault(f"{player}_config", {})
     return dataclasses.replace(recipe, **values)
 
 

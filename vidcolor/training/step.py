@@ -78,21 +78,30 @@ class Step:
     def _verdicts(self, batch: Batch, prediction: Prediction) -> dict[str, Tensor]:
         """The discriminator's losses on real and on painted pictures."""
         game, judge, weight = GAMES[self._recipe.game], self._judge, self._recipe.gradient_penalty
-        real = judged(batch.true_lightness_B1HW, batch.ab_B2hw)
-        fake = _painted(batch, prediction).detach()
         with self._players.arithmetic():
+            real = self._shown(batch, Prediction(batch.ab_B2hw))
+            fake = self._shown(batch, prediction)
+            fake = [maps.detach() for maps in fake] if isinstance(fake, list) else fake.detach()
             on_real, on_fake = judge(real), judge(fake)
         losses = {"loss_D_real": over_scales(game.real, on_real), "loss_D_fake": over_scales(game.fake, on_fake)}
-        if weight:  # in fp32: it is a derivative of a derivative
+        if weight and isinstance(real, Tensor) and isinstance(fake, Tensor):
+            # in fp32: it is a derivative of a derivative
             mix = torch.rand(len(real), 1, 1, 1).to(real.device)
             losses["loss_D_penalty"] = weight * gradient_penalty(judge, real, fake, mix)
         return losses
 
     def _fooled(self, batch: Batch, prediction: Prediction) -> Tensor:
         self._judge.requires_grad_(False)
-        loss = over_scales(GAMES[self._recipe.game].generator, self._judge(_painted(batch, prediction)))
+        loss = over_scales(GAMES[self._recipe.game].generator, self._judge(self._shown(batch, prediction)))
         self._judge.requires_grad_(True)
         return loss
+
+    def _shown(self, batch: Batch, prediction: Prediction) -> Tensor | list[Tensor]:
+        """What the discriminator sees of colours."""
+        if self._recipe.judges_features:
+            return self._objective.features(batch, prediction.ab_B2hw)
+        lightness = prediction.lightness_B1hw if prediction.lightness_B1hw is not None else batch.true_lightness_B1HW
+        return judged(lightness, prediction.ab_B2hw)
 
     @property
     def _judge(self) -> nn.Module:
@@ -107,12 +116,6 @@ def _pay(terms: dict[str, Tensor], parts: int, scaler: torch.amp.GradScaler, los
     scaler.scale(total).backward()
     for name, term in terms.items():
         losses[name] += float(term.detach()) / parts
-
-
-def _painted(batch: Batch, prediction: Prediction) -> Tensor:
-    """What the discriminator sees of a prediction."""
-    lightness = prediction.lightness_B1hw if prediction.lightness_B1hw is not None else batch.true_lightness_B1HW
-    return judged(lightness, prediction.ab_B2hw)
 
 
 def _seeded(*numbers: int) -> torch.Generator:

@@ -1,0 +1,55 @@
+"""What frozen networks see in a picture, for content losses and discriminators that go by more than pixels."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from vidcolor.errors import UsageError
+from vidcolor.networks.efficientnet import EfficientNetLite, fused, imagenet_checkpoint
+
+VGG19_LAYERS = 18  # of torchvision's `features`: up to the activation of conv3_4
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def feature_network(name: str, vgg19: Path | None, device: torch.device) -> Callable[[Tensor], list[Tensor]]:
+    """RGB (B, 3, H, W) in 0..1 -> maps of features, finest first: VGG19's one, or an EfficientNet-Lite's four.
+
+    Raises UsageError.
+    """
+    if name == "vgg19":
+        network: nn.Module = _vgg19(vgg19)
+        mean, deviation = IMAGENET_MEAN, IMAGENET_DEVIATION
+    elif name in ("lite0", "lite2"):
+        body = EfficientNetLite(name, inputs=3)
+        body.load_imagenet(imagenet_checkpoint(name))
+        network, mean, deviation = fused(body.eval()), (127 / 255,) * 3, (128 / 255,) * 3
+    else:
+        raise UsageError(f"feature network {name!r} is unknown; there is vgg19, lite0, lite2.")
+    network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    shift, scale = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (mean, deviation))
+
+    def features(rgb_B3HW: Tensor) -> list[Tensor]:
+        found = network((rgb_B3HW - shift) / scale)
+        return [maps.float() for maps in (found if isinstance(found, list) else [found])]
+
+    return features
+
+
+def _vgg19(file: Path | None) -> nn.Module:
+    from torchvision.models import VGG19_Weights, vgg19
+
+    try:
+        if file is None:
+            layers: nn.Module = vgg19(weights=VGG19_Weights.IMAGENET1K_V1).features[:VGG19_LAYERS]
+            return layers
+        network = vgg19(weights=None)
+        network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    except OSError as error:
+        raise UsageError(
+            f"VGG19's weights are missing ({error}). Download torchvision's vgg19-dcbb9e9d.pth and say --vgg19 FILE,"
+            " or take the packaged features: --set features=lite0."
+        ) from error
+    layers = network.features[:VGG19_LAYERS]
+    return layers
