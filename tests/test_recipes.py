@@ -319,10 +319,31 @@ def test_another_discriminator_begins_with_its_own_defaults():
     assert overridden(RECIPES["fine-tune"], said).discriminator_config == {"width": 8}
 
 
-def test_a_discriminator_config_that_does_not_fit_is_refused(photos: Path, tmp_path: Path):
-    recipe = small("fine-tune", **FEATURE_GAME | {"discriminator_config": {"scales": 3}})
-    with pytest.raises(UsageError, match=r"does not fit features.*scales"):
+@pytest.mark.parametrize("config", [{"scales": 3}, {"features": "lite2"}])
+def test_a_discriminator_config_that_does_not_fit_is_refused(config: dict[str, Any], photos: Path, tmp_path: Path):
+    recipe = small("fine-tune", **FEATURE_GAME | {"discriminator_config": config})
+    with pytest.raises(UsageError, match=rf"does not fit features.*{next(iter(config))}"):
         Trainer([photos], recipe).run(tmp_path / "s.pt")
+
+
+def test_feature_terms_reach_the_prediction_alone(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(objective, "feature_network", lambda *_: lambda rgb: [rgb.mean(dim=1, keepdim=True)])
+    recipe = dataclasses.replace(RECIPES["eccv16"], content="features-mse", content_weight=1.0)
+    lightness, predicted, truth = (
+        torch.full((1, 1, 8, 8), 50.0),
+        torch.zeros(1, 2, 8, 8),
+        torch.full((1, 2, 8, 8), 30.0),
+    )
+    predicted.requires_grad_(True)
+    truth.requires_grad_(True)
+    batch = objective.Batch(lightness, truth, lightness)
+    terms = objective.Objective(recipe, None, torch.device("cpu")).terms(objective.Prediction(predicted), batch)
+    terms["loss_G_features"].backward()
+    pictures = [objective.painted_rgb(batch, ab).mean(dim=1) for ab in (predicted, truth)]
+    assert terms["loss_G_features"].item() == pytest.approx(((pictures[0] - pictures[1]) ** 2).mean().item())
+    assert terms["loss_G_features"].item() > 0
+    assert predicted.grad is not None
+    assert truth.grad is None
 
 
 @pytest.mark.parametrize("name", RECIPES)

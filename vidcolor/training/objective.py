@@ -115,6 +115,10 @@ class Objective:
         self._seen = [*self._seen[-1:], (batch, ab_B2hw, maps)]
         return maps
 
+    def _compared(self, batch: Batch, ab_B2hw: Tensor) -> tuple[Tensor, Tensor]:
+        """Coarsest features, what things are, of a prediction and of the truth; the gradient reaches the first."""
+        return self.features(batch, ab_B2hw)[-1], self.features(batch, batch.ab_B2hw)[-1].detach()
+
     def terms(self, prediction: Prediction, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
         """Named terms of the generator's loss at that share of the budget, weights included."""
         weight, ab, truth = self.recipe.content_weight, prediction.ab_B2hw, batch.ab_B2hw
@@ -122,15 +126,13 @@ class Objective:
         if prediction.logits_BKhw is not None and self.bins is not None:
             terms["loss_G_bins"] = weight * bin_loss(prediction.logits_BKhw, truth, self.bins)
         elif self._content is not None and self.recipe.content.startswith("features-"):
-            distance = self._content(self.features(batch, ab)[-1], self.features(batch, truth)[-1])
-            terms["loss_G_features"] = weight * distance
+            terms["loss_G_features"] = weight * self._content(*self._compared(batch, ab))
         elif self._content is not None:
             terms["loss_G_L1"] = weight * self._content(
                 _pictures(batch, prediction), judged(batch.true_lightness_B1HW, truth)
             )
         if self.recipe.perceptual_weight and progress >= self.recipe.perceptual_start:
-            distance = F.mse_loss(self.features(batch, ab)[-1], self.features(batch, truth)[-1])
-            terms["loss_G_perceptual"] = self.recipe.perceptual_weight * distance
+            terms["loss_G_perceptual"] = self.recipe.perceptual_weight * F.mse_loss(*self._compared(batch, ab))
         if self.recipe.readout_weight:
             terms["loss_G_readout"] = self.recipe.readout_weight * F.mse_loss(ab, truth)
         if self.recipe.chroma_gap_weight:

@@ -149,11 +149,9 @@ class Players:
 
 def _discriminator(recipe: Recipe) -> nn.Module:
     """The recipe's discriminator, untrained. Raises UsageError for a config that does not fit it."""
-    config = recipe.discriminator_config
-    if recipe.judges_features:
-        config = {"features": recipe.features, **config}
+    config, shown = recipe.discriminator_config, {"features": recipe.features} if recipe.judges_features else {}
     try:
-        return DISCRIMINATORS[recipe.discriminator](**config)
+        return DISCRIMINATORS[recipe.discriminator](**shown, **config)
     except (TypeError, ValueError, KeyError) as error:
         raise UsageError(f"discriminator_config {config} does not fit {recipe.discriminator}: {error}.") from error
 
