@@ -227,6 +227,20 @@ def test_models_are_listed_shown_and_verified(tiny_model: Path, capsys: pytest.C
     assert run("models", "verify", "no-such-model") == 1
 
 
+def test_models_are_averaged(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    mean = tmp_path / "mean.safetensors"
+    assert run("models", "average", tiny_model, tiny_model, "-o", mean) == 0
+    assert capsys.readouterr().out.splitlines() == [f"{mean}: the average of 2 models"]
+    assert run("models", "show", mean, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "mean"
+    assert run("models", "average", tiny_model, tiny_model, "-o", mean) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert run("models", "average", tiny_model, tiny_model, "-o", mean, "--overwrite") == 0
+    assert run("models", "average", tiny_model, "-o", tmp_path / "one.safetensors") == 2
+    assert run("models", "average", tiny_model, "default", "-o", tmp_path / "odd.safetensors") == 1
+    assert not (tmp_path / "odd.safetensors").exists()
+
+
 def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[str]):
     for args in ([], ["colorize"], ["info"], ["models"], ["models", "list"], ["train"], ["evaluate"]):
         assert run(*args, "--help") == 0

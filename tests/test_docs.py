@@ -17,7 +17,7 @@ import pytest
 from media_fixtures import make_film
 from PIL import Image
 
-from vidcolor import cli
+from vidcolor import cli, weights
 from vidcolor.cli import COMMANDS, vidcolor
 
 ROOT = Path(__file__).parent.parent
@@ -67,8 +67,8 @@ def things(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     shutil.copytree(folder / "scans", folder / "colour")
     with ZipFile(folder / "box.zip", "w") as box:
         box.write(folder / "portrait.jpg", "portrait.jpg")
-    for name in ("mine.safetensors", "western.safetensors"):
-        shutil.copy(tiny_model, folder / name)
+    shutil.copy(tiny_model, folder / "mine.safetensors")
+    shutil.copy(weights.find("default"), folder / "western.safetensors")  # which went on from it
     return folder
 
 

@@ -105,15 +105,16 @@ def test_another_recipes_state_is_not_gone_on_from(photos: Path, tmp_path: Path)
 
 
 def test_a_perceptual_term_stands_beside_the_content(photos: Path, tmp_path: Path):
-    recipe = small("default", perceptual_weight=0.5, perceptual_start=0.5, game="none", steps=2)
+    recipe = small("default", perceptual_weight=0.5, perceptual_finer=0.5, perceptual_start=0.5, game="none", steps=2)
     trainer = Trainer([photos], recipe)
     seen: list[dict[str, float]] = []
     step = trainer._train_step
     trainer._train_step = lambda rgb: seen.append(losses := step(rgb)) or losses
     trainer.run(tmp_path / "s.pt")
-    assert "loss_G_perceptual" not in seen[0]  # before its share of the budget
-    assert seen[1]["loss_G_perceptual"] > 0
-    assert seen[1]["loss_G"] == pytest.approx(seen[1]["loss_G_bins"] + seen[1]["loss_G_perceptual"])
+    terms = {"loss_G_bins", "loss_G_perceptual", "loss_G_perceptual_finer"}
+    assert seen[0].keys() & terms == {"loss_G_bins"}  # before their share of the budget
+    assert all(seen[1][term] > 0 for term in terms)
+    assert seen[1]["loss_G"] == pytest.approx(sum(seen[1][term] for term in terms))
 
 
 def test_one_look_serves_the_perceptual_term_and_the_discriminator(
@@ -303,6 +304,30 @@ def test_missing_vgg19_weights_are_told_with_what_to_do(photos: Path, tmp_path: 
     monkeypatch.setattr(torchvision.models, "vgg19", offline)
     with pytest.raises(UsageError, match=r"--vgg19 FILE, or take the packaged features: --set features=lite0"):
         Trainer([photos], small("eccv16", features="vgg19")).run(tmp_path / "s.pt")
+
+
+def test_finer_features_count_relative_to_the_truths(monkeypatch: pytest.MonkeyPatch):
+    def maps(rgb: torch.Tensor) -> list[torch.Tensor]:
+        red = rgb[:, :1]
+        return [red, 1000 * red + 7, 3 * red]  # scales must not matter; the coarsest is the other term's
+
+    monkeypatch.setattr(objective, "feature_network", lambda *_: maps)
+    changes = {"content": "l1", "perceptual_weight": 0.0, "perceptual_finer": 2.0, "game": "none"}
+    recipe = dataclasses.replace(RECIPES["pix2pix"], **changes)
+    lightness, truth = torch.full((1, 1, 8, 8), 50.0), torch.full((1, 2, 8, 8), 20.0)
+    batch, prediction = objective.Batch(lightness, truth, lightness), objective.Prediction(torch.zeros(1, 2, 8, 8))
+    terms = objective.Objective(recipe, None, torch.device("cpu")).terms(prediction, batch)
+    seen, true = (maps(objective.painted_rgb(batch, ab))[:2] for ab in (prediction.ab_B2hw, truth))
+    shares = [((s - t) ** 2).mean() / (t**2).mean() for s, t in zip(seen, true, strict=True)]
+    assert terms["loss_G_perceptual_finer"].item() == pytest.approx(2.0 * float(sum(shares)) / 2)
+    assert terms["loss_G_perceptual_finer"].item() > 0
+    assert "loss_G_perceptual" not in terms
+
+
+def test_features_of_one_map_have_no_finer_ones():
+    recipe = dataclasses.replace(RECIPES["eccv16"], perceptual_finer=1.0)
+    with pytest.raises(UsageError, match="vgg19 gives one"):
+        objective.Objective(recipe, None, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("change", [{"precision": "int4"}, {"game": "chess"}, {"optimizer": "luck"}, {"accumulate": 3}])

@@ -7,19 +7,22 @@ weights, and free `notes` (how it was trained, on what).
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidcolor.errors import ModelError, like
+from vidcolor.errors import ModelError, SinkError, UsageError, like
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 HEADER_KEY = "vidcolor"
+READ_OUT = ("temperature", "saturation")  # in a config: how colours are read from what the network says, not its shape
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,9 @@ def digest(tensors: "Mapping[str, Tensor]") -> str:
 
 
 def save(path: Path, network: "nn.Module", header: ModelHeader) -> None:
-    """Write a model file of half-precision weights; complete or not at all."""
+    """Write a model file of half-precision weights; complete or not at all. Raises SinkError."""
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     tensors = {
@@ -56,11 +60,29 @@ def save(path: Path, network: "nn.Module", header: ModelHeader) -> None:
         if not name.endswith("num_batches_tracked")
     }
     partial = path.with_name(path.name + ".partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with torch.no_grad():
-        stated = replace(header, sha256=digest(tensors))
-        save_file(tensors, partial, metadata={HEADER_KEY: json.dumps(asdict(stated))})
-    partial.replace(path)
+    stated = replace(header, sha256=digest(tensors))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with torch.no_grad():
+            save_file(tensors, partial, metadata={HEADER_KEY: json.dumps(asdict(stated))})
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise SinkError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}).") from error
+
+
+def check_output(path: Path, *, overwrite: bool) -> None:
+    """Raise UsageError where a model file may not or cannot be written, before the long work begins."""
+    if path.suffix != ".safetensors":
+        raise UsageError(f"{path}: a model file needs the suffix .safetensors.")
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; name a file.")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path}: exists already. Choose another name or pass --overwrite.")
+    there = next(parent for parent in path.absolute().parents if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise UsageError(f"{path}: {there} {'cannot be written to' if there.is_dir() else 'is no folder'}.")
 
 
 def read_header(path: Path) -> ModelHeader:
@@ -104,6 +126,43 @@ def load(path: Path) -> "tuple[nn.Module, ModelHeader]":
     except RuntimeError as error:
         raise ModelError(f"{path}: the weights do not fit generator {header.generator!r}.") from error
     return network.float().eval(), header
+
+
+def average(paths: Sequence[Path]) -> "tuple[nn.Module, ModelHeader]":
+    """The mean of several models' weights, in fp32; one that is named twice counts twice.
+
+    Runs that went on from one model are often better together than each is alone; of runs that began apart nothing
+    good comes (Wortsman et al. 2022, "Model soups"). Read-out, size, name and version are the first model's. Raises
+    ModelError for models that do not fit together.
+    """
+    import torch
+
+    network, header = load(paths[0])
+    total = {name: value.clone() for name, value in network.state_dict().items()}
+    sources = [header]
+    for path in paths[1:]:
+        other, theirs = load(path)
+        if _shape(header) != _shape(theirs) or not _same_bins(network, other):
+            raise ModelError(
+                f"{path}: cannot be averaged with {paths[0]}: generator, config and colour bins must be the same."
+            )
+        for name, value in other.state_dict().items():
+            total[name] += value
+        sources.append(theirs)
+    means = {name: torch.div(value, len(paths)).to(value.dtype) for name, value in total.items()}
+    network.load_state_dict(means)
+    of = [{"name": source.name, "version": source.version, "sha256": source.sha256} for source in sources]
+    return network, replace(header, notes={"average_of": of}, sha256="")
+
+
+def _shape(header: ModelHeader) -> tuple[str, int, dict[str, Any]]:
+    """What two models must share so that their weights can be averaged."""
+    return header.generator, header.multiple, {k: v for k, v in header.config.items() if k not in READ_OUT}
+
+
+def _same_bins(one: "nn.Module", other: "nn.Module") -> bool:
+    theirs = other.state_dict()
+    return all(value.equal(theirs[name]) for name, value in one.state_dict().items() if name.endswith("bins_2K"))
 
 
 def sha256(path: Path) -> str:

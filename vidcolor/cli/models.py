@@ -1,16 +1,18 @@
 """`vidcolor models`."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import click
 
 from vidcolor.cli.names import ModelName
+from vidcolor.errors import UsageError
 
 
 @click.group("models")
 def command() -> None:
-    """List, show and verify the models in the package, or a model file.
+    """List, show and verify the models in the package, or a model file; average models.
 
     \b
     Example:
@@ -81,3 +83,27 @@ def verify(models: tuple[str, ...]) -> None:
     for path in [weights.find(model) for model in models] or weights.packaged():
         digest = weights.verify(path)
         click.echo(f"{path.stem}: sound, sha256 {digest}")
+
+
+@command.command("average")
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=ModelName())
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Model file to write.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+def average(models: tuple[str, ...], output: Path, overwrite: bool) -> None:
+    """Write the mean of models' weights; one that is named twice counts twice.
+
+    Of the default model and one that went on from it, the mean is a middle way: some of the era's colours. Several
+    runs from one model are often better together than each is alone.
+
+    \b
+    Examples:
+      vidcolor models average default western.safetensors -o gentler.safetensors
+    """
+    from vidcolor import weights
+
+    if len(models) < 2:
+        raise UsageError("one model is its own average; name two or more.")
+    weights.check_output(output, overwrite=overwrite)
+    network, header = weights.average([weights.find(model) for model in models])
+    weights.save(output, network, replace(header, name=output.stem))
+    click.echo(f"{output}: the average of {len(models)} models")

@@ -75,13 +75,11 @@ def command(
         return
     if not data or output is None:
         raise click.UsageError("needs DATA and -o MODEL.safetensors.")
-    if output.suffix != ".safetensors":
-        raise UsageError(f"{output}: a model file needs the suffix .safetensors.")
-    if output.exists() and not overwrite:
-        raise UsageError(f"{output}: exists already. Choose another name or pass --overwrite.")
+    from vidcolor import weights
+
+    weights.check_output(output, overwrite=overwrite)
     import torch
 
-    from vidcolor import weights
     from vidcolor.backends import parse_devices
     from vidcolor.training.record import Record
     from vidcolor.training.trainer import Trainer

@@ -87,7 +87,9 @@ class Objective:
                 )
             self._content = content_loss(kind)
         self._sight: Callable[[Tensor], list[Tensor]] | None = None
-        if recipe.perceptual_weight or recipe.content.startswith("features-") or recipe.judges_features:
+        if recipe.perceptual_finer and recipe.features == "vgg19":
+            raise UsageError("perceptual_finer compares several maps of features, and vgg19 gives one; take lite0.")
+        if recipe.looks_at_features:
             self._sight = feature_network(recipe.features, vgg19, device)
         self._seen: list[tuple[Batch, Tensor, list[Tensor]]] = []
 
@@ -115,9 +117,21 @@ class Objective:
         self._seen = [*self._seen[-1:], (batch, ab_B2hw, maps)]
         return maps
 
-    def _compared(self, batch: Batch, ab_B2hw: Tensor) -> tuple[Tensor, Tensor]:
-        """Coarsest features, what things are, of a prediction and of the truth; the gradient reaches the first."""
-        return self.features(batch, ab_B2hw)[-1], self.features(batch, batch.ab_B2hw)[-1].detach()
+    def _compared(self, batch: Batch, ab_B2hw: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Features of a prediction and of the truth, finest first; the gradient reaches the prediction's."""
+        seen, true = self.features(batch, ab_B2hw), self.features(batch, batch.ab_B2hw)
+        return [(mine, theirs.detach()) for mine, theirs in zip(seen, true, strict=True)]
+
+    def _perceptual(self, batch: Batch, ab_B2hw: Tensor) -> dict[str, Tensor]:
+        """Distances of features: the coarsest say what things are, the finer ones where colours end."""
+        recipe, terms = self.recipe, dict[str, Tensor]()
+        if recipe.perceptual_weight:
+            terms["loss_G_perceptual"] = recipe.perceptual_weight * F.mse_loss(*self._compared(batch, ab_B2hw)[-1])
+        if recipe.perceptual_finer:
+            finer = self._compared(batch, ab_B2hw)[:-1]
+            apart = [F.mse_loss(mine, true) / true.square().mean() for mine, true in finer]
+            terms["loss_G_perceptual_finer"] = recipe.perceptual_finer * torch.stack(apart).mean()
+        return terms
 
     def terms(self, prediction: Prediction, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
         """Named terms of the generator's loss at that share of the budget, weights included."""
@@ -126,13 +140,13 @@ class Objective:
         if prediction.logits_BKhw is not None and self.bins is not None:
             terms["loss_G_bins"] = weight * bin_loss(prediction.logits_BKhw, truth, self.bins)
         elif self._content is not None and self.recipe.content.startswith("features-"):
-            terms["loss_G_features"] = weight * self._content(*self._compared(batch, ab))
+            terms["loss_G_features"] = weight * self._content(*self._compared(batch, ab)[-1])
         elif self._content is not None:
             terms["loss_G_L1"] = weight * self._content(
                 _pictures(batch, prediction), judged(batch.true_lightness_B1HW, truth)
             )
-        if self.recipe.perceptual_weight and progress >= self.recipe.perceptual_start:
-            terms["loss_G_perceptual"] = self.recipe.perceptual_weight * F.mse_loss(*self._compared(batch, ab))
+        if progress >= self.recipe.perceptual_start:
+            terms |= self._perceptual(batch, ab)
         if self.recipe.readout_weight:
             terms["loss_G_readout"] = self.recipe.readout_weight * F.mse_loss(ab, truth)
         if self.recipe.chroma_gap_weight:

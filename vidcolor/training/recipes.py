@@ -42,8 +42,9 @@ class Recipe:
     )
     content_weight: float = 100.0
     features: str = "lite0"  # network of the feature losses: vgg19, or an EfficientNet-Lite
-    perceptual_weight: float = 0.0  # of a second content term: mean squared distance of features
-    perceptual_start: float = 0.0  # share of the budget after which it begins
+    perceptual_weight: float = 0.0  # of a second content term: mean squared distance of features, the coarsest
+    perceptual_finer: float = 0.0  # of the mean of the finer ones' distances, each relative to the truth's square
+    perceptual_start: float = 0.0  # share of the budget after which both begin
     readout_weight: float = 0.0  # of the mean squared difference of a*b*: what `bins` alone does not ask of a read-out
     chroma_gap_weight: float = 0.0  # of the difference in each picture's amount of colour
     twins: float = 0.0  # share of a batch, at most half, that are second looks at others of it, to be coloured alike
@@ -88,6 +89,12 @@ class Recipe:
     temperature: float | None = None
     saturation: float | None = None
     size: int | None = None
+
+    @property
+    def looks_at_features(self) -> bool:
+        """Whether some term or player needs what a frozen network sees."""
+        perceives = bool(self.perceptual_weight or self.perceptual_finer)
+        return perceives or self.content.startswith("features-") or self.judges_features
 
     @property
     def judges_features(self) -> bool:
