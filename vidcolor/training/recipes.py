@@ -185,6 +185,8 @@ FINE_TUNE = dataclasses.replace(
     DEFAULT,
     name="fine-tune",
     follows="ours: a trained default model learns the colours of other photos or films, gently",
+    perceptual_weight=0.5,
+    perceptual_finer=3.0,
     perceptual_start=0.0,
     readout_weight=0.01,
     chroma_gap_weight=0.15,
