@@ -50,7 +50,6 @@ def digest(tensors: "Mapping[str, Tensor]") -> str:
 
 def save(path: Path, network: "nn.Module", header: ModelHeader) -> None:
     """Write a model file of half-precision weights; complete or not at all. Raises SinkError."""
-    import torch
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -63,8 +62,7 @@ def save(path: Path, network: "nn.Module", header: ModelHeader) -> None:
     stated = replace(header, sha256=digest(tensors))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with torch.no_grad():
-            save_file(tensors, partial, metadata={HEADER_KEY: json.dumps(asdict(stated))})
+        save_file(tensors, partial, metadata={HEADER_KEY: json.dumps(asdict(stated))})
         partial.replace(path)
     except (OSError, SafetensorError) as error:
         with suppress(OSError):
@@ -135,34 +133,27 @@ def average(paths: Sequence[Path]) -> "tuple[nn.Module, ModelHeader]":
     good comes (Wortsman et al. 2022, "Model soups"). Read-out, size, name and version are the first model's. Raises
     ModelError for models that do not fit together.
     """
-    import torch
-
-    network, header = load(paths[0])
-    total = {name: value.clone() for name, value in network.state_dict().items()}
-    sources = [header]
-    for path in paths[1:]:
-        other, theirs = load(path)
-        if _shape(header) != _shape(theirs) or not _same_bins(network, other):
+    loaded = [load(path) for path in paths]
+    network, header = loaded[0]
+    for path, other in zip(paths, loaded, strict=True):
+        if not _fit_together(loaded[0], other):
             raise ModelError(
                 f"{path}: cannot be averaged with {paths[0]}: generator, config and colour bins must be the same."
             )
-        for name, value in other.state_dict().items():
-            total[name] += value
-        sources.append(theirs)
-    means = {name: torch.div(value, len(paths)).to(value.dtype) for name, value in total.items()}
-    network.load_state_dict(means)
-    of = [{"name": source.name, "version": source.version, "sha256": source.sha256} for source in sources]
+    states = [network.state_dict() for network, _ in loaded]
+    network.load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})
+    of = [{"name": source.name, "version": source.version, "sha256": source.sha256} for _, source in loaded]
     return network, replace(header, notes={"average_of": of}, sha256="")
 
 
-def _shape(header: ModelHeader) -> tuple[str, int, dict[str, Any]]:
-    """What two models must share so that their weights can be averaged."""
-    return header.generator, header.multiple, {k: v for k, v in header.config.items() if k not in READ_OUT}
-
-
-def _same_bins(one: "nn.Module", other: "nn.Module") -> bool:
-    theirs = other.state_dict()
-    return all(value.equal(theirs[name]) for name, value in one.state_dict().items() if name.endswith("bins_2K"))
+def _fit_together(one: "tuple[nn.Module, ModelHeader]", other: "tuple[nn.Module, ModelHeader]") -> bool:
+    """Whether two models' weights mean the same things, so that they can be averaged."""
+    shapes = [
+        (header.generator, header.multiple, {k: v for k, v in header.config.items() if k not in READ_OUT})
+        for _, header in (one, other)
+    ]
+    bins, others = (dict(network.named_buffers()).get("bins_2K") for network, _ in (one, other))
+    return shapes[0] == shapes[1] and (bins is None or (others is not None and bins.equal(others)))
 
 
 def sha256(path: Path) -> str:

@@ -125,10 +125,12 @@ class Objective:
     def _perceptual(self, batch: Batch, ab_B2hw: Tensor) -> dict[str, Tensor]:
         """Distances of features: the coarsest say what things are, the finer ones where colours end."""
         recipe, terms = self.recipe, dict[str, Tensor]()
+        if not (recipe.perceptual_weight or recipe.perceptual_finer):
+            return terms
+        *finer, coarsest = self._compared(batch, ab_B2hw)
         if recipe.perceptual_weight:
-            terms["loss_G_perceptual"] = recipe.perceptual_weight * F.mse_loss(*self._compared(batch, ab_B2hw)[-1])
+            terms["loss_G_perceptual"] = recipe.perceptual_weight * F.mse_loss(*coarsest)
         if recipe.perceptual_finer:
-            finer = self._compared(batch, ab_B2hw)[:-1]
             apart = [F.mse_loss(mine, true) / true.square().mean() for mine, true in finer]
             terms["loss_G_perceptual_finer"] = recipe.perceptual_finer * torch.stack(apart).mean()
         return terms
