@@ -124,8 +124,8 @@ def test_the_encoder_takes_the_published_weights_and_reads_grey_as_three_like_ch
 def test_norms_folded_into_convolutions_give_the_same_features_and_gradients():
     body = EfficientNetLite("lite0", inputs=3)
     body.load_imagenet(imagenet_checkpoint("lite0"))
-    body.eval()
-    pictures = [(torch.rand(2, 3, 64, 96) * 2 - 1).requires_grad_() for _ in range(2)]
+    body.eval().double()  # in float32 a value at a kink of an activation may fall on either side, and its gradient with it
+    pictures = [(torch.rand(2, 3, 64, 96).double() * 2 - 1).requires_grad_() for _ in range(2)]
     pictures[1].data.copy_(pictures[0].data)
     plain = body(pictures[0])
     sum(each.square().mean() for each in plain).backward()
@@ -134,8 +134,8 @@ def test_norms_folded_into_convolutions_give_the_same_features_and_gradients():
     ours = folded(pictures[1])
     sum(each.square().mean() for each in ours).backward()
     for one, other in zip(ours, plain, strict=True):
-        assert torch.allclose(one, other, atol=1e-3)
-    assert torch.allclose(pictures[1].grad, pictures[0].grad, atol=1e-4)
+        assert torch.allclose(one, other, atol=1e-9)
+    assert torch.allclose(pictures[1].grad, pictures[0].grad, atol=1e-9)
 
 
 def test_read_out_is_the_mean_when_hot_and_the_mode_when_cold():
