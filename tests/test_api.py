@@ -159,8 +159,10 @@ def test_a_photo_is_what_the_command_makes_of_it(photo: Path, tiny_model: Path, 
     assert (done.output, done.outcome) == (tmp_path / "api.png", "colored")
     assert cli.run([str(photo), "-o", str(tmp_path / "cli.png"), "--model", str(tiny_model), "-q"]) == 0
     assert done.output.read_bytes() == (tmp_path / "cli.png").read_bytes()
-    with pytest.raises(vidcolor.UsageError, match="exists already"):
+    with pytest.raises(vidcolor.SinkError, match="exists already"):
         vidcolor.colorize_photo(photo, tmp_path / "api.png", model=tiny_model)
+    with pytest.raises(vidcolor.UsageError, match="is the input itself"):
+        vidcolor.colorize_photo(photo, photo, model=tiny_model, overwrite=True)
     with pytest.raises(vidcolor.UsageError, match="keeps its format"):
         vidcolor.colorize_photo(photo, tmp_path / "api.jpg", model=tiny_model)
 

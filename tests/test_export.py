@@ -143,7 +143,7 @@ def test_a_network_that_answers_otherwise_is_not_written(
     ("arguments", "code", "said"),
     [
         (("missing.safetensors", "-o", "out.xml"), 1, "no such model"),
-        (("MODEL", "-o", "nowhere/out.xml"), 1, "no such folder"),
+        (("MODEL", "-o", "nowhere/out.xml"), 1, "does not exist"),
         (("MODEL", "-o", "out.onnx", "--format", "openvino"), 2, "end in .xml"),
         (("MODEL", "-o", "out.pt"), 2, "end in .xml"),
         (("MODEL", "-o", "out.onnx", "--precision", "fp16"), 2, "fp16"),

@@ -124,7 +124,7 @@ def test_the_encoder_takes_the_published_weights_and_reads_grey_as_three_like_ch
 def test_norms_folded_into_convolutions_give_the_same_features_and_gradients():
     body = EfficientNetLite("lite0", inputs=3)
     body.load_imagenet(imagenet_checkpoint("lite0"))
-    body.eval().double()  # in float32 a value at a kink of an activation may fall on either side, and its gradient with it
+    body.eval().double()  # in single precision a value at an activation's kink may fall on either side of it
     pictures = [(torch.rand(2, 3, 64, 96).double() * 2 - 1).requires_grad_() for _ in range(2)]
     pictures[1].data.copy_(pictures[0].data)
     plain = body(pictures[0])

@@ -277,7 +277,7 @@ def colorize_photo(
     whatever colours it had.  model: a name, a file, or a Colorizer that is loaded, which brings device, precision, size
     and saturation with it.  largest_photo: megapixels.
 
-    Raises SourceError, SinkError, UsageError (the output exists and overwrite is False), ModelError, DeviceError,
+    Raises SourceError, SinkError (the output exists and overwrite is False), UsageError, ModelError, DeviceError,
     ShapeError.
     """
     options = PhotoOptions(recolor, quality, subsampling, largest_photo, overwrite)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vidcolor import calibration, weights
+from vidcolor import calibration, outputs, weights
 from vidcolor.backends import convert, has_bf16, load_openvino, store
 from vidcolor.color import Floats
 from vidcolor.errors import ModelError, SinkError, UsageError
@@ -123,12 +123,8 @@ def _check(target: Path, form: str, precision: str, calibrate: Sequence[Path], *
         calibration.require_nncf()
     if not find_spec("openvino"):
         raise UsageError("exported files are checked by OpenVINO: pip install openvino.")
-    if not target.parent.is_dir():
-        raise SinkError(f"{target.parent}: no such folder; make it first.")
     for file in (target, target.with_suffix(".bin")) if form == "openvino" else (target,):
-        if file.is_dir() or (file.exists() and not overwrite):
-            what = "is a folder; name a file." if file.is_dir() else "exists already; pass --overwrite to replace it."
-            raise SinkError(f"{file}: {what}")
+        outputs.check(file, overwrite=overwrite)
 
 
 @contextmanager

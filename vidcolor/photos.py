@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from vidcolor import __version__
+from vidcolor import __version__, outputs
 from vidcolor.colorizer import Colorizer
 from vidcolor.errors import ShapeError, UsageError
 from vidcolor.media.stills import Page, StillSettings, open_still
@@ -51,8 +51,8 @@ def color_photo(source: Path, target: Path, options: PhotoOptions, colorizer: Co
     """One photo into one file of the same format. Raises VidcolorError."""
     if source.suffix.lower() != target.suffix.lower():
         raise UsageError(f"{target}: a photo keeps its format; name it {target.with_suffix(source.suffix).name}.")
-    if target.exists() and (not options.overwrite or target.samefile(source)):
-        raise UsageError(f"{target}: exists already. Choose another name or pass --overwrite.")
+    outputs.check_is_not(source, target)
+    outputs.check(target, overwrite=options.overwrite)
     rules = Rules(options.still(colorizer.header), options.recolor, largest_pixels=options.largest_pixels)
     return PhotoDone(target, *colorize_photo(source, target, colorizer, rules))
 

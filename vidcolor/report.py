@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from vidcolor import __version__
+from vidcolor import __version__, outputs
 from vidcolor.page import Pair, document, gallery, safe
 
 GALLERY = 200  # pictures that the page shows at most, about 15 KB each
@@ -43,7 +43,7 @@ def write_json(path: Path, lines: Iterable[Line], facts: dict[str, object]) -> N
     listed = [asdict(line) for line in lines]
     counts = Counter(line["outcome"] for line in listed)
     whole = {"vidcolor": __version__, **facts, "counts": dict(counts), "files": listed}
-    _replace(path, json.dumps(whole, ensure_ascii=True, indent=1))
+    outputs.write(path, json.dumps(whole, ensure_ascii=True, indent=1).encode())
 
 
 def write_html(path: Path, lines: Sequence[Line], pairs: Iterable[Pair], facts: dict[str, object]) -> None:
@@ -57,7 +57,7 @@ def write_html(path: Path, lines: Sequence[Line], pairs: Iterable[Pair], facts: 
     more = f"<p>and {len(told) - MOST_ROWS:,} more, see report.json</p>" if len(told) > MOST_ROWS else ""
     shown = gallery(list(pairs)) or "<p>None was coloured.</p>"
     body = _BODY.format(figures=figures, details=details, rows=rows, more=more, gallery=shown)
-    _replace(path, document("What vidcolor did", body))
+    outputs.write(path, document("What vidcolor did", body).encode())
 
 
 OUTCOMES = ("colored", "kept", "copied", "skipped", "failed")
@@ -66,12 +66,6 @@ OUTCOMES = ("colored", "kept", "copied", "skipped", "failed")
 def _row(line: Line) -> str:
     said = "; ".join(filter(None, (line.reason, *line.notes)))
     return f"<tr class={line.outcome}><td>{safe(line.name)}</td><td>{line.outcome}</td><td>{safe(said)}</td></tr>"
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 _BODY = """<ul class=figures>{figures}</ul>

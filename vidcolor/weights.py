@@ -7,16 +7,15 @@ weights, and free `notes` (how it was trained, on what).
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidcolor.errors import ModelError, SinkError, UsageError, like
+from vidcolor import outputs
+from vidcolor.errors import ModelError, UsageError, like
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -58,29 +57,20 @@ def save(path: Path, network: "nn.Module", header: ModelHeader) -> None:
         for name, value in network.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-    partial = path.with_name(path.name + ".partial")
     stated = replace(header, sha256=digest(tensors))
-    try:
+    with outputs.replacing(path) as partial:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial, metadata={HEADER_KEY: json.dumps(asdict(stated))})
-        partial.replace(path)
-    except (OSError, SafetensorError) as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise SinkError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}).") from error
+        try:
+            save_file(tensors, partial, metadata={HEADER_KEY: json.dumps(asdict(stated))})
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:
-    """Raise UsageError where a model file may not or cannot be written, before the long work begins."""
+    """Refuse what is no name for a model (UsageError), and where none may or can be written (SinkError)."""
     if path.suffix != ".safetensors":
         raise UsageError(f"{path}: a model file needs the suffix .safetensors.")
-    if path.is_dir():
-        raise UsageError(f"{path}: is a folder; name a file.")
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path}: exists already. Choose another name or pass --overwrite.")
-    there = next(parent for parent in path.absolute().parents if parent.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise UsageError(f"{path}: {there} {'cannot be written to' if there.is_dir() else 'is no folder'}.")
+    outputs.check(path, overwrite=overwrite, makes_folder=True)
 
 
 def read_header(path: Path) -> ModelHeader:

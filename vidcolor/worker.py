@@ -13,9 +13,9 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
+from vidcolor import outputs
 from vidcolor.color import Floats
 from vidcolor.colorizer import Colorizer
-from vidcolor.errors import SinkError
 from vidcolor.frames import Part
 from vidcolor.media.archives import Entry
 from vidcolor.media.film_tone import film_tone
@@ -153,16 +153,13 @@ def colorize_photo(source: Path, target: Path, colorizer: Colorizer, rules: Rule
 
     A photo that has colours is copied unless the rules say otherwise. Raises SourceError, SinkError, DeviceError.
     """
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        with Network(colorizer) as network, open_still(source, largest_pixels=rules.largest_pixels) as still:
-            wanted = _wanted(still, rules)
-            losses = write_still(still, _colors(still, wanted, network), partial, rules.still)
-        partial.replace(target)
-    except OSError as error:
-        raise SinkError(f"{target}: cannot be written ({error.strerror}).") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        outputs.replacing(target) as partial,
+        Network(colorizer) as network,
+        open_still(source, largest_pixels=rules.largest_pixels) as still,
+    ):
+        wanted = _wanted(still, rules)
+        losses = write_still(still, _colors(still, wanted, network), partial, rules.still)
     return ("colored", losses) if wanted else ("kept", (IN_COLOR,))
 
 

@@ -44,15 +44,15 @@ def command(
       vidcolor compare scans/ colour/ -o page.html --pairs 100
       vidcolor compare old-model.mp4 new-model.mp4 -o page.html --clip 8s --at 1:00
     """
+    from vidcolor import outputs
     from vidcolor.compare import Settings, compare, match
-    from vidcolor.evaluation import report
 
-    report.check_target(output, overwrite=overwrite)
+    outputs.check(output, overwrite=overwrite)
     matches = match(before, after)
     with counting("files") as tell:
         made = compare(before, after, matches, Settings(pairs, shots, side, clip, at, megabytes), tell)
     content = made.html.encode()
-    report.write(output, content)
+    outputs.write(output, content)
     for problem in made.problems:
         say(f"vidcolor: warning: {problem}")
     lonely = len(matches.only_before) + len(matches.only_after)

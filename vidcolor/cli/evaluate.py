@@ -78,13 +78,14 @@ def command(
       vidcolor evaluate film.mp4 --steady off --steady flow --steady auto
       vidcolor evaluate photos.tar film.mp4 --limit 100 --sheet sheet.png --csv rows.csv
     """
+    from vidcolor import outputs
     from vidcolor.backends import parse_devices
     from vidcolor.colorizer import Colorizer
     from vidcolor.evaluation import report, sources
     from vidcolor.evaluation.sheet import Sheet
 
     for target in filter(None, (sheet, csv_file)):
-        report.check_target(target, overwrite=overwrite)
+        outputs.check(target, overwrite=overwrite)
     found = sources.split(list(data))
     torch_device = parse_devices(device)[0]
     judges = _judges(metrics, torch_device)
@@ -108,9 +109,9 @@ def command(
         say(f"vidcolor: warning: {problem} Left out.")
     rows = report.rows(photos, films)
     if csv_file:
-        report.write(csv_file, report.as_csv(rows).encode())
+        outputs.write(csv_file, report.as_csv(rows).encode())
     if sheet and pictures:
-        report.write(sheet, pictures.png())
+        outputs.write(sheet, pictures.png())
     if as_json:
         for row in rows:
             click.echo(json.dumps(row))

@@ -111,12 +111,12 @@ def command(
 
 
 def _check(output: Path | None, folder: Path | None, *, overwrite: bool) -> None:
-    from vidcolor.evaluation import report
+    from vidcolor import outputs
 
     if output is not None:
         if output.suffix.lower() != ".png":
             raise UsageError(f"{output}: the sheet is a PNG file, such as sheet.png. For a clip pass --clip 10s.")
-        report.check_target(output, overwrite=overwrite)
+        outputs.check(output, overwrite=overwrite)
     if folder is not None and folder.is_dir() and any(folder.iterdir()) and not overwrite:
         raise UsageError(f"{folder}: has files already. Choose another folder or pass --overwrite.")
 
@@ -144,7 +144,7 @@ def _write_shots(
     start: float | None, end: float | None,
 ) -> None:  # fmt: skip
     """The sheet, the stills, or both."""
-    from vidcolor.evaluation import report
+    from vidcolor import outputs
     from vidcolor.evaluation.sheet import Sheet
     from vidcolor.media.photos import write_png
     from vidcolor.media.references import reference_name
@@ -173,7 +173,7 @@ def _write_shots(
                 columns = {name: in_colour(shot, info, colorizer) for name, colorizer in colorizers.items()}
                 sheet.add((0, number), label, {"before": in_grey(shot, info), **columns})
     if output is not None:
-        report.write(output, sheet.png())
+        outputs.write(output, sheet.png())
         say(f"{output}: {len(sheet)} of {count} shots")
     if folder is not None:
         say(f"{folder}: {count} stills; correct those that need it, delete the others")

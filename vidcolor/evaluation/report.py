@@ -5,10 +5,8 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from vidcolor.errors import SinkError
 from vidcolor.evaluation.films import MEASURED_SIDE, FilmReport, FilmScore, mean_of
 from vidcolor.evaluation.photos import PhotoReport, Score
 
@@ -132,22 +130,3 @@ def _flattened(row: dict[str, Any]) -> dict[str, Any]:
         entries = {f"{name}.{key}": entry for key, entry in value.items()} if isinstance(value, dict) else {name: value}
         flat |= entries
     return flat
-
-
-def check_target(path: Path, *, overwrite: bool) -> None:
-    """Raises SinkError where a report may not or cannot be written, before the long work begins."""
-    if path.exists() and not overwrite:
-        raise SinkError(f"{path}: exists already. Choose another name or pass --overwrite.")
-    if path.is_dir() or not path.parent.is_dir():
-        raise SinkError(f"{path}: {'is a folder' if path.is_dir() else 'its folder does not exist'}; name a file.")
-
-
-def write(path: Path, content: bytes) -> None:
-    """Complete or not at all. Raises SinkError."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise SinkError(f"{path}: cannot be written ({error.strerror}).") from error

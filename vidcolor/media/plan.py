@@ -1,7 +1,6 @@
 """What the output will hold, decided before any work: the picture's encoding, and each other stream's fate."""
 
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,8 @@ from av.container import OutputContainer
 from av.error import FFmpegError
 from av.stream import Stream
 
-from vidcolor.errors import SinkError, UsageError
+from vidcolor import outputs
+from vidcolor.errors import UsageError
 from vidcolor.frames import FilmInfo
 from vidcolor.media.encoders import Encoding, OutputSettings, choose_encoding
 from vidcolor.media.probe import Examined, codec_name, decoder_of, examine, is_cover_art, open_film
@@ -63,18 +63,8 @@ def plan(info: FilmInfo, output_path: Path, settings: OutputSettings) -> Plan:
 def check_output(input_path: Path, output_path: Path, *, overwrite: bool) -> None:
     """Refuse a suffix without container, the input itself, an existing file, a folder that cannot be written."""
     container_of(output_path)
-    folder = output_path.parent
-    if not folder.is_dir():
-        raise SinkError(f"{output_path}: the folder {folder} does not exist. Create it first.")
-    if output_path.is_dir():
-        raise SinkError(f"{output_path}: is a folder, needed a file name such as {output_path / 'out.mp4'}.")
-    if output_path.exists():
-        if input_path.exists() and output_path.samefile(input_path):
-            raise UsageError(f"{output_path}: is the input itself, which is never changed. Choose another output name.")
-        if not overwrite:
-            raise SinkError(f"{output_path}: exists already. Choose another name or pass --overwrite.")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise SinkError(f"{output_path}: not allowed to write in {folder.resolve()}. Choose another folder.")
+    outputs.check_is_not(input_path, output_path)
+    outputs.check(output_path, overwrite=overwrite)
 
 
 def container_of(output_path: Path) -> str:
