@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from vidcolor import outputs
 from vidcolor.cli.lines import say
 from vidcolor.cli.names import Existing
 from vidcolor.cli.terminal import counting
@@ -44,7 +45,6 @@ def command(
       vidcolor compare scans/ colour/ -o page.html --pairs 100
       vidcolor compare old-model.mp4 new-model.mp4 -o page.html --clip 8s --at 1:00
     """
-    from vidcolor import outputs
     from vidcolor.compare import Settings, compare, match
 
     outputs.check(output, overwrite=overwrite)

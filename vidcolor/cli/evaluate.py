@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidcolor import outputs
 from vidcolor.cli.lines import say
 from vidcolor.cli.names import DEVICE, Existing, ModelName
 from vidcolor.cli.terminal import counting
@@ -78,7 +79,6 @@ def command(
       vidcolor evaluate film.mp4 --steady off --steady flow --steady auto
       vidcolor evaluate photos.tar film.mp4 --limit 100 --sheet sheet.png --csv rows.csv
     """
-    from vidcolor import outputs
     from vidcolor.backends import parse_devices
     from vidcolor.colorizer import Colorizer
     from vidcolor.evaluation import report, sources

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from vidcolor import __version__
+from vidcolor import __version__, outputs
 from vidcolor.cli.lines import say
 from vidcolor.cli.names import DEVICE, Existing, ModelName
 from vidcolor.cli.terminal import counting
@@ -111,7 +111,6 @@ def command(
 
 
 def _check(output: Path | None, folder: Path | None, *, overwrite: bool) -> None:
-    from vidcolor import outputs
 
     if output is not None:
         if output.suffix.lower() != ".png":
@@ -144,7 +143,6 @@ def _write_shots(
     start: float | None, end: float | None,
 ) -> None:  # fmt: skip
     """The sheet, the stills, or both."""
-    from vidcolor import outputs
     from vidcolor.evaluation.sheet import Sheet
     from vidcolor.media.photos import write_png
     from vidcolor.media.references import reference_name

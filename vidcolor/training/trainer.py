@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vidcolor import __version__, weights
+from vidcolor import __version__, outputs, weights
 from vidcolor.color import rgb_to_lab
 from vidcolor.errors import TrainingError, UsageError
 from vidcolor.media.photos import Rgb
@@ -262,9 +262,8 @@ class Trainer:
         state: dict[str, Any] = {"players": self._playing.state(), "config": self._playing.config, "bins": bins}
         state |= {"recipe": asdict(self.recipe), "won_steps": self._won_steps, "epoch": dict(self._epoch)}
         state |= {"elapsed": self.elapsed, "step": self.step, "images": self.images}
-        partial = checkpoint.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(checkpoint)
+        with outputs.replacing(checkpoint) as partial:
+            torch.save(state, partial)
 
     def _restore(self, checkpoint: Path) -> None:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
