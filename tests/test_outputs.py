@@ -60,3 +60,33 @@ def test_a_file_is_replaced_at_once_or_not_at_all(tmp_path: Path, error: BaseExc
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"file": b"old"}
     outputs.write(tmp_path / "file", b"new")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"file": b"new"}
+
+
+def test_a_group_takes_its_places_together(tmp_path: Path):
+    def write(content: bytes, *, overwrite: bool) -> None:
+        with outputs.replacing_group(tmp_path / "net.xml", overwrite=overwrite) as aside:
+            for suffix in (".xml", ".bin"):
+                aside.with_suffix(suffix).write_bytes(content)
+
+    def found() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    write(b"old", overwrite=False)
+    assert found() == {"net.bin": b"old", "net.xml": b"old"}
+    (tmp_path / "net.bin").unlink()  # the one that would be written first is free
+    with pytest.raises(SinkError, match=r"net\.xml: exists now"):
+        write(b"new", overwrite=False)
+    assert found() == {"net.xml": b"old"}
+    write(b"new", overwrite=True)
+    assert found() == {"net.bin": b"new", "net.xml": b"new"}
+
+
+def test_a_group_that_cannot_be_written_leaves_nothing(tmp_path: Path):
+    def write_half() -> None:
+        with outputs.replacing_group(tmp_path / "net.xml", overwrite=True) as aside:
+            aside.write_bytes(b"half")
+            raise OSError("full")
+
+    with pytest.raises(SinkError, match=r"net\.xml: cannot be written \(full\)"):
+        write_half()
+    assert list(tmp_path.iterdir()) == []

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from vidcolor import weights
+from vidcolor import outputs, weights
 from vidcolor.color import Floats
-from vidcolor.errors import DeviceError, UsageError, VidcolorError
+from vidcolor.errors import DeviceError, SinkError, UsageError, VidcolorError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -180,19 +180,6 @@ def convert(network: "nn.Module") -> Any:
     return converted
 
 
-def store(network: Any, target: Path, *, half: bool = False) -> None:
-    """Write an OpenVINO model as target (.xml) and its weights (.bin) beside it: complete or not at all.
-
-    half: weights as fp16; costs up to 0.2 a*b* units.  Raises OSError, RuntimeError.
-    """
-    # Written aside and renamed, weights first: another process may be reading the target.
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.stem}-") as folder:
-        aside = Path(folder) / target.name
-        load_openvino().save_model(network, str(aside), compress_to_fp16=half)
-        for suffix in (".bin", ".xml"):
-            aside.with_suffix(suffix).replace(target.with_suffix(suffix))
-
-
 def _cached(name: str, make: Callable[[], Any]) -> Path:
     """An OpenVINO model of that name: from the cache, or made now."""
     cached = cache_folder() / f"{name}.xml"
@@ -200,9 +187,10 @@ def _cached(name: str, make: Callable[[], Any]) -> Path:
         return cached
     made = make()
     for folder in (cached.parent, Path(tempfile.mkdtemp(prefix="vidcolor-"))):
-        with suppress(OSError, RuntimeError):
+        with suppress(OSError, RuntimeError, SinkError):
             folder.mkdir(parents=True, exist_ok=True)
-            store(made, folder / cached.name)
+            with outputs.replacing_group(folder / cached.name, overwrite=True) as aside:  # another process may read it
+                load_openvino().save_model(made, str(aside), compress_to_fp16=False)
             return folder / cached.name
     raise DeviceError(f"{cached.parent}: cannot store the converted model; set XDG_CACHE_HOME to a writable folder.")
 

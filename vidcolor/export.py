@@ -6,11 +6,8 @@ float32; h and w may be any multiples of the header's `multiple`.
 
 import json
 import re
-import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -20,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vidcolor import calibration, outputs, weights
-from vidcolor.backends import convert, has_bf16, load_openvino, store
+from vidcolor.backends import convert, has_bf16, load_openvino
 from vidcolor.color import Floats
 from vidcolor.errors import ModelError, SinkError, UsageError
 
@@ -78,7 +75,7 @@ def export(
     facts = metadata(model, header)
     make = _onnx if form == "onnx" else _openvino
     compared = _spread(calibration.read(calibration.packaged(), header))
-    with _aside(target, overwrite=overwrite) as aside:
+    with outputs.replacing_group(target, overwrite=overwrite) as aside:
         make(network, aside, precision, pictures, facts)
         parities = list(_parities(network, aside, compared))
         _refuse_strangers(target, parities[0], LIMITS[precision])
@@ -127,21 +124,6 @@ def _check(target: Path, form: str, precision: str, calibrate: Sequence[Path], *
         outputs.check(file, overwrite=overwrite)
 
 
-@contextmanager
-def _aside(target: Path, *, overwrite: bool) -> Iterator[Path]:
-    """The target's name in a folder beside it; what was written there is moved to its place, .xml last."""
-    try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.stem}-") as folder:
-            yield Path(folder) / target.name
-            for file in sorted(Path(folder).iterdir(), key=lambda file: file.suffix):
-                place = target.with_suffix(file.suffix)
-                if place.exists() and not overwrite:
-                    raise SinkError(f"{place}: exists now; pass --overwrite to replace it.")
-                shutil.move(file, place)
-    except OSError as error:
-        raise SinkError(f"{target}: cannot be written ({error.strerror or error}).") from error
-
-
 def _openvino(
     network: "nn.Module", target: Path, precision: str, pictures: list[Floats], facts: dict[str, str]
 ) -> None:
@@ -152,7 +134,7 @@ def _openvino(
     for key, value in facts.items():
         converted.set_rt_info(value, ["vidcolor", key])
     try:
-        store(converted, target, half=precision == "fp16")
+        load_openvino().save_model(converted, str(target), compress_to_fp16=precision == "fp16")
     except RuntimeError as error:
         raise SinkError(f"{target}: cannot be written ({error}).") from error
 

@@ -1,6 +1,7 @@
 """One file to be written: what forbids it is told before the work, and it is there complete or not at all."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -50,6 +51,27 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_group(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """The file's name in a folder beside it; what is written there then takes its place beside the file, the file last.
+
+    For a file that others belong to: who finds it finds them too. After an error nothing of them is left.
+    overwrite: files of their names may be replaced.  Raises SinkError where one may not, or writing fails.
+    """
+    try:
+        with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=f".{path.stem}-") as folder:
+            yield Path(folder) / path.name
+            written = sorted(Path(folder).iterdir(), key=lambda file: file.suffix == path.suffix)
+            places = [path.with_suffix(file.suffix) for file in written]
+            for place in places:
+                if place.exists() and not overwrite:
+                    raise SinkError(f"{place}: exists now; pass --overwrite to replace it.")
+            for file, place in zip(written, places, strict=True):
+                file.replace(place)
+    except OSError as error:
+        raise SinkError(f"{path}: cannot be written ({error.strerror or error}).") from error
 
 
 def write(path: Path, content: bytes) -> None:
