@@ -85,7 +85,7 @@ def test_a_recipe_trains_and_its_model_works(name: str, photos: Path, tmp_path: 
 
 @pytest.mark.parametrize("name", ["pix2pix", "wgan-gp", "default", "dcgan", "fine-tune"])
 def test_resumed_equals_uninterrupted(name: str, photos: Path, tmp_path: Path):
-    changes = FEATURE_GAME if name == "fine-tune" else {}
+    changes = FEATURE_GAME | {"optimizer": "muon"} if name == "fine-tune" else {}
     recipe = small(name, steps=6, schedule="constant", warmup=0.0, perceptual_start=0.0, **changes)
     whole = Trainer([photos], recipe)
     whole.run(tmp_path / "whole.pt")

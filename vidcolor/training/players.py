@@ -12,10 +12,11 @@ from vidcolor.networks import build
 from vidcolor.networks.discriminators import DISCRIMINATORS
 from vidcolor.networks.efficientnet import SCALINGS, imagenet_checkpoint
 from vidcolor.training.losses import GAMES
+from vidcolor.training.muon import Muon
 from vidcolor.training.recipes import Recipe
 
 AVERAGE_EVERY = 8  # steps between updates of the weight average, which would cost a tenth of a step each time
-OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "muon": Muon}
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 

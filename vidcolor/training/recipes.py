@@ -59,7 +59,7 @@ class Recipe:
     gradient_penalty: float = 0.0
     collapse_steps: int = 1000  # the run stops when the discriminator has won for so long; 0: never
     # Optimisation.
-    optimizer: str = "adam"  # adam, adamw
+    optimizer: str = "adam"  # adam, adamw, muon
     learning_rate: float = 2e-4
     encoder_learning_rate: float | None = None
     discriminator_learning_rate: float = 2e-4

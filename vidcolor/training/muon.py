@@ -1,0 +1,93 @@
+"""Muon: matrices are moved by orthogonalised momentum, everything else as by AdamW.
+
+Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks", with steps as large as AdamW's (Liu et
+al. 2025, "Muon is scalable for LLM training"), so that AdamW's learning rates serve. torch's own takes two-dimensional
+parameters alone and computes in bf16, at which many processors are slow.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+MOMENTUM = 0.95
+ITERATIONS = 4  # of Newton-Schulz; the fifth costs a fifth more, and only the smallest singular values would feel it
+QUINTIC = (3.4445, -4.7750, 2.0315)  # of x, x^3 and x^5: Jordan et al.'s, which moves singular values towards 1 fast
+STEP = 0.2  # root mean square of what AdamW moves a parameter by, in learning rates
+NARROWEST = 16  # side of a matrix; what is narrower is moved as by AdamW
+
+
+def is_matrix(parameter: Tensor) -> bool:
+    """Whether a parameter maps channels to channels alone: that of a linear layer or a 1x1 convolution."""
+    sides = parameter.shape[:2]
+    return len(sides) == 2 and parameter.numel() == sides.numel() and min(sides) >= NARROWEST
+
+
+def _is_tall(parameter: Tensor) -> bool:
+    return parameter.shape[0] > parameter.shape[1]
+
+
+def orthogonal(matrices_Nrc: Tensor) -> Tensor:
+    """Matrices with the same singular vectors and singular values near 1; (N, r, c) with r <= c, any scale.
+
+    The polynomial is worked out on their Gram matrices (N, r, r), which are smaller than they are.
+    """
+    a, b, c = QUINTIC
+    scaled = matrices_Nrc / (matrices_Nrc.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
+    gram = scaled @ scaled.mT
+    factor: Tensor | None = None
+    for _ in range(ITERATIONS):
+        power = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        power.diagonal(dim1=1, dim2=2).add_(a)
+        factor = power if factor is None else power @ factor
+        gram = power @ (power @ gram)
+    assert factor is not None
+    result: Tensor = factor @ scaled
+    return result
+
+
+class Muon(torch.optim.AdamW):
+    """Takes AdamW's arguments and is saved like it."""
+
+    def __init__(self, groups: Iterable[dict[str, Any]], **rates: Any):
+        """groups: of parameters, each with what AdamW may be told for it.  rates: AdamW's, for all of them."""
+        parted = []
+        for group in groups:
+            for are_matrices in (False, True):
+                members = [parameter for parameter in group["params"] if is_matrix(parameter) == are_matrices]
+                parted.append({**group, "params": members, "are_matrices": are_matrices})
+        super().__init__(parted, **rates)
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """One step. The matrices' gradients are used up by it."""
+        with torch.enable_grad():
+            loss = None if closure is None else closure()
+        alike = defaultdict[torch.Size, list[tuple[Tensor, Tensor, dict[str, Any]]]](list)
+        for group in self.param_groups:
+            for parameter in group["params"] if group["are_matrices"] else ():
+                if parameter.grad is not None:
+                    direction = self._direction(parameter)
+                    alike[direction.shape].append((parameter, direction, group))
+        for shape, members in alike.items():
+            moves = orthogonal(torch.stack([direction for _, direction, _ in members]))
+            for (parameter, _, group), move in zip(members, moves, strict=True):
+                rate, upright = group["lr"], move.T if _is_tall(parameter) else move
+                parameter.mul_(1 - rate * group["weight_decay"])
+                parameter.add_(upright.reshape(parameter.shape), alpha=-rate * STEP * shape[1] ** 0.5)
+        super().step()
+        return loss
+
+    def _direction(self, parameter: Tensor) -> Tensor:
+        """Nesterov's momentum of a matrix, lying (r <= c); the gradient is gone then, so that AdamW leaves it alone."""
+        state, gradient = self.state[parameter], parameter.grad
+        assert gradient is not None
+        if not state:
+            state["momentum"] = torch.zeros_like(parameter)
+            state["step"] = torch.zeros(())  # of no use here; AdamW's loading expects one in every state
+        momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
+        ahead = gradient.lerp(momentum, MOMENTUM).flatten(1)
+        parameter.grad = None
+        return ahead.T if _is_tall(parameter) else ahead
