@@ -57,7 +57,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def replacing_group(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """The file's name in a folder beside it; what is written there then takes its place beside the file, the file last.
 
-    For a file that others belong to: who finds it finds them too. After an error nothing of them is left.
+    For a file that others belong to: who finds it finds them too. After an error in writing them nothing is left.
     overwrite: files of their names may be replaced.  Raises SinkError where one may not, or writing fails.
     """
     try:

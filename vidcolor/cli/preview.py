@@ -111,7 +111,6 @@ def command(
 
 
 def _check(output: Path | None, folder: Path | None, *, overwrite: bool) -> None:
-
     if output is not None:
         if output.suffix.lower() != ".png":
             raise UsageError(f"{output}: the sheet is a PNG file, such as sheet.png. For a clip pass --clip 10s.")

@@ -29,21 +29,26 @@ def _is_tall(parameter: Tensor) -> bool:
     return parameter.shape[0] > parameter.shape[1]
 
 
+def _quintic(gram_Nrr: Tensor) -> Tensor:
+    """What each singular value is multiplied by, as matrices: a + b gram + c gram^2."""
+    a, b, c = QUINTIC
+    power = torch.baddbmm(gram_Nrr, gram_Nrr, gram_Nrr, beta=b, alpha=c)
+    power.diagonal(dim1=1, dim2=2).add_(a)
+    return power
+
+
 def orthogonal(matrices_Nrc: Tensor) -> Tensor:
     """Matrices with the same singular vectors and singular values near 1; (N, r, c) with r <= c, any scale.
 
     The polynomial is worked out on their Gram matrices (N, r, r), which are smaller than they are.
     """
-    a, b, c = QUINTIC
     scaled = matrices_Nrc / (matrices_Nrc.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
     gram = scaled @ scaled.mT
-    factor: Tensor | None = None
-    for _ in range(ITERATIONS):
-        power = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-        power.diagonal(dim1=1, dim2=2).add_(a)
-        factor = power if factor is None else power @ factor
+    factor = power = _quintic(gram)
+    for _ in range(ITERATIONS - 1):
         gram = power @ (power @ gram)
-    assert factor is not None
+        power = _quintic(gram)
+        factor = power @ factor
     result: Tensor = factor @ scaled
     return result
 
