@@ -146,6 +146,11 @@ def resized(rgb: Rgb, *, short_side: int, least: int = 1) -> Rgb:
     return np.array(_resized(Image.fromarray(rgb), short_side, least))
 
 
+def part_of(rgb: Rgb, box: tuple[float, float, float, float], side: int) -> Rgb:
+    """The part within left, top, right, bottom (pixels, fractions too), as a square of `side` pixels."""
+    return np.array(Image.fromarray(rgb).resize((side, side), Image.Resampling.BICUBIC, box=box))
+
+
 def thumbnail_jpeg(content: bytes | Path, side: int = 224) -> bytes | None:
     """A photo at no more than `side` pixels, upright, as a small JPEG file; None where Pillow cannot show it."""
     try:

@@ -14,10 +14,22 @@ from numpy.typing import NDArray
 
 from vidcolor.errors import SourceError
 from vidcolor.media.cards import draw_card
-from vidcolor.media.photos import FILM_SUFFIXES, Rgb, decode, encoded, is_archive, is_grey, is_photo, resized, size_of
+from vidcolor.media.photos import (
+    FILM_SUFFIXES,
+    Rgb,
+    decode,
+    encoded,
+    is_archive,
+    is_grey,
+    is_photo,
+    part_of,
+    resized,
+    size_of,
+)
 from vidcolor.training import films
 
 SCALE_RANGE = (1.0, 1.5)  # short side of a stored photo in crops: how much of the scene a crop may miss
+STRETCH = 1.25  # width over height of what a zooming crop takes in, at most, or its inverse
 TINY = 0.5  # short side in crops under which a photo would be mostly enlargement
 _AT_ONCE = 64  # photos a thread that wait, undecoded
 
@@ -100,13 +112,16 @@ class Photos:
         seed: int = 1,
         with_decord: bool = True,
         on_film: Callable[[Path], None] = lambda _: None,
+        zoom: float = 1.0,
     ):
         """crop: side in pixels.  hold_back: pattern and count of pictures to leave out, for evaluation.
 
         validation_share: of the pictures, 0..1.  seed: which frames of films.  on_film: told before each film is read.
+        zoom: how much closer than the whole short side a crop may come; above 1 crops are cut anew at a random scale
+        and stretch each time, otherwise each picture has one scale for good.
         Raises SourceError where nothing is left to train on.
         """
-        self.crop = crop
+        self.crop, self._zoom = crop, zoom
         self._faults: Counter[str] = Counter()
         self._skipped: list[tuple[str, str]] = []
         holding_photos, holding_frames = split_sources(sources)
@@ -146,7 +161,7 @@ class Photos:
         self._skipped.append((name, why))
 
     def _read_film(self, film: Path, seed: int, with_decord: bool) -> list[tuple[str, Rgb]]:
-        side = round(self.crop * SCALE_RANGE[1])
+        side = round(self.crop * max(SCALE_RANGE[1], self._zoom))
         try:
             read = films.read_film(film, short_side=side, seed=seed, least=films.LEAST_FRAMES, with_decord=with_decord)
         except SourceError as error:
@@ -155,7 +170,8 @@ class Photos:
             return []
         self._faults += Counter(grey=read.grey, duplicates=read.duplicates, unreadable=read.unreadable)
         return [
-            (name, resized(rgb, short_side=_stored_side(name, self.crop), least=self.crop)) for name, rgb in read.frames
+            (name, resized(rgb, short_side=self._kept_side(name, min(rgb.shape[:2])), least=self.crop))
+            for name, rgb in read.frames
         ]
 
     def _read_photos(self, sources: list[Path], left_out: set[str], threads: int) -> Iterator[tuple[str, Rgb]]:
@@ -172,12 +188,20 @@ class Photos:
         """A photo as it is kept, or why it is not."""
         name, content = photo
         size = size_of(content)
-        if size is not None and min(size) < TINY * self.crop:
+        if size is None:
+            return "unreadable"
+        if min(size) < TINY * self.crop:
             return "tiny"
-        rgb = decode(content, short_side=_stored_side(name, self.crop), least=self.crop)
+        rgb = decode(content, short_side=self._kept_side(name, min(size)), least=self.crop)
         if rgb is None:
             return "unreadable"
         return "grey" if is_grey(rgb) else rgb
+
+    def _kept_side(self, name: str, short_side: int) -> int:
+        """Short side at which a picture of that short side is kept: with zoom no smaller than a crop can show."""
+        if self._zoom > 1:
+            return max(self.crop, min(short_side, round(self.crop * self._zoom)))
+        return _stored_side(name, self.crop)
 
     def validation_crops(self) -> NDArray[np.uint8]:
         """The middle of every picture kept apart: (N, crop, crop, 3)."""
@@ -190,7 +214,8 @@ class Photos:
 
     def _middles(self, pictures: list[Rgb]) -> NDArray[np.uint8]:
         crops = np.empty((len(pictures), self.crop, self.crop, 3), np.uint8)
-        for index, rgb in enumerate(pictures):
+        for index, picture in enumerate(pictures):
+            rgb = resized(picture, short_side=self.crop, least=self.crop) if self._zoom > 1 else picture
             top, left = (rgb.shape[0] - self.crop) // 2, (rgb.shape[1] - self.crop) // 2
             crops[index] = rgb[top : top + self.crop, left : left + self.crop]
         return crops
@@ -228,11 +253,20 @@ class Photos:
                 yield np.stack(crops[part[0] * batch // part[1] : (part[0] + 1) * batch // part[1]])
 
     def _crop(self, index: int, random: np.random.Generator) -> Rgb:
-        rgb = self.rgb[index]
+        rgb = self.rgb[index] if self._zoom <= 1 else self._zoomed(self.rgb[index], random)
         top = random.integers(rgb.shape[0] - self.crop + 1)
         left = random.integers(rgb.shape[1] - self.crop + 1)
         crop = rgb[top : top + self.crop, left : left + self.crop]
         return crop[:, ::-1] if random.random() < 0.5 else crop
+
+    def _zoomed(self, rgb: Rgb, random: np.random.Generator) -> Rgb:
+        """A random part of a picture, as large as a crop. The whole short side is likelier than a small part of it."""
+        height, width = rgb.shape[:2]
+        side = min(height, width) / self._zoom ** random.random() ** 2
+        stretch = STRETCH ** random.uniform(-0.5, 0.5)
+        tall, wide = min(side / stretch, height), min(side * stretch, width)
+        top, left = random.uniform(0, height - tall), random.uniform(0, width - wide)
+        return part_of(rgb, (left, top, left + wide, top + tall), self.crop)
 
 
 def _round(counts: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int64]:

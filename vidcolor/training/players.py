@@ -178,3 +178,5 @@ def _check(recipe: Recipe) -> None:
             raise UsageError("discriminator features goes with no gradient_penalty, and with generators of a*b* alone.")
     if not 0 <= recipe.twins <= 0.5:
         raise UsageError(f"twins {recipe.twins}: is the share of a batch that is shown a second time; 0 to 0.5.")
+    if not 1 <= recipe.zoom <= 4:
+        raise UsageError(f"zoom {recipe.zoom}: is how much closer crops may come; 1 (never) to 4.")

@@ -80,6 +80,7 @@ class Recipe:
     favour: tuple[tuple[str, float], ...] = ()
     hold_back: tuple[str, int] | None = None
     ageing: Ageing = UNAGED
+    zoom: float = 1.0  # how much closer than a photo's whole short side crops may come, at random; 1: one scale a photo
     cards: float = 0.0  # share of crops that are drawn leaders and titles, which have no colour
     uniform_share: float = 0.8  # of the bins' class weights, 1 / ((1 - u) prior + u uniform)
     seed: int = 1

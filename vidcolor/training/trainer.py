@@ -205,7 +205,7 @@ class Trainer:
             self.photos = None  # make room first: two stages' photos may not fit
             self.photos = Photos(
                 self.sources, crop=stage.crop, hold_back=recipe.hold_back, threads=torch.get_num_threads(),
-                validation_share=recipe.validation_share, seed=recipe.seed,
+                validation_share=recipe.validation_share, seed=recipe.seed, zoom=recipe.zoom,
             )  # fmt: skip
             self.events.intake(self.photos.intake)
             if len(self.photos.names) < batch:
