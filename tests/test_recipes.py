@@ -104,6 +104,18 @@ def test_another_recipes_state_is_not_gone_on_from(photos: Path, tmp_path: Path)
         Trainer([photos], small("wgan-gp")).run(tmp_path / "s.pt")
 
 
+def test_a_run_goes_on_under_a_version_that_knows_more_fields(photos: Path, tmp_path: Path):
+    Trainer([photos], small("pix2pix", steps=1)).run(tmp_path / "s.pt")
+    state = torch.load(tmp_path / "s.pt", weights_only=True)
+    del state["recipe"]["zoom"]
+    torch.save(state, tmp_path / "s.pt")
+    with pytest.raises(UsageError, match=r"made with other settings \(zoom\)"):
+        Trainer([photos], small("pix2pix", steps=2, zoom=1.5)).run(tmp_path / "s.pt")
+    trainer = Trainer([photos], small("pix2pix", steps=2))
+    trainer.run(tmp_path / "s.pt")
+    assert trainer.step == 2
+
+
 def test_a_perceptual_term_stands_beside_the_content(photos: Path, tmp_path: Path):
     recipe = small("default", perceptual_weight=0.5, perceptual_finer=0.5, perceptual_start=0.5, game="none", steps=2)
     trainer = Trainer([photos], recipe)

@@ -7,7 +7,7 @@ function of the step's number alone.
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -291,6 +291,8 @@ class Trainer:
 def _as_before(recipe: Recipe, before: Any, checkpoint: Path) -> Recipe:
     """The recipe, where it is the one that a run began with; a budget may be changed. Raises UsageError."""
     then = before if isinstance(before, dict) else {}
+    if then:  # a field newer than the run was left at its default, which changes nothing
+        then = {field.name: field.default for field in fields(Recipe)} | then
     if then.get("size") and recipe.size is None:
         recipe = replace(recipe, size=then["size"])
     now = asdict(recipe)
