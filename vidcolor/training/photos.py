@@ -247,7 +247,7 @@ class Photos:
             chosen, pending = pending[:batch], pending[batch:]
             if number >= start:
                 random = np.random.default_rng((seed, 1, number))
-                crops = [self._crop(index, random) for index in chosen]  # views: nothing is copied but one's own part
+                crops = [self._crop(index, random) for index in chosen]  # mere views, unless they zoom
                 for place in np.flatnonzero(random.random(batch) < cards):
                     crops[place] = draw_card(random, self.crop)
                 yield np.stack(crops[part[0] * batch // part[1] : (part[0] + 1) * batch // part[1]])
