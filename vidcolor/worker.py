@@ -153,13 +153,11 @@ def colorize_photo(source: Path, target: Path, colorizer: Colorizer, rules: Rule
 
     A photo that has colours is copied unless the rules say otherwise. Raises SourceError, SinkError, DeviceError.
     """
-    with (
-        outputs.replacing(target) as partial,
-        Network(colorizer) as network,
-        open_still(source, largest_pixels=rules.largest_pixels) as still,
-    ):
+    with Network(colorizer) as network, open_still(source, largest_pixels=rules.largest_pixels) as still:
         wanted = _wanted(still, rules)
-        losses = write_still(still, _colors(still, wanted, network), partial, rules.still)
+        colors = _colors(still, wanted, network)
+        with outputs.replacing(target) as partial:
+            losses = write_still(still, colors, partial, rules.still)
     return ("colored", losses) if wanted else ("kept", (IN_COLOR,))
 
 

@@ -35,6 +35,14 @@ _AT_ONCE = 64  # photos a thread that wait, undecoded
 
 
 @dataclass(frozen=True)
+class View:
+    """What a crop shows of its picture. box: left, top, right and bottom in pixels."""
+
+    box: tuple[float, float, float, float]
+    is_mirrored: bool
+
+
+@dataclass(frozen=True)
 class Intake:
     """What was taken to learn from, and what was passed over."""
 
@@ -247,26 +255,36 @@ class Photos:
             chosen, pending = pending[:batch], pending[batch:]
             if number >= start:
                 random = np.random.default_rng((seed, 1, number))
-                crops = [self._crop(index, random) for index in chosen]  # mere views, unless they zoom
-                for place in np.flatnonzero(random.random(batch) < cards):
-                    crops[place] = draw_card(random, self.crop)
-                yield np.stack(crops[part[0] * batch // part[1] : (part[0] + 1) * batch // part[1]])
+                views = [self._view(self.rgb[index], random) for index in chosen]
+                places = np.flatnonzero(random.random(batch) < cards).tolist()
+                drawn = {place: draw_card(random, self.crop) for place in places}
+                own = range(part[0] * batch // part[1], (part[0] + 1) * batch // part[1])
+                yield np.stack([drawn[at] if at in drawn else self._cut(chosen[at], views[at]) for at in own])
 
-    def _crop(self, index: int, random: np.random.Generator) -> Rgb:
-        rgb = self.rgb[index] if self._zoom <= 1 else self._zoomed(self.rgb[index], random)
-        top = random.integers(rgb.shape[0] - self.crop + 1)
-        left = random.integers(rgb.shape[1] - self.crop + 1)
-        crop = rgb[top : top + self.crop, left : left + self.crop]
-        return crop[:, ::-1] if random.random() < 0.5 else crop
-
-    def _zoomed(self, rgb: Rgb, random: np.random.Generator) -> Rgb:
-        """A random part of a picture, as large as a crop. The whole short side is likelier than a small part of it."""
+    def _view(self, rgb: Rgb, random: np.random.Generator) -> View:
+        """What a crop of this picture shows."""
         height, width = rgb.shape[:2]
+        if self._zoom > 1:
+            tall, wide = self._zoomed(height, width, random)
+            top, left = random.uniform(0, height - tall), random.uniform(0, width - wide)
+        else:
+            tall, wide = self.crop, self.crop
+            top, left = random.integers(height - tall + 1), random.integers(width - wide + 1)
+        return View((left, top, left + wide, top + tall), is_mirrored=random.random() < 0.5)
+
+    def _zoomed(self, height: int, width: int, random: np.random.Generator) -> tuple[float, float]:
+        """Random rows and columns for a crop to show. The whole short side is likelier than a small part of it."""
         side = min(height, width) / self._zoom ** random.random() ** 2
         stretch = STRETCH ** random.uniform(-0.5, 0.5)
-        tall, wide = min(side / stretch, height), min(side * stretch, width)
-        top, left = random.uniform(0, height - tall), random.uniform(0, width - wide)
-        return part_of(rgb, (left, top, left + wide, top + tall), self.crop)
+        return min(side / stretch, height), min(side * stretch, width)
+
+    def _cut(self, index: int, view: View) -> Rgb:
+        if self._zoom > 1:
+            crop = part_of(self.rgb[index], view.box, self.crop)
+        else:
+            left, top, right, bottom = map(int, view.box)
+            crop = self.rgb[index][top:bottom, left:right]
+        return crop[:, ::-1] if view.is_mirrored else crop
 
 
 def _round(counts: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int64]:
