@@ -35,9 +35,10 @@ _AT_ONCE = 64  # photos a thread that wait, undecoded
 
 
 @dataclass(frozen=True)
-class View:
-    """What a crop shows of its picture. box: left, top, right and bottom in pixels."""
+class _Section:
+    """What a crop shows of a picture. box: left, top, right and bottom in pixels."""
 
+    rgb: Rgb
     box: tuple[float, float, float, float]
     is_mirrored: bool
 
@@ -255,14 +256,14 @@ class Photos:
             chosen, pending = pending[:batch], pending[batch:]
             if number >= start:
                 random = np.random.default_rng((seed, 1, number))
-                views = [self._view(self.rgb[index], random) for index in chosen]
+                sections = [self._section(self.rgb[index], random) for index in chosen]
                 places = np.flatnonzero(random.random(batch) < cards).tolist()
                 drawn = {place: draw_card(random, self.crop) for place in places}
                 own = range(part[0] * batch // part[1], (part[0] + 1) * batch // part[1])
-                yield np.stack([drawn[at] if at in drawn else self._cut(chosen[at], views[at]) for at in own])
+                yield np.stack([drawn[at] if at in drawn else self._cut(sections[at]) for at in own])
 
-    def _view(self, rgb: Rgb, random: np.random.Generator) -> View:
-        """What a crop of this picture shows."""
+    def _section(self, rgb: Rgb, random: np.random.Generator) -> _Section:
+        """What the next crop of this picture shows."""
         height, width = rgb.shape[:2]
         if self._zoom > 1:
             tall, wide = self._zoomed(height, width, random)
@@ -270,7 +271,7 @@ class Photos:
         else:
             tall, wide = self.crop, self.crop
             top, left = random.integers(height - tall + 1), random.integers(width - wide + 1)
-        return View((left, top, left + wide, top + tall), is_mirrored=random.random() < 0.5)
+        return _Section(rgb, (left, top, left + wide, top + tall), is_mirrored=random.random() < 0.5)
 
     def _zoomed(self, height: int, width: int, random: np.random.Generator) -> tuple[float, float]:
         """Random rows and columns for a crop to show. The whole short side is likelier than a small part of it."""
@@ -278,13 +279,13 @@ class Photos:
         stretch = STRETCH ** random.uniform(-0.5, 0.5)
         return min(side / stretch, height), min(side * stretch, width)
 
-    def _cut(self, index: int, view: View) -> Rgb:
+    def _cut(self, section: _Section) -> Rgb:
         if self._zoom > 1:
-            crop = part_of(self.rgb[index], view.box, self.crop)
+            crop = part_of(section.rgb, section.box, self.crop)
         else:
-            left, top, right, bottom = map(int, view.box)
-            crop = self.rgb[index][top:bottom, left:right]
-        return crop[:, ::-1] if view.is_mirrored else crop
+            left, top, right, bottom = map(int, section.box)
+            crop = section.rgb[top:bottom, left:right]
+        return crop[:, ::-1] if section.is_mirrored else crop
 
 
 def _round(counts: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int64]:
