@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from vidcolor.media.photos import Rgb
-from vidcolor.training.photos import STRETCH, Photos
+from vidcolor.training.crops import STRETCH
+from vidcolor.training.photos import Photos
 
 
 def slopes(crop: Rgb) -> tuple[float, float]:

@@ -119,7 +119,7 @@ def _processor() -> Iterator[Finding]:
         yield Finding("processor", "--precision auto", "good", "bf16, which this processor computes in by itself")
     else:
         said = "fp32, as this processor has no bf16 of its own and would be slower in it"
-        yield Finding("processor", "--precision auto", "good", said, "--precision int8 may be twice as fast.")
+        yield Finding("processor", "--precision auto", "good", said, "--precision int8 is faster.")
 
 
 def _graphics() -> Iterator[Finding]:

@@ -22,25 +22,14 @@ from vidcolor.media.photos import (
     is_archive,
     is_grey,
     is_photo,
-    part_of,
     resized,
     size_of,
 )
 from vidcolor.training import films
+from vidcolor.training.crops import crops_of
 
-SCALE_RANGE = (1.0, 1.5)  # short side of a stored photo in crops: how much of the scene a crop may miss
-STRETCH = 1.25  # width over height of what a zooming crop takes in, at most, or its inverse
 TINY = 0.5  # short side in crops under which a photo would be mostly enlargement
 _AT_ONCE = 64  # photos a thread that wait, undecoded
-
-
-@dataclass(frozen=True)
-class _Section:
-    """What a crop shows of a picture. box: left, top, right and bottom in pixels."""
-
-    rgb: Rgb
-    box: tuple[float, float, float, float]
-    is_mirrored: bool
 
 
 @dataclass(frozen=True)
@@ -96,13 +85,6 @@ def split_sources(sources: list[Path]) -> tuple[list[Path], list[Path]]:
     return photos, found
 
 
-def _stored_side(name: str, crop: int) -> int:
-    """Short side at which a photo is kept, so that a crop of `crop` pixels shows most of the scene."""
-    low, high = SCALE_RANGE
-    share = _digest(f"{crop} {name}")[0] / 255
-    return round(crop * (low + (high - low) * share**2))
-
-
 class Photos:
     """Photos and film frames in memory at the size that training crops need.
 
@@ -126,11 +108,10 @@ class Photos:
         """crop: side in pixels.  hold_back: pattern and count of pictures to leave out, for evaluation.
 
         validation_share: of the pictures, 0..1.  seed: which frames of films.  on_film: told before each film is read.
-        zoom: how much closer than the whole short side a crop may come; above 1 crops are cut anew at a random scale
-        and stretch each time, otherwise each picture has one scale for good.
+        zoom: see crops_of.
         Raises SourceError where nothing is left to train on.
         """
-        self.crop, self._zoom = crop, zoom
+        self.crop, self._crops = crop, crops_of(crop, zoom)
         self._faults: Counter[str] = Counter()
         self._skipped: list[tuple[str, str]] = []
         holding_photos, holding_frames = split_sources(sources)
@@ -170,9 +151,10 @@ class Photos:
         self._skipped.append((name, why))
 
     def _read_film(self, film: Path, seed: int, with_decord: bool) -> list[tuple[str, Rgb]]:
-        side = round(self.crop * max(SCALE_RANGE[1], self._zoom))
         try:
-            read = films.read_film(film, short_side=side, seed=seed, least=films.LEAST_FRAMES, with_decord=with_decord)
+            read = films.read_film(
+                film, short_side=self._crops.most, seed=seed, least=films.LEAST_FRAMES, with_decord=with_decord
+            )
         except SourceError as error:
             self._faults["unreadable"] += 1
             self._skipped.append((film.name, str(error)))
@@ -207,10 +189,8 @@ class Photos:
         return "grey" if is_grey(rgb) else rgb
 
     def _kept_side(self, name: str, short_side: int) -> int:
-        """Short side at which a picture of that short side is kept: with zoom no smaller than a crop can show."""
-        if self._zoom > 1:
-            return max(self.crop, min(short_side, round(self.crop * self._zoom)))
-        return _stored_side(name, self.crop)
+        share = _digest(f"{self.crop} {name}")[0] / 255
+        return self._crops.kept_side(short_side, share)
 
     def validation_crops(self) -> NDArray[np.uint8]:
         """The middle of every picture kept apart: (N, crop, crop, 3)."""
@@ -224,9 +204,7 @@ class Photos:
     def _middles(self, pictures: list[Rgb]) -> NDArray[np.uint8]:
         crops = np.empty((len(pictures), self.crop, self.crop, 3), np.uint8)
         for index, picture in enumerate(pictures):
-            rgb = resized(picture, short_side=self.crop, least=self.crop) if self._zoom > 1 else picture
-            top, left = (rgb.shape[0] - self.crop) // 2, (rgb.shape[1] - self.crop) // 2
-            crops[index] = rgb[top : top + self.crop, left : left + self.crop]
+            crops[index] = self._crops.middle(picture)
         return crops
 
     def batches(
@@ -256,36 +234,11 @@ class Photos:
             chosen, pending = pending[:batch], pending[batch:]
             if number >= start:
                 random = np.random.default_rng((seed, 1, number))
-                sections = [self._section(self.rgb[index], random) for index in chosen]
+                sections = [self._crops.section(self.rgb[index], random) for index in chosen]
                 places = np.flatnonzero(random.random(batch) < cards).tolist()
                 drawn = {place: draw_card(random, self.crop) for place in places}
                 own = range(part[0] * batch // part[1], (part[0] + 1) * batch // part[1])
-                yield np.stack([drawn[at] if at in drawn else self._cut(sections[at]) for at in own])
-
-    def _section(self, rgb: Rgb, random: np.random.Generator) -> _Section:
-        """What the next crop of this picture shows."""
-        height, width = rgb.shape[:2]
-        if self._zoom > 1:
-            tall, wide = self._zoomed(height, width, random)
-            top, left = random.uniform(0, height - tall), random.uniform(0, width - wide)
-        else:
-            tall, wide = self.crop, self.crop
-            top, left = random.integers(height - tall + 1), random.integers(width - wide + 1)
-        return _Section(rgb, (left, top, left + wide, top + tall), is_mirrored=random.random() < 0.5)
-
-    def _zoomed(self, height: int, width: int, random: np.random.Generator) -> tuple[float, float]:
-        """Random rows and columns for a crop to show. The whole short side is likelier than a small part of it."""
-        side = min(height, width) / self._zoom ** random.random() ** 2
-        stretch = STRETCH ** random.uniform(-0.5, 0.5)
-        return min(side / stretch, height), min(side * stretch, width)
-
-    def _cut(self, section: _Section) -> Rgb:
-        if self._zoom > 1:
-            crop = part_of(section.rgb, section.box, self.crop)
-        else:
-            left, top, right, bottom = map(int, section.box)
-            crop = section.rgb[top:bottom, left:right]
-        return crop[:, ::-1] if section.is_mirrored else crop
+                yield np.stack([drawn[at] if at in drawn else self._crops.cut(sections[at]) for at in own])
 
 
 def _round(counts: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int64]:
