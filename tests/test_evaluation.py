@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from skimage.color import rgb2lab
 from skimage.metrics import structural_similarity
 
 from vidcolor.colorizer import Colorizer
 from vidcolor.errors import ShapeError, SourceError
+from vidcolor.evaluation.neutrals import Neutrals
 from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, frechet_distance, psnr, ssim
 from vidcolor.evaluation.photos import evaluate, recolor
 from vidcolor.evaluation.sources import count_photos, read_photos, split, spread
@@ -226,6 +228,24 @@ def test_colours_that_hold_still_do_not_wobble_and_others_do():
         patch.setattr("vidcolor.evaluation.wobble.BRIGHTER", 1.0)
         patch.setattr("vidcolor.evaluation.wobble.GRAIN", 0.0)
         assert wobble(steady, [luma], steady([luma])) == [pytest.approx(0, abs=1e-4)]
+
+
+def test_colour_on_what_is_grey_in_truth_is_told_and_on_nothing_else():
+    truth = np.full((8, 40, 3), 128, np.uint8)
+    truth[:, 10:20] = (200, 60, 40)  # coloured: may become anything
+    truth[:, 20:30] = 10  # too dark to tell
+    made = truth.copy()
+    made[:, 30:] = (150, 120, 110)
+    made[:, 10:30] = (0, 0, 255)
+    neutrals = Neutrals()
+    for way, picture in (("model", made), ("truth", truth)):
+        neutrals.add(way, picture, truth)
+    _, a, b = rgb2lab(np.array([[[150, 120, 110]]], np.uint8))[0, 0]
+    assert neutrals.value("model") == pytest.approx(np.hypot(a, b) / 2, abs=0.02)  # of two equal parts one is grey
+    assert neutrals.value("truth") == pytest.approx(0, abs=0.02)
+    colored = Neutrals()
+    colored.add("model", made[:, 10:20], truth[:, 10:20])
+    assert np.isnan(colored.value("model"))
 
 
 def test_stocks_see_as_they_are_said_to():

@@ -173,6 +173,22 @@ def test_wobble_is_measured_of_every_way(photos: Path, tiny_model: Path, capsys:
     assert truth is None
 
 
+def test_colour_on_what_is_grey_is_measured_of_every_way(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    shades = np.random.default_rng(5).integers(60, 200, (12, 18, 1), dtype=np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+    picture = shades.repeat(3, axis=2)
+    picture[:, :48] = (180, 60, 40)
+    picture[:, 48:96] = (40, 60, 180)
+    Image.fromarray(picture).save(tmp_path / "half.png")
+    asked = ("--metric", "neutrals", "--metric", "wobble")
+    assert run(tmp_path / "half.png", "--model", tiny_model, "--size", "64", *asked, "--json") == 0
+    grey, model, truth = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert grey["neutrals"] < 0.1 < model["neutrals"]
+    assert truth["neutrals"] < 0.1
+    assert model["wobble"] > 0
+
+
 def test_stocks_give_a_row_each(photos: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]):
     stocks = [option for name in STOCKS for option in ("--stock", name)]
     assert run(photos, "--model", tiny_model, "--size", "64", "--limit", "3", *stocks, "--json") == 0

@@ -49,7 +49,7 @@ MOST_NAMED = 5  # photos left out that are named one by one
     "--device", type=DEVICE, default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1."
 )
 @click.option(
-    "--metric", "metrics", multiple=True, type=click.Choice(["wobble", "lpips", "fid", "is"]),
+    "--metric", "metrics", multiple=True, type=click.Choice(["wobble", "neutrals", "lpips", "fid", "is"]),
     help="One more metric of photos; may be repeated.",
 )  # fmt: skip
 @click.option(
@@ -123,12 +123,12 @@ def command(
 
 
 def _judges(metrics: tuple[str, ...], device: str) -> "list[Judge]":
-    """The metrics that have networks of their own."""
-    if not (learned := [name for name in metrics if name != "wobble"]):
-        return []
-    from vidcolor.evaluation.learned_metrics import judges
+    """The metrics that look at one picture at a time, in the order asked for."""
+    from vidcolor.evaluation.learned_metrics import NEEDS, judges
+    from vidcolor.evaluation.neutrals import Neutrals
 
-    return judges(learned, device)
+    plain: list[Judge] = [Neutrals()] if "neutrals" in metrics else []
+    return plain + judges([name for name in metrics if name in NEEDS], device)
 
 
 def _measure_photos(

@@ -65,7 +65,7 @@ class Score:
     feature_distance: float  # Fréchet distance to the truth in EfficientNet-Lite2 features; not FID
     seconds: float | None  # a photo, of the colouring alone (median over batches); None for grey and truth
     psnr_by_category: dict[str, float]
-    learned: dict[str, float] = field(default_factory=dict)  # lpips, fid, is, wobble: those that were asked for
+    further: dict[str, float] = field(default_factory=dict)  # neutrals, lpips, fid, is, wobble: what was asked for
 
 
 @dataclass(frozen=True)
@@ -254,7 +254,7 @@ class _Bench:
             feature_distance=distances[way],
             seconds=float(np.median(tally.seconds)) if way in self._ways and way != "grey" else None,
             psnr_by_category={name: float(decibels[categories == name].mean()) for name in sorted(set(categories))},
-            learned={judge.name: judge.value(way) for judge in self._judges} | self._wobbles(tally),
+            further={judge.name: judge.value(way) for judge in self._judges} | self._wobbles(tally),
         )
 
     def _wobbles(self, tally: _Tally) -> dict[str, float]:

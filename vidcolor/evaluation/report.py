@@ -25,9 +25,9 @@ def photo_title(report: PhotoReport) -> str:
 
 def photo_table(scores: Sequence[Score]) -> Table:
     """Means over the photos."""
-    learned = list(scores[0].learned)
+    further = list(scores[0].further)
     heading = ["", "PSNR", "SSIM", "colourfulness", "gap", "distance closed"]
-    table = [[*heading, *(HEADINGS.get(name, name) for name in learned), "s/photo"]]
+    table = [[*heading, *(HEADINGS.get(name, name) for name in further), "s/photo"]]
     for score in scores:
         table.append(
             [
@@ -37,7 +37,7 @@ def photo_table(scores: Sequence[Score]) -> Table:
                 _shown(score.colorfulness, ".1f"),
                 _shown(score.colorfulness_gap, ".1f"),
                 _shown(score.distance_closed, ".0%"),
-                *(_shown(score.learned[name], ".2f" if name != "lpips" else ".3f") for name in learned),
+                *(_shown(score.further[name], ".2f" if name != "lpips" else ".3f") for name in further),
                 _shown(score.seconds, ".3f"),
             ]
         )
@@ -94,8 +94,8 @@ def rows(photos: PhotoReport | None, films: Sequence[FilmReport]) -> list[dict[s
     left_out = {"unreadable": len(photos.unreadable), "without_color": len(photos.gray)} if photos else {}
     for score in photos.scores if photos else ():
         facts = asdict(score)
-        learned = facts.pop("learned")
-        found.append({"kind": "photos", **facts, **learned, **left_out})
+        further = facts.pop("further")
+        found.append({"kind": "photos", **facts, **further, **left_out})
     for film in film_scores(films) if films else ():
         found.append({"kind": "film" if film.film else "films", **asdict(film)})
     return [_finite(row) for row in found]

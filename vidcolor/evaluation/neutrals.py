@@ -1,0 +1,43 @@
+"""How much colour a way gives to what has none in truth: walls, stone, snow, dark cloth that should stay grey."""
+
+import math
+from collections import defaultdict
+
+import numpy as np
+
+from vidcolor.color import Floats, rgb_to_lab
+from vidcolor.media.photos import Rgb
+
+COLORLESS = 5.0  # a*b* chroma; about what lossy pictures and white balance leave on a grey card
+DARK = 15.0  # L* under which colour is hardly seen
+
+
+class Neutrals:
+    """Mean a*b* chroma over what has none in truth and is not dark; grey has 0, and the truth some 2.
+
+    It is a mean over the pixels of all photos together, so that a photo counts by how much of it is grey.
+    """
+
+    name = "neutrals"
+
+    def __init__(self) -> None:
+        self._sums: defaultdict[str, float] = defaultdict(float)
+        self._counts: defaultdict[str, int] = defaultdict(int)
+
+    def add(self, way: str, picture: Rgb, truth: Rgb) -> None:
+        """See photos.Judge."""
+        lightness, true_chroma = _lightness_and_chroma(truth)
+        is_neutral = (true_chroma < COLORLESS) & (lightness > DARK)
+        _, chroma = _lightness_and_chroma(picture)
+        self._sums[way] += float(chroma[is_neutral].sum(dtype=np.float64))
+        self._counts[way] += int(is_neutral.sum())
+
+    def value(self, way: str) -> float:
+        """Units of a*b*; NaN where no photo has such a place."""
+        return self._sums[way] / self._counts[way] if self._counts[way] else math.nan
+
+
+def _lightness_and_chroma(picture: Rgb) -> tuple[Floats, Floats]:
+    """L* 0..100 and a*b* chroma, each (H, W)."""
+    lightness, a, b = rgb_to_lab(*np.moveaxis(picture.astype(np.float32) / 255, 2, 0))
+    return lightness, np.hypot(a, b)
