@@ -138,6 +138,27 @@ def test_norms_folded_into_convolutions_give_the_same_features_and_gradients():
     assert torch.allclose(pictures[1].grad, pictures[0].grad, atol=1e-9)
 
 
+def test_blocks_are_left_out_in_training_alone_and_their_mean_stays():
+    torch.manual_seed(5)
+    network = EfficientNetLite("lite0").eval()
+    network.set_drop_path(0.5)
+    block = network._blocks[-2]
+    assert block.is_residual
+    features = torch.randn(1, block._project_conv.out_channels, 2, 2)
+    with torch.inference_mode():
+        whole = block(features) - features
+        block.train()
+        for module in (block._bn0, block._bn1, block._bn2):
+            module.eval()
+        found = block(features.repeat(2000, 1, 1, 1)) - features
+    share = block.drop_path
+    left_out = found.flatten(1).abs().amax(dim=1) < 1e-6
+    assert 0.4 < share < 0.5
+    assert left_out.float().mean() == pytest.approx(share, abs=0.05)
+    assert torch.allclose(found[~left_out], whole / (1 - share), atol=1e-5)
+    assert network._blocks[0].drop_path == 0
+
+
 def test_read_out_is_the_mean_when_hot_and_the_mode_when_cold():
     network = BinNet(bins=2)
     network.bins_2K.copy_(torch.tensor([[-50.0, 50.0], [0.0, 20.0]]))

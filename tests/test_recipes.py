@@ -319,8 +319,12 @@ def test_missing_vgg19_weights_are_told_with_what_to_do(photos: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "change", [{"precision": "int4"}, {"game": "chess"}, {"optimizer": "luck"}, {"accumulate": 3}, {"zoom": 0.5}]
-)
+    "change",
+    [
+        {"precision": "int4"}, {"game": "chess"}, {"optimizer": "luck"}, {"accumulate": 3}, {"zoom": 0.5},
+        {"drop_path": 1.5}, {"drop_path": 0.25},
+    ],
+)  # fmt: skip
 def test_a_recipe_that_cannot_be_followed_is_refused(change: dict[str, Any], photos: Path, tmp_path: Path):
     with pytest.raises(UsageError, match=str(next(iter(change.values())))):
         Trainer([photos], small("pix2pix", **change)).run(tmp_path / "s.pt")

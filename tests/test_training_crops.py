@@ -1,4 +1,4 @@
-"""Crops at random scales: what of a photo they show, and that they are the same ones each time."""
+"""Crops at random scales and crops of two photos: what they show, and that they are the same ones each time."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from vidcolor.media.photos import Rgb
-from vidcolor.training.crops import STRETCH
+from vidcolor.training.crops import PASTED, STRETCH
 from vidcolor.training.photos import Photos
 
 
@@ -57,3 +57,36 @@ def test_zoom_keeps_photos_as_large_as_crops_can_show_and_enlarges_none(ramp: Pa
 def test_with_zoom_too_validation_looks_at_the_whole_short_side(ramp: Path):
     (crop,) = Photos([ramp], crop=32, zoom=2.0).fixed_crops(1)
     assert slopes(crop)[1] > 0.9
+
+
+@pytest.fixture
+def flags(tmp_path: Path) -> Photos:
+    """Sixteen pictures of two colours each, which tell which picture a pixel is of."""
+    for number in range(16):
+        rgb = np.zeros((40, 60, 3), np.uint8)
+        rgb[..., 0], rgb[..., 1] = 15 * number, np.indices((40, 60))[0] // 10 * 60
+        Image.fromarray(rgb).save(tmp_path / f"{number:02}.png")
+    return Photos([tmp_path], crop=32)
+
+
+def test_a_mixed_crop_shows_a_part_of_the_next_one_in_its_place(flags: Photos):
+    plain, mixed = (next(flags.batches(16, seed=3, cutmix=share)) for share in (0.0, 1.0))
+    for at, (before, crop) in enumerate(zip(plain, mixed, strict=True)):
+        foreign = (crop != before).any(axis=2)
+        rows, columns = np.flatnonzero(foreign.any(axis=1)), np.flatnonzero(foreign.any(axis=0))
+        part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        assert foreign[part].all()  # one rectangle
+        assert np.array_equal(crop[part], plain[(at + 1) % 16][part])
+        assert all(PASTED[0] - 0.02 < len(side) / 32 < PASTED[1] + 0.02 for side in (rows, columns))
+
+
+def test_the_share_of_crops_asked_for_is_mixed(flags: Photos):
+    plain, mixed = (flags.batches(16, seed=3, cutmix=share) for share in (0.0, 0.25))
+    changed = [(next(mixed) != next(plain)).any(axis=(1, 2, 3)).mean() for _ in range(40)]
+    assert np.mean(changed) == pytest.approx(0.25, abs=0.06)
+
+
+def test_processes_mix_the_crops_that_one_process_would(flags: Photos):
+    whole = next(flags.batches(16, seed=3, cutmix=0.7))
+    parts = [next(flags.batches(16, seed=3, cutmix=0.7, part=(rank, 2))) for rank in range(2)]
+    assert np.array_equal(np.concatenate(parts), whole)

@@ -75,6 +75,7 @@ class InvertedResidual(nn.Module):
         self._project_conv = SameConv(hidden, outputs, 1, bias=False)
         self._bn2 = _norm(outputs)
         self.is_residual = stride == 1 and inputs == outputs
+        self.drop_path = 0.0  # share of pictures for which a residual block is left out in training
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = x
@@ -82,7 +83,15 @@ class InvertedResidual(nn.Module):
             y = F.relu6(self._bn0(self._expand_conv(y)))
         y = F.relu6(self._bn1(self._depthwise_conv(y)))
         y = self._bn2(self._project_conv(y))
-        return x + y if self.is_residual else y
+        if not self.is_residual:
+            return y
+        return x + (_dropped(y, self.drop_path) if self.training and self.drop_path else y)
+
+
+def _dropped(y_BChw: Tensor, share: float) -> Tensor:
+    """Zero for that share of the pictures, and the others enlarged so that the mean stays."""
+    kept = (torch.rand(len(y_BChw), 1, 1, 1, device=y_BChw.device) >= share).to(y_BChw.dtype)
+    return y_BChw * (kept / (1 - share))
 
 
 class EfficientNetLite(nn.Module):
@@ -120,6 +129,14 @@ class EfficientNetLite(nn.Module):
             if index in self.taps:
                 features.append(x)
         return features
+
+    def set_drop_path(self, share: float) -> None:
+        """Leave out blocks in training: none at first, rising to `share` of the pictures at the last block.
+
+        Stochastic depth (Huang et al. 2016), as these networks were trained on ImageNet, with 0.2.
+        """
+        for index, block in enumerate(self._blocks):
+            block.drop_path = share * index / len(self._blocks)  # type: ignore[assignment]
 
     def load_imagenet(self, checkpoint: dict[str, Tensor]) -> None:
         """Take the published RGB weights; a grey picture equals three like channels, so there the stem is summed."""

@@ -10,6 +10,8 @@ from vidcolor.media.photos import Rgb, part_of, resized
 SCALE_RANGE = (1.0, 1.5)  # short side of a stored photo in crops: how much of the scene a crop may miss
 STRETCH = 1.25  # width over height of what a zooming crop takes in, at most, or its inverse
 
+PASTED = (0.3, 0.8)  # sides of a part that shows another picture, in sides of the crop
+
 Box = tuple[float, float, float, float]  # left, top, right and bottom in pixels
 
 
@@ -125,3 +127,14 @@ def crops_of(side: int, zoom: float) -> Crops:
     zoom: how much closer than the whole short side they may come; 1: each picture has one scale for good.
     """
     return ZoomedCrops(side, zoom) if zoom > 1 else FixedCrops(side)
+
+
+def pasted_part(side: int, random: np.random.Generator) -> tuple[slice, slice]:
+    """Rows and columns of a crop that another picture may lie in: CutMix (Yun et al. 2019).
+
+    What is learned of a picture then has to do with the things in it, not with which picture it is.
+    """
+    lengths = [round(side * random.uniform(*PASTED)) for _ in range(2)]
+    starts = [int(random.integers(side - length + 1)) for length in lengths]
+    rows, columns = (slice(start, start + length) for start, length in zip(starts, lengths, strict=True))
+    return rows, columns

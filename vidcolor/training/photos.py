@@ -26,7 +26,7 @@ from vidcolor.media.photos import (
     size_of,
 )
 from vidcolor.training import films
-from vidcolor.training.crops import crops_of
+from vidcolor.training.crops import crops_of, pasted_part
 
 TINY = 0.5  # short side in crops under which a photo would be mostly enlargement
 _AT_ONCE = 64  # photos a thread that wait, undecoded
@@ -216,6 +216,7 @@ class Photos:
         start: int = 0,
         part: tuple[int, int] = (0, 1),
         cards: float = 0.0,
+        cutmix: float = 0.0,
     ) -> Iterator[NDArray[np.uint8]]:
         """Endless random crops (batch, crop, crop, 3), half of them mirrored; every photo once a round.
 
@@ -223,6 +224,7 @@ class Photos:
         start: batches to pass over. Batch n is the same whether the run began with it or not.
         part: number and count of equal parts, of which one process gets its own.
         cards: share of the crops, 0..1, that are drawn leaders and titles instead, which have no colour.
+        cutmix: share of the crops, 0..1, a part of which shows the same part of the batch's next crop.
         """
         counts = np.ones(len(self.rgb)) if weights is None else weights
         pending = np.empty(0, dtype=np.int64)
@@ -237,8 +239,16 @@ class Photos:
                 sections = [self._crops.section(self.rgb[index], random) for index in chosen]
                 places = np.flatnonzero(random.random(batch) < cards).tolist()
                 drawn = {place: draw_card(random, self.crop) for place in places}
+                mixed = np.flatnonzero(random.random(batch) < cutmix).tolist()
+                foreign = {place: pasted_part(self.crop, random) for place in mixed}
                 own = range(part[0] * batch // part[1], (part[0] + 1) * batch // part[1])
-                yield np.stack([drawn[at] if at in drawn else self._crops.cut(sections[at]) for at in own])
+                wanted = {*own, *((at + 1) % batch for at in own if at in foreign)}
+                crops = {at: drawn[at] if at in drawn else self._crops.cut(sections[at]) for at in wanted}
+                taken = np.stack([crops[at] for at in own])
+                for crop, at in zip(taken, own, strict=True):
+                    if at in foreign:
+                        crop[foreign[at]] = crops[(at + 1) % batch][foreign[at]]
+                yield taken
 
 
 def _round(counts: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int64]:

@@ -30,7 +30,12 @@ class Players:
         self.generator: Any = build(recipe.generator, config).to(device).to(memory_format=torch.channels_last)
         self.average: nn.Module = build(recipe.generator, config).to(device)
         self.judge: nn.Module | None = None
-        encoder = list(getattr(self.generator, "encoder", nn.Identity()).parameters())
+        network = getattr(self.generator, "encoder", None)
+        if network is not None:
+            network.set_drop_path(recipe.drop_path)
+        elif recipe.drop_path:
+            raise UsageError(f"drop_path {recipe.drop_path}: {recipe.generator} has no encoder to leave blocks out of.")
+        encoder = list(network.parameters()) if network is not None else []
         known = {id(parameter) for parameter in encoder}
         rest = [parameter for parameter in self.generator.parameters() if id(parameter) not in known]
         groups = [{"params": rest, "base": recipe.learning_rate}]
@@ -178,5 +183,7 @@ def _check(recipe: Recipe) -> None:
             raise UsageError("discriminator features goes with no gradient_penalty, and with generators of a*b* alone.")
     if not 0 <= recipe.twins <= 0.5:
         raise UsageError(f"twins {recipe.twins}: is the share of a batch that is shown a second time; 0 to 0.5.")
+    if not 0 <= recipe.drop_path < 1:
+        raise UsageError(f"drop_path {recipe.drop_path}: is a share of pictures; 0 (none) to below 1.")
     if not 1 <= recipe.zoom <= 4:
         raise UsageError(f"zoom {recipe.zoom}: is how much closer crops may come; 1 (never) to 4.")

@@ -67,6 +67,7 @@ class Recipe:
     weight_decay: float = 0.0
     schedule: str = "constant"  # constant, cosine
     warmup: float = 0.0  # share of the budget
+    drop_path: float = 0.0  # share of pictures for which the encoder's last residual block is left out; fewer before
     average_decay: float = 0.0  # of the weight average, per step; 0: none
     precision: str = "fp32"  # fp32; bf16 or fp16: mixed, where the device has it natively
     accumulate: int = 1  # parts that a batch is worked in, one after another, where memory is short
@@ -81,6 +82,7 @@ class Recipe:
     hold_back: tuple[str, int] | None = None
     ageing: Ageing = UNAGED
     zoom: float = 1.0  # how much closer than a photo's whole short side crops may come, at random; 1: one scale a photo
+    cutmix: float = 0.0  # share of crops a part of which shows another photo
     cards: float = 0.0  # share of crops that are drawn leaders and titles, which have no colour
     uniform_share: float = 0.8  # of the bins' class weights, 1 / ((1 - u) prior + u uniform)
     seed: int = 1

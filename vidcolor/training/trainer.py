@@ -221,7 +221,9 @@ class Trainer:
         for pattern, factor in recipe.favour:
             favour[[fnmatch(name, pattern) for name in self.photos.names]] *= factor
         part = (processes.rank, processes.count)
-        return self.photos.batches(batch, recipe.seed, favour, start=self.step, part=part, cards=recipe.cards)
+        return self.photos.batches(
+            batch, recipe.seed, favour, start=self.step, part=part, cards=recipe.cards, cutmix=recipe.cutmix
+        )
 
     def _begin(self, photos: Photos) -> None:
         """Fresh networks, from the file to go on from or from ImageNet's weights where the generator has an encoder."""
