@@ -9,6 +9,7 @@ from PIL import Image
 from skimage import data
 
 import vidcolor
+from vidcolor import weights
 
 ROOT = Path(__file__).parent.parent
 FRAMES = (20, 120, 200, 262)  # of the clip
@@ -19,7 +20,7 @@ GAP = 6
 
 
 def main() -> None:
-    """Write docs/film.jpg, docs/photos.jpg and models/default.jpg."""
+    """Write docs/film.jpg, docs/photos.jpg and the picture of every packaged model's card."""
     with vidcolor.Colorizer() as colorizer, tempfile.TemporaryDirectory() as folder:
         film = ROOT / "samples" / "clip.mp4"
         done = vidcolor.colorize_film(film, Path(folder) / "film.mp4", model=colorizer)
@@ -28,10 +29,12 @@ def main() -> None:
         before = [np.asarray(Image.open(path).convert("RGB")) for path in photos]
         colored = [vidcolor.colorize_photo(path, model=colorizer) for path in photos]
         write(ROOT / "docs" / "photos.jpg", [before, colored])
-        truths = [scaled(load()) for load in TRUE_PHOTOS]
-        grey = [np.asarray(Image.fromarray(truth).convert("L").convert("RGB")) for truth in truths]
-        by_model = [vidcolor.colorize_photo(picture, model=colorizer) for picture in grey]
-        write(ROOT / "models" / "default.jpg", [grey, by_model, truths])
+    truths = [scaled(load()) for load in TRUE_PHOTOS]
+    grey = [np.asarray(Image.fromarray(truth).convert("L").convert("RGB")) for truth in truths]
+    for model in weights.packaged():
+        with vidcolor.Colorizer(model.stem) as colorizer:
+            by_model = [vidcolor.colorize_photo(picture, model=colorizer) for picture in grey]
+        write(model.with_suffix(".jpg"), [grey, by_model, truths])
 
 
 def frames_of(film: Path) -> list[np.ndarray]:
