@@ -123,7 +123,7 @@ def command(
 
 
 def _judges(metrics: tuple[str, ...], device: str) -> "list[Judge]":
-    """The metrics that look at one picture at a time, in the order asked for."""
+    """The metrics that look at one picture at a time."""
     from vidcolor.evaluation.learned_metrics import NEEDS, judges
     from vidcolor.evaluation.neutrals import Neutrals
 

@@ -9,7 +9,6 @@ from vidcolor.media.photos import Rgb, part_of, resized
 
 SCALE_RANGE = (1.0, 1.5)  # short side of a stored photo in crops: how much of the scene a crop may miss
 STRETCH = 1.25  # width over height of what a zooming crop takes in, at most, or its inverse
-
 PASTED = (0.3, 0.8)  # sides of a part that shows another picture, in sides of the crop
 
 Box = tuple[float, float, float, float]  # left, top, right and bottom in pixels
@@ -132,7 +131,7 @@ def crops_of(side: int, zoom: float) -> Crops:
 def pasted_part(side: int, random: np.random.Generator) -> tuple[slice, slice]:
     """Rows and columns of a crop that another picture may lie in: CutMix (Yun et al. 2019).
 
-    What is learned of a picture then has to do with the things in it, not with which picture it is.
+    It is meant to tie what is learned to the things in a picture, not to which picture it is.
     """
     lengths = [round(side * random.uniform(*PASTED)) for _ in range(2)]
     starts = [int(random.integers(side - length + 1)) for length in lengths]
