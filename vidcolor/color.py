@@ -82,6 +82,12 @@ def rgb_to_lab(r: Array, g: Array, b: Array) -> tuple[Array, Array, Array]:
     return 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
 
 
+def picture_to_lab(rgb_HW3: NDArray[np.uint8]) -> tuple[Floats, Floats, Floats]:
+    """An 8-bit sRGB picture (H, W, 3) -> L* 0..100, a*, b*, each (H, W)."""
+    lightness, a, b = rgb_to_lab(*np.moveaxis(rgb_HW3.astype(np.float32) / 255, 2, 0))
+    return lightness, a, b
+
+
 def lab_to_xyz(lightness: Array, a: Array, b: Array) -> list[Array]:
     """L* 0..100, a*, b* -> X, Y, Z over the white's: 1, 1, 1 is white."""
     fy = (lightness + 16) / 116

@@ -5,7 +5,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from vidcolor.color import Floats, rgb_to_lab
+from vidcolor.color import Floats, picture_to_lab
 from vidcolor.media.photos import Rgb
 
 COLORLESS = 5.0  # a*b* chroma; about what lossy pictures and white balance leave on a grey card
@@ -39,5 +39,5 @@ class Neutrals:
 
 def _lightness_and_chroma(picture: Rgb) -> tuple[Floats, Floats]:
     """L* 0..100 and a*b* chroma, each (H, W)."""
-    lightness, a, b = rgb_to_lab(*np.moveaxis(picture.astype(np.float32) / 255, 2, 0))
+    lightness, a, b = picture_to_lab(picture)
     return lightness, np.hypot(a, b)

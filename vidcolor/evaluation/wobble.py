@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from vidcolor.color import Floats, rgb_to_lab
+from vidcolor.color import Floats, picture_to_lab
 from vidcolor.evaluation.stocks import Luma, codes
 from vidcolor.media.photos import Rgb
 
@@ -43,5 +43,5 @@ def wobble(color: Callable[[Sequence[Luma]], Sequence[Rgb]], lumas: Sequence[Lum
 
 
 def _ab(picture: Rgb) -> Floats:
-    _, a, b = rgb_to_lab(*np.moveaxis(picture.astype(np.float32) / 255, 2, 0))
+    _, a, b = picture_to_lab(picture)
     return np.stack([a, b], axis=2)

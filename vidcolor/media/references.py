@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidcolor.color import rgb_to_lab
+from vidcolor.color import picture_to_lab
 from vidcolor.errors import SourceError, UsageError
 from vidcolor.frames import FilmInfo
 from vidcolor.media.photos import SUFFIXES, decode, is_grey, is_photo
@@ -76,5 +76,5 @@ def _of_picture(path: Path, number: int | None) -> Reference:
         raise SourceError(f"{path}: not a picture that can be read. Save it as PNG or JPEG.")
     if is_grey(rgb):
         raise SourceError(f"{path}: a still without colours, from which none can be taken. Colour it first.")
-    lightness, a, b = rgb_to_lab(*np.moveaxis(rgb.astype(np.float32) / 255, 2, 0))
+    lightness, a, b = picture_to_lab(rgb)
     return Reference.of(number, np.asarray(lightness, np.float32), np.stack([a, b]).astype(np.float32))
