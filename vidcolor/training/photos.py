@@ -235,20 +235,25 @@ class Photos:
                 rounds += 1
             chosen, pending = pending[:batch], pending[batch:]
             if number >= start:
-                random = np.random.default_rng((seed, 1, number))
-                sections = [self._crops.section(self.rgb[index], random) for index in chosen]
-                places = np.flatnonzero(random.random(batch) < cards).tolist()
-                drawn = {place: draw_card(random, self.crop) for place in places}
-                mixed = np.flatnonzero(random.random(batch) < cutmix).tolist()
-                foreign = {place: pasted_part(self.crop, random) for place in mixed}
                 own = range(part[0] * batch // part[1], (part[0] + 1) * batch // part[1])
-                wanted = {*own, *((at + 1) % batch for at in own if at in foreign)}
-                crops = {at: drawn[at] if at in drawn else self._crops.cut(sections[at]) for at in wanted}
-                taken = np.stack([crops[at] for at in own])
-                for crop, at in zip(taken, own, strict=True):
-                    if at in foreign:
-                        crop[foreign[at]] = crops[(at + 1) % batch][foreign[at]]
-                yield taken
+                yield self._batch(chosen, own, np.random.default_rng((seed, 1, number)), cards=cards, cutmix=cutmix)
+
+    def _batch(
+        self, chosen: NDArray[np.int64], own: range, random: np.random.Generator, *, cards: float, cutmix: float
+    ) -> NDArray[np.uint8]:
+        """The `own` places of a batch of the chosen photos; what is drawn by chance is drawn for all places."""
+        sections = [self._crops.section(self.rgb[index], random) for index in chosen]
+        places = np.flatnonzero(random.random(len(chosen)) < cards).tolist()
+        drawn = {place: draw_card(random, self.crop) for place in places}
+        mixed = np.flatnonzero(random.random(len(chosen)) < cutmix).tolist()
+        foreign = {place: pasted_part(self.crop, random) for place in mixed}
+        following = {at: (at + 1) % len(chosen) for at in own if at in foreign}
+        wanted = {*own, *following.values()}
+        crops = {at: drawn[at] if at in drawn else self._crops.cut(sections[at]) for at in wanted}
+        batch = np.stack([crops[at] for at in own])
+        for at, other in following.items():
+            batch[at - own.start][foreign[at]] = crops[other][foreign[at]]
+        return batch
 
 
 def _round(counts: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int64]:

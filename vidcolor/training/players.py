@@ -30,12 +30,12 @@ class Players:
         self.generator: Any = build(recipe.generator, config).to(device).to(memory_format=torch.channels_last)
         self.average: nn.Module = build(recipe.generator, config).to(device)
         self.judge: nn.Module | None = None
-        network = getattr(self.generator, "encoder", None)
-        if network is not None:
-            network.set_drop_path(recipe.drop_path)
+        self._encoder: Any = getattr(self.generator, "encoder", None)
+        if self._encoder is not None:
+            self._encoder.set_drop_path(recipe.drop_path)
         elif recipe.drop_path:
             raise UsageError(f"drop_path {recipe.drop_path}: {recipe.generator} has no encoder to leave blocks out of.")
-        encoder = list(network.parameters()) if network is not None else []
+        encoder = list(self._encoder.parameters()) if self._encoder is not None else []
         known = {id(parameter) for parameter in encoder}
         rest = [parameter for parameter in self.generator.parameters() if id(parameter) not in known]
         groups = [{"params": rest, "base": recipe.learning_rate}]
@@ -59,12 +59,12 @@ class Players:
         """Take a trained generator's weights, or ImageNet's where there is an encoder and no source."""
         if source is not None:
             self.generator.load_state_dict(source.state_dict())
-        elif hasattr(self.generator, "encoder"):
-            self.generator.encoder.load_imagenet(imagenet_checkpoint(self.config.get("encoder", "lite0")))
+        elif self._encoder is not None:
+            self._encoder.load_imagenet(imagenet_checkpoint(self.config.get("encoder", "lite0")))
 
     def freeze(self, blocks: int) -> None:
         """Hold the encoder's stem and its first blocks still; 0 frees everything."""
-        encoder = getattr(self.generator, "encoder", None)
+        encoder = self._encoder
         if encoder is None:
             return
         encoder.requires_grad_(True)
@@ -79,8 +79,7 @@ class Players:
         for group in self.generator_optimizer.param_groups:
             group["lr"] = group["base"] * factor
         self.generator.train()
-        encoder = getattr(self.generator, "encoder", None)
-        for module in encoder.modules() if encoder is not None else ():
+        for module in self._encoder.modules() if self._encoder is not None else ():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()  # batches are small; ImageNet's statistics are better than theirs
 
