@@ -207,3 +207,12 @@ def test_device_names():
         parse_devices("tpu")
     with pytest.raises(DeviceError, match="try --device auto"):
         parse_devices("cuda:99")
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_samples_above_the_depth_count_as_the_brightest(bits: int):
+    """Damaged or badly made files hold them; the plane stays as it is, and colour is that of white."""
+    picture = PictureFormat(64, 48, bits, (1, 1), full_range=False, matrix="bt709")
+    top, above = np.full((48, 64), (1 << bits) - 1, np.uint16), np.full((48, 64), (1 << bits) + 76, np.uint16)
+    ab = np.full((2, 12, 16), 30, np.float32)
+    assert all(np.array_equal(*pair) for pair in zip(paint(top, ab, picture), paint(above, ab, picture), strict=True))

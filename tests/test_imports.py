@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "vidcolor"
 
 # A module may import from its own row and from the rows above it.
 ROWS = (
-    ("errors", "frames", "color", "motion", "networks", "outputs", "overlap", "paint", "scaling", "tone"),
+    ("errors", "frames", "color", "lookup", "motion", "networks", "outputs", "overlap", "paint", "scaling", "tone"),
     ("journal", "ledger", "cuts"),
     ("steady",),
     ("media", "weights"),

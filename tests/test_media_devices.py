@@ -19,6 +19,7 @@ from vidcolor.media.devices import DEVICES, HardwareError, choose_device, open_o
 from vidcolor.media.encoders import OutputSettings
 from vidcolor.media.pixels import layout_of, luma_of
 from vidcolor.media.probe import examine, open_container
+from vidcolor.media.pyav import side_data_of
 from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import FilmSource
 
@@ -107,7 +108,7 @@ def seen(path: Path, after: Place | None = None, **options: Any) -> tuple[FilmSo
             (
                 frame.luma.tobytes(), frame.luma.dtype.str, frame.luma.shape, frame.pts,
                 frame.native.pts, frame.native.duration, frame.native.time_base, frame.native.interlaced_frame,
-                frame.native.color_range, sorted(entry.type.name for entry in frame.native.side_data),
+                frame.native.color_range, sorted(side_data_of(frame.native)),
             )
             for frame in film.frames(after)
         ]  # fmt: skip

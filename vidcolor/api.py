@@ -22,6 +22,7 @@ from vidcolor.errors import ShapeError, UsageError
 from vidcolor.films import FilmDone, FilmOptions, FilmStart, color_film
 from vidcolor.frames import FilmInfo, Frame, PictureFormat, Plane
 from vidcolor.jobs import plan
+from vidcolor.lookup import look_up
 from vidcolor.paint import Rgb
 from vidcolor.photos import PhotoDone, PhotoOptions, color_array, color_file, color_photo
 from vidcolor.pipeline import colored_frames
@@ -339,7 +340,7 @@ def _film_of(picture: PictureFormat) -> FilmInfo:
 
 def _rgb(luma: Plane, cb: Plane, cr: Plane, picture: PictureFormat) -> Rgb:
     """Planes of full size as R'G'B' of the same depth: (H, W, 3)."""
-    levels = luma_table(picture.bits, picture.full_range)[luma]
+    levels = look_up(luma, luma_table(picture.bits, picture.full_range))
     coding = LumaCoding(picture.matrix, picture.transfer)
     channels = coding.ycc_to_rgb(levels, chroma_levels(cb, picture), chroma_levels(cr, picture))
     top = np.float32((1 << picture.bits) - 1)

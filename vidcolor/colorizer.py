@@ -19,6 +19,7 @@ from vidcolor.backends import Backend, OutOfMemoryError, open_backend, parse_dev
 from vidcolor.color import Floats, LumaCoding
 from vidcolor.errors import DeviceError, ShapeError, UsageError
 from vidcolor.frames import PictureFormat, Plane
+from vidcolor.lookup import look_up
 from vidcolor.scaling import GRID, network_size, shrunk
 
 PAINT_ROUNDS = 4  # of the search for exact chroma: at most 0.04 of an 8-bit code from CHROMA_ROUNDS
@@ -108,7 +109,7 @@ class Colorizer:
         small = shrunk(luma, view.network_size(picture, self.size))
         coding = LumaCoding(picture.matrix, picture.transfer)
         table = color.lightness_table(picture.bits, picture.full_range, coding)
-        return np.ascontiguousarray(np.rot90(table[small], view.quarter_turns))
+        return np.ascontiguousarray(np.rot90(look_up(small, table), view.quarter_turns))
 
     def predict(self, lightness_Bhw: Sequence[Floats]) -> list[Floats]:
         """L* pictures of one size (h, w) -> their a*b*, each (2, h/stride, w/stride), in order.
@@ -177,17 +178,17 @@ def paint(luma: Plane, ab_2hw: Floats, picture: PictureFormat, view: View = View
     rows, columns = picture.chroma_size
     codes = shrunk(luma, (rows, columns))
     coarse_codes = shrunk(codes if rows > a.shape[0] else luma, a.shape)
-    coarse = coding.chroma(levels[coarse_codes], a, b, rounds=PAINT_ROUNDS)
+    coarse = coding.chroma(look_up(coarse_codes, levels), a, b, rounds=PAINT_ROUNDS)
     fine = [
-        _enlarged((chroma / gain[coarse_codes]).astype(np.float32), buffer)
+        _enlarged((chroma / look_up(coarse_codes, gain)).astype(np.float32), buffer)
         for chroma, buffer in zip(coarse, _buffers(rows, columns), strict=True)
     ]
     planes: list[Any] = [np.empty((rows, columns), picture.dtype) for _ in fine]
     height = max(1, STRIP_PIXELS // columns)
     for strip in (slice(top, top + height) for top in range(0, rows, height)):
         shades = codes[strip]
-        cb, cr = (chroma[strip] * _look_up(gain, shades) for chroma in fine)
-        color.shrink_to_gamut(coding, _look_up(levels, shades), cb, cr)
+        cb, cr = (chroma[strip] * look_up(shades, gain) for chroma in fine)
+        color.shrink_to_gamut(coding, look_up(shades, levels), cb, cr)
         for plane, chroma in zip(planes, (cb, cr), strict=True):
             plane[strip] = color.chroma_codes(chroma, picture)
     return planes[0], planes[1]
@@ -210,9 +211,3 @@ def _buffers(rows: int, columns: int) -> list[Floats]:
     if not buffers or buffers[0].shape != (rows, columns):
         _kept.buffers = buffers = [np.empty((rows, columns), np.float32) for _ in range(2)]
     return buffers
-
-
-def _look_up(table: Floats, codes: Plane) -> Floats:
-    """table[codes], by OpenCV's vectorised table for 8 bit."""
-    values: Floats = np.asarray(cv2.LUT(codes, table), np.float32) if codes.dtype == np.uint8 else table[codes]
-    return values

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidcolor.color import Floats
+from vidcolor.lookup import look_up
 
 SIDE = 96  # pixels: optical flow takes 0.3 ms there, and 1.4 ms at 192
 GRAIN = 1.0  # pixels, standard deviation of the blur that takes grain and fine dirt away
@@ -81,4 +82,4 @@ def exposure_gain(before: Gray, now: Gray) -> float:
 def exposed(picture: Gray, gain: float) -> Gray:
     """The picture (H, W) as it would be under an exposure that multiplies L* + 16 by `gain`."""
     table = np.arange(256) * gain + CODES * FLARE * (gain - 1)
-    return np.asarray(cv2.LUT(picture, np.clip(np.rint(table), 0, 255).astype(np.uint8)), np.uint8)
+    return np.asarray(look_up(picture, np.clip(np.rint(table), 0, 255).astype(np.uint8)), np.uint8)

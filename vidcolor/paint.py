@@ -21,6 +21,7 @@ from vidcolor import color
 from vidcolor.color import Floats
 from vidcolor.errors import ShapeError
 from vidcolor.frames import Plane
+from vidcolor.lookup import look_up
 
 Grey = Plane | Floats
 Rgb = NDArray[np.uint8] | NDArray[np.uint16]  # (rows, W, 3)
@@ -213,14 +214,14 @@ class Painter:
 
     def _by_table(self, luma: Any, p: Any, q: Any, out: Any = None) -> NDArray[np.uint8]:
         """The fast way for 8 bits: five look-ups a pixel."""
-        shade = luma if luma.dtype == np.uint8 else cv2.LUT(luma, _TO_8)
-        sums = cv2.LUT(luma, self._space.sums8 if luma.dtype == np.uint8 else self._sums16)
+        shade = luma if luma.dtype == np.uint8 else look_up(luma, _TO_8)
+        sums = look_up(luma, self._space.sums8 if luma.dtype == np.uint8 else self._sums16)
         channels = []
         for field, (codes, weights) in zip((p, q), self._channels, strict=True):
             index = cv2.merge([field, shade]).view(np.uint16)[..., 0]
-            channels.append(cv2.LUT(index, codes))
-            cv2.subtract(sums, cv2.LUT(index, weights), dst=sums)
-        planes = [channels[0], cv2.LUT(sums, self._space.codes_of_sums), channels[1]]
+            channels.append(look_up(index, codes))
+            cv2.subtract(sums, look_up(index, weights), dst=sums)
+        planes = [channels[0], look_up(sums, self._space.codes_of_sums), channels[1]]
         if out is not None:
             planes.append(np.full_like(channels[0], 255))
         rgb = cv2.merge(planes, dst=out)

@@ -13,6 +13,7 @@ from vidcolor.color import Floats, LumaCoding, chroma_levels, luma_table
 from vidcolor.colorizer import Colorizer, View
 from vidcolor.cuts import CutDetector
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, PictureFormat, Plane
+from vidcolor.lookup import look_up
 from vidcolor.overlap import ahead
 from vidcolor.pipeline import DECODED_AHEAD, Source, colored_frames, view_of
 from vidcolor.steady import Steadiness
@@ -88,7 +89,7 @@ def split(colored: ColoredFrame, info: FilmInfo) -> ColoredFrame:
 
 def shown(luma: Plane, chroma: tuple[Plane, Plane], picture: PictureFormat, view: View) -> NDArray[np.uint8]:
     """Planes as a viewer sees them: gamma-coded RGB (H, W, 3), upright, with square pixels."""
-    levels = luma_table(picture.bits, picture.full_range)[luma]
+    levels = look_up(luma, luma_table(picture.bits, picture.full_range))
     cb, cr = (
         cv2.resize(chroma_levels(plane, picture), luma.shape[::-1], interpolation=cv2.INTER_LINEAR) for plane in chroma
     )

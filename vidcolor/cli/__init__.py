@@ -117,7 +117,7 @@ def _run(args: list[str]) -> int:
         return _say("interrupted; nothing half-written is left, and the same command goes on from there.", 130)
     except click.ClickException as error:
         where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "vidcolor"
-        return _say(f"{error.format_message()} Try `{where} --help`.", error.exit_code)
+        return _say(f"{_told(error)} Try `{where} --help`.", error.exit_code)
     except UsageError as error:
         return _say(str(error), 2)
     except VidcolorError as error:
@@ -133,6 +133,14 @@ def _run(args: list[str]) -> int:
         kind = type(error).__name__
         return _say(f"unexpected {kind}: {error} Set VIDCOLOR_DEBUG=1 to see where; please report it.", 1)
     return code if isinstance(code, int) else 0
+
+
+def _told(error: click.ClickException) -> str:
+    """Click's message; but what was probably meant is said in words that no release of click changes."""
+    if not isinstance(error, click.NoSuchOption):
+        return error.format_message()
+    near = like(error.option_name, error.possibilities or ())
+    return f"No such option {error.option_name!r}." + (f" Did you mean {near!r}?" if near else "")
 
 
 def _say(message: str, code: int) -> int:

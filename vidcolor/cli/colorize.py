@@ -10,7 +10,7 @@ import click
 from vidcolor.cli import log
 from vidcolor.cli.cluster_films import colorize_films_on_cluster
 from vidcolor.cli.films import colorize_films
-from vidcolor.cli.names import DEVICE, FILE, Existing, Hinted, ModelName
+from vidcolor.cli.names import DEVICE, FILE, Existing, Hinted, ModelName, ParamType
 from vidcolor.cli.scans import Scans, are_scans, colorize_scans, describe_scans
 from vidcolor.cli.terminal import reporter
 from vidcolor.cli.times import Timecode
@@ -26,7 +26,7 @@ PRESET = Hinted(
 )
 
 
-class Rate(click.ParamType[Fraction]):
+class Rate(ParamType[Fraction]):
     """Frames a second: 24, 23.976 or 24000/1001."""
 
     name = "rate"
@@ -39,7 +39,7 @@ class Rate(click.ParamType[Fraction]):
             self.fail(f"{value!r} is no rate; write 24, 23.976 or 24000/1001.", param, ctx)
 
 
-class Rhythm(click.ParamType[int | None]):
+class Rhythm(ParamType[int | None]):
     """A number of frames, or auto, which becomes None."""
 
     name = "n|auto"

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 import click
 
+from vidcolor.errors import like
+
 _NARROW = 60  # columns; under these, what an option means stands below it
 
 
@@ -31,6 +33,19 @@ class HelpContext(click.Context):
     """Of commands that help themselves so."""
 
     formatter_class = Help
+
+
+class Commands(click.Group):
+    """Commands that know which of them was probably meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """See click.Group. Raises click.UsageError with the nearest name."""
+        near = None if self.get_command(ctx, args[0]) else like(args[0], self.list_commands(ctx))
+        if near and not ctx.resilient_parsing:
+            raise click.UsageError(f"No such command {args[0]!r}. Did you mean {near!r}?", ctx)
+        return super().resolve_command(ctx, args)
 
 
 def helped(command: click.Command) -> click.Command:

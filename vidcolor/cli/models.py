@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from vidcolor.cli.helping import Commands
 from vidcolor.cli.names import ModelName
 from vidcolor.errors import UsageError
 
 
-@click.group("models")
+@click.group("models", cls=Commands)
 def command() -> None:
     """List, show and verify the models in the package, or a model file; average models.
 

@@ -2,12 +2,23 @@
 
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from vidcolor.errors import ModelError, SourceError, UsageError, like
+
+if TYPE_CHECKING:
+    from click import ParamType as ParamType
+else:
+
+    class ParamType(click.ParamType):
+        """What options are read by. It names its result, ParamType[float], which click knows only from 8.4 on."""
+
+        def __class_getitem__(cls, _: Any) -> type:
+            return cls
+
 
 T = TypeVar("T")
 _LISTED = 5000  # of a folder's files that are compared with a name
@@ -56,7 +67,7 @@ def _nearest_in(folder: Path, name: str) -> Path | None:
     return folder / (same or by_stem[stem])[0]
 
 
-class ModelName(click.ParamType[str]):
+class ModelName(ParamType[str]):
     """A packaged model's name, or a model file; looked up by weights.find."""
 
     name = "model"
@@ -75,7 +86,7 @@ class ModelName(click.ParamType[str]):
         return with_files(incomplete, [path.stem for path in weights.packaged()])
 
 
-class RecipeName(click.ParamType[str]):
+class RecipeName(ParamType[str]):
     """The name of a training recipe."""
 
     name = "recipe"
@@ -95,10 +106,10 @@ class RecipeName(click.ParamType[str]):
         return beginning(incomplete, RECIPES)
 
 
-class Hinted(click.ParamType[T]):
+class Hinted(ParamType[T]):
     """Another type, with values to complete."""
 
-    def __init__(self, one: click.ParamType[T], hints: tuple[str, ...]) -> None:
+    def __init__(self, one: ParamType[T], hints: tuple[str, ...]) -> None:
         self._one, self._hints, self.name = one, hints, one.name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> T:

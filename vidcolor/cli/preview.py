@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from vidcolor import __version__, outputs
 from vidcolor.cli.lines import say
-from vidcolor.cli.names import DEVICE, Existing, ModelName
+from vidcolor.cli.names import DEVICE, Existing, ModelName, ParamType
 from vidcolor.cli.terminal import counting
 from vidcolor.cli.times import Timecode
 from vidcolor.errors import UsageError
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from vidcolor.preview import Shot
 
 
-class Listed(click.ParamType[tuple[Any, ...]]):
+class Listed(ParamType[tuple[Any, ...]]):
     """Values with commas between them."""
 
-    def __init__(self, one: click.ParamType[Any]) -> None:
+    def __init__(self, one: ParamType[Any]) -> None:
         self._one, self.name = one, f"{one.name},..."
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:

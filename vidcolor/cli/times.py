@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from vidcolor.cli.names import ParamType
+
 
 def duration(seconds: float) -> str:
     """H:MM:SS, or M:SS where that is enough."""
@@ -13,7 +15,7 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-class Timecode(click.ParamType[float]):
+class Timecode(ParamType[float]):
     """Seconds, also as 10s, or [H:]MM:SS[.fff]."""
 
     name = "time"

@@ -18,6 +18,7 @@ from vidcolor.evaluation.film_metrics import ColorDrift, CutTest, Luma, Motion, 
 from vidcolor.evaluation.film_ways import FilmWay, Lane, SharedFrames, gray_way, true_way
 from vidcolor.evaluation.photo_metrics import colorfulness, psnr
 from vidcolor.frames import ColoredFrame, Frame, PictureFormat, Plane
+from vidcolor.lookup import look_up
 from vidcolor.media.frames_at import looks, survey
 from vidcolor.media.photos import Rgb, is_grey
 from vidcolor.media.source import FilmSource
@@ -171,8 +172,7 @@ class _Ruler:
 
     def luma(self, luma: Plane) -> Floats:
         """(H, W) codes -> (h, w), Y' 0..1."""
-        levels = cv2.LUT(luma, self._levels) if luma.dtype == np.uint8 else self._levels[luma]
-        return self._resized(np.asarray(levels, np.float32))
+        return self._resized(look_up(luma, self._levels))
 
     def colors(self, luma: Floats, colored: ColoredFrame) -> tuple[Rgb, Floats]:
         """Y' (h, w) and a coloured frame -> sRGB (h, w, 3) and chroma (h, w, 2) in 8-bit codes."""

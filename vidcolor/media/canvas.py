@@ -8,7 +8,7 @@ from av.video.frame import VideoFrame
 
 from vidcolor.frames import ColoredFrame
 from vidcolor.media.encoders import Encoding
-from vidcolor.media.pixels import write_plane
+from vidcolor.media.pixels import layout_of, reformat, write_plane
 from vidcolor.media.probe import Examined
 
 
@@ -19,6 +19,8 @@ class Canvas:
         self._picture, self._tags = examined.info.picture, examined.tags
         self._painted_format = examined.layout.planar
         self._encoded_format = encoding.pixel_format
+        encoded = layout_of(self._encoded_format)
+        self._keeps_luma = encoded.readable and not encoded.msb_shift and encoded.bits == self._picture.bits
         field_mode = {"tff": "tff", "bff": "bff"}.get(examined.info.field_order) if encoding.interlaced else None
         self._copy = _graph(self._picture.width, self._picture.height, self._painted_format, None)
         self._blank_fields = (
@@ -37,13 +39,16 @@ class Canvas:
         self._tag(frame)
         if self._encoded_format != self._painted_format:
             # Warned of in the plan: the encoder does not take the source's depth or subsampling.
-            frame = frame.reformat(
+            frame = reformat(
+                frame,
                 format=self._encoded_format,
                 src_color_range=self._tags.color_range,
                 dst_color_range=self._tags.color_range,
                 interpolation="BICUBIC",
             )
             self._tag(frame)
+            if self._keeps_luma:  # FFmpeg's conversion is exact only as long as nobody finds a fault in it
+                write_plane(frame, 0, colored.frame.luma, bits)
         return frame
 
     def _blank(self, colored: ColoredFrame) -> VideoFrame:

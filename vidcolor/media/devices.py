@@ -4,7 +4,6 @@ from contextlib import closing
 from itertools import islice, zip_longest
 from pathlib import Path
 
-import av
 import numpy as np
 from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.container import InputContainer
@@ -14,6 +13,7 @@ from av.video.frame import VideoFrame
 from vidcolor.errors import UsageError
 from vidcolor.media.pixels import Layout, layout_of, luma_of
 from vidcolor.media.probe import Examined, choose_video, open_container
+from vidcolor.media.pyav import open_input
 
 DEVICES = ("cuda", "videotoolbox", "d3d12va", "d3d11va", "dxva2", "vaapi", "vdpau", "vulkan")  # the likeliest first
 # MPEG-2 and MPEG-4 part 2 leave the inverse transform's rounding to the decoder.
@@ -56,7 +56,7 @@ def open_on(path: Path, device: str) -> InputContainer:
         raise HardwareError("not in this FFmpeg")  # which would take another device for a name that it does not know
     try:
         accelerator = HWAccel(device, allow_software_fallback=False)
-        container = av.open(str(path), metadata_errors="replace", hwaccel=accelerator)
+        container = open_input(path, hwaccel=accelerator)
     except (FFmpegError, OSError, RuntimeError, ValueError) as error:
         raise HardwareError(_reason(error)) from error
     stream, _ = choose_video(container, path)

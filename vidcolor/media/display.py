@@ -11,7 +11,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 from av.video.frame import VideoFrame
@@ -21,6 +20,8 @@ from PIL import Image, ImageCms, ImageOps
 from vidcolor.errors import SourceError
 from vidcolor.frames import FilmInfo
 from vidcolor.media.photos import Rgb
+from vidcolor.media.pixels import reformat
+from vidcolor.media.pyav import open_output
 from vidcolor.media.stills import SUFFIXES
 from vidcolor.media.stills.raster import refusing_damage
 
@@ -88,8 +89,9 @@ def read_frame(native: VideoFrame, info: FilmInfo, longest: int) -> Rgb:
     scale = min(1.0, longest / max(width, native.height))
     size = max(1, round(width * scale)), max(1, round(native.height * scale))
     is_rgb = native.format.is_rgb
-    rgb = native.reformat(
-        *size, format="rgb24", src_colorspace=None if is_rgb else _MATRICES[info.picture.matrix],
+    rgb = reformat(
+        native, width=size[0], height=size[1], format="rgb24",
+        src_colorspace=None if is_rgb else _MATRICES[info.picture.matrix],
         src_color_range=None if is_rgb else ColorRange.JPEG if info.picture.full_range else ColorRange.MPEG,
         interpolation="AREA" if scale < 1 else "BICUBIC",
     )  # fmt: skip
@@ -130,7 +132,7 @@ def clip(pictures: Iterable[tuple[Fraction, Rgb]], seconds: float, most_bytes: i
     file, last = io.BytesIO(), -1
     kilobits = max(50, round(most_bytes * 8 * 0.9 / max(seconds, 0.5) / 1000))
     options = {"crf": "21", "preset": "medium", "maxrate": f"{kilobits}k", "bufsize": f"{kilobits}k"}
-    with av.open(file, "w", format="mp4") as container:
+    with open_output(file, format="mp4") as container:
         stream = container.add_stream("libx264", rate=25, options=options)
         context: Any = stream.codec_context
         context.time_base, context.pix_fmt = Fraction(1, _CLOCK), "yuv420p"
@@ -140,7 +142,7 @@ def clip(pictures: Iterable[tuple[Fraction, Rgb]], seconds: float, most_bytes: i
             if last < 0:
                 stream.height, stream.width = rgb.shape[:2]
             frame = VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgb24")
-            frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, interpolation="BICUBIC")
+            frame = reformat(frame, format="yuv420p", dst_colorspace=Colorspace.ITU709, interpolation="BICUBIC")
             last = max(last + 1, round(time * _CLOCK))
             frame.pts, frame.time_base = last, Fraction(1, _CLOCK)
             container.mux(stream.encode(frame))

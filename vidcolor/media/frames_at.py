@@ -18,6 +18,7 @@ from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
 
 from vidcolor.media.photos import Rgb
+from vidcolor.media.pixels import reformat
 from vidcolor.media.probe import choose_video, examine, open_film
 
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
@@ -149,5 +150,7 @@ def _to_rgb(frame: VideoFrame, film: Survey, size: tuple[int, int]) -> Rgb:
     # swscale takes a matrix that is not stated for BT.601 at every size; players and `survey` do not.
     matrix = Colorspace.ITU709 if film.matrix == "bt709" and not film.is_matrix_stated else None
     # Bilinear is what decord does, so that frames are equal whoever reads them; swscale averages when it shrinks.
-    shrunk = frame.reformat(width, height, format="rgb24", src_colorspace=matrix, interpolation="BILINEAR")
+    shrunk = reformat(
+        frame, width=width, height=height, format="rgb24", src_colorspace=matrix, interpolation="BILINEAR"
+    )
     return np.ascontiguousarray(np.rot90(shrunk.to_ndarray(), turns))

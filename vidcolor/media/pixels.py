@@ -110,14 +110,24 @@ def luma_of(frame: VideoFrame, layout: Layout) -> Plane:
     return luma.astype(np.uint16, copy=False) if layout.bits > 8 else luma
 
 
+def reformat(frame: VideoFrame, **to: Any) -> VideoFrame:
+    """VideoFrame.reformat, by one thread: the same samples every time.
+
+    FFmpeg gives each thread a slice of the picture, and the vector code of one writes over the first samples of the
+    next wherever a row is no multiple of 32 bytes long; which of the two wins is chance.
+    """
+    return frame.reformat(threads=1, **to)
+
+
 def to_planar(frame: VideoFrame, layout: Layout, picture: PictureFormat) -> VideoFrame:
     """Convert what has no Y plane of its own to planar YCbCr of the picture's matrix and range."""
     target = f"gray{'' if layout.bits == 8 else '16le'}" if layout.is_gray else layout.planar
     wanted_range = ColorRange.JPEG if picture.full_range else ColorRange.MPEG
     matrix = _SWS_NAME[picture.matrix]
     if not layout.is_rgb:
-        return frame.reformat(format=target, src_color_range=wanted_range, dst_color_range=wanted_range)
-    return frame.reformat(
+        return reformat(frame, format=target, src_color_range=wanted_range, dst_color_range=wanted_range)
+    return reformat(
+        frame,
         format=target,
         dst_colorspace=matrix,
         src_color_range=ColorRange.JPEG,

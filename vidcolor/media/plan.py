@@ -4,7 +4,6 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 from av.container import OutputContainer
 from av.error import FFmpegError
 from av.stream import Stream
@@ -14,6 +13,7 @@ from vidcolor.errors import UsageError
 from vidcolor.frames import FilmInfo
 from vidcolor.media.encoders import Encoding, OutputSettings, choose_encoding
 from vidcolor.media.probe import Examined, codec_name, decoder_of, examine, is_cover_art, open_film
+from vidcolor.media.pyav import open_output, text_of
 from vidcolor.media.tags import kept_tags
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}
@@ -79,7 +79,7 @@ def container_of(output_path: Path) -> str:
 def make_plan(examined: Examined, output_path: Path, settings: OutputSettings) -> Plan:
     """The plan for a film already examined."""
     container = container_of(output_path)
-    with av.open(io.BytesIO(), "w", format=container) as probe_output:
+    with open_output(io.BytesIO(), format=container) as probe_output:
         takes = set(probe_output.supported_codecs)
     encoding = choose_encoding(examined, settings, output_path.suffix, takes)
     with open_film(Path(examined.info.path)) as source:
@@ -140,7 +140,7 @@ def _called(entry: StreamPlan) -> str:
 def _plan_stream(stream: Stream, container: str) -> StreamPlan:
     codec = codec_name(stream)
     kind = "cover art" if is_cover_art(stream) else str(stream.type)
-    name = " ".join(filter(None, (stream.metadata.get("language"), stream.metadata.get("title"))))
+    name = text_of(" ".join(filter(None, (stream.metadata.get("language"), stream.metadata.get("title")))))
     action, detail = _fate(stream, codec, kind, container)
     return StreamPlan(stream.index, kind, codec, action, detail, name)
 
@@ -190,7 +190,7 @@ def _tag(stream: Stream) -> str:
 def accepts(container: str, stream: Stream) -> bool:
     """Ask FFmpeg itself, by writing a header with this stream alone into memory."""
     try:
-        with av.open(io.BytesIO(), "w", format=container) as trial:
+        with open_output(io.BytesIO(), format=container) as trial:
             add_copy(trial, stream)
             trial.start_encoding()
     except (ValueError, FFmpegError, OSError):

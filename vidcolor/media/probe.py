@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import av
 from av.codec import CodecContext
@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 from vidcolor.errors import SourceError
 from vidcolor.frames import FilmInfo, PictureFormat, StreamInfo
 from vidcolor.media.pixels import Layout, layout_of
+from vidcolor.media.pyav import fraction_of, open_input, side_data_of, text_of
 from vidcolor.media.sequences import is_address, open_sequence
 
 _STILL_CODECS = {"mjpeg", "png", "bmp", "gif", "webp", "tiff"}
@@ -90,7 +91,7 @@ def open_container(path: Path) -> InputContainer:
     try:
         if path.stat().st_size == 0:
             raise SourceError(f"{path}: the file is empty (0 bytes). Copy it again from where it came from.")
-        return av.open(str(path), mode="r", metadata_errors="replace")
+        return open_input(path)
     except PermissionError:
         raise SourceError(f"{path}: not allowed to read this file. Change its permissions.") from None
     except (FFmpegError, ValueError) as error:
@@ -171,10 +172,10 @@ def _examined(
     codec = stream.codec_context.codec.canonical_name
     layout = layout_of(frame.format.name)
     picture, tags = _picture(frame, layout, codec, warnings)
-    side_data = {entry.type.name: bytes(entry) for entry in cast(Any, frame.side_data)}
+    side_data = side_data_of(frame)
     matrix = side_data.get("DISPLAYMATRIX")
     light = side_data.get("CONTENT_LIGHT_LEVEL")
-    rate = stream.average_rate or stream.guessed_rate or None
+    rate = fraction_of(stream.average_rate) or fraction_of(stream.guessed_rate)
     duration = _duration_seconds(container, stream)
     info = FilmInfo(
         path=str(path),
@@ -182,16 +183,16 @@ def _examined(
         codec=codec,
         pixel_format=frame.format.name,
         picture=picture,
-        time_base=stream.time_base or Fraction(1, 1000),
+        time_base=fraction_of(stream.time_base) or Fraction(1, 1000),
         frame_rate=rate,
         frame_count=stream.frames or (round(duration * rate) if duration and rate else None),
         duration_seconds=duration,
-        sample_aspect_ratio=stream.sample_aspect_ratio or None,
+        sample_aspect_ratio=fraction_of(stream.sample_aspect_ratio),
         rotation_degrees=frame.rotation if matrix else 0,
         field_order=field_order(frame, stream),
         streams=tuple(_stream_info(other) for other in container.streams if other.index != stream.index),
         chapters=len(container.chapters()),
-        metadata=dict(container.metadata),
+        metadata={text_of(key): text_of(value) for key, value in container.metadata.items()},
         warnings=tuple(warnings),
     )
     start = Fraction(container.start_time or 0, av.time_base)
@@ -282,13 +283,14 @@ def codec_name(stream: Stream) -> str:
     if decoder is not None:
         return decoder.codec.canonical_name
     if stream.type == "attachment":
-        return stream.metadata.get("mimetype", "attachment")
+        return text_of(stream.metadata.get("mimetype", "attachment"))
     return "timecode" if "timecode" in stream.metadata else (stream.name or "unknown")
 
 
 def _stream_info(stream: Stream) -> StreamInfo:
-    title = next((stream.metadata[key] for key in ("title", "name", "filename") if stream.metadata.get(key)), None)
-    language = stream.metadata.get("language")
+    tags = {key: text_of(value) for key, value in stream.metadata.items()}
+    title = next((tags[key] for key in ("title", "name", "filename") if tags.get(key)), None)
+    language = tags.get("language")
     return StreamInfo(
         stream.index, str(stream.type), codec_name(stream), None if language == "und" else language, title
     )

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
-import av
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
@@ -26,6 +25,7 @@ from vidcolor.media.passengers import Passengers
 from vidcolor.media.picture import Picture
 from vidcolor.media.plan import Plan, check_output, make_plan
 from vidcolor.media.probe import Examined, decoder_of, examine, open_container
+from vidcolor.media.pyav import fraction_of, open_output
 from vidcolor.media.segments import FilmRun, SegmentStore, forget_parts, parts_of
 from vidcolor.media.source import FilmSource
 from vidcolor.media.tags import MP4_TAGS, kept_tags
@@ -130,9 +130,8 @@ class FilmSink:
             self._store = self._opened_store(self._run)
             self._partial = self._store.partial
         self._file: BinaryIO = cast(BinaryIO, self._partial.open("w+b" if self._store else "x+b"))
-        output = av.open(
+        output = open_output(
             self._file,
-            "w",
             format=self.plan.container,
             container_options=self._container_options(source),
             buffer_size=_WRITE_BUFFER_BYTES,
@@ -307,7 +306,7 @@ def _chapters_within(
     """Chapters cut to the range, on the output's clock."""
     kept = []
     for chapter in chapters:
-        base = chapter["time_base"] or Fraction(1, 1000)
+        base = fraction_of(chapter["time_base"]) or Fraction(1, 1000)
         first = chapter["start"] if start is None else max(chapter["start"], math.floor(start / base))
         last = chapter["end"] if end is None else min(chapter["end"], math.ceil(end / base))
         if first < last or (start is None and end is None):

@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from vidcolor.errors import SourceError, UsageError
 from vidcolor.frames import FilmInfo, Frame, Place, checksum_of
 from vidcolor.media.devices import HardwareError, choose_device, is_twin, open_on
-from vidcolor.media.pixels import layout_of, luma_of, to_planar
+from vidcolor.media.pixels import layout_of, luma_of, reformat, to_planar
 from vidcolor.media.probe import choose_video, examine, open_container
 
 _WITHOUT_PTS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1"}
@@ -261,10 +261,10 @@ class FilmSource:
         elif self._device and native.format.name != first:
             # The conversion moves chroma alone, and keeps times, flags and side data, which the sink asks for.
             luma = luma_of(native, layout_of(native.format.name))
-            return Frame(luma, native.pts, native.reformat(format=self.examined.layout.planar))
+            return Frame(luma, native.pts, reformat(native, format=self.examined.layout.planar))
         elif native.format.name != first:
             self.damage.resized_frames += 1
-            native = native.reformat(format=first)
+            native = reformat(native, format=first)
         layout = layout_of(native.format.name)
         if not layout.readable:
             converted = to_planar(native, layout, picture)
@@ -294,7 +294,7 @@ def _leads_to(place: Place, frames: Iterator[Frame]) -> bool:
 
 
 def _scaled(native: VideoFrame, width: int, height: int, pixel_format: str) -> VideoFrame:
-    scaled = native.reformat(width=width, height=height, format=pixel_format, interpolation="BICUBIC")
+    scaled = reformat(native, width=width, height=height, format=pixel_format, interpolation="BICUBIC")
     scaled.pts, scaled.time_base = native.pts, native.time_base
     return scaled
 

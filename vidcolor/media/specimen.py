@@ -10,6 +10,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from vidcolor.frames import Frame, Plane
+from vidcolor.media.pyav import open_input, open_output
 from vidcolor.media.source import FilmSource
 
 _TIME_BASE = Fraction(1, 1000)  # Matroska's
@@ -21,7 +22,7 @@ LEAST_SPREAD = 4  # of a frame's chroma, in 8-bit codes; a grey picture has none
 def make_film(path: Path, lumas: Sequence[Plane]) -> None:
     """Write a grey film without loss, with a tone beside it, as Matroska. lumas: (H, W) uint8, even sides."""
     height, width = lumas[0].shape
-    with av.open(str(path), "w", format="matroska") as out:
+    with open_output(path, format="matroska") as out:
         picture = out.add_stream("ffv1", rate=25)
         picture.width, picture.height, picture.pix_fmt = width, height, "yuv420p"
         picture.codec_context.time_base = _TIME_BASE
@@ -75,7 +76,7 @@ def _spread(frame: Frame) -> int:
 
 
 def _sound(path: Path) -> list[tuple[Fraction | None, bytes]]:
-    with av.open(str(path)) as film:
+    with open_input(path) as film:
         return [
             (None if packet.pts is None else packet.pts * packet.time_base, bytes(packet))
             for packet in film.demux(audio=0)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-import av
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -17,6 +16,7 @@ from vidcolor.media.encoders import OutputSettings
 from vidcolor.media.picture import Picture
 from vidcolor.media.plan import Plan, make_plan
 from vidcolor.media.probe import Examined, open_film
+from vidcolor.media.pyav import open_output
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def _header(examined: Examined, plan: Plan) -> str:
     """Encode one frame as the film's will be, into memory; a checksum of the stream's header. Raises SinkError."""
     name = plan.encoding.encoder
     try:
-        with open_film(Path(examined.info.path)) as film, av.open(io.BytesIO(), "w", format=plan.container) as output:
+        with open_film(Path(examined.info.path)) as film, open_output(io.BytesIO(), format=plan.container) as output:
             template = cast(VideoStream, film.streams[examined.video_index])
             picture = Picture(output, template, examined, plan)
             frame = VideoFrame(examined.info.picture.width, examined.info.picture.height, plan.encoding.pixel_format)

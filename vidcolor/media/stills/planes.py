@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from vidcolor import color
 from vidcolor.color import Floats
 from vidcolor.frames import Plane
+from vidcolor.lookup import look_up
 from vidcolor.paint import STRIP_PIXELS, Painter, RgbSpace
 
 _KR, _KG, _KB = color.REC601_LUMA
@@ -74,7 +75,7 @@ class Planes:
         red, blue = (_looked_up(step, grey, table) for step, table in zip(steps, self._chroma, strict=True))
         both = cv2.add(red, blue).view(np.uint16).reshape(*grey.shape, 2)
         codes = cv2.convertScaleAbs(both, alpha=1 / _UNIT, beta=128 - 2 * _OFFSET / _UNIT)
-        edges = cv2.LUT(codes.view(np.uint16)[..., 0], tables.edges).view(np.uint8).reshape(*grey.shape, 2)
+        edges = look_up(codes.view(np.uint16)[..., 0], tables.edges).view(np.uint8).reshape(*grey.shape, 2)
         cv2.split(codes, [cb, cr])
         is_plain = cv2.inRange(grey, *cv2.split(edges))
         if cv2.countNonZero(is_plain) == is_plain.size:
@@ -244,4 +245,4 @@ def _widened(plane: Any) -> Any:
 
 
 def _looked_up(low: Any, high: Any, table: Any) -> Any:
-    return cv2.LUT(cv2.merge([low, high]).view(np.uint16)[..., 0], table)
+    return look_up(cv2.merge([low, high]).view(np.uint16)[..., 0], table)

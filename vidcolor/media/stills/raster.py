@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageCms
 
 from vidcolor.errors import SourceError
+from vidcolor.lookup import look_up
 from vidcolor.media.photos import _DAMAGED as DAMAGED
 from vidcolor.media.stills import profiles
 from vidcolor.paint import Grey, RgbSpace
@@ -138,7 +139,7 @@ def luminance(values: Any, space: RgbSpace) -> Grey:
         return np.asarray(sum(table[values[..., channel]] for channel, table in enumerate(tables)), np.float32)
     sums: Any = None
     for channel, table in zip(cv2.split(values), tables, strict=True):
-        part = cv2.LUT(channel, np.rint(table * 65000).astype(np.uint16))
+        part = look_up(channel, np.rint(table * 65000).astype(np.uint16))
         sums = part if sums is None else cv2.add(sums, part, dst=sums)
     grey = np.rint(space.codes(np.arange(1 << 16) / 65000) * 65535).astype(np.uint16)
-    return np.asarray(cv2.LUT(sums, grey), np.uint16)
+    return np.asarray(look_up(sums, grey), np.uint16)

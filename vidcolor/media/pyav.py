@@ -1,0 +1,69 @@
+"""What PyAV 18 and PyAV 19 do differently: opening, tags, side data and rational numbers.
+
+PyAV 18.1 is the newest for Python 3.11; pip takes 19 from Python 3.12 on. Nothing else asks for a version of PyAV.
+"""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import av
+from av.codec.hwaccel import HWAccel
+from av.container import InputContainer, OutputContainer
+from av.frame import Frame
+from av.sidedata.sidedata import Type
+
+_IS_18 = av.__version__.startswith("18.")
+# Tags need not be UTF-8. PyAV 18 has to be told how to pass such bytes on; 19 always does it in this way.
+_TAG_OPTIONS: dict[str, Any] = {"metadata_errors": "surrogateescape"} if _IS_18 else {}
+
+
+def open_input(
+    file: Any, *, format: str | None = None, options: dict[str, str] | None = None, hwaccel: HWAccel | None = None
+) -> InputContainer:
+    """Open a path or a Python file to read. Bytes of tags that are not UTF-8 are kept as lone surrogates."""
+    name = str(file) if isinstance(file, Path) else file
+    container: InputContainer = av.open(name, "r", format=format, options=options, hwaccel=hwaccel, **_TAG_OPTIONS)
+    return container
+
+
+def open_output(
+    file: Any, *, format: str, container_options: dict[str, str] | None = None, buffer_size: int = 32768
+) -> OutputContainer:
+    """Open a path or a Python file to write. Tags that `open_input` gave come out byte for byte."""
+    name = str(file) if isinstance(file, Path) else file
+    container: OutputContainer = av.open(
+        name, "w", format=format, container_options=container_options, buffer_size=buffer_size, **_TAG_OPTIONS
+    )
+    return container
+
+
+def text_of(tag: str) -> str:
+    """A tag as text that can be printed and stored; bytes that are not UTF-8 become U+FFFD."""
+    return tag.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def side_data_of(frame: Frame) -> dict[str, bytes]:
+    """A frame's side data by FFmpeg's names (DISPLAYMATRIX, A53_CC, ...), without kinds that PyAV does not know."""
+    container = cast(Any, frame.side_data)
+    entries = list(container) if _IS_18 else container[:]  # 19 iterates over kinds, as over a mapping's keys
+    return {entry.type.name: bytes(entry) for entry in entries if not entry.type.name.startswith("UNKNOWN_")}
+
+
+def fraction_of(value: Any) -> Fraction | None:
+    """A rate, time base or pixel shape, which is Fraction or None in PyAV 18 and AVRational in 19. None for 0."""
+    return Fraction(value.numerator, value.denominator) if value else None
+
+
+def _name_unknown(cls: type[Any], value: object) -> Any:
+    """A member for a kind of side data that FFmpeg has and PyAV does not; PyAV 19 has the same."""
+    if not isinstance(value, int):
+        return None
+    member = object.__new__(cls)
+    member._name_, member._value_ = f"UNKNOWN_{value}", value
+    return cls._value2member_map_.setdefault(value, member)
+
+
+if "_missing_" not in vars(Type):
+    # PyAV 18 ends in ValueError, then in a segmentation fault, where a frame has EXIF or another newer kind.
+    cast(Any, Type)._missing_ = classmethod(_name_unknown)
