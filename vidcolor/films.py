@@ -64,9 +64,8 @@ class FilmOptions:
 
     def steadiness(self, info: FilmInfo) -> Steadiness:
         """How colours are held still. Raises UsageError, and SourceError for a still that cannot be read."""
-        first = round((self.start or 0) * (info.frame_rate or 0))
         references = load_references(self.references, info)
-        return Steadiness(self.steady, self.every, self.shot_memory, references, first)
+        return Steadiness(self.steady, self.every, self.shot_memory, references, info.number_at(self.start))
 
     def run(self, source: FilmSource, encoder: str = "software") -> FilmRun:
         """What decides the output. encoder: the identity of what encodes; see trial.Settled.  Raises ModelError."""

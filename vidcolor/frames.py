@@ -1,5 +1,6 @@
 """The nouns that every stage shares: what a film's picture is made of, one frame of it, what lies beside it."""
 
+import math
 import zlib
 from dataclasses import dataclass
 from fractions import Fraction
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+TOLERANCE_SECONDS = Fraction(1, 1000)  # times that differ by less are meant to be the same: Matroska rounds to these
 Plane = NDArray[np.uint8] | NDArray[np.uint16]  # (H, W) code values; uint16 above 8 bits, in the low bits
 
 
@@ -113,3 +115,9 @@ class FilmInfo:
     chapters: int
     metadata: dict[str, str]
     warnings: tuple[str, ...] = ()
+
+    def number_at(self, seconds: float | Fraction | None) -> int:
+        """Number of the first frame that begins at a time, as players count it, or after; at the average rate."""
+        if not seconds or not self.frame_rate:
+            return 0
+        return math.ceil((Fraction(seconds) - TOLERANCE_SECONDS) * self.frame_rate)

@@ -153,7 +153,7 @@ def _write_shots(
     with FilmSource(film, start=start, end=end) as source, counting("shots") as tell:
         info, count = source.info, 0
         seen = partial(first_one.lightness, picture=info.picture, view=view_of(info))
-        first = round((start or 0) * (info.frame_rate or 0))
+        first = info.number_at(start)
 
         def exported() -> "Iterator[Shot]":
             nonlocal count

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,10 +41,11 @@ def film_pairs(one: Match, settings: Settings, room: int, problems: list[str]) -
             problems.append(f"no clip: {error}")
     missing = 0
     for number, (time, name) in enumerate(moments):
-        before, after = (_frame_at(path, time, settings.side) for path in (one.before, one.after))
-        if before is None or after is None:
+        both = _frames_at(one, time, settings.side)
+        if both is None:
             missing += 1
             continue
+        before, after = both
         pairs.append(pair_of(name, before, after, settings.side, room // (len(moments) - number)))
         room -= bytes_of(pairs[-1])
     if missing:
@@ -57,27 +57,27 @@ class _Shots:
     """The shots of a film, found while it is decoded, and where the longest begins."""
 
     def __init__(self, source: FilmSource) -> None:
-        self._source, self._start = source, source.examined.start_seconds
+        self._source = source
         self.longest_at = Fraction(0)
 
     def moments(self, most: int) -> list[tuple[Fraction, str]]:
         """Times to look at, and what they are called: where shots begin; between them too where they are few."""
         kept = evenly(self._each(), most)
-        found = [(time, f"{clock(time)}, frame {shot.number}") for shot in kept for time in [self._time_of(shot)]]
+        found = [
+            (time, f"{clock(time)}, frame {shot.number}")
+            for shot in kept
+            for time in [self._source.time_of(shot.frame)]
+        ]
         more = max(0, min(FEWEST, most) - len(found))
         end = Fraction(self._source.info.duration_seconds or 0)
         between = [end * (2 * number + 1) / (2 * more) for number in range(more)]
         return sorted(found + [(time, clock(time)) for time in between])
 
-    def _time_of(self, shot: Shot) -> Fraction:
-        """When it begins: seconds as players count them."""
-        return (shot.frame.pts or 0) * self._source.info.time_base - self._start
-
     def _each(self) -> Iterator[Shot]:
         begun, longest = Fraction(0), Fraction(0)
         end = Fraction(self._source.info.duration_seconds or 0)
         for shot in shots(self._source, lightness_of(self._source.info)):
-            time = self._time_of(shot)
+            time = self._source.time_of(shot.frame)
             if time - begun > longest:
                 self.longest_at, longest = begun, time - begun
             begun = time
@@ -94,15 +94,15 @@ def lightness_of(info: FilmInfo) -> Callable[[Plane], Any]:
     return lambda luma: table[shrunk(luma, size)]
 
 
-def _frame_at(path: Path, time: Fraction, longest: int) -> Rgb | None:
-    """The film's frame that begins nearest to a time; None where it has ended."""
-    with FilmSource(path) as source:
-        early = 1 / (2 * (source.info.frame_rate or 25))
-    with FilmSource(path, start=float(max(Fraction(0), time - early))) as source:
-        try:
-            return read_frame(next(source.frames()).native, source.info, longest)
-        except SourceError:
+def _frames_at(one: Match, time: Fraction, longest: int) -> tuple[Rgb, Rgb] | None:
+    """The frame on screen at a time before, and the same one after; None where a film has ended."""
+    with FilmSource(one.before) as before, FilmSource(one.after) as after:
+        if (frame := before.frame_at(time)) is None:
             return None
+        same = after.frame_at(before.time_of(frame), is_of_another=True)
+        if same is None:
+            return None
+        return read_frame(frame.native, before.info, longest), read_frame(same.native, after.info, longest)
 
 
 def _clip(one: Match, at: float, seconds: float, most_bytes: int) -> Pair:
@@ -143,9 +143,8 @@ def _in_step(one: Match, at: float, seconds: float) -> Iterator[tuple[Fraction, 
 
 
 def _timed(source: FilmSource) -> Iterator[tuple[Fraction, Rgb]]:
-    start = source.examined.start_seconds
     for frame in source.frames():
-        yield (frame.pts or 0) * source.info.time_base - start, read_frame(frame.native, source.info, CLIP_SIDE)
+        yield source.time_of(frame), read_frame(frame.native, source.info, CLIP_SIDE)
 
 
 def clock(seconds: float | Fraction) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # Packet[...] is for type checkers only
 
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -12,8 +13,10 @@ from av.packet import Packet
 from av.stream import Discard, Stream
 
 from vidcolor.media.plan import StreamPlan, add_copy
+from vidcolor.media.pyav import fraction_of
 from vidcolor.media.subtitles import SubtitleConverter
 from vidcolor.media.tags import kept_tags
+from vidcolor.media.timeline import Timeline
 
 _LEAD_SECONDS = 10  # streams of one moment lie at most so far apart in the file; a subtitle lasts less
 
@@ -26,18 +29,25 @@ class Passengers:
         source: InputContainer,
         output: OutputContainer,
         plans: tuple[StreamPlan, ...],
+        timeline: Timeline,
         *,
         start_seconds: Fraction | None = None,
         end_seconds: Fraction | None = None,
+        from_zero: bool = False,
     ) -> None:
-        """start_seconds and end_seconds are on the source's clock; `shift_seconds` of it is zero in the output."""
-        self._source, self._output = source, output
+        """start_seconds and end_seconds are on the source's clock; `shift_seconds` of it is zero in the output.
+
+        from_zero: the container has no times below zero; what comes before is left out.
+        """
+        self._from_zero = from_zero
+        self._source, self._output, self._timeline = source, output, timeline
         self._start, self._end = start_seconds, end_seconds
         self.shift_seconds = start_seconds or Fraction(0)
         self._copies: dict[int, Stream] = {}
         self._converters: dict[int, SubtitleConverter] = {}
         self._last_dts: dict[int, int] = {}
         self.nudged_packets = 0
+        self.early_seconds = Fraction(0)  # of sound before zero that were left out
         self.unreadable_subtitles = 0
         for entry in plans:
             self._board(source.streams[entry.index], entry)
@@ -75,9 +85,9 @@ class Passengers:
         carried = [self._source.streams[index] for index in (*self._copies, *self._converters)]
         if not carried:
             return
-        if self._start is not None and self._start > 0:
+        if self._start is not None and self._start > 0 and not self._timeline.jumps:
             self._source.seek(max(0, int((self._start - _LEAD_SECONDS) * av.time_base)))
-        packets = self._source.demux(carried)
+        packets = self._timeline.straightened(self._source.demux(carried))
         while True:
             try:
                 packet = next(packets, None)
@@ -126,6 +136,10 @@ class Passengers:
     def _carry(self, packet: Packet[Stream]) -> None:
         index = packet.stream_index
         self._shift(packet)
+        if self._from_zero and packet.dts is not None and packet.dts < 0:
+            if packet.stream.type == "audio":
+                self.early_seconds = max(self.early_seconds, -packet.dts * packet.time_base)
+            return
         if index in self._copies:
             packet.stream = self._copies[index]
             self._mux([packet])
@@ -155,11 +169,22 @@ class Passengers:
         for packet in packets:
             target = packet.stream
             if packet.dts is not None:
-                last = self._last_dts.get(target.index)
-                if last is not None and packet.dts <= last:
+                # Counted in the output's ticks: two times may be one there. They are known once the header is written.
+                own, known = fraction_of(packet.time_base), fraction_of(target.time_base)
+                ticks = own / known if own and known else Fraction(1)
+                last, dts = self._last_dts.get(target.index), _nearest(packet.dts * ticks)
+                if last is not None and dts <= last:
                     self.nudged_packets += 1
-                    packet.dts = last + 1
-                    if packet.pts is not None:
-                        packet.pts = max(packet.pts, packet.dts)
-                self._last_dts[target.index] = packet.dts
+                    dts = last + 1
+                    pts = dts if packet.pts is None else max(dts, _nearest(packet.pts * ticks))
+                    lasting = _nearest((packet.duration or 0) * ticks)
+                    packet.time_base = known or packet.time_base
+                    packet.dts, packet.pts, packet.duration = dts, pts, lasting
+                self._last_dts[target.index] = dts
             self._output.mux_one(packet)
+
+
+def _nearest(value: Fraction) -> int:
+    """Halves away from zero, as FFmpeg rounds times (AV_ROUND_NEAR_INF)."""
+    half = Fraction(1, 2)
+    return math.floor(value + half) if value >= 0 else math.ceil(value - half)

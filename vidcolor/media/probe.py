@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
@@ -23,11 +24,13 @@ from vidcolor.frames import FilmInfo, PictureFormat, StreamInfo
 from vidcolor.media.pixels import Layout, layout_of
 from vidcolor.media.pyav import fraction_of, open_input, side_data_of, text_of
 from vidcolor.media.sequences import is_address, open_sequence
+from vidcolor.media.timeline import Timeline, may_jump, read_timeline
 
 _STILL_CODECS = {"mjpeg", "png", "bmp", "gif", "webp", "tiff"}
 _STILL_CONTAINERS = {"mov", "mp4", "matroska", "webm", "asf", "mp3", "flac", "ogg"}
 _FIRST_FRAME_PACKETS = 600  # a stream that gives no frame in so many packets does not decode
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+_RECORDERS_CLOCK_SECONDS = 60
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _UNSPECIFIED = 2  # AVCOL_SPC_, AVCOL_PRI_ and AVCOL_TRC_UNSPECIFIED
 _MATRIX_OF_COLORSPACE = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020"}
@@ -60,6 +63,8 @@ class Examined:
     mastering_display: bytes | None  # AVMasteringDisplayMetadata as FFmpeg stores it
     content_light: tuple[int, int] | None  # MaxCLL, MaxFALL in cd/m2
     start_seconds: Fraction  # where players put 0:00
+    zero_seconds: Fraction  # what of the film's clock becomes zero in the output
+    timeline: Timeline
 
 
 def probe(path: Path) -> FilmInfo:
@@ -144,12 +149,31 @@ def is_cover_art(stream: Stream) -> bool:
 
 def examine(path: Path) -> Examined:
     """Open the film, decode its first frame, and note everything that the output must have too."""
+    timeline = _timeline_of(path)
     with open_film(path) as container:
         stream, warnings = choose_video(container, path)
+        if timeline.jumps:
+            times = "once" if timeline.jumps == 1 else f"{timeline.jumps} times"
+            warnings.append(f"recordings were joined: the clock jumps {times}; played on as one")
         if decoder_of(stream) is None:
             raise SourceError(f"{path}: no decoder for its video codec in this FFmpeg. Convert it elsewhere first.")
         frame = _first_frame(container, stream, path)
-        return _examined(path, container, stream, frame, warnings)
+        return _examined(path, container, stream, frame, warnings, timeline)
+
+
+def _timeline_of(path: Path) -> Timeline:
+    """Of formats whose clock may jump the whole file has to be read, once for a film."""
+    with open_film(path) as container:
+        if not may_jump(container):
+            return Timeline()
+    status = path.stat()
+    return _timeline_in(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _timeline_in(path: Path, size: int, time_ns: int) -> Timeline:  # noqa: ARG001 - a file that changed is another
+    with open_film(path) as container:
+        return read_timeline(container)
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
@@ -167,7 +191,12 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
 
 
 def _examined(
-    path: Path, container: InputContainer, stream: VideoStream, frame: VideoFrame, warnings: list[str]
+    path: Path,
+    container: InputContainer,
+    stream: VideoStream,
+    frame: VideoFrame,
+    warnings: list[str],
+    timeline: Timeline,
 ) -> Examined:
     codec = stream.codec_context.codec.canonical_name
     layout = layout_of(frame.format.name)
@@ -177,6 +206,8 @@ def _examined(
     light = side_data.get("CONTENT_LIGHT_LEVEL")
     rate = fraction_of(stream.average_rate) or fraction_of(stream.guessed_rate)
     duration = _duration_seconds(container, stream)
+    if timeline.end_seconds is not None:
+        duration = max(0.0, float(timeline.end_seconds) - _start_seconds(stream))
     info = FilmInfo(
         path=str(path),
         container=container.format.name,
@@ -196,6 +227,8 @@ def _examined(
         warnings=tuple(warnings),
     )
     start = Fraction(container.start_time or 0, av.time_base)
+    # Clocks of broadcasts and of recorders that never stop begin anywhere. Other late starts are the film's own.
+    is_arbitrary = may_jump(container) or start >= _RECORDERS_CLOCK_SECONDS
     return Examined(
         info,
         stream.index,
@@ -205,6 +238,8 @@ def _examined(
         side_data.get("MASTERING_DISPLAY_METADATA"),
         struct.unpack("<2I", light[:8]) if light and len(light) >= 8 else None,
         start,
+        start if is_arbitrary else Fraction(0),
+        timeline,
     )
 
 

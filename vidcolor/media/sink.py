@@ -140,7 +140,10 @@ class FilmSink:
         self._start_seconds, self._end_seconds = start, end
         template = cast(VideoStream, source.streams[self._examined.video_index])
         self._picture = Picture(output, template, self._examined, self.plan)
-        self._passengers = Passengers(source, output, self.plan.streams, start_seconds=start, end_seconds=end)
+        self._passengers = Passengers(
+            source, output, self.plan.streams, self._examined.timeline,
+            start_seconds=start, end_seconds=end, from_zero=self.plan.container == "avi",
+        )  # fmt: skip
         output.metadata.update(self._tags(dict(source.metadata)))
         self._chapters = source.chapters()
         self._canvas = Canvas(self._examined, self.plan.encoding)
@@ -170,12 +173,14 @@ class FilmSink:
 
     def _set_clock(self, first_pts: int) -> None:
         """Settle what time of the source is zero in the output, which the header with its chapters needs."""
-        first, shift = first_pts * self.info.time_base, self._start_seconds or Fraction(0)
+        first, zero = first_pts * self.info.time_base, self._examined.zero_seconds
+        shift = zero if self._start_seconds is None else self._start_seconds
         container = self.plan.container
         # MP4 would hide frames before zero behind an edit list; AVI has no times, so its first frame is at zero.
         if (first < shift and container in ("mp4", "mov")) or (first != shift and container == "avi"):
             if self._start_seconds is None:
-                self.warnings.append(f"the film's first frame is at {float(first):.3f} s; in {container} it is at 0")
+                late = float(first - zero)
+                self.warnings.append(f"the film's first frame is at {late:.3f} s; in {container} it is at 0")
             shift = first
         self._shift_pts = round(shift / self.info.time_base)
         self._passengers.shift_seconds = shift
@@ -267,6 +272,9 @@ class FilmSink:
             self._store.close(is_done=True)
         if self._passengers.nudged_packets:
             self.warnings.append(f"{self._passengers.nudged_packets} packets had repeated timestamps and were nudged")
+        if self._passengers.early_seconds and self._start_seconds is None:
+            early = f"{float(self._passengers.early_seconds):.2f} s of sound before the first frame"
+            self.warnings.append(f"{early} left out: {self.plan.container} begins with its picture; .mkv keeps it")
         if self._passengers.unreadable_subtitles:
             self.warnings.append(
                 f"{self._passengers.unreadable_subtitles} subtitles could not be read and are left out"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # Packet[...] is for type checkers only
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,12 +20,13 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from vidcolor.errors import SourceError, UsageError
-from vidcolor.frames import FilmInfo, Frame, Place, checksum_of
+from vidcolor.frames import TOLERANCE_SECONDS, FilmInfo, Frame, Place, checksum_of
 from vidcolor.media.devices import HardwareError, choose_device, is_twin, open_on
 from vidcolor.media.pixels import layout_of, luma_of, reformat, to_planar
 from vidcolor.media.probe import choose_video, examine, open_container
 
 _WITHOUT_PTS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1"}
+_TIMES_SOME = {"mpeg"}  # program streams need no time for every frame, and FFmpeg's guesses may be a frame off
 _LEADING_FRAMES = 32  # H.264 reorders at most 16
 _CUT_OFF_SECONDS = 1.0  # a picture that ends this much before its stated duration was cut off
 
@@ -39,6 +41,11 @@ class Damage:
     repaired_timestamps: int = 0  # absent or not later than the frame before
     resized_frames: int = 0  # the picture changed size or format mid-stream and was converted
     ends_early_seconds: float = 0.0
+
+    def excuse_joins(self, count: int) -> None:
+        """The last packet before a join of recordings is flagged, as the count of packets breaks off there."""
+        if not self.corrupt_frames and not self.undecodable_packets:
+            self.corrupt_packets -= min(self.corrupt_packets, count)
 
     def __bool__(self) -> bool:
         return any(vars(self).values())
@@ -92,10 +99,37 @@ class FilmSource:
 
     def range_pts(self) -> tuple[int | None, int | None]:
         """First pts of the range and the pts it ends before, in the film's time_base."""
-        offset, base = self.examined.start_seconds, self.info.time_base
-        start = None if self.start is None else round((Fraction(self.start) + offset) / base)
-        end = None if self.end is None else round((Fraction(self.end) + offset) / base)
+        start = None if self.start is None else self._pts_from(Fraction(self.start))
+        end = None if self.end is None else self._pts_from(Fraction(self.end))
         return start, end
+
+    def _pts_from(self, seconds: Fraction) -> int:
+        """The least pts of frames that begin at a time, as players count it, or later."""
+        ticks = (seconds + self.examined.start_seconds) / self.info.time_base
+        return math.ceil(ticks - min(TOLERANCE_SECONDS / self.info.time_base, Fraction(1, 2)))
+
+    def time_of(self, frame: Frame) -> Fraction:
+        """When a frame is shown: seconds, as players count them."""
+        return (frame.pts or 0) * self.info.time_base - self.examined.start_seconds
+
+    def frame_at(self, seconds: Fraction, *, is_of_another: bool = False) -> Frame | None:
+        """The frame on screen at a time, as players count it; the first for times before it, None after the end.
+
+        is_of_another: the time is that of a frame in another film, which this one's clock need not be able to tell: it
+        may be off by a quarter of a tick.
+        """
+        slack = max(TOLERANCE_SECONDS, self.info.time_base / 4) if is_of_another else TOLERANCE_SECONDS
+        shown: Frame | None = None
+        begun = max(Fraction(0), seconds - slack) + self.examined.start_seconds
+        for frame in self._frames(math.floor(begun / self.info.time_base)):
+            if shown is not None and self.time_of(frame) > seconds + slack:
+                return shown
+            shown = frame
+        if shown is None:
+            return None
+        rate = self.info.frame_rate or Fraction(25)
+        lasting = shown.native.duration * self.info.time_base if shown.native.duration else 1 / rate
+        return shown if seconds < self.time_of(shown) + lasting + slack else None
 
     def frames(self, after: Place | None = None) -> Iterator[Frame]:
         """Every frame once, in the order shown, pts strictly rising. `damage` is complete when the iterator ends.
@@ -119,13 +153,18 @@ class FilmSource:
                 after = Place(count, last.pts, checksum_of(last.luma))
             yield from self._after(after)
 
+    @property
+    def _can_seek(self) -> bool:
+        """FFmpeg looks for a time by halving the file, which needs a clock that only rises."""
+        return not self.examined.timeline.jumps
+
     def _after(self, after: Place | None) -> Iterator[Frame]:
         """Frames without those up to a place, by what decodes now. Raises HardwareError."""
         start, _ = self.range_pts()
         if after is None:
             yield from self._frames(start)
             return
-        if self.info.container.split(",")[0] not in _WITHOUT_PTS:
+        if self._can_seek and self.info.container.split(",")[0] not in _WITHOUT_PTS:
             following = self._frames(after.pts)
             if _leads_to(after, following):
                 yield from following
@@ -144,7 +183,7 @@ class FilmSource:
         stream, _ = choose_video(container, self.path)
         stream.thread_type = ThreadType.AUTO  # slice threads alone decode at 0.6-0.7 of the speed
         start, end = self.range_pts()
-        if seek_pts is not None:
+        if seek_pts is not None and self._can_seek:
             container.seek(seek_pts, stream=stream)
         last: VideoFrame | None = None
         decoded = self._decoded(container, stream)
@@ -163,11 +202,13 @@ class FilmSource:
 
     def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
         """Frames as the decoder gives them; a packet that fails is counted and passed over."""
-        # FFmpeg guesses pts for AVI and bare streams, wrongly with B-frames. Their k-th frame shown is at the k-th dts.
-        container.flags &= ~cast(int, Flags.gen_pts.value)
         by_order = container.format.name in _WITHOUT_PTS
+        if by_order:
+            # FFmpeg would guess pts, wrongly with B-frames. The k-th frame shown is at the k-th dts. In program streams
+            # it guesses rightly: there not every frame need have a time, and none is damage.
+            container.flags &= ~cast(int, Flags.gen_pts.value)
         dts_in_order: deque[int] = deque()
-        packets = container.demux(stream)
+        packets = self.examined.timeline.straightened(container.demux(stream))
         while True:
             try:
                 packet: Packet[VideoStream] | None = next(packets, None)
@@ -175,6 +216,7 @@ class FilmSource:
                 self.damage.corrupt_packets += 1
                 return
             if packet is None:
+                self.damage.excuse_joins(self.examined.timeline.jumps)
                 return
             if not packet.size and packet.dts is not None:
                 continue  # AVI's "as before"; to the decoder an empty packet would mean the end
@@ -214,6 +256,7 @@ class FilmSource:
     def _timed(self, frames: Iterator[VideoFrame], stream: VideoStream) -> Iterator[VideoFrame]:
         """Give every frame a pts later than the one before: its own, else from dts, else from the frame rate."""
         previous: VideoFrame | None = None
+        may_lack = self.info.container.split(",")[0] in _TIMES_SOME
         for frame in self._with_known_start(frames, stream):
             pts = frame.pts if frame.pts is not None else frame.dts
             if previous is None:
@@ -223,7 +266,7 @@ class FilmSource:
                 if pts is None or pts <= previous.pts:
                     pts = previous.pts + self._duration(previous, stream)
             if pts != frame.pts:
-                self.damage.repaired_timestamps += 1
+                self.damage.repaired_timestamps += not may_lack
                 frame.pts = pts
             frame.time_base = stream.time_base
             yield frame
