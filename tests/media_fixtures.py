@@ -167,6 +167,8 @@ def noise_frame(width: int, height: int, pix_fmt: str, seed: int) -> av.VideoFra
 
 def _add_sound(out, codec: str, tags: dict[str, str]) -> Any:
     stream = out.add_stream(codec, rate=48000)
+    if codec.startswith("wma"):
+        stream.codec_context.bit_rate = 128_000  # which these have no default for
     stream.metadata.update(tags)
     return stream
 

@@ -176,6 +176,8 @@ def colorize_film(
     pix_fmt: str | None = None,
     encoder: str = "software",
     hwaccel: str = "off",
+    convert_audio: str | None = None,
+    drop_audio: bool = False,
     start: float | None = None,
     end: float | None = None,
     fps: Fraction | float | str | None = None,
@@ -186,9 +188,10 @@ def colorize_film(
     """Colour a film as `vidcolor source -o output` does: picture, sound, subtitles and timing stay as they are.
 
     output: a file, or a folder that is there already.  model: a name, a file, or a Colorizer that is loaded; that
-    brings device, precision, size, batch_size and saturation with it.  start, end: seconds.  fps: `source` is a folder
-    or pattern of numbered pictures.  on_progress: told how many frames of the output there are, and of how many, None
-    where that is unknown; what it raises stops the work.
+    brings device, precision, size, batch_size and saturation with it.  convert_audio: "aac" or "opus", for sound that
+    the container cannot hold as it is.  drop_audio: leave all sound out.  start, end: seconds.  fps: `source` is a
+    folder or pattern of numbered pictures.  on_progress: told how many frames of the output there are, and of how many,
+    None where that is unknown; what it raises stops the work.
 
     The output gets its name when it is complete. Whatever stops it, the same call, or the command with the same
     options, goes on from there; resume=False begins anew.
@@ -206,7 +209,8 @@ def colorize_film(
         saturation=given.saturation if given else float(saturation),
         steady=steady, every=None if every == "auto" else every, shot_memory=shot_memory,
         references=tuple(map(Path, references)), codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt,
-        encoder=encoder, hwaccel=hwaccel, start=_seconds(start), end=_seconds(end), resume=resume, overwrite=overwrite,
+        encoder=encoder, hwaccel=hwaccel, convert_audio=convert_audio, drop_audio=drop_audio, start=_seconds(start),
+        end=_seconds(end), resume=resume, overwrite=overwrite,
     )  # fmt: skip
     expected: list[int | None] = []
 

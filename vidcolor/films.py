@@ -42,6 +42,8 @@ class FilmOptions:
     pix_fmt: str | None = None
     encoder: str = "software"
     hwaccel: str = "off"
+    convert_audio: str | None = None  # aac or opus
+    drop_audio: bool = False
     start: float | None = None  # seconds, as a player shows them
     end: float | None = None
     resume: bool = True
@@ -56,7 +58,10 @@ class FilmOptions:
     @property
     def output(self) -> OutputSettings:
         """How the file is written."""
-        return OutputSettings(self.codec, self.crf, self.preset, self.pix_fmt, self.overwrite, self.encoder)
+        return OutputSettings(
+            self.codec, self.crf, self.preset, self.pix_fmt, self.overwrite, self.encoder, self.convert_audio,
+            self.drop_audio,
+        )  # fmt: skip
 
     def source(self, path: Path) -> FilmSource:
         """The film, or the part of it that is asked for. Raises UsageError, SourceError."""

@@ -103,6 +103,11 @@ class Rhythm(ParamType[int | None]):
     ),
     default="off", show_default=True, help="Decode on a graphics chip, where it gives the very same luma.",
 )  # fmt: skip
+@click.option(
+    "--convert-audio", type=click.Choice(["aac", "opus"]),
+    help="Sound that the container cannot hold, not even converted without loss, becomes this.",
+)  # fmt: skip
+@click.option("--drop-audio", is_flag=True, help="Leave all sound out.")
 @click.option("--start", type=Timecode(), help="Where in the film to begin: seconds or H:MM:SS.")
 @click.option("--end", type=Timecode(), help="Where in the film to end.")
 @click.option(
@@ -165,7 +170,7 @@ def command(
     load = partial(_load, options)
     if options["fps"] is not None:
         inputs = (_sequence(inputs, options["fps"]),)
-    elif are_scans(inputs):
+    elif are_scans(inputs, Path(output)):
         scans = Scans(inputs, Path(output), options, as_json, quiet)
         ctx.exit(0 if (describe_scans if options["dry_run"] else colorize_scans)(scans, load) else 1)
     with reporter(as_json=as_json, quiet=quiet) as report:

@@ -19,7 +19,7 @@ from vidcolor.cli.films import film_options, film_watched
 from vidcolor.cli.lines import say
 from vidcolor.cli.tally import Tally, tally
 from vidcolor.errors import UsageError
-from vidcolor.jobs import DECIDING
+from vidcolor.jobs import DECIDING, FILM_SUFFIXES
 
 if TYPE_CHECKING:
     from vidcolor.archive import Workers
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vidcolor.worker import Done, Rules
 
 WATCH_SECONDS = 2.0  # between looks at the folder, and the age at which a file counts as written
+ANIMATIONS = {".gif"}  # photos that FFmpeg reads as films
 ESTIMATE_PHOTOS = 8  # that a dry run really colours
 
 
@@ -59,8 +60,19 @@ class Scans:
         return (self.output.parent, f"{self.output.name}.") if self.is_archive else (self.output, "")
 
 
-def are_scans(inputs: tuple[Path, ...]) -> bool:
-    """Whether this is work for an archive: a folder, an archive, a pattern, or a photo is among the inputs."""
+def are_scans(inputs: tuple[Path, ...], output: Path) -> bool:
+    """Whether this is work for an archive: a folder, an archive, a pattern, or a photo is among the inputs.
+
+    An animation that is to become a film is one. Raises UsageError where photos are to become one.
+    """
+    if output.suffix.lower() in FILM_SUFFIXES and not output.is_dir():
+        if len(inputs) == 1 and inputs[0].suffix.lower() in ANIMATIONS:
+            return False
+        if photo := next((path for path in inputs if _is_photo(path)), None):
+            raise UsageError(
+                f"{photo}: is a photo, and {output} would be a film. Name a photo or a folder; for numbered pictures"
+                " of a film pass their folder and --fps 24."
+            )
     return any(path.is_dir() or _is_archive(path) or _is_photo(path) or _is_pattern(path) for path in inputs)
 
 

@@ -11,6 +11,7 @@ from av.codec.codec import UnknownCodecError
 from vidcolor.errors import SinkError, UsageError
 from vidcolor.frames import PictureFormat
 from vidcolor.media import chips
+from vidcolor.media.audio import LOSSY
 from vidcolor.media.pixels import Layout, layout_of
 from vidcolor.media.probe import Examined
 
@@ -42,6 +43,8 @@ class OutputSettings:
     pix_fmt: str | None = None  # None: depth and subsampling of the source
     overwrite: bool = False
     encoder: str = "software"  # or one of chips.FAMILIES, which has to be there: see trial.settle
+    convert_audio: str | None = None  # aac, opus: what sound becomes that the container cannot hold as it is
+    drop_audio: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Encoding:
 
 def choose_encoding(examined: Examined, settings: OutputSettings, container: str, takes: set[str]) -> Encoding:
     """Pick encoder and pixel format. takes: FFmpeg's names of the codecs that the container holds."""
+    if settings.convert_audio not in (None, *LOSSY):
+        raise UsageError(f"convert_audio {settings.convert_audio!r} is unknown; choose one of {', '.join(LOSSY)}.")
     if settings.preset not in PRESETS:
         raise UsageError(f"preset {settings.preset!r} is unknown; choose one of {', '.join(PRESETS)}.")
     if settings.codec is not None and settings.codec not in _ENCODERS:

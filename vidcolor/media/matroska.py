@@ -5,16 +5,40 @@ nothing else in the file moves. Element numbers: RFC 9559, section 5.
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import islice
+from pathlib import Path
 from typing import BinaryIO
 
 NAME_PADDING = " " * 32  # room for both sizes, a longer length field of their parent, and a Void of 2 bytes or more
 _HEAD_BYTES = 1 << 20
 _SEGMENT, _TRACKS, _TRACK_ENTRY = 0x18538067, 0x1654AE6B, 0xAE
+_SEEK_HEAD, _SEEK, _SEEK_ID, _SEEK_POSITION = 0x114D9B74, 0x4DBB, 0x53AB, 0x53AC
+_CHAPTERS, _EDITION, _CHAPTER, _CHAPTER_UID, _CHAPTER_START, _CHAPTER_END = (
+    0x1043A770, 0x45B9, 0xB6, 0x73C4, 0x91, 0x92,
+)  # fmt: skip
+_CHAPTER_DISPLAY, _CHAPTER_NAME, _CHAPTER_LANGUAGE = 0x80, 0x85, 0x437C
+_CODEC_ID = 0x86
 _CRC32, _VOID, _NAME, _VIDEO = 0xBF, 0xEC, 0x536E, 0xE0
 _DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT = 0x54B0, 0x54BA, 0x54B2
 _PIXEL_WIDTH, _PIXEL_HEIGHT = 0xB0, 0xBA
+
+
+def codec_ids(path: Path) -> dict[int, str]:
+    """What a file says that its tracks are, by FFmpeg's numbers of them; empty for what is no Matroska file."""
+    try:
+        with path.open("rb") as file:
+            head = bytearray(file.read(_HEAD_BYTES))
+        entries = [entry for entry in _elements(head, *_find_tracks(head)) if entry[0] == _TRACK_ENTRY]
+    except (OSError, StopIteration, IndexError):
+        return {}
+    return {
+        index: bytes(head[first:last]).rstrip(b"\0").decode("ascii", "replace")
+        for index, (_, start, end, _) in enumerate(entries)
+        for number, first, last, _ in _elements(head, start, end)
+        if number == _CODEC_ID
+    }
 
 
 def write_pixel_shape(file: BinaryIO, shape: Fraction) -> bool:
@@ -37,6 +61,47 @@ def write_pixel_shape(file: BinaryIO, shape: Fraction) -> bool:
     _renew_checksum(head, tracks_start, tracks_end)
     file.seek(tracks_start)
     file.write(head[tracks_start:tracks_end])
+    return True
+
+
+def write_chapters(file: BinaryIO, chapters: Sequence[tuple[Fraction, Fraction, str]]) -> bool:
+    """Add chapters to a finished file that has none: (start, end, title), in seconds. False if it is not as expected.
+
+    They stand at the file's end, where the index at its head, which has room for one more entry, says that they are.
+    """
+    file.seek(0)
+    head = bytearray(file.read(_HEAD_BYTES))
+    end = file.seek(0, 2)
+    try:
+        segment = next(entry for entry in _elements(head, 0, len(head)) if entry[0] == _SEGMENT)
+        index, spare = islice(_elements(head, segment[1], len(head)), 2)
+        seek_id = _element(_SEEK_ID, _CHAPTERS.to_bytes(4, "big"))
+        entry = _element(_SEEK, seek_id + _element(_SEEK_POSITION, _number(end - segment[1])))
+        room = spare[2] - index[2] - len(entry)
+        if index[0] != _SEEK_HEAD or spare[0] != _VOID or segment[1] - segment[3] != 12 or room < 9:
+            return False
+        body = bytearray(_element(_SEEK_HEAD, bytes(head[index[1] : index[2]]) + entry))
+        _renew_checksum(body, len(body) - (index[2] - index[1] + len(entry)), len(body))
+    except (StopIteration, ValueError, IndexError):
+        return False
+    void = spare[2] - index[3] - len(body)
+    body += bytes([_VOID, 0x01]) + (void - 9).to_bytes(7, "big") + bytes(void - 9)
+    atoms = [
+        _element(
+            _CHAPTER,
+            _element(_CHAPTER_UID, _number(number))
+            + _element(_CHAPTER_START, _number(round(start * 10**9)) or b"\0")
+            + _element(_CHAPTER_END, _number(round(last * 10**9)) or b"\0")
+            + _element(_CHAPTER_DISPLAY, _element(_CHAPTER_NAME, title.encode()) + _element(_CHAPTER_LANGUAGE, b"und")),
+        )
+        for number, (start, last, title) in enumerate(chapters, start=1)
+    ]
+    file.write(_element(_CHAPTERS, _element(_EDITION, b"".join(atoms))))
+    size = file.tell() - segment[1]
+    file.seek(segment[3] + 4)
+    file.write(bytes([0x01]) + size.to_bytes(7, "big"))
+    file.seek(index[3])
+    file.write(body)
     return True
 
 
@@ -99,7 +164,11 @@ def _elements(data: bytearray, start: int, end: int) -> Iterator[tuple[int, int,
 
 def _element(number: int, body: bytes) -> bytes:
     head = number.to_bytes((number.bit_length() + 7) // 8, "big")
-    size = bytes([0x80 | len(body)]) if len(body) < 127 else (0x4000 | len(body)).to_bytes(2, "big")
+    if len(body) < 127:
+        size = bytes([0x80 | len(body)])
+    else:
+        length = 2 if len(body) < 0x3FFF else 4
+        size = (1 << 7 * length | len(body)).to_bytes(length, "big")
     return head + size + body
 
 

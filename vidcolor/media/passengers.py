@@ -3,6 +3,7 @@
 from __future__ import annotations  # Packet[...] is for type checkers only
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -12,6 +13,7 @@ from av.error import FFmpegError, InvalidDataError
 from av.packet import Packet
 from av.stream import Discard, Stream
 
+from vidcolor.media.audio import AudioConverter
 from vidcolor.media.plan import StreamPlan, add_copy
 from vidcolor.media.pyav import fraction_of
 from vidcolor.media.subtitles import SubtitleConverter
@@ -44,11 +46,13 @@ class Passengers:
         self._start, self._end = start_seconds, end_seconds
         self.shift_seconds = start_seconds or Fraction(0)
         self._copies: dict[int, Stream] = {}
-        self._converters: dict[int, SubtitleConverter] = {}
+        self._converters: dict[int, SubtitleConverter | AudioConverter] = {}
         self._last_dts: dict[int, int] = {}
+        self._unheard: dict[int, Packet[Stream]] = {}  # the last packet of each stream that was cut away
+        self._audio_times: dict[int, tuple[int, int]] = {}  # dts and duration of each sound's last packet
         self.nudged_packets = 0
         self.early_seconds = Fraction(0)  # of sound before zero that were left out
-        self.unreadable_subtitles = 0
+        self.unreadable: Counter[str] = Counter()  # packets to convert that do not decode, by kind of stream
         for entry in plans:
             self._board(source.streams[entry.index], entry)
         for stream in source.streams:
@@ -64,7 +68,8 @@ class Passengers:
                 self._copies[stream.index] = copy
             self._describe(copy, stream)
         elif entry.action == "convert":
-            converter = SubtitleConverter(stream, self._output, entry.detail)
+            kind = AudioConverter if stream.type == "audio" else SubtitleConverter
+            converter = kind(stream, self._output, entry.detail)
             self._describe(converter.target, stream)
             self._converters[stream.index] = converter
         elif entry.action == "attach":
@@ -135,11 +140,32 @@ class Passengers:
 
     def _carry(self, packet: Packet[Stream]) -> None:
         index = packet.stream_index
+        if packet.is_discard:
+            # An edit list has cut it away. What stands right before the first that is heard readies the decoder.
+            self._unheard[index] = packet
+            return
+        primer = self._unheard.pop(index, None)
+        if primer is not None and index not in self._last_dts:
+            self._place(primer, before=packet)
+        self._write(packet)
+
+    def _place(self, primer: Packet[Stream], *, before: Packet[Stream]) -> None:
+        """Write a packet that is not heard, if the output can keep it so: before zero, and next to the first one."""
+        if primer.dts is None or before.dts is None or not primer.duration:
+            return
+        if primer.dts < round(self.shift_seconds / primer.time_base) and primer.dts + primer.duration == before.dts:
+            self._write(primer)
+
+    def _write(self, packet: Packet[Stream]) -> None:
+        index = packet.stream_index
+        self._last(packet)
         self._shift(packet)
         if self._from_zero and packet.dts is not None and packet.dts < 0:
-            if packet.stream.type == "audio":
-                self.early_seconds = max(self.early_seconds, -packet.dts * packet.time_base)
-            return
+            if packet.dts + (packet.duration or 0) <= 0:
+                if packet.stream.type == "audio":
+                    self.early_seconds = max(self.early_seconds, -packet.dts * packet.time_base)
+                return
+            packet.pts = packet.dts = 0  # a part of one packet; less than anyone hears
         if index in self._copies:
             packet.stream = self._copies[index]
             self._mux([packet])
@@ -147,9 +173,21 @@ class Passengers:
             try:
                 converted = self._converters[index].convert(packet)
             except (InvalidDataError, UnicodeDecodeError):
-                self.unreadable_subtitles += 1
+                self.unreadable[str(packet.stream.type)] += 1
                 return
             self._mux(converted)
+
+    def _last(self, packet: Packet[Stream]) -> None:
+        """Give a sound without duration that of the one before: MP4 would cut off a last packet that lasts for nothing.
+
+        Matroska tells of none where it is the usual one.
+        """
+        if packet.stream.type != "audio" or packet.dts is None:
+            return
+        before = self._audio_times.get(packet.stream_index)
+        lasting = packet.duration or (before[1] or packet.dts - before[0] if before else 0)
+        packet.duration = max(0, lasting)
+        self._audio_times[packet.stream_index] = (packet.dts, packet.duration)
 
     def _shift(self, packet: Packet[Stream]) -> None:
         """Put the packet on the output's clock."""

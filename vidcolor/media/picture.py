@@ -96,6 +96,9 @@ class Picture:
         context.time_base = self.time_base
         context.thread_type = ThreadType.AUTO  # PyAV asks for slices, which cost x264 quality
         context.thread_count = 0
+        if self._plan.container != "avi":
+            # PyAV asks for it where the container does, but the one that takes all (see open_output) does not say so.
+            context.flags |= int(Flags.global_header)
         context.flags |= _FRAME_DURATION | (_INTERLACED if encoding.interlaced else 0)
         context.field_order = _FIELD_ORDERS.get(info.field_order, 0)
         context.color_range, context.colorspace = tags.color_range, tags.colorspace

@@ -3,17 +3,21 @@
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
+from av.audio.codeccontext import AudioCodecContext
 from av.container import OutputContainer
 from av.error import FFmpegError
 from av.stream import Stream
 
 from vidcolor import outputs
-from vidcolor.errors import UsageError
+from vidcolor.errors import SinkError, UsageError
 from vidcolor.frames import FilmInfo
+from vidcolor.media.audio import audio_target
 from vidcolor.media.encoders import Encoding, OutputSettings, choose_encoding
 from vidcolor.media.probe import Examined, codec_name, decoder_of, examine, is_cover_art, open_film
 from vidcolor.media.pyav import open_output, text_of
+from vidcolor.media.subtitles import is_unread_webvtt
 from vidcolor.media.tags import kept_tags
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}
@@ -29,15 +33,17 @@ class StreamPlan:
     index: int
     kind: str
     codec: str
-    action: str  # "copy", "convert", "attach" (cover art as a Matroska attachment), "rebuild", "drop"
+    action: str  # "copy", "convert", "attach" (cover art as a Matroska attachment), "rebuild", "omit", "drop"
     detail: str = ""  # the codec converted to; why it is dropped
     name: str = ""  # language and title, for people
+    asks_table: bool = True  # False: PyAV's table does not know that the container holds it
 
     def describe(self) -> str:
         """For --dry-run: copy, convert to X, cannot be carried: why."""
         return {
             "copy": "copy",
             "convert": f"convert to {self.detail}",
+            "omit": "left out, as asked",
             "attach": "copy as an attachment",
             "rebuild": self.detail,
             "drop": f"cannot be carried: {self.detail}",
@@ -52,6 +58,11 @@ class Plan:
     encoding: Encoding
     streams: tuple[StreamPlan, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether the container has to be opened past PyAV's table of codecs."""
+        return not all(entry.asks_table for entry in self.streams)
 
 
 def plan(info: FilmInfo, output_path: Path, settings: OutputSettings) -> Plan:
@@ -84,7 +95,10 @@ def make_plan(examined: Examined, output_path: Path, settings: OutputSettings) -
     encoding = choose_encoding(examined, settings, output_path.suffix, takes)
     with open_film(Path(examined.info.path)) as source:
         others = [stream for stream in source.streams if stream.index != examined.video_index]
-        streams = tuple(_plan_stream(stream, container) for stream in others)
+        streams = tuple(_plan_stream(stream, container, settings) for stream in others)
+        lost_sound = [entry for entry in streams if entry.action == "drop" and entry.kind == "audio"]
+        if lost_sound:
+            raise SinkError(_no_sound(output_path, container, lost_sound))
         kept = [source.streams[entry.index] for entry in streams if entry.action in ("copy", "convert")]
         lost_tags = _lost_tags(kept, container)
         late = [
@@ -137,15 +151,28 @@ def _called(entry: StreamPlan) -> str:
     return f"stream #{entry.index} ({entry.kind}, {entry.codec}{', ' + entry.name if entry.name else ''})"
 
 
-def _plan_stream(stream: Stream, container: str) -> StreamPlan:
+def _no_sound(output_path: Path, container: str, lost: list[StreamPlan]) -> str:
+    """A film that has lost its sound is no success: say what keeps it."""
+    said, lossy = " and ".join(_called(entry) for entry in lost), "opus" if container == "webm" else "aac"
+    keeping = "" if container == "matroska" else "Choose .mkv, which holds most sounds as they are; or "
+    return (
+        f"{output_path}: {said} cannot be carried: {lost[0].detail}. {keeping}--convert-audio {lossy} converts it,"
+        " --drop-audio makes a silent film."
+    )
+
+
+def _plan_stream(stream: Stream, container: str, settings: OutputSettings) -> StreamPlan:
     codec = codec_name(stream)
     kind = "cover art" if is_cover_art(stream) else str(stream.type)
     name = text_of(" ".join(filter(None, (stream.metadata.get("language"), stream.metadata.get("title")))))
-    action, detail = _fate(stream, codec, kind, container)
-    return StreamPlan(stream.index, kind, codec, action, detail, name)
+    if kind == "audio" and settings.drop_audio:
+        return StreamPlan(stream.index, kind, codec, "omit", "", name)
+    action, detail = _fate(stream, codec, kind, container, settings)
+    asks_table = action != "copy" or container != "matroska" or kind != "audio" or accepts(container, stream)
+    return StreamPlan(stream.index, kind, codec, action, detail, name, asks_table)
 
 
-def _fate(stream: Stream, codec: str, kind: str, container: str) -> tuple[str, str]:
+def _fate(stream: Stream, codec: str, kind: str, container: str, settings: OutputSettings) -> tuple[str, str]:
     if kind == "cover art":
         if container == "matroska":
             return ("attach", "") if codec in ("mjpeg", "png") else ("drop", f"no attachment type for {codec}")
@@ -158,10 +185,12 @@ def _fate(stream: Stream, codec: str, kind: str, container: str) -> tuple[str, s
         return "rebuild", "kept as chapters"
     if kind == "data" and decoder_of(stream) is None and _is_timecode(stream):
         return "rebuild", "kept as the picture's timecode"
-    if accepts(container, stream):
+    if accepts(container, stream) or (container == "matroska" and accepts(container, stream, takes_all=True)):
         return "copy", ""
     decoder = decoder_of(stream)
-    if kind == "subtitle" and decoder is not None and decoder.codec.text_sub:
+    if kind == "audio" and decoder is not None and (target := audio_target(stream, container, settings.convert_audio)):
+        return "convert", target
+    if is_unread_webvtt(stream) or (kind == "subtitle" and decoder is not None and decoder.codec.text_sub):
         target = _TEXT_SUBTITLES.get(container)
         return ("convert", target) if target else ("drop", f"{container} has no text subtitles")
     if decoder is None:
@@ -187,10 +216,16 @@ def _tag(stream: Stream) -> str:
     return "text" if stream.name == "bin_data" else ""
 
 
-def accepts(container: str, stream: Stream) -> bool:
-    """Ask FFmpeg itself, by writing a header with this stream alone into memory."""
+def accepts(container: str, stream: Stream, *, takes_all: bool = False) -> bool:
+    """Ask FFmpeg itself, by writing a header with this stream alone into memory. takes_all: see open_output."""
+    decoder = decoder_of(stream)
+    if stream.type == "unknown" or (takes_all and decoder is None):
+        return False
+    is_pcm = isinstance(decoder, AudioCodecContext) and decoder.name.startswith("pcm_")
+    if container == "mp4" and is_pcm and cast(AudioCodecContext, decoder).layout.name.endswith("channels"):
+        return False  # ISO/IEC 23003-5 wants to know which channel is which, and FFmpeg notices at the film's end only
     try:
-        with open_output(io.BytesIO(), format=container) as trial:
+        with open_output(io.BytesIO(), format=container, takes_all=takes_all) as trial:
             add_copy(trial, stream)
             trial.start_encoding()
     except (ValueError, FFmpegError, OSError):

@@ -24,6 +24,7 @@ from vidcolor.frames import FilmInfo, PictureFormat, StreamInfo
 from vidcolor.media.pixels import Layout, layout_of
 from vidcolor.media.pyav import fraction_of, open_input, side_data_of, text_of
 from vidcolor.media.sequences import is_address, open_sequence
+from vidcolor.media.subtitles import is_unread_webvtt
 from vidcolor.media.timeline import Timeline, may_jump, read_timeline
 
 _STILL_CODECS = {"mjpeg", "png", "bmp", "gif", "webp", "tiff"}
@@ -319,7 +320,10 @@ def codec_name(stream: Stream) -> str:
         return decoder.codec.canonical_name
     if stream.type == "attachment":
         return text_of(stream.metadata.get("mimetype", "attachment"))
-    return "timecode" if "timecode" in stream.metadata else (stream.name or "unknown")
+    if is_unread_webvtt(stream):
+        return "webvtt"
+    # PyAV asks the decoder that is not there for the name, and fails.
+    return "timecode" if "timecode" in stream.metadata else (getattr(stream, "name", None) or "unknown")
 
 
 def _stream_info(stream: Stream) -> StreamInfo:

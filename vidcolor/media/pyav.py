@@ -28,14 +28,39 @@ def open_input(
 
 
 def open_output(
-    file: Any, *, format: str, container_options: dict[str, str] | None = None, buffer_size: int = 32768
+    file: Any,
+    *,
+    format: str,
+    container_options: dict[str, str] | None = None,
+    buffer_size: int = 32768,
+    takes_all: bool = False,
 ) -> OutputContainer:
-    """Open a path or a Python file to write. Tags that `open_input` gave come out byte for byte."""
+    """Open a path or a Python file to write. Tags that `open_input` gave come out byte for byte.
+
+    takes_all: leave it to the muxer whether it can write a codec. Otherwise PyAV asks a table of FFmpeg's that is
+    shorter than what muxers write: Matroska's knows none of the sounds that go in as in a WAV or AVI file (A_MS/ACM).
+    Such a container must be a Python file, and chapters do not reach it.
+    """
+    if takes_all:
+        # The tee muxer, which hands everything on to another, has no such table.
+        said = "".join(f":{key}={value}" for key, value in (container_options or {}).items())
+        tee: OutputContainer = av.open(
+            f"[f={format}{said}]film", "w", format="tee", io_open=lambda *_: _KeptOpen(file), buffer_size=buffer_size,
+            **_TAG_OPTIONS,
+        )  # fmt: skip
+        return tee
     name = str(file) if isinstance(file, Path) else file
     container: OutputContainer = av.open(
         name, "w", format=format, container_options=container_options, buffer_size=buffer_size, **_TAG_OPTIONS
     )
     return container
+
+
+class _KeptOpen:
+    """A file that muxers may close, and its owner still uses."""
+
+    def __init__(self, file: Any) -> None:
+        self.write, self.seek, self.tell, self.close = file.write, file.seek, file.tell, file.flush
 
 
 def text_of(tag: str) -> str:

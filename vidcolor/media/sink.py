@@ -25,7 +25,7 @@ from vidcolor.media.passengers import Passengers
 from vidcolor.media.picture import Picture
 from vidcolor.media.plan import Plan, check_output, make_plan
 from vidcolor.media.probe import Examined, decoder_of, examine, open_container
-from vidcolor.media.pyav import fraction_of, open_output
+from vidcolor.media.pyav import fraction_of, open_output, text_of
 from vidcolor.media.segments import FilmRun, SegmentStore, forget_parts, parts_of
 from vidcolor.media.source import FilmSource
 from vidcolor.media.tags import MP4_TAGS, kept_tags
@@ -135,6 +135,7 @@ class FilmSink:
             format=self.plan.container,
             container_options=self._container_options(source),
             buffer_size=_WRITE_BUFFER_BYTES,
+            takes_all=self.plan.takes_all,
         )
         self._output = output
         self._start_seconds, self._end_seconds = start, end
@@ -184,9 +185,9 @@ class FilmSink:
             shift = first
         self._shift_pts = round(shift / self.info.time_base)
         self._passengers.shift_seconds = shift
-        if self.plan.container != "avi" and self._output is not None:
-            end = self._end_seconds
-            self._output.set_chapters(_chapters_within(self._chapters, self._start_seconds, end, shift))
+        self._kept_chapters = _chapters_within(self._chapters, self._start_seconds, self._end_seconds, shift)
+        if self.plan.container != "avi" and self._output is not None and not self.plan.takes_all:
+            self._output.set_chapters(self._kept_chapters)
 
     def _range_seconds(self) -> tuple[Fraction | None, Fraction | None]:
         if self._source is None:
@@ -260,6 +261,10 @@ class FilmSink:
         shape = self.info.sample_aspect_ratio
         if shape and self._picture.has_shape_in_header and not matroska.write_pixel_shape(self._file, shape):
             self.warnings.append(f"the pixel shape {shape} could not be stored")
+        if self.plan.takes_all and self._kept_chapters:
+            named = [_in_seconds(chapter) for chapter in self._kept_chapters]
+            if not matroska.write_chapters(self._file, named):
+                self.warnings.append(f"{len(named)} chapters could not be stored")
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -275,10 +280,9 @@ class FilmSink:
         if self._passengers.early_seconds and self._start_seconds is None:
             early = f"{float(self._passengers.early_seconds):.2f} s of sound before the first frame"
             self.warnings.append(f"{early} left out: {self.plan.container} begins with its picture; .mkv keeps it")
-        if self._passengers.unreadable_subtitles:
-            self.warnings.append(
-                f"{self._passengers.unreadable_subtitles} subtitles could not be read and are left out"
-            )
+        for kind, count in self._passengers.unreadable.items():
+            what = "subtitles" if kind == "subtitle" else f"packets of {kind}"
+            self.warnings.append(f"{count} {what} could not be read and are left out")
 
     def _abandon(self) -> None:
         """Leave nothing behind."""
@@ -323,3 +327,8 @@ def _chapters_within(
             cut["start"], cut["end"] = first - shift, last - shift
             kept.append(cut)
     return kept
+
+
+def _in_seconds(chapter: Chapter) -> tuple[Fraction, Fraction, str]:
+    base = fraction_of(chapter["time_base"]) or Fraction(1, 1000)
+    return chapter["start"] * base, chapter["end"] * base, text_of(chapter["metadata"].get("title", ""))

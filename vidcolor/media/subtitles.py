@@ -3,14 +3,18 @@
 from __future__ import annotations  # Packet[...] is for type checkers only
 
 import re
+from pathlib import Path
 from typing import cast
 
+from av.codec.context import CodecContext
 from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 from av.subtitles.stream import SubtitleStream
 from av.subtitles.subtitle import AssSubtitle, SubtitleSet
+
+from vidcolor.media import matroska
 
 PLAIN_HEADER = b"""[Script Info]
 ScriptType: v4.00+
@@ -25,14 +29,23 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 """
 _EVENT_FIELDS = 8  # ReadOrder, Layer, Style, Name, MarginL, MarginR, MarginV, Effect come before the text
 _DRAWING = re.compile(rb"\{[^}]*\\p[1-9]")  # a vector shape, not words
+_EMPTY_LINES = re.compile(rb"^(\\N|\s)+|(\\N|\s)+$")
 _PLAIN_STYLES = re.compile(rb"\{[^}]*\}")
+
+
+def is_unread_webvtt(stream: Stream) -> bool:
+    """Whether it is WebVTT as mkvmerge writes it: FFmpeg shows its packets, and knows no codec for it."""
+    if stream.type != "subtitle" or cast(object, stream.codec_context) is not None:
+        return False
+    return matroska.codec_ids(Path(stream.container.name)).get(stream.index) == "S_TEXT/WEBVTT"
 
 
 class SubtitleConverter:
     """Packets of one text subtitle stream in, packets for `target` out."""
 
     def __init__(self, stream: Stream, output: OutputContainer, codec: str) -> None:
-        self._decoder = cast(SubtitleCodecContext, stream.codec_context)
+        decoder: object = CodecContext.create("webvtt", "r") if is_unread_webvtt(stream) else stream.codec_context
+        self._decoder = cast(SubtitleCodecContext, decoder)
         self._codec = codec
         self.target: SubtitleStream = cast(SubtitleStream, output.add_stream(codec))
         # The encoder reads styles from an ASS header. The plain one keeps italics and bold set within a line and
@@ -73,7 +86,7 @@ class SubtitleConverter:
             if isinstance(rect, AssSubtitle) and not _DRAWING.search(rect.ass):
                 lines.append(rect.ass.split(b",", _EVENT_FIELDS)[-1].rstrip(b"\r\n"))
         joined = b"\\N".join(line for line in lines if _PLAIN_STYLES.sub(b"", line).strip())
-        return joined
+        return _EMPTY_LINES.sub(b"", joined)  # which SRT and WebVTT take for the end
 
     def _encoded(self, packet: Packet[Stream], text: bytes) -> Packet[Stream]:
         event = SubtitleSet.create(b"0,0,Default,,0,0,0,," + text, 0, 1, 0)
