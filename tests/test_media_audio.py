@@ -106,7 +106,8 @@ def test_the_last_packet_is_heard_to_its_end(tmp_path: Path, sound: str, suffix:
     """Matroska need not say how long it lasts; MP4 cuts off what lasts for nothing."""
     film = make_film(tmp_path / "in.mkv", codec="libx264", sound_codec=sound, **SOUND)
     color_film(film, tmp_path / f"out{suffix}")
-    assert samples_of(tmp_path / f"out{suffix}").shape == samples_of(film).shape
+    found, wanted = (samples_of(path).shape[1] for path in (tmp_path / f"out{suffix}", film))
+    assert abs(found - wanted) < 48  # Matroska's times, from which MP4's are made, are whole milliseconds
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
@@ -186,7 +187,8 @@ def with_edit_list(path: Path, output: Path, edits: list[tuple[int, int]], times
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".avi"])
 def test_sound_that_an_edit_list_cut_away_is_not_heard(tmp_path: Path, suffix: str):
-    plain = make_film(tmp_path / "plain.mp4", codec="libx264", sound=[{}], pts=range(50))
+    clock = {"movie_timescale": "1000"}
+    plain = make_film(tmp_path / "plain.mp4", codec="libx264", sound=[{}], pts=range(50), container_options=clock)
     with open_input(plain) as container:
         scale = container.streams.audio[0].time_base.denominator
     # Half a second from the start, then half a second from 1.4 s on.
