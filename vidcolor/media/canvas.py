@@ -9,7 +9,8 @@ from av.video.frame import VideoFrame
 from vidcolor.frames import ColoredFrame
 from vidcolor.media.encoders import Encoding
 from vidcolor.media.pixels import layout_of, reformat, write_plane
-from vidcolor.media.probe import Examined
+from vidcolor.media.probe import CAPTIONS, Examined
+from vidcolor.media.pyav import side_data_of
 
 
 class Canvas:
@@ -22,12 +23,10 @@ class Canvas:
         encoded = layout_of(self._encoded_format)
         self._keeps_luma = encoded.readable and not encoded.msb_shift and encoded.bits == self._picture.bits
         field_mode = {"tff": "tff", "bff": "bff"}.get(examined.info.field_order) if encoding.interlaced else None
-        self._copy = _graph(self._picture.width, self._picture.height, self._painted_format, None)
-        self._blank_fields = (
-            _graph(self._picture.width, self._picture.height, self._painted_format, f"field_mode={field_mode}")
-            if field_mode
-            else None
-        )
+        # One order on every frame: encoders would flip it where the film is progressive for a while.
+        self._has_fields = field_mode is not None
+        parameters = f"field_mode={field_mode}" if field_mode else None
+        self._copy = _graph(self._picture.width, self._picture.height, self._painted_format, parameters)
 
     def paint(self, colored: ColoredFrame) -> VideoFrame:
         """The frame to encode, still without its time. Side data (captions, HDR) stays where formats are the same."""
@@ -58,10 +57,15 @@ class Canvas:
             # The decoder still reads from its frames, so the copy gets memory of its own.
             frame.make_writable()
             return frame
+        if isinstance(native, VideoFrame) and CAPTIONS in side_data_of(native):
+            # Converting keeps what lies beside the samples; these are painted over.
+            frame = _through(self._copy, reformat(native, format=self._painted_format))
+            frame.make_writable()
+            return frame
         frame = VideoFrame(self._picture.width, self._picture.height, self._painted_format)
         frame.time_base = Fraction(1, 1000)
-        if self._blank_fields is not None:
-            frame = _through(self._blank_fields, frame)
+        if self._has_fields:
+            frame = _through(self._copy, frame)
             frame.make_writable()
         return frame
 

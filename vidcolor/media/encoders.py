@@ -27,6 +27,8 @@ PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "sl
 _SVTAV1_PRESETS = dict(zip(PRESETS, (12, 11, 10, 9, 8, 7, 5, 4, 3), strict=True))
 _VP9_CPU_USED = dict(zip(PRESETS, (5, 5, 5, 4, 4, 3, 2, 1, 0), strict=True))
 _STATIC_HDR_ENCODERS = {"libx264", "libx265", "libsvtav1"}
+# Captions lie in the frames' side data (ATSC A/53, CEA-608 and 708); these write it into their streams.
+CAPTION_ENCODERS = {"libx264", "libx265", "h264_nvenc", "hevc_nvenc", "h264_qsv"}
 _AVX_512 = 13  # OpenCV's CV_CPU_AVX_512F
 _GREATEST_CRF = {"libsvtav1": 63, "libaom-av1": 63, "libvpx-vp9": 63, "av1_nvenc": 63, "av1_amf": 63}  # 51 elsewhere
 _INTERLACED_ENCODERS = {"libx264", "prores_ks", "ffv1"}
@@ -112,8 +114,17 @@ def _encoding(examined: Examined, settings: OutputSettings, codec: str, encoder:
     if (examined.mastering_display or examined.content_light) and encoder not in _STATIC_HDR_ENCODERS:
         keeping = "--encoder software --codec hevc" if chips.family_of(encoder) else "--codec hevc"
         warnings.append(f"{encoder} does not store the HDR mastering display; choose {keeping} to keep it")
+    if examined.has_captions and encoder not in CAPTION_ENCODERS:
+        warnings.append(no_captions(encoder))
     options = _options(encoder, settings, layout_of(pixel_format), examined)
     return Encoding(codec, encoder, pixel_format, interlaced, options, tuple(warnings))
+
+
+def no_captions(encoder: str) -> str:
+    """What is lost, for people."""
+    return (
+        f"closed captions in the picture (CEA-608/708) cannot be carried by {encoder}; --codec h264 and hevc keep them"
+    )
 
 
 def _formats(encoder: str) -> dict[str, Layout]:
@@ -183,7 +194,8 @@ def _options(encoder: str, settings: OutputSettings, layout: Layout, examined: E
         case "libx265":
             light = light.replace("mastering-display", "master-display").replace("cll", "max-cll")
             # x265 writes to stderr by itself unless told not to.
-            return {"crf": crf, "preset": preset, "x265-params": ":".join(filter(None, ("log-level=none", light)))}
+            parameters = ":".join(filter(None, ("log-level=none", light)))
+            return {"crf": crf, "preset": preset, "x265-params": parameters, "a53cc": "1"}
         case "libsvtav1":
             options = {"crf": crf, "preset": str(_SVTAV1_PRESETS[preset])}
             light = _static_hdr(examined, floats=True).replace("cll", "content-light")
@@ -207,9 +219,14 @@ def _static_hdr(examined: Examined, *, floats: bool = False) -> str:
     parts = []
     display = examined.mastering_display
     if display and len(display) >= 88:
-        # AVMasteringDisplayMetadata: R, G, B and white as (x, y), then least and greatest luminance, as AVRationals.
-        numbers = struct.unpack("<20i", display[:80])
+        # AVMasteringDisplayMetadata: R, G, B and white as (x, y), then least and greatest luminance, as AVRationals,
+        # and whether the first eight and the last two mean anything. 0 is what the standards write for unknown.
+        *numbers, has_primaries, has_luminance = struct.unpack("<22i", display[:88])
         values = [Fraction(n, d) if d else Fraction(0) for n, d in zip(numbers[::2], numbers[1::2], strict=True)]
+        values = [
+            value if (has_primaries if place < 8 else has_luminance) else Fraction(0)
+            for place, value in enumerate(values)
+        ]
 
         def pair(name: str, first: Fraction, second: Fraction, scale: int) -> str:
             texts = (f"{float(v):.4f}" if floats else str(round(v * scale)) for v in (first, second))
@@ -218,7 +235,9 @@ def _static_hdr(examined: Examined, *, floats: bool = False) -> str:
         colors = [
             pair(name, values[2 * i], values[2 * i + 1], 50000) for name, i in (("G", 1), ("B", 2), ("R", 0), ("WP", 3))
         ]
-        parts.append("mastering-display=" + "".join(colors) + pair("L", values[9], values[8], 10000))
-    if examined.content_light:
+        is_known = has_primaries and has_luminance if floats else has_primaries or has_luminance
+        if is_known:  # AV1 has no number for unknown
+            parts.append("mastering-display=" + "".join(colors) + pair("L", values[9], values[8], 10000))
+    if examined.content_light and any(examined.content_light):
         parts.append("cll={},{}".format(*examined.content_light))
     return ":".join(parts)

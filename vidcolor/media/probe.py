@@ -4,7 +4,7 @@ import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,6 @@ import av
 from av.codec import CodecContext
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.filter import Graph
 from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -23,6 +22,7 @@ from vidcolor.errors import SourceError
 from vidcolor.frames import FilmInfo, PictureFormat, StreamInfo
 from vidcolor.media.pixels import Layout, layout_of
 from vidcolor.media.pyav import fraction_of, open_input, side_data_of, text_of
+from vidcolor.media.sampling import Sample, order_of, sample
 from vidcolor.media.sequences import is_address, open_sequence
 from vidcolor.media.subtitles import is_unread_webvtt
 from vidcolor.media.timeline import Timeline, may_jump, read_timeline
@@ -31,6 +31,7 @@ _STILL_CODECS = {"mjpeg", "png", "bmp", "gif", "webp", "tiff"}
 _STILL_CONTAINERS = {"mov", "mp4", "matroska", "webm", "asf", "mp3", "flac", "ogg"}
 _FIRST_FRAME_PACKETS = 600  # a stream that gives no frame in so many packets does not decode
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+CAPTIONS = "A53_CC"  # FFmpeg's name of the side data that holds them
 _RECORDERS_CLOCK_SECONDS = 60
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _UNSPECIFIED = 2  # AVCOL_SPC_, AVCOL_PRI_ and AVCOL_TRC_UNSPECIFIED
@@ -66,6 +67,7 @@ class Examined:
     start_seconds: Fraction  # where players put 0:00
     zero_seconds: Fraction  # what of the film's clock becomes zero in the output
     timeline: Timeline
+    has_captions: bool  # CEA-608 or 708, in the first frame
 
 
 def probe(path: Path) -> FilmInfo:
@@ -159,7 +161,15 @@ def examine(path: Path) -> Examined:
         if decoder_of(stream) is None:
             raise SourceError(f"{path}: no decoder for its video codec in this FFmpeg. Convert it elsewhere first.")
         frame = _first_frame(container, stream, path)
-        return _examined(path, container, stream, frame, warnings, timeline)
+        found = _examined(path, container, stream, frame, warnings, timeline)
+    seen = _sample_of(path, found)
+    info = replace(
+        found.info,
+        field_order=seen.field_order or found.info.field_order,
+        sample_aspect_ratio=seen.shape if len(seen.shapes) > 1 else found.info.sample_aspect_ratio,
+        warnings=(*found.info.warnings, *seen.describe()),
+    )
+    return replace(found, info=info)
 
 
 def _timeline_of(path: Path) -> Timeline:
@@ -175,6 +185,19 @@ def _timeline_of(path: Path) -> Timeline:
 def _timeline_in(path: Path, size: int, time_ns: int) -> Timeline:  # noqa: ARG001 - a file that changed is another
     with open_film(path) as container:
         return read_timeline(container)
+
+
+def _sample_of(path: Path, found: Examined) -> Sample:
+    if is_address(path):
+        return Sample()
+    status = path.stat()
+    return _sample_in(path, status.st_size, status.st_mtime_ns, found.info.frame_count, not found.timeline.jumps)
+
+
+@lru_cache(maxsize=16)
+def _sample_in(path: Path, size: int, time_ns: int, frames: int | None, can_seek: bool) -> Sample:  # noqa: ARG001
+    with open_film(path) as container:
+        return sample(container, choose_video(container, path)[0], frames, can_seek=can_seek)
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
@@ -241,6 +264,7 @@ def _examined(
         start,
         start if is_arbitrary else Fraction(0),
         timeline,
+        CAPTIONS in side_data,
     )
 
 
@@ -273,24 +297,9 @@ def _picture(frame: VideoFrame, layout: Layout, codec: str, warnings: list[str])
 def field_order(frame: VideoFrame, stream: VideoStream) -> str:
     """Which field is shown first, by the frame itself where it says so, else by the container."""
     if frame.interlaced_frame:
-        return "tff" if _top_field_first(frame) else "bff"
+        return order_of(frame)
     # AVFieldOrder: 1 progressive, 2 TT, 3 BB, 4 TB (bottom shown first), 5 BT (top shown first).
     return {1: "progressive", 2: "tff", 3: "bff", 4: "bff", 5: "tff"}.get(stream.codec_context.field_order, "unknown")
-
-
-def _top_field_first(frame: VideoFrame) -> bool:
-    """PyAV does not show the flag, but FFmpeg's select filter lets through only frames that have it."""
-    graph = Graph()
-    buffer = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1, 1000)
-    )
-    graph.link_nodes(buffer, graph.add("select", "eq(interlace_type,TOPFIRST)"), graph.add("buffersink")).configure()
-    graph.vpush(frame)
-    try:
-        graph.vpull()
-    except (BlockingIOError, EOFError):
-        return False
-    return True
 
 
 def _duration_seconds(container: InputContainer, stream: VideoStream) -> float | None:

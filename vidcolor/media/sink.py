@@ -20,12 +20,12 @@ from av.video.stream import VideoStream
 from vidcolor.errors import ShapeError, SinkError
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, Place, checksum_of
 from vidcolor.media.canvas import Canvas
-from vidcolor.media.encoders import OutputSettings
+from vidcolor.media.encoders import CAPTION_ENCODERS, OutputSettings, no_captions
 from vidcolor.media.passengers import Passengers
 from vidcolor.media.picture import Picture
 from vidcolor.media.plan import Plan, check_output, make_plan
-from vidcolor.media.probe import Examined, decoder_of, examine, open_container
-from vidcolor.media.pyav import fraction_of, open_output, text_of
+from vidcolor.media.probe import CAPTIONS, Examined, decoder_of, examine, open_container
+from vidcolor.media.pyav import fraction_of, open_output, side_data_of, text_of
 from vidcolor.media.segments import FilmRun, SegmentStore, forget_parts, parts_of
 from vidcolor.media.source import FilmSource
 from vidcolor.media.tags import MP4_TAGS, kept_tags
@@ -69,6 +69,7 @@ class FilmSink:
         self.plan: Plan = make_plan(self._examined, self.path, settings)
         self.warnings: list[str] = list(self.plan.warnings)
         self.frames_written = 0
+        self._has_lost_captions = False
         self._partial = self.path.with_name(f".{self.path.stem}.{os.getpid()}.partial{self.path.suffix}")
         self._last: Frame
         self._resources = ExitStack()
@@ -105,6 +106,9 @@ class FilmSink:
             if not self.frames_written:
                 self._first_pts = colored.frame.pts or 0
                 self._set_clock(self._first_pts)
+            if not self._has_lost_captions and self.plan.encoding.encoder not in CAPTION_ENCODERS:
+                native = colored.frame.native
+                self._has_lost_captions = isinstance(native, VideoFrame) and CAPTIONS in side_data_of(native)
             frame = self._canvas.paint(colored)
             self._time(frame, colored)
             self._keep(self._picture.encode(frame))
@@ -280,6 +284,8 @@ class FilmSink:
         if self._passengers.early_seconds and self._start_seconds is None:
             early = f"{float(self._passengers.early_seconds):.2f} s of sound before the first frame"
             self.warnings.append(f"{early} left out: {self.plan.container} begins with its picture; .mkv keeps it")
+        if self._has_lost_captions and not self._examined.has_captions:  # else the plan has said so
+            self.warnings.append(no_captions(self.plan.encoding.encoder))
         for kind, count in self._passengers.unreadable.items():
             what = "subtitles" if kind == "subtitle" else f"packets of {kind}"
             self.warnings.append(f"{count} {what} could not be read and are left out")

@@ -3,7 +3,7 @@
 from __future__ import annotations  # Packet[...] is for type checkers only
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,6 +24,8 @@ from vidcolor.frames import TOLERANCE_SECONDS, FilmInfo, Frame, Place, checksum_
 from vidcolor.media.devices import HardwareError, choose_device, is_twin, open_on
 from vidcolor.media.pixels import layout_of, luma_of, reformat, to_planar
 from vidcolor.media.probe import choose_video, examine, open_container
+from vidcolor.media.pyav import fraction_of
+from vidcolor.media.sampling import shape_text
 
 _WITHOUT_PTS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1"}
 _TIMES_SOME = {"mpeg"}  # program streams need no time for every frame, and FFmpeg's guesses may be a frame off
@@ -186,12 +188,14 @@ class FilmSource:
         if seek_pts is not None and self._can_seek:
             container.seek(seek_pts, stream=stream)
         last: VideoFrame | None = None
+        shapes = Counter[Fraction]()
         decoded = self._decoded(container, stream)
         for frame in self._timed(self._alike(decoded) if self._device else decoded, stream):
             assert frame.pts is not None
             if end is not None and frame.pts >= end:
                 break
             if start is None or frame.pts >= start:
+                shapes[fraction_of(stream.codec_context.sample_aspect_ratio) or Fraction(1)] += 1
                 yield self._as_frame(frame)
                 last = frame
         if last is None:
@@ -199,6 +203,10 @@ class FilmSource:
                 f"{self.path}: no frame decodes in the range asked for; the film is {_length(self.info)}."
             )
         self._note_early_end(stream, last, end)
+        own = self.info.sample_aspect_ratio or Fraction(1)
+        if others := {shape: count for shape, count in shapes.items() if shape != own}:
+            said = ", ".join(f"{count} frames have {shape_text(shape)}" for shape, count in others.items())
+            self.warnings.append(f"the pixel shape is {shape_text(own)} throughout; of the film's own, {said}")
 
     def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
         """Frames as the decoder gives them; a packet that fails is counted and passed over."""
