@@ -44,13 +44,13 @@ class ArchivedFilms:
 
     def survey(self, source: Path, colorizer: Colorizer, wanted: int) -> list[Part]:
         """See Films."""
-        with self._whole().source(source) as film:
+        with self._whole().source(source, source) as film:
             return parts.survey(film, colorizer, self.options.steadiness(film.info), wanted)
 
     def color_part(self, source: Path, target: Path, colorizer: Colorizer, part: Part, *, is_again: bool) -> None:
         """See Films."""
         options = self._whole(is_again=is_again)
-        with options.source(source) as film, ExitStack() as stack:
+        with options.source(source, target) as film, ExitStack() as stack:
             settled = settle(film.examined, target, options.output)
             run = options.run(film, settled.identity)
 

@@ -13,6 +13,7 @@ from vidcolor.errors import UsageError
 from vidcolor.frames import FilmInfo
 from vidcolor.jobs import DECIDING
 from vidcolor.media.encoders import OutputSettings
+from vidcolor.media.plan import WITHOUT_CROPPING
 from vidcolor.media.references import load_references
 from vidcolor.media.segments import ChangedError, FilmRun, identity_of
 from vidcolor.media.sink import FilmSink
@@ -63,9 +64,10 @@ class FilmOptions:
             self.drop_audio,
         )  # fmt: skip
 
-    def source(self, path: Path) -> FilmSource:
-        """The film, or the part of it that is asked for. Raises UsageError, SourceError."""
-        return FilmSource(path, start=self.start, end=self.end, hwaccel=self.hwaccel)
+    def source(self, path: Path, target: Path) -> FilmSource:
+        """The film, or the part of it that is asked for, as `target` can hold it. Raises UsageError, SourceError."""
+        is_cropping = target.suffix.lower() in WITHOUT_CROPPING
+        return FilmSource(path, start=self.start, end=self.end, hwaccel=self.hwaccel, is_cropping=is_cropping)
 
     def steadiness(self, info: FilmInfo) -> Steadiness:
         """How colours are held still. Raises UsageError, and SourceError for a still that cannot be read."""
@@ -134,7 +136,7 @@ def color_film(
     warning as soon as it is known.  Raises VidcolorError; ChangedError where may_begin_anew said no.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with options.source(path) as source:
+    with options.source(path, target) as source:
         with ExitStack() as stack:
             held = options.steadiness(source.info)
             sink = _entered(stack, target, source, options, may_begin_anew)

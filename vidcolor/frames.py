@@ -38,6 +38,27 @@ class PictureFormat:
 
 
 @dataclass(frozen=True)
+class Crop:
+    """Pixels of the coded picture that are not shown, on each side."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    def fits(self, width: int, height: int) -> bool:
+        """Whether it hides something, and leaves something to see."""
+        sides = (self.left, self.top, self.right, self.bottom)
+        leaves = self.left + self.right < width and self.top + self.bottom < height
+        return min(sides) >= 0 and any(sides) and leaves
+
+    def of(self, plane: Plane) -> Plane:
+        """The part of a plane (H, W) that is shown: a view."""
+        height, width = plane.shape
+        return plane[self.top : height - self.bottom, self.left : width - self.right]
+
+
+@dataclass(frozen=True)
 class Frame:
     """One decoded picture: its luma, untouched, and when it is shown."""
 
@@ -115,6 +136,7 @@ class FilmInfo:
     chapters: int
     metadata: dict[str, str]
     warnings: tuple[str, ...] = ()
+    crop: Crop | None = None  # what players hide of the coded picture, which `picture` describes whole
 
     def number_at(self, seconds: float | Fraction | None) -> int:
         """Number of the first frame that begins at a time, as players count it, or after; at the average rate."""

@@ -85,7 +85,7 @@ def _describe(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, An
     from vidcolor.media.trial import settle
 
     asked = film_options(options)
-    with asked.source(job.source) as source:
+    with asked.source(job.source, job.target) as source:
         settled = settle(source.examined, job.target, asked.output)
         settings = settled.settings
         decided, held = plan(source.info, job.target, settings), asked.steadiness(source.info)

@@ -36,6 +36,9 @@ def command(films: tuple[Path, ...], as_json: bool) -> None:
             f"{'full' if picture.full_range else 'limited'} range, {info.field_order}, "
             f"pixel shape {info.sample_aspect_ratio or 1}, turned {info.rotation_degrees}°"
         )
+        if info.crop:
+            hidden = ", ".join(f"{side} {pixels}" for side, pixels in vars(info.crop).items() if pixels)
+            click.echo(f"  cropping   {hidden} pixels are not shown")
         for stream in info.streams:
             extra = " ".join(filter(None, (stream.language, stream.title and f'"{stream.title}"')))
             click.echo(f"  stream {stream.index:<3} {stream.kind}, {stream.codec} {extra}".rstrip())

@@ -18,6 +18,7 @@ class Canvas:
 
     def __init__(self, examined: Examined, encoding: Encoding) -> None:
         self._picture, self._tags = examined.info.picture, examined.tags
+        self._size = (self._picture.width, self._picture.height)  # of a frame that is not cropped
         self._painted_format = examined.layout.planar
         self._encoded_format = encoding.pixel_format
         encoded = layout_of(self._encoded_format)
@@ -52,12 +53,13 @@ class Canvas:
 
     def _blank(self, colored: ColoredFrame) -> VideoFrame:
         native = colored.frame.native
-        if isinstance(native, VideoFrame) and native.format.name == self._painted_format:
+        is_whole = isinstance(native, VideoFrame) and (native.width, native.height) == self._size
+        if is_whole and native.format.name == self._painted_format:
             frame = _through(self._copy, native)
             # The decoder still reads from its frames, so the copy gets memory of its own.
             frame.make_writable()
             return frame
-        if isinstance(native, VideoFrame) and CAPTIONS in side_data_of(native):
+        if is_whole and CAPTIONS in side_data_of(native):
             # Converting keeps what lies beside the samples; these are painted over.
             frame = _through(self._copy, reformat(native, format=self._painted_format))
             frame.make_writable()

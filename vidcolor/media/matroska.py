@@ -1,4 +1,4 @@
-"""The pixel shape in a Matroska or WebM header, which FFmpeg's muxer takes from a field that PyAV cannot set.
+"""The pixel shape and cropping in a Matroska or WebM header, which FFmpeg takes from fields that PyAV cannot set.
 
 The muxer is given a padded track name; here the padding becomes DisplayWidth and DisplayHeight, in place, so that
 nothing else in the file moves. Element numbers: RFC 9559, section 5.
@@ -11,7 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-NAME_PADDING = " " * 32  # room for both sizes, a longer length field of their parent, and a Void of 2 bytes or more
+from vidcolor.frames import Crop
+
+NAME_PADDING = (
+    " " * 64
+)  # room for sizes and crops, a longer length field of their parent, and a Void of 2 bytes or more
 _HEAD_BYTES = 1 << 20
 _SEGMENT, _TRACKS, _TRACK_ENTRY = 0x18538067, 0x1654AE6B, 0xAE
 _SEEK_HEAD, _SEEK, _SEEK_ID, _SEEK_POSITION = 0x114D9B74, 0x4DBB, 0x53AB, 0x53AC
@@ -23,6 +27,7 @@ _CODEC_ID = 0x86
 _CRC32, _VOID, _NAME, _VIDEO = 0xBF, 0xEC, 0x536E, 0xE0
 _DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT = 0x54B0, 0x54BA, 0x54B2
 _PIXEL_WIDTH, _PIXEL_HEIGHT = 0xB0, 0xBA
+_CROPS = (0x54CC, 0x54BB, 0x54DD, 0x54AA)  # PixelCropLeft, Top, Right, Bottom
 
 
 def codec_ids(path: Path) -> dict[int, str]:
@@ -41,8 +46,26 @@ def codec_ids(path: Path) -> dict[int, str]:
     }
 
 
-def write_pixel_shape(file: BinaryIO, shape: Fraction) -> bool:
-    """Give the first video track of a finished file its display size; False if the header is not as expected."""
+def crop_of(path: Path, index: int) -> Crop | None:
+    """What of track `index`, from 0, is not shown; None where all is, or the file is not as expected."""
+    try:
+        with path.open("rb") as file:
+            head = bytearray(file.read(_HEAD_BYTES))
+        entries = [entry for entry in _elements(head, *_find_tracks(head)) if entry[0] == _TRACK_ENTRY]
+        _, start, end, _ = entries[index]
+        _, start, end, _ = next(entry for entry in _elements(head, start, end) if entry[0] == _VIDEO)
+    except (OSError, StopIteration, IndexError):
+        return None
+    sizes = {number: int.from_bytes(head[first:last], "big") for number, first, last, _ in _elements(head, start, end)}
+    crop = Crop(*(sizes.get(number, 0) for number in _CROPS))
+    return crop if crop.fits(sizes.get(_PIXEL_WIDTH, 0), sizes.get(_PIXEL_HEIGHT, 0)) else None
+
+
+def write_picture(file: BinaryIO, shape: Fraction, crop: Crop | None = None) -> bool:
+    """Give the first video track of a finished file its display size, and what of it is hidden.
+
+    False if the header is not as expected.
+    """
     file.seek(0)
     head = bytearray(file.read(_HEAD_BYTES))
     try:
@@ -54,7 +77,7 @@ def write_pixel_shape(file: BinaryIO, shape: Fraction) -> bool:
         )
     except (StopIteration, IndexError):
         return False
-    reshaped = _reshaped_entry(head, entry_start, entry_end, shape)
+    reshaped = _reshaped_entry(head, entry_start, entry_end, shape, crop)
     if reshaped is None:
         return False
     head[entry_start:entry_end] = reshaped
@@ -110,7 +133,7 @@ def _find_tracks(head: bytearray) -> tuple[int, int]:
     return next((start, end) for number, start, end, _ in _elements(head, segment, len(head)) if number == _TRACKS)
 
 
-def _reshaped_entry(head: bytearray, start: int, end: int, shape: Fraction) -> bytes | None:
+def _reshaped_entry(head: bytearray, start: int, end: int, shape: Fraction, crop: Crop | None) -> bytes | None:
     """The track entry at the same length: name without its padding, video with a display size, a Void for the rest."""
     parts = []
     for number, first, last, outer in _elements(head, start, end):
@@ -119,7 +142,7 @@ def _reshaped_entry(head: bytearray, start: int, end: int, shape: Fraction) -> b
             name = body.rstrip(b" ")
             parts.append(_element(_NAME, name) if name else b"")
         elif number == _VIDEO:
-            parts.append(_element(_VIDEO, _with_display_size(head, first, last, shape)))
+            parts.append(_element(_VIDEO, _with_display_size(head, first, last, shape, crop)))
         else:
             parts.append(bytes(head[outer:last]))
     entry = b"".join(parts)
@@ -129,15 +152,22 @@ def _reshaped_entry(head: bytearray, start: int, end: int, shape: Fraction) -> b
     return entry + bytes([_VOID, 0x80 | (spare - 2)]) + bytes(spare - 2)
 
 
-def _with_display_size(head: bytearray, start: int, end: int, shape: Fraction) -> bytes:
+def _with_display_size(head: bytearray, start: int, end: int, shape: Fraction, crop: Crop | None) -> bytes:
     kept, size = b"", {}
     for number, first, last, outer in _elements(head, start, end):
         if number in (_PIXEL_WIDTH, _PIXEL_HEIGHT):
             size[number] = int.from_bytes(head[first:last], "big")
         if number not in (_DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT):
             kept += bytes(head[outer:last])
-    wide = round(size[_PIXEL_WIDTH] * shape)
-    return kept + _element(_DISPLAY_WIDTH, _number(wide)) + _element(_DISPLAY_HEIGHT, _number(size[_PIXEL_HEIGHT]))
+    width, height = size[_PIXEL_WIDTH], size[_PIXEL_HEIGHT]
+    if crop is not None:
+        sides = zip(_CROPS, (crop.left, crop.top, crop.right, crop.bottom), strict=True)
+        kept += b"".join(_element(number, _number(pixels)) for number, pixels in sides if pixels)
+        width, height = (
+            width - crop.left - crop.right,
+            height - crop.top - crop.bottom,
+        )  # the size is that of what is shown
+    return kept + _element(_DISPLAY_WIDTH, _number(round(width * shape))) + _element(_DISPLAY_HEIGHT, _number(height))
 
 
 def _renew_checksum(head: bytearray, start: int, end: int) -> None:

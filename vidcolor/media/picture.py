@@ -36,7 +36,7 @@ class Picture:
         if examined.display_matrix:
             self.stream.set_display_matrix(examined.display_matrix)
         self.stream.metadata.update(kept_tags(template.metadata))
-        if self.has_shape_in_header:
+        if self.is_in_header:
             self.stream.metadata["title"] = self.stream.metadata.get("title", "") + matroska.NAME_PADDING
         self.stream.disposition = template.disposition
         # The stream's own encoder describes the stream in the header, and makes the first segment.
@@ -45,11 +45,13 @@ class Picture:
         self._last_dts: int | None = None
 
     @property
-    def has_shape_in_header(self) -> bool:
-        """Matroska needs the pixel shape in its own header, unless only H.264 or HEVC can say it exactly."""
+    def is_in_header(self) -> bool:
+        """Matroska needs cropping and pixel shape in its own header, unless only H.264 or HEVC can say that exactly."""
         shape, width = self._examined.info.sample_aspect_ratio, self._examined.info.picture.width
-        if self._plan.container not in ("matroska", "webm") or shape is None or shape == 1:
+        if self._plan.container not in ("matroska", "webm"):
             return False
+        if self._examined.info.crop or shape is None or shape == 1:
+            return self._examined.info.crop is not None
         return self._plan.encoding.codec not in ("h264", "hevc") or (width * shape).denominator == 1
 
     def encode(self, frame: VideoFrame) -> list[Packet[VideoStream]]:

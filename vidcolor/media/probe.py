@@ -19,7 +19,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from vidcolor.errors import SourceError
-from vidcolor.frames import FilmInfo, PictureFormat, StreamInfo
+from vidcolor.frames import Crop, FilmInfo, PictureFormat, StreamInfo
+from vidcolor.media import matroska, mp4
 from vidcolor.media.pixels import Layout, layout_of
 from vidcolor.media.pyav import fraction_of, open_input, side_data_of, text_of
 from vidcolor.media.sampling import Sample, order_of, sample
@@ -165,6 +166,7 @@ def examine(path: Path) -> Examined:
     seen = _sample_of(path, found)
     info = replace(
         found.info,
+        crop=_crop_of(path, found),
         field_order=seen.field_order or found.info.field_order,
         sample_aspect_ratio=seen.shape if len(seen.shapes) > 1 else found.info.sample_aspect_ratio,
         warnings=(*found.info.warnings, *seen.describe()),
@@ -185,6 +187,26 @@ def _timeline_of(path: Path) -> Timeline:
 def _timeline_in(path: Path, size: int, time_ns: int) -> Timeline:  # noqa: ARG001 - a file that changed is another
     with open_film(path) as container:
         return read_timeline(container)
+
+
+def cropped(examined: Examined) -> Examined:
+    """The same film, of the part of its picture that is shown."""
+    info, crop = examined.info, examined.info.crop
+    if crop is None:
+        return examined
+    width, height = info.picture.width - crop.left - crop.right, info.picture.height - crop.top - crop.bottom
+    said = f"cropped to the {width}x{height} pixels that are shown, as the output has no flags for it"
+    picture = replace(info.picture, width=width, height=height)
+    return replace(examined, info=replace(info, picture=picture, crop=None, warnings=(*info.warnings, said)))
+
+
+def _crop_of(path: Path, found: Examined) -> Crop | None:
+    if is_address(path):
+        return None
+    kinds = set(found.info.container.split(","))
+    if kinds & {"matroska", "webm"}:
+        return matroska.crop_of(path, found.video_index)
+    return mp4.crop_of(path, found.video_index) if "mp4" in kinds else None
 
 
 def _sample_of(path: Path, found: Examined) -> Sample:

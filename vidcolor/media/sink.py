@@ -31,7 +31,7 @@ from vidcolor.media.source import FilmSource
 from vidcolor.media.tags import MP4_TAGS, kept_tags
 from vidcolor.steady.stored import Arrays
 
-from . import matroska
+from . import matroska, mp4
 
 if TYPE_CHECKING:
     from av.container.core import Chapter  # lives in the type stubs alone
@@ -262,9 +262,11 @@ class FilmSink:
         self._keep(self._picture.end_segment())
         self._passengers.advance(None)
         self._output.close()
-        shape = self.info.sample_aspect_ratio
-        if shape and self._picture.has_shape_in_header and not matroska.write_pixel_shape(self._file, shape):
-            self.warnings.append(f"the pixel shape {shape} could not be stored")
+        shape, crop = self.info.sample_aspect_ratio or Fraction(1), self.info.crop
+        if self._picture.is_in_header and not matroska.write_picture(self._file, shape, crop):
+            self.warnings.append(f"the pixel shape {shape} {'and cropping ' if crop else ''}could not be stored")
+        if crop and self.plan.container in ("mp4", "mov") and not mp4.write_crop(self._file, crop):
+            self.warnings.append("the cropping could not be stored")
         if self.plan.takes_all and self._kept_chapters:
             named = [_in_seconds(chapter) for chapter in self._kept_chapters]
             if not matroska.write_chapters(self._file, named):

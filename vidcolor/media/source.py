@@ -5,7 +5,7 @@ from __future__ import annotations  # Packet[...] is for type checkers only
 import math
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -20,10 +20,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from vidcolor.errors import SourceError, UsageError
-from vidcolor.frames import TOLERANCE_SECONDS, FilmInfo, Frame, Place, checksum_of
+from vidcolor.frames import TOLERANCE_SECONDS, Crop, FilmInfo, Frame, PictureFormat, Place, checksum_of
 from vidcolor.media.devices import HardwareError, choose_device, is_twin, open_on
 from vidcolor.media.pixels import layout_of, luma_of, reformat, to_planar
-from vidcolor.media.probe import choose_video, examine, open_container
+from vidcolor.media.probe import choose_video, cropped, examine, open_container
 from vidcolor.media.pyav import fraction_of
 from vidcolor.media.sampling import shape_text
 
@@ -63,17 +63,29 @@ class Damage:
 class FilmSource:
     """Decodes the picture of a film. `start` and `end` are seconds as a player shows them.
 
+    is_cropping: give only the part of the picture that players show, where the file says that.
     hwaccel: off, auto or one of devices.DEVICES, to decode on a graphics chip. Where none can, and from where it fails
     or meets damage, the film is decoded in software: frames are the same, each comes once, and `warnings` says why.
     """
 
     def __init__(
-        self, path: Path, *, start: float | None = None, end: float | None = None, hwaccel: str = "off"
+        self,
+        path: Path,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        hwaccel: str = "off",
+        is_cropping: bool = False,
     ) -> None:
         if (start is not None and start < 0) or (end is not None and end <= (start or 0)):
             raise UsageError(f"the range {start or 0} s to {end} s is empty or negative; give start < end in seconds.")
         self.path = Path(path)
         self.examined = examine(self.path)
+        self._crop: Crop | None = None
+        self._coded: PictureFormat = self.examined.info.picture
+        if is_cropping and self.examined.info.crop:
+            self._crop = self.examined.info.crop
+            self.examined = cropped(self.examined)
         self.info: FilmInfo = self.examined.info
         self.start, self.end = start, end
         self.damage = Damage()
@@ -204,7 +216,8 @@ class FilmSource:
             )
         self._note_early_end(stream, last, end)
         own = self.info.sample_aspect_ratio or Fraction(1)
-        if others := {shape: count for shape, count in shapes.items() if shape != own}:
+        others = {shape: count for shape, count in shapes.items() if shape != own}
+        if others and len(shapes) > 1:
             said = ", ".join(f"{count} frames have {shape_text(shape)}" for shape, count in others.items())
             self.warnings.append(f"the pixel shape is {shape_text(own)} throughout; of the film's own, {said}")
 
@@ -246,10 +259,9 @@ class FilmSource:
 
     def _alike(self, frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
         """A device's frames up to where the software might give others. Raises HardwareError there."""
-        picture = self.info.picture
         for frame in frames:
             self._require_no_damage()
-            if (frame.width, frame.height) != (picture.width, picture.height):
+            if (frame.width, frame.height) != (self._coded.width, self._coded.height):
                 raise HardwareError("the picture changes its size")
             if not is_twin(frame, self.examined.layout):
                 raise HardwareError("the picture changes its format")
@@ -304,7 +316,11 @@ class FilmSource:
         return 1
 
     def _as_frame(self, native: VideoFrame) -> Frame:
-        picture, first = self.info.picture, self.info.pixel_format
+        whole = self._as_whole_frame(native)
+        return whole if self._crop is None else replace(whole, luma=self._crop.of(whole.luma))
+
+    def _as_whole_frame(self, native: VideoFrame) -> Frame:
+        picture, first = self._coded, self.info.pixel_format
         if (native.width, native.height) != (picture.width, picture.height):
             # One output stream has one size. The frame is scaled rather than the film refused, and it is counted.
             self.damage.resized_frames += 1
