@@ -11,15 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from media_fixtures import make_film, packets, times
+from media_fixtures import make_film, make_shots, packets, times
 
 from vidcolor import cli
-from vidcolor.errors import SinkError, VidcolorError
+from vidcolor.errors import SinkError, UsageError, VidcolorError
+from vidcolor.films import FilmOptions
 from vidcolor.frames import Place, checksum_of
 from vidcolor.media import segments
 from vidcolor.media.segments import ChangedError, FilmRun, SegmentStore
 from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import FilmSource
+from vidcolor.steady import Steadiness
+from vidcolor.steady.keys import FURTHEST, MOST_EVERY, KeyPlanner
 
 KILLS, FRAMES = 20, 2200
 RUN = FilmRun("1 2", "model", {"--crf": "18"})
@@ -109,6 +112,38 @@ def test_steadiness_goes_on_where_it_was(way: str, frames: int, film: Path, tmp_
     interrupted(film, part, options, tiny_model, frames)
     assert run(film, "-o", part, "-q", *options, model=tiny_model) == 0
     assert pictures(whole) == pictures(part)
+
+
+@pytest.mark.parametrize(("segment", "frames"), [(8, 9), (8, 100), (240, 250)])
+def test_the_longest_rhythm_goes_on_where_it_was(
+    segment: int, frames: int, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """While a frame waits for the key after it, the stages before are up to fifteen of the short segments ahead."""
+    for module in ("pipeline", "steady.marks"):
+        monkeypatch.setattr(f"vidcolor.{module}.SEGMENT_FRAMES", segment)
+    film = make_shots(tmp_path / "film.mkv", [5, 265])
+    options = ["--codec", "ffv1", "--every", str(MOST_EVERY)]
+    whole, part = tmp_path / "whole.mkv", tmp_path / "part.mkv"
+    assert run(film, "-o", whole, "-q", *options, model=tiny_model) == 0
+    interrupted(film, part, options, tiny_model, frames)
+    with np.load(next((tmp_path / ".vidcolor-part.mkv").glob("*.state.npz"))) as state:
+        assert {name.partition("/")[0] for name in state} == {"planner", "carrier"}
+        assert any(name.startswith("carrier/between") for name in state)  # frames wait
+    assert run(film, "-o", part, "-q", *options, model=tiny_model) == 0
+    assert pictures(whole) == pictures(part)
+
+
+@pytest.mark.parametrize("every", [MOST_EVERY + 1, 240, 1000, 10**30])
+def test_a_rhythm_that_would_hold_too_many_frames_is_refused(every: int, film: Path, tmp_path: Path, capsys):
+    assert cli.run([str(film), "-o", str(tmp_path / "out.mkv"), "--every", str(every)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"every {every}" in line
+    assert f"{MOST_EVERY} at most" in line
+    for make in (lambda: FilmOptions(every=every), lambda: Steadiness(every=every), lambda: KeyPlanner(every)):
+        with pytest.raises(UsageError, match=f"{MOST_EVERY} at most"):
+            make()
+    assert FURTHEST <= MOST_EVERY  # what auto takes
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])

@@ -20,6 +20,7 @@ from vidcolor.media.source import Damage, FilmSource
 from vidcolor.media.trial import settle
 from vidcolor.pipeline import colorize_film
 from vidcolor.steady import MODES, Steadiness, SteadyMode
+from vidcolor.steady.keys import check_every
 
 Sink = TypeVar("Sink", bound=FilmSink)
 
@@ -52,8 +53,7 @@ class FilmOptions:
     def __post_init__(self) -> None:
         if self.steady not in MODES:
             raise UsageError(f"steady {self.steady!r} is unknown; choose one of {', '.join(MODES)}.")
-        if self.every is not None and self.every < 1:
-            raise UsageError(f"every {self.every}: needs 1 (every frame), 4 (one in four) and so on, or auto.")
+        check_every(self.every)
 
     @property
     def output(self) -> OutputSettings:
