@@ -13,8 +13,9 @@ from vidcolor.errors import UsageError
 from vidcolor.frames import FilmInfo
 from vidcolor.jobs import DECIDING
 from vidcolor.media.encoders import OutputSettings
+from vidcolor.media.identity import identity_of
 from vidcolor.media.references import load_references
-from vidcolor.media.segments import ChangedError, FilmRun, identity_of
+from vidcolor.media.segments import ChangedError, FilmRun
 from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import Damage, FilmSource
 from vidcolor.media.trial import settle
@@ -76,7 +77,7 @@ class FilmOptions:
         """What decides the output. encoder: the identity of what encodes; see trial.Settled.  Raises ModelError."""
         settings = {f"--{name.replace('_', '-')}": str(getattr(self, name)) for name in DECIDING}
         stills = [file for path in self.references for file in _files(path)]
-        settings["--references"] = " ".join(str(identity_of(file)) for file in stills)
+        settings["--references"] = identity_of(*stills)
         settings["--encoder"] = encoder  # on another machine `hardware` is another one, or none
         settings["vidcolor"] = __version__
         return FilmRun(identity_of(source.path), weights.sha256(weights.find(self.model)), settings)
