@@ -3,12 +3,14 @@
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import time
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -441,6 +443,54 @@ def test_the_store_tells_runs_apart(run: FilmRun, said: str, tmp_path: Path):
     again = store(tmp_path, run=run, resume=False)
     assert again.frames == 0
     again.close(is_done=False)
+
+
+@pytest.mark.parametrize(("before", "now", "said"), [
+    ({"precision": "bf16"}, {"precision": "fp32"}, ["precision was bf16, is fp32"]),
+    ({"backend": "openvino 1"}, {"backend": "torch 2 on cpu"}, ["backend was openvino 1, is torch 2 on cpu"]),
+    ({"--precision": "auto"}, {"precision": "fp32", "backend": "openvino 1"}, []),  # 0.1.0 did not know
+    ({"--precision": "bf16"}, {"precision": "fp32", "backend": "openvino 1"}, ["precision was bf16, is fp32"]),
+    ({"--precision": "fp32"}, {"precision": "fp32", "backend": "openvino 1"}, []),
+])  # fmt: skip
+def test_machines_are_told_apart(before: dict[str, str], now: dict[str, str], said: list[str]):
+    assert FilmRun("1 2", "model", now).changes(FilmRun("1 2", "model", before)) == said
+
+
+def begun_elsewhere(film: Path, out: Path, model: Path, monkeypatch: pytest.MonkeyPatch, **elsewhere: Any) -> None:
+    """Interrupted on a machine where these things of the package are others."""
+    with monkeypatch.context() as patch:
+        for name, thing in elsewhere.items():
+            patch.setattr(f"vidcolor.{name.replace('__', '.')}", thing)
+        interrupted(film, out, ["--device", "cpu"], model, 20)
+
+
+OTHERS = {
+    "precision": ({"backends__has_bf16": lambda _: False}, "precision was fp32, is bf16"),
+    "backend": ({"backends__find_spec": lambda _: None}, r"backend was torch \S+ on cpu, is openvino \S+"),
+    "FFmpeg": ({"films__film_versions": lambda: "PyAV 1"}, "film libraries was PyAV 1, is PyAV "),
+    "OpenCV": ({"films__cv2": SimpleNamespace(__version__="1.0")}, "OpenCV was 1.0, is "),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_what_another_machine_began_is_not_gone_on_with(
+    what: str, film: Path, tmp_path: Path, tiny_model: Path, capsys, monkeypatch: pytest.MonkeyPatch
+):
+    elsewhere, said = OTHERS[what]
+    out = tmp_path / "out.mkv"
+    begun_elsewhere(film, out, tiny_model, monkeypatch, **elsewhere)
+    monkeypatch.setattr("vidcolor.backends.has_bf16", lambda _: True)
+    monkeypatch.setattr("vidcolor.colorizer.open_backend", None)  # no network is loaded to find out
+    capsys.readouterr()
+    assert run(film, "-o", out, "-q", "--device", "cpu", model=tiny_model) == 1
+    assert re.search(f"16 frames of it were made before, but .*{said}", capsys.readouterr().err)
+
+
+def test_auto_is_what_it_becomes(film: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
+    """Another machine of the kind goes on, and so does the option that says what auto came to."""
+    out = tmp_path / "out.mkv"
+    begun_elsewhere(film, out, tiny_model, monkeypatch, backends__has_bf16=lambda _: False)
+    assert run(film, "-o", out, "-q", "--precision", "fp32", "--device", "cpu,cpu", model=tiny_model) == 0
 
 
 def test_two_runs_do_not_write_one_film(tmp_path: Path):

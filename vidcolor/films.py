@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
+import cv2
+
 from vidcolor import __version__, weights
+from vidcolor.backends import computing
 from vidcolor.colorizer import Colorizer
 from vidcolor.errors import UsageError
 from vidcolor.frames import FilmInfo
@@ -19,6 +22,7 @@ from vidcolor.media.segments import ChangedError, FilmRun
 from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import Damage, FilmSource
 from vidcolor.media.trial import settle
+from vidcolor.media.versions import film_versions
 from vidcolor.pipeline import colorize_film
 from vidcolor.steady import MODES, Steadiness, SteadyMode
 from vidcolor.steady.keys import check_every
@@ -50,6 +54,7 @@ class FilmOptions:
     end: float | None = None
     resume: bool = True
     overwrite: bool = False
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         if self.steady not in MODES:
@@ -74,8 +79,14 @@ class FilmOptions:
         return Steadiness(self.steady, self.every, self.shot_memory, references, info.number_at(self.start))
 
     def run(self, source: FilmSource, encoder: str = "software") -> FilmRun:
-        """What decides the output. encoder: the identity of what encodes; see trial.Settled.  Raises ModelError."""
+        """What decides the output, options and machine. encoder: the identity of what encodes; see trial.Settled.
+
+        Raises ModelError, DeviceError, UsageError.
+        """
         settings = {f"--{name.replace('_', '-')}": str(getattr(self, name)) for name in DECIDING}
+        del settings["--precision"]  # auto is another one on another machine
+        settings |= asdict(computing(self.device, self.precision))
+        settings |= {"OpenCV": cv2.__version__, "film libraries": film_versions()}
         stills = [file for path in self.references for file in _files(path)]
         settings["--references"] = identity_of(*stills)
         settings["--encoder"] = encoder  # on another machine `hardware` is another one, or none

@@ -27,6 +27,7 @@ from vidcolor.steady.stored import Arrays
 
 FOLDER_PREFIX = ".vidcolor-"
 PART_SIGN = "~"  # between an output's name and the first frame of a part of it
+_MACHINE = ("precision", "backend", "OpenCV", "film libraries")  # settings that tell what computed
 _NONE = -(1 << 63)  # no pts or dts
 
 
@@ -46,10 +47,19 @@ class FilmRun:
         """What differs, in words."""
         found = [] if is_same(self.source, before.source) else ["the film is another"]
         found += ["the model is another"] if self.model_sha256 != before.model_sha256 else []
-        for name in sorted({*self.settings, *before.settings}):
-            old, new = before.settings.get(name, "-"), self.settings.get(name, "-")
+        is_told, was_told = self._told(), before._told()
+        for name in sorted({*is_told, *was_told}):
+            old, new = was_told.get(name, "-"), is_told.get(name, "-")
+            if "-" in (old, new) and name in _MACHINE:
+                continue  # unknown, as vidcolor 0.1.0 left it
             found += [] if is_same(new, old) else [f"{name} was {old}, is {new}"]
         return found
+
+    def _told(self) -> dict[str, str]:
+        """The settings; what vidcolor 0.1.0 noted of precision was the option, which can be auto."""
+        told = dict(self.settings)
+        option = told.pop("--precision", "auto")
+        return told if option == "auto" else {"precision": option} | told
 
 
 @dataclass(frozen=True)
