@@ -1,5 +1,7 @@
 """The colorizer: any size in, the right chroma out, in order, on any device and within its memory."""
 
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,7 +10,14 @@ import numpy as np
 import pytest
 
 from vidcolor import color, weights
-from vidcolor.backends import OpenVINOBackend, OutOfMemoryError, TorchBackend, parse_devices
+from vidcolor.backends import (
+    PRECISIONS,
+    OpenVINOBackend,
+    OutOfMemoryError,
+    TorchBackend,
+    computing,
+    parse_devices,
+)
 from vidcolor.color import LumaCoding
 from vidcolor.colorizer import Colorizer, View, paint
 from vidcolor.errors import DeviceError, ShapeError, UsageError
@@ -180,9 +189,6 @@ def test_openvino_and_torch_agree_on_the_default_model():
 
 
 def test_the_converted_network_is_cached_and_needs_no_torch_again(tiny_model: Path):
-    import subprocess
-    import sys
-
     OpenVINOBackend(tiny_model, "fp32")
     code = (
         "import sys; from pathlib import Path; from vidcolor.colorizer import Colorizer\n"
@@ -216,3 +222,37 @@ def test_samples_above_the_depth_count_as_the_brightest(bits: int):
     top, above = np.full((48, 64), (1 << bits) - 1, np.uint16), np.full((48, 64), (1 << bits) + 76, np.uint16)
     ab = np.full((2, 12, 16), 30, np.float32)
     assert all(np.array_equal(*pair) for pair in zip(paint(top, ab, picture), paint(above, ab, picture), strict=True))
+
+
+@pytest.mark.parametrize("precision", ["auto", "fp32", "bf16"])
+@pytest.mark.parametrize("has_openvino", [True, False])
+def test_what_will_compute_is_known_without_a_model(
+    precision: str, has_openvino: bool, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+):
+    if not has_openvino:
+        monkeypatch.setattr("vidcolor.backends.find_spec", lambda _: None)
+    told = computing("cpu,cpu", precision)
+    with Colorizer.load(str(tiny_model), device="cpu", precision=precision) as colorizer:
+        (device,) = colorizer.devices
+    assert told.precision in device.split()
+    assert told.backend.partition(" ")[0] in device
+    assert told.precision in PRECISIONS[1:]
+
+
+def test_what_will_compute_is_known_of_a_gpu(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("vidcolor.backends._gpu_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda _: "Chip 3000")
+    assert computing("cuda:0,cuda:1", "auto") == computing("cuda:1", "bf16")
+    assert computing("cuda", "auto").backend.endswith(" on Chip 3000")
+    assert " and torch" in computing("cpu,cuda", "fp32").backend
+    with pytest.raises(DeviceError, match="int8"):
+        computing("cuda", "int8")
+    with pytest.raises(UsageError, match="fp8"):
+        computing("cpu", "fp8")
+
+
+def test_finding_out_what_will_compute_loads_no_torch():
+    code = (
+        "from vidcolor.backends import computing; computing('cpu', 'auto'); import sys; print('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "False\n"

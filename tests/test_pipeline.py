@@ -6,18 +6,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from media_fixtures import make_film
+from media_fixtures import make_film, make_shots
 from PIL import Image
 
 from vidcolor import cli
 from vidcolor.colorizer import Colorizer
 from vidcolor.errors import SourceError, UsageError, VidcolorError
-from vidcolor.frames import ColoredFrame, Place
+from vidcolor.frames import ColoredFrame, Frame, Place
 from vidcolor.media.references import load_references
 from vidcolor.media.source import FilmSource
 from vidcolor.overlap import ahead
 from vidcolor.pipeline import colored_frames, colorize_film
 from vidcolor.steady import Steadiness
+from vidcolor.steady.keys import FURTHEST, MOST_EVERY
 from vidcolor.steady.stored import Arrays
 
 WAYS = {
@@ -136,6 +137,23 @@ def test_what_is_no_still_is_refused(name: str, kind: type, said: str, tmp_path:
     (tmp_path / "times.txt").write_text("at noon: still.png\n")
     with FilmSource(film) as source, pytest.raises(kind, match=said):
         load_references((tmp_path / name,), source.info)
+
+
+@pytest.mark.parametrize("every", [12, MOST_EVERY])
+def test_frames_are_held_for_one_rhythm_and_little_more(every: int, tmp_path: Path, tiny_model: Path):
+    film = make_shots(tmp_path / "film.mkv", [250])
+    taken = 0
+    with Colorizer.load(str(tiny_model)) as colorizer, FilmSource(film) as source:
+
+        def counted() -> Iterator[Frame]:
+            nonlocal taken
+            for frame in source.frames():
+                taken += 1
+                yield frame
+
+        colored = colored_frames(counted(), source.info, colorizer, Steadiness(every=every))
+        held = max(taken - given for given, _ in enumerate(colored))
+    assert every < held <= every + 2 * FURTHEST + 4
 
 
 @pytest.mark.parametrize("options", [["--every", "0"], ["--every", "often"], ["--steady", "off", "--every", "auto"]])

@@ -60,6 +60,7 @@ class Colorizer:
                 f"saturation {saturation}: needs 0 (grey) to {GREATEST_SATURATION:g}; 1 is the model's own."
             )
         self.model, self.precision, self.size, self.saturation = os.fspath(model), precision, size, float(saturation)
+        self.device = device
         self._loaded: networks.Colorizer | None = networks.Colorizer.load(
             self.model, device=device, precision=precision, size=size, batch_size=batch_size, saturation=saturation
         )
@@ -206,6 +207,7 @@ def colorize_film(
         model=given.model if given else os.fspath(cast(StrPath, model)),
         size=given.size if given else size,
         precision=given.precision if given else precision,
+        device=given.device if given else device,
         saturation=given.saturation if given else float(saturation),
         steady=steady, every=None if every == "auto" else every, shot_memory=shot_memory,
         references=tuple(map(Path, references)), codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt,

@@ -12,6 +12,8 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -77,14 +79,63 @@ def _gpu_count() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
-def open_backend(model: Path, device: str, precision: str) -> Backend:
-    """The generator of a model file on a device. Raises ModelError, DeviceError, UsageError."""
+@dataclass(frozen=True)
+class Computing:
+    """What computes, and how: where it is the same, so are the last digits. For people, too."""
+
+    precision: str  # never auto
+    backend: str
+
+
+def computing(devices: str, precision: str) -> Computing:
+    """What `parse_devices` and `open_backend` will come to here, without a model. Raises DeviceError, UsageError."""
+    kinds = sorted({_computing(device, precision) for device in parse_devices(devices)})
+    return Computing(*(" and ".join(dict.fromkeys(parts)) for parts in zip(*kinds, strict=True)))
+
+
+def _computing(device: str, precision: str) -> tuple[str, str]:
+    if _is_for_openvino(device, precision):
+        openvino = load_openvino()
+        fastest = _fastest(openvino.Core())
+        rest = f", {fastest} where not in 8 bits" if precision == "int8" else ""
+        return fastest if precision == "auto" else precision, f"openvino {_short(openvino.__version__)}{rest}"
+    is_gpu, name = device != "cpu", device
+    if is_gpu:
+        import torch
+
+        name = torch.cuda.get_device_name(device)
+    return _torch_precision(precision, is_gpu=is_gpu), f"torch {version('torch')} on {name}"
+
+
+def _is_for_openvino(device: str, precision: str) -> bool:
+    """Whether OpenVINO, not torch, will compute. Raises UsageError, DeviceError."""
     if precision not in PRECISIONS:
         raise UsageError(f"precision {precision!r} is unknown; there is {', '.join(PRECISIONS)}.")
     if device == "cpu" and find_spec("openvino") and precision != "fp16":
-        return OpenVINOBackend(model, precision)
+        return True
     if precision == "int8":
         raise DeviceError(f"precision int8: runs in OpenVINO on the CPU, not on {device}; try --device cpu, or bf16.")
+    return False
+
+
+def _fastest(core: Any) -> str:
+    """Without native bf16 the CPU emulates it at half the speed of fp32."""
+    return "bf16" if has_bf16(core) else "fp32"
+
+
+def _torch_precision(precision: str, *, is_gpu: bool) -> str:
+    return ("bf16" if is_gpu else "fp32") if precision == "auto" else precision
+
+
+def _short(full_version: str) -> str:
+    """Of OpenVINO: the release without the build."""
+    return full_version.split("-")[0]
+
+
+def open_backend(model: Path, device: str, precision: str) -> Backend:
+    """The generator of a model file on a device. Raises ModelError, DeviceError, UsageError."""
+    if _is_for_openvino(device, precision):
+        return OpenVINOBackend(model, precision)
     network, header = weights.load(model)
     return TorchBackend(network, device, precision, name=header.name)
 
@@ -98,8 +149,7 @@ class OpenVINOBackend:
     def __init__(self, model: Path, precision: str):
         self._openvino = load_openvino()
         self._core = self._openvino.Core()
-        # Without native bf16 the CPU emulates it at half the speed of fp32.
-        fastest = "bf16" if has_bf16(self._core) else "fp32"
+        fastest = _fastest(self._core)
         self.precision = fastest if precision == "auto" else precision
         self._unquantized = fastest if precision == "int8" else self.precision  # of layers that are not in 8 bits
         self.name = f"openvino {self.precision}"
@@ -196,8 +246,8 @@ def _cached(name: str, make: Callable[[], Any]) -> Path:
 
 
 def _key(model: Path) -> str:
-    version = load_openvino().__version__.split("-")[0]
-    return f"{weights.sha256(model)[:24]}-{_code_of_networks()}-{version}"
+    release = _short(load_openvino().__version__)
+    return f"{weights.sha256(model)[:24]}-{_code_of_networks()}-{release}"
 
 
 def _converted(model: Path) -> Path:
@@ -226,7 +276,7 @@ class TorchBackend:
         self._torch = torch
         self._device = torch.device(device)
         is_gpu = self._device.type == "cuda"
-        chosen = ("bf16" if is_gpu else "fp32") if precision == "auto" else precision
+        chosen = _torch_precision(precision, is_gpu=is_gpu)
         self._dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[chosen]
         self._network = network.to(self._device).to(memory_format=torch.channels_last).eval()
         self.name = f"{name} in torch {chosen} on {device}"

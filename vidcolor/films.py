@@ -2,25 +2,31 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
+import cv2
+
 from vidcolor import __version__, weights
+from vidcolor.backends import computing
 from vidcolor.colorizer import Colorizer
 from vidcolor.errors import UsageError
 from vidcolor.frames import FilmInfo
 from vidcolor.jobs import DECIDING
 from vidcolor.media.encoders import OutputSettings
+from vidcolor.media.identity import identity_of
 from vidcolor.media.plan import WITHOUT_CROPPING
 from vidcolor.media.references import load_references
-from vidcolor.media.segments import ChangedError, FilmRun, identity_of
+from vidcolor.media.segments import ChangedError, FilmRun
 from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import Damage, FilmSource
 from vidcolor.media.trial import settle
+from vidcolor.media.versions import film_versions
 from vidcolor.pipeline import colorize_film
 from vidcolor.steady import MODES, Steadiness, SteadyMode
+from vidcolor.steady.keys import check_every
 
 Sink = TypeVar("Sink", bound=FilmSink)
 
@@ -49,12 +55,12 @@ class FilmOptions:
     end: float | None = None
     resume: bool = True
     overwrite: bool = False
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         if self.steady not in MODES:
             raise UsageError(f"steady {self.steady!r} is unknown; choose one of {', '.join(MODES)}.")
-        if self.every is not None and self.every < 1:
-            raise UsageError(f"every {self.every}: needs 1 (every frame), 4 (one in four) and so on, or auto.")
+        check_every(self.every)
 
     @property
     def output(self) -> OutputSettings:
@@ -75,10 +81,16 @@ class FilmOptions:
         return Steadiness(self.steady, self.every, self.shot_memory, references, info.number_at(self.start))
 
     def run(self, source: FilmSource, encoder: str = "software") -> FilmRun:
-        """What decides the output. encoder: the identity of what encodes; see trial.Settled.  Raises ModelError."""
+        """What decides the output, options and machine. encoder: the identity of what encodes; see trial.Settled.
+
+        Raises ModelError, DeviceError, UsageError.
+        """
         settings = {f"--{name.replace('_', '-')}": str(getattr(self, name)) for name in DECIDING}
+        del settings["--precision"]  # auto is another one on another machine
+        settings |= asdict(computing(self.device, self.precision))
+        settings |= {"OpenCV": cv2.__version__, "film libraries": film_versions()}
         stills = [file for path in self.references for file in _files(path)]
-        settings["--references"] = " ".join(str(identity_of(file)) for file in stills)
+        settings["--references"] = identity_of(*stills)
         settings["--encoder"] = encoder  # on another machine `hardware` is another one, or none
         settings["vidcolor"] = __version__
         return FilmRun(identity_of(source.path), weights.sha256(weights.find(self.model)), settings)

@@ -79,6 +79,11 @@ class Ledger(ABC):
         os.ftruncate(self._fd, 0)
         self._load()
 
+    def cut(self, end: int) -> None:
+        """Forget the lines after a byte; see `_take`."""
+        os.ftruncate(self._fd, end)
+        self._load()
+
     def remove(self) -> None:
         """Delete the file, still locked."""
         self.path.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from vidcolor.colorizer import Colorizer, View, paint
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, Place
 from vidcolor.overlap import ahead
 from vidcolor.steady import Steadiness
-from vidcolor.steady.keys import Planned
+from vidcolor.steady.keys import FURTHEST, Planned
 from vidcolor.steady.marks import SEGMENT_FRAMES, Marks, Waiting
 from vidcolor.steady.stored import Arrays
 
@@ -106,7 +106,7 @@ def colored_frames(
     marks: Marks | None = None,
 ) -> Iterator[ColoredFrame]:
     """Every frame with its chroma, in order. marks: where an earlier run ended, and where states are noted."""
-    picture, view, marks = info.picture, view_of(info), marks or Marks()
+    picture, view, marks = info.picture, view_of(info), marks or Marks(are_taken=False)
     seen = ((frame, colorizer.lightness(frame.luma, picture, view)) for frame in frames)
     if steadiness.every == 1:
         opinions = overlap(_asked(seen, colorizer, marks.first), colorizer.batch_size)
@@ -175,11 +175,12 @@ def _carried(
 
 
 def _up_to_keys(planned: Iterable[tuple[Seen, Planned]], most: int, first: int) -> Iterator[list[tuple[Seen, Planned]]]:
-    """Frames in groups that end with the key that fills them, or with a segment."""
+    """Frames in groups that end with the key that fills them, or with a segment, or where they would grow too long."""
     group: list[tuple[Seen, Planned]] = []
     for number, item in enumerate(planned, start=first + 1):
         group.append(item)
-        if sum(plan.is_key for _, plan in group) == most or number % SEGMENT_FRAMES == 0:
+        is_full = sum(plan.is_key for _, plan in group) == most or len(group) == most * FURTHEST
+        if is_full or number % SEGMENT_FRAMES == 0:
             yield group
             group = []
     if group:

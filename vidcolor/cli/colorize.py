@@ -49,8 +49,12 @@ class Rhythm(ParamType[int | None]):
         text = str(value).lower()
         if text == "auto":
             return None
-        if not text.isdigit() or not int(text):
+        if not text.isdecimal() or not text.strip("0"):
             self.fail(f"{value!r} is no rhythm; write 1 (every frame), 4 (one in four) or auto.", param, ctx)
+        if int(text) > 1:
+            from vidcolor.steady.keys import check_every  # loads what films need
+
+            check_every(int(text))
         return int(text)
 
 

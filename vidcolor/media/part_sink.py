@@ -38,7 +38,9 @@ class PartSink(FilmSink):
             super().end_segment(state)
 
     def _opened_store(self, run: FilmRun) -> SegmentStore:
-        return SegmentStore(part_of(self.path, self._part.first), run, resume=self._resume)
+        store = SegmentStore(part_of(self.path, self._part.first), run, resume=self._resume)
+        self.warnings += store.warnings
+        return store
 
     def _open(self) -> None:
         super()._open()

@@ -1,14 +1,13 @@
 """A film's picture while it is being made: finished segments on disk, from which a killed run goes on.
 
 Beside the output lies a folder with the packets of every finished segment, the state of the colours at the end of the
-last one, and a ledger. A segment counts once its line is in the ledger, and its line is written when it is on disk.
+last ones, and a ledger. A segment counts once its line is in the ledger, and its line is written when it is on disk.
+The line holds checksums of both; what has been damaged since is made again.
 """
 
-import hashlib
 import os
-import re
 import shutil
-import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -16,18 +15,19 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 from av.packet import Packet
 
 from vidcolor.errors import SinkError
 from vidcolor.frames import Place
 from vidcolor.ledger import Ledger
-from vidcolor.media.sequences import is_address
+from vidcolor.media.identity import identity_of as identity_of
+from vidcolor.media.identity import is_same
+from vidcolor.media.kept import HEAD, has_packets, has_state, read_state, states_kept, write_state
 from vidcolor.steady.stored import Arrays
 
 FOLDER_PREFIX = ".vidcolor-"
 PART_SIGN = "~"  # between an output's name and the first frame of a part of it
-_HEAD = struct.Struct("<qqqI?")  # pts, dts, duration, bytes, key frame
+_MACHINE = ("precision", "backend", "OpenCV", "film libraries")  # settings that tell what computed
 _NONE = -(1 << 63)  # no pts or dts
 
 
@@ -45,17 +45,29 @@ class FilmRun:
 
     def changes(self, before: "FilmRun") -> list[str]:
         """What differs, in words."""
-        found = ["the film is another"] if self.source != before.source else []
+        found = [] if is_same(self.source, before.source) else ["the film is another"]
         found += ["the model is another"] if self.model_sha256 != before.model_sha256 else []
-        for name in sorted({*self.settings, *before.settings}):
-            old, new = before.settings.get(name, "-"), self.settings.get(name, "-")
-            found += [f"{name} was {old}, is {new}"] if old != new else []
+        is_told, was_told = self._told(), before._told()
+        for name in sorted({*is_told, *was_told}):
+            old, new = was_told.get(name, "-"), is_told.get(name, "-")
+            if "-" in (old, new) and name in _MACHINE:
+                continue  # unknown, as vidcolor 0.1.0 left it
+            found += [] if is_same(new, old) else [f"{name} was {old}, is {new}"]
         return found
+
+    def _told(self) -> dict[str, str]:
+        """The settings; what vidcolor 0.1.0 noted of precision was the option, which can be auto."""
+        told = dict(self.settings)
+        option = told.pop("--precision", "auto")
+        return told if option == "auto" else {"precision": option} | told
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A finished one. first_pts: of the whole film's first frame.  end, last_pts, checksum: of its own last frame."""
+    """A finished one. first_pts: of the whole film's first frame.  end, last_pts, checksum: of its own last frame.
+
+    The checksums of its files are None where vidcolor 0.1.0 has made it.
+    """
 
     file: str
     size: int
@@ -64,6 +76,8 @@ class Segment:
     last_pts: int
     checksum: int
     state: str
+    packets_crc32: int | None = None
+    state_crc32: int | None = None
 
 
 def part_of(output: Path, first: int) -> Path:
@@ -85,28 +99,20 @@ def forget_parts(output: Path, run: FilmRun) -> None:
             SegmentStore(part, run, resume=False).close(is_done=True)
 
 
-def identity_of(path: Path) -> str:
-    """Size and time of a film file; of numbered pictures, those of each."""
-    if not is_address(path):
-        found = path.stat()
-        return f"{found.st_size} {found.st_mtime_ns}"
-    files = sorted(file for file in path.parent.iterdir() if re.search(r"\d", file.name) and file.is_file())
-    listing = "\n".join(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files)
-    return hashlib.sha256(listing.encode(errors="surrogateescape")).hexdigest()
-
-
 class _FilmLedger(Ledger):
     """The run, then its segments."""
 
     def _reset(self) -> None:
         self.run: FilmRun | None = None
         self.segments: list[Segment] = []
+        self._ends: list[int] = []  # of the lines of segments that were read
 
-    def _take(self, fields: dict[str, Any], end: int) -> None:  # noqa: ARG002 - where the line ends is of no use here
+    def _take(self, fields: dict[str, Any], end: int) -> None:
         if "run" in fields:
             self.run = FilmRun(**fields["run"])
         else:
             self.segments.append(Segment(**fields))
+            self._ends.append(end)
 
     def begin(self, run: FilmRun) -> None:
         self._write(self._line({"run": asdict(run)}))
@@ -116,6 +122,10 @@ class _FilmLedger(Ledger):
         self._write(b"".join(self._line(asdict(segment)) for segment in segments))
         self.sync()
         self.segments.extend(segments)
+
+    def keep(self, count: int) -> None:
+        """Forget all segments that were read but the first ones."""
+        self.cut(self._ends[count - 1]) if count else self.clear()
 
 
 class SegmentStore:
@@ -127,6 +137,7 @@ class SegmentStore:
         Raises ChangedError for what another film, model or setting left, SinkError when another run works on it.
         """
         self.folder = output.with_name(f"{FOLDER_PREFIX}{output.name}")
+        self.warnings: list[str] = []  # of work that has to be done again
         if self.folder.is_symlink():
             raise SinkError(f"{self.folder}: is a link, and nothing is written through it. Remove it.")
         self.folder.mkdir(exist_ok=True)
@@ -135,12 +146,13 @@ class SegmentStore:
         try:
             if not resume:
                 self._ledger.clear()
+                self._sweep()
             self._check(output, run)
         except BaseException:
             self._ledger.close()
             raise
         self._file: BinaryIO | None = None
-        self._bytes = 0
+        self._bytes = self._crc32 = 0
 
     def _check(self, output: Path, run: FilmRun) -> None:
         before = self._ledger.run
@@ -149,24 +161,40 @@ class SegmentStore:
                 f"{output}: {self.frames} frames of it were made before, but {'; '.join(changes)}. Say --no-resume to"
                 " begin anew, or give the command as it was."
             )
-        state = self._last_state
-        is_whole = state is None or (self.folder / state).is_file()
-        if not is_whole or not all(self._is_whole(segment) for segment in self._ledger.segments):
-            self._ledger.clear()
-        if before != run or not self._ledger.segments:
+        self._drop_damaged()
+        if not self._ledger.segments:
             self._ledger.clear()
             self._ledger.begin(run)
         self._sweep()
 
-    def _is_whole(self, segment: Segment) -> bool:
-        path = self.folder / segment.file
-        return path.is_file() and path.stat().st_size == segment.size
+    def _drop_damaged(self) -> None:
+        """Go back to the last segment up to which everything is whole, and the state with it."""
+        made = self._ledger.segments
+        whole = 0 if self._ledger.run is None else self._whole_segments()
+        kept = next((count for count in range(whole, 0, -1) if self._has_state(made[count - 1])), 0)
+        # A state is the last that is written of a segment before its line.
+        is_line_lost = (self.folder / _name(len(made), "state.npz")).exists()
+        if kept < len(made) or is_line_lost:
+            number = whole + 1 if whole < len(made) or is_line_lost else len(made)
+            self._ledger.keep(kept)
+            self.warnings.append(f"segment {number} of the work kept was damaged; made again from frame {self.frames}")
+
+    def _whole_segments(self) -> int:
+        """How many of the first segments are as they were written; a damaged line of the ledger leaves a gap."""
+        for number, segment in enumerate(self._ledger.segments):
+            path = self.folder / segment.file
+            if path.name != _name(number, "packets") or not has_packets(path, segment.size, segment.packets_crc32):
+                return number
+        return len(self._ledger.segments)
+
+    def _has_state(self, segment: Segment) -> bool:
+        return has_state(self.folder / segment.state, segment.state_crc32)
 
     def _sweep(self) -> None:
         """Remove what a killed run left unfinished."""
-        known = {"ledger", *(segment.file for segment in self._ledger.segments)}
-        if self._ledger.segments:
-            known.add(self._ledger.segments[-1].state)
+        made = self._ledger.segments
+        known = {"ledger", *(segment.file for segment in made)}
+        known |= {made[number].state for number in states_kept(len(made))}
         for file in self.folder.iterdir():
             if file.name not in known:
                 file.unlink()
@@ -198,19 +226,14 @@ class SegmentStore:
         """What the colours need to go on after the last finished segment. Raises SinkError for a damaged file."""
         if not self._ledger.segments:
             return {}
-        path = self.folder / self._ledger.segments[-1].state
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except (OSError, ValueError) as error:
-            raise SinkError(f"{path}: damaged. Say --no-resume to begin anew.") from error
+        return read_state(self.folder / self._ledger.segments[-1].state)
 
     def packets(self, time_base: Fraction) -> Iterator["Packet[Any]"]:
         """Those of every finished segment, in the order they were written."""
         for segment in self._ledger.segments:
             with (self.folder / segment.file).open("rb") as file:
-                while head := file.read(_HEAD.size):
-                    pts, dts, duration, size, is_key = _HEAD.unpack(head)
+                while head := file.read(HEAD.size):
+                    pts, dts, duration, size, is_key = HEAD.unpack(head)
                     yield _packet(file.read(size), pts, dts, duration, time_base, is_key=is_key)
 
     def adopt(self, part: Path) -> None:
@@ -229,8 +252,10 @@ class SegmentStore:
         ]
         for segment, mine in zip(made, taken, strict=True):
             (other.folder / segment.file).replace(self.folder / mine.file)
+            with suppress(FileNotFoundError):  # not every state is kept
+                (other.folder / segment.state).replace(self.folder / mine.state)
+        self.warnings += other.warnings
         if made:
-            (other.folder / made[-1].state).replace(self.folder / taken[-1].state)
             self._ledger.add(*taken)
             self._sweep()
         other.close(is_done=True)
@@ -238,9 +263,10 @@ class SegmentStore:
     def write(self, packet: "Packet[Any]") -> None:
         """One packet of the segment that is being made."""
         if self._file is None:
-            self._file, self._bytes = (self.folder / self._name("packets")).open("wb"), 0
+            self._file, self._bytes, self._crc32 = (self.folder / self._name("packets")).open("wb"), 0, 0
         pts, dts = (_NONE if stamp is None else stamp for stamp in (packet.pts, packet.dts))
-        head = _HEAD.pack(pts, dts, packet.duration or 0, packet.size, packet.is_keyframe)
+        head = HEAD.pack(pts, dts, packet.duration or 0, packet.size, packet.is_keyframe)
+        self._crc32 = zlib.crc32(packet, zlib.crc32(head, self._crc32))
         self._bytes += self._file.write(head) + self._file.write(packet)
 
     def finish(self, last: Place, first_pts: int, state: Arrays) -> None:
@@ -250,18 +276,15 @@ class SegmentStore:
         file.flush()
         os.fsync(file.fileno())
         file.close()
-        old, kept = self._last_state, self._name("state.npz")
-        with (self.folder / kept).open("wb") as target:
-            np.savez(target, allow_pickle=False, **state)
-            target.flush()
-            os.fsync(target.fileno())
-        self._ledger.add(Segment(name, self._bytes, first_pts, last.count, last.pts, last.checksum, kept))
-        if old:
-            (self.folder / old).unlink()
-
-    @property
-    def _last_state(self) -> str | None:
-        return self._ledger.segments[-1].state if self._ledger.segments else None
+        kept = self._name("state.npz")
+        state_crc32 = write_state(self.folder / kept, state)
+        made = Segment(
+            name, self._bytes, first_pts, last.count, last.pts, last.checksum, kept, self._crc32, state_crc32
+        )
+        self._ledger.add(made)
+        count = len(self._ledger.segments)
+        for number in states_kept(count - 1) - states_kept(count):
+            (self.folder / self._ledger.segments[number].state).unlink(missing_ok=True)
 
     def _name(self, suffix: str) -> str:
         return _name(len(self._ledger.segments), suffix)

@@ -47,6 +47,13 @@ def open_sequence(path: Path) -> InputContainer:
     return open_input(pattern, format="image2", options=options)
 
 
+def pictures_of(path: Path) -> list[Path]:
+    """The pictures of an address, in order. Raises UsageError, SourceError."""
+    found = _ADDRESS.fullmatch(str(path))
+    assert found is not None
+    return list(_pictures(Path(found["pattern"])).values())
+
+
 def _pattern_in(folder: Path) -> Path:
     """The pattern of most of a folder's numbered pictures."""
     if not folder.is_dir():
@@ -62,6 +69,11 @@ def _pattern_in(folder: Path) -> Path:
 
 def _numbers(pattern: Path) -> list[int]:
     """Every number that a picture of the pattern has, rising and without a gap. Raises UsageError, SourceError."""
+    return list(_pictures(pattern))
+
+
+def _pictures(pattern: Path) -> dict[int, Path]:
+    """The pictures of a pattern by number, as `_numbers` gives them."""
     counter = _COUNTER.search(pattern.name)
     assert counter is not None
     figures = rf"\d{{{counter['digits']},}}" if counter["digits"] else r"\d+"
@@ -69,13 +81,13 @@ def _numbers(pattern: Path) -> list[int]:
     name = re.compile(f"{re.escape(before)}({figures}){re.escape(after)}")
     folder = pattern.parent
     found = (name.fullmatch(file.name) for file in folder.iterdir()) if folder.is_dir() else ()
-    numbers = sorted(int(match[1]) for match in found if match)
-    if not numbers:
+    pictures = {int(match[1]): folder / match[0] for match in found if match}
+    if not pictures:
         raise UsageError(f"{pattern}: no picture of this pattern there.")
-    for one, following in pairwise(numbers):
+    for one, following in pairwise(sorted(pictures)):
         if following != one + 1:
             raise SourceError(
                 f"{pattern}: picture {one + 1} is missing ({following - one - 1} in a row). Scan it again, or number"
                 " the pictures without gaps."
             )
-    return numbers
+    return dict(sorted(pictures.items()))

@@ -162,6 +162,7 @@ class FilmSink:
                 forget_parts(self.path, run)
             for part in parts_of(self.path):
                 store.adopt(part)
+            self.warnings += store.warnings
         except BaseException:
             store.close(is_done=False)
             raise

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from vidcolor.errors import UsageError
 from vidcolor.steady.carry import Carrier, CarryState
 from vidcolor.steady.guide import Guide, Reference
-from vidcolor.steady.keys import KeyPlanner, PlanState
+from vidcolor.steady.keys import KeyPlanner, PlanState, check_every
 from vidcolor.steady.stored import Arrays, restored
 from vidcolor.steady.stream import Mode, Steadier, SteadyState
 
@@ -25,6 +25,7 @@ class Steadiness:
     first_number: int = 0  # of the first frame that comes, as references count them
 
     def __post_init__(self) -> None:
+        check_every(self.every)
         if self.mode == "off" and (self.every != 1 or self.has_memory or self.references):
             raise UsageError(
                 "--steady off colours each frame by itself: it goes with no --every, --shot-memory, --reference."

@@ -12,6 +12,7 @@ from vidcolor.steady.links import link
 
 NEAREST = 4  # frames between two keys of a shot at least, where they are chosen by error
 FURTHEST = 12  # and at most: so many frames are held
+MOST_EVERY = 120  # frames from key to key that may be asked for: all of them are held, 370 MB of them at 1080p
 UNEXPLAINED = 0.2  # share of the picture that the last key does not explain, from which a new one is due
 
 
@@ -39,6 +40,14 @@ class PlanState:
     number: int = 0  # of the next frame to be decided on
 
 
+def check_every(every: int | None) -> None:
+    """Raise UsageError for a distance of keys that is none, or that more frames would have to be held for than may."""
+    if every is not None and not 1 <= every <= MOST_EVERY:
+        raise UsageError(
+            f"every {every}: needs 1 (every frame), 4 (one in four) and so on, {MOST_EVERY} at most, or auto."
+        )
+
+
 class KeyPlanner:
     """Chooses key frames: every first frame of a shot, and then one of N, or as few as the measured error allows.
 
@@ -52,10 +61,9 @@ class KeyPlanner:
         """every: ask the network about one frame of so many; None: by error, one of 4 to 12.  keys: frames that are
         asked about in any case.
 
-        Raises UsageError for less than 1.
+        Raises UsageError for less than 1 and more than MOST_EVERY.
         """
-        if every is not None and every < 1:
-            raise UsageError(f"every {every}: needs to be 1 (every frame) or more, or auto.")
+        check_every(every)
         self._every, self._keys = every, keys
         self._state = state or PlanState()
         self._detector = CutDetector(self._state.cuts)

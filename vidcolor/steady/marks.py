@@ -10,7 +10,6 @@ from vidcolor.steady.stored import Arrays, arrays_of
 T = TypeVar("T")
 R = TypeVar("R")
 SEGMENT_FRAMES = 240  # x264's usual distance of key frames, about, and a multiple of most batch sizes
-_KEPT = 4  # segments whose states wait to be taken: no stage runs so far ahead
 
 
 class Stateful(Protocol):
@@ -24,13 +23,16 @@ class Stateful(Protocol):
 class Marks:
     """States of stages, which run ahead of each other, at the ends of segments.
 
-    A stage's state at frame n is that after its n-th input. Several threads note, one takes.
+    A stage's state at frame n is that after its n-th input. Several threads note, one takes. However far a stage runs
+    ahead, what it notes is kept until it is taken.
     """
 
-    def __init__(self, first: int = 0, state: Arrays | None = None) -> None:
-        """first: frames that an earlier run has made.  state: as `taken` gave it then."""
+    def __init__(self, first: int = 0, state: Arrays | None = None, *, are_taken: bool = True) -> None:
+        """first: frames that an earlier run has made.  state: as `taken` gave it then.  are_taken: whether anybody
+        takes what is noted; else nothing is kept.
+        """
         self.first = first
-        self._before = state or {}
+        self._before, self._are_taken = state or {}, are_taken
         self._noted: dict[int, Arrays] = {}
         self._lock = Lock()
 
@@ -41,13 +43,11 @@ class Marks:
 
     def note(self, stage: str, count: int, of: Stateful) -> None:
         """A stage has had `count` of the film's frames."""
-        if count % SEGMENT_FRAMES:
+        if count % SEGMENT_FRAMES or not self._are_taken:
             return
         arrays = {f"{stage}/{name}": array for name, array in arrays_of(of.state).items()}
         with self._lock:
             self._noted.setdefault(count, {}).update(arrays)
-            for old in [noted for noted in self._noted if noted <= count - _KEPT * SEGMENT_FRAMES]:
-                del self._noted[old]
 
     def taken(self, count: int) -> Arrays:
         """The states of all stages at `count`, which every frame before has passed."""

@@ -1,0 +1,75 @@
+"""Whether an input is still the one that a film was begun from, without reading all of a long film."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from stat import S_ISREG
+
+from vidcolor.media.sequences import is_address, pictures_of
+
+WHOLE_BYTES = 16 << 20  # inputs up to here are read from end to end
+BLOCKS, BLOCK_BYTES = 64, 64 << 10  # of longer ones: 4 MiB, a second or two from a slow file server
+_CONTENT = re.compile(r"(?P<times>.*) (?P<content>(whole|sampled):[0-9a-f]{64})")
+
+
+def identity_of(*paths: Path) -> str:
+    """Of films, stills and numbered pictures: their sizes and times, then a checksum of their content.
+
+    The checksum of what is read from end to end proves the content, so the time does not count: a copy is the same
+    film. Of a longer input it holds blocks spread evenly along it, its size and its time, which tells of a change
+    between the blocks.
+    """
+    if not paths:
+        return ""
+    files = [file for path in paths for file in (pictures_of(path) if is_address(path) else [path])]
+    return f"{' '.join(map(_times_of, paths))} {_content_of(files)}"
+
+
+def is_same(now: str, before: str) -> bool:
+    """Whether two identities are of the same input. Those of vidcolor 0.1.0 hold sizes and times alone."""
+    new, old = _CONTENT.fullmatch(now), _CONTENT.fullmatch(before)
+    if new and old:
+        return new["content"] == old["content"]
+    return (new["times"] if new else now) == (old["times"] if old else before)
+
+
+def _times_of(path: Path) -> str:
+    """Size and time of a file; of numbered pictures, a checksum of those of each."""
+    if not is_address(path):
+        found = path.stat()
+        return f"{found.st_size} {found.st_mtime_ns}"
+    files = sorted(file for file in path.parent.iterdir() if re.search(r"\d", file.name) and file.is_file())
+    listing = "\n".join(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files)
+    return hashlib.sha256(listing.encode(errors="surrogateescape")).hexdigest()
+
+
+def _content_of(files: Sequence[Path]) -> str:
+    """A checksum of all files, one after the other."""
+    found = [file.stat() for file in files]
+    sizes = [status.st_size if S_ISREG(status.st_mode) else 0 for status in found]
+    is_whole = sum(sizes) <= WHOLE_BYTES
+    digest = hashlib.sha256(" ".join(map(str, sizes)).encode())
+    if not is_whole:
+        digest.update(" ".join(str(status.st_mtime_ns) for status in found).encode())
+    for number, start, length in _all_of(sizes) if is_whole else _samples_of(sizes):
+        with files[number].open("rb", buffering=0) as file:
+            file.seek(start)
+            digest.update(file.read(length))
+    return f"{'whole' if is_whole else 'sampled'}:{digest.hexdigest()}"
+
+
+def _all_of(sizes: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """For every file its number, where to read, and how many bytes."""
+    return ((number, 0, size) for number, size in enumerate(sizes) if size)
+
+
+def _samples_of(sizes: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Blocks spread evenly over all files, from the first byte to the last, as _all_of tells them."""
+    last, number, begin = sum(sizes) - BLOCK_BYTES, 0, 0
+    for block in range(BLOCKS):
+        place = block * last // (BLOCKS - 1)
+        while place >= begin + sizes[number]:
+            begin += sizes[number]
+            number += 1
+        yield number, place - begin, BLOCK_BYTES
