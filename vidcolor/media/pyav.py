@@ -13,6 +13,8 @@ from av.container import InputContainer, OutputContainer
 from av.frame import Frame
 from av.sidedata.sidedata import Type
 
+from vidcolor.media.reading import ReadFile, read_error
+
 _IS_18 = av.__version__.startswith("18.")
 # Tags need not be UTF-8. PyAV 18 has to be told how to pass such bytes on; 19 always does it in this way.
 _TAG_OPTIONS: dict[str, Any] = {"metadata_errors": "surrogateescape"} if _IS_18 else {}
@@ -21,9 +23,24 @@ _TAG_OPTIONS: dict[str, Any] = {"metadata_errors": "surrogateescape"} if _IS_18 
 def open_input(
     file: Any, *, format: str | None = None, options: dict[str, str] | None = None, hwaccel: HWAccel | None = None
 ) -> InputContainer:
-    """Open a path or a Python file to read. Bytes of tags that are not UTF-8 are kept as lone surrogates."""
-    name = str(file) if isinstance(file, Path) else file
-    container: InputContainer = av.open(name, "r", format=format, options=options, hwaccel=hwaccel, **_TAG_OPTIONS)
+    """Open a path or a Python file to read. Bytes of tags that are not UTF-8 are kept as lone surrogates.
+
+    A name that is no Path is FFmpeg's to open.  Raises ReadError where the system cannot read, OSError where it does
+    not open the file, FFmpegError for what is no film.
+    """
+    opened = ReadFile(file) if isinstance(file, Path) else file
+    failed = opened if isinstance(opened, ReadFile) else None
+    try:
+        container: InputContainer = av.open(
+            opened, "r", format=format, options=options, hwaccel=hwaccel, **_TAG_OPTIONS
+        )
+    except Exception:
+        if failed is not None and failed.failure is not None:
+            raise read_error(failed.name, failed.failure) from failed.failure
+        raise
+    if failed is not None and failed.failure is not None:  # in the middle of the headers, which FFmpeg forgives
+        container.close()
+        raise read_error(failed.name, failed.failure) from failed.failure
     return container
 
 

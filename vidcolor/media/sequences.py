@@ -44,7 +44,7 @@ def open_sequence(path: Path) -> InputContainer:
     assert found is not None
     pattern = Path(found["pattern"])
     options = {"framerate": found["rate"].replace(":", "/"), "start_number": str(_numbers(pattern)[0])}
-    return open_input(pattern, format="image2", options=options)
+    return open_input(str(pattern), format="image2", options=options)
 
 
 def _pattern_in(folder: Path) -> Path:
