@@ -113,7 +113,7 @@ def read_error(path: Path | str, failure: Exception, seconds: Fraction | None = 
         place = f" at about {minutes}:{rest:02}"
     reason = getattr(failure, "strerror", None) or str(failure)
     return ReadError(
-        f"{path}: reading failed{place} ({reason}): the drive or network, not the film. The work so far is kept; when"
+        f"{path}: reading failed{place} ({reason}): the drive or network, not the film. What is finished is kept; when"
         " the drive is back, give the same command again."
     )
 
