@@ -90,7 +90,7 @@ def open_container(path: Path) -> InputContainer:
     if is_address(path):
         try:
             return open_sequence(path)
-        except FFmpegError as error:
+        except (FFmpegError, OSError) as error:
             if is_of_system(error):
                 raise read_error(path, error) from error
             raise SourceError(f"{path}: FFmpeg cannot read these pictures ({_reason(error)}).") from error

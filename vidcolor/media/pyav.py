@@ -13,7 +13,7 @@ from av.container import InputContainer, OutputContainer
 from av.frame import Frame
 from av.sidedata.sidedata import Type
 
-from vidcolor.media.reading import ReadFile, read_error
+from vidcolor.media.reading import ReadFile, ReadFiles
 
 _IS_18 = av.__version__.startswith("18.")
 # Tags need not be UTF-8. PyAV 18 has to be told how to pass such bytes on; 19 always does it in this way.
@@ -25,22 +25,31 @@ def open_input(
 ) -> InputContainer:
     """Open a path or a Python file to read. Bytes of tags that are not UTF-8 are kept as lone surrogates.
 
-    A name that is no Path is FFmpeg's to open.  Raises ReadError where the system cannot read, OSError where it does
-    not open the file, FFmpegError for what is no film.
+    Raises ReadError where the system cannot read, OSError where it does not open the file, FFmpegError for what is no
+    film.
     """
-    opened = ReadFile(file) if isinstance(file, Path) else file
-    failed = opened if isinstance(opened, ReadFile) else None
+    read = ReadFile(file) if isinstance(file, Path) else None
     try:
         container: InputContainer = av.open(
-            opened, "r", format=format, options=options, hwaccel=hwaccel, **_TAG_OPTIONS
+            read or file, "r", format=format, options=options, hwaccel=hwaccel, **_TAG_OPTIONS
         )
     except Exception:
-        if failed is not None and failed.failure is not None:
-            raise read_error(failed.name, failed.failure) from failed.failure
+        if read is not None:
+            read.require()
         raise
-    if failed is not None and failed.failure is not None:  # in the middle of the headers, which FFmpeg forgives
+    if read is not None and read.failure is not None:  # in the middle of the headers, which FFmpeg forgives
         container.close()
-        raise read_error(failed.name, failed.failure) from failed.failure
+        read.require()
+    return container
+
+
+def open_pictures(pattern: Path, options: dict[str, str]) -> InputContainer:
+    """Open numbered pictures to read, by FFmpeg's pattern. Raises OSError, FFmpegError."""
+    # PyAV can open files for FFmpeg whose names are UTF-8; others are left to FFmpeg.
+    is_utf8 = not any("\ud800" <= letter <= "\udfff" for letter in str(pattern))
+    container: InputContainer = av.open(
+        str(pattern), "r", format="image2", options=options, io_open=ReadFiles() if is_utf8 else None, **_TAG_OPTIONS
+    )
     return container
 
 

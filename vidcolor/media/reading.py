@@ -24,6 +24,8 @@ from vidcolor.errors import ReadError
 # FFmpeg's demuxers say these of the content, too, without having asked the system for anything.
 _OF_CONTENT = {errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.ERANGE, errno.EDOM, errno.EAGAIN}
 
+_LAST_POSITION = (1 << 63) - 1
+
 
 class ReadFile:
     """A file for PyAV to read: the first error is kept as `failure`, and from there on the file seems to be at its end.
@@ -45,8 +47,8 @@ class ReadFile:
         if self.failure is not None:
             return b""
         try:
-            if self._position != self._at:
-                self._file.seek(self._position)
+            if self._position != self._at and not self._seek():
+                return b""
             content = self._file.read(size) or b""
         except OSError as error:
             self.failure = error
@@ -59,16 +61,54 @@ class ReadFile:
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Where the next bytes come from. It asks nothing of the system, so that it cannot fail."""
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = max(0, start + offset)
+        self._position = min(max(0, start + offset), _LAST_POSITION)
         return self._position
+
+    def _seek(self) -> bool:
+        """Whether there is such a place: what is damaged may point anywhere."""
+        try:
+            self._file.seek(self._position)
+        except OSError:
+            if self._position < self._size:
+                raise
+            return False
+        return True
 
     def tell(self) -> int:
         """Where the next bytes come from."""
         return self._position
 
+    def require(self) -> None:
+        """Raise ReadError if reading has failed."""
+        if self.failure is not None:
+            raise read_error(self.name, self.failure) from self.failure
+
     def __del__(self) -> None:
         if hasattr(self, "_file"):  # PyAV holds the file as long as its container
             self._file.close()
+
+
+class ReadFiles:
+    """Opens numbered pictures for PyAV, one after another. `failure` is the first error of any."""
+
+    def __init__(self) -> None:
+        self._failure: OSError | None = None
+        self._last: ReadFile | None = None
+
+    def __call__(self, name: str, flags: int, options: dict[str, str]) -> ReadFile:  # noqa: ARG002 - PyAV's io_open
+        """Raises OSError, which is the failure then."""
+        self._failure, self._last = self.failure, None
+        try:
+            self._last = ReadFile(Path(name))
+        except OSError as error:
+            self._failure = self._failure or error
+            raise
+        return self._last
+
+    @property
+    def failure(self) -> OSError | None:
+        """What the system said first; None where all went well."""
+        return self._failure or (self._last.failure if self._last else None)
 
 
 def packets(container: InputContainer, *streams: Any) -> Iterator[Packet[Any]]:
@@ -92,9 +132,9 @@ def require_read(
     container: InputContainer, error: Exception | None = None, last: tuple[int, int] | None = None
 ) -> None:
     """Raise ReadError if reading has failed. error: what PyAV raised.  last: stream and dts of the packet before."""
-    file = _file_of(container)
-    failure: Exception | None = file.failure if file else None
-    if failure is None and error is not None and is_of_system(error, is_read_here=file is not None):
+    files = _files_of(container)
+    failure: Exception | None = files.failure if files else None
+    if failure is None and error is not None and is_of_system(error, is_read_here=files is not None):
         failure = error
     if failure is None:
         return
@@ -127,7 +167,7 @@ def is_of_system(error: Exception, *, is_read_here: bool = False) -> bool:
     return code in errno.errorcode and code not in _OF_CONTENT and not (code == errno.EIO and is_read_here)
 
 
-def _file_of(container: InputContainer) -> ReadFile | None:
-    """None for what FFmpeg opens by itself: numbered pictures."""
-    file = getattr(container.file, "file", None)
-    return file if isinstance(file, ReadFile) else None
+def _files_of(container: InputContainer) -> ReadFile | ReadFiles | None:
+    """What reads for it; None where FFmpeg does that by itself."""
+    found = container.file.file if container.file else container.io_open
+    return found if isinstance(found, ReadFile | ReadFiles) else None
