@@ -24,6 +24,7 @@ from vidcolor.media.probe import open_container, probe
 from vidcolor.media.reading import ReadFile
 from vidcolor.media.sequences import sequence_address
 from vidcolor.media.source import FilmSource
+from vidcolor.training.photos import Photos
 
 FRAMES = 640  # with segments of 240, two are finished
 MUXING = {"mkv": {}, "mp4": {"movflags": "faststart"}, "avi": {}, "ts": {}}
@@ -368,3 +369,11 @@ def test_a_person_is_told_how_many_were_damaged(films: Any, tmp_path: Path, tiny
     (folder / "cut.mkv").write_bytes(content[: len(content) // 4])
     assert run(folder, "-o", tmp_path / "out", "--recolor", model=tiny_model) == 0
     assert "1 of the films damaged" in " ".join(capsys.readouterr().err.split())
+
+
+def test_training_does_not_go_on_without_a_film_that_is_there_tomorrow(films: Any, drive: Drive):
+    kept = Photos([films["mkv"]], crop=32, with_decord=False).intake.film_frames
+    assert kept
+    drive.is_gone = lambda: True
+    with pytest.raises(ReadError):
+        Photos([films["mp4"], films["mkv"]], crop=32, with_decord=False)

@@ -38,7 +38,7 @@ class ReadFile:
         """Raises OSError."""
         self.name = str(path)
         self.failure: OSError | None = None
-        self._file = path.open("rb", buffering=0)
+        self._file = path.open("rb", 0)  # unbuffered: FFmpeg has a buffer
         self._size = os.fstat(self._file.fileno()).st_size
         self._position = self._at = 0  # wanted, and where the system stands
 
