@@ -179,7 +179,9 @@ def _settled(entry: Entry, result: Callable[[], Done], target: Target) -> Done:
             return done
         said = "; ".join(done.notes)
         if done.content is not None:
-            target.write(entry, done.content, done.outcome, name=done.name, reason=said, seconds=done.seconds)
+            target.write(
+                entry, done.content, done.outcome, name=done.name, reason=said, seconds=done.seconds, damage=done.damage
+            )
         elif done.outcome == "skipped":
             target.skip(entry, said)
         else:

@@ -32,15 +32,15 @@ class ArchivedFilms:
         path = PurePosixPath(name)
         return name if path.suffix.lower() in FILM_SUFFIXES else str(path.with_suffix(FALLBACK_SUFFIX))
 
-    def color(self, source: Path, target: Path, colorizer: Colorizer, *, is_again: bool) -> tuple[str, ...]:
+    def color(self, source: Path, target: Path, colorizer: Colorizer, *, is_again: bool) -> tuple[tuple[str, ...], str]:
         """What this run has begun it goes on with, even if it was told to leave alone what others did."""
         tell: list[Callable[[int], None]] = []  # from its start on
         done = color_film(
             source, target, self._whole(is_again=is_again), lambda: colorizer, may_begin_anew=lambda _: True,
             on_start=lambda start: tell.append(self.watch(source.name, start)), on_frame=lambda frames: tell[0](frames),
         )  # fmt: skip
-        damage = (f"damaged: {done.damage.describe()}",) if done.damage else ()
-        return (*done.warnings, *damage)
+        damage = done.damage.describe()
+        return (*done.warnings, *((f"damaged: {damage}",) if damage else ())), damage
 
     def survey(self, source: Path, colorizer: Colorizer, wanted: int) -> list[Part]:
         """See Films."""

@@ -15,6 +15,10 @@ class SourceError(VidcolorError):
     """The input cannot be read as a film or photo."""
 
 
+class ReadError(SourceError):
+    """The system could not read the input: its drive or network failed. Nothing is said of the input itself."""
+
+
 class SinkError(VidcolorError):
     """The output cannot be written."""
 

@@ -30,6 +30,7 @@ class Line:
     seconds: float = 0.0
     input_bytes: int = 0
     output_bytes: int | None = None
+    damage: str = ""  # of a film that was coloured as far as it decodes
 
 
 def is_shown(name: str, total: int | None) -> bool:
@@ -42,7 +43,13 @@ def write_json(path: Path, lines: Iterable[Line], facts: dict[str, object]) -> N
     """Everything about every file. facts: about the run (input, output, model, seconds)."""
     listed = [asdict(line) for line in lines]
     counts = Counter(line["outcome"] for line in listed)
-    whole = {"vidcolor": __version__, **facts, "counts": dict(counts), "files": listed}
+    whole = {
+        "vidcolor": __version__,
+        **facts,
+        "counts": dict(counts),
+        "damaged": sum(bool(line["damage"]) for line in listed),
+        "files": listed,
+    }
     outputs.write(path, json.dumps(whole, ensure_ascii=True, indent=1).encode())
 
 
@@ -52,6 +59,8 @@ def write_html(path: Path, lines: Sequence[Line], pairs: Iterable[Pair], facts: 
     told = [line for line in lines if line.outcome == "failed" or line.reason or line.notes]
     told.sort(key=lambda line: line.outcome != "failed")
     figures = "".join(f"<li><b>{counts[name]:,}</b> {name}</li>" for name in OUTCOMES if counts[name])
+    if damaged := sum(bool(line.damage) for line in lines):
+        figures += f"<li><b>{damaged:,}</b> of the films damaged</li>"
     details = "".join(f"<dt>{safe(key)}</dt><dd>{safe(value)}</dd>" for key, value in facts.items())
     rows = "".join(map(_row, told[:MOST_ROWS])) or "<tr><td colspan=3>Nothing.</td></tr>"
     more = f"<p>and {len(told) - MOST_ROWS:,} more, see report.json</p>" if len(told) > MOST_ROWS else ""

@@ -39,6 +39,7 @@ class Done:
     name: str | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    damage: str = ""  # of a film, in words
     was_done: bool = False  # by an earlier run
     pair: tuple[bytes, bytes] | None = None  # small JPEG files, before and after
 
@@ -49,8 +50,8 @@ class Films(Protocol):
     def name(self, name: str) -> str:
         """What a film is called in the output."""
 
-    def color(self, source: Path, target: Path, colorizer: Colorizer, *, is_again: bool) -> tuple[str, ...]:
-        """One film into one file; remarks. is_again: this run has begun it before."""
+    def color(self, source: Path, target: Path, colorizer: Colorizer, *, is_again: bool) -> tuple[tuple[str, ...], str]:
+        """One film into one file; remarks, and its damage in words. is_again: this run has begun it before."""
 
     def survey(self, source: Path, colorizer: Colorizer, wanted: int) -> list[Part]:
         """At most `wanted` parts that can be coloured apart; none where that is impossible or not worth it."""
@@ -182,8 +183,8 @@ class Worker:
         target.unlink(missing_ok=True)
         if self._is_kept(source):
             return Done("kept", notes=(IN_COLOR,))
-        notes = self._films.color(source, target, self._colorizer, is_again=is_again)
-        return Done("colored", target, notes=notes, seconds=time.monotonic() - began)
+        notes, damage = self._films.color(source, target, self._colorizer, is_again=is_again)
+        return Done("colored", target, notes=notes, seconds=time.monotonic() - began, damage=damage)
 
     def survey(self, source: Path, wanted: int) -> list[Part]:
         """At most so many parts of a film; none where it is kept, or cannot be parted. Raises VidcolorError."""

@@ -182,7 +182,10 @@ def _pass(scans: Scans, crew: Crew, shown: Tally) -> bool:
             if done.pair is not None:
                 gallery.add(entry.name, *done.pair)
             if entry.kind != "directory" and not (done.was_done and options["watch"]):
-                shown.entry(entry.shown, done.outcome, (*entry.notes, *done.notes), was_done=done.was_done)
+                shown.entry(
+                    entry.shown, done.outcome, (*entry.notes, *done.notes), was_done=done.was_done,
+                    is_damaged=bool(done.damage),
+                )  # fmt: skip
 
         entries = _written(source) if options["watch"] else iter(source)
         rules = _rules(scans, crew.header, gallery)
@@ -203,7 +206,8 @@ def _pass(scans: Scans, crew: Crew, shown: Tally) -> bool:
     }  # fmt: skip
     report = _write_report(scans, lines, gallery, facts)
     if not options["watch"] or shown.counts:
-        shown.finish(facts | {"report": str(report), "counts": dict(shown.counts), "done_before": shown.was_done})
+        counts = {"counts": dict(shown.counts), "damaged": shown.damaged, "done_before": shown.was_done}
+        shown.finish(facts | {"report": str(report)} | counts)
     return not source.damage and not any(line.outcome == "failed" for line in lines)
 
 
@@ -273,7 +277,7 @@ def _line(record: "Record") -> "Line":
 
     return Line(
         record.name, record.outcome, record.output, record.reason, (), round(record.seconds, 3), record.size,
-        record.output_size,
+        record.output_size, record.damage,
     )  # fmt: skip
 
 

@@ -22,16 +22,19 @@ class Tally:
     def __init__(self, total: int | None):
         """total: files, as far as they could be counted."""
         self.total, self.counts = total, Counter[str]()
-        self.done = self.was_done = 0
+        self.done = self.was_done = self.damaged = 0
         self._began = time.monotonic()
 
-    def entry(self, name: str, outcome: str, notes: tuple[str, ...], *, was_done: bool = False) -> None:
-        """A file is done with."""
+    def entry(
+        self, name: str, outcome: str, notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
+    ) -> None:
+        """A file is done with. is_damaged: it is a film, coloured as far as it decodes."""
         self.done += 1
         if was_done:
             self.was_done += 1
         else:
             self.counts[outcome] += 1
+            self.damaged += is_damaged
             LOG.log(_level(outcome, notes), "%s: %s", outcome, _one_line(name, notes))
         self.show(name, outcome, notes)
 
@@ -53,6 +56,7 @@ class Tally:
         """The run is over."""
         counted = [f"{count} {outcome}" for outcome, count in self.counts.most_common()]
         counted += [f"{self.was_done} done before"] if self.was_done else []
+        counted += [f"{self.damaged} of the films damaged"] if self.damaged else []
         LOG.info(
             "%s: %s, in %s, on %s; report: %s", facts["output"], ", ".join(counted) or "no files",
             duration(facts["seconds"]), facts["devices"], facts["report"],
@@ -148,6 +152,8 @@ class LiveTally(Tally):
             table.add_row(f"{count:,}", outcome)
         if self.was_done:
             table.add_row(f"{self.was_done:,}", "done before")
+        if self.damaged:
+            table.add_row(f"{self.damaged:,}", "of the films damaged")
         self._console.print(table)
         self._bars.tell(
             f"{facts['output']}: {self.done:,} files in {duration(facts['seconds'])}; report: {facts['report']}"

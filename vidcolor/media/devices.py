@@ -1,5 +1,6 @@
 """Decoding on a graphics chip, for codecs whose every decoded sample the standard fixes: the luma is the software's."""
 
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -14,6 +15,7 @@ from vidcolor.errors import UsageError
 from vidcolor.media.pixels import Layout, layout_of, luma_of
 from vidcolor.media.probe import Examined, choose_video, open_container
 from vidcolor.media.pyav import open_input
+from vidcolor.media.reading import packets
 
 DEVICES = ("cuda", "videotoolbox", "d3d12va", "d3d11va", "dxva2", "vaapi", "vdpau", "vulkan")  # the likeliest first
 # MPEG-2 and MPEG-4 part 2 leave the inverse transform's rounding to the decoder.
@@ -76,7 +78,7 @@ def is_twin(frame: VideoFrame, layout: Layout) -> bool:
 def _prove(path: Path, examined: Examined, device: str) -> None:
     """Compare the first frames with the software's. Raises HardwareError."""
     with closing(open_on(path, device)) as fast, closing(open_container(path)) as plain:
-        pairs = zip_longest(*(film.decode(choose_video(film, path)[0]) for film in (fast, plain)))
+        pairs = zip_longest(*(_frames(film, path) for film in (fast, plain)))
         try:
             for number, (theirs, ours) in enumerate(islice(pairs, PROVED_FRAMES)):
                 if theirs is None or ours is None:
@@ -88,6 +90,12 @@ def _prove(path: Path, examined: Examined, device: str) -> None:
                     raise HardwareError(f"its frame {number} is not the software's")
         except (FFmpegError, OSError, RuntimeError, ValueError) as error:
             raise HardwareError(_reason(error)) from error
+
+
+def _frames(film: InputContainer, path: Path) -> Iterator[VideoFrame]:
+    """Raises ReadError, which is no device's fault, and what decoding raises."""
+    for packet in packets(film, choose_video(film, path)[0]):
+        yield from packet.decode()
 
 
 def _reason(error: Exception) -> str:

@@ -20,6 +20,8 @@ from av.video.stream import VideoStream
 from vidcolor.media.photos import Rgb
 from vidcolor.media.pixels import reformat
 from vidcolor.media.probe import choose_video, examine, open_film
+from vidcolor.media.reading import packets as packets_of
+from vidcolor.media.reading import require_read
 
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
 _KEY_PACKETS = 300  # a seek that meets no keyframe in so many packets has failed
@@ -47,7 +49,7 @@ def survey(path: Path) -> Survey:
     with open_film(path) as container:
         stream, _ = choose_video(container, path)
         is_stated = stream.codec_context.colorspace != _UNSPECIFIED
-        count = info.frame_count or sum(1 for packet in container.demux(stream) if packet.size)
+        count = info.frame_count or sum(1 for packet in packets_of(container, stream) if packet.size)
     turned = info.rotation_degrees % 180 == 90
     width, height = (picture.height, picture.width) if turned else (picture.width, picture.height)
     return Survey(
@@ -116,21 +118,21 @@ class _Reader:
     def _keyframe_before(self, number: int) -> int | None:
         try:
             self._finder.seek(self._start + round(number * self._step), stream=self._finder_stream)
-            for count, packet in enumerate(self._finder.demux(self._finder_stream)):
+            for count, packet in enumerate(packets_of(self._finder, self._finder_stream)):
                 pts = packet.pts if packet.pts is not None else packet.dts
                 if packet.is_keyframe and packet.size and pts is not None:
                     key = round((pts - self._start) / self._step)
                     return key if key <= number else None
                 if count > _KEY_PACKETS:
                     return None
-        except FFmpegError:
-            pass  # no seeking in this file: it is decoded through
+        except FFmpegError as error:
+            require_read(self._finder, error)  # else there is no seeking in this file: it is decoded through
         return None
 
 
 def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     """Frames from here on; packets that fail are passed over."""
-    packets = container.demux(stream)
+    packets = packets_of(container, stream)
     while True:
         try:
             packet = next(packets, None)

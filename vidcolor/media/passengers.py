@@ -16,6 +16,7 @@ from av.stream import Discard, Stream
 from vidcolor.media.audio import AudioConverter
 from vidcolor.media.plan import StreamPlan, add_copy
 from vidcolor.media.pyav import fraction_of
+from vidcolor.media.reading import packets as packets_of
 from vidcolor.media.subtitles import SubtitleConverter
 from vidcolor.media.tags import kept_tags
 from vidcolor.media.timeline import Timeline
@@ -74,7 +75,7 @@ class Passengers:
             self._converters[stream.index] = converter
         elif entry.action == "attach":
             suffix, mimetype = ("jpg", "image/jpeg") if entry.codec == "mjpeg" else ("png", "image/png")
-            packet = next((packet for packet in self._source.demux(stream) if packet.size), None)
+            packet = next((packet for packet in packets_of(self._source, stream) if packet.size), None)
             if packet is None:
                 return
             # Matroska's guidelines name a cover so; readers find it by that name.
@@ -92,7 +93,7 @@ class Passengers:
             return
         if self._start is not None and self._start > 0 and not self._timeline.jumps:
             self._source.seek(max(0, int((self._start - _LEAD_SECONDS) * av.time_base)))
-        packets = self._timeline.straightened(self._source.demux(carried))
+        packets = self._timeline.straightened(packets_of(self._source, carried))
         while True:
             try:
                 packet = next(packets, None)

@@ -1,5 +1,6 @@
 """What a film file holds: streams, picture, colour tags, first frame. Bad files end here, each with one clear line."""
 
+import errno
 import re
 import struct
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from vidcolor.frames import Crop, FilmInfo, PictureFormat, StreamInfo
 from vidcolor.media import matroska, mp4
 from vidcolor.media.pixels import Layout, layout_of
 from vidcolor.media.pyav import fraction_of, open_input, side_data_of, text_of
+from vidcolor.media.reading import is_of_system, packets, read_error
 from vidcolor.media.sampling import Sample, order_of, sample
 from vidcolor.media.sequences import is_address, open_sequence
 from vidcolor.media.subtitles import is_unread_webvtt
@@ -34,6 +36,7 @@ _FIRST_FRAME_PACKETS = 600  # a stream that gives no frame in so many packets do
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 CAPTIONS = "A53_CC"  # FFmpeg's name of the side data that holds them
 _RECORDERS_CLOCK_SECONDS = 60
+_NO_SUCH_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _UNSPECIFIED = 2  # AVCOL_SPC_, AVCOL_PRI_ and AVCOL_TRC_UNSPECIFIED
 _MATRIX_OF_COLORSPACE = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020"}
@@ -91,20 +94,26 @@ def open_container(path: Path) -> InputContainer:
     if is_address(path):
         try:
             return open_sequence(path)
-        except FFmpegError as error:
+        except (FFmpegError, OSError) as error:
+            if is_of_system(error):
+                raise read_error(path, error) from error
             raise SourceError(f"{path}: FFmpeg cannot read these pictures ({_reason(error)}).") from error
     if path.is_dir():
         raise SourceError(f"{path}: found a folder, needed a film file. Give one of the files in it.")
-    if not path.exists():
-        raise SourceError(f"{path}: no such file. Check the spelling and the folder.")
     try:
         if path.stat().st_size == 0:
             raise SourceError(f"{path}: the file is empty (0 bytes). Copy it again from where it came from.")
         return open_input(path)
+    except FFmpegError as error:  # some are OSErrors as well
+        raise SourceError(f"{path}: {_why_unopened(path)} ({_reason(error)}).") from error
     except PermissionError:
         raise SourceError(f"{path}: not allowed to read this file. Change its permissions.") from None
-    except (FFmpegError, ValueError) as error:
-        raise SourceError(f"{path}: {_why_unopened(path)} ({_reason(error)}).") from error
+    except OSError as error:
+        if error.errno not in _NO_SUCH_FILE:
+            raise read_error(path, error) from error
+        raise SourceError(f"{path}: no such file. Check the spelling and the folder.") from None
+    except ValueError as error:  # a name that no file can have
+        raise SourceError(f"{path}: no such file ({error}). Check the spelling and the folder.") from None
 
 
 def _reason(error: Exception) -> str:
@@ -112,8 +121,12 @@ def _reason(error: Exception) -> str:
 
 
 def _why_unopened(path: Path) -> str:
-    with path.open("rb") as file:
-        head = file.read(4096)
+    """Raises ReadError."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except OSError as error:
+        raise read_error(path, error) from error
     if head[4:8] in (b"ftyp", b"mdat", b"wide", b"free", b"skip"):
         return (
             "an MP4/MOV whose index (moov) is missing or broken, so nothing in it can be found; the recording or copy"
@@ -179,7 +192,10 @@ def _timeline_of(path: Path) -> Timeline:
     with open_film(path) as container:
         if not may_jump(container):
             return Timeline()
-    status = path.stat()
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise read_error(path, error) from error
     return _timeline_in(path, status.st_size, status.st_mtime_ns)
 
 
@@ -224,7 +240,7 @@ def _sample_in(path: Path, size: int, time_ns: int, frames: int | None, can_seek
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
     failures = 0
-    for count, packet in enumerate(container.demux(stream)):
+    for count, packet in enumerate(packets(container, stream)):
         try:
             for frame in packet.decode():
                 return frame

@@ -13,6 +13,8 @@ from av.container import InputContainer, OutputContainer
 from av.frame import Frame
 from av.sidedata.sidedata import Type
 
+from vidcolor.media.reading import ReadFile, ReadFiles
+
 _IS_18 = av.__version__.startswith("18.")
 # Tags need not be UTF-8. PyAV 18 has to be told how to pass such bytes on; 19 always does it in this way.
 _TAG_OPTIONS: dict[str, Any] = {"metadata_errors": "surrogateescape"} if _IS_18 else {}
@@ -21,9 +23,33 @@ _TAG_OPTIONS: dict[str, Any] = {"metadata_errors": "surrogateescape"} if _IS_18 
 def open_input(
     file: Any, *, format: str | None = None, options: dict[str, str] | None = None, hwaccel: HWAccel | None = None
 ) -> InputContainer:
-    """Open a path or a Python file to read. Bytes of tags that are not UTF-8 are kept as lone surrogates."""
-    name = str(file) if isinstance(file, Path) else file
-    container: InputContainer = av.open(name, "r", format=format, options=options, hwaccel=hwaccel, **_TAG_OPTIONS)
+    """Open a path or a Python file to read. Bytes of tags that are not UTF-8 are kept as lone surrogates.
+
+    Raises ReadError where the system cannot read, OSError where it does not open the file, FFmpegError for what is no
+    film.
+    """
+    read = ReadFile(file) if isinstance(file, Path) else None
+    try:
+        container: InputContainer = av.open(
+            read or file, "r", format=format, options=options, hwaccel=hwaccel, **_TAG_OPTIONS
+        )
+    except Exception:
+        if read is not None:
+            read.require()
+        raise
+    if read is not None and read.failure is not None:  # in the middle of the headers, which FFmpeg forgives
+        container.close()
+        read.require()
+    return container
+
+
+def open_pictures(pattern: Path, options: dict[str, str]) -> InputContainer:
+    """Open numbered pictures to read, by FFmpeg's pattern. Raises OSError, FFmpegError."""
+    # PyAV can open files for FFmpeg whose names are UTF-8; others are left to FFmpeg.
+    is_utf8 = not any("\ud800" <= letter <= "\udfff" for letter in str(pattern))
+    container: InputContainer = av.open(
+        str(pattern), "r", format="image2", options=options, io_open=ReadFiles() if is_utf8 else None, **_TAG_OPTIONS
+    )
     return container
 
 

@@ -12,6 +12,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from vidcolor.media.pyav import fraction_of
+from vidcolor.media.reading import packets, require_read
 
 _WHOLE_FRAMES = 120  # films up to this length are seen whole
 _PLACES = 48
@@ -99,7 +100,8 @@ def _frames(
     for place in range(_PLACES):
         try:
             container.seek(begin + length * place // _PLACES, stream=stream)
-        except FFmpegError:
+        except FFmpegError as error:
+            require_read(container, error)
             return
         yield from _decoded(container, stream, _FRAMES_A_PLACE, _MOST_PACKETS)
 
@@ -109,18 +111,18 @@ def _length(container: InputContainer, stream: VideoStream) -> int:
     return round(Fraction(container.duration or 0, 1_000_000) / base) if base else 0
 
 
-def _decoded(container: InputContainer, stream: VideoStream, most: int, packets: int | None) -> Iterator[VideoFrame]:
+def _decoded(container: InputContainer, stream: VideoStream, most: int, within: int | None) -> Iterator[VideoFrame]:
     """So many frames from here; what does not decode is passed over, for the film's reader to tell of."""
     count = 0
-    source = container.demux(stream)
+    source = packets(container, stream)
     for number in range(1 << 62):
         try:
             packet = next(source, None)
-            if packet is None or (packets is not None and number > packets):
+            if packet is None or (within is not None and number > within):
                 return
             decoded = packet.decode()
         except FFmpegError:
-            if packets is None:
+            if within is None:
                 return
             continue
         for frame in decoded:

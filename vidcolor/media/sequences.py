@@ -12,7 +12,7 @@ from pathlib import Path
 from av.container import InputContainer
 
 from vidcolor.errors import SourceError, UsageError
-from vidcolor.media.pyav import open_input
+from vidcolor.media.pyav import open_pictures
 
 _ADDRESS = re.compile(r"(?P<pattern>.*%0?\d*d[^/\\]*)@(?P<rate>\d+(:\d+)?)")
 _NUMBERED = re.compile(r"(?P<before>.*?)(?P<number>\d+)(?P<after>\.[^.\d]+)")
@@ -44,7 +44,7 @@ def open_sequence(path: Path) -> InputContainer:
     assert found is not None
     pattern = Path(found["pattern"])
     options = {"framerate": found["rate"].replace(":", "/"), "start_number": str(_numbers(pattern)[0])}
-    return open_input(pattern, format="image2", options=options)
+    return open_pictures(pattern, options)
 
 
 def pictures_of(path: Path) -> list[Path]:

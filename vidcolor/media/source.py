@@ -19,12 +19,14 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from vidcolor.errors import SourceError, UsageError
+from vidcolor.errors import ReadError, SourceError, UsageError
 from vidcolor.frames import TOLERANCE_SECONDS, Crop, FilmInfo, Frame, PictureFormat, Place, checksum_of
 from vidcolor.media.devices import HardwareError, choose_device, is_twin, open_on
 from vidcolor.media.pixels import layout_of, luma_of, reformat, to_planar
 from vidcolor.media.probe import choose_video, cropped, examine, open_container
 from vidcolor.media.pyav import fraction_of
+from vidcolor.media.reading import packets as packets_of
+from vidcolor.media.reading import require_read
 from vidcolor.media.sampling import shape_text
 
 _WITHOUT_PTS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1"}
@@ -198,7 +200,11 @@ class FilmSource:
         stream.thread_type = ThreadType.AUTO  # slice threads alone decode at 0.6-0.7 of the speed
         start, end = self.range_pts()
         if seek_pts is not None and self._can_seek:
-            container.seek(seek_pts, stream=stream)
+            try:
+                container.seek(seek_pts, stream=stream)
+            except FFmpegError as error:
+                require_read(container, error)
+                raise
         last: VideoFrame | None = None
         shapes = Counter[Fraction]()
         decoded = self._decoded(container, stream)
@@ -229,7 +235,7 @@ class FilmSource:
             # it guesses rightly: there not every frame need have a time, and none is damage.
             container.flags &= ~cast(int, Flags.gen_pts.value)
         dts_in_order: deque[int] = deque()
-        packets = self.examined.timeline.straightened(container.demux(stream))
+        packets = self.examined.timeline.straightened(packets_of(container, stream))
         while True:
             try:
                 packet: Packet[VideoStream] | None = next(packets, None)
@@ -355,6 +361,8 @@ def _leads_to(place: Place, frames: Iterator[Frame]) -> bool:
         for frame in frames:
             if frame.pts is None or frame.pts >= place.pts:
                 return frame.pts == place.pts and checksum_of(frame.luma) == place.checksum
+    except ReadError:
+        raise
     except (SourceError, FFmpegError):  # seeking led nowhere; decoding from the start will say what is wrong
         pass
     return False

@@ -21,6 +21,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from vidcolor.media.pyav import fraction_of
+from vidcolor.media.reading import packets as packets_of
 
 BACK_SECONDS = Fraction(1, 10)  # a decoding time that falls back by more has begun again
 FORWARD_SECONDS = Fraction(10)  # and one that leaves out more was joined
@@ -85,7 +86,7 @@ def _in_file_order(container: InputContainer, streams: list[Stream]) -> Iterator
     """Packets with the byte where each begins, in the order of those."""
     window: list[tuple[int, int, Packet[Any]]] = []
     last: dict[int, int] = {}
-    packets = container.demux(streams)
+    packets = packets_of(container, streams)
     for number in range(1 << 62):
         try:
             packet = next(packets, None)

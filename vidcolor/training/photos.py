@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vidcolor.errors import SourceError
+from vidcolor.errors import ReadError, SourceError
 from vidcolor.media.cards import draw_card
 from vidcolor.media.photos import (
     FILM_SUFFIXES,
@@ -155,6 +155,8 @@ class Photos:
             read = films.read_film(
                 film, short_side=self._crops.most, seed=seed, least=films.LEAST_FRAMES, with_decord=with_decord
             )
+        except ReadError:
+            raise  # a film that is there tomorrow must not be missing from what is learned
         except SourceError as error:
             self._faults["unreadable"] += 1
             self._skipped.append((film.name, str(error)))

@@ -86,6 +86,7 @@ class FolderTarget(Target):
         sha256: str | None = None,
         reason: str = "",
         seconds: float = 0.0,
+        damage: str = "",
     ) -> str:
         final = self._final(entry, name)
         temporary = self.scratch(entry, name)
@@ -98,7 +99,9 @@ class FolderTarget(Target):
                 content.replace(temporary)
         output, size = final.relative_to(self._root).as_posix(), size_of(temporary)
         digest = sha256_of(content if isinstance(content, bytes) else temporary)
-        record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason, sha256, output, size, digest, seconds)
+        record = Record(
+            entry.name, entry.size, entry.mtime_ns, outcome, reason, damage, sha256, output, size, digest, seconds
+        )
         self._written.append(_Written(temporary, final, entry, record))
         if self._at_risk():
             self._publish()

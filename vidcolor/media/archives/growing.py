@@ -58,8 +58,9 @@ class GrowingTarget(Target):
         sha256: str | None = None,
         reason: str = "",
         seconds: float = 0.0,
+        damage: str = "",
     ) -> str:
-        record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason, sha256, seconds=seconds)
+        record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason, damage, sha256, seconds=seconds)
         output = self._claim(entry, name)
         self._record(self._added(entry, output, content, record))
         if isinstance(content, Path):

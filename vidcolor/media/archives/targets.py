@@ -59,6 +59,7 @@ class Target(ABC):
         sha256: str | None = None,
         reason: str = "",
         seconds: float = 0.0,
+        damage: str = "",
     ) -> str:
         """Write what an entry became; gives the name that it got.
 
