@@ -73,3 +73,16 @@ def test_what_is_encoded_has_the_films_luma(tmp_path: Path, source: str, target:
         for frame in opened.frames():
             for _ in range(RUNS):
                 assert np.array_equal(luma_in(canvas.paint(flat_chroma(opened.info, frame))), frame.luma)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+def test_gray_is_painted_with_its_own_luma_at_every_width(tmp_path: Path, bits: int):
+    deep = "" if bits == 8 else f"{bits}le"
+    for width in WIDTHS:
+        film = make_film(tmp_path / "in.mkv", pix_fmt=f"gray{deep}", size=(width, HEIGHT), pts=range(2))
+        canvas = Canvas(examine(film), Encoding("ffv1", "ffv1", f"yuv444p{deep}", interlaced=False, options={}))
+        with FilmSource(film) as opened:
+            for frame in opened.frames():
+                colored = flat_chroma(opened.info, frame)
+                assert all(np.array_equal(luma_in(canvas.paint(colored)), frame.luma) for _ in range(RUNS)), width
+        film.unlink()
