@@ -1,11 +1,14 @@
 """PyAV 18 and 19 look the same from outside of vidcolor.media.pyav."""
 
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import pytest
 from media_fixtures import color_film, make_film
+from PIL import Image, ImageCms
 
 from vidcolor.media.probe import probe
 from vidcolor.media.pyav import fraction_of, open_input, side_data_of, text_of
@@ -59,3 +62,20 @@ def test_frames_with_exif_are_read(tmp_path: Path, container: str):
         assert all("UNKNOWN" not in name for frame in source.decode(video=0) for name in side_data_of(frame))
     source, _ = color_film(tmp_path / "exif", tmp_path / "out.mkv")
     assert not source.damage
+
+
+def test_pictures_with_named_icc_profiles_do_not_end_the_process(tmp_path: Path):
+    """PyAV frees the profile's name twice; the process would end when memory is tidied."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for number in range(3):
+        picture = Image.new("L", (64, 48), 40 * number)
+        picture.save(tmp_path / f"frame_{number:03}.png", icc_profile=profile)
+    script = (
+        "import gc; from fractions import Fraction; from pathlib import Path;"
+        "from vidcolor.media.sequences import sequence_address; from vidcolor.media.source import FilmSource\n"
+        f"with FilmSource(sequence_address(Path({str(tmp_path)!r}), Fraction(24))) as film:\n"
+        "    assert sum(1 for _ in film.frames()) == 3\n"
+        "del film; gc.collect(); print('well')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout) == (0, "well\n"), done.stderr

@@ -18,6 +18,7 @@ class Canvas:
 
     def __init__(self, examined: Examined, encoding: Encoding) -> None:
         self._picture, self._tags = examined.info.picture, examined.tags
+        self._may_have_captions = examined.may_have_captions
         self._size = (self._picture.width, self._picture.height)  # of a frame that is not cropped
         self._painted_format = examined.layout.planar
         self._encoded_format = encoding.pixel_format
@@ -59,7 +60,7 @@ class Canvas:
             # The decoder still reads from its frames, so the copy gets memory of its own.
             frame.make_writable()
             return frame
-        if is_whole and CAPTIONS in side_data_of(native):
+        if is_whole and self._may_have_captions and CAPTIONS in side_data_of(native):
             # Converting keeps what lies beside the samples; these are painted over.
             frame = _through(self._copy, reformat(native, format=self._painted_format))
             frame.make_writable()

@@ -35,6 +35,7 @@ _STILL_CONTAINERS = {"mov", "mp4", "matroska", "webm", "asf", "mp3", "flac", "og
 _FIRST_FRAME_PACKETS = 600  # a stream that gives no frame in so many packets does not decode
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 CAPTIONS = "A53_CC"  # FFmpeg's name of the side data that holds them
+_CAPTIONED_CODECS = {"h264", "hevc", "mpeg2video", "mpeg1video", "av1", "vvc"}
 _RECORDERS_CLOCK_SECONDS = 60
 _NO_SUCH_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
@@ -72,6 +73,11 @@ class Examined:
     zero_seconds: Fraction  # what of the film's clock becomes zero in the output
     timeline: Timeline
     has_captions: bool  # CEA-608 or 708, in the first frame
+
+    @property
+    def may_have_captions(self) -> bool:
+        """Whether later frames may have some: they come in these streams alone."""
+        return self.info.codec in _CAPTIONED_CODECS
 
 
 def probe(path: Path) -> FilmInfo:

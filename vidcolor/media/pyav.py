@@ -10,8 +10,10 @@ from typing import Any, cast
 import av
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer, OutputContainer
+from av.filter import Graph
 from av.frame import Frame
 from av.sidedata.sidedata import Type
+from av.video.frame import VideoFrame
 
 from vidcolor.media.reading import ReadFile, ReadFiles
 
@@ -96,9 +98,20 @@ def text_of(tag: str) -> str:
 
 def side_data_of(frame: Frame) -> dict[str, bytes]:
     """A frame's side data by FFmpeg's names (DISPLAYMATRIX, A53_CC, ...), without kinds that PyAV does not know."""
-    container = cast(Any, frame.side_data)
+    container = cast(
+        Any, _without_icc(frame).side_data if _IS_18 and isinstance(frame, VideoFrame) else frame.side_data
+    )
     entries = list(container) if _IS_18 else container[:]  # 19 iterates over kinds, as over a mapping's keys
     return {entry.type.name: bytes(entry) for entry in entries if not entry.type.name.startswith("UNKNOWN_")}
+
+
+def _without_icc(frame: VideoFrame) -> VideoFrame:
+    """PyAV (18 and 19) frees the name of a PNG's ICC profile a second time, and so ends the process."""
+    graph = Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000))
+    graph.link_nodes(source, graph.add("sidedata", "mode=delete:type=ICC_PROFILE"), graph.add("buffersink")).configure()
+    graph.vpush(frame)
+    return graph.vpull()
 
 
 def fraction_of(value: Any) -> Fraction | None:

@@ -69,6 +69,9 @@ class FilmSink:
         self.plan: Plan = make_plan(self._examined, self.path, settings)
         self.warnings: list[str] = list(self.plan.warnings)
         self.frames_written = 0
+        is_told = self._examined.has_captions  # by the plan
+        is_keeping = self.plan.encoding.encoder in CAPTION_ENCODERS
+        self._may_lose_captions = self._examined.may_have_captions and not is_told and not is_keeping
         self._has_lost_captions = False
         self._partial = self.path.with_name(f".{self.path.stem}.{os.getpid()}.partial{self.path.suffix}")
         self._last: Frame
@@ -106,7 +109,7 @@ class FilmSink:
             if not self.frames_written:
                 self._first_pts = colored.frame.pts or 0
                 self._set_clock(self._first_pts)
-            if not self._has_lost_captions and self.plan.encoding.encoder not in CAPTION_ENCODERS:
+            if self._may_lose_captions and not self._has_lost_captions:
                 native = colored.frame.native
                 self._has_lost_captions = isinstance(native, VideoFrame) and CAPTIONS in side_data_of(native)
             frame = self._canvas.paint(colored)
@@ -287,7 +290,7 @@ class FilmSink:
         if self._passengers.early_seconds and self._start_seconds is None:
             early = f"{float(self._passengers.early_seconds):.2f} s of sound before the first frame"
             self.warnings.append(f"{early} left out: {self.plan.container} begins with its picture; .mkv keeps it")
-        if self._has_lost_captions and not self._examined.has_captions:  # else the plan has said so
+        if self._has_lost_captions:
             self.warnings.append(no_captions(self.plan.encoding.encoder))
         for kind, count in self._passengers.unreadable.items():
             what = "subtitles" if kind == "subtitle" else f"packets of {kind}"
