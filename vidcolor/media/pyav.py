@@ -98,9 +98,8 @@ def text_of(tag: str) -> str:
 
 def side_data_of(frame: Frame) -> dict[str, bytes]:
     """A frame's side data by FFmpeg's names (DISPLAYMATRIX, A53_CC, ...), without kinds that PyAV does not know."""
-    container = cast(
-        Any, _without_icc(frame).side_data if _IS_18 and isinstance(frame, VideoFrame) else frame.side_data
-    )
+    readable = _without_icc(frame) if isinstance(frame, VideoFrame) else frame
+    container = cast(Any, readable.side_data)
     entries = list(container) if _IS_18 else container[:]  # 19 iterates over kinds, as over a mapping's keys
     return {entry.type.name: bytes(entry) for entry in entries if not entry.type.name.startswith("UNKNOWN_")}
 
