@@ -162,3 +162,15 @@ def test_the_shape_of_every_frame_is_counted_in_a_range(tmp_path: Path):
         assert sum(1 for _ in source.frames()) == 30
     assert not source.warnings
     assert fraction_of(source.info.sample_aspect_ratio) is not None
+
+
+@pytest.mark.parametrize(
+    ("size", "shape"), [((720, 576), Fraction(12, 11)), ((720, 480), Fraction(10, 11)), ((96, 64), Fraction(16, 15))]
+)
+@pytest.mark.parametrize(("codec", "suffix"), [("ffv1", ".mkv"), ("vp9", ".webm"), ("h264", ".mkv")])
+def test_matroska_keeps_pixel_shapes_that_no_whole_width_has(
+    tmp_path: Path, size: tuple[int, int], shape: Fraction, codec: str, suffix: str
+):
+    film = make_film(tmp_path / "in.mp4", codec="libx264", size=size, sar=shape, pts=range(2))
+    color_film(film, tmp_path / f"out{suffix}", codec=codec)
+    assert probe(tmp_path / f"out{suffix}").sample_aspect_ratio == shape

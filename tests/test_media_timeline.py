@@ -200,3 +200,107 @@ def test_frame_numbers_of_ranges_are_not_rounded_down():
         25,
         75,
     ]
+
+
+def test_a_film_that_cannot_be_searched_is_read_from_its_start(tmp_path: Path):
+    film = make_film(tmp_path / "in.wmv", container="asf", codec="wmv2", pts=range(50))
+    whole = lumas(film)
+    film.write_bytes(film.read_bytes()[:-200])  # the index stands last
+    with FilmSource(film) as source:
+        frame = source.frame_at(Fraction(1))
+        assert frame is not None
+        assert np.array_equal(frame.luma, whole[25])
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "options"),
+    [
+        ("mpegts", "mpeg2video", {"bf": "2", "g": "12"}),
+        ("mpegts", "libx264", {"x264-params": "keyint=250:bframes=3"}),
+        ("vob", "mpeg2video", {"bf": "2", "g": "12"}),
+        ("avi", "mpeg4", {"bf": "2", "g": "30"}),
+        ("avi", "libx264", {"x264-params": "keyint=30:bframes=2"}),
+        ("matroska", "libx264", {"x264-params": "keyint=40:open-gop=1:bframes=3"}),
+    ],
+)
+def test_a_range_begins_at_its_frame_in_files_without_an_index(
+    tmp_path: Path, container: str, codec: str, options: dict[str, str]
+):
+    """FFmpeg lands anywhere in them, and what lies before the next key frame does not decode."""
+    film = make_film(tmp_path / "in", container=container, codec=codec, size=(96, 64), pts=range(150), options=options)
+    whole = lumas(film)
+    assert len(whole) == 150
+    for first in (1, 30, 73, 110, 145):
+        with FilmSource(film, start=first / 25, end=(first + 4) / 25) as source:
+            found = [frame.luma.copy() for frame in source.frames()]
+            shown = source.frame_at(Fraction(first, 25)).luma.copy()
+        assert [one.tobytes() for one in found] == [one.tobytes() for one in whole[first : first + 4]], first
+        assert np.array_equal(shown, whole[first])
+        assert not source.damage
+
+
+def without_sound(path: Path, output: Path, first: float, last: float) -> Path:
+    with open_input(path) as source, av.open(str(output), "w", format="mpegts") as out:
+        copies = [out.add_stream_from_template(stream) for stream in source.streams]
+        begin = min(stream.start_time * stream.time_base for stream in source.streams)
+        for packet in source.demux():
+            if packet.size and not (
+                packet.stream.type == "audio" and first < packet.dts * packet.time_base - begin < last
+            ):
+                packet.stream = copies[packet.stream_index]
+                out.mux(packet)
+    return output
+
+
+@pytest.mark.parametrize("hole", [(2, 9), (2, 15)])
+def test_a_hole_in_the_sound_is_no_join(tmp_path: Path, hole: tuple[int, int]):
+    film = without_sound(recording(tmp_path / "plain.ts", frames=450), tmp_path / "in.ts", *hole)
+    assert examine(film).timeline.jumps == 0
+    color_film(film, tmp_path / "out.mkv")
+    before, after = (packets(path, "audio")[0] for path in (film, tmp_path / "out.mkv"))
+    shift = before[0][0] - after[0][0]
+    assert max(abs(one - other - shift) for (one, _), (other, _) in zip(before, after, strict=True)) < Fraction(2, 1000)
+
+
+def test_the_second_part_waits_for_long_sound(tmp_path: Path):
+    """More than ten seconds of it without a picture."""
+    first = recording(tmp_path / "a.ts", frames=400)
+    with open_input(first) as source, av.open(str(tmp_path / "short.ts"), "w", format="mpegts") as out:
+        copies = [out.add_stream_from_template(stream) for stream in source.streams]
+        for packet in source.demux():
+            if packet.size and not (packet.stream.type == "video" and packet.dts * packet.time_base > 2):
+                packet.stream = copies[packet.stream_index]
+                out.mux(packet)
+    film = tmp_path / "joined.ts"
+    film.write_bytes((tmp_path / "short.ts").read_bytes() + recording(tmp_path / "b.ts").read_bytes())
+    assert examine(film).timeline.jumps == 1
+    color_film(film, tmp_path / "out.mkv")
+    picture = times(tmp_path / "out.mkv")
+    sound = [time for time, _ in packets(tmp_path / "out.mkv", "audio")[0]]
+    gap = next(number for number, (one, other) in enumerate(pairwise(picture)) if other - one > 10)
+    assert abs(picture[gap + 1] - 16) < Fraction(1, 2)
+    assert max(later - earlier for earlier, later in pairwise(sound)) < Fraction(1, 5)
+    assert abs(sound[-1] - picture[-1]) < Fraction(1, 5)
+
+
+def test_parts_with_other_b_frames_follow_each_other_evenly(tmp_path: Path):
+    parts = [
+        recording(tmp_path / "a.ts", frames=30, options={"bf": "3", "g": "12"}),
+        recording(tmp_path / "b.ts", frames=30, options={"bf": "0", "g": "12"}),
+    ]
+    film = tmp_path / "joined.ts"
+    film.write_bytes(b"".join(part.read_bytes() for part in parts))
+    source, _ = color_film(film, tmp_path / "out.mkv")
+    found = times(tmp_path / "out.mkv")
+    assert {round(float(later - earlier), 2) for earlier, later in pairwise(found)} == {0.04}
+    assert not source.damage
+
+
+def test_sound_that_begins_late_is_found(tmp_path: Path):
+    """Behind what FFmpeg looks at to tell the streams of a broadcast."""
+    film = without_sound(recording(tmp_path / "plain.ts", frames=500), tmp_path / "in.ts", -1, 14)
+    _, sink = color_film(film, tmp_path / "out.mkv")
+    before, after = (packets(path, "audio")[0] for path in (film, tmp_path / "out.mkv"))
+    assert [content for _, content in after] == [content for _, content in before]
+    assert abs(after[0][0] - 14) < Fraction(1, 10)
+    assert not any("carried" in warning for warning in sink.warnings)

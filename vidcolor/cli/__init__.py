@@ -114,7 +114,7 @@ def _run(args: list[str]) -> int:
     except click.exceptions.Exit as stop:
         return int(stop.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        return _say("interrupted; nothing half-written is left, and the same command goes on from there.", 130)
+        return _say("interrupted; nothing half-written is left, and the same command goes on from what is done.", 130)
     except click.ClickException as error:
         where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "vidcolor"
         return _say(f"{_told(error)} Try `{where} --help`.", error.exit_code)

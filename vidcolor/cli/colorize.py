@@ -89,7 +89,7 @@ class Rhythm(ParamType[int | None]):
 )  # fmt: skip
 @click.option(
     "--codec", type=click.Choice(["h264", "hevc", "av1", "vp9", "prores", "ffv1"]),
-    help="Video codec. [default: h264; in WebM vp9]",
+    help="Video codec. [default: h264; in WebM av1]",
 )  # fmt: skip
 @click.option("--crf", type=click.IntRange(0, 63), default=18, show_default=True, help="Quality; lower is better.")
 @click.option(
@@ -109,7 +109,7 @@ class Rhythm(ParamType[int | None]):
 )  # fmt: skip
 @click.option(
     "--convert-audio", type=click.Choice(["aac", "opus"]),
-    help="Sound that the container cannot hold, not even converted without loss, becomes this.",
+    help="Lossy codec for sound that the container can hold in no other way; without it such a film is refused.",
 )  # fmt: skip
 @click.option("--drop-audio", is_flag=True, help="Leave all sound out.")
 @click.option("--start", type=Timecode(), help="Where in the film to begin: seconds or H:MM:SS.")

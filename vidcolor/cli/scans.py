@@ -68,6 +68,11 @@ def are_scans(inputs: tuple[Path, ...], output: Path) -> bool:
     if output.suffix.lower() in FILM_SUFFIXES and not output.is_dir():
         if len(inputs) == 1 and inputs[0].suffix.lower() in ANIMATIONS:
             return False
+        if folder := next((path for path in inputs if path.is_dir()), None):
+            raise UsageError(
+                f"{folder}: is a folder, and {output} would be a film. Name a folder for the output; for the numbered"
+                " pictures of a film pass --fps 24."
+            )
         if photo := next((path for path in inputs if _is_photo(path)), None):
             raise UsageError(
                 f"{photo}: is a photo, and {output} would be a film. Name a photo or a folder; for numbered pictures"

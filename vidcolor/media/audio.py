@@ -3,23 +3,31 @@
 from __future__ import annotations  # Packet[...] is for type checkers only
 
 import io
+from itertools import islice
+from pathlib import Path
 from typing import Any, cast
 
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Stream
 
-from vidcolor.media.pyav import open_output
+from vidcolor.media.pyav import open_input, open_output
 
 LOSSY = ("aac", "opus")  # FFmpeg's names of what --convert-audio offers
 _ENCODERS = {"opus": "libopus"}  # where the encoder's name is not the codec's
 _BIT_RATE = 96_000  # bits a second and channel of what is lossy: transparent for most ears
 _USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+# RFC 7845 names these channels behind the listener, not beside; FFmpeg's encoder wants its own names for them.
+_OPUS_LAYOUTS = {
+    "5.1(side)": "5.1", "5.0(side)": "5.0", "4.0": "quad", "2.1": "3.0", "3.0(back)": "3.0", "quad(side)": "quad",
+    "hexagonal": "5.1", "6.0": "6.1", "7.0": "7.1", "7.1(wide)": "7.1", "3.1": "quad", "4.1": "5.0",
+}  # fmt: skip
+_PACKETS_TO_KNOW = 8  # of a sound, for FFmpeg to tell its parameters
 _OPUS_RATE = 48_000
-_EXACTLY_DECODED = {"pcm_alaw", "pcm_mulaw"}  # called lossy, but every code is a 16-bit value
+_EXACTLY_DECODED = {"pcm_alaw", "pcm_mulaw"}  # called lossy, as is ADPCM, but they decode to 16-bit values alone
 
 
 def audio_target(stream: Stream, container: str, lossy: str | None) -> str | None:
@@ -35,16 +43,30 @@ def _lossless(stream: Stream, container: str) -> list[str]:
     """Codecs that hold every sample as the decoder gives it."""
     context = cast(AudioCodecContext, stream.codec_context)
     name, codec = context.name, context.codec
-    if not (name in _EXACTLY_DECODED or (codec.lossless and not codec.lossy)):
+    if not (name in _EXACTLY_DECODED or name.startswith("adpcm_") or (codec.lossless and not codec.lossy)):
         return []
     sample = context.format.name.rstrip("p") if context.format else ""
-    bits = {"u8": 8, "s16": 16, "s32": 32 if "32" in name else 24}.get(sample)
+    bits = {"u8": 8, "s16": 16, "s32": _bits_of(context)}.get(sample)
     if bits is None:
         return {"flt": ["pcm_f32le"], "dbl": ["pcm_f64le"]}.get(sample, [])
     pcm = "pcm_u8" if bits == 8 else f"pcm_s{bits}le"
     if container in ("mp4", "mov"):
         return ["alac", pcm] if bits <= 24 else [pcm]
-    return [pcm] if name.startswith("pcm_") or container == "avi" or bits > 24 else ["flac", pcm]
+    return [pcm] if name.startswith(("pcm_", "adpcm_")) or container == "avi" or bits > 24 else ["flac", pcm]
+
+
+def _bits_of(context: AudioCodecContext) -> int:
+    """How many of a sample's 32 bits mean anything: 24 or fewer, or 32 where that is not sure."""
+    name, head = context.name, context.extradata or b""
+    if name.startswith(("pcm_s24", "pcm_u24")) or name in ("truehd", "mlp", "pcm_bluray", "pcm_dvd"):
+        return 24
+    if name == "flac" and len(head) >= 14:  # STREAMINFO, RFC 9639, 8.2
+        found = ((head[12] & 1) << 4 | head[13] >> 4) + 1
+    elif name == "alac" and len(head) >= 18:  # the box's head, then ALACSpecificConfig
+        found = head[17]
+    else:
+        return 32
+    return 24 if found <= 24 else 32
 
 
 def _can_convert(stream: Stream, container: str, codec: str) -> bool:
@@ -57,6 +79,26 @@ def _can_convert(stream: Stream, container: str, codec: str) -> bool:
     return True
 
 
+def without_block_size(stream: Stream) -> InputContainer | None:
+    """A file in memory whose one stream is like this sound, but for what AVI has stored of its blocks.
+
+    Of AC-3 and MP3 that is a number of bytes which means nothing, and by which AVI's muxer would count time; FFmpeg's
+    own program sets it to 0, which PyAV cannot. None where it is of no matter.
+    """
+    context = cast(AudioCodecContext, stream.codec_context)
+    if stream.container.format.name != "avi" or context.codec.canonical_name not in ("ac3", "mp3", "mp2", "aac"):
+        return None
+    memory = io.BytesIO()
+    with open_input(Path(stream.container.name)) as source, open_output(memory, format="matroska") as out:
+        copy = out.add_stream_from_template(source.streams[stream.index], opaque=True)
+        for packet in islice(source.demux(source.streams[stream.index]), _PACKETS_TO_KNOW):
+            if packet.size:
+                packet.stream = copy
+                out.mux(packet)
+    memory.seek(0)
+    return open_input(memory)
+
+
 class AudioConverter:
     """Packets of one sound in, packets for `target` out."""
 
@@ -67,6 +109,8 @@ class AudioConverter:
         layout, encoder = self._decoder.layout, cast(Any, _ENCODERS.get(codec, codec))
         # WAV-like headers tell the number of channels alone; players take the usual layouts for those.
         name = _USUAL_LAYOUTS.get(layout.nb_channels, layout.name) if layout.name.endswith("channels") else layout.name
+        if codec == "opus":
+            name = _OPUS_LAYOUTS.get(name, name)
         self.target = cast(AudioStream, output.add_stream(encoder, rate=rate, layout=name))
         if codec in LOSSY:
             self.target.codec_context.bit_rate = _BIT_RATE * layout.nb_channels

@@ -63,6 +63,8 @@ class Encoding:
 
 def choose_encoding(examined: Examined, settings: OutputSettings, container: str, takes: set[str]) -> Encoding:
     """Pick encoder and pixel format. takes: FFmpeg's names of the codecs that the container holds."""
+    if settings.convert_audio and settings.drop_audio:
+        raise UsageError("--convert-audio and --drop-audio: sound is converted or left out; give one of them.")
     if settings.convert_audio not in (None, *LOSSY):
         raise UsageError(f"convert_audio {settings.convert_audio!r} is unknown; choose one of {', '.join(LOSSY)}.")
     if settings.preset not in PRESETS:
@@ -122,9 +124,8 @@ def _encoding(examined: Examined, settings: OutputSettings, codec: str, encoder:
 
 def no_captions(encoder: str) -> str:
     """What is lost, for people."""
-    return (
-        f"closed captions in the picture (CEA-608/708) cannot be carried by {encoder}; --codec h264 and hevc keep them"
-    )
+    keeping = "in .mkv, .mp4 and .mov h264 and hevc keep them"
+    return f"closed captions in the picture (CEA-608/708) cannot be carried by {encoder}; {keeping}"
 
 
 def _formats(encoder: str) -> dict[str, Layout]:

@@ -24,6 +24,7 @@ _CHAPTERS, _EDITION, _CHAPTER, _CHAPTER_UID, _CHAPTER_START, _CHAPTER_END = (
 )  # fmt: skip
 _CHAPTER_DISPLAY, _CHAPTER_NAME, _CHAPTER_LANGUAGE = 0x80, 0x85, 0x437C
 _CODEC_ID = 0x86
+_ASPECT_RATIO = 3  # a DisplayUnit
 _CRC32, _VOID, _NAME, _VIDEO = 0xBF, 0xEC, 0x536E, 0xE0
 _DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT = 0x54B0, 0x54BA, 0x54B2
 _PIXEL_WIDTH, _PIXEL_HEIGHT = 0xB0, 0xBA
@@ -167,7 +168,16 @@ def _with_display_size(head: bytearray, start: int, end: int, shape: Fraction, c
             width - crop.left - crop.right,
             height - crop.top - crop.bottom,
         )  # the size is that of what is shown
-    return kept + _element(_DISPLAY_WIDTH, _number(round(width * shape))) + _element(_DISPLAY_HEIGHT, _number(height))
+    wide = width * shape
+    if wide.denominator == 1:
+        return kept + _element(_DISPLAY_WIDTH, _number(wide.numerator)) + _element(_DISPLAY_HEIGHT, _number(height))
+    aspect = wide / height  # which no whole number of pixels has
+    return (
+        kept
+        + _element(_DISPLAY_WIDTH, _number(aspect.numerator))
+        + _element(_DISPLAY_HEIGHT, _number(aspect.denominator))
+        + _element(_DISPLAY_UNIT, _number(_ASPECT_RATIO))
+    )
 
 
 def _renew_checksum(head: bytearray, start: int, end: int) -> None:

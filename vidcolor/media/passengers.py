@@ -52,6 +52,7 @@ class Passengers:
         self._unheard: dict[int, Packet[Stream]] = {}  # the last packet of each stream that was cut away
         self._audio_times: dict[int, tuple[int, int]] = {}  # dts and duration of each sound's last packet
         self.nudged_packets = 0
+        self.closed_seconds = Fraction(0)  # of holes in the sound, where the container has no times for it
         self.early_seconds = Fraction(0)  # of sound before zero that were left out
         self.unreadable: Counter[str] = Counter()  # packets to convert that do not decode, by kind of stream
         for entry in plans:
@@ -186,6 +187,8 @@ class Passengers:
         if packet.stream.type != "audio" or packet.dts is None:
             return
         before = self._audio_times.get(packet.stream_index)
+        if before and self._from_zero and before[1]:
+            self.closed_seconds += max(0, packet.dts - before[0] - before[1]) * packet.time_base
         lasting = packet.duration or (before[1] or packet.dts - before[0] if before else 0)
         packet.duration = max(0, lasting)
         self._audio_times[packet.stream_index] = (packet.dts, packet.duration)

@@ -13,7 +13,7 @@ from av.stream import Stream
 from vidcolor import outputs
 from vidcolor.errors import SinkError, UsageError
 from vidcolor.frames import FilmInfo
-from vidcolor.media.audio import audio_target
+from vidcolor.media.audio import LOSSY, audio_target, without_block_size
 from vidcolor.media.encoders import Encoding, OutputSettings, choose_encoding
 from vidcolor.media.probe import Examined, codec_name, decoder_of, examine, is_cover_art, open_film
 from vidcolor.media.pyav import open_output, text_of
@@ -23,7 +23,9 @@ from vidcolor.media.tags import kept_tags
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}
 WITHOUT_CROPPING = {".avi"}  # containers that cannot say that a part of the picture is not shown
 _TRACK_TAGS = {"language", "title", "handler_name", "creation_time", "timecode", "rotate"}
-_AUDIBLE_SECONDS = 0.06  # sound further off the picture is noticed: ITU-R BT.1359-1 puts it at 45 to 125 ms
+AUDIBLE_SECONDS = 0.06  # sound further off the picture is noticed: ITU-R BT.1359-1 puts it at 45 to 125 ms
+# AVI has no times: sound is when its bytes or packets say. Of others the muxer writes too few of either.
+_TIMED_IN_AVI = {"mp2", "mp3", "ac3", "aac"}
 _TEXT_SUBTITLES = {"mp4": "mov_text", "mov": "mov_text", "webm": "webvtt", "matroska": "subrip"}
 
 
@@ -99,7 +101,7 @@ def make_plan(examined: Examined, output_path: Path, settings: OutputSettings) -
         streams = tuple(_plan_stream(stream, container, settings) for stream in others)
         lost_sound = [entry for entry in streams if entry.action == "drop" and entry.kind == "audio"]
         if lost_sound:
-            raise SinkError(_no_sound(output_path, container, lost_sound))
+            raise SinkError(_no_sound(output_path, container, lost_sound, settings))
         kept = [source.streams[entry.index] for entry in streams if entry.action in ("copy", "convert")]
         lost_tags = _lost_tags(kept, container)
         late = [
@@ -110,7 +112,9 @@ def make_plan(examined: Examined, output_path: Path, settings: OutputSettings) -
     warnings = [*examined.info.warnings, *encoding.warnings]
     warnings += [f"{_called(entry)} {entry.describe()}" for entry in streams if entry.action == "drop"]
     warnings += lost_tags
-    warnings += [f"{_called(entry)} converted to {entry.detail}" for entry in streams if entry.action == "convert"]
+    warnings += [
+        f"{_called(entry)} converted to {entry.detail}{_how(entry)}" for entry in streams if entry.action == "convert"
+    ]
     if container in ("matroska", "webm") and (examined.info.time_base * 1000).denominator != 1:
         warnings.append(f"{container} stores times in whole milliseconds; each is off by 0.5 ms at most")
     if container == "avi":
@@ -135,7 +139,7 @@ def _starts_apart(stream: Stream, picture: Stream) -> bool:
     def start(of: Stream) -> float:
         return float((of.start_time or 0) * (of.time_base or 0))
 
-    return abs(start(stream) - start(picture)) > _AUDIBLE_SECONDS
+    return abs(start(stream) - start(picture)) > AUDIBLE_SECONDS
 
 
 def _avi_losses(examined: Examined, late: list[int]) -> list[str]:
@@ -152,14 +156,17 @@ def _called(entry: StreamPlan) -> str:
     return f"stream #{entry.index} ({entry.kind}, {entry.codec}{', ' + entry.name if entry.name else ''})"
 
 
-def _no_sound(output_path: Path, container: str, lost: list[StreamPlan]) -> str:
+def _how(entry: StreamPlan) -> str:
+    return " without loss" if entry.kind == "audio" and entry.detail not in LOSSY else ""
+
+
+def _no_sound(output_path: Path, container: str, lost: list[StreamPlan], settings: OutputSettings) -> str:
     """A film that has lost its sound is no success: say what keeps it."""
     said, lossy = " and ".join(_called(entry) for entry in lost), "opus" if container == "webm" else "aac"
-    keeping = "" if container == "matroska" else "Choose .mkv, which holds most sounds as they are; or "
-    return (
-        f"{output_path}: {said} cannot be carried: {lost[0].detail}. {keeping}--convert-audio {lossy} converts it,"
-        " --drop-audio makes a silent film."
-    )
+    ways = [] if container == "matroska" else ["choose .mkv, which holds most sounds as they are"]
+    ways += [] if settings.convert_audio == lossy else [f"--convert-audio {lossy} converts it"]
+    way = "; or ".join([*ways, "--drop-audio makes a silent film"])
+    return f"{output_path}: {said} cannot be carried: {lost[0].detail}. {way[:1].upper()}{way[1:]}."
 
 
 def _plan_stream(stream: Stream, container: str, settings: OutputSettings) -> StreamPlan:
@@ -186,9 +193,12 @@ def _fate(stream: Stream, codec: str, kind: str, container: str, settings: Outpu
         return "rebuild", "kept as chapters"
     if kind == "data" and decoder_of(stream) is None and _is_timecode(stream):
         return "rebuild", "kept as the picture's timecode"
-    if accepts(container, stream) or (container == "matroska" and accepts(container, stream, takes_all=True)):
-        return "copy", ""
     decoder = decoder_of(stream)
+    is_untimed = kind == "audio" and container == "avi" and codec not in _TIMED_IN_AVI and not codec.startswith("pcm_")
+    if not is_untimed and (
+        accepts(container, stream) or (container == "matroska" and accepts(container, stream, takes_all=True))
+    ):
+        return "copy", ""
     if kind == "audio" and decoder is not None and (target := audio_target(stream, container, settings.convert_audio)):
         return "convert", target
     if is_unread_webvtt(stream) or (kind == "subtitle" and decoder is not None and decoder.codec.text_sub):
@@ -196,7 +206,9 @@ def _fate(stream: Stream, codec: str, kind: str, container: str, settings: Outpu
         return ("convert", target) if target else ("drop", f"{container} has no text subtitles")
     if decoder is None:
         return "drop", "a stream of unknown make, which PyAV cannot copy"
-    return "drop", f"{container} does not take {codec}"
+    if isinstance(decoder, AudioCodecContext) and not decoder.sample_rate:
+        return "drop", "FFmpeg has found no sound in it"
+    return "drop", f"{container} does not take {codec}" + (" in time with the picture" if is_untimed else "")
 
 
 def _is_chapter_track(stream: Stream) -> bool:
@@ -241,4 +253,7 @@ def add_copy(output: OutputContainer, stream: Stream) -> Stream:
         return output.add_attachment(name, mimetype or "application/octet-stream", stream.data)  # type: ignore[attr-defined]
     if stream.type == "unknown":
         raise ValueError("a stream of unknown type has no packets to copy")
+    if output.format.name == "avi" and stream.type == "audio" and (plain := without_block_size(stream)):
+        with plain:
+            return output.add_stream_from_template(plain.streams.audio[0], opaque=True)
     return output.add_stream_from_template(stream, opaque=True)

@@ -36,6 +36,7 @@ _FIRST_FRAME_PACKETS = 600  # a stream that gives no frame in so many packets do
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 CAPTIONS = "A53_CC"  # FFmpeg's name of the side data that holds them
 _CAPTIONED_CODECS = {"h264", "hevc", "mpeg2video", "mpeg1video", "av1", "vvc"}
+_LOOK_FURTHER = {"probesize": "200000000", "analyzeduration": "600000000"}  # bytes, microseconds
 _RECORDERS_CLOCK_SECONDS = 60
 _NO_SUCH_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
@@ -72,6 +73,7 @@ class Examined:
     start_seconds: Fraction  # where players put 0:00
     zero_seconds: Fraction  # what of the film's clock becomes zero in the output
     timeline: Timeline
+    has_b_frames: bool
     has_captions: bool  # CEA-608 or 708, in the first frame
 
     @property
@@ -109,7 +111,7 @@ def open_container(path: Path) -> InputContainer:
     try:
         if path.stat().st_size == 0:
             raise SourceError(f"{path}: the file is empty (0 bytes). Copy it again from where it came from.")
-        return open_input(path)
+        return _opened(path)
     except FFmpegError as error:  # some are OSErrors as well
         raise SourceError(f"{path}: {_why_unopened(path)} ({_reason(error)}).") from error
     except PermissionError:
@@ -120,6 +122,14 @@ def open_container(path: Path) -> InputContainer:
         raise SourceError(f"{path}: no such file. Check the spelling and the folder.") from None
     except ValueError as error:  # a name that no file can have
         raise SourceError(f"{path}: no such file ({error}). Check the spelling and the folder.") from None
+
+
+def _opened(path: Path) -> InputContainer:
+    container = open_input(path)
+    if any(decoder_of(stream) and not stream.codec_context.sample_rate for stream in container.streams.audio):
+        container.close()  # sound that begins late: FFmpeg has not read so far
+        container = open_input(path, options=_LOOK_FURTHER)
+    return container
 
 
 def _reason(error: Exception) -> str:
@@ -308,6 +318,7 @@ def _examined(
         start,
         start if is_arbitrary else Fraction(0),
         timeline,
+        bool(stream.codec_context.has_b_frames),
         CAPTIONS in side_data,
     )
 

@@ -17,6 +17,7 @@ from vidcolor.media.reading import packets, require_read
 _WHOLE_FRAMES = 120  # films up to this length are seen whole
 _PLACES = 48
 _FRAMES_A_PLACE = 2
+_WORDS = {"tff": "top field first (tff)", "bff": "bottom field first (bff)"}
 _MOST_PACKETS = 60  # that are read at a place until frames come
 # The others have no fields, or none that decoders tell of, and one pixel shape for a file.
 _FIELD_CODECS = {
@@ -50,7 +51,7 @@ class Sample:
         if order and progressive:
             found.append(
                 f"{progressive} of {self.fields.total()} frames looked at are progressive, the others interlaced; all"
-                f" count as interlaced, {order}"
+                f" count as interlaced, {_WORDS[order]}"
             )
         if order and (other := {"tff": "bff", "bff": "tff"}[order]) in self.fields:
             found.append(f"the field order changes in the film; {other} frames are written as {order}, too")

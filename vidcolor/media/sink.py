@@ -23,7 +23,7 @@ from vidcolor.media.canvas import Canvas
 from vidcolor.media.encoders import CAPTION_ENCODERS, OutputSettings, no_captions
 from vidcolor.media.passengers import Passengers
 from vidcolor.media.picture import Picture
-from vidcolor.media.plan import Plan, check_output, make_plan
+from vidcolor.media.plan import AUDIBLE_SECONDS, Plan, check_output, make_plan
 from vidcolor.media.probe import CAPTIONS, Examined, decoder_of, examine, open_container
 from vidcolor.media.pyav import fraction_of, open_output, side_data_of, text_of
 from vidcolor.media.segments import FilmRun, SegmentStore, forget_parts, parts_of
@@ -187,8 +187,8 @@ class FilmSink:
         container = self.plan.container
         # MP4 would hide frames before zero behind an edit list; AVI has no times, so its first frame is at zero.
         if (first < shift and container in ("mp4", "mov")) or (first != shift and container == "avi"):
-            if self._start_seconds is None:
-                late = float(first - zero)
+            late = float(first - zero)
+            if self._start_seconds is None and abs(late) > AUDIBLE_SECONDS:
                 self.warnings.append(f"the film's first frame is at {late:.3f} s; in {container} it is at 0")
             shift = first
         self._shift_pts = round(shift / self.info.time_base)
@@ -286,8 +286,14 @@ class FilmSink:
             forget_parts(self.path, self._run)
             self._store.close(is_done=True)
         if self._passengers.nudged_packets:
-            self.warnings.append(f"{self._passengers.nudged_packets} packets had repeated timestamps and were nudged")
-        if self._passengers.early_seconds and self._start_seconds is None:
+            moved = f"{self._passengers.nudged_packets} pieces of sound or words"
+            self.warnings.append(f"{moved} had the time of the one before; each now begins right after it")
+        if self._passengers.closed_seconds > AUDIBLE_SECONDS:
+            closed = f"{float(self._passengers.closed_seconds):.1f} s of holes in the sound"
+            self.warnings.append(
+                f"{closed} are closed: {self.plan.container} cannot tell when sound is heard; .mkv can"
+            )
+        if self._passengers.early_seconds > AUDIBLE_SECONDS and self._start_seconds is None:
             early = f"{float(self._passengers.early_seconds):.2f} s of sound before the first frame"
             self.warnings.append(f"{early} left out: {self.plan.container} begins with its picture; .mkv keeps it")
         if self._has_lost_captions:

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
@@ -31,6 +31,7 @@ from vidcolor.media.sampling import shape_text
 
 _WITHOUT_PTS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1"}
 _TIMES_SOME = {"mpeg"}  # program streams need no time for every frame, and FFmpeg's guesses may be a frame off
+_SEEK_BACK_SECONDS = (0, 1, 2, 4, 8, 16)  # before a time, until a key frame is met
 _LEADING_FRAMES = 32  # H.264 reorders at most 16
 _CUT_OFF_SECONDS = 1.0  # a picture that ends this much before its stated duration was cut off
 
@@ -171,8 +172,14 @@ class FilmSource:
 
     @property
     def _can_seek(self) -> bool:
-        """FFmpeg looks for a time by halving the file, which needs a clock that only rises."""
-        return not self.examined.timeline.jumps
+        """FFmpeg looks for a time by halving the file, which needs a clock that only rises.
+
+        Frames that are timed by their order, if only in part, need all that come before: behind a key frame B-frames
+        are lost.
+        """
+        kind = self.info.container.split(",")[0]
+        by_order_alone = kind in _TIMES_SOME or (kind in _WITHOUT_PTS and (kind != "avi" or self.examined.has_b_frames))
+        return not self.examined.timeline.jumps and not by_order_alone
 
     def _after(self, after: Place | None) -> Iterator[Frame]:
         """Frames without those up to a place, by what decodes now. Raises HardwareError."""
@@ -191,24 +198,11 @@ class FilmSource:
         """Those of the range, from the key frame at or before a time."""
         if self._container is None:
             raise UsageError("FilmSource is used as a context manager: with FilmSource(path) as source.")
-        if self._begun or self._device:
-            self._container.close()
-            self._container = open_on(self.path, self._device) if self._device else open_container(self.path)
-        container, self._begun = self._container, True
-        self.damage = Damage()
-        stream, _ = choose_video(container, self.path)
-        stream.thread_type = ThreadType.AUTO  # slice threads alone decode at 0.6-0.7 of the speed
         start, end = self.range_pts()
-        if seek_pts is not None and self._can_seek:
-            try:
-                container.seek(seek_pts, stream=stream)
-            except FFmpegError as error:
-                require_read(container, error)
-                raise
         last: VideoFrame | None = None
         shapes = Counter[Fraction]()
-        decoded = self._decoded(container, stream)
-        for frame in self._timed(self._alike(decoded) if self._device else decoded, stream):
+        frames, stream = self._sought(seek_pts)
+        for frame in frames:
             assert frame.pts is not None
             if end is not None and frame.pts >= end:
                 break
@@ -226,6 +220,45 @@ class FilmSource:
         if others and len(shapes) > 1:
             said = ", ".join(f"{count} frames have {shape_text(shape)}" for shape, count in others.items())
             self.warnings.append(f"the pixel shape is {shape_text(own)} throughout; of the film's own, {said}")
+
+    def _sought(self, seek_pts: int | None) -> tuple[Iterator[VideoFrame], VideoStream]:
+        """Decoded frames from a key frame at or before a time on; from the start where seeking leads to none.
+
+        In formats without an index FFmpeg lands somewhere, and what follows need not decode to the film's own frames.
+        """
+        if seek_pts is not None and self._can_seek:
+            for seconds in _SEEK_BACK_SECONDS:
+                frames, stream = self._opened_at(seek_pts - math.ceil(seconds / self.info.time_base))
+                first = next(frames, None)
+                if first is not None and first.pts is not None and first.pts <= seek_pts and first.key_frame:
+                    self.damage = Damage()  # what lies before a key frame does not decode without the one before
+                    return chain([first], frames), stream
+        return self._opened_at(None)
+
+    def _opened_at(self, seek_pts: int | None) -> tuple[Iterator[VideoFrame], VideoStream]:
+        container, stream = self._reopened() if self._begun or self._device else self._prepared()
+        self._begun = True
+        self.damage = Damage()
+        if seek_pts is not None:
+            try:
+                container.seek(seek_pts, stream=stream)
+            except FFmpegError as error:
+                require_read(container, error)
+                return iter(()), stream
+        decoded = self._decoded(container, stream)
+        return self._timed(self._alike(decoded) if self._device else decoded, stream), stream
+
+    def _reopened(self) -> tuple[InputContainer, VideoStream]:
+        assert self._container is not None
+        self._container.close()
+        self._container = open_on(self.path, self._device) if self._device else open_container(self.path)
+        return self._prepared()
+
+    def _prepared(self) -> tuple[InputContainer, VideoStream]:
+        assert self._container is not None
+        stream, _ = choose_video(self._container, self.path)
+        stream.thread_type = ThreadType.AUTO  # slice threads alone decode at 0.6-0.7 of the speed
+        return self._container, stream
 
     def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
         """Frames as the decoder gives them; a packet that fails is counted and passed over."""

@@ -63,8 +63,11 @@ class Timeline:
 
 
 def may_jump(container: InputContainer) -> bool:
-    """Whether FFmpeg knows the format for clocks that jump (AVFMT_TS_DISCONT): MPEG-TS, MPEG-PS, Ogg."""
-    return bool(container.format.flags & cast(int, Flags.ts_discont.value))
+    """Whether FFmpeg knows the format for clocks that jump (AVFMT_TS_DISCONT): MPEG-TS, MPEG-PS.
+
+    It says so of Ogg, too, but does not read on behind the end of the first of several chained streams.
+    """
+    return container.format.name != "ogg" and bool(container.format.flags & cast(int, Flags.ts_discont.value))
 
 
 def read_timeline(container: InputContainer) -> Timeline:
@@ -114,7 +117,7 @@ def _position(packet: Packet[Any], last: dict[int, int]) -> int:
 
 @dataclass
 class _Stream:
-    """The last packet of one: its decoding time and when it is over, offsets added."""
+    """When the last packet of one is decoded, and when all that came is over, offsets added."""
 
     time: Fraction
     end: Fraction
@@ -134,22 +137,25 @@ class _Search:
         stamp, base = packet.dts if packet.dts is not None else packet.pts, fraction_of(packet.time_base)
         if stamp is None or base is None:
             return
-        index, time = packet.stream_index, stamp * base + (self.offsets[-1] if self.offsets else 0)
-        before = self.streams.get(index)
+        index, offset = packet.stream_index, self.offsets[-1] if self.offsets else Fraction(0)
+        time, shown = stamp * base + offset, (stamp if packet.pts is None else packet.pts) * base + offset
+        before, later = self.streams.get(index), Fraction(0)
         if before is not None:
-            is_first = bool(self.positions) and index not in self._crossed
-            back = before.time - time
-            if is_first and BACK_SECONDS < back <= FORWARD_SECONDS:
+            latest = max(stream.end for stream in self.streams.values())
+            if self.positions and index not in self._crossed and shown < before.end - BACK_SECONDS:
                 # The sound of the first part outlasts its picture, or the other way: the second waits for both.
-                self._move_last_jump(before.end - time)
-                time = before.end
-            elif back > BACK_SECONDS or time - before.end > FORWARD_SECONDS:
+                later = before.end - shown
+                self._move_last_jump(later)
+            elif before.time - time > BACK_SECONDS or time - latest > FORWARD_SECONDS:
+                # Of a stream that was silent for a while the end says nothing, nor does its hole make a jump.
+                end = before.end if latest - before.end <= FORWARD_SECONDS else latest
+                later = end - shown
                 self.positions.append(position)
-                self.offsets.append((self.offsets[-1] if self.offsets else Fraction(0)) + before.end - time)
+                self.offsets.append(offset + later)
                 self._crossed = set()
-                time = before.end
         self._crossed.add(index)
-        self.streams[index] = _Stream(time, time + (packet.duration or 0) * base)
+        end = max(shown + later + (packet.duration or 0) * base, before.end if before else shown + later)
+        self.streams[index] = _Stream(time + later, end)
 
     def _move_last_jump(self, later: Fraction) -> None:
         self.offsets[-1] += later
