@@ -304,7 +304,7 @@ def _examined(
         metadata={text_of(key): text_of(value) for key, value in container.metadata.items()},
         warnings=tuple(warnings),
     )
-    start = Fraction(container.start_time or 0, av.time_base)
+    start = _exactly(Fraction(container.start_time or 0, av.time_base), container)
     # Clocks of broadcasts and of recorders that never stop begin anywhere. Other late starts are the film's own.
     is_arbitrary = may_jump(container) or start >= _RECORDERS_CLOCK_SECONDS
     return Examined(
@@ -366,6 +366,12 @@ def _duration_seconds(container: InputContainer, stream: VideoStream) -> float |
         # Matroska's tag counts from zero to the end of the track.
         return max(0.0, int(hours) * 3600 + int(minutes) * 60 + float(seconds) - _start_seconds(stream))
     return container.duration / av.time_base if container.duration else None
+
+
+def _exactly(start: Fraction, container: InputContainer) -> Fraction:
+    """The time of the container's start, which FFmpeg tells in microseconds, by the clock of the stream that begins."""
+    own = ((stream.start_time or 0) * (fraction_of(stream.time_base) or 0) for stream in container.streams)
+    return next((Fraction(time) for time in own if abs(time - start) * av.time_base <= 1), start)
 
 
 def _start_seconds(stream: VideoStream) -> float:
