@@ -15,10 +15,10 @@ from vidcolor.media.pyav import fraction_of
 from vidcolor.media.reading import packets, require_read
 
 _WHOLE_FRAMES = 120  # films up to this length are seen whole
-_PLACES = 48
-_FRAMES_A_PLACE = 2
+_PLACES = 64
+_FRAMES_A_PLACE = 1
 _WORDS = {"tff": "top field first (tff)", "bff": "bottom field first (bff)"}
-_MOST_PACKETS = 60  # that are read at a place until frames come
+_MOST_PACKETS = 300  # that are read at a place until a key frame comes
 # The others have no fields, or none that decoders tell of, and one pixel shape for a file.
 _FIELD_CODECS = {
     "mpeg1video", "mpeg2video", "h264", "mpeg4", "dvvideo", "vc1", "wmv3", "prores", "dnxhd", "ffv1", "mjpeg",
@@ -98,6 +98,7 @@ def _frames(
     if not can_seek or begin is None or not length or (frames is not None and frames <= _WHOLE_FRAMES):
         yield from _decoded(container, stream, _WHOLE_FRAMES, None)
         return
+    stream.codec_context.skip_frame = "NONKEY"  # the others cannot be decoded by themselves
     for place in range(_PLACES):
         try:
             container.seek(begin + length * place // _PLACES, stream=stream)
