@@ -143,3 +143,7 @@ class FilmInfo:
         if not seconds or not self.frame_rate:
             return 0
         return math.ceil((Fraction(seconds) - TOLERANCE_SECONDS) * self.frame_rate)
+
+    def number_shown_at(self, seconds: float | Fraction) -> int:
+        """Number of the frame that is on screen at a time, as players count it; at the average rate, 0 if unknown."""
+        return math.floor((Fraction(seconds) + TOLERANCE_SECONDS) * (self.frame_rate or 0))

@@ -58,7 +58,7 @@ def _of_list(path: Path, info: FilmInfo) -> list[Reference]:
             )
         hours, minutes, seconds = (float(part or 0) for part in match.groups()[:3])
         time = 3600 * hours + 60 * minutes + seconds
-        found.append(_of_picture(path.parent / match[4].strip("\"'"), round(time * info.frame_rate)))
+        found.append(_of_picture(path.parent / match[4].strip("\"'"), info.number_shown_at(time)))
     return found
 
 
