@@ -96,6 +96,12 @@ def test_a_range_of_joined_recordings_counts_on(tmp_path: Path):
     assert places[0] in (39, 40, 30 + 9, 30 + 10, 9, 10)  # noise repeats: both parts have the same frames
 
 
+def test_a_still_of_a_list_belongs_to_the_frame_on_screen():
+    info = FilmInfo("", "", "", "", None, STEP, Fraction(25), None, None, None, 0, "", (), 0, {})
+    shown = [info.number_shown_at(seconds) for seconds in (0, 0.5, 0.51, 0.52, 0.54, 1.0, 2.9999)]
+    assert shown == [0, 12, 12, 13, 13, 25, 75]
+
+
 def test_many_jumps_are_no_joined_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("vidcolor.media.timeline._MOST_JUMPS", 1)
     film = joined(tmp_path, 0, 0, 0)
