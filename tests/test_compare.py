@@ -184,7 +184,7 @@ def test_films_of_other_rate_size_and_length_are_shown_as_far_as_both_go(tmp_pat
     after = make_film(tmp_path / "after.mkv", size=(256, 192), pts=tuple(range(30)))  # 1.2 s at 25 frames a second
     page = tmp_path / "page.html"
     assert run(before, after, "-o", page, "--shots", 3, "--clip", "2s") == 0
-    assert "lacks 1 of 3 frames" in capsys.readouterr().err
+    assert "1 of the 3 moments to show come after its end" in capsys.readouterr().err
     (film,) = embedded(page, "video/mp4")
     with av.open(io.BytesIO(film)) as container:
         assert (container.streams[0].width, container.streams[0].height) == (256, 384)

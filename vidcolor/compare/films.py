@@ -49,7 +49,8 @@ def film_pairs(one: Match, settings: Settings, room: int, problems: list[str]) -
         pairs.append(pair_of(name, before, after, settings.side, room // (len(moments) - number)))
         room -= bytes_of(pairs[-1])
     if missing:
-        problems.append(f"{one.after} lacks {missing} of {len(moments)} frames of {one.before}: it is shorter.")
+        shown = f"{missing} of the {len(moments)} moments to show"
+        problems.append(f"{one.after} is shorter than {one.before}: {shown} come after its end.")
     return pairs
 
 
