@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from media_fixtures import TWO_SOUNDS, color_film, flat_chroma, make_film
+from media_fixtures import TWO_SOUNDS, color_film, flat_chroma, lumas, make_film
 
-from vidcolor.errors import ShapeError, SinkError, UsageError
+from vidcolor.errors import ShapeError, SinkError, SourceError, UsageError
 from vidcolor.frames import ColoredFrame
 from vidcolor.media.encoders import OutputSettings
 from vidcolor.media.probe import probe
@@ -117,3 +117,32 @@ def test_chroma_of_another_size_is_refused(tmp_path: Path) -> None:
     wrong = np.zeros((5, 5), np.uint8)
     with FilmSource(film) as source, pytest.raises(ShapeError, match="needed"), _sink(source, tmp_path) as sink:
         sink.write(ColoredFrame(next(iter(source.frames())), wrong, wrong))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "ffconcat version 1.0\nfile holiday.mkv\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nholiday.mkv\n#EXT-X-ENDLIST\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n",
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><Period/></MPD>',
+    ],
+    ids=["ffconcat", "hls", "sdp", "dash"],
+)
+@pytest.mark.parametrize("name", ["film.mkv", "film.ts", "film.m3u8"])
+def test_a_playlist_reads_no_other_file(tmp_path: Path, content: str, name: str):
+    make_film(tmp_path / "holiday.mkv")
+    (tmp_path / name).write_text(content)
+    with pytest.raises(SourceError, match="found a playlist, not a film; colour the film that it names"):
+        probe(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "name", ["http:127.0.0.1:8765?.mkv", "Metropolis:1927.mkv", "file:x.mkv", "concat:a|b.mkv", "-i.mkv"]
+)
+def test_a_name_is_a_name_and_no_address(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    make_film(tmp_path / "plain.mkv", codec="libx264").rename(tmp_path / name)
+    assert len(lumas(Path(name))) == 12
+    color_film(Path(name), Path(f"out {name}"))
+    assert len(lumas(tmp_path / f"out {name}")) == 12

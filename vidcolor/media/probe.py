@@ -36,6 +36,7 @@ _FIRST_FRAME_PACKETS = 600  # a stream that gives no frame in so many packets do
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 CAPTIONS = "A53_CC"  # FFmpeg's name of the side data that holds them
 _CAPTIONED_CODECS = {"h264", "hevc", "mpeg2video", "mpeg1video", "av1", "vvc"}
+_PLAYLISTS = (b"ffconcat", b"#EXTM3U", b"v=0", b"[playlist]", b"[Reference]", b"<ASX", b"<asx", b"rtsptext")
 _LOOK_FURTHER = {"probesize": "200000000", "analyzeduration": "600000000"}  # bytes, microseconds
 _RECORDERS_CLOCK_SECONDS = 60
 _NO_SUCH_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
@@ -148,6 +149,8 @@ def _why_unopened(path: Path) -> str:
             "an MP4/MOV whose index (moov) is missing or broken, so nothing in it can be found; the recording or copy"
             " was cut off. Copy it again, or rebuild the index with a repair tool such as untrunc"
         )
+    if head.lstrip().startswith(_PLAYLISTS) or (head.lstrip().startswith(b"<") and b"<MPD" in head):
+        return "found a playlist, not a film; colour the film that it names"
     if b"\0" not in head and head.isascii():
         return "found text, needed a film in a format that FFmpeg reads"
     return "found data in no format that FFmpeg reads, needed a film. Check that the file is whole"

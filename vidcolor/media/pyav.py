@@ -31,6 +31,8 @@ def open_input(
     film.
     """
     read = ReadFile(file) if isinstance(file, Path) else None
+    if read is not None:
+        options = {"protocol_whitelist": "none"} | (options or {})  # it reads no other file, and opens no connection
     try:
         container: InputContainer = av.open(
             read or file, "r", format=format, options=options, hwaccel=hwaccel, **_TAG_OPTIONS
