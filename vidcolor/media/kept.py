@@ -53,7 +53,8 @@ def _is_chain(path: Path, size: int) -> bool:
 def write_state(path: Path, state: Arrays) -> int:
     """Bring a state to the disk; its checksum. Raises OSError."""
     content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **state)
+    # Without allow_pickle=False, which NumPy before 2.1 would store as one more array.
+    np.savez(content, **state)  # type: ignore[arg-type]
     with path.open("wb") as target:
         target.write(content.getbuffer())
         target.flush()
