@@ -1,9 +1,10 @@
 """Time: joined recordings run on as one, clocks that begin anywhere begin at zero, and a time finds its frame."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -30,6 +31,17 @@ def joined(folder: Path, *firsts: int, **options) -> Path:
     path = folder / "joined.ts"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     return path
+
+
+def remux(path: Path, output: Path, is_kept: Callable[[Any, Fraction], bool]) -> Path:
+    """Copy a broadcast's packets, told with when they are decoded, but for some."""
+    with open_input(path) as source, av.open(str(output), "w", format="mpegts") as out:
+        copies = [out.add_stream_from_template(stream) for stream in source.streams]
+        for packet in source.demux():
+            if packet.size and is_kept(packet, packet.dts * packet.time_base):
+                packet.stream = copies[packet.stream_index]
+                out.mux(packet)
+    return output
 
 
 def in_step(path: Path) -> Fraction:
@@ -72,12 +84,7 @@ def test_a_film_of_one_recording_has_no_jump(tmp_path: Path):
 def test_sound_that_outlasts_the_picture_is_not_played_over(tmp_path: Path):
     """The second part begins when both are over."""
     first = recording(tmp_path / "a.ts", frames=50)
-    with open_input(first) as source, av.open(str(tmp_path / "short.ts"), "w", format="mpegts") as out:
-        copies = [out.add_stream_from_template(stream) for stream in source.streams]
-        for packet in source.demux():
-            if packet.size and not (packet.stream.type == "video" and packet.dts * packet.time_base > 1):
-                packet.stream = copies[packet.stream_index]
-                out.mux(packet)
+    remux(first, tmp_path / "short.ts", lambda packet, time: packet.stream.type == "audio" or time <= 1)
     film = tmp_path / "joined.ts"
     film.write_bytes((tmp_path / "short.ts").read_bytes() + recording(tmp_path / "b.ts").read_bytes())
     color_film(film, tmp_path / "out.mkv")
@@ -246,16 +253,9 @@ def test_a_range_begins_at_its_frame_in_files_without_an_index(
 
 
 def without_sound(path: Path, output: Path, first: float, last: float) -> Path:
-    with open_input(path) as source, av.open(str(output), "w", format="mpegts") as out:
-        copies = [out.add_stream_from_template(stream) for stream in source.streams]
+    with open_input(path) as source:
         begin = min(stream.start_time * stream.time_base for stream in source.streams)
-        for packet in source.demux():
-            if packet.size and not (
-                packet.stream.type == "audio" and first < packet.dts * packet.time_base - begin < last
-            ):
-                packet.stream = copies[packet.stream_index]
-                out.mux(packet)
-    return output
+    return remux(path, output, lambda packet, time: packet.stream.type == "video" or not first < time - begin < last)
 
 
 @pytest.mark.parametrize("hole", [(2, 9), (2, 15)])
@@ -271,12 +271,7 @@ def test_a_hole_in_the_sound_is_no_join(tmp_path: Path, hole: tuple[int, int]):
 def test_the_second_part_waits_for_long_sound(tmp_path: Path):
     """More than ten seconds of it without a picture."""
     first = recording(tmp_path / "a.ts", frames=400)
-    with open_input(first) as source, av.open(str(tmp_path / "short.ts"), "w", format="mpegts") as out:
-        copies = [out.add_stream_from_template(stream) for stream in source.streams]
-        for packet in source.demux():
-            if packet.size and not (packet.stream.type == "video" and packet.dts * packet.time_base > 2):
-                packet.stream = copies[packet.stream_index]
-                out.mux(packet)
+    remux(first, tmp_path / "short.ts", lambda packet, time: packet.stream.type == "audio" or time <= 2)
     film = tmp_path / "joined.ts"
     film.write_bytes((tmp_path / "short.ts").read_bytes() + recording(tmp_path / "b.ts").read_bytes())
     assert examine(film).timeline.jumps == 1

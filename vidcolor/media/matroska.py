@@ -13,9 +13,8 @@ from typing import BinaryIO
 
 from vidcolor.frames import Crop
 
-NAME_PADDING = (
-    " " * 64
-)  # room for sizes and crops, a longer length field of their parent, and a Void of 2 bytes or more
+# Room for sizes and crops, a longer length field of their parent, and a Void of 2 bytes or more.
+NAME_PADDING = " " * 64
 _HEAD_BYTES = 1 << 20
 _SEGMENT, _TRACKS, _TRACK_ENTRY = 0x18538067, 0x1654AE6B, 0xAE
 _SEEK_HEAD, _SEEK, _SEEK_ID, _SEEK_POSITION = 0x114D9B74, 0x4DBB, 0x53AB, 0x53AC
@@ -34,9 +33,7 @@ _CROPS = (0x54CC, 0x54BB, 0x54DD, 0x54AA)  # PixelCropLeft, Top, Right, Bottom
 def codec_ids(path: Path) -> dict[int, str]:
     """What a file says that its tracks are, by FFmpeg's numbers of them; empty for what is no Matroska file."""
     try:
-        with path.open("rb") as file:
-            head = bytearray(file.read(_HEAD_BYTES))
-        entries = [entry for entry in _elements(head, *_find_tracks(head)) if entry[0] == _TRACK_ENTRY]
+        head, entries = _track_entries(path)
     except (OSError, StopIteration, IndexError):
         return {}
     return {
@@ -50,9 +47,7 @@ def codec_ids(path: Path) -> dict[int, str]:
 def crop_of(path: Path, index: int) -> Crop | None:
     """What of track `index`, from 0, is not shown; None where all is, or the file is not as expected."""
     try:
-        with path.open("rb") as file:
-            head = bytearray(file.read(_HEAD_BYTES))
-        entries = [entry for entry in _elements(head, *_find_tracks(head)) if entry[0] == _TRACK_ENTRY]
+        head, entries = _track_entries(path)
         _, start, end, _ = entries[index]
         _, start, end, _ = next(entry for entry in _elements(head, start, end) if entry[0] == _VIDEO)
     except (OSError, StopIteration, IndexError):
@@ -60,6 +55,13 @@ def crop_of(path: Path, index: int) -> Crop | None:
     sizes = {number: int.from_bytes(head[first:last], "big") for number, first, last, _ in _elements(head, start, end)}
     crop = Crop(*(sizes.get(number, 0) for number in _CROPS))
     return crop if crop.fits(sizes.get(_PIXEL_WIDTH, 0), sizes.get(_PIXEL_HEIGHT, 0)) else None
+
+
+def _track_entries(path: Path) -> tuple[bytearray, list[tuple[int, int, int, int]]]:
+    """A file's head, and where in it each track is described. Raises OSError, StopIteration, IndexError."""
+    with path.open("rb") as file:
+        head = bytearray(file.read(_HEAD_BYTES))
+    return head, [entry for entry in _elements(head, *_find_tracks(head)) if entry[0] == _TRACK_ENTRY]
 
 
 def write_picture(file: BinaryIO, shape: Fraction, crop: Crop | None = None) -> bool:
