@@ -1,53 +1,109 @@
-"""One file to be written: what forbids it is told before the work, and it is there complete or not at all."""
+"""Files to be written: what forbids one is told before the work, and it is there complete or not at all.
 
+All that outlives a run goes through here: a file is brought to the disk before it gets its name, and the name after
+it, so that a power cut leaves the old file or the new one, never an empty one.
+"""
+
+import errno
+import hashlib
+import io
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, cast
 
 from vidcolor.errors import SinkError, UsageError
 
+OWN_PREFIX = ".vidcolor-"  # of every name that only we may write
+_REASONS = {
+    errno.ENOSPC: "the disk is full. Make room",
+    errno.EDQUOT: "the quota on this disk is used up. Make room",
+    errno.EFBIG: "larger than the disk, or `ulimit -f`, allows. Choose another disk, or raise the limit",
+    errno.EROFS: "the disk can only be read. Choose another one",
+    errno.EACCES: "writing there is not allowed. Choose another folder",
+    errno.EPERM: "writing there is not allowed. Choose another folder",
+    errno.ENAMETOOLONG: "the name is too long for this disk. Choose a shorter one",
+}
+_NO_DATA = {".html", ".csv", ".json", ".safetensors", ".onnx", ".xml", ".bin"}  # what no run looks for in a folder
+_LONGEST_SUFFIX = 16  # bytes
+# What some network disks and folders that may only be written to say to fsync; the bytes are written all the same.
+_NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM, errno.EROFS}
 
-def check(path: Path, *, overwrite: bool, makes_folder: bool = False) -> None:
-    """Raise SinkError where the file may not or cannot be written.
+
+def check(path: Path, *, overwrite: bool, makes_folder: bool = False, inputs: Iterable[Path] = ()) -> None:
+    """Raise SinkError where the file may not or cannot be written, UsageError where it is an input.
 
     overwrite: a file of that name may be replaced.  makes_folder: the folder may be missing; it is made when the file
-    is written.
+    is written.  inputs: see check_is_no_input.
     """
+    check_is_no_input(path, inputs)
     folder = path.absolute().parent
     if makes_folder:
-        folder = next(parent for parent in path.absolute().parents if parent.exists())
-    elif not folder.exists():
+        folder = next(parent for parent in path.absolute().parents if _is_there(parent))
+    elif not _is_there(folder):
         raise SinkError(f"{path}: the folder {path.parent} does not exist. Create it first.")
     if not folder.is_dir():
         raise SinkError(f"{path}: {folder} is no folder. Choose another name.")
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - says no where pathlib of Python 3.11 raises
         raise SinkError(f"{path}: is a folder; name a file in it.")
-    if path.exists() and not overwrite:
+    if _is_there(path) and not overwrite:
         raise SinkError(f"{path}: exists already. Choose another name or pass --overwrite.")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise SinkError(f"{path}: not allowed to write in {folder.resolve()}. Choose another folder.")
 
 
-def check_is_not(source: Path, path: Path) -> None:
-    """Raise UsageError where a file is to be coloured into itself, under whatever name."""
-    if path.exists() and source.exists() and path.samefile(source):
-        raise UsageError(f"{path}: is the input itself, which is never changed. Choose another output name.")
+def check_is_no_input(path: Path, inputs: Iterable[Path]) -> None:
+    """Raise UsageError for a file that the run reads, under whatever name: itself, or one inside of an input folder."""
+    if not _is_there(path):
+        return
+    for source in inputs:
+        if is_same(path, source):
+            raise UsageError(f"{path}: is the input itself, which is never changed. Choose another output name.")
+        if path.suffix.lower() not in _NO_DATA and is_inside(path, source):
+            raise UsageError(f"{path}: lies in the input {source}, which is never changed. Choose another output name.")
+
+
+def is_inside(path: Path, folder: Path) -> bool:
+    """Whether a path is a file or folder, or lies in it, also by links and by names in other capitals."""
+    real = Path(os.path.realpath(path))
+    return any(is_same(place, folder) for place in (path, real, *real.parents))
+
+
+def scratch_name(name: str) -> str:
+    """The hidden name under which the last part of `name` is being made: short, the same every time, with its suffix.
+
+    It is made from a hash, so that whatever name is legal can be written.
+    """
+    digest = hashlib.sha256(os.fsencode(PurePosixPath(name).name)).hexdigest()
+    return f"{OWN_PREFIX}{digest[:24]}.partial{short_suffix(name)}"
+
+
+def short_suffix(name: str) -> str:
+    """The suffix, which says what a file is; "" where it is too long to say that."""
+    suffix = PurePosixPath(name).suffix
+    return suffix if len(os.fsencode(suffix)) <= _LONGEST_SUFFIX else ""
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A name beside the file to write to, which then takes the file's place; after an error nothing of it is left.
+def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """An empty file beside the file to write to, which then takes its place; after an error nothing of it is left.
 
+    overwrite: a file of that name may be replaced; else one that appears meanwhile is left alone.
     Raises SinkError where writing fails.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(scratch_name(path.name))
     try:
+        create(partial)
         yield partial
-        partial.replace(path)
+        sync(partial)
+        move(partial, path, overwrite=overwrite)
+        sync_folder(path.absolute().parent)
+    except FileExistsError as error:
+        raise SinkError(f"{path}: exists now; pass --overwrite to replace it.") from error
     except OSError as error:
-        raise SinkError(f"{path}: cannot be written ({error.strerror or error}).") from error
+        raise failure(path, error) from error
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -61,20 +117,109 @@ def replacing_group(path: Path, *, overwrite: bool) -> Iterator[Path]:
     overwrite: files of their names may be replaced.  Raises SinkError where one may not, or writing fails.
     """
     try:
-        with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=f".{path.stem}-") as folder:
+        with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=OWN_PREFIX) as folder:
             yield Path(folder) / path.name
             written = sorted(Path(folder).iterdir(), key=lambda file: file.suffix == path.suffix)
             places = [path.with_suffix(file.suffix) for file in written]
             for place in places:
-                if place.exists() and not overwrite:
+                if os.path.lexists(place) and not overwrite:
                     raise SinkError(f"{place}: exists now; pass --overwrite to replace it.")
+            for file in written:
+                sync(file)
             for file, place in zip(written, places, strict=True):
                 file.replace(place)
+            sync_folder(path.absolute().parent)
     except OSError as error:
-        raise SinkError(f"{path}: cannot be written ({error.strerror or error}).") from error
+        raise failure(path, error) from error
 
 
-def write(path: Path, content: bytes) -> None:
-    """Complete or not at all. Raises SinkError."""
-    with replacing(path) as partial:
+def write(path: Path, content: bytes, *, overwrite: bool) -> None:
+    """Complete or not at all; see `replacing`. Raises SinkError."""
+    with replacing(path, overwrite=overwrite) as partial:
         partial.write_bytes(content)
+
+
+def failure(path: Path, error: OSError) -> SinkError:
+    """What to raise where the system does not let a file be written: the true cause, and what to try."""
+    reason = _REASONS.get(error.errno or 0) or error.strerror or str(error)
+    return SinkError(f"{path}: cannot be written: {reason}.")
+
+
+def opened(path: Path) -> BinaryIO:
+    """A file to be written anew, whose errors are SinkErrors, so that nobody takes them for those of an input.
+
+    Raises SinkError, then and later.
+    """
+    try:
+        return cast(BinaryIO, io.BufferedRandom(_File(path, "w+b")))
+    except OSError as error:
+        raise failure(path, error) from error
+
+
+class _File(io.FileIO):
+    def write(self, content: Any) -> int:
+        try:
+            return super().write(content)
+        except OSError as error:
+            raise failure(Path(str(self.name)), error) from error
+
+
+def create(path: Path) -> None:
+    """An empty file under a name of our own, whatever lay there: never through a link. Raises OSError."""
+    with suppress(FileNotFoundError):
+        path.unlink()
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), 0o666))
+
+
+def move(temporary: Path, final: Path, *, overwrite: bool) -> None:
+    """Give a finished file its name. Raises FileExistsError where that is taken and may not be replaced, OSError."""
+    if not overwrite and os.path.lexists(final):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final))
+    temporary.replace(final)
+
+
+def sync(path: Path) -> None:
+    """Bring a file's bytes to the disk. Raises OSError where they do not get there."""
+    with path.open("r+b") as file:
+        _fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring new and renamed entries of a folder to the disk; where folders cannot be opened (Windows), nothing."""
+    if os.name == "nt":
+        return
+    try:
+        fd = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # a folder that may be written to and not be listed
+        return
+    try:
+        _fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _fsync(fd: int) -> None:
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+
+
+def _is_there(path: Path) -> bool:
+    """Raises SinkError where nobody may look."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise SinkError(f"{path}: cannot be looked at ({error.strerror}). Choose another place.") from error
+    return True
+
+
+def is_same(path: Path, other: Path) -> bool:
+    """Whether two names mean one file or folder; no where either is not there."""
+    try:
+        return path.samefile(other)
+    except (OSError, ValueError):
+        return False

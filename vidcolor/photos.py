@@ -51,9 +51,11 @@ def color_photo(source: Path, target: Path, options: PhotoOptions, colorizer: Co
     """One photo into one file of the same format. Raises VidcolorError."""
     if source.suffix.lower() != target.suffix.lower():
         raise UsageError(f"{target}: a photo keeps its format; name it {target.with_suffix(source.suffix).name}.")
-    outputs.check_is_not(source, target)
-    outputs.check(target, overwrite=options.overwrite)
-    rules = Rules(options.still(colorizer.header), options.recolor, largest_pixels=options.largest_pixels)
+    outputs.check(target, overwrite=options.overwrite, inputs=[source])
+    rules = Rules(
+        options.still(colorizer.header), options.recolor, largest_pixels=options.largest_pixels,
+        is_overwriting=options.overwrite,
+    )  # fmt: skip
     return PhotoDone(target, *colorize_photo(source, target, colorizer, rules))
 
 

@@ -50,7 +50,7 @@ def write_json(path: Path, lines: Iterable[Line], facts: dict[str, object]) -> N
         "damaged": sum(bool(line["damage"]) for line in listed),
         "files": listed,
     }
-    outputs.write(path, json.dumps(whole, ensure_ascii=True, indent=1).encode())
+    outputs.write(path, json.dumps(whole, ensure_ascii=True, indent=1).encode(), overwrite=True)
 
 
 def write_html(path: Path, lines: Sequence[Line], pairs: Iterable[Pair], facts: dict[str, object]) -> None:
@@ -66,7 +66,7 @@ def write_html(path: Path, lines: Sequence[Line], pairs: Iterable[Pair], facts: 
     more = f"<p>and {len(told) - MOST_ROWS:,} more, see report.json</p>" if len(told) > MOST_ROWS else ""
     shown = gallery(list(pairs)) or "<p>None was coloured.</p>"
     body = _BODY.format(figures=figures, details=details, rows=rows, more=more, gallery=shown)
-    outputs.write(path, document("What vidcolor did", body).encode())
+    outputs.write(path, document("What vidcolor did", body).encode(), overwrite=True)
 
 
 OUTCOMES = ("colored", "kept", "copied", "skipped", "failed")

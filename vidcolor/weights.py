@@ -8,7 +8,7 @@ weights, and free `notes` (how it was trained, on what).
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -47,8 +47,11 @@ def digest(tensors: "Mapping[str, Tensor]") -> str:
     return found.hexdigest()
 
 
-def save(path: Path, network: "nn.Module", header: ModelHeader) -> None:
-    """Write a model file of half-precision weights; complete or not at all. Raises SinkError."""
+def save(path: Path, network: "nn.Module", header: ModelHeader, *, overwrite: bool = True) -> None:
+    """Write a model file of half-precision weights; complete or not at all. Raises SinkError.
+
+    overwrite: a file of that name may be replaced.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -58,19 +61,22 @@ def save(path: Path, network: "nn.Module", header: ModelHeader) -> None:
         if not name.endswith("num_batches_tracked")
     }
     stated = replace(header, sha256=digest(tensors))
-    with outputs.replacing(path) as partial:
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise outputs.failure(path, error) from error
+    with outputs.replacing(path, overwrite=overwrite) as partial:
         try:
             save_file(tensors, partial, metadata={HEADER_KEY: json.dumps(asdict(stated))})
         except SafetensorError as error:
             raise OSError(str(error)) from error
 
 
-def check_output(path: Path, *, overwrite: bool) -> None:
-    """Refuse what is no name for a model (UsageError), and where none may or can be written (SinkError)."""
+def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
+    """Refuse what is no name for a model or is an input (UsageError), and where none can be written (SinkError)."""
     if path.suffix != ".safetensors":
         raise UsageError(f"{path}: a model file needs the suffix .safetensors.")
-    outputs.check(path, overwrite=overwrite, makes_folder=True)
+    outputs.check(path, overwrite=overwrite, makes_folder=True, inputs=inputs)
 
 
 def read_header(path: Path) -> ModelHeader:

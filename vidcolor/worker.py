@@ -69,6 +69,7 @@ class Rules:
     is_copying_others: bool = True  # files that are neither photos nor films
     largest_pixels: int = 1_000_000_000  # of a photo
     is_shown: Callable[[str], bool] = field(default=lambda _: False)  # whether small pictures are wanted of a photo
+    is_overwriting: bool = False  # one photo's output
     scratch: Path = Path()  # folder for files too large for memory, on the output's disk
     films: Films | None = None  # None: they are others
 
@@ -157,7 +158,7 @@ def colorize_photo(source: Path, target: Path, colorizer: Colorizer, rules: Rule
     with Network(colorizer) as network, open_still(source, largest_pixels=rules.largest_pixels) as still:
         wanted = _wanted(still, rules)
         colors = _colors(still, wanted, network)
-        with outputs.replacing(target) as partial:
+        with outputs.replacing(target, overwrite=rules.is_overwriting) as partial:
             losses = write_still(still, colors, partial, rules.still)
     return ("colored", losses) if wanted else ("kept", (IN_COLOR,))
 

@@ -47,12 +47,12 @@ def command(
     """
     from vidcolor.compare import Settings, compare, match
 
-    outputs.check(output, overwrite=overwrite)
+    outputs.check(output, overwrite=overwrite, inputs=[before, after])
     matches = match(before, after)
     with counting("files") as tell:
         made = compare(before, after, matches, Settings(pairs, shots, side, clip, at, megabytes), tell)
     content = made.html.encode()
-    outputs.write(output, content)
+    outputs.write(output, content, overwrite=overwrite)
     for problem in made.problems:
         say(f"vidcolor: warning: {problem}")
     lonely = len(matches.only_before) + len(matches.only_after)

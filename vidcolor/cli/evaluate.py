@@ -85,7 +85,7 @@ def command(
     from vidcolor.evaluation.sheet import Sheet
 
     for target in filter(None, (sheet, csv_file)):
-        outputs.check(target, overwrite=overwrite)
+        outputs.check(target, overwrite=overwrite, inputs=[*data, *map(Path, models)])
     found = sources.split(list(data))
     torch_device = parse_devices(device)[0]
     judges = _judges(metrics, torch_device)
@@ -109,9 +109,9 @@ def command(
         say(f"vidcolor: warning: {problem} Left out.")
     rows = report.rows(photos, films)
     if csv_file:
-        outputs.write(csv_file, report.as_csv(rows).encode())
+        outputs.write(csv_file, report.as_csv(rows).encode(), overwrite=overwrite)
     if sheet and pictures:
-        outputs.write(sheet, pictures.png())
+        outputs.write(sheet, pictures.png(), overwrite=overwrite)
     if as_json:
         for row in rows:
             click.echo(json.dumps(row))

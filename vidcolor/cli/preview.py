@@ -106,15 +106,17 @@ def command(
             return
         if at is not None:
             raise UsageError("--at says where a clip begins: pass --clip 10s too, or --start for the sheet.")
-        _check(output, folder, overwrite=overwrite)
-        _write_shots(film, output, folder, most, _load(stack, combinations, device), start=start, end=end)
+        _check(output, folder, overwrite=overwrite, inputs=[film, *map(Path, models)])
+        _write_shots(
+            film, output, folder, most, _load(stack, combinations, device), start=start, end=end, overwrite=overwrite
+        )
 
 
-def _check(output: Path | None, folder: Path | None, *, overwrite: bool) -> None:
+def _check(output: Path | None, folder: Path | None, *, overwrite: bool, inputs: list[Path]) -> None:
     if output is not None:
         if output.suffix.lower() != ".png":
             raise UsageError(f"{output}: the sheet is a PNG file, such as sheet.png. For a clip pass --clip 10s.")
-        outputs.check(output, overwrite=overwrite)
+        outputs.check(output, overwrite=overwrite, inputs=inputs)
     if folder is not None and folder.is_dir() and any(folder.iterdir()) and not overwrite:
         raise UsageError(f"{folder}: has files already. Choose another folder or pass --overwrite.")
 
@@ -139,7 +141,7 @@ def _load(stack: ExitStack, combinations: list[tuple[str, int | None, float]], d
 
 def _write_shots(
     film: Path, output: Path | None, folder: Path | None, most: int, colorizers: "dict[str, Colorizer]", *,
-    start: float | None, end: float | None,
+    start: float | None, end: float | None, overwrite: bool,
 ) -> None:  # fmt: skip
     """The sheet, the stills, or both."""
     from vidcolor.evaluation.sheet import Sheet
@@ -170,7 +172,7 @@ def _write_shots(
                 columns = {name: in_colour(shot, info, colorizer) for name, colorizer in colorizers.items()}
                 sheet.add((0, number), label, {"before": in_grey(shot, info), **columns})
     if output is not None:
-        outputs.write(output, sheet.png())
+        outputs.write(output, sheet.png(), overwrite=overwrite)
         say(f"{output}: {len(sheet)} of {count} shots")
     if folder is not None:
         say(f"{folder}: {count} stills; correct those that need it, delete the others")

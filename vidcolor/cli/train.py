@@ -77,7 +77,8 @@ def command(
         raise click.UsageError("needs DATA and -o MODEL.safetensors.")
     from vidcolor import weights
 
-    weights.check_output(output, overwrite=overwrite)
+    start = weights.find(init) if init else None
+    weights.check_output(output, overwrite=overwrite, inputs=[*data, *([start] if start else [])])
     import torch
 
     from vidcolor.backends import parse_devices
@@ -88,7 +89,6 @@ def command(
         torch.set_num_threads(threads)
     folder = run_folder or Path("runs") / output.stem
     state = folder / "state.pt"
-    start = weights.find(init) if init else None
     trainer = Trainer(list(data), recipe, parse_devices(device)[0], init=start, vgg19=vgg19)
     if not trainer.processes.is_first:
         trainer.run(state)
@@ -99,7 +99,7 @@ def command(
     with Record(folder) as record, display(as_json=as_json, quiet=quiet) as shown, _saving_on_sigterm(trainer):
         trainer.events = _told(record, shown, trainer, folder / "models")
         trainer.run(state)
-        trainer.export(output, output.stem)
+        trainer.export(output, output.stem, overwrite=overwrite)
         shown.done({"output": str(output), "images": trainer.images, "minutes": trainer.elapsed / 60})
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from vidcolor import outputs
 from vidcolor.color import rgb_to_lab
 from vidcolor.errors import SourceError
 
@@ -168,9 +169,11 @@ def thumbnail_jpeg(content: bytes | Path, side: int = 224) -> bytes | None:
 
 
 def write_png(path: Path, rgb: Rgb) -> None:
-    """A picture as a PNG file, in a folder that is made where it is missing."""
+    """A picture as a PNG file, in a folder that is made where it is missing. Raises SinkError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(rgb).save(path)
+    file = io.BytesIO()
+    Image.fromarray(rgb).save(file, "PNG")
+    outputs.write(path, file.getvalue(), overwrite=True)
 
 
 def thumbnail(rgb: Rgb, width: int, height: int) -> Rgb:

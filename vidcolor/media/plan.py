@@ -77,8 +77,7 @@ def plan(info: FilmInfo, output_path: Path, settings: OutputSettings) -> Plan:
 def check_output(input_path: Path, output_path: Path, *, overwrite: bool) -> None:
     """Refuse a suffix without container, the input itself, an existing file, a folder that cannot be written."""
     container_of(output_path)
-    outputs.check_is_not(input_path, output_path)
-    outputs.check(output_path, overwrite=overwrite)
+    outputs.check(output_path, overwrite=overwrite, inputs=[input_path])
 
 
 def container_of(output_path: Path) -> str:

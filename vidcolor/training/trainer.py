@@ -264,7 +264,7 @@ class Trainer:
         state: dict[str, Any] = {"players": self._playing.state(), "config": self._playing.config, "bins": bins}
         state |= {"recipe": asdict(self.recipe), "won_steps": self._won_steps, "epoch": dict(self._epoch)}
         state |= {"elapsed": self.elapsed, "step": self.step, "images": self.images}
-        with outputs.replacing(checkpoint) as partial:
+        with outputs.replacing(checkpoint, overwrite=True) as partial:
             torch.save(state, partial)
 
     def _restore(self, checkpoint: Path) -> None:
@@ -275,8 +275,8 @@ class Trainer:
         self.elapsed, self.step, self.images = state["elapsed"], state["step"], state["images"]
         self._won_steps, self._epoch = state["won_steps"], dict(state["epoch"])
 
-    def export(self, path: Path, name: str) -> None:
-        """Write the weights, averaged where the recipe averages, as a model file."""
+    def export(self, path: Path, name: str, *, overwrite: bool = True) -> None:
+        """Write the weights, averaged where the recipe averages, as a model file. Raises SinkError."""
         notes = {
             "images": self.images, "steps": self.step, "minutes": round(self.elapsed / 60, 1),
             "init": str(self.init) if self.init else None, "recipe": asdict(self.recipe),
@@ -287,7 +287,7 @@ class Trainer:
         header = weights.ModelHeader(
             self.recipe.generator, self._playing.config, name, __version__, self.recipe.size or 256, multiple, notes
         )
-        weights.save(path, network, header)
+        weights.save(path, network, header, overwrite=overwrite)
 
 
 def _as_before(recipe: Recipe, before: Any, checkpoint: Path) -> Recipe:

@@ -11,7 +11,8 @@ from typing import Any, BinaryIO, Literal, Self
 
 from vidcolor.errors import SourceError
 from vidcolor.media.archives.limits import Limits
-from vidcolor.media.archives.names import short_suffix, shown
+from vidcolor.media.archives.names import shown
+from vidcolor.outputs import short_suffix
 
 Kind = Literal["photo", "film", "other", "directory", "link"]
 

@@ -19,11 +19,10 @@ from vidcolor.media.archives.targets import (
     Content,
     RefusedError,
     Target,
-    scratch_name,
     sha256_of,
     size_of,
-    sync_folder,
 )
+from vidcolor.outputs import scratch_name, sync_folder
 
 _OF_THE_NAME = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ENOTDIR, errno.EISDIR}
 _AT_RISK_SECONDS, _AT_RISK_BYTES, _GROUP = 0.05, 1 << 24, 64  # of work and output that a kill may undo

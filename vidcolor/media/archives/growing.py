@@ -13,7 +13,8 @@ from vidcolor.errors import SinkError
 from vidcolor.journal import Journal, Outcome, Record, Run
 from vidcolor.media.archives.entries import Entry, Source
 from vidcolor.media.archives.names import safe_name
-from vidcolor.media.archives.targets import Content, Target, scratch_name, sync_folder
+from vidcolor.media.archives.targets import Content, Target
+from vidcolor.outputs import scratch_name, sync_folder
 
 _AT_RISK_SECONDS, _AT_RISK_RECORDS, _AT_RISK_BYTES = 0.05, 256, 1 << 24  # what a kill may make us do again
 _SPOOL_FROM_BYTES = 1 << 26

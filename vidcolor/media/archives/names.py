@@ -7,9 +7,9 @@ from collections import defaultdict
 from pathlib import PurePosixPath
 
 from vidcolor.errors import SourceError
+from vidcolor.outputs import OWN_PREFIX
 
 JOURNAL_NAME = ".vidcolor-journal.jsonl"  # of an output folder
-OWN_PREFIX = ".vidcolor-"  # of every name that only we may write
 
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _DEVICES = re.compile(r"^(con|prn|aux|nul|com[1-9]|lpt[1-9])(\.|$)", re.IGNORECASE)  # Windows' reserved names
@@ -58,12 +58,6 @@ def _for_windows(part: str) -> str:
 def without_bytes(name: str) -> str:
     """A name with %XX for each byte that is no text, for holders that take only text."""
     return "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in name)
-
-
-def short_suffix(name: str) -> str:
-    """The suffix, which says what a file is; "" where it is too long to say that."""
-    suffix = PurePosixPath(name).suffix
-    return suffix if len(os.fsencode(suffix)) <= 16 else ""
 
 
 class UniqueNames:

@@ -1,7 +1,6 @@
 """Where finished entries go: what a folder and a growing archive have in common."""
 
 import hashlib
-import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -12,7 +11,7 @@ from typing import Self
 from vidcolor.errors import SinkError, SourceError
 from vidcolor.journal import Journal, Outcome, Record, Run
 from vidcolor.media.archives.entries import Entry
-from vidcolor.media.archives.names import OWN_PREFIX, folded, numbered, safe_name, short_suffix
+from vidcolor.media.archives.names import folded, numbered, safe_name
 
 Content = bytes | Path  # a path is one that Target.scratch gave; it is used up
 
@@ -162,20 +161,3 @@ def sha256_of(content: Content) -> str:
     for chunk in chunks(content):
         digest.update(chunk)
     return digest.hexdigest()
-
-
-def scratch_name(name: str) -> str:
-    """The name under which the last part of `name` is being made: short, the same every time, with its suffix."""
-    digest = hashlib.sha256(os.fsencode(PurePosixPath(name).name)).hexdigest()
-    return f"{OWN_PREFIX}{digest[:24]}.partial{short_suffix(name)}"
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring new and renamed entries of a folder to the disk; where folders cannot be opened (Windows), nothing."""
-    if os.name == "nt":
-        return
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image, JpegImagePlugin
 
+from vidcolor import outputs
 from vidcolor.color import Floats
 from vidcolor.errors import ShapeError, SourceError
 from vidcolor.media.stills import exif, netpbm, splice, tiff
@@ -206,14 +207,14 @@ def write_still(
 
     ab_per_page: (2, h, w) each, upright, as for Page.lightness.  target: a path or a seekable file; the caller renames.
     Where no page has a*b*, the file is copied byte for byte. Returns what could not be kept, one sentence each.
-    Raises ShapeError, SourceError (a page that is read again and fails).
+    Raises ShapeError, SourceError (a page that is read again and fails), SinkError.
     """
     if len(ab_per_page) != len(still.pages):
         raise ShapeError(f"{still.name}: a*b* for {len(ab_per_page)} pages, the file has {len(still.pages)}.")
     settings = settings or StillSettings()
     with refusing_damage(still.name):
         if isinstance(target, Path):
-            with target.open("wb") as file:
+            with outputs.opened(target) as file:
                 return _write(still, ab_per_page, file, settings)
         return _write(still, ab_per_page, target, settings)
 

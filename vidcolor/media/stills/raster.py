@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageChops, ImageCms
 
-from vidcolor.errors import SourceError
+from vidcolor.errors import ReadError, SourceError
 from vidcolor.lookup import look_up
 from vidcolor.media.photos import _DAMAGED as DAMAGED
 from vidcolor.media.stills import profiles
@@ -54,6 +54,8 @@ def refusing_damage(name: str) -> Iterator[None]:
             f"{name}: the picture does not fit in memory. Save it as TIFF, which is read in parts."
         ) from error
     except DAMAGED as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's, not a decoder's
+            raise ReadError(f"{name}: cannot be read: {error.strerror}.") from error
         what = " ".join(str(error).split()) or type(error).__name__
         raise SourceError(f"{name}: damaged or not a picture of its kind ({what[:120]}). Copy it again.") from error
 
