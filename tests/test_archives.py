@@ -252,7 +252,7 @@ def test_outputs_that_cannot_be(tmp_path: Path) -> None:
     source_path = make(tmp_path / "in", 3)
     (tmp_path / "file.txt").write_text("mine")
     with open_source([source_path]) as source:
-        with pytest.raises(UsageError, match="is the input"):
+        with pytest.raises(UsageError, match="is an input"):
             open_target(source_path, source, RUN)
         with pytest.raises(UsageError, match="cannot be written"):
             open_target(tmp_path / "out.rar", source, RUN)

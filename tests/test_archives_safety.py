@@ -243,7 +243,7 @@ def test_an_output_inside_of_the_input_is_passed_over(tmp_path: Path) -> None:
             for path in sorted(output.rglob("*"), reverse=True):
                 path.rmdir() if path.is_dir() else path.unlink()
             output.rmdir()
-    with open_source([source / "out.tar.gz"]) as archive, pytest.raises(UsageError, match="is the input"):
+    with open_source([source / "out.tar.gz"]) as archive, pytest.raises(UsageError, match="is an input"):
         open_target(source / "out.tar.gz", archive, RUN)
 
 

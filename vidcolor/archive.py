@@ -102,9 +102,14 @@ def colorize_archive(
     def submit(entry: Entry) -> Future[Done] | None:
         if entry.refusal or entry.kind == "directory":
             return None
+        if reason := target.kept(entry):
+            return ready(Done("kept", notes=(reason,), was_done=True))
         if not target.due(entry):
             return ready(Done("skipped", was_done=True))
-        return workers.photo(entry, entry.path or entry.read()) if entry.kind == "photo" else None
+        if entry.kind != "photo":
+            return None
+        target.check(entry)
+        return workers.photo(entry, entry.path or entry.read())
 
     def settle(entry: Entry, result: Callable[[], Done]) -> None:
         on_entry(entry, _settled(entry, result, target))
@@ -130,7 +135,7 @@ class _Beside:
         is_possible = self._workers.films_any_time and isinstance(self._target, FolderTarget)
         for entry in entries:
             is_film = entry.kind == "film" and self._rules.films is not None and not entry.refusal
-            if is_possible and is_film and entry.path is not None and self._target.due(entry):
+            if is_possible and is_film and entry.path and not self._target.kept(entry) and self._target.due(entry):
                 self._begin(entry, entry.path)
             else:
                 yield entry
@@ -139,6 +144,7 @@ class _Beside:
         assert self._rules.films is not None
         name = self._rules.films.name(entry.name)
         try:
+            self._target.check(entry, name)
             future = self._workers.film(entry, path, self._target.scratch(entry, name))
         except VidcolorError as error:
             future = Future()
@@ -220,6 +226,7 @@ def _in_turn(entry: Entry, target: Target, workers: Workers, rules: Rules) -> Do
 def _film(entry: Entry, target: Target, workers: Workers, rules: Rules) -> Done:
     assert rules.films is not None
     name = rules.films.name(entry.name)
+    target.check(entry, name)
     scratch = target.scratch(entry, name)
     with entry.as_file(scratch.parent) as path:
         done = _named(entry, name, workers.film(entry, path, scratch))

@@ -23,6 +23,10 @@ class SinkError(VidcolorError):
     """The output cannot be written."""
 
 
+class BusyError(SinkError):
+    """Another run is writing there now."""
+
+
 class ModelError(VidcolorError):
     """A model file is missing, damaged, or not one of ours."""
 

@@ -36,6 +36,8 @@ class Record:
     output: str | None = None  # name in the output; None where nothing was written
     output_size: int | None = None  # bytes
     output_sha256: str | None = None  # None where an archive's packed bytes were carried over as they are
+    output_mtime_ns: int | None = None  # in a folder: by it a file that somebody changed since is noticed
+    replaces: str | None = None  # SHA-256 of our own earlier output of that name
     seconds: float = 0.0  # of work
     offset: int | None = None  # in a growing archive: it is good up to this byte, with this line and all before it
     start: int | None = None  # in a growing zip: the byte where the member begins

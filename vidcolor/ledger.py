@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from vidcolor.errors import SinkError
+from vidcolor.errors import BusyError, SinkError
 
 if sys.platform != "win32":
     import fcntl
@@ -30,7 +30,8 @@ _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}  # some network file 
 class Ledger(ABC):
     """Locks the file against a second run, reads its lines, appends.
 
-    Raises SinkError when another run holds the lock, or the file cannot be read or written. Not for several threads.
+    Raises BusyError when another run holds the lock, SinkError when the file cannot be read or written. Not for several
+    threads.
     """
 
     def __init__(self, path: Path, output: Path) -> None:
@@ -98,7 +99,7 @@ class Ledger(ABC):
 
     def _locked(self) -> int:
         while True:
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o644)
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o666)
             try:
                 self._lock(fd)
                 if self._is_at_path(fd):
@@ -120,7 +121,7 @@ class Ledger(ABC):
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise SinkError(
+            raise BusyError(
                 f"{self._output}: another run is writing there now. Wait until it ends, or choose another output."
             ) from error
         except OSError as error:

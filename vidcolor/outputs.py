@@ -26,6 +26,7 @@ _REASONS = {
     errno.EPERM: "writing there is not allowed. Choose another folder",
     errno.ENAMETOOLONG: "the name is too long for this disk. Choose a shorter one",
 }
+DISK_ERRORS = {*_REASONS, errno.EIO}
 _NO_DATA = {".html", ".csv", ".json", ".safetensors", ".onnx", ".xml", ".bin"}  # what no run looks for in a folder
 _LONGEST_SUFFIX = 16  # bytes
 # What some network disks and folders that may only be written to say to fsync; the bytes are written all the same.

@@ -2,15 +2,17 @@
 
 import hashlib
 import json
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -18,7 +20,7 @@ from vidcolor import __version__
 from vidcolor.cli.films import film_options, film_watched
 from vidcolor.cli.lines import say
 from vidcolor.cli.tally import Tally, tally
-from vidcolor.errors import UsageError
+from vidcolor.errors import BusyError, UsageError, VidcolorError
 from vidcolor.jobs import DECIDING, FILM_SUFFIXES
 
 if TYPE_CHECKING:
@@ -26,14 +28,15 @@ if TYPE_CHECKING:
     from vidcolor.cluster import ClusterWorkers
     from vidcolor.colorizer import Colorizer
     from vidcolor.journal import Record, Run
-    from vidcolor.media.archives import Entry, Source
+    from vidcolor.media.archives import Arrivals, Entry, Source
     from vidcolor.photos import PhotoOptions
     from vidcolor.report import Gallery, Line
     from vidcolor.weights import ModelHeader
     from vidcolor.worker import Done, Rules
 
-WATCH_SECONDS = 2.0  # between looks at the folder, and the age at which a file counts as written
+WATCH_SECONDS = 2.0  # between looks at the folder
 ANIMATIONS = {".gif"}  # photos that FFmpeg reads as films
+MOST_TOLD = 10  # files of which one thing is said, a line each
 ESTIMATE_PHOTOS = 8  # that a dry run really colours
 
 
@@ -109,15 +112,41 @@ def colorize_scans(scans: Scans, load: Callable[[], "Colorizer"]) -> bool:
             from vidcolor.cluster import connected
 
             stack.enter_context(connected(scans.options["cluster"]))
-        counts = None if scans.options["watch"] else _counted(scans)
+        is_watching = scans.options["watch"]
+        counts = None if is_watching else _counted(scans)
         total = sum(counts.values()) if counts is not None else None
-        shown = stack.enter_context(tally(total, as_json=scans.as_json, quiet=scans.quiet))
+        shown = stack.enter_context(tally(total, as_json=scans.as_json, quiet=scans.quiet, is_telling_all=is_watching))
         crew = Crew(scans, load, stack)
+        if is_watching:
+            _watch(scans, crew, shown)
+        facts, all_is_well = _pass(scans, crew, shown)
+        shown.finish(facts)
+        return all_is_well
+
+
+def _watch(scans: Scans, crew: "Crew", shown: Tally) -> NoReturn:
+    """Colour what comes into the folder, until somebody ends it; then say how much it was."""
+    from vidcolor.media.archives import Arrivals
+
+    if hasattr(signal, "SIGIO"):
+        signal.signal(signal.SIGIO, signal.SIG_IGN)  # see Arrivals
+    began, arrivals, is_waiting = time.monotonic(), Arrivals(), False
+    facts = _facts(scans, crew)
+    try:
         while True:
-            all_is_well = _pass(scans, crew, shown)
-            if not scans.options["watch"]:
-                return all_is_well
+            with _opened(scans) as source:
+                is_due = arrivals.look(source)
+            try:
+                if is_due:
+                    facts = _pass(scans, crew, shown, arrivals)[0]
+                    is_waiting = False
+            except BusyError as error:  # the other run is done some time
+                if not is_waiting:
+                    shown.note(str(error))
+                is_waiting = True
             time.sleep(WATCH_SECONDS)
+    finally:
+        shown.finish(facts | {"seconds": round(time.monotonic() - began, 1)})
 
 
 class Crew:
@@ -168,8 +197,11 @@ def _one_photo(scans: Scans, colorizer: "Colorizer") -> None:
         say("; ".join((f"{target}: {done.outcome}", *done.notes)))
 
 
-def _pass(scans: Scans, crew: Crew, shown: Tally) -> bool:
-    """Go through the source once; whether all went well."""
+def _pass(scans: Scans, crew: Crew, shown: Tally, arrivals: "Arrivals | None" = None) -> tuple[dict[str, Any], bool]:
+    """Go through the source once; what there is to say of it, and whether all went well.
+
+    arrivals: says what of it is to be done.
+    """
     from vidcolor.archive import colorize_archive
     from vidcolor.media.archives import open_target
     from vidcolor.report import Gallery
@@ -177,6 +209,7 @@ def _pass(scans: Scans, crew: Crew, shown: Tally) -> bool:
     began, options = time.monotonic(), scans.options
     folder, prefix = scans.report_base
     gallery = Gallery(folder / f".vidcolor-{prefix}pictures", shown.total)
+    changed: dict[str, str] = {}  # outputs that somebody changed since
     with ExitStack() as stack:
         source = stack.enter_context(_opened(scans))
         target = stack.enter_context(
@@ -186,34 +219,67 @@ def _pass(scans: Scans, crew: Crew, shown: Tally) -> bool:
         def settled(entry: "Entry", done: "Done") -> None:
             if done.pair is not None:
                 gallery.add(entry.name, *done.pair)
+            elif done.was_done and gallery.wants(entry.name) and not gallery.has(entry.name):
+                _show_again(scans, gallery, entry, target.records.get(entry.name))
+            if done.was_done and done.notes:
+                changed[entry.name] = "; ".join(done.notes)
             if entry.kind != "directory" and not (done.was_done and options["watch"]):
                 shown.entry(
                     entry.shown, done.outcome, (*entry.notes, *done.notes), was_done=done.was_done,
                     is_damaged=bool(done.damage),
                 )  # fmt: skip
 
-        entries = _written(source) if options["watch"] else iter(source)
+        entries = iter(source) if arrivals is None else arrivals.take(source)
         rules = _rules(scans, crew.header, gallery)
         workers = crew.workers(rules)
         places: dict[str, int] = {}
         entries = _placed(entries, places) if workers.films_any_time else entries
         colorize_archive(entries, target, workers, rules, settled)
-        for message in (*source.damage, *target.notes, *workers.notes):
-            shown.note(message)
-        workers.notes.clear()
-        records = list(target.records.values())
-        if workers.films_any_time:
-            records.sort(key=lambda record: places.get(record.name, -1))
-        lines = [_line(record) for record in records]
-    facts: dict[str, Any] = {
-        "input": ", ".join(map(str, scans.inputs)), "output": str(scans.output), "model": crew.header.name,
+    for message in (*source.damage, *target.notes, *workers.notes, *_told(changed)):
+        shown.note(message)
+    workers.notes.clear()
+    records = list(target.records.values())
+    if workers.films_any_time:
+        records.sort(key=lambda record: places.get(record.name, -1))
+    lines = [_line(record, changed.get(record.name, "")) for record in records]
+    facts = _facts(scans, crew) | {
         "devices": ", ".join(workers.devices), "seconds": round(time.monotonic() - began, 1),
     }  # fmt: skip
     report = _write_report(scans, lines, gallery, facts)
-    if not options["watch"] or shown.counts:
-        counts = {"counts": dict(shown.counts), "damaged": shown.damaged, "done_before": shown.was_done}
-        shown.finish(facts | {"report": str(report)} | counts)
-    return not source.damage and not any(line.outcome == "failed" for line in lines)
+    counts = {"counts": dict(shown.counts), "damaged": shown.damaged, "done_before": shown.was_done}
+    is_well = not source.damage and not any(line.outcome == "failed" for line in lines)
+    return facts | {"report": str(report)} | counts, is_well
+
+
+def _facts(scans: Scans, crew: Crew) -> dict[str, Any]:
+    """What the run is, before anything of it is done."""
+    return {
+        "input": ", ".join(map(str, scans.inputs)), "output": str(scans.output), "model": crew.header.name,
+        "devices": "", "seconds": 0.0, "report": "none",
+    }  # fmt: skip
+
+
+def _told(changed: dict[str, str]) -> "Iterator[str]":
+    """A line for each of the first outputs that were changed, and how many more there are."""
+    for name in islice(changed, MOST_TOLD):
+        yield f"{name}: {changed[name]}"
+    if len(changed) > MOST_TOLD:
+        yield f"{len(changed) - MOST_TOLD} more were changed since they were made, and are kept so; see the report"
+
+
+def _show_again(scans: Scans, gallery: "Gallery", entry: "Entry", record: "Record | None") -> None:
+    """Make small pictures again that a power cut has lost, of a photo in a folder."""
+    from vidcolor.media.photos import thumbnail_jpeg
+    from vidcolor.worker import SHOWN_SIDE
+
+    if record is None or record.outcome != "colored" or record.output is None or entry.kind != "photo":
+        return
+    output = scans.output / record.output
+    with suppress(OSError, VidcolorError):
+        if output.is_file() and (entry.path or entry.again):
+            found = [thumbnail_jpeg(content, SHOWN_SIDE) for content in (entry.path or entry.read(), output)]
+            if found[0] and found[1]:
+                gallery.add(entry.name, found[0], found[1])
 
 
 def _opened(scans: Scans) -> "Source":
@@ -227,13 +293,6 @@ def _placed(entries: "Iterable[Entry]", places: dict[str, int]) -> "Iterator[Ent
     for entry in entries:
         places[entry.name] = len(places)
         yield entry
-
-
-def _written(source: "Source") -> "Iterator[Entry]":
-    """Entries that nobody is writing any more, by their age."""
-    for entry in source:
-        if time.time() - entry.mtime_ns / 1e9 >= WATCH_SECONDS:
-            yield entry
 
 
 def _counted(scans: Scans) -> Counter[str] | None:
@@ -277,22 +336,22 @@ def _photo_options(scans: Scans) -> "PhotoOptions":
     return PhotoOptions(**{entry.name: scans.options[entry.name] for entry in fields(PhotoOptions)})
 
 
-def _line(record: "Record") -> "Line":
+def _line(record: "Record", changed: str) -> "Line":
     from vidcolor.report import Line
 
     return Line(
-        record.name, record.outcome, record.output, record.reason, (), round(record.seconds, 3), record.size,
-        record.output_size, record.damage,
+        record.name, record.outcome, record.output, record.reason, (changed,) if changed else (),
+        round(record.seconds, 3), record.size, record.output_size, record.damage,
     )  # fmt: skip
 
 
 def _write_report(scans: Scans, lines: "list[Line]", gallery: "Gallery", facts: dict[str, Any]) -> Path:
     """report.json and report.html; beside an archive under its name."""
-    from vidcolor.report import write_html, write_json
+    from vidcolor.report import place, write_html, write_json
 
     folder, prefix = scans.report_base
-    page = folder / f"{prefix}report.html"
-    write_json(folder / f"{prefix}report.json", lines, facts)
+    page = place(folder, "report.html", prefix)
+    write_json(place(folder, "report.json", prefix), lines, facts)
     write_html(page, lines, gallery.pairs(line.name for line in lines), facts)
     if scans.is_archive:
         gallery.clear()

@@ -19,9 +19,9 @@ EVENT_SECONDS = 0.5  # at most one progress event in this time
 class Tally:
     """Counts outcomes; shows failures and nothing else."""
 
-    def __init__(self, total: int | None):
-        """total: files, as far as they could be counted."""
-        self.total, self.counts = total, Counter[str]()
+    def __init__(self, total: int | None, *, is_telling_all: bool = False):
+        """total: files, as far as they could be counted.  is_telling_all: say a line of each that was worked."""
+        self.total, self.counts, self._is_telling_all = total, Counter[str](), is_telling_all
         self.done = self.was_done = self.damaged = 0
         self._began = time.monotonic()
 
@@ -36,10 +36,10 @@ class Tally:
             self.counts[outcome] += 1
             self.damaged += is_damaged
             LOG.log(_level(outcome, notes), "%s: %s", outcome, _one_line(name, notes))
-        self.show(name, outcome, notes)
+        self.show(name, outcome, notes, is_told=self._is_telling_all and not was_done)
 
-    def show(self, name: str, outcome: str, notes: tuple[str, ...]) -> None:
-        """Say what is to be said of a file."""
+    def show(self, name: str, outcome: str, notes: tuple[str, ...], *, is_told: bool = False) -> None:  # noqa: ARG002
+        """Say what is to be said of a file. is_told: something is, whatever became of it."""
         if outcome == "failed":
             say(f"vidcolor: {_one_line(name, notes)}")
 
@@ -91,9 +91,9 @@ class JsonTally(Tally):
 
     _last = 0.0
 
-    def show(self, name: str, outcome: str, notes: tuple[str, ...]) -> None:
+    def show(self, name: str, outcome: str, notes: tuple[str, ...], *, is_told: bool = False) -> None:
         """See Tally."""
-        if outcome == "failed" or notes:
+        if outcome == "failed" or notes or is_told:
             self._emit("file", name=name, outcome=outcome, notes=notes)
         if (now := time.monotonic()) - self._last >= EVENT_SECONDS or self.done == self.total:
             self._last = now
@@ -118,8 +118,8 @@ class JsonTally(Tally):
 class LiveTally(Tally):
     """A bar with counts, speed and time left on stderr, failures above it, and a table at the end."""
 
-    def __init__(self, total: int | None):
-        super().__init__(total)
+    def __init__(self, total: int | None, *, is_telling_all: bool = False):
+        super().__init__(total, is_telling_all=is_telling_all)
         from rich.console import Console
 
         from vidcolor.cli.bars import Bars
@@ -128,10 +128,12 @@ class LiveTally(Tally):
         self._bars = Bars(self._console)
         self._task = self._bars.begin("colouring", total)
 
-    def show(self, name: str, outcome: str, notes: tuple[str, ...]) -> None:
+    def show(self, name: str, outcome: str, notes: tuple[str, ...], *, is_told: bool = False) -> None:
         """See Tally."""
         if outcome == "failed":
             self._bars.tell(f"vidcolor: {_one_line(name, notes)}", style="red")
+        elif is_told:
+            self._bars.tell(_one_line(name, (outcome, *notes)))
         facts = [f"{self.counts['failed']} failed"] if self.counts["failed"] else []
         facts += [f"{self.was_done} done before"] if self.was_done else []
         facts.append(f"{self.speed:.1f} files/s")
@@ -167,11 +169,11 @@ class LiveTally(Tally):
         self._bars.stop()
 
 
-def tally(total: int | None, *, as_json: bool, quiet: bool) -> Tally:
-    """The one that the options ask for."""
+def tally(total: int | None, *, as_json: bool, quiet: bool, is_telling_all: bool = False) -> Tally:
+    """The one that the options ask for. is_telling_all: say a line of every file, unless quiet."""
     if as_json:
-        return JsonTally(total)
-    return Tally(total) if quiet else LiveTally(total)
+        return JsonTally(total, is_telling_all=is_telling_all)
+    return Tally(total) if quiet else LiveTally(total, is_telling_all=is_telling_all)
 
 
 def _level(outcome: str, notes: tuple[str, ...]) -> int:

@@ -301,6 +301,10 @@ class SegmentStore:
             else:
                 shutil.rmtree(self.folder)  # under the lock, so that no other run begins in it
         self._ledger.close()
+        if not is_kept:
+            with suppress(OSError):  # gone already, but where a file that is open cannot be deleted: NFS, Windows
+                (self.folder / "ledger").unlink(missing_ok=True)
+                self.folder.rmdir()
 
 
 def _name(number: int, suffix: str) -> str:

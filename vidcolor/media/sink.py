@@ -29,6 +29,7 @@ from vidcolor.media.pyav import fraction_of, open_output, side_data_of, text_of
 from vidcolor.media.segments import FilmRun, SegmentStore, forget_parts, parts_of
 from vidcolor.media.source import FilmSource
 from vidcolor.media.tags import MP4_TAGS, kept_tags
+from vidcolor.outputs import DISK_ERRORS, failure, move, sync_folder
 from vidcolor.steady.stored import Arrays
 
 from . import matroska, mp4
@@ -279,9 +280,13 @@ class FilmSink:
         os.fsync(self._file.fileno())
         self._file.close()
         self._resources.close()
-        if not self.settings.overwrite and self.path.exists():
-            raise SinkError(f"{self.path}: appeared while the film was coloured. Choose another name or --overwrite.")
-        self._partial.replace(self.path)
+        try:
+            move(self._partial, self.path, overwrite=self.settings.overwrite)
+        except FileExistsError as error:
+            raise SinkError(
+                f"{self.path}: appeared while the film was coloured. Choose another name or --overwrite."
+            ) from error
+        sync_folder(self.path.absolute().parent)
         if self._store is not None and self._run is not None:
             forget_parts(self.path, self._run)
             self._store.close(is_done=True)
@@ -312,7 +317,8 @@ class FilmSink:
         if file is not None:
             with suppress(OSError):
                 file.close()
-            self._partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._partial.unlink(missing_ok=True)
         if self._store is not None:
             self._store.close(is_done=False)
         self._resources.close()
@@ -322,8 +328,8 @@ class FilmSink:
             return error
         if getattr(error, "errno", None) == errno.ENOSPC:
             return SinkError(f"{self.path}: the disk is full; {self.frames_written} frames fitted. Free some space.")
-        if isinstance(error, PermissionError):
-            return SinkError(f"{self.path}: not allowed to write here. Choose another folder.")
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            return failure(self.path, error)
         reason = getattr(error, "strerror", None) or str(error)
         return SinkError(
             f"{self.path}: could not write {self.plan.encoding.codec} into {self.plan.container}: {reason}. Try .mkv."

@@ -125,6 +125,7 @@ class Source(ABC):
 
     def __init__(self, path: Path, limits: Limits) -> None:
         self.path, self.limits = path, limits
+        self.paths = [path]  # all that are read
         self.damage: list[str] = []  # one line each: what could not be reached at all. Complete after the last entry
 
     @abstractmethod

@@ -2,16 +2,17 @@
 
 import errno
 import os
+import re
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vidcolor.errors import SinkError, SourceError
-from vidcolor.journal import Journal, Outcome, Record, Run
+from vidcolor.journal import RECENT, Journal, Outcome, Record, Run
 from vidcolor.media.archives.entries import Entry
 from vidcolor.media.archives.names import JOURNAL_NAME, shown
 from vidcolor.media.archives.targets import (
@@ -22,10 +23,14 @@ from vidcolor.media.archives.targets import (
     sha256_of,
     size_of,
 )
-from vidcolor.outputs import scratch_name, sync_folder
+from vidcolor.outputs import OWN_PREFIX, create, failure, is_inside, move, scratch_name, sync_folder
+
+CHANGED = "changed since it was made, and kept so; --overwrite replaces it"
 
 _OF_THE_NAME = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ENOTDIR, errno.EISDIR}
+_ODD_NAME = re.compile(r'[^\x20-\x7e]|[<>:"|?*\\]|[. ]$|.{100}')  # what some file system does not hold
 _AT_RISK_SECONDS, _AT_RISK_BYTES, _GROUP = 0.05, 1 << 24, 64  # of work and output that a kill may undo
+_RENAMED_TOGETHER = RECENT - _GROUP  # files whose records are synced by one call; the next run looks for as many
 _SYNCERS = 16  # threads; 64 files of 20 kB on a virtual disk: 3.9 ms each one after the other, 0.5 ms so
 
 
@@ -35,22 +40,31 @@ class _Written:
     final: Path
     entry: Entry
     record: Record
+    is_replacing: bool  # an earlier output of ours, or whatever --overwrite allows
 
 
 class FolderTarget(Target):
-    """Writes each file under a temporary name in its folder, syncs it, records it, and renames it; in small groups.
+    """Writes each file under a temporary name in its folder, syncs it, records it, syncs that, and renames the file.
 
-    The record comes before the renaming, so a kill between the two leaves files that the next run need only rename.
-    The journal stays in the folder: with it, a second run finds in seconds that nothing is to be done.
+    Files are synced and recorded in small groups, records are synced and files renamed once a second. The record comes
+    before the renaming, on the disk too, so that a kill or a power cut between the two leaves files that the next run
+    need only rename. The journal stays in the folder: with it, a second run finds quickly that nothing is to be done.
     """
 
-    def __init__(self, output: Path, run: Run, *, overwrite: bool = False, resume: bool = True) -> None:
+    def __init__(
+        self, output: Path, run: Run, *, overwrite: bool = False, resume: bool = True, inputs: Sequence[Path] = ()
+    ) -> None:
+        """inputs: files and folders of the source; nothing is written over or into them."""
         self._root = Path(output).resolve()
         journal = Journal(self._root / JOURNAL_NAME, output=output)
         super().__init__(output, run, journal, overwrite=overwrite, resume=resume)
         self._folders: dict[str, Path] = {}  # seen to be inside
         self._unsynced: set[Path] = set()
         self._written: list[_Written] = []
+        self._recorded: list[_Written] = []  # and not renamed yet
+        self._input_folders = [path for path in inputs if path.is_dir() and not is_inside(self._root, path)]
+        self._input_files = {identity for path in inputs if (identity := _identity(path)) and not path.is_dir()}
+        self._untimely = ""  # why times or permissions could not be kept
         self._mirrored: list[tuple[Path, Entry]] = []
         self._syncers = ThreadPoolExecutor(_SYNCERS)  # begins its threads when they are needed
 
@@ -73,7 +87,16 @@ class FolderTarget(Target):
             return why
         if not self._same_input(entry, record):
             return "the input changed"
-        return "" if self._is_there(record) else "the output is missing or changed"
+        return "" if self._is_there(record) else "the output is missing"
+
+    def kept(self, entry: Entry) -> str:
+        record = self.journal.records.get(entry.name)
+        if self.overwrite or record is None or record.output is None or not _exists(self._root / record.output):
+            return ""
+        return "" if self._is_ours(record) else CHANGED
+
+    def check(self, entry: Entry, name: str | None = None) -> None:
+        self._final(entry, name)
 
     def write(
         self,
@@ -98,10 +121,12 @@ class FolderTarget(Target):
                 content.replace(temporary)
         output, size = final.relative_to(self._root).as_posix(), size_of(temporary)
         digest = sha256_of(content if isinstance(content, bytes) else temporary)
+        before = self.journal.records.get(entry.name)
         record = Record(
-            entry.name, entry.size, entry.mtime_ns, outcome, reason, damage, sha256, output, size, digest, seconds
-        )
-        self._written.append(_Written(temporary, final, entry, record))
+            entry.name, entry.size, entry.mtime_ns, outcome, reason, damage, sha256, output, size, digest,
+            replaces=before.output_sha256 if before else None, seconds=seconds,
+        )  # fmt: skip
+        self._written.append(_Written(temporary, final, entry, record, is_replacing=_exists(final)))
         if self._at_risk():
             self._publish()
         return output
@@ -129,9 +154,28 @@ class FolderTarget(Target):
         claimed = self._claim(entry, name)
         path = self._folder_of(claimed) / os.path.basename(claimed)  # noqa: PTH119 - it is a POSIX name
         ours = claimed in self.journal.outputs
-        if _exists(path) and (path.is_dir() or not (ours or self.overwrite)):
+        if not _exists(path):
+            self._check_name(path)
+        elif _identity(path) in self._input_files:
+            raise RefusedError(f"{shown(str(path))}: is an input, which is never changed. Choose another output.")
+        elif path.is_dir() or not (ours or self.overwrite):
             raise RefusedError(f"{shown(str(path))}: exists and is not ours. Give --overwrite to replace it.")
         return path
+
+    def _check_name(self, path: Path) -> None:
+        """Raise RefusedError for a name that the disk does not hold, before work is put into it."""
+        if not _ODD_NAME.search(path.name):
+            return
+        folder = self._root / f"{OWN_PREFIX}name"
+        folder.mkdir(exist_ok=True)
+        try:
+            create(folder / path.name)
+            (folder / path.name).unlink()
+        except OSError as error:
+            raise _failure(path, error) from error
+        finally:
+            with suppress(OSError):
+                folder.rmdir()
 
     def _folder_of(self, name: str) -> Path:
         """The folder for a name, made where needed. Raises RefusedError where a link leads out of the output."""
@@ -143,6 +187,7 @@ class FolderTarget(Target):
             path = path / part
             try:
                 path.mkdir()
+                self._unsynced.add(path.parent)
             except FileExistsError:
                 real = path.resolve()
                 if not (real.is_dir() and real.is_relative_to(self._root)):
@@ -151,11 +196,14 @@ class FolderTarget(Target):
                     ) from None
             except OSError as error:
                 raise _failure(path, error) from error
+        for folder in self._input_folders:
+            if is_inside(path, folder):
+                raise RefusedError(f"{shown(str(path))}: lies in the input {folder}. Choose another output.")
         self._folders[parent] = path
         return path
 
     def _waiting(self) -> Iterable[Record]:
-        return (written.record for written in self._written)
+        return (written.record for written in (*self._recorded, *self._written))
 
     def _at_risk(self) -> bool:
         records = [written.record for written in self._written]
@@ -166,29 +214,53 @@ class FolderTarget(Target):
         )
 
     def _publish(self) -> None:
-        """Sync, record and rename what was written. Syncs beside each other cost an eighth of one after the other."""
+        """Sync and record what was written. Syncs beside each other cost an eighth of one after the other."""
         written, self._written = self._written, []
         try:
-            for _ in self._syncers.map(_settle, written):
-                pass
-            for file in written:
-                self._record(file.record)
-                file.temporary.replace(file.final)
-                self._unsynced.add(file.final.parent)
+            settled = list(self._syncers.map(_settle, written))
         except OSError as error:
-            raise SinkError(f"{self.output}: cannot be written: {error.strerror}.") from error
+            raise failure(self.output, error) from error
+        for file, (mtime_ns, untimely) in zip(written, settled, strict=True):
+            self._untimely = self._untimely or untimely
+            record = replace(file.record, output_mtime_ns=mtime_ns)
+            self.counts[record.outcome] += 1
+            self.journal.append(record)
+            self._recorded.append(replace(file, record=record))
+        if self.journal.sync_due() or len(self._recorded) >= _RENAMED_TOGETHER:
+            self._rename()
 
     def _record(self, record: Record) -> None:
         self.counts[record.outcome] += 1
-        if self.journal.sync_due():
-            self._sync()
         self.journal.append(record)
+        if self.journal.sync_due():
+            self._rename()
 
-    def _sync(self) -> None:
-        for folder in self._unsynced:
-            sync_folder(folder)
+    def _rename(self) -> None:
+        """Bring what is recorded to the disk, then give files their names, then bring those to the disk."""
+        recorded, self._recorded = self._recorded, []
+        try:
+            self.journal.sync()
+            for file in recorded:
+                self._name(file)
+                self._unsynced.add(file.final.parent)
+            for folder in self._unsynced:
+                sync_folder(folder)
+        except OSError as error:
+            raise failure(self.output, error) from error
         self._unsynced.clear()
-        self.journal.sync()
+
+    def _name(self, file: _Written) -> None:
+        """Give a file its name; one that the disk does not hold after all, or that somebody took, fails alone."""
+        try:
+            move(file.temporary, file.final, overwrite=file.is_replacing)
+        except OSError as error:
+            if error.errno not in _OF_THE_NAME | {errno.EEXIST}:
+                raise
+            file.temporary.unlink(missing_ok=True)
+            reason = f"{shown(str(file.final))}: cannot be written: {error.strerror}."
+            self.counts[file.record.outcome] -= 1
+            self.notes.append(f"{file.entry.shown}: failed: {reason}")
+            self.fail(file.entry, reason)
 
     def _mirror(self, entry: Entry) -> None:
         if entry.name != ".":
@@ -205,34 +277,62 @@ class FolderTarget(Target):
         return True
 
     def _is_there(self, record: Record) -> bool:
-        if record.output is None or _has_size(self._root / record.output, record):
+        if record.output is None or self._is_as_made(self._root / record.output, record):
             return True
-        # A power cut may have lost the renaming of a file that is recorded and on the disk.
-        temporary = (self._root / record.output).with_name(scratch_name(record.output))
+        return self._is_renamed(record)  # a power cut may have lost that
+
+    def _is_as_made(self, path: Path, record: Record) -> bool:
+        if not _has_size(path, record):
+            return False
+        mtime_ns = path.lstat().st_mtime_ns
+        if mtime_ns == record.output_mtime_ns:
+            return True
+        if sha256_of(path) != record.output_sha256:
+            return False
+        self.journal.append(replace(record, output_mtime_ns=mtime_ns))  # only its time changed: look no more next time
+        return True
+
+    def _is_ours(self, record: Record) -> bool:
+        """Whether the file of a record's output is as we made it, now or in the run before."""
+        assert record.output is not None
+        path = self._root / record.output
+        if self._is_as_made(path, record):
+            return True
+        return stat.S_ISREG(path.lstat().st_mode) and sha256_of(path) == record.replaces
+
+    def _is_renamed(self, record: Record) -> bool:
+        """Whether a file that is recorded and on the disk could be given its name now, if nobody else's has it."""
+        assert record.output is not None
+        final = self._root / record.output
+        temporary = final.with_name(scratch_name(record.output))
         if not _has_size(temporary, record) or sha256_of(temporary) != record.output_sha256:
             return False
-        temporary.replace(self._root / record.output)
+        if os.path.lexists(final) and not (self.overwrite or self._is_ours(record)):
+            return False
+        temporary.replace(final)
         return True
 
     def _finish_renaming(self) -> None:
         """A kill comes between the last records and their renaming."""
-        for record in self.journal.recent:
+        for record in list(self.journal.recent):
             if record.output is not None:
-                temporary = (self._root / record.output).with_name(scratch_name(record.output))
-                if _has_size(temporary, record) and sha256_of(temporary) == record.output_sha256:
-                    temporary.replace(self._root / record.output)
+                self._is_renamed(record)
 
     def _finish(self) -> None:
         self._publish()
+        self._rename()  # before folders get their times
         for path, entry in reversed(self._mirrored):
             with suppress(OSError, OverflowError, ValueError):
-                path.chmod((entry.mode or 0o755) & 0o777 | 0o700)  # else the next run could not write here
+                path.chmod(_folder_mode(path.stat().st_mode, entry.mode))
                 os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns))
-        self._sync()
+        if self._untimely:
+            self.notes.append(f"{self.output}: times or permissions could not be kept there ({self._untimely})")
 
     def _abandon(self) -> None:
-        with suppress(SinkError):  # what is not recorded is done again
-            self._publish()
+        with suppress(SinkError, OSError):  # what is not recorded is done again
+            if self._written or self._recorded:
+                self._publish()
+                self._rename()
         self._syncers.shutdown()
         self.journal.close()
 
@@ -260,21 +360,45 @@ def _failing(temporary: Path) -> Iterator[None]:
         raise
 
 
-def _settle(written: _Written) -> None:
-    """Give a file its times and permissions, and bring it to the disk."""
-    path, entry = written.temporary, written.entry
+def _settle(written: _Written) -> tuple[int, str]:
+    """Give a file its times and permissions, and bring it to the disk; its time, and why it is not the entry's.
+
+    Disks that have no such times or permissions (FAT, exFAT, network disks) get the file without them.
+    """
+    path, entry, untimely = written.temporary, written.entry, ""
     with path.open("r+b") as file:
-        with suppress(OverflowError, ValueError):  # hostile times
-            os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns))
-        if entry.mode is not None:
-            path.chmod(entry.mode & 0o777)
+        try:
+            with suppress(OverflowError, ValueError):  # hostile times
+                os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns))
+            if entry.mode is not None:
+                path.chmod(entry.mode & 0o777)
+        except OSError as error:
+            untimely = error.strerror or str(error)
         os.fsync(file.fileno())
+        return os.fstat(file.fileno()).st_mtime_ns, untimely
+
+
+def _folder_mode(made: int, wanted: int | None) -> int:
+    """Of a mirrored folder: the source's, in which the next run can write; where a group shares (setgid), the group's.
+
+    made: as the system made it.
+    """
+    mode = made & 0o7000 | (wanted or 0o755) & 0o777 | 0o700
+    return mode | made & 0o070 if made & stat.S_ISGID else mode
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _failure(path: Path, error: OSError) -> SinkError:
     """A name that the file system does not take is the entry's fault; all else is the disk's."""
     kind = RefusedError if error.errno in _OF_THE_NAME else SinkError
-    return kind(f"{shown(str(path))}: cannot be written: {error.strerror}.")
+    return kind(str(failure(Path(shown(str(path))), error)))
 
 
 def _has_size(path: Path, record: Record) -> bool:

@@ -41,8 +41,8 @@ class FolderSource(Source):
     ) -> None:
         """follow_outside: also follow links out of the folder.  exclude: files and folders to pass over: the output."""
         super().__init__(Path(paths[0]), limits or Limits())
-        self._paths = [Path(path) for path in paths]
-        for path in self._paths:
+        self.paths = [Path(path) for path in paths]
+        for path in self.paths:
             if not path.exists():
                 raise SourceError(f"{path}: no such file or folder.")
         self._follow_outside = follow_outside
@@ -53,10 +53,10 @@ class FolderSource(Source):
 
     def __iter__(self) -> Iterator[Entry]:
         self._excluded = {path.stat().st_ino: path for path in self._exclude if path.exists()}
-        for path in self._paths:
+        for path in self.paths:
             if not path.is_dir():
                 yield self._entry(path, path.name, path.stat())
-            elif len(self._paths) == 1:
+            elif len(self.paths) == 1:
                 yield from self._walk(path, "", path.resolve())
             else:
                 yield from self._top(path)
@@ -85,7 +85,8 @@ class FolderSource(Source):
     def _listed(self, folder: Path, prefix: str) -> Iterator[tuple[os.DirEntry[str], str]]:
         try:
             status = folder.stat()
-            if (status.st_dev, status.st_ino) in self._entered:
+            excluded = self._excluded.get(status.st_ino)  # reached by a link
+            if (status.st_dev, status.st_ino) in self._entered or (excluded and excluded.samefile(folder)):
                 return
             self._entered.add((status.st_dev, status.st_ino))
             with os.scandir(folder) as found:

@@ -14,7 +14,7 @@ from vidcolor.journal import Journal, Outcome, Record, Run
 from vidcolor.media.archives.entries import Entry, Source
 from vidcolor.media.archives.names import safe_name
 from vidcolor.media.archives.targets import Content, Target
-from vidcolor.outputs import scratch_name, sync_folder
+from vidcolor.outputs import move, scratch_name, sync_folder
 
 _AT_RISK_SECONDS, _AT_RISK_RECORDS, _AT_RISK_BYTES = 0.05, 256, 1 << 24  # what a kill may make us do again
 _SPOOL_FROM_BYTES = 1 << 26
@@ -209,7 +209,13 @@ class GrowingTarget(Target):
         os.fsync(self._file.fileno())
         self.journal.complete(self._file.tell())
         self._file.close()
-        self._partial.replace(self.output)
+        try:
+            move(self._partial, self.output, overwrite=self.overwrite)
+        except FileExistsError as error:
+            raise SinkError(
+                f"{self.output}: appeared while the work went on; what was made is whole, at {self._partial}. Move"
+                " either of them, or give --overwrite."
+            ) from error
         sync_folder(self.output.absolute().parent)
         if all(record.outcome != "failed" for record in self.journal.records.values()):
             self.journal.remove()

@@ -18,6 +18,7 @@ from vidcolor.media.archives.tars import TarSource
 from vidcolor.media.archives.zip_records import LOCAL_MAGIC
 from vidcolor.media.archives.zip_target import ZipTarget
 from vidcolor.media.archives.zips import ZipSource
+from vidcolor.outputs import is_same
 
 ZIP_SUFFIXES = (".zip", ".cbz")
 _UNREADABLE = (".7z", ".rar", ".cbr", ".cb7", ".lha", ".arj")
@@ -49,11 +50,11 @@ def open_source(
 def open_target(output: Path, source: Source, run: Run, *, overwrite: bool = False, resume: bool = True) -> Target:
     """A zip or tar where the output's name says so, else a folder. Use it as a context manager.
 
-    Raises UsageError when it would be the input itself.
+    Raises UsageError when it would be an input itself.
     """
     output = Path(output)
-    if output.exists() and output.samefile(source.path):
-        raise UsageError(f"{output}: is the input. Choose another output; inputs are never changed.")
+    if any(is_same(output, path) for path in source.paths):
+        raise UsageError(f"{output}: is an input. Choose another output; inputs are never changed.")
     if is_archive_name(output) and not output.is_dir():
         kind = ZipTarget if output.suffix.lower() in ZIP_SUFFIXES else TarTarget
         return kind(output, source, run, overwrite=overwrite, resume=resume)
@@ -61,7 +62,7 @@ def open_target(output: Path, source: Source, run: Run, *, overwrite: bool = Fal
         raise UsageError(f"{output}: {output.suffix} archives cannot be written. Choose .zip, .cbz or .tar.zst.")
     if output.exists() and not output.is_dir():
         raise SinkError(f"{output}: is a file; many files need a folder, or an archive such as {output}.zip.")
-    return FolderTarget(output, run, overwrite=overwrite, resume=resume)
+    return FolderTarget(output, run, overwrite=overwrite, resume=resume, inputs=source.paths)
 
 
 def is_archive_name(path: Path) -> bool:

@@ -47,6 +47,14 @@ class Target(ABC):
         An archive raises SinkError for an entry that changed since: old and new cannot be mixed in one file.
         """
 
+    def kept(self, entry: Entry) -> str:  # noqa: ARG002 - of a file that grows, nothing can be changed by others
+        """Why an output of ours is left as it is, whatever is due: somebody changed it since. "" for all others."""
+        return ""
+
+    def check(self, entry: Entry, name: str | None = None) -> None:
+        """Raise RefusedError where an entry cannot be written under its name, or another; before the work on it."""
+        self._claim(entry, name)
+
     @abstractmethod
     def write(
         self,
