@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import random
 import shutil
 import subprocess
@@ -172,30 +171,6 @@ def test_a_hostile_archive_writes_nothing_outside(tmp_path: Path, tiny_model: Pa
     run(box, "-o", inner, "-q", model=tiny_model)
     assert {path.name for path in tmp_path.iterdir()} == {"box.zip", "deep"}
     assert "good.jpg" in tree(inner)
-
-
-def test_watching_sees_a_new_photo(scans: Path, tmp_path: Path, tiny_model: Path):
-    out = tmp_path / "out"
-    (scans / "torn.jpg").unlink()
-    for file in scans.rglob("*.*"):
-        os.utime(file, (1e9, 1e9))
-    command = [sys.executable, "-m", "vidcolor", scans, "-o", out, "--model", tiny_model, "--watch", "-q"]
-    watcher = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        wait_for(lambda: (out / "report.html").exists(), watcher)
-        (scans / "new.jpg").write_bytes(jpeg(scene()))
-        wait_for(lambda: (out / "new.jpg").exists(), watcher)
-    finally:
-        watcher.terminate()
-        watcher.communicate(timeout=60)
-
-
-def wait_for(seen, process: subprocess.Popen) -> None:
-    until = time.monotonic() + 60
-    while not seen():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < until
-        time.sleep(0.1)
 
 
 @pytest.mark.parametrize(("suffix", "most"), [("", 20), (".zip", 5)])
