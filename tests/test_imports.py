@@ -22,7 +22,7 @@ ROWS = (
     ("export",),
     ("pipeline", "parts", "worker", "archive"),
     ("preview", "page"),
-    ("jobs", "cluster", "report", "compare", "doctor"),
+    ("jobs", "cluster", "finished", "report", "compare", "doctor"),
     ("films", "archived_films", "photos"),
     ("api",),
     ("training", "evaluation"),

@@ -1,5 +1,6 @@
 """What is to be done: which input becomes which output, checked before any work begins."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +38,11 @@ def plan(inputs: Sequence[Path], output: str) -> list[Job]:
     folder = Path(output)
     if not (folder.is_dir() or output.endswith(("/", "\\")) or len(inputs) > 1):
         return [Job(inputs[0], folder)]
-    if folder.is_file():
+    if os.path.lexists(folder) and not folder.is_dir():
         raise UsageError(f"{output}: is a file; several films need a folder to go to.")
+    is_named_folder = folder.is_dir() or output.endswith(("/", "\\"))
+    if folder.suffix.lower() in FILM_SUFFIXES and not is_named_folder:
+        raise UsageError(f"{output}: has the name of one film, and {len(inputs)} need a folder: -o {folder.stem}/")
     jobs: dict[str, Job] = {}
     for source in inputs:
         suffix = source.suffix.lower()

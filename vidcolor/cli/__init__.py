@@ -57,6 +57,8 @@ class LazyGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """`vidcolor film.mp4 -o out.mp4` means `vidcolor colorize film.mp4 -o out.mp4`."""
+        if args and args[0] == "help" and not Path("help").exists():
+            args = [*args[1:2], "--help"]
         if args and args[0] not in COMMANDS and args[0] not in ("--help", "-h", "--version"):
             near = like(args[0], COMMANDS) if args[0].isalpha() and not Path(args[0]).exists() else None
             if near and not ctx.resilient_parsing:

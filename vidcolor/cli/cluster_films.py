@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidcolor.cli.films import film_options
+from vidcolor.cli.films import film_options, unfinished
 from vidcolor.cli.terminal import Reporter
 from vidcolor.errors import UsageError, VidcolorError
 
@@ -28,7 +28,10 @@ def colorize_films_on_cluster(
 
     if options["start"] is not None or options["end"] is not None or options["dry_run"]:
         raise UsageError("--cluster colours whole films: it goes with no --start, --end, --dry-run.")
-    jobs, failed = plan(inputs, output), 0
+    jobs, finished = unfinished(plan(inputs, output), output, options, report)
+    if not jobs:
+        return 0
+    failed = 0
     for job in jobs:
         job.target.parent.mkdir(parents=True, exist_ok=True)
         check_output(job.source, job.target, overwrite=options["overwrite"])
@@ -47,6 +50,8 @@ def colorize_films_on_cluster(
                 failed += 1
                 report.fail(str(error))
                 continue
+            if finished is not None:
+                finished.add(job)
             for note in notes:
                 report.warn(f"{job.source.name}: {note}.")
             seconds, frames = time.monotonic() - began, probe(job.target).frame_count or 0

@@ -60,7 +60,7 @@ class Rhythm(ParamType[int | None]):
 
 @click.command("colorize")
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=Existing())
-@click.option("-o", "--output", required=True, type=FILE, help="File to write, or a folder for several films.")
+@click.option("-o", "--output", type=FILE, help="File to write, or a folder for several films.")
 @click.option(
     "--model", type=ModelName(), default="default", show_default=True, help="A packaged model's name or a model file."
 )
@@ -150,7 +150,7 @@ def command(
     /,
     *,
     inputs: tuple[Path, ...],
-    output: str,
+    output: str | None,
     as_json: bool,
     quiet: bool,
     **options: Any,
@@ -167,6 +167,10 @@ def command(
       vidcolor box.zip -o box-colour.zip
       vidcolor film.mp4 -o out.mp4 --every auto --reference stills/
     """
+    if output is None:
+        raise UsageError(f"-o is missing: {_suggested(inputs)}")
+    if output == "-":
+        raise UsageError("-o -: a film is put together in a file. Name one, such as -o out.mkv.")
     if options["cluster"]:
         if options["fps"] is not None:
             raise UsageError("--cluster takes no --fps: colour numbered pictures on one machine, or make them a film.")
@@ -183,6 +187,14 @@ def command(
         else:
             code = colorize_films(inputs, output, options, cache(load), report)
     ctx.exit(code)
+
+
+def _suggested(inputs: tuple[Path, ...]) -> str:
+    """What to say for where the output goes."""
+    first = inputs[0]
+    if len(inputs) > 1 or first.is_dir():
+        return "say into which folder the colored files go, such as -o colored/."
+    return f"say which file to write, such as -o {first.stem}-color{first.suffix}."
 
 
 def _sequence(inputs: tuple[Path, ...], rate: Fraction) -> Path:

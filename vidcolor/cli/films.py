@@ -1,5 +1,7 @@
 """Films of the `colorize` command: one after another, into files under their own names."""
 
+import hashlib
+import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,7 +18,9 @@ from vidcolor.jobs import FALLBACK_SUFFIX
 if TYPE_CHECKING:
     from vidcolor.colorizer import Colorizer
     from vidcolor.films import FilmOptions, FilmStart
+    from vidcolor.finished import FinishedFilms
     from vidcolor.jobs import Job
+    from vidcolor.journal import Run
     from vidcolor.media.encoders import OutputSettings
     from vidcolor.media.source import FilmSource
     from vidcolor.steady import Steadiness
@@ -31,17 +35,53 @@ def colorize_films(
     from vidcolor.jobs import plan
 
     jobs = plan(inputs, output)
+    if not options["dry_run"]:
+        jobs, finished = unfinished(jobs, output, options, report)
     work = _describe if options["dry_run"] else _colorize
     failures: list[VidcolorError] = []
     for job in jobs:
         try:
             work(job, load, options, report)
+            if not options["dry_run"] and finished is not None:
+                finished.add(job)
         except VidcolorError as error:
             failures.append(error)
             report.fail(str(error))
     if not failures:
         return 0
     return 2 if len(jobs) == 1 and isinstance(failures[0], UsageError) else 1
+
+
+def unfinished(
+    jobs: "list[Job]", output: str, options: dict[str, Any], report: Reporter
+) -> "tuple[list[Job], FinishedFilms | None]":
+    """The films that an earlier run of a list has not finished; and where to note what is. A single file is no list."""
+    from vidcolor.finished import FinishedFilms
+
+    folder = Path(output)
+    if jobs[0].target == folder:
+        return jobs, None
+    finished = FinishedFilms(folder, run_of(options))
+    if not options["resume"]:
+        return jobs, finished
+    left = []
+    for job in jobs:
+        if finished.has(job):
+            report.passed(input=str(job.source), output=str(job.target))
+        else:
+            left.append(job)
+    return left, finished
+
+
+def run_of(options: dict[str, Any]) -> "Run":
+    """What decides the bytes of photos and films. Raises ModelError."""
+    from vidcolor import __version__, weights
+    from vidcolor.jobs import DECIDING
+    from vidcolor.journal import Run
+
+    deciding = {name: options[name] for name in (*DECIDING, "quality", "subsampling", "recolor", "others")}
+    settings = json.dumps(deciding | {"vidcolor": __version__}, sort_keys=True, default=str)
+    return Run(weights.sha256(weights.find(options["model"])), hashlib.sha256(settings.encode()).hexdigest())
 
 
 def film_options(options: dict[str, Any]) -> "FilmOptions":

@@ -1,8 +1,10 @@
 """Files, models and recipes as people name them on the command line: completed, and looked for where they are not."""
 
+import os
+import stat
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -34,20 +36,38 @@ class Existing(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Text -> path. Raises SourceError with the nearest name that is there."""
         path = Path(str(super().convert(value, param, ctx)))
-        if not path.exists() and not any(sign in str(path) for sign in _PATTERN):
-            raise SourceError(missing(path))
+        try:
+            mode = path.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            if not any(sign in str(path) for sign in _PATTERN):
+                self._tell_missing(path, param, ctx)
+        except OSError as error:
+            raise SourceError(f"{path}: cannot be looked at: {error.strerror}. Look at who may read it.") from error
+        else:
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise UsageError(f"{path}: is no file; films and photos are read twice. Save it to a file first.")
         return path
+
+    def _tell_missing(self, path: Path, param: click.Parameter | None, ctx: click.Context | None) -> NoReturn:
+        """Raise what helps: the last of several inputs is often meant as the output."""
+        given = ctx.obj if ctx is not None and isinstance(ctx.obj, list) else []
+        is_last = len(given) > 1 and given[-1] == str(path) and not given[-2].startswith("-")
+        if param is not None and param.name == "inputs" and is_last and not {"-o", "--output"} & set(given):
+            raise UsageError(f"{path}: is not there; to write it, say -o {path}.")
+        if str(path) == "-":
+            raise UsageError("-: films and photos are read twice, which a pipe cannot be. Save it to a file first.")
+        raise SourceError(missing(path))
 
 
 def missing(path: Path, kind: str = "file or folder") -> str:
     """What to say of a file that is not there."""
-    there = next((parent for parent in path.parents if parent.is_dir()), Path())
+    there = next((parent for parent in path.parents if os.path.isdir(parent)), Path())  # noqa: PTH112 - never raises
     wrong = path.relative_to(there).parts if there != Path() else path.parts
     found = _nearest_in(there, wrong[0]) if wrong else None
     if found is None:
         return f"{path}: no such {kind}. Check the spelling and the folder."
     whole = found.joinpath(*wrong[1:])
-    return f"{path}: no such {kind}; did you mean {whole if whole.exists() else found}?"
+    return f"{path}: no such {kind}; did you mean {whole if os.access(whole, os.F_OK) else found}?"
 
 
 def _nearest_in(folder: Path, name: str) -> Path | None:

@@ -1,6 +1,5 @@
 """`vidcolor colorize` on many files: folders, zip and tar archives, photos."""
 
-import hashlib
 import json
 import signal
 import time
@@ -16,12 +15,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from vidcolor import __version__
-from vidcolor.cli.films import film_options, film_watched
+from vidcolor.cli.films import film_options, film_watched, run_of
 from vidcolor.cli.lines import say
 from vidcolor.cli.tally import Tally, tally
 from vidcolor.errors import BusyError, UsageError, VidcolorError
-from vidcolor.jobs import DECIDING, FILM_SUFFIXES
+from vidcolor.jobs import FILM_SUFFIXES
 
 if TYPE_CHECKING:
     from vidcolor.archive import Workers
@@ -304,14 +302,7 @@ def _counted(scans: Scans) -> Counter[str] | None:
 
 
 def _run(scans: Scans) -> "Run":
-    """What decides the output's bytes."""
-    from vidcolor import weights
-    from vidcolor.journal import Run
-
-    names = (*DECIDING, "quality", "subsampling", "recolor", "others")
-    deciding = {name: scans.options[name] for name in names}
-    settings = json.dumps(deciding | {"vidcolor": __version__}, sort_keys=True, default=str)
-    return Run(weights.sha256(weights.find(scans.options["model"])), hashlib.sha256(settings.encode()).hexdigest())
+    return run_of(scans.options)
 
 
 def _rules(scans: Scans, header: "ModelHeader", gallery: "Gallery | None") -> "Rules":

@@ -33,6 +33,9 @@ class Reporter(Protocol):
     def done(self, **facts: Any) -> None:
         """The film is finished."""
 
+    def passed(self, **facts: Any) -> None:
+        """An earlier run has finished the film."""
+
     def plan(self, **facts: Any) -> None:
         """What would be done to a film."""
 
@@ -90,6 +93,10 @@ class JsonReporter:
         """See Reporter."""
         self._emit("done", **facts)
 
+    def passed(self, **facts: Any) -> None:
+        """See Reporter."""
+        self._emit("passed", **facts)
+
     def plan(self, **facts: Any) -> None:
         """See Reporter."""
         self._emit("plan", **facts)
@@ -124,6 +131,9 @@ class QuietReporter:
         say(f"vidcolor: warning: {message}")
 
     def done(self, **facts: Any) -> None:
+        """See Reporter."""
+
+    def passed(self, **facts: Any) -> None:
         """See Reporter."""
 
     def plan(self, **facts: Any) -> None:
@@ -183,6 +193,10 @@ class RichReporter:
         self._bars.tell(
             f"{facts['output']}: {facts['frames']} frames in {facts['seconds']:.1f} s, {facts['fps']:.1f} fps"
         )
+
+    def passed(self, **facts: Any) -> None:
+        """See Reporter."""
+        self._bars.tell(f"{facts['output']}: done before")
 
     def plan(self, **facts: Any) -> None:
         """See Reporter."""
@@ -278,6 +292,12 @@ class LoggedReporter:
             facts["fps"],
         )  # fmt: skip
         self._shown.done(**facts)
+
+    def passed(self, **facts: Any) -> None:
+        """See Reporter."""
+        self._outcomes["done before"] += 1
+        LOG.info("%s: done before", facts["output"])
+        self._shown.passed(**facts)
 
     def plan(self, **facts: Any) -> None:
         """See Reporter."""

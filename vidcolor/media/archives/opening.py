@@ -39,7 +39,7 @@ def open_source(
     if archives and len(paths) > 1:
         raise UsageError(f"{archives[0]}: an archive is an input of its own; give one archive, or folders and files.")
     if not archives:
-        exclude = files_of(output) if output is not None else ()
+        exclude = () if output is None else files_of(output) if is_archive_name(output) else (output,)
         return FolderSource(paths, limits=limits, follow_outside=follow_outside, exclude=exclude)
     path = archives[0]
     if path.suffix.lower() in _UNREADABLE:
