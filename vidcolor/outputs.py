@@ -8,6 +8,7 @@ import errno
 import hashlib
 import io
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,7 @@ _REASONS = {
     errno.ENAMETOOLONG: "the name is too long for this disk. Choose a shorter one",
 }
 DISK_ERRORS = {*_REASONS, errno.EIO}
+_ODD_NAME = re.compile(r'[^\x20-\x7e]|[<>:"|?*\\]|[. ]$|.{100}')  # what some file system does not hold
 _NO_DATA = {".html", ".csv", ".json", ".safetensors", ".onnx", ".xml", ".bin"}  # what no run looks for in a folder
 _LONGEST_SUFFIX = 16  # bytes
 # What some network disks and folders that may only be written to say to fsync; the bytes are written all the same.
@@ -53,6 +55,29 @@ def check(path: Path, *, overwrite: bool, makes_folder: bool = False, inputs: It
         raise SinkError(f"{path}: exists already. Choose another name or pass --overwrite.")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise SinkError(f"{path}: not allowed to write in {folder.resolve()}. Choose another folder.")
+    if not makes_folder and not _is_there(path):
+        check_name(path)
+
+
+def check_name(path: Path) -> None:
+    """Raise SinkError for a name that the disk does not hold, such as one with `?` on exFAT, before the work on it."""
+    if not _ODD_NAME.search(path.name):
+        return
+    folder = path.parent / f"{OWN_PREFIX}name"
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise failure(path, error) from error
+    try:
+        create(folder / path.name)
+        (folder / path.name).unlink()
+    except OSError as error:
+        if error.errno in DISK_ERRORS - {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM}:
+            raise failure(path, error) from error
+        raise SinkError(f"{path}: the disk there holds no such name ({error.strerror}). Choose another.") from error
+    finally:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def check_is_no_input(path: Path, inputs: Iterable[Path]) -> None:
@@ -103,6 +128,8 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
         sync_folder(path.absolute().parent)
     except FileExistsError as error:
         raise SinkError(f"{path}: exists now; pass --overwrite to replace it.") from error
+    except WriteError as told:  # of the hidden name
+        raise failure(path, told.error) from told
     except OSError as error:
         raise failure(path, error) from error
     finally:
@@ -149,12 +176,20 @@ def failure(path: Path, error: OSError) -> SinkError:
 def opened(path: Path) -> BinaryIO:
     """A file to be written anew, whose errors are SinkErrors, so that nobody takes them for those of an input.
 
-    Raises SinkError, then and later.
+    A link is not followed. Raises SinkError, then and later.
     """
     try:
-        return cast(BinaryIO, io.BufferedRandom(_File(path, "w+b")))
+        return cast(BinaryIO, io.BufferedRandom(_File(path, "w+b", opener=_no_links)))
     except OSError as error:
         raise failure(path, error) from error
+
+
+class WriteError(SinkError):
+    """A file that was `opened` cannot be written. error: what the system said."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(str(failure(path, error)))
+        self.error = error
 
 
 class _File(io.FileIO):
@@ -162,7 +197,11 @@ class _File(io.FileIO):
         try:
             return super().write(content)
         except OSError as error:
-            raise failure(Path(str(self.name)), error) from error
+            raise WriteError(Path(str(self.name)), error) from error
+
+
+def _no_links(name: str, flags: int) -> int:
+    return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def create(path: Path) -> None:

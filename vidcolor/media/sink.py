@@ -29,6 +29,7 @@ from vidcolor.media.pyav import fraction_of, open_output, side_data_of, text_of
 from vidcolor.media.segments import FilmRun, SegmentStore, forget_parts, parts_of
 from vidcolor.media.source import FilmSource
 from vidcolor.media.tags import MP4_TAGS, kept_tags
+from vidcolor.media.writing import WrittenFile
 from vidcolor.outputs import DISK_ERRORS, failure, move, sync_folder
 from vidcolor.steady.stored import Arrays
 
@@ -138,8 +139,9 @@ class FilmSink:
             self._store = self._opened_store(self._run)
             self._partial = self._store.partial
         self._file: BinaryIO = cast(BinaryIO, self._partial.open("w+b" if self._store else "x+b"))
+        self._written = WrittenFile(self._file)
         output = open_output(
-            self._file,
+            self._written,
             format=self.plan.container,
             container_options=self._container_options(source),
             buffer_size=_WRITE_BUFFER_BYTES,
@@ -257,6 +259,7 @@ class FilmSink:
         assert self._output is not None
         moment = None if packet.dts is None else packet.dts * packet.time_base
         self._output.mux_one(packet)
+        self._written.check()
         if moment is not None:
             self._passengers.advance(moment)
 
@@ -267,6 +270,7 @@ class FilmSink:
         self._keep(self._picture.end_segment())
         self._passengers.advance(None)
         self._output.close()
+        self._written.check()
         shape, crop = self.info.sample_aspect_ratio or Fraction(1), self.info.crop
         if self._picture.is_in_header and not matroska.write_picture(self._file, shape, crop):
             self.warnings.append(f"the pixel shape {shape} {'and cropping ' if crop else ''}could not be stored")

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,12 +22,11 @@ from vidcolor.media.archives.targets import (
     sha256_of,
     size_of,
 )
-from vidcolor.outputs import OWN_PREFIX, create, failure, is_inside, move, scratch_name, sync_folder
+from vidcolor.outputs import check_name, failure, is_inside, move, scratch_name, sync_folder
 
 CHANGED = "changed since it was made, and kept so; --overwrite replaces it"
 
-_OF_THE_NAME = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ENOTDIR, errno.EISDIR}
-_ODD_NAME = re.compile(r'[^\x20-\x7e]|[<>:"|?*\\]|[. ]$|.{100}')  # what some file system does not hold
+_OF_THE_ENTRY = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ENOTDIR, errno.EISDIR, errno.EFBIG}
 _AT_RISK_SECONDS, _AT_RISK_BYTES, _GROUP = 0.05, 1 << 24, 64  # of work and output that a kill may undo
 _RENAMED_TOGETHER = RECENT - _GROUP  # files whose records are synced by one call; the next run looks for as many
 _SYNCERS = 16  # threads; 64 files of 20 kB on a virtual disk: 3.9 ms each one after the other, 0.5 ms so
@@ -112,7 +110,7 @@ class FolderTarget(Target):
     ) -> str:
         final = self._final(entry, name)
         temporary = self.scratch(entry, name)
-        with _failing(temporary):
+        with _failing(temporary, final):
             if isinstance(content, bytes):
                 temporary.unlink(missing_ok=True)
                 with temporary.open("xb") as file:
@@ -137,9 +135,9 @@ class FolderTarget(Target):
         elif entry.kind == "link":
             self.skip(entry, reason or "a link; folders get files only")
         else:
-            self._final(entry, None)
+            final = self._final(entry, None)
             temporary = self.scratch(entry)
-            with _failing(temporary):
+            with _failing(temporary, final):
                 temporary.unlink(missing_ok=True)
                 with entry.open() as source, temporary.open("xb") as file:
                     shutil.copyfileobj(source, file, CHUNK_BYTES)
@@ -155,27 +153,15 @@ class FolderTarget(Target):
         path = self._folder_of(claimed) / os.path.basename(claimed)  # noqa: PTH119 - it is a POSIX name
         ours = claimed in self.journal.outputs
         if not _exists(path):
-            self._check_name(path)
+            try:
+                check_name(path)
+            except SinkError as error:
+                raise RefusedError(shown(str(error))) from error
         elif _identity(path) in self._input_files:
             raise RefusedError(f"{shown(str(path))}: is an input, which is never changed. Choose another output.")
         elif path.is_dir() or not (ours or self.overwrite):
             raise RefusedError(f"{shown(str(path))}: exists and is not ours. Give --overwrite to replace it.")
         return path
-
-    def _check_name(self, path: Path) -> None:
-        """Raise RefusedError for a name that the disk does not hold, before work is put into it."""
-        if not _ODD_NAME.search(path.name):
-            return
-        folder = self._root / f"{OWN_PREFIX}name"
-        folder.mkdir(exist_ok=True)
-        try:
-            create(folder / path.name)
-            (folder / path.name).unlink()
-        except OSError as error:
-            raise _failure(path, error) from error
-        finally:
-            with suppress(OSError):
-                folder.rmdir()
 
     def _folder_of(self, name: str) -> Path:
         """The folder for a name, made where needed. Raises RefusedError where a link leads out of the output."""
@@ -254,7 +240,7 @@ class FolderTarget(Target):
         try:
             move(file.temporary, file.final, overwrite=file.is_replacing)
         except OSError as error:
-            if error.errno not in _OF_THE_NAME | {errno.EEXIST}:
+            if error.errno not in _OF_THE_ENTRY | {errno.EEXIST}:
                 raise
             file.temporary.unlink(missing_ok=True)
             reason = f"{shown(str(file.final))}: cannot be written: {error.strerror}."
@@ -348,7 +334,7 @@ def _exists(path: Path) -> bool:
 
 
 @contextmanager
-def _failing(temporary: Path) -> Iterator[None]:
+def _failing(temporary: Path, final: Path) -> Iterator[None]:
     """Leave no half-written file, and say what failed."""
     try:
         yield
@@ -356,7 +342,7 @@ def _failing(temporary: Path) -> Iterator[None]:
         with suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError):
-            raise _failure(temporary, error) from error
+            raise _failure(final, error) from error
         raise
 
 
@@ -396,8 +382,8 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _failure(path: Path, error: OSError) -> SinkError:
-    """A name that the file system does not take is the entry's fault; all else is the disk's."""
-    kind = RefusedError if error.errno in _OF_THE_NAME else SinkError
+    """A name or a size that the file system does not take is the fault of the entry; all else is of the disk."""
+    kind = RefusedError if error.errno in _OF_THE_ENTRY else SinkError
     return kind(str(failure(Path(shown(str(path))), error)))
 
 

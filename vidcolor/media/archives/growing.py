@@ -14,7 +14,7 @@ from vidcolor.journal import Journal, Outcome, Record, Run
 from vidcolor.media.archives.entries import Entry, Source
 from vidcolor.media.archives.names import safe_name
 from vidcolor.media.archives.targets import Content, Target
-from vidcolor.outputs import move, scratch_name, sync_folder
+from vidcolor.outputs import failure, move, scratch_name, sync_folder
 
 _AT_RISK_SECONDS, _AT_RISK_RECORDS, _AT_RISK_BYTES = 0.05, 256, 1 << 24  # what a kill may make us do again
 _SPOOL_FROM_BYTES = 1 << 26
@@ -99,7 +99,7 @@ class GrowingTarget(Target):
         try:
             record = self._add(entry, name, content, record)
         except OSError as error:
-            raise SinkError(f"{self._partial}: cannot be written: {error.strerror}.") from error
+            raise failure(self.output, error) from error
         self._torn = False
         return record
 

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
+from vidcolor import outputs
 from vidcolor.errors import SinkError, SourceError
 from vidcolor.journal import Journal, Outcome, Record, Run
 from vidcolor.media.archives.entries import Entry
@@ -114,7 +115,7 @@ class Target(ABC):
             self._open()
         except OSError as error:
             self._abandon()
-            raise SinkError(f"{self.output}: cannot be written: {error.strerror}.") from error
+            raise outputs.failure(self.output, error) from error
         except BaseException:
             self._abandon()
             raise
@@ -126,8 +127,8 @@ class Target(ABC):
         try:
             if error is None:
                 self._finish()
-        except OSError as failure:
-            raise SinkError(f"{self.output}: cannot be finished: {failure.strerror}.") from failure
+        except OSError as problem:
+            raise outputs.failure(self.output, problem) from problem
         finally:
             self._abandon()
 

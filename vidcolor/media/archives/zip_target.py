@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 
-from vidcolor.errors import SinkError, SourceError
+from vidcolor.errors import SourceError
 from vidcolor.journal import Outcome, Record
 from vidcolor.media.archives.entries import Entry
 from vidcolor.media.archives.growing import GrowingTarget
@@ -22,6 +22,7 @@ from vidcolor.media.archives.zip_records import (
     without_extras,
 )
 from vidcolor.media.archives.zips import ZipOrigin, raw_name
+from vidcolor.outputs import failure
 
 _ZIP64_EXTRA, _UNICODE_PATH_EXTRA = 0x0001, 0x7075
 _DOS_FOLDER = 0x10
@@ -79,7 +80,7 @@ class ZipTarget(GrowingTarget):
             raise
         except OSError as error:
             self._torn = True
-            raise SinkError(f"{self.output}: cannot be written: {error.strerror}.") from error
+            raise failure(self.output, error) from error
         record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason, output_size=info.file_size)
         (self._note if entry.kind == "directory" else self._record)(_with_member(record, name, member))
 
