@@ -132,9 +132,17 @@ def _run(args: list[str]) -> int:
         log.LOG.exception("unexpected %s", type(error).__name__)
         if os.environ.get("VIDCOLOR_DEBUG"):
             raise
-        kind = type(error).__name__
-        return _say(f"unexpected {kind}: {error} Set VIDCOLOR_DEBUG=1 to see where; please report it.", 1)
+        return _say(_of_system(error) if isinstance(error, OSError) and error.filename else _unexpected(error), 1)
     return code if isinstance(code, int) else 0
+
+
+def _of_system(error: OSError) -> str:
+    """A file that the system does not let anybody use: it knows best why."""
+    return f"{error.filename}: cannot be used: {error.strerror}. Look at the folder, and who may use it."
+
+
+def _unexpected(error: Exception) -> str:
+    return f"unexpected {type(error).__name__}: {error} Set VIDCOLOR_DEBUG=1 to see where; please report it."
 
 
 def _told(error: click.ClickException) -> str:

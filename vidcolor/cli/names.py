@@ -31,7 +31,7 @@ class Existing(click.Path):
     """A file or folder that is there, or a pattern of several, which is looked up later."""
 
     def __init__(self) -> None:
-        super().__init__(path_type=Path)
+        super().__init__(path_type=Path, readable=False)  # which is told here
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Text -> path. Raises SourceError with the nearest name that is there."""
@@ -44,6 +44,8 @@ class Existing(click.Path):
         except OSError as error:
             raise SourceError(f"{path}: cannot be looked at: {error.strerror}. Look at who may read it.") from error
         else:
+            if not os.access(path, os.R_OK):
+                raise SourceError(f"{path}: not allowed to read it. Look at who may.")
             if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                 raise UsageError(f"{path}: is no file; films and photos are read twice. Save it to a file first.")
         return path

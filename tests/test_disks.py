@@ -1,0 +1,235 @@
+"""Disks that are full, small, foreign or another user's: the true cause is told, and nothing is left half-written."""
+
+import ctypes
+import errno
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from archive_fixtures import RUN
+from media_fixtures import make_film
+from PIL import Image
+
+from vidcolor import cli
+from vidcolor.media.archives import open_source, open_target
+from vidcolor.media.writing import WrittenFile
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits and users of POSIX")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A film and photos."""
+    chance = np.random.default_rng(1)
+    (tmp_path / "scans").mkdir()
+    for name in ("a.png", "b.tif", "c.jpg"):
+        Image.fromarray(chance.integers(0, 256, (240, 320), dtype=np.uint8)).save(tmp_path / "scans" / name)
+    make_film(tmp_path / "film.mkv", size=(320, 240), pts=range(40))
+    return tmp_path
+
+
+def run(
+    folder: Path, *arguments: str, model: Path, limit: int | None = None, privileged: bool = True
+) -> tuple[int, str]:
+    """The command in `folder`: its exit code, and what it says.
+
+    limit: bytes that a file may have.  privileged: root may read and write whatever permissions say.
+    """
+    libc = ctypes.CDLL(None)
+
+    def begin() -> None:
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        if not privileged and sys.platform == "linux":
+            for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+                libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+
+    is_coloring = "-o" in arguments and arguments[0] not in ("compare", "train", "preview")
+    command = [sys.executable, "-m", "vidcolor", *arguments, *(["--model", str(model)] if is_coloring else [])]
+    environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[2])}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, preexec_fn=begin, capture_output=True, text=True, check=False, timeout=300
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "options"),
+    [("film.mkv", "o.mp4", ["--crf", "1"]), ("film.mkv", "o.mkv", ["--codec", "ffv1"]), ("scans/a.png", "o.png", []),
+     ("scans/b.tif", "o.tif", []), ("scans", "out", []), ("scans", "o.zip", [])],
+)  # fmt: skip
+def test_a_limit_on_files_is_told_as_what_it_is(
+    folder: Path, source: str, output: str, options: list[str], tiny_model: Path
+):
+    run(folder, "scans/a.png", "-o", "first.png", model=tiny_model)  # the network is converted without a limit
+    before = {path.name for path in folder.iterdir()}
+    code, said = run(folder, source, "-o", output, "-q", *options, model=tiny_model, limit=40_000)
+    assert code == 1
+    assert "larger than the disk, or `ulimit -f`, allows" in said
+    assert "Traceback" not in said
+    assert "Copy it again" not in said
+    assert "Try .mkv" not in said
+    left = {path.name for path in folder.iterdir()} - before
+    assert left <= {"out", "o.zip.partial", "o.zip.journal.jsonl", ".vidcolor-o.zip.pictures"}
+    assert not list(folder.rglob("*.partial.*"))
+
+
+class Full:
+    """A file on a disk that is full after some bytes."""
+
+    name = "film.mkv"
+
+    def __init__(self, room: int) -> None:
+        self.room, self.content = room, b""
+
+    def seekable(self) -> bool:
+        return True
+
+    def write(self, content: bytes) -> int:
+        if len(self.content) + len(content) > self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.content += content
+        return len(content)
+
+    def seek(self, offset: int, _: int = 0) -> int:
+        return offset
+
+
+def test_a_full_disk_is_told_once_it_is_asked_for():
+    file = Full(10)
+    written = WrittenFile(file)
+    for _ in range(4):
+        assert written.write(b"12345") == 5
+    assert file.content == b"1234512345"
+    with pytest.raises(OSError, match="No space left"):
+        written.check()
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP])
+def test_times_and_permissions_are_not_essential(folder: Path, tiny_model: Path, monkeypatch, capsys, number: int):
+    """As on exFAT, NTFS and SMB."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "utime", refuse)
+    monkeypatch.setattr(Path, "chmod", refuse)
+    assert cli.run([str(folder / "scans"), "-o", str(folder / "out"), "-q", "--model", str(tiny_model)]) == 0
+    assert {path.name for path in (folder / "out").iterdir()} >= {"a.png", "b.tif", "c.jpg"}
+    assert capsys.readouterr().err.count("times or permissions could not be kept there") == 1
+    assert cli.run([str(folder / "scans" / "a.png"), "-o", str(folder / "o.png"), "--model", str(tiny_model)]) == 0
+
+
+def test_a_name_that_the_disk_does_not_hold_fails_alone(folder: Path, tiny_model: Path, monkeypatch, capsys):
+    """As on exFAT, where `?` and `:` are no part of a name."""
+    (folder / "scans" / "a.png").rename(folder / "scans" / "Oma 12:30?.png")
+    (folder / "film.mkv").rename(folder / "scans" / "film?.mkv")
+    opened = os.open
+
+    def refuse(path: object, *arguments: object, **named: object) -> int:
+        if "?" in str(path) and "scans" not in str(path):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
+        return opened(path, *arguments, **named)
+
+    monkeypatch.setattr(os, "open", refuse)
+    for _ in range(2):  # the folder can be used again
+        assert cli.run([str(folder / "scans"), "-o", str(folder / "out"), "-q", "--model", str(tiny_model)]) == 1
+        said = capsys.readouterr().err
+        assert said.count("Oma 12:30?.png: the disk there holds no such name") == 1
+        assert said.count("film?.mkv: the disk there holds no such name") == 1
+        assert {
+            path.name for path in (folder / "out").iterdir() if path.suffix in (".png", ".tif", ".jpg", ".mkv")
+        } == {
+            "b.tif",
+            "c.jpg",
+        }
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EFBIG])
+def test_a_renaming_that_fails_costs_one_file(folder: Path, monkeypatch, number: int):
+    replaced = Path.replace
+
+    def refuse(path: Path, target: Path) -> Path:
+        if target.name == "b.tif":
+            raise OSError(number, os.strerror(number))
+        return replaced(path, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with open_source([folder / "scans"]) as source, open_target(folder / "out", source, RUN) as target:
+        for entry in source:
+            target.copy(entry)
+    assert {name: record.outcome for name, record in target.records.items()} == {
+        "a.png": "copied", "b.tif": "failed", "c.jpg": "copied",
+    }  # fmt: skip
+    assert dict(target.counts) == {"copied": 2, "failed": 1}
+    assert not list((folder / "out").glob(".vidcolor-*.partial*"))
+    monkeypatch.setattr(Path, "replace", replaced)
+    with open_source([folder / "scans"]) as source, open_target(folder / "out", source, RUN) as target:
+        assert [entry.name for entry in source if target.due(entry)] == ["b.tif"]
+
+
+COMMANDS = [
+    ["{}/film.mkv", "-o", "o.mkv"], ["{}", "-o", "out"], ["film.mkv", "-o", "{}/o.mkv"], ["scans", "-o", "{}/out"],
+    ["scans/a.png", "-o", "{}/o.png"], ["film.mkv", "-o", "o.mkv", "--reference", "{}/a.png"], ["info", "{}/film.mkv"],
+    ["preview", "film.mkv", "-o", "{}/s.png"], ["compare", "{}/film.mkv", "film.mkv", "-o", "o.html"],
+    ["evaluate", "{}"], ["train", "{}", "-o", "m.safetensors"], ["models", "show", "{}/m.safetensors"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_another_users_folder_is_told_as_what_it_is(folder: Path, command: list[str], tiny_model: Path):
+    (folder / "theirs").mkdir()
+    (folder / "theirs").chmod(0o000)
+    code, said = run(folder, *(word.format("theirs") for word in command), model=tiny_model, privileged=False)
+    (folder / "theirs").chmod(0o700)
+    assert (code, said.count("\n")) == (1, 1), said
+    assert "ermission denied" in said or "not allowed" in said
+    assert "unexpected" not in said
+    assert "damaged" not in said
+
+
+def test_an_unreadable_file_in_a_folder_is_not_called_damaged(folder: Path, tiny_model: Path):
+    (folder / "film.mkv").rename(folder / "scans" / "film.mkv")
+    for name in ("a.png", "film.mkv"):
+        (folder / "scans" / name).chmod(0o000)
+    code, said = run(folder, "scans", "-o", "out", "-q", model=tiny_model, privileged=False)
+    assert code == 1
+    assert "a.png: cannot be read: Permission denied" in said
+    assert "film.mkv: not allowed to read" in said
+    assert "Copy it again" not in said
+    assert (folder / "out" / "b.tif").exists()
+
+
+def test_a_group_that_shares_an_archive_can_go_on_with_it(folder: Path, tiny_model: Path):
+    out = folder / "out"
+    (folder / "scans" / "sub").mkdir(mode=0o755)
+    (folder / "scans" / "c.jpg").rename(folder / "scans" / "sub" / "c.jpg")
+    out.mkdir()
+    out.chmod(0o2775)
+    before = os.umask(0o002)
+    try:
+        assert cli.run([str(folder / "scans"), "-o", str(out), "-q", "--model", str(tiny_model)]) == 0
+    finally:
+        os.umask(before)
+    assert (out / ".vidcolor-journal.jsonl").stat().st_mode & 0o777 == 0o664
+    assert (out / "sub").stat().st_mode & 0o7777 == 0o2775
+
+
+def test_a_working_folder_that_is_gone_does_no_harm(folder: Path, tiny_model: Path):
+    gone = folder / "gone"
+    gone.mkdir()
+    for source, output in (("film.mkv", "o.mkv"), ("scans", "out"), ("scans/a.png", "o.png")):
+        command = [sys.executable, "-m", "vidcolor", str(folder / source), "-o", str(folder / output), "-q"]
+        script = 'rmdir "$PWD" && exec "$@"'
+        environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[2])}
+        gone.mkdir(exist_ok=True)
+        done = subprocess.run(
+            ["sh", "-c", script, "sh", *command, "--model", str(tiny_model)], cwd=gone, env=environment,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (folder / output).exists()
