@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from vidcolor import outputs
 from vidcolor.color import rgb_to_lab
 from vidcolor.errors import SourceError
+from vidcolor.media.archives.tar_headers import Tar
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 ARCHIVE_SUFFIXES = {".zip", ".tar", ".tgz", ".txz", ".tbz", ".tbz2", ".gz", ".xz", ".bz2"}
@@ -52,9 +53,12 @@ def is_archive(path: Path) -> bool:
 
 def _is_tar(path: Path) -> bool:
     try:
-        return tarfile.is_tarfile(path)
+        Tar.open(path).close()
+    except tarfile.TarError:
+        return False
     except _DAMAGED:  # a packed one that breaks off at once
-        return True
+        pass
+    return True
 
 
 def encoded(sources: list[Path]) -> Iterator[tuple[str, bytes]]:
@@ -111,7 +115,7 @@ def _unzipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 
 def _tarred(source: Path) -> Iterator[tuple[str, bytes]]:
-    with tarfile.open(source) as archive:
+    with Tar.open(source) as archive:
         for member in archive:
             if member.isfile() and is_photo(member.name):
                 content = archive.extractfile(member) if member.size <= LARGEST_MEMBER else None
