@@ -1,6 +1,5 @@
 """What colours one photo or film of an archive, and the rules it goes by."""
 
-import hashlib
 import io
 import threading
 import time
@@ -242,8 +241,8 @@ def _packed(
         file = io.BytesIO()
         losses = write_still(still, colors, file, rules.still)
         return file.getvalue(), losses
-    name = hashlib.sha256(entry.name.encode(errors="backslashreplace")).hexdigest()[:24]
-    path = rules.scratch / f".vidcolor-{name}.partial"  # the same name again overwrites what a killed run left
+    name = entry.name.replace("/", ":")  # whole: others of its last part may be under way
+    path = rules.scratch / outputs.scratch_name(name)  # the same name again overwrites what a killed run left
     return path, write_still(still, colors, path, rules.still)
 
 

@@ -20,6 +20,7 @@ from vidcolor.cli.lines import say
 from vidcolor.cli.tally import Tally, tally
 from vidcolor.errors import UsageError
 from vidcolor.jobs import DECIDING, FILM_SUFFIXES
+from vidcolor.outputs import fitted_name, hidden_name
 
 if TYPE_CHECKING:
     from vidcolor.archive import Workers
@@ -54,10 +55,17 @@ class Scans:
 
         return is_archive_name(self.output) and not self.output.is_dir()
 
+    def report_file(self, name: str) -> Path:
+        """The path of one of the report's files."""
+        if not self.is_archive:
+            return self.output / name
+        return self.output.with_name(fitted_name(self.output.name, f".{name}"))
+
     @property
-    def report_base(self) -> tuple[Path, str]:
-        """Folder and beginning of the names of the report's files."""
-        return (self.output.parent, f"{self.output.name}.") if self.is_archive else (self.output, "")
+    def pictures(self) -> Path:
+        """The folder of the report's pictures."""
+        prefix = f"{self.output.name}." if self.is_archive else ""
+        return self.report_file("report.html").with_name(hidden_name(f"{prefix}pictures"))
 
 
 def are_scans(inputs: tuple[Path, ...], output: Path) -> bool:
@@ -175,8 +183,7 @@ def _pass(scans: Scans, crew: Crew, shown: Tally) -> bool:
     from vidcolor.report import Gallery
 
     began, options = time.monotonic(), scans.options
-    folder, prefix = scans.report_base
-    gallery = Gallery(folder / f".vidcolor-{prefix}pictures", shown.total)
+    gallery = Gallery(scans.pictures, shown.total)
     with ExitStack() as stack:
         source = stack.enter_context(_opened(scans))
         target = stack.enter_context(
@@ -290,9 +297,8 @@ def _write_report(scans: Scans, lines: "list[Line]", gallery: "Gallery", facts: 
     """report.json and report.html; beside an archive under its name."""
     from vidcolor.report import write_html, write_json
 
-    folder, prefix = scans.report_base
-    page = folder / f"{prefix}report.html"
-    write_json(folder / f"{prefix}report.json", lines, facts)
+    page = scans.report_file("report.html")
+    write_json(scans.report_file("report.json"), lines, facts)
     write_html(page, lines, gallery.pairs(line.name for line in lines), facts)
     if scans.is_archive:
         gallery.clear()

@@ -14,7 +14,7 @@ from vidcolor.journal import Journal, Outcome, Record, Run
 from vidcolor.media.archives.entries import Entry, Source
 from vidcolor.media.archives.names import safe_name
 from vidcolor.media.archives.targets import Content, Target
-from vidcolor.outputs import scratch_name, sync_folder
+from vidcolor.outputs import fitted_name, scratch_name, sync_folder
 
 _AT_RISK_SECONDS, _AT_RISK_RECORDS, _AT_RISK_BYTES = 0.05, 256, 1 << 24  # what a kill may make us do again
 _SPOOL_FROM_BYTES = 1 << 26
@@ -22,7 +22,8 @@ _SPOOL_FROM_BYTES = 1 << 26
 
 def files_of(output: Path) -> tuple[Path, Path, Path]:
     """Everything that is written for an archive: itself, TARGET.partial and TARGET.journal.jsonl."""
-    return output, output.with_name(output.name + ".partial"), output.with_name(output.name + ".journal.jsonl")
+    partial, journal = (output.with_name(fitted_name(output.name, end)) for end in (".partial", ".journal.jsonl"))
+    return output, partial, journal
 
 
 class GrowingTarget(Target):
