@@ -9,8 +9,9 @@ from vidcolor import outputs, parts
 from vidcolor.colorizer import Colorizer
 from vidcolor.films import FilmOptions, FilmStart, color_film, resumed
 from vidcolor.frames import Part
-from vidcolor.jobs import FALLBACK_SUFFIX, FILM_SUFFIXES
+from vidcolor.jobs import FALLBACK_SUFFIX
 from vidcolor.media.part_sink import PartSink
+from vidcolor.media.suffixes import CONTAINERS
 from vidcolor.media.trial import settle
 from vidcolor.pipeline import colorize_film
 
@@ -30,7 +31,7 @@ class ArchivedFilms:
     def name(self, name: str) -> str:
         """Its own name where its container can be written."""
         path = PurePosixPath(name)
-        if path.suffix.lower() in FILM_SUFFIXES:
+        if path.suffix.lower() in CONTAINERS:
             return name
         return str(path.with_name(outputs.fitted_name(path.stem, FALLBACK_SUFFIX)))
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidcolor.errors import UsageError
+from vidcolor.media.suffixes import CONTAINERS
 from vidcolor.outputs import fitted_name
 
-FILM_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")  # containers that we write
 FALLBACK_SUFFIX = ".mkv"  # holds every stream of a film whose own container we do not write
 
 # Options that change a film's output: what an earlier run with others made is not gone on with.
@@ -43,7 +43,7 @@ def plan(inputs: Sequence[Path], output: str) -> list[Job]:
     jobs: dict[str, Job] = {}
     for source in inputs:
         suffix = source.suffix.lower()
-        target = folder / (source.name if suffix in FILM_SUFFIXES else fitted_name(source.stem, FALLBACK_SUFFIX))
+        target = folder / (source.name if suffix in CONTAINERS else fitted_name(source.stem, FALLBACK_SUFFIX))
         if (other := jobs.get(target.name.casefold())) is not None:
             raise UsageError(f"{other.source} and {source} would both become {target}; colour them one by one.")
         jobs[target.name.casefold()] = Job(source, target)

@@ -38,9 +38,11 @@ class Done:
     name: str | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
-    damage: str = ""  # of a film, in words
+    damage: str = ""  # of a film or an archive, in words
     was_done: bool = False  # by an earlier run
     pair: tuple[bytes, bytes] | None = None  # small JPEG files, before and after
+    within: str = ""  # the archive that the entry lies in, where that lies in a folder itself
+    passed_over: str = ""  # why the entry stays as it is though there may be pictures in it
 
 
 class Films(Protocol):
@@ -66,6 +68,7 @@ class Rules:
     still: StillSettings
     is_recoloring: bool = False  # photos and films that have colours already
     is_copying_others: bool = True  # files that are neither photos nor films
+    is_nested: bool = True  # archives in a folder are coloured as archives
     largest_pixels: int = 1_000_000_000  # of a photo
     is_shown: Callable[[str], bool] = field(default=lambda _: False)  # whether small pictures are wanted of a photo
     is_overwriting: bool = False  # one photo's output

@@ -19,7 +19,8 @@ from vidcolor.cli.films import film_options, film_watched
 from vidcolor.cli.lines import say
 from vidcolor.cli.tally import Tally, tally
 from vidcolor.errors import UsageError
-from vidcolor.jobs import DECIDING, FILM_SUFFIXES
+from vidcolor.jobs import DECIDING
+from vidcolor.media.suffixes import CONTAINERS, PHOTOS, UNREAD_PHOTOS, archive_ending
 from vidcolor.outputs import fitted_name, hidden_name
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def are_scans(inputs: tuple[Path, ...], output: Path) -> bool:
 
     An animation that is to become a film is one. Raises UsageError where photos are to become one.
     """
-    if output.suffix.lower() in FILM_SUFFIXES and not output.is_dir():
+    if output.suffix.lower() in CONTAINERS and not output.is_dir():
         if len(inputs) == 1 and inputs[0].suffix.lower() in ANIMATIONS:
             return False
         if folder := next((path for path in inputs if path.is_dir()), None):
@@ -96,9 +97,7 @@ def _is_archive(path: Path) -> bool:
 
 
 def _is_photo(path: Path) -> bool:
-    from vidcolor.media.stills import SUFFIXES
-
-    return path.suffix.lower() in SUFFIXES
+    return path.suffix.lower() in PHOTOS | UNREAD_PHOTOS  # those that are not read are refused as photos
 
 
 def _is_pattern(path: Path) -> bool:
@@ -190,13 +189,23 @@ def _pass(scans: Scans, crew: Crew, shown: Tally) -> bool:
             open_target(scans.output, source, _run(scans), overwrite=options["overwrite"], resume=options["resume"])
         )
 
+        passed_over: dict[str, list[str]] = {}
+
         def settled(entry: "Entry", done: "Done") -> None:
+            if done.passed_over:
+                names = passed_over.setdefault(done.passed_over, [])
+                names.append(f"{done.within}/{entry.shown}".lstrip("/"))
+            if done.damage and entry.kind == "archive":
+                shown.note(done.damage)
+            if done.within:
+                shown.within(done.within)
+                return
             if done.pair is not None:
                 gallery.add(entry.name, *done.pair)
             if entry.kind != "directory" and not (done.was_done and options["watch"]):
                 shown.entry(
                     entry.shown, done.outcome, (*entry.notes, *done.notes), was_done=done.was_done,
-                    is_damaged=bool(done.damage),
+                    is_damaged=bool(done.damage) and entry.kind == "film",
                 )  # fmt: skip
 
         entries = _written(source) if options["watch"] else iter(source)
@@ -205,7 +214,7 @@ def _pass(scans: Scans, crew: Crew, shown: Tally) -> bool:
         places: dict[str, int] = {}
         entries = _placed(entries, places) if workers.films_any_time else entries
         colorize_archive(entries, target, workers, rules, settled)
-        for message in (*source.damage, *target.notes, *workers.notes):
+        for message in (*source.damage, *target.notes, *workers.notes, *_remarks(passed_over)):
             shown.note(message)
         workers.notes.clear()
         records = list(target.records.values())
@@ -220,7 +229,17 @@ def _pass(scans: Scans, crew: Crew, shown: Tally) -> bool:
     if not options["watch"] or shown.counts:
         counts = {"counts": dict(shown.counts), "damaged": shown.damaged, "done_before": shown.was_done}
         shown.finish(facts | {"report": str(report)} | counts)
-    return not source.damage and not any(line.outcome == "failed" for line in lines)
+    cut_off = [line.damage for line in lines if line.damage and archive_ending(line.name)]
+    return not source.damage and not cut_off and not any(line.outcome == "failed" for line in lines)
+
+
+def _remarks(passed_over: dict[str, list[str]]) -> "Iterator[str]":
+    """One line for each reason, however many files there are."""
+    from vidcolor.media.archives.names import shown
+
+    for why, names in passed_over.items():
+        others = f" and {len(names) - 1:,} other{'s' if len(names) > 2 else ''}" if len(names) > 1 else ""
+        yield f"{shown(names[0])}{others}: not coloured: {why}"
 
 
 def _opened(scans: Scans) -> "Source":
@@ -271,6 +290,7 @@ def _rules(scans: Scans, header: "ModelHeader", gallery: "Gallery | None") -> "R
         still=asked.still(header),
         is_recoloring=asked.recolor,
         is_copying_others=options["others"] == "copy",
+        is_nested=options["nested"],
         largest_pixels=asked.largest_pixels,
         is_shown=gallery.wants if gallery is not None else (lambda _: False),
         scratch=scans.output if scans.output.is_dir() else scans.output.parent,
@@ -320,12 +340,22 @@ def describe_scans(scans: Scans, load: Callable[[], "Colorizer"]) -> bool:
             "input": ", ".join(map(str, scans.inputs)), "output": str(scans.output),
             "files": dict(Counter(entry.kind for entry in entries)), "bytes": sum(entry.size for entry in entries),
             "refused": [f"{entry.shown}: {entry.refusal}" for entry in entries if entry.refusal],
-            "notes": [note for entry in entries for note in entry.notes] + list(source.damage),
+            "notes": [*(note for entry in entries for note in entry.notes), *source.damage, *_unread(entries)],
             "photo_seconds": round(seconds * photo_bytes / measured_bytes) if measured_bytes else None,
             "measured_photos": len(chosen), "model": colorizer.header.name, "devices": colorizer.devices,
         }  # fmt: skip
     _print_plan(facts, as_json=scans.as_json)
     return True
+
+
+def _unread(entries: "list[Entry]") -> "Iterator[str]":
+    from vidcolor.media.archives.entries import unread
+
+    reasons: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry.kind == "other" and (why := unread(entry.name)):
+            reasons.setdefault(why, []).append(entry.name)
+    yield from _remarks(reasons)
 
 
 def _print_plan(facts: dict[str, Any], *, as_json: bool) -> None:

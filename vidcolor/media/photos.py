@@ -16,14 +16,13 @@ from PIL import Image, ImageOps
 from vidcolor import outputs
 from vidcolor.color import rgb_to_lab
 from vidcolor.errors import SourceError
+from vidcolor.media import suffixes
 from vidcolor.media.archives.tar_headers import Tar
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
+# Archives to learn from.
 ARCHIVE_SUFFIXES = {".zip", ".tar", ".tgz", ".txz", ".tbz", ".tbz2", ".gz", ".xz", ".bz2"}
-FILM_SUFFIXES = {
-    ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm",
-    ".ogv", ".ts", ".vob", ".webm", ".wmv",
-}  # fmt: skip
+FILM_SUFFIXES = suffixes.FILMS
 LARGEST_MEMBER = 1 << 30  # bytes; a photo never is so large, a bomb is
 
 # What Pillow and the unpackers raise for damaged content. Pillow says SyntaxError for a broken PNG.

@@ -86,8 +86,8 @@ class TarSource(Source):
                 name = self._names.claim(name, folder=kind == "directory")
         except UnsafeNameError as error:
             refusal, name = str(error), self._names.label(member.name)
-        link = self._link(member, name) if kind == "link" and not refusal else None
-        if kind == "link" and link is None:
+        same_as = self._same_as(member, name) if kind == "link" and not refusal else None
+        if kind == "link" and same_as is None:
             refusal = refusal or f"a link that leads out of the archive, to {shown(member.linkname)}"
         stored = "/".join(part for part in member.name.split("/") if part not in ("", ".")) or "."
         faithful = stored == name and not member.name.startswith("/")
@@ -95,15 +95,16 @@ class TarSource(Source):
             self._given[stored] = name
         return Entry(
             name, member.name.encode("utf-8", "surrogateescape"), kind, member.size if member.isfile() else 0,
-            _mtime_ns(member), mode=member.mode & 0o7777, link=link,
-            notes=() if refusal else notes_of(name, stored, kind), refusal=refusal, faithful=faithful,
+            _mtime_ns(member), mode=member.mode & 0o7777,
+            link=member.linkname if member.issym() else None, same_as=same_as,
+            notes=() if refusal else notes_of(name, stored), refusal=refusal, faithful=faithful,
             again=not self.packing, origin=member, opener=self._opener(member, name) if member.isfile() else None,
         )  # fmt: skip
 
-    def _link(self, member: tarfile.TarInfo, name: str) -> str | None:
-        """Where a link leads, as its copy should say it; None when it leads outside."""
+    def _same_as(self, member: tarfile.TarInfo, name: str) -> str | None:
+        """The name of the entry that a link leads to; None when it leads outside."""
         if member.issym():
-            return member.linkname if inside(name, member.linkname) is not None else None
+            return inside(name, member.linkname)
         try:  # a hard link names an earlier member from the root
             return self._given.get(safe_name(member.linkname))
         except UnsafeNameError:

@@ -148,8 +148,9 @@ class ZipSource(Source):
         stored = text.rstrip("/")
         return Entry(
             name, raw, kind, info.file_size, _mtime_ns(info), mode=stat.S_IMODE(mode) or None, link=link,
-            notes=() if refusal else notes_of(name, stored, kind), refusal=refusal, faithful=name == stored,
-            origin=ZipOrigin(info, self.path), opener=lambda: self._open(info, shown(name)),
+            notes=() if refusal else notes_of(name, stored), refusal=refusal, faithful=name == stored,
+            same_as=inside(name, link) if link else None, origin=ZipOrigin(info, self.path),
+            opener=lambda: self._open(info, shown(name)),
         )  # fmt: skip
 
     def _kind_and_refusal(self, info: zipfile.ZipInfo, name: str, mode: int) -> tuple[Kind, str]:
