@@ -243,7 +243,8 @@ def test_several_inputs_and_patterns(tmp_path: Path) -> None:
 def test_kinds() -> None:
     kinds = {
         "a.JPG": "photo", "b/a.tiff": "photo", "a.heic": "photo", "a.MKV": "film", "a.txt": "other", "a": "other",
-        "._a.jpg": "other", ".hidden/a.jpg": "other", "__MACOSX/a.jpg": "other", "Thumbs.db": "other", "a.zip": "other",
+        "._a.jpg": "other", ".hidden/a.jpg": "other", "__MACOSX/a.jpg": "other", "Thumbs.db": "other",
+            "a.zip": "archive", "a.tar.zst": "archive", "a.7z": "other",
     }  # fmt: skip
     assert {name: kind_of(name) for name in kinds} == kinds
 

@@ -15,7 +15,7 @@ from vidcolor.errors import SinkError
 from vidcolor.films import FilmOptions
 from vidcolor.frames import Part
 from vidcolor.media.film_tone import film_tone
-from vidcolor.media.segments import FOLDER_PREFIX, SegmentStore, part_of, parts_of
+from vidcolor.media.segments import SegmentStore, part_of, parts_of
 from vidcolor.media.source import FilmSource
 from vidcolor.steady import Steadiness
 
@@ -163,7 +163,7 @@ def test_a_part_that_does_not_follow_is_left_alone_until_the_film_is_done(
     last = films.survey(film, colorizer, 3)[-1]
     films.color_part(film, joined, colorizer, last, is_again=False)
     assert [path.name for path in parts_of(joined)] == [f"joined.mkv~{last.first:09d}"]
-    assert (tmp_path / f"{FOLDER_PREFIX}{part_of(joined, last.first).name}").is_dir()
+    assert (tmp_path / f".vidcolor-{part_of(joined, last.first).name}").is_dir()
     films.color(film, joined, colorizer, is_again=True)
     assert contents(joined) == contents(whole)
     assert parts_of(joined) == []

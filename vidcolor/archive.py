@@ -8,6 +8,7 @@ and go to a folder need no order.
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -18,12 +19,17 @@ from typing import Protocol, Self
 
 from vidcolor.colorizer import Colorizer
 from vidcolor.errors import DeviceError, SinkError, SourceError, VidcolorError
-from vidcolor.media.archives import Entry, RefusedError, Target, in_order, ready
+from vidcolor.media.archives import Entry, RefusedError, Target, in_order, open_source, opened_again, ready
+from vidcolor.media.archives.entries import unread
 from vidcolor.media.archives.folder_target import FolderTarget
-from vidcolor.worker import Done, Rules, Worker
+from vidcolor.media.archives.names import shown
+from vidcolor.worker import Done, Outcome, Rules, Worker
 
 FILES_AHEAD = 3  # a thread, under way or waiting for their turn to be written
 BYTES_AHEAD = 1 << 28  # of photos under way or waiting for their turn, a worker
+MOST_LISTED = 20  # failures in an archive that lies in a folder
+
+OnEntry = Callable[[Entry, Done], None]
 
 
 class Workers(Protocol):
@@ -90,9 +96,9 @@ def colorize_archive(
     target: Target,
     workers: Workers,
     rules: Rules,
-    on_entry: Callable[[Entry, Done], None],
+    on_entry: OnEntry,
 ) -> None:
-    """Colour what can be coloured, carry over the rest, and tell `on_entry` of each.
+    """Colour what can be coloured, carry over the rest, and tell `on_entry` of each, in archives that lie in it, too.
 
     That comes in the source's order, but for films that need none: see Workers.films_any_time. One bad entry never
     stops the others. Raises SinkError when the target cannot be written any more, DeviceError.
@@ -100,11 +106,11 @@ def colorize_archive(
     beside = _Beside(target, workers, rules)
 
     def submit(entry: Entry) -> Future[Done] | None:
-        if entry.refusal or entry.kind == "directory":
+        if entry.refusal or entry.kind in ("directory", "link"):
             return None
         if reason := target.kept(entry):
             return ready(Done("kept", notes=(reason,), was_done=True))
-        if not target.due(entry):
+        if not _due(entry, target, rules):
             return ready(Done("skipped", was_done=True))
         if entry.kind != "photo":
             return None
@@ -114,13 +120,33 @@ def colorize_archive(
     def settle(entry: Entry, result: Callable[[], Done]) -> None:
         on_entry(entry, _settled(entry, result, target))
 
-    in_turn = in_order(beside.leave(entries), submit, window=workers.ahead, window_bytes=workers.ahead_bytes)
+    in_turn = in_order(
+        beside.leave(_links_last(entries, target)), submit, window=workers.ahead, window_bytes=workers.ahead_bytes
+    )
     for entry, future in in_turn:
-        settle(entry, future.result if future else partial(_in_turn, entry, target, workers, rules))
+        settle(entry, future.result if future else partial(_in_turn, entry, target, workers, rules, on_entry))
         for film, result in beside.finished():
             settle(film, result)
     for film, result in beside.rest():
         settle(film, result)
+
+
+def _links_last(entries: Iterable[Entry], target: Target) -> Iterator[Entry]:
+    """Links become files in a folder: after the files that they lead to, by links of links too."""
+    if not isinstance(target, FolderTarget):
+        yield from entries
+        return
+    links: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.kind == "link" and not entry.refusal:
+            links[entry.name] = entry
+        else:
+            yield entry
+    for entry in links.values():
+        leads_to, steps = entry.same_as, 0
+        while leads_to in links and steps <= len(links):
+            leads_to, steps = links[leads_to].same_as, steps + 1
+        yield replace(entry, same_as=leads_to)
 
 
 class _Beside:
@@ -177,6 +203,10 @@ def timed(entries: Sequence[Entry], colorizer: Colorizer, rules: Rules) -> tuple
     return time.monotonic() - began, worked
 
 
+def _said(name: str, reason: str) -> str:
+    return reason if name in reason else f"{name}: {reason}"
+
+
 def _settled(entry: Entry, result: Callable[[], Done], target: Target) -> Done:
     """Bring one entry's result to the target."""
     try:
@@ -191,7 +221,7 @@ def _settled(entry: Entry, result: Callable[[], Done], target: Target) -> Done:
         elif done.outcome == "skipped":
             target.skip(entry, said)
         else:
-            target.copy(entry, done.outcome, reason=said)
+            done = replace(done, outcome=target.copy(entry, done.outcome, reason=said))
     except SinkError as error:
         if not isinstance(error, RefusedError):
             raise
@@ -210,17 +240,63 @@ def _failed(entry: Entry, target: Target, reason: str) -> Done:
     return Done("failed", notes=(reason,))
 
 
-def _in_turn(entry: Entry, target: Target, workers: Workers, rules: Rules) -> Done:
+def _due(entry: Entry, target: Target, rules: Rules) -> str:
+    """See Target.due; an archive that an earlier run copied, as it was told, is due where it may be opened now."""
+    record = target.record_of(entry.name) if _is_opened(entry, target, rules) else None
+    return target.due(entry) or ("copied before" if record is not None and record.outcome == "copied" else "")
+
+
+def _in_turn(entry: Entry, target: Target, workers: Workers, rules: Rules, on_entry: OnEntry) -> Done:
     """What no worker is needed for, or what has to wait for all before it."""
     if entry.refusal:
         raise SourceError(f"{entry.refusal}.")
+    if entry.kind == "link" and not target.due(entry):
+        return Done("skipped", was_done=True)
     if entry.kind in ("directory", "link"):
         return Done("copied", notes=entry.notes)
     if entry.kind == "film" and rules.films is not None:
         return _film(entry, target, workers, rules)
+    if _is_opened(entry, target, rules):
+        return _nested(entry, target, workers, rules, on_entry)
+    why = _why_passed_over(entry, rules)
     if rules.is_copying_others:
-        return Done("copied", notes=entry.notes)
-    return Done("skipped", notes=("neither a photo nor a film", *entry.notes))
+        return Done("copied", notes=(*entry.notes, *filter(None, (why,))), passed_over=why)
+    return Done("skipped", notes=("neither a photo nor a film", *entry.notes), passed_over=why)
+
+
+def _is_opened(entry: Entry, target: Target, rules: Rules) -> bool:
+    """Whether an archive is coloured itself: in a folder, into a folder."""
+    return rules.is_nested and entry.kind == "archive" and entry.path is not None and isinstance(target, FolderTarget)
+
+
+def _why_passed_over(entry: Entry, rules: Rules) -> str:
+    if entry.kind != "archive":
+        return unread(entry.name)
+    if entry.path is None:
+        return "archives in archives are not opened; unpack them"
+    return "archives are opened with --nested alone" if not rules.is_nested else "archives go to a folder alone"
+
+
+def _nested(entry: Entry, target: Target, workers: Workers, rules: Rules, on_entry: OnEntry) -> Done:
+    """An archive in a folder as one with everything in it coloured, gone on with where an earlier run left it."""
+    assert isinstance(target, FolderTarget)
+    assert entry.path is not None
+    began, output = time.monotonic(), target.take_back(entry)
+
+    def settled(inner: Entry, done: Done) -> None:
+        on_entry(inner, replace(done, within=entry.shown))
+
+    with open_source([entry.path]) as source, opened_again(output, source, target.run, resume=target.resume) as made:
+        colorize_archive(source, made, workers, rules, settled)
+    records = list(made.records.values())
+    failed = [_said(shown(record.name), record.reason) for record in records if record.outcome == "failed"]
+    counts = Counter(record.outcome for record in records)
+    outcome: Outcome = "failed" if failed else "colored" if counts["colored"] else "kept"
+    said = ", ".join(f"{count} {name}" for name, count in counts.most_common())
+    listed = (*failed[:MOST_LISTED], *((f"and {len(failed) - MOST_LISTED} more",) if len(failed) > MOST_LISTED else ()))
+    notes = (*entry.notes, f"files in it: {said}", *source.damage, *made.notes, *listed)
+    damage, seconds = " ".join(source.damage), time.monotonic() - began
+    return Done(outcome, output, notes=notes, seconds=seconds, damage=damage)
 
 
 def _film(entry: Entry, target: Target, workers: Workers, rules: Rules) -> Done:

@@ -5,12 +5,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from vidcolor import parts
+from vidcolor import outputs, parts
 from vidcolor.colorizer import Colorizer
 from vidcolor.films import FilmOptions, FilmStart, color_film, resumed
 from vidcolor.frames import Part
-from vidcolor.jobs import FALLBACK_SUFFIX, FILM_SUFFIXES
+from vidcolor.jobs import FALLBACK_SUFFIX
 from vidcolor.media.part_sink import PartSink
+from vidcolor.media.suffixes import CONTAINERS
 from vidcolor.media.trial import settle
 from vidcolor.pipeline import colorize_film
 
@@ -30,7 +31,9 @@ class ArchivedFilms:
     def name(self, name: str) -> str:
         """Its own name where its container can be written."""
         path = PurePosixPath(name)
-        return name if path.suffix.lower() in FILM_SUFFIXES else str(path.with_suffix(FALLBACK_SUFFIX))
+        if path.suffix.lower() in CONTAINERS:
+            return name
+        return str(path.with_name(outputs.fitted_name(path.stem, FALLBACK_SUFFIX)))
 
     def color(self, source: Path, target: Path, colorizer: Colorizer, *, is_again: bool) -> tuple[tuple[str, ...], str]:
         """What this run has begun it goes on with, even if it was told to leave alone what others did."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidcolor.errors import UsageError
+from vidcolor.media.suffixes import CONTAINERS
+from vidcolor.outputs import fitted_name
 
-FILM_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")  # containers that we write
 FALLBACK_SUFFIX = ".mkv"  # holds every stream of a film whose own container we do not write
 
 # Options that change a film's output: what an earlier run with others made is not gone on with.
@@ -41,12 +42,12 @@ def plan(inputs: Sequence[Path], output: str) -> list[Job]:
     if os.path.lexists(folder) and not folder.is_dir():
         raise UsageError(f"{output}: is a file; several films need a folder to go to.")
     is_named_folder = folder.is_dir() or output.endswith(("/", "\\"))
-    if folder.suffix.lower() in FILM_SUFFIXES and not is_named_folder:
+    if folder.suffix.lower() in CONTAINERS and not is_named_folder:
         raise UsageError(f"{output}: has the name of one film, and {len(inputs)} need a folder: -o {folder.stem}/")
     jobs: dict[str, Job] = {}
     for source in inputs:
         suffix = source.suffix.lower()
-        target = folder / (source.name if suffix in FILM_SUFFIXES else source.stem + FALLBACK_SUFFIX)
+        target = folder / (source.name if suffix in CONTAINERS else fitted_name(source.stem, FALLBACK_SUFFIX))
         if (other := jobs.get(target.name.casefold())) is not None:
             raise UsageError(f"{other.source} and {source} would both become {target}; colour them one by one.")
         jobs[target.name.casefold()] = Job(source, target)

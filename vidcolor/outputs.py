@@ -31,6 +31,8 @@ DISK_ERRORS = {*_REASONS, errno.EIO}
 _ODD_NAME = re.compile(r'[^\x20-\x7e]|[<>:"|?*\\]|[. ]$|.{100}')  # what some file system does not hold
 _NO_DATA = {".html", ".csv", ".json", ".safetensors", ".onnx", ".xml", ".bin"}  # what no run looks for in a folder
 _LONGEST_SUFFIX = 16  # bytes
+_LONGEST_NAME = 255  # bytes that file systems allow
+_LONGEST_HIDDEN = 120  # bytes; some file systems (eCryptfs) allow 143
 # What some network disks and folders that may only be written to say to fsync; the bytes are written all the same.
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -108,8 +110,25 @@ def scratch_name(name: str) -> str:
 
 def short_suffix(name: str) -> str:
     """The suffix, which says what a file is; "" where it is too long to say that."""
-    suffix = PurePosixPath(name).suffix
+    path = PurePosixPath(name)
+    suffix = "".join(path.suffixes[-2:]) if PurePosixPath(path.stem).suffix.lower() == ".tar" else path.suffix
     return suffix if len(os.fsencode(suffix)) <= _LONGEST_SUFFIX else ""
+
+
+def hidden_name(name: str, ending: str = "") -> str:
+    """The hidden name of what is kept beside a file: its own where that is short, so that people know what it is of."""
+    return fitted_name(OWN_PREFIX + name, ending, longest=_LONGEST_HIDDEN)
+
+
+def fitted_name(stem: str, ending: str = "", *, longest: int = _LONGEST_NAME) -> str:
+    """`stem` with an ending. Where that is no name any more, for its length in bytes, a hash stands for what is cut."""
+    if len(os.fsencode(stem + ending)) <= longest:
+        return stem + ending
+    ending = f"-{hashlib.sha256(os.fsencode(stem)).hexdigest()[:16]}{ending}"
+    kept = stem[:longest]
+    while kept and len(os.fsencode(kept + ending)) > longest:
+        kept = kept[:-1]
+    return kept + ending
 
 
 @contextmanager

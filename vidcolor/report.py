@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import chain, count
@@ -39,13 +39,14 @@ class Line:
     damage: str = ""  # of a film that was coloured as far as it decodes
 
 
-def place(folder: Path, name: str, prefix: str = "") -> Path:
+def place(named: Callable[[str], Path], name: str) -> Path:
     """Where a report goes: to its name, or to another where a file lies that is not a report as we wrote it.
 
     So neither a file of the user's is replaced nor a report that somebody wrote notes into.
+    named: the path for a name.
     """
     for candidate in chain((name, f"vidcolor-{name}"), (f"vidcolor-{number}-{name}" for number in count(2))):
-        path = folder / (prefix + candidate)
+        path = named(candidate)
         if not path.is_symlink() and (not path.exists() or _is_ours(path)):
             return path
     raise AssertionError("there are more numbers")

@@ -1,6 +1,5 @@
 """What colours one photo or film of an archive, and the rules it goes by."""
 
-import hashlib
 import io
 import threading
 import time
@@ -39,9 +38,11 @@ class Done:
     name: str | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
-    damage: str = ""  # of a film, in words
+    damage: str = ""  # of a film or an archive, in words
     was_done: bool = False  # by an earlier run
     pair: tuple[bytes, bytes] | None = None  # small JPEG files, before and after
+    within: str = ""  # the archive that the entry lies in, where that lies in a folder itself
+    passed_over: str = ""  # why the entry stays as it is though there may be pictures in it
 
 
 class Films(Protocol):
@@ -67,6 +68,7 @@ class Rules:
     still: StillSettings
     is_recoloring: bool = False  # photos and films that have colours already
     is_copying_others: bool = True  # files that are neither photos nor films
+    is_nested: bool = True  # archives in a folder are coloured as archives
     largest_pixels: int = 1_000_000_000  # of a photo
     is_shown: Callable[[str], bool] = field(default=lambda _: False)  # whether small pictures are wanted of a photo
     is_overwriting: bool = False  # one photo's output
@@ -242,8 +244,8 @@ def _packed(
         file = io.BytesIO()
         losses = write_still(still, colors, file, rules.still)
         return file.getvalue(), losses
-    name = hashlib.sha256(entry.name.encode(errors="backslashreplace")).hexdigest()[:24]
-    path = rules.scratch / f".vidcolor-{name}.partial"  # the same name again overwrites what a killed run left
+    name = entry.name.replace("/", ":")  # whole: others of its last part may be under way
+    path = rules.scratch / outputs.scratch_name(name)  # the same name again overwrites what a killed run left
     return path, write_still(still, colors, path, rules.still)
 
 

@@ -124,6 +124,10 @@ class Rhythm(ParamType[int | None]):
     "--others", type=click.Choice(["copy", "skip"]), default="copy", show_default=True,
     help="Files that are neither photos nor films.",
 )  # fmt: skip
+@click.option(
+    "--nested/--no-nested", default=True, show_default=True,
+    help="Zip and tar archives in a folder: colour what is in them, or copy them as they are.",
+)  # fmt: skip
 @click.option("--quality", type=click.IntRange(1, 100), help="Of lossy photo formats. [default: the source's]")
 @click.option(
     "--subsampling", type=click.Choice(["4:4:4", "4:2:2", "4:2:0"]), help="Of JPEG photos. [default: the source's]"

@@ -19,7 +19,8 @@ from vidcolor.cli.films import film_options, film_watched, run_of
 from vidcolor.cli.lines import say
 from vidcolor.cli.tally import Tally, tally
 from vidcolor.errors import BusyError, UsageError, VidcolorError
-from vidcolor.jobs import FILM_SUFFIXES
+from vidcolor.media.suffixes import CONTAINERS, PHOTOS, UNREAD_PHOTOS, archive_ending
+from vidcolor.outputs import fitted_name, hidden_name
 
 if TYPE_CHECKING:
     from vidcolor.archive import Workers
@@ -55,10 +56,17 @@ class Scans:
 
         return is_archive_name(self.output) and not self.output.is_dir()
 
+    def report_file(self, name: str) -> Path:
+        """The path of one of the report's files."""
+        if not self.is_archive:
+            return self.output / name
+        return self.output.with_name(fitted_name(self.output.name, f".{name}"))
+
     @property
-    def report_base(self) -> tuple[Path, str]:
-        """Folder and beginning of the names of the report's files."""
-        return (self.output.parent, f"{self.output.name}.") if self.is_archive else (self.output, "")
+    def pictures(self) -> Path:
+        """The folder of the report's pictures."""
+        prefix = f"{self.output.name}." if self.is_archive else ""
+        return self.report_file("report.html").with_name(hidden_name(f"{prefix}pictures"))
 
 
 def are_scans(inputs: tuple[Path, ...], output: Path) -> bool:
@@ -66,7 +74,7 @@ def are_scans(inputs: tuple[Path, ...], output: Path) -> bool:
 
     An animation that is to become a film is one. Raises UsageError where photos are to become one.
     """
-    if output.suffix.lower() in FILM_SUFFIXES and not output.is_dir():
+    if output.suffix.lower() in CONTAINERS and not output.is_dir():
         if len(inputs) == 1 and inputs[0].suffix.lower() in ANIMATIONS:
             return False
         if folder := next((path for path in inputs if path.is_dir()), None):
@@ -89,9 +97,7 @@ def _is_archive(path: Path) -> bool:
 
 
 def _is_photo(path: Path) -> bool:
-    from vidcolor.media.stills import SUFFIXES
-
-    return path.suffix.lower() in SUFFIXES
+    return path.suffix.lower() in PHOTOS | UNREAD_PHOTOS  # those that are not read are refused as photos
 
 
 def _is_pattern(path: Path) -> bool:
@@ -205,8 +211,7 @@ def _pass(scans: Scans, crew: Crew, shown: Tally, arrivals: "Arrivals | None" = 
     from vidcolor.report import Gallery
 
     began, options = time.monotonic(), scans.options
-    folder, prefix = scans.report_base
-    gallery = Gallery(folder / f".vidcolor-{prefix}pictures", shown.total)
+    gallery = Gallery(scans.pictures, shown.total)
     changed: dict[str, str] = {}  # outputs that somebody changed since
     with ExitStack() as stack:
         source = stack.enter_context(_opened(scans))
@@ -214,7 +219,17 @@ def _pass(scans: Scans, crew: Crew, shown: Tally, arrivals: "Arrivals | None" = 
             open_target(scans.output, source, _run(scans), overwrite=options["overwrite"], resume=options["resume"])
         )
 
+        passed_over: dict[str, list[str]] = {}
+
         def settled(entry: "Entry", done: "Done") -> None:
+            if done.passed_over:
+                names = passed_over.setdefault(done.passed_over, [])
+                names.append(f"{done.within}/{entry.shown}".lstrip("/"))
+            if done.damage and entry.kind == "archive":
+                shown.note(done.damage)
+            if done.within:
+                shown.within(done.within)
+                return
             if done.pair is not None:
                 gallery.add(entry.name, *done.pair)
             elif done.was_done and gallery.wants(entry.name) and not gallery.has(entry.name):
@@ -224,7 +239,7 @@ def _pass(scans: Scans, crew: Crew, shown: Tally, arrivals: "Arrivals | None" = 
             if entry.kind != "directory" and not (done.was_done and options["watch"]):
                 shown.entry(
                     entry.shown, done.outcome, (*entry.notes, *done.notes), was_done=done.was_done,
-                    is_damaged=bool(done.damage),
+                    is_damaged=bool(done.damage) and entry.kind == "film",
                 )  # fmt: skip
 
         entries = iter(source) if arrivals is None else arrivals.take(source)
@@ -233,7 +248,7 @@ def _pass(scans: Scans, crew: Crew, shown: Tally, arrivals: "Arrivals | None" = 
         places: dict[str, int] = {}
         entries = _placed(entries, places) if workers.films_any_time else entries
         colorize_archive(entries, target, workers, rules, settled)
-    for message in (*source.damage, *target.notes, *workers.notes, *_told(changed)):
+    for message in (*source.damage, *target.notes, *workers.notes, *_told(changed), *_remarks(passed_over)):
         shown.note(message)
     workers.notes.clear()
     records = list(target.records.values())
@@ -245,7 +260,8 @@ def _pass(scans: Scans, crew: Crew, shown: Tally, arrivals: "Arrivals | None" = 
     }  # fmt: skip
     report = _write_report(scans, lines, gallery, facts)
     counts = {"counts": dict(shown.counts), "damaged": shown.damaged, "done_before": shown.was_done}
-    is_well = not source.damage and not any(line.outcome == "failed" for line in lines)
+    cut_off = [line.damage for line in lines if line.damage and archive_ending(line.name)]
+    is_well = not source.damage and not cut_off and not any(line.outcome == "failed" for line in lines)
     return facts | {"report": str(report)} | counts, is_well
 
 
@@ -278,6 +294,15 @@ def _show_again(scans: Scans, gallery: "Gallery", entry: "Entry", record: "Recor
             found = [thumbnail_jpeg(content, SHOWN_SIDE) for content in (entry.path or entry.read(), output)]
             if found[0] and found[1]:
                 gallery.add(entry.name, found[0], found[1])
+
+
+def _remarks(passed_over: dict[str, list[str]]) -> "Iterator[str]":
+    """One line for each reason, however many files there are."""
+    from vidcolor.media.archives.names import shown
+
+    for why, names in passed_over.items():
+        others = f" and {len(names) - 1:,} other{'s' if len(names) > 2 else ''}" if len(names) > 1 else ""
+        yield f"{shown(names[0])}{others}: not coloured: {why}"
 
 
 def _opened(scans: Scans) -> "Source":
@@ -314,6 +339,7 @@ def _rules(scans: Scans, header: "ModelHeader", gallery: "Gallery | None") -> "R
         still=asked.still(header),
         is_recoloring=asked.recolor,
         is_copying_others=options["others"] == "copy",
+        is_nested=options["nested"],
         largest_pixels=asked.largest_pixels,
         is_shown=gallery.wants if gallery is not None else (lambda _: False),
         scratch=scans.output if scans.output.is_dir() else scans.output.parent,
@@ -340,9 +366,8 @@ def _write_report(scans: Scans, lines: "list[Line]", gallery: "Gallery", facts: 
     """report.json and report.html; beside an archive under its name."""
     from vidcolor.report import place, write_html, write_json
 
-    folder, prefix = scans.report_base
-    page = place(folder, "report.html", prefix)
-    write_json(place(folder, "report.json", prefix), lines, facts)
+    page = place(scans.report_file, "report.html")
+    write_json(place(scans.report_file, "report.json"), lines, facts)
     write_html(page, lines, gallery.pairs(line.name for line in lines), facts)
     if scans.is_archive:
         gallery.clear()
@@ -364,12 +389,22 @@ def describe_scans(scans: Scans, load: Callable[[], "Colorizer"]) -> bool:
             "input": ", ".join(map(str, scans.inputs)), "output": str(scans.output),
             "files": dict(Counter(entry.kind for entry in entries)), "bytes": sum(entry.size for entry in entries),
             "refused": [f"{entry.shown}: {entry.refusal}" for entry in entries if entry.refusal],
-            "notes": [note for entry in entries for note in entry.notes] + list(source.damage),
+            "notes": [*(note for entry in entries for note in entry.notes), *source.damage, *_unread(entries)],
             "photo_seconds": round(seconds * photo_bytes / measured_bytes) if measured_bytes else None,
             "measured_photos": len(chosen), "model": colorizer.header.name, "devices": colorizer.devices,
         }  # fmt: skip
     _print_plan(facts, as_json=scans.as_json)
     return True
+
+
+def _unread(entries: "list[Entry]") -> "Iterator[str]":
+    from vidcolor.media.archives.entries import unread
+
+    reasons: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry.kind == "other" and (why := unread(entry.name)):
+            reasons.setdefault(why, []).append(entry.name)
+    yield from _remarks(reasons)
 
 
 def _print_plan(facts: dict[str, Any], *, as_json: bool) -> None:

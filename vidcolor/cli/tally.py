@@ -23,6 +23,7 @@ class Tally:
         """total: files, as far as they could be counted.  is_telling_all: say a line of each that was worked."""
         self.total, self.counts, self._is_telling_all = total, Counter[str](), is_telling_all
         self.done = self.was_done = self.damaged = 0
+        self._within = Counter[str]()  # files done, by the archive in a folder
         self._began = time.monotonic()
 
     def entry(
@@ -37,6 +38,14 @@ class Tally:
             self.damaged += is_damaged
             LOG.log(_level(outcome, notes), "%s: %s", outcome, _one_line(name, notes))
         self.show(name, outcome, notes, is_told=self._is_telling_all and not was_done)
+
+    def within(self, archive: str) -> None:
+        """A file of an archive that lies in a folder is done with."""
+        self._within[archive] += 1
+        self.show_within(archive, self._within[archive])
+
+    def show_within(self, archive: str, count: int) -> None:
+        """Say how far an archive is."""
 
     def show(self, name: str, outcome: str, notes: tuple[str, ...], *, is_told: bool = False) -> None:  # noqa: ARG002
         """Say what is to be said of a file. is_told: something is, whatever became of it."""
@@ -103,6 +112,12 @@ class JsonTally(Tally):
                 files_per_second=round(self.speed, 2), seconds_left=None if left is None else round(left, 1),
             )  # fmt: skip
 
+    def show_within(self, archive: str, count: int) -> None:
+        """See Tally."""
+        if (now := time.monotonic()) - self._last >= EVENT_SECONDS:
+            self._last = now
+            self._emit("progress", done=self.done, total=self.total, within=archive, done_within=count)
+
     def warn(self, message: str) -> None:
         """See Tally."""
         self._emit("warning", message=message)
@@ -138,6 +153,10 @@ class LiveTally(Tally):
         facts += [f"{self.was_done} done before"] if self.was_done else []
         facts.append(f"{self.speed:.1f} files/s")
         self._bars.update(self._task, completed=self.done, facts=", ".join(facts), left=self.seconds_left)
+
+    def show_within(self, archive: str, count: int) -> None:
+        """See Tally."""
+        self._bars.update(self._task, completed=self.done, facts=f"{archive}: {count:,}", left=self.seconds_left)
 
     def warn(self, message: str) -> None:
         """See Tally."""

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from vidcolor.errors import SourceError, UsageError
-from vidcolor.media.display import PHOTO_SUFFIXES
-from vidcolor.media.photos import ARCHIVE_SUFFIXES, FILM_SUFFIXES
+from vidcolor.media.suffixes import FILMS, PHOTOS, UNREAD_ARCHIVES, archive_ending
 
 Kind = Literal["film", "photo"]
 
@@ -63,18 +62,18 @@ def _kind(path: Path) -> str:
         return "folder"
     if not path.is_file():
         raise SourceError(f"{path}: no such file or folder.")
-    if path.suffix.lower() in ARCHIVE_SUFFIXES:
+    if archive_ending(path.name) or path.suffix.lower() in UNREAD_ARCHIVES:
         raise UsageError(f"{path}: is an archive, needed a film, a photo or a folder. Unpack it first.")
     return _kind_of_name(path.name)
 
 
 def _kind_of_name(name: str) -> Kind:
-    return "photo" if Path(name).suffix.lower() in PHOTO_SUFFIXES else "film"
+    return "photo" if Path(name).suffix.lower() in PHOTOS else "film"
 
 
 def _files(folder: Path) -> dict[str, Path]:
     """Photos and films by their names in the folder; not what is hidden."""
-    paths = (path for path in folder.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES | FILM_SUFFIXES)
+    paths = (path for path in folder.rglob("*") if path.suffix.lower() in PHOTOS | FILMS)
     names = {path.relative_to(folder).as_posix(): path for path in paths if path.is_file()}
     return {name: path for name, path in names.items() if not any(part[0] == "." for part in name.split("/"))}
 

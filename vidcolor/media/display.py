@@ -22,10 +22,9 @@ from vidcolor.frames import FilmInfo
 from vidcolor.media.photos import Rgb
 from vidcolor.media.pixels import reformat
 from vidcolor.media.pyav import open_output
-from vidcolor.media.stills import SUFFIXES
 from vidcolor.media.stills.raster import refusing_damage
+from vidcolor.media.suffixes import TIFFS
 
-PHOTO_SUFFIXES = SUFFIXES
 _CLOCK = 90_000  # ticks a second, in which every usual frame rate is whole
 _BT709 = 1  # AVCOL_SPC_BT709, AVCOL_PRI_BT709, AVCOL_TRC_BT709
 _MATRICES = {"bt601": Colorspace.ITU601, "bt709": Colorspace.ITU709, "bt2020": Colorspace.BT2020}
@@ -41,7 +40,7 @@ def read_photo(path: Path, longest: int) -> Rgb:
         try:
             return fitted(_by_pillow(path, longest), longest)
         except OSError:
-            if path.suffix.lower() not in (".tif", ".tiff", ".btf"):
+            if path.suffix.lower() not in TIFFS:
                 raise
         return fitted(_by_tifffile(path), longest)  # Pillow has no 16-bit colour, and not every compression
 

@@ -16,13 +16,13 @@ from PIL import Image, ImageOps
 from vidcolor import outputs
 from vidcolor.color import rgb_to_lab
 from vidcolor.errors import SourceError
+from vidcolor.media import suffixes
+from vidcolor.media.archives.tar_headers import Tar
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
+# Archives to learn from.
 ARCHIVE_SUFFIXES = {".zip", ".tar", ".tgz", ".txz", ".tbz", ".tbz2", ".gz", ".xz", ".bz2"}
-FILM_SUFFIXES = {
-    ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm",
-    ".ogv", ".ts", ".vob", ".webm", ".wmv",
-}  # fmt: skip
+FILM_SUFFIXES = suffixes.FILMS
 LARGEST_MEMBER = 1 << 30  # bytes; a photo never is so large, a bomb is
 
 # What Pillow and the unpackers raise for damaged content. Pillow says SyntaxError for a broken PNG.
@@ -52,9 +52,12 @@ def is_archive(path: Path) -> bool:
 
 def _is_tar(path: Path) -> bool:
     try:
-        return tarfile.is_tarfile(path)
+        Tar.open(path).close()
+    except tarfile.TarError:
+        return False
     except _DAMAGED:  # a packed one that breaks off at once
-        return True
+        pass
+    return True
 
 
 def encoded(sources: list[Path]) -> Iterator[tuple[str, bytes]]:
@@ -111,7 +114,7 @@ def _unzipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 
 def _tarred(source: Path) -> Iterator[tuple[str, bytes]]:
-    with tarfile.open(source) as archive:
+    with Tar.open(source) as archive:
         for member in archive:
             if member.isfile() and is_photo(member.name):
                 content = archive.extractfile(member) if member.size <= LARGEST_MEMBER else None

@@ -18,9 +18,9 @@ from vidcolor.media.encoders import Encoding, OutputSettings, choose_encoding
 from vidcolor.media.probe import Examined, codec_name, decoder_of, examine, is_cover_art, open_film
 from vidcolor.media.pyav import open_output, text_of
 from vidcolor.media.subtitles import is_unread_webvtt
+from vidcolor.media.suffixes import CONTAINERS
 from vidcolor.media.tags import kept_tags
 
-FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}
 WITHOUT_CROPPING = {".avi"}  # containers that cannot say that a part of the picture is not shown
 _TRACK_TAGS = {"language", "title", "handler_name", "creation_time", "timecode", "rotate"}
 AUDIBLE_SECONDS = 0.06  # sound further off the picture is noticed: ITU-R BT.1359-1 puts it at 45 to 125 ms
@@ -83,10 +83,10 @@ def check_output(input_path: Path, output_path: Path, *, overwrite: bool) -> Non
 def container_of(output_path: Path) -> str:
     """FFmpeg's name of the container that the suffix asks for."""
     suffix = output_path.suffix.lower()
-    if suffix not in FORMATS:
+    if suffix not in CONTAINERS:
         found = f"suffix {suffix!r}" if suffix else "no suffix"
-        raise UsageError(f"{output_path}: found {found}, needed one of {', '.join(FORMATS)}.")
-    return FORMATS[suffix]
+        raise UsageError(f"{output_path}: found {found}, needed one of {', '.join(CONTAINERS)}.")
+    return CONTAINERS[suffix]
 
 
 def make_plan(examined: Examined, output_path: Path, settings: OutputSettings) -> Plan:

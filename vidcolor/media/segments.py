@@ -6,6 +6,7 @@ The line holds checksums of both; what has been damaged since is made again.
 """
 
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from typing import Any, BinaryIO
 
 from av.packet import Packet
 
+from vidcolor import outputs
 from vidcolor.errors import SinkError
 from vidcolor.frames import Place
 from vidcolor.ledger import Ledger
@@ -25,8 +27,8 @@ from vidcolor.media.identity import is_same
 from vidcolor.media.kept import HEAD, has_packets, has_state, read_state, states_kept, write_state
 from vidcolor.steady.stored import Arrays
 
-FOLDER_PREFIX = ".vidcolor-"
 PART_SIGN = "~"  # between an output's name and the first frame of a part of it
+_PART = re.compile(rf"(.*)({PART_SIGN}\d{{9,}})", re.DOTALL)
 _MACHINE = ("precision", "backend", "OpenCV", "film libraries")  # settings that tell what computed
 _NONE = -(1 << 63)  # no pts or dts
 
@@ -87,9 +89,16 @@ def part_of(output: Path, first: int) -> Path:
 
 def parts_of(output: Path) -> list[Path]:
     """Parts that have been begun, in order."""
-    begun = f"{FOLDER_PREFIX}{output.name}{PART_SIGN}"
-    found = sorted(folder.name for folder in output.parent.iterdir() if folder.name.startswith(begun))
-    return [output.with_name(name.removeprefix(FOLDER_PREFIX)) for name in found if name[len(begun) :].isdigit()]
+    first = _folder_name(part_of(output, 0).name)
+    begun = first[: first.rindex(PART_SIGN) + 1]
+    names = sorted(folder.name for folder in output.parent.iterdir() if folder.name.startswith(begun))
+    return [part_of(output, int(name[len(begun) :])) for name in names if name[len(begun) :].isdecimal()]
+
+
+def _folder_name(name: str) -> str:
+    """The hidden folder of an output or a part, whatever the length of its name."""
+    found = _PART.fullmatch(name)
+    return outputs.hidden_name(*found.groups()) if found else outputs.hidden_name(name)
 
 
 def forget_parts(output: Path, run: FilmRun) -> None:
@@ -136,7 +145,7 @@ class SegmentStore:
 
         Raises ChangedError for what another film, model or setting left, SinkError when another run works on it.
         """
-        self.folder = output.with_name(f"{FOLDER_PREFIX}{output.name}")
+        self.folder = output.with_name(_folder_name(output.name))
         self.warnings: list[str] = []  # of work that has to be done again
         if self.folder.is_symlink():
             raise SinkError(f"{self.folder}: is a link, and nothing is written through it. Remove it.")

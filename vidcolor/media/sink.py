@@ -17,6 +17,7 @@ from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
+from vidcolor import outputs
 from vidcolor.errors import ShapeError, SinkError
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, Place, checksum_of
 from vidcolor.media.canvas import Canvas
@@ -75,7 +76,7 @@ class FilmSink:
         is_keeping = self.plan.encoding.encoder in CAPTION_ENCODERS
         self._may_lose_captions = self._examined.may_have_captions and not is_told and not is_keeping
         self._has_lost_captions = False
-        self._partial = self.path.with_name(f".{self.path.stem}.{os.getpid()}.partial{self.path.suffix}")
+        self._partial = self.path.with_name(outputs.scratch_name(f"{os.getpid()} {self.path.name}"))
         self._last: Frame
         self._resources = ExitStack()
         self._output: OutputContainer | None = None

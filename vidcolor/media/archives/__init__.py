@@ -7,11 +7,12 @@ workers finish as they like.
 from vidcolor.media.archives.arrivals import Arrivals
 from vidcolor.media.archives.entries import Entry, Source
 from vidcolor.media.archives.limits import Limits
-from vidcolor.media.archives.opening import open_source, open_target
+from vidcolor.media.archives.opening import open_source, open_target, opened_again
 from vidcolor.media.archives.order import in_order, ready
 from vidcolor.media.archives.targets import RefusedError, Target
 
 __all__ = [
     "Arrivals", "Entry", "Limits", "RefusedError", "Source", "Target", "in_order", "open_source", "open_target",
+    "opened_again",
     "ready",
 ]  # fmt: skip

@@ -10,26 +10,12 @@ from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self
 
 from vidcolor.errors import SourceError
+from vidcolor.media import suffixes
 from vidcolor.media.archives.limits import Limits
 from vidcolor.media.archives.names import shown
 from vidcolor.outputs import short_suffix
 
-Kind = Literal["photo", "film", "other", "directory", "link"]
-
-
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-PHOTO_SUFFIXES = _set(
-    ".jpg .jpeg .jpe .jfif .png .tif .tiff .bmp .dib .webp .gif .jp2 .j2k .jpx .heic .heif .avif .pgm .ppm .pbm "
-    ".pnm .tga .pcx .dcx .sgi .ico"
-)
-FILM_SUFFIXES = _set(
-    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .m2v .vob .mts .m2ts .ts .wmv .asf .flv .f4v .3gp .3g2 .ogv .mxf "
-    ".dv .rm .rmvb .divx"
-)
-ARCHIVE_SUFFIXES = _set(".zip .cbz .tar .tgz .txz .tbz .tbz2 .tzst .gz .xz .bz2 .zst .7z .rar .cbr")
+Kind = Literal["photo", "film", "archive", "other", "directory", "link"]
 
 _JUNK = {"thumbs.db", "desktop.ini", "ehthumbs.db", "__macosx"}
 _COPY_BYTES = 1 << 20
@@ -45,7 +31,8 @@ class Entry:
     size: int  # bytes, as its holder states it
     mtime_ns: int  # since 1970 UTC
     mode: int | None = None  # permission bits, where known
-    link: str | None = None  # where a link leads
+    link: str | None = None  # where a symbolic link leads, as it says it
+    same_as: str | None = None  # of a link in an archive: the entry that it leads to, or is another name of
     notes: tuple[str, ...] = ()  # worth a line: renamed, not opened, ...
     refusal: str = ""  # why it must not be read or written; "" for almost all
     faithful: bool = True  # the raw name is safe and unique itself, so that a target of the same kind may keep it
@@ -101,18 +88,32 @@ class Entry:
 def kind_of(name: str) -> Kind:
     """What a file of this name should be. Hidden files, and those that systems leave beside photos, are `other`."""
     path = PurePosixPath(name)
-    if any(part.startswith(".") or part.lower() in _JUNK for part in path.parts):
+    if _is_hidden(path):
         return "other"
     suffix = path.suffix.lower()
-    return "photo" if suffix in PHOTO_SUFFIXES else "film" if suffix in FILM_SUFFIXES else "other"
+    if suffix in suffixes.PHOTOS:
+        return "photo"
+    if suffix in suffixes.FILMS:
+        return "film"
+    return "archive" if suffixes.archive_ending(path.name) else "other"
 
 
-def notes_of(name: str, raw: str, kind: Kind) -> tuple[str, ...]:
+def _is_hidden(path: PurePosixPath) -> bool:
+    return any(part.startswith(".") or part.lower() in _JUNK for part in path.parts)
+
+
+def notes_of(name: str, raw: str) -> tuple[str, ...]:
     """What is worth a line about an entry that was named `raw`."""
-    notes: tuple[str, ...] = () if name == raw else (f"{shown(raw)}: becomes {shown(name)}",)
-    if kind == "other" and PurePosixPath(name).suffix.lower() in ARCHIVE_SUFFIXES:
-        notes += (f"{shown(name)}: an archive inside of another; not opened",)
-    return notes
+    return () if name == raw else (f"{shown(raw)}: becomes {shown(name)}",)
+
+
+def unread(name: str) -> str:
+    """Why a file of this name, neither a photo nor a film, may hold pictures that stay as they are; "" for most."""
+    path = PurePosixPath(name)
+    suffix = "" if _is_hidden(path) else path.suffix.lower()
+    if suffix in suffixes.UNREAD_PHOTOS:
+        return f"{suffix} pictures are not read; save them as TIFF or PNG"
+    return f"{suffix} archives are not read; unpack them" if suffix in suffixes.UNREAD_ARCHIVES else ""
 
 
 class Source(ABC):

@@ -13,6 +13,7 @@ from pathlib import Path
 from vidcolor.errors import SinkError, SourceError
 from vidcolor.journal import RECENT, Journal, Outcome, Record, Run
 from vidcolor.media.archives.entries import Entry
+from vidcolor.media.archives.growing import files_of
 from vidcolor.media.archives.names import JOURNAL_NAME, shown
 from vidcolor.media.archives.targets import (
     CHUNK_BYTES,
@@ -85,6 +86,9 @@ class FolderTarget(Target):
             return why
         if not self._same_input(entry, record):
             return "the input changed"
+        original = self.record_of(entry.same_as)
+        if original is not None and original.output_sha256 != record.output_sha256:
+            return "what it leads to changed"
         return "" if self._is_there(record) else "the output is missing"
 
     def kept(self, entry: Entry) -> str:
@@ -129,11 +133,11 @@ class FolderTarget(Target):
             self._publish()
         return output
 
-    def copy(self, entry: Entry, outcome: Outcome = "copied", *, reason: str = "") -> None:
+    def copy(self, entry: Entry, outcome: Outcome = "copied", *, reason: str = "") -> Outcome:
         if entry.kind == "directory":
             self._mirror(entry)
         elif entry.kind == "link":
-            self.skip(entry, reason or "a link; folders get files only")
+            return self._copy_link(entry, reason)
         else:
             final = self._final(entry, None)
             temporary = self.scratch(entry)
@@ -142,10 +146,33 @@ class FolderTarget(Target):
                 with entry.open() as source, temporary.open("xb") as file:
                     shutil.copyfileobj(source, file, CHUNK_BYTES)
             self.write(entry, temporary, outcome, reason=reason)
+        return outcome
+
+    def _copy_link(self, entry: Entry, reason: str) -> Outcome:
+        if (original := self._original(entry)) is None or original.output is None:
+            return self.skip(entry, reason or "a link to a folder or to nothing; folders get files only")
+        self._publish()
+        self._rename()
+        final, temporary = self._final(entry, None), self.scratch(entry)
+        with _failing(temporary, final):
+            temporary.unlink(missing_ok=True)
+            shutil.copyfile(self._root / original.output, temporary)
+            return self._copy_original(entry, original, temporary)
 
     def scratch(self, entry: Entry, name: str | None = None) -> Path:
         name = self._claim(entry, name)
         return self._folder_of(name) / scratch_name(name)
+
+    def take_back(self, entry: Entry) -> Path:
+        """Where an archive in the folder grows. One that an earlier run left incomplete lies there again."""
+        self._final(entry, None)
+        path, record = self.scratch(entry), self.record_of(entry.name)
+        _, partial, journal = files_of(path)
+        if record is not None and record.outcome == "failed" and record.output is not None and journal.exists():
+            made = self._root / record.output
+            if not (path.exists() or partial.exists()) and _has_size(made, record):
+                made.replace(path)
+        return path
 
     def _final(self, entry: Entry, name: str | None) -> Path:
         """The path to write to. Raises RefusedError where something lies there that is not ours."""

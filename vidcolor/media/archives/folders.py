@@ -135,7 +135,7 @@ class FolderSource(Source):
             refusal = "the journal of an earlier output; not carried"
         return Entry(
             unique, os.fsencode(name), kind, status.st_size if regular else 0, status.st_mtime_ns,
-            mode=stat.S_IMODE(status.st_mode), notes=notes_of(unique, name, kind), refusal=refusal,
+            mode=stat.S_IMODE(status.st_mode), notes=notes_of(unique, name), refusal=refusal,
             faithful=unique == name, path=path if regular else None, origin=status,
             opener=(lambda: _opened(path)) if regular else None,
         )  # fmt: skip

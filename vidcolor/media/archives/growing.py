@@ -14,7 +14,7 @@ from vidcolor.journal import Journal, Outcome, Record, Run
 from vidcolor.media.archives.entries import Entry, Source
 from vidcolor.media.archives.names import safe_name
 from vidcolor.media.archives.targets import Content, Target
-from vidcolor.outputs import failure, move, scratch_name, sync_folder
+from vidcolor.outputs import failure, fitted_name, move, scratch_name, sync_folder
 
 _AT_RISK_SECONDS, _AT_RISK_RECORDS, _AT_RISK_BYTES = 0.05, 256, 1 << 24  # what a kill may make us do again
 _SPOOL_FROM_BYTES = 1 << 26
@@ -22,7 +22,12 @@ _SPOOL_FROM_BYTES = 1 << 26
 
 def files_of(output: Path) -> tuple[Path, Path, Path]:
     """Everything that is written for an archive: itself, TARGET.partial and TARGET.journal.jsonl."""
-    return output, output.with_name(output.name + ".partial"), output.with_name(output.name + ".journal.jsonl")
+    partial, journal = (output.with_name(fitted_name(output.name, end)) for end in (".partial", ".journal.jsonl"))
+    return output, partial, journal
+
+
+class MixedError(SinkError):
+    """What an earlier run began is of another source, model or settings: it cannot be gone on with."""
 
 
 class GrowingTarget(Target):
@@ -68,10 +73,10 @@ class GrowingTarget(Target):
             content.unlink()
         return output
 
-    def copy(self, entry: Entry, outcome: Outcome = "copied", *, reason: str = "") -> None:
+    def copy(self, entry: Entry, outcome: Outcome = "copied", *, reason: str = "") -> Outcome:
         if entry.kind in ("directory", "link"):
-            self._copy_bare(entry, outcome, reason)
-        elif entry.size <= _SPOOL_FROM_BYTES:
+            return self._copy_bare(entry, outcome, reason)
+        if entry.size <= _SPOOL_FROM_BYTES:
             self.write(entry, entry.read(), outcome, reason=reason)
         else:  # look at it to its end before any of it is written
             spooled = self.scratch(entry)
@@ -84,6 +89,7 @@ class GrowingTarget(Target):
                         self.write(entry, path.rename(spooled), outcome, reason=reason)
             finally:
                 spooled.unlink(missing_ok=True)
+        return outcome
 
     def scratch(self, entry: Entry, name: str | None = None) -> Path:
         return self.output.with_name(scratch_name(f"{self.output.name}:{name or entry.name}".replace("/", ":")))
@@ -108,8 +114,8 @@ class GrowingTarget(Target):
         """Append a file; the record with what is known of the output."""
 
     @abstractmethod
-    def _copy_bare(self, entry: Entry, outcome: Outcome, reason: str) -> None:
-        """Append a folder or link, or skip it."""
+    def _copy_bare(self, entry: Entry, outcome: Outcome, reason: str) -> Outcome:
+        """Append a folder or link, or skip it; what became of it."""
 
     @abstractmethod
     def _checkpoint_allowed(self) -> bool:
@@ -164,8 +170,8 @@ class GrowingTarget(Target):
         if self.journal.damaged_lines:
             raise self._mixed(f"{self.journal.path.name} is damaged")
 
-    def _mixed(self, found: str) -> SinkError:
-        return SinkError(f"{self._partial}: cannot go on: {found}. Give --no-resume to begin anew.")
+    def _mixed(self, found: str) -> MixedError:
+        return MixedError(f"{self._partial}: cannot go on: {found}. Give --no-resume to begin anew.")
 
     def _claim(self, entry: Entry, name: str | None) -> str:
         return super()._claim(entry, safe_name(name or entry.name))  # what a folder may hold is not fit for all readers

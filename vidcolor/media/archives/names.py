@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import PurePosixPath
 
 from vidcolor.errors import SourceError
-from vidcolor.outputs import OWN_PREFIX
+from vidcolor.outputs import OWN_PREFIX, fitted_name, short_suffix
 
 JOURNAL_NAME = ".vidcolor-journal.jsonl"  # of an output folder
 
@@ -76,7 +76,8 @@ class UniqueNames:
         """
         path = PurePosixPath(name)
         if folded(path.name).startswith(OWN_PREFIX):
-            name = path.with_name("_" + path.name).as_posix()
+            suffix = short_suffix(path.name)
+            name = path.with_name(fitted_name("_" + path.name.removesuffix(suffix), suffix)).as_posix()
         self._claim_parents(folded(name))
         if folder and folded(name) in self._folders:
             return name
@@ -115,7 +116,8 @@ class UniqueNames:
 
 def numbered(path: PurePosixPath, number: int) -> str:
     """`dir/name.jpg` as `dir/name (2).jpg`."""
-    return path.with_name(f"{path.stem} ({number}){path.suffix}").as_posix()
+    suffix = short_suffix(path.name)
+    return path.with_name(fitted_name(path.name.removesuffix(suffix), f" ({number}){suffix}")).as_posix()
 
 
 def folded(name: str) -> str:

@@ -1,15 +1,16 @@
 """Which source and which target some paths mean."""
 
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from vidcolor.errors import SinkError, SourceError, UsageError
 from vidcolor.journal import Run
-from vidcolor.media.archives.entries import FILM_SUFFIXES, PHOTO_SUFFIXES, Source
+from vidcolor.media.archives.entries import Source
 from vidcolor.media.archives.folder_target import FolderTarget
 from vidcolor.media.archives.folders import FolderSource, globbed
-from vidcolor.media.archives.growing import files_of
+from vidcolor.media.archives.growing import MixedError, files_of
 from vidcolor.media.archives.limits import Limits
 from vidcolor.media.archives.packing import packing_named, packing_of
 from vidcolor.media.archives.tar_target import TarTarget
@@ -18,10 +19,11 @@ from vidcolor.media.archives.tars import TarSource
 from vidcolor.media.archives.zip_records import LOCAL_MAGIC
 from vidcolor.media.archives.zip_target import ZipTarget
 from vidcolor.media.archives.zips import ZipSource
+from vidcolor.media.suffixes import FILMS, PHOTOS, UNREAD_ARCHIVES, ZIPS, archive_ending
 from vidcolor.outputs import is_same
 
-ZIP_SUFFIXES = (".zip", ".cbz")
-_UNREADABLE = (".7z", ".rar", ".cbr", ".cb7", ".lha", ".arj")
+# Archives for sure; a .gz or .iso may be anything.
+_UNREADABLE = UNREAD_ARCHIVES & {".7z", ".rar", ".cbr", ".cb7", ".lha", ".lzh", ".arj", ".ace", ".sit", ".sitx"}
 _TAR_MAGIC, _TAR_MAGIC_OFFSET = b"ustar", 257  # POSIX.1-1988
 
 
@@ -56,7 +58,7 @@ def open_target(output: Path, source: Source, run: Run, *, overwrite: bool = Fal
     if any(is_same(output, path) for path in source.paths):
         raise UsageError(f"{output}: is an input. Choose another output; inputs are never changed.")
     if is_archive_name(output) and not output.is_dir():
-        kind = ZipTarget if output.suffix.lower() in ZIP_SUFFIXES else TarTarget
+        kind = ZipTarget if output.suffix.lower() in ZIPS else TarTarget
         return kind(output, source, run, overwrite=overwrite, resume=resume)
     if output.suffix.lower() in _UNREADABLE:
         raise UsageError(f"{output}: {output.suffix} archives cannot be written. Choose .zip, .cbz or .tar.zst.")
@@ -65,9 +67,20 @@ def open_target(output: Path, source: Source, run: Run, *, overwrite: bool = Fal
     return FolderTarget(output, run, overwrite=overwrite, resume=resume, inputs=source.paths)
 
 
+@contextmanager
+def opened_again(output: Path, source: Source, run: Run, *, resume: bool) -> Iterator[Target]:
+    """A target of our own, which is gone on with or, where it was made of something else, begun anew."""
+    with ExitStack() as stack:
+        try:
+            target = stack.enter_context(open_target(output, source, run, overwrite=True, resume=resume))
+        except MixedError:
+            target = stack.enter_context(open_target(output, source, run, overwrite=True, resume=False))
+        yield target
+
+
 def is_archive_name(path: Path) -> bool:
     """Whether a name asks for an archive that can be written."""
-    return path.suffix.lower() in ZIP_SUFFIXES or packing_named(path) is not None
+    return bool(archive_ending(path.name))
 
 
 def is_archive(path: Path) -> bool:
@@ -78,7 +91,7 @@ def is_archive(path: Path) -> bool:
     if is_archive_name(path) or suffix in _UNREADABLE:
         return True
     if suffix:
-        return suffix not in PHOTO_SUFFIXES | FILM_SUFFIXES and packing_named(Path(path.stem)) is not None
+        return suffix not in PHOTOS | FILMS and packing_named(Path(path.stem)) is not None
     with path.open("rb") as file:
         head = file.read(tarfile.BLOCKSIZE)
     return head.startswith(LOCAL_MAGIC) or bool(packing_of(head)) or head[_TAR_MAGIC_OFFSET:].startswith(_TAR_MAGIC)
@@ -91,4 +104,4 @@ def _is_zip(path: Path) -> bool:
         return True
     if packing_of(head) or head[_TAR_MAGIC_OFFSET:].startswith(_TAR_MAGIC):
         return False
-    return path.suffix.lower() in ZIP_SUFFIXES
+    return path.suffix.lower() in ZIPS

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from vidcolor.errors import SinkError
+from vidcolor.media.suffixes import TARS, archive_ending
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -25,10 +26,6 @@ PACKINGS = ("", "gz", "xz", "bz2", "zst")
 DAMAGED = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zstd.ZstdError)
 
 _MAGIC = {b"\x1f\x8b": "gz", b"\xfd7zXZ\x00": "xz", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zst"}
-_SUFFIXES = {
-    ".tar": "", ".tar.gz": "gz", ".tgz": "gz", ".tar.xz": "xz", ".txz": "xz", ".tar.bz2": "bz2", ".tbz": "bz2",
-    ".tbz2": "bz2", ".tar.zst": "zst", ".tzst": "zst",
-}  # fmt: skip
 
 _GZIP = 31  # zlib's word for a gzip header, with its time at 0
 _GZIP_LEVEL, _XZ_PRESET, _ZSTD_LEVEL = 6, 3, 6  # photos hardly shrink; higher levels only cost time
@@ -41,8 +38,7 @@ def packing_of(head: bytes) -> str:
 
 def packing_named(path: Path) -> str | None:
     """The packing that a tar's name asks for; None when it is not a tar's name."""
-    name = path.name.lower()
-    return next((packing for suffix, packing in _SUFFIXES.items() if name.endswith(suffix)), None)
+    return TARS.get(archive_ending(path.name))
 
 
 def unpacked(file: BinaryIO, packing: str) -> BinaryIO:

@@ -32,7 +32,7 @@ def rebuilt(file: BinaryIO) -> tuple[BinaryIO, int, int]:
         directory.append(record.central())
     tail = b"".join(directory)
     tail += end_records(len(directory), end, len(tail), b"")
-    return cast(BinaryIO, _Joined(file, end, tail)), len(directory), end
+    return cast(BinaryIO, Joined(file, end, tail)), len(directory), end
 
 
 def _member(file: BinaryIO, offset: int, length: int) -> tuple[ZipRecord, int] | None:
@@ -87,7 +87,7 @@ def _measured(file: BinaryIO, start: int, record: ZipRecord) -> tuple[ZipRecord,
     return replace(record, crc=crc, size=size, packed=packed), end
 
 
-class _Joined(io.RawIOBase):
+class Joined(io.RawIOBase):
     """The first bytes of a file, with others behind them."""
 
     def __init__(self, file: BinaryIO, length: int, tail: bytes) -> None:

@@ -12,9 +12,9 @@ from vidcolor.errors import SinkError
 from vidcolor.journal import Outcome, Record, Run
 from vidcolor.media.archives.entries import Entry, Source
 from vidcolor.media.archives.growing import GrowingTarget
-from vidcolor.media.archives.names import safe_name
+from vidcolor.media.archives.names import safe_name, shown
 from vidcolor.media.archives.packing import Frames, packing_named
-from vidcolor.media.archives.targets import Content, chunks, size_of
+from vidcolor.media.archives.targets import Content, chunks, named_like, size_of
 
 _FRAME_MEMBERS, _FRAME_BYTES = 16, 1 << 20  # a packed frame ends with the member that reaches either
 _BLOCK = tarfile.BLOCKSIZE
@@ -48,28 +48,23 @@ class TarTarget(GrowingTarget):
         self._end_member()
         return replace(record, output=name, output_size=size, output_sha256=digest.hexdigest())
 
-    def _copy_bare(self, entry: Entry, outcome: Outcome, reason: str) -> None:
-        name = safe_name(entry.name) if entry.kind == "directory" else self._claim(entry, None)
-        kind, link = tarfile.DIRTYPE, ""
+    def _copy_bare(self, entry: Entry, outcome: Outcome, reason: str) -> Outcome:
+        name, wanted, kind, link = safe_name(entry.name), None, tarfile.DIRTYPE, ""
         if entry.kind == "link":
             kind, link = tarfile.SYMTYPE, entry.link or ""
-            if isinstance(entry.origin, tarfile.TarInfo) and entry.origin.islnk():
-                target = self._written_as(link)
-                if target is None:
-                    self.skip(entry, f"a hard link to {link}, which is not in the output")
-                    return
-                kind, link = tarfile.LNKTYPE, target
+            if entry.link is None:
+                if (original := self._original(entry)) is None:
+                    return self.skip(entry, f"a hard link to {shown(entry.same_as or '')}, which is not in the output")
+                kind, link, outcome = tarfile.LNKTYPE, original.output or "", original.outcome
+                wanted, reason = named_like(original, entry), f"the same as {shown(original.name)}"
+            name = self._claim(entry, wanted)
         header = _header(entry, name, kind, 0)
         header.linkname = link
         self._write_header(header)
         self._end_member()
         record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason, output=name)
         (self._note if entry.kind == "directory" else self._record)(record)
-
-    def _written_as(self, name: str) -> str | None:
-        """The output's name of an entry."""
-        record = next((record for record in self._pending if record.name == name), self.journal.records.get(name))
-        return None if record is None else record.output
+        return outcome
 
     def _write_header(self, header: tarfile.TarInfo) -> None:
         self._frames.write(header.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))

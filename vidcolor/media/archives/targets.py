@@ -12,7 +12,8 @@ from vidcolor import outputs
 from vidcolor.errors import SinkError, SourceError
 from vidcolor.journal import Journal, Outcome, Record, Run
 from vidcolor.media.archives.entries import Entry
-from vidcolor.media.archives.names import folded, numbered, safe_name
+from vidcolor.media.archives.names import folded, numbered, safe_name, shown
+from vidcolor.outputs import fitted_name
 
 Content = bytes | Path  # a path is one that Target.scratch gave; it is used up
 
@@ -75,16 +76,21 @@ class Target(ABC):
         """
 
     @abstractmethod
-    def copy(self, entry: Entry, outcome: Outcome = "copied", *, reason: str = "") -> None:
-        """Carry an entry over as it is: a file of any size, a folder, or a link where the target holds links."""
+    def copy(self, entry: Entry, outcome: Outcome = "copied", *, reason: str = "") -> Outcome:
+        """Carry an entry over as it is: a file of any size, a folder, a link; gives what became of it.
+
+        A link becomes one where the target holds such links, else a file of its own: what the entry that it leads to
+        has become. That has to be written by then; SourceError where it failed.
+        """
 
     @abstractmethod
     def scratch(self, entry: Entry, name: str | None = None) -> Path:
         """A path for a file to be made at and handed to `write`, with the entry's (or name's) suffix."""
 
-    def skip(self, entry: Entry, reason: str) -> None:
+    def skip(self, entry: Entry, reason: str) -> Outcome:
         """Leave an entry out, on purpose."""
         self._record(Record(entry.name, entry.size, entry.mtime_ns, "skipped", reason))
+        return "skipped"
 
     def fail(self, entry: Entry, reason: str, *, seconds: float = 0.0) -> None:
         """Leave an entry out because it went wrong. The next run tries it again."""
@@ -94,6 +100,28 @@ class Target(ABC):
     def records(self) -> dict[str, Record]:
         """The newest record of every entry, of all runs; also those that wait to be written when they are on disk."""
         return self.journal.records | {record.name: record for record in self._waiting()}
+
+    def record_of(self, name: str | None) -> Record | None:
+        """The newest record of one entry."""
+        if name is None:
+            return None
+        return next((record for record in self._waiting() if record.name == name), self.journal.records.get(name))
+
+    def _original(self, entry: Entry) -> Record | None:
+        """What the file has become that a link leads to; None where there is none in the output."""
+        record = self.record_of(entry.same_as)
+        if record is not None and record.outcome == "failed":
+            raise SourceError(f"{entry.shown}: another name of {shown(record.name)}, which failed.")
+        return record if record is not None and record.output is not None else None
+
+    def _copy_original(self, entry: Entry, original: Record, content: Path) -> Outcome:
+        """Write a link as a file of its own.
+
+        content: what the file that it leads to has become, in a file to be used up.
+        """
+        said = f"the same as {shown(original.name)}"
+        self.write(entry, content, original.outcome, name=named_like(original, entry), reason=said)
+        return original.outcome
 
     @abstractmethod
     def _waiting(self) -> Iterable[Record]: ...
@@ -147,6 +175,13 @@ class Target(ABC):
             number += 1
             wanted = numbered(path, number)
         return wanted
+
+
+def named_like(original: Record, link: Entry) -> str | None:
+    """The name of a link to a film that is in another container now; None for its own."""
+    name, suffix = PurePosixPath(link.name), PurePosixPath(original.output or "").suffix
+    is_renamed = name.suffix == PurePosixPath(original.name).suffix != suffix
+    return name.with_name(fitted_name(name.stem, suffix)).as_posix() if is_renamed else None
 
 
 def chunks(content: Content) -> Iterator[bytes]:

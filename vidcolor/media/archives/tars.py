@@ -1,22 +1,22 @@
 """Entries out of tars, plain or packed, in one pass: nothing is unpacked beyond the member that is looked at."""
 
-import math
 import os
-import stat
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Self, cast
+from typing import BinaryIO, cast
 
 from vidcolor.errors import SourceError
 from vidcolor.media.archives.entries import Entry, Kind, Source, kind_of, notes_of
 from vidcolor.media.archives.limits import Limits, Meter, Metered
 from vidcolor.media.archives.names import UniqueNames, UnsafeNameError, inside, safe_name, shown
 from vidcolor.media.archives.packing import DAMAGED, packing_of, unpacked
+from vidcolor.media.archives.tar_headers import Tar
 
 _DAMAGED = (*DAMAGED, tarfile.TarError)
 _CHUNK_BYTES = 1 << 20
-_LARGEST_READ_BYTES = 1 << 26  # by tarfile, of one header; contents come in chunks
+_MOST_HEADER_BYTES = 1 << 24  # of one member, extended headers and maps of holes included
 _STRANGE = {tarfile.CHRTYPE: "a device", tarfile.BLKTYPE: "a device", tarfile.FIFOTYPE: "a named pipe"}
 
 
@@ -42,7 +42,8 @@ class TarSource(Source):
         self.identity = f"{status.st_size}:{status.st_mtime_ns}"
         self._stream = _Forward(file, self.packing, self._meter)
         try:
-            self._tar = _Tar(fileobj=cast(BinaryIO, self._stream), mode="r", tarinfo=_Member)
+            with self._stream.reading_header():
+                self._tar = Tar(fileobj=cast(BinaryIO, self._stream), mode="r")
         except (*_DAMAGED, SourceError) as error:
             self.close()
             raise SourceError(f"{path}: not a readable tar archive ({error}).") from error
@@ -60,13 +61,14 @@ class TarSource(Source):
 
     def _next(self) -> tarfile.TarInfo | None:
         try:
-            member = self._tar.next()
+            with self._stream.reading_header():
+                member = self._tar.next()
         except (*_DAMAGED, SourceError) as error:
-            self._note_damage(str(error))
+            self._note_damage(shown(str(error)))
             return None
         self._tar.members.clear()  # type: ignore[attr-defined] # else they would all be kept
         if member is None and not isinstance(self._tar.ended_by, tarfile.EOFHeaderError):  # type: ignore[attr-defined]
-            self._note_damage(str(self._tar.ended_by))
+            self._note_damage(shown(str(self._tar.ended_by)))
         return member
 
     def _note_damage(self, found: str) -> None:
@@ -84,8 +86,8 @@ class TarSource(Source):
                 name = self._names.claim(name, folder=kind == "directory")
         except UnsafeNameError as error:
             refusal, name = str(error), self._names.label(member.name)
-        link = self._link(member, name) if kind == "link" and not refusal else None
-        if kind == "link" and link is None:
+        same_as = self._same_as(member, name) if kind == "link" and not refusal else None
+        if kind == "link" and same_as is None:
             refusal = refusal or f"a link that leads out of the archive, to {shown(member.linkname)}"
         stored = "/".join(part for part in member.name.split("/") if part not in ("", ".")) or "."
         faithful = stored == name and not member.name.startswith("/")
@@ -93,15 +95,16 @@ class TarSource(Source):
             self._given[stored] = name
         return Entry(
             name, member.name.encode("utf-8", "surrogateescape"), kind, member.size if member.isfile() else 0,
-            _mtime_ns(member), mode=stat.S_IMODE(member.mode), link=link,
-            notes=() if refusal else notes_of(name, stored, kind), refusal=refusal, faithful=faithful,
+            _mtime_ns(member), mode=member.mode & 0o7777,
+            link=member.linkname if member.issym() else None, same_as=same_as,
+            notes=() if refusal else notes_of(name, stored), refusal=refusal, faithful=faithful,
             again=not self.packing, origin=member, opener=self._opener(member, name) if member.isfile() else None,
         )  # fmt: skip
 
-    def _link(self, member: tarfile.TarInfo, name: str) -> str | None:
-        """Where a link leads, as its copy should say it; None when it leads outside."""
+    def _same_as(self, member: tarfile.TarInfo, name: str) -> str | None:
+        """The name of the entry that a link leads to; None when it leads outside."""
         if member.issym():
-            return member.linkname if inside(name, member.linkname) is not None else None
+            return inside(name, member.linkname)
         try:  # a hard link names an earlier member from the root
             return self._given.get(safe_name(member.linkname))
         except UnsafeNameError:
@@ -135,22 +138,8 @@ def _kind_and_refusal(member: tarfile.TarInfo) -> tuple[Kind, str]:
 
 def _mtime_ns(member: tarfile.TarInfo) -> int:
     """PAX writes times as decimal fractions, and a broken one writes anything."""
-    return round(member.mtime * 1e9) if math.isfinite(member.mtime) else 0
-
-
-class _Member(tarfile.TarInfo):
-    @classmethod
-    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
-        """Note why there is no further member: TarFile itself takes a broken header for the end."""
-        try:
-            return super().fromtarfile(tarfile)
-        except Exception as error:
-            cast(_Tar, tarfile).ended_by = error
-            raise
-
-
-class _Tar(tarfile.TarFile):
-    ended_by: Exception | None = None
+    mtime_ns = round(member.mtime * 1e9) if abs(member.mtime) < 1e10 else 0  # NaN is not less either
+    return mtime_ns if abs(mtime_ns) < 1 << 63 else 0
 
 
 class _Forward:
@@ -161,13 +150,28 @@ class _Forward:
         self._raw, self._packed, self._meter = file, bool(packing), meter
         self._file = unpacked(file, packing)
         self._position = 0
+        self._header_left: int | None = None  # bytes that the header being read may still have
 
     def tell(self) -> int:
         return self._position
 
+    @contextmanager
+    def reading_header(self) -> Iterator[None]:
+        """Bound what is read of a header, whose own numbers say how long it is."""
+        self._header_left = _MOST_HEADER_BYTES
+        try:
+            yield
+        finally:
+            self._header_left = None
+
     def read(self, size: int) -> bytes:
-        if size > _LARGEST_READ_BYTES:
-            raise SourceError(f"a header of {size} bytes")
+        if self._header_left is not None:
+            self._header_left -= max(0, size)
+            if self._header_left < 0:
+                raise SourceError(f"a header of more than {_MOST_HEADER_BYTES} bytes")
+        return self._read(size)
+
+    def _read(self, size: int) -> bytes:
         try:
             content = self._file.read(size)
         except DAMAGED as error:
@@ -183,7 +187,7 @@ class _Forward:
         elif position < self._position:
             raise SourceError("a packed tar can be read only forwards")
         while self._position < position:
-            if not self.read(min(_CHUNK_BYTES, position - self._position)):
+            if not self._read(min(_CHUNK_BYTES, position - self._position)):
                 return
 
     def close(self) -> None:

@@ -1,18 +1,23 @@
 """A growing zip: each member packed as its source was, the directory written at the end out of the journal."""
 
 import hashlib
+import shutil
 import stat
 import time
+import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO, cast
 
 from vidcolor.errors import SourceError
 from vidcolor.journal import Outcome, Record
 from vidcolor.media.archives.entries import Entry
 from vidcolor.media.archives.growing import GrowingTarget
-from vidcolor.media.archives.names import safe_name, without_bytes
-from vidcolor.media.archives.targets import Content, RefusedError, chunks, size_of
+from vidcolor.media.archives.names import safe_name, shown, without_bytes
+from vidcolor.media.archives.salvage import Joined
+from vidcolor.media.archives.targets import CHUNK_BYTES, Content, RefusedError, chunks, size_of
 from vidcolor.media.archives.zip_records import (
     DEFLATED,
     STORED,
@@ -34,11 +39,11 @@ _LONGEST_NAME = 65_000  # bytes
 class ZipTarget(GrowingTarget):
     """Keeps names bytewise, times, permissions, comments and extra fields. Members carried over are not packed anew."""
 
-    def copy(self, entry: Entry, outcome: Outcome = "copied", *, reason: str = "") -> None:
+    def copy(self, entry: Entry, outcome: Outcome = "copied", *, reason: str = "") -> Outcome:
         if isinstance(entry.origin, ZipOrigin) and not entry.refusal and (entry.kind != "link" or entry.link):
             self._carry(entry, entry.origin, outcome, reason)
-        else:
-            super().copy(entry, outcome, reason=reason)
+            return outcome
+        return super().copy(entry, outcome, reason=reason)
 
     def _add(self, entry: Entry, name: str, content: Content, record: Record) -> Record:
         size, digest, packed, crc = size_of(content), hashlib.sha256(), 0, 0
@@ -84,12 +89,43 @@ class ZipTarget(GrowingTarget):
         record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason, output_size=info.file_size)
         (self._note if entry.kind == "directory" else self._record)(_with_member(record, name, member))
 
-    def _copy_bare(self, entry: Entry, outcome: Outcome, reason: str) -> None:
+    def _copy_bare(self, entry: Entry, outcome: Outcome, reason: str) -> Outcome:
         if entry.kind == "link":
-            self.skip(entry, reason or "a link; only a zip's own links are carried into a zip")
-        elif entry.name != ".":
+            return self._copy_link(entry, outcome, reason)
+        if entry.name != ".":
             record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason)
             self._note(self._added(entry, safe_name(entry.name), b"", record))
+        return outcome
+
+    def _copy_link(self, entry: Entry, outcome: Outcome, reason: str) -> Outcome:
+        """A symbolic link as Info-ZIP stores it; of a hard one, which a zip cannot hold, the file."""
+        if entry.link is not None:
+            record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason)
+            content = entry.link.encode(errors="surrogateescape")
+            self._record(self._added(entry, self._claim(entry, None), content, record))
+            return outcome
+        original = self._original(entry)
+        if original is None or original.central is None:
+            return self.skip(entry, f"a hard link to {shown(entry.same_as or '')}, which is not in the output")
+        spooled = self.scratch(entry)
+        try:
+            self._unpack(bytes.fromhex(original.central), spooled)
+            return self._copy_original(entry, original, spooled)
+        finally:
+            spooled.unlink(missing_ok=True)
+
+    def _unpack(self, central: bytes, path: Path) -> None:
+        """A member that was written before, by its entry in the directory, into a file."""
+        self._file.flush()
+        length = self._file.tell()
+        end = end_records(1, length, len(central), b"")
+        with (
+            self._partial.open("rb") as written,
+            zipfile.ZipFile(cast(BinaryIO, Joined(written, length, central + end))) as archive,
+            archive.open(archive.infolist()[0]) as member,
+            path.open("wb") as file,
+        ):
+            shutil.copyfileobj(member, file, CHUNK_BYTES)
 
     def _claim(self, entry: Entry, name: str | None) -> str:
         wanted = name or entry.name
@@ -126,8 +162,9 @@ def _member(entry: Entry, name: str) -> ZipRecord:
     if isinstance(entry.origin, ZipOrigin):
         return _member_of_zip(entry, entry.origin, name)
     folder = entry.kind == "directory"
-    kind = stat.S_IFDIR if folder else stat.S_IFREG
-    mode = entry.mode if entry.mode is not None else 0o755 if folder else 0o644
+    is_link = entry.kind == "link" and entry.link is not None
+    kind = stat.S_IFDIR if folder else stat.S_IFLNK if is_link else stat.S_IFREG
+    mode = entry.mode if entry.mode is not None else 0o755 if folder else 0o777 if is_link else 0o644
     text = without_bytes(name).encode() + (b"/" if folder else b"")
     flags = 0 if text.isascii() else UTF8_FLAG
     external = (kind | mode) << 16 | (_DOS_FOLDER if folder else 0)

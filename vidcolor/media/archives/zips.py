@@ -28,8 +28,8 @@ from vidcolor.media.archives.zip_records import (
 
 # What zipfile raises for damaged content; RuntimeError and NotImplementedError for what it cannot unpack.
 DAMAGED = (
-    OSError, EOFError, ValueError, RuntimeError, NotImplementedError, struct.error, zlib.error, lzma.LZMAError,
-    zipfile.BadZipFile,
+    OSError, EOFError, ValueError, OverflowError, RuntimeError, NotImplementedError, struct.error, zlib.error,
+    lzma.LZMAError, zipfile.BadZipFile,
 )  # fmt: skip
 _UNIX, _OSX = 3, 19  # systems whose `external_attr` holds a mode (APPNOTE.TXT 4.4.2)
 _TIMES_EXTRA = 0x5455  # Info-ZIP's "UT": seconds since 1970 UTC
@@ -89,8 +89,9 @@ class ZipSource(Source):
             raise SourceError(f"{path}: cannot be read: {error.strerror}.") from error
         status = os.fstat(self._file.fileno())
         self.identity = f"{status.st_size}:{status.st_mtime_ns}"
+        self._file_bytes = status.st_size
         try:
-            self._zip = zipfile.ZipFile(self._file)
+            self._zip = self._opened()
         except DAMAGED as error:
             self._zip = self._salvage(error)
         self.comment, self._infos = self._zip.comment, self._zip.infolist()
@@ -107,6 +108,15 @@ class ZipSource(Source):
     def close(self) -> None:
         self._zip.close()
         self._file.close()
+
+    def _opened(self) -> zipfile.ZipFile:
+        opened = zipfile.ZipFile(self._file)
+        if (infos := opened.infolist()) and all(self._is_outside(info) for info in infos):
+            raise zipfile.BadZipFile("it names no place in the file")
+        return opened
+
+    def _is_outside(self, info: zipfile.ZipInfo) -> bool:
+        return not 0 <= info.header_offset <= self._file_bytes - LOCAL.size - info.compress_size
 
     def _salvage(self, error: Exception) -> zipfile.ZipFile:
         whole, count, end = salvage.rebuilt(self._file)
@@ -138,13 +148,16 @@ class ZipSource(Source):
         stored = text.rstrip("/")
         return Entry(
             name, raw, kind, info.file_size, _mtime_ns(info), mode=stat.S_IMODE(mode) or None, link=link,
-            notes=() if refusal else notes_of(name, stored, kind), refusal=refusal, faithful=name == stored,
-            origin=ZipOrigin(info, self.path), opener=lambda: self._open(info, shown(name)),
+            notes=() if refusal else notes_of(name, stored), refusal=refusal, faithful=name == stored,
+            same_as=inside(name, link) if link else None, origin=ZipOrigin(info, self.path),
+            opener=lambda: self._open(info, shown(name)),
         )  # fmt: skip
 
     def _kind_and_refusal(self, info: zipfile.ZipInfo, name: str, mode: int) -> tuple[Kind, str]:
         if info.flag_bits & ENCRYPTED_FLAG:
             return kind_of(name), "it is encrypted; unpack the archive with its password first"
+        if self._is_outside(info):
+            return kind_of(name), "its bytes would lie outside of the archive"
         if info.header_offset in self._overlapping:
             return kind_of(name), "its bytes overlap with another member's, as a bomb's do"
         if name.endswith(("/", "\\")):

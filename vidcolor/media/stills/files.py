@@ -19,10 +19,6 @@ from vidcolor.media.stills.raster import LARGEST_PIXELS, Raster, of_array, of_im
 from vidcolor.media.stills.still import Page, StillSettings, page_of
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIF", "JPEG2000", "BMP", "PPM", "GIF")
-SUFFIXES = {
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".btf", ".webp", ".avif", ".heic", ".heif", ".hif",
-    ".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".bmp", ".dib", ".pgm", ".ppm", ".pbm", ".pnm", ".gif",
-}  # fmt: skip
 _HEIF_BRANDS = {b"heic", b"heix", b"mif1", b"msf1", b"heim", b"heis"}
 
 

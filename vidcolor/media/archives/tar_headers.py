@@ -1,0 +1,82 @@
+"""A tar's headers, whose numbers are looked at before they are believed: tarfile takes any, and follows them."""
+
+import tarfile
+from typing import Any, Self, cast
+
+from vidcolor.errors import VidcolorError
+
+_LARGEST_SIZE = (1 << 63) - 1  # bytes that a file can have
+_LARGEST_EXTENSION = 1 << 24  # bytes of a header's long name or PAX fields
+_EXTENSIONS = {
+    tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
+}  # fmt: skip
+
+
+class _Member(tarfile.TarInfo):
+    @classmethod
+    def frombuf(cls, buf: Any, encoding: str, errors: str) -> Self:
+        """Refuse what would be read in front of the header, or read whole into memory."""
+        member = super().frombuf(buf, encoding, errors)
+        largest = _LARGEST_EXTENSION if member.type in _EXTENSIONS else _LARGEST_SIZE
+        if found := _wrong_size(member.size, largest):
+            raise tarfile.InvalidHeaderError(found)  # type: ignore[attr-defined]
+        return member
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
+        """Note why there is no further member: TarFile itself takes a broken header for the end."""
+        try:
+            return super().fromtarfile(tarfile)
+        except Exception as error:
+            cast(Tar, tarfile).ended_by = error
+            raise
+
+
+class Tar(tarfile.TarFile):
+    """Gives members that lie one behind the other. Raises TarError, OSError and VidcolorError alone."""
+
+    tarinfo = _Member
+    ended_by: Exception | None = None
+    _end = 0  # of the last member, in bytes
+
+    def next(self) -> tarfile.TarInfo | None:
+        """See TarFile."""
+        if self.firstmember is not None:  # type: ignore[attr-defined] # which opening has looked at already
+            return super().next()
+        try:
+            member = super().next()
+        except (tarfile.TarError, OSError, VidcolorError):
+            raise
+        except RecursionError as error:
+            raise tarfile.ReadError("headers of headers without end") from error
+        except Exception as error:  # whatever a hostile header leads to
+            raise tarfile.ReadError(str(error) or type(error).__name__) from error
+        end: int = self.offset
+        if member is not None and (found := _impossible(member, self._end, end)):
+            raise tarfile.ReadError(f"{member.name}: {found}")
+        self._end = end
+        return member
+
+
+def _impossible(member: tarfile.TarInfo, before: int, end: int) -> str:
+    """What in a member's numbers, by PAX fields too, cannot be; "" for nothing.
+
+    before, end: bytes where the member in front of it, and the member itself, end.
+    """
+    if found := _wrong_size(member.size, _LARGEST_SIZE):
+        return found
+    if not before < member.offset_data <= end <= _LARGEST_SIZE:
+        return "a length that leads backwards"
+    covered = 0
+    for offset, length in cast(list[tuple[int, int]] | None, member.sparse) or ():
+        start = covered if length else 0  # old maps are filled up with empty pieces
+        if not start <= offset <= offset + length <= member.size:
+            return "a map of holes that does not fit its size"
+        covered = max(covered, offset + length)
+    return ""
+
+
+def _wrong_size(size: int, largest: int) -> str:
+    if size < 0:
+        return "a size below 0"
+    return "" if size <= largest else f"a size of more than {largest} bytes"
