@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vidcolor import __version__
+from vidcolor import __version__, scarce
 from vidcolor.cli import log
 from vidcolor.cli.helping import HelpContext, helped
 from vidcolor.cli.lines import say
@@ -98,6 +98,7 @@ def main() -> None:
 def run(args: list[str]) -> int:
     """Exit code of a command: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 told to end."""
     signal.signal(signal.SIGTERM, _terminate)
+    scarce.spare()
     code = 1
     try:
         code = _run(args)
@@ -130,6 +131,8 @@ def _run(args: list[str]) -> int:
         log.LOG.exception("unexpected %s", type(error).__name__)
         if os.environ.get("VIDCOLOR_DEBUG"):
             raise
+        if lacking := scarce.told(error):
+            return _say(lacking, 1)
         kind = type(error).__name__
         return _say(f"unexpected {kind}: {error} Set VIDCOLOR_DEBUG=1 to see where; please report it.", 1)
     return code if isinstance(code, int) else 0
