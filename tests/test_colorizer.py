@@ -20,7 +20,7 @@ from vidcolor.backends import (
 )
 from vidcolor.color import LumaCoding
 from vidcolor.colorizer import Colorizer, View, paint
-from vidcolor.errors import DeviceError, ShapeError, UsageError
+from vidcolor.errors import DeviceError, ModelError, ShapeError, UsageError
 from vidcolor.frames import PictureFormat
 
 HEADER = weights.ModelHeader("pix2pix", {}, "fake", "0", size=64)
@@ -203,6 +203,27 @@ def test_saturation_scales_the_colours(tiny_model: Path):
     plain, half = (Colorizer.load(str(tiny_model), device="cpu", saturation=factor) for factor in (1.0, 0.5))
     with plain, half:
         assert np.allclose(half.predict(lightness)[0], plain.predict(lightness)[0] / 2, atol=1e-3)
+
+
+@pytest.mark.parametrize("saturation", [float("nan"), float("inf"), -0.1, 4.1])
+def test_a_saturation_that_is_none_is_refused(tiny_model: Path, saturation: float):
+    with pytest.raises(UsageError, match="saturation"):
+        Colorizer.load(str(tiny_model), device="cpu", saturation=saturation)
+    with Colorizer([FakeBackend()], HEADER) as colorizer, pytest.raises(UsageError, match="saturation"):
+        colorizer.with_settings(size=None, saturation=saturation)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_colors_that_are_no_numbers_are_an_error_and_no_picture(value: float):
+    class Broken(FakeBackend):
+        def __call__(self, lightness_B1hw: np.ndarray) -> np.ndarray:
+            ab = super().__call__(lightness_B1hw)
+            ab[-1, 1, 3, 3] = value
+            return ab
+
+    p = picture(64, 48)
+    with Colorizer([Broken()], HEADER) as colorizer, pytest.raises(ModelError, match="'fake' gives no finite numbers"):
+        colorizer.colorize([plane(p)] * 3, p)
 
 
 def test_device_names():

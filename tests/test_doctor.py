@@ -1,6 +1,10 @@
 """`vidcolor doctor`: what is there, what is broken, and a film coloured to prove it."""
 
+import errno
 import json
+import os
+import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -25,7 +29,7 @@ def light(monkeypatch: pytest.MonkeyPatch) -> None:
     everything = doctor.topics
 
     def few(folder: Path | None = None) -> dict[str, doctor.Check]:
-        return {name: everything(folder)[name] for name in ("versions", "models", "folders", "extras")}
+        return {name: everything(folder)[name] for name in ("versions", "models", "folders")}
 
     monkeypatch.setattr(doctor, "topics", few)
 
@@ -38,7 +42,7 @@ def test_a_sound_machine_is_told_so_in_the_last_line(capsys: pytest.CaptureFixtu
     states = {(finding["topic"], finding["name"]): finding["state"] for finding in findings}
     assert [topic for topic in doctor.topics() if topic not in {found["topic"] for found in findings}] == []
     assert "bad" not in states.values()
-    for name in ("frames", "timestamps", "luma", "sound", "colour", "speed"):
+    for name in ("cache", "frames", "timestamps", "luma", "sound", "colour", "speed"):
         assert states["self-test", name] == "good"
     assert all(("encoders", codec) in states for codec in _ENCODERS)
 
@@ -65,6 +69,125 @@ def test_a_damaged_model_is_exit_1(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     told = lines(capsys)
     assert [line for line in told if line.startswith("  FAIL  default")]
     assert told[-1] == "1 thing to mend: models (default)."
+
+
+def findings(topic: str) -> dict[str, doctor.Finding]:
+    return {found.name: found for found in doctor.examine(topic, doctor.topics()[topic])}
+
+
+def package(folder: Path, module: str, text: str | None) -> None:
+    """One that is found before the real one. text: None for a folder that was left behind."""
+    (folder / module).mkdir(parents=True)
+    if text is not None:
+        (folder / module / "__init__.py").write_text(text)
+
+
+@pytest.mark.parametrize("left", [None, "raise ImportError('libGL.so.1 is missing')", "import nothing_like_this"])
+def test_a_package_whose_files_are_gone_or_broken_is_not_called_ok(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str | None
+):
+    package(tmp_path, "cv2", left)
+    known = tmp_path / "opencv_python_headless-4.12.dist-info"
+    known.mkdir()
+    (known / "METADATA").write_text("Metadata-Version: 2.1\nName: opencv-python-headless\nVersion: 4.12\n")
+    monkeypatch.delitem(sys.modules, "cv2")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)] if left is None else [str(tmp_path), *sys.path])
+    found = doctor._package("OpenCV", *doctor.NEEDED["OpenCV"])
+    assert found.state == "bad"
+    assert "installed but cannot be used" in found.said
+    assert found.advice == "pip install --force-reinstall --no-deps opencv-python-headless"
+
+
+def test_a_package_that_is_missing_is_told_from_a_broken_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(doctor.NEEDED, "OpenCV", ("no-such-distribution", "no_such_module"))
+    found = findings("versions")["OpenCV"]
+    assert (found.state, found.said, found.advice) == ("bad", "not installed", "pip install no-such-distribution")
+    monkeypatch.setitem(doctor.NEEDED, "OpenCV", ("no-such-distribution", "cv2"))
+    assert findings("versions")["OpenCV"].state == "good"  # of a twin
+
+
+def test_twins_of_opencv_are_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(doctor, "TWINS", ("pytest", "no-such-distribution"))
+    found = findings("versions")["OpenCV twice"]
+    assert found.state == "note"
+    assert found.advice.startswith("pip uninstall pytest; pip install --force-reinstall")
+
+
+def test_extras_are_tried_and_what_crashes_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    package(tmp_path, "odd_sound", "print('hello')")
+    package(tmp_path, "odd_crash", "import os; os.abort()")
+    package(tmp_path, "odd_broken", "raise OSError('libomp.so is gone')")
+    package(tmp_path, "odd_empty", None)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    names = ("crash", "sound", "broken", "empty", "missing")
+    monkeypatch.setattr(doctor, "EXTRAS", {name: ((f"odd_{name}",), "tests") for name in names})
+    found = findings("extras")
+    assert {name: finding.state for name, finding in found.items()} == dict.fromkeys(names, "note") | {"sound": "good"}
+    assert "ends the process" in found["crash"].said
+    assert "OSError: libomp.so is gone" in found["broken"].said
+    assert found["broken"].advice == "pip install --force-reinstall --no-deps odd-broken"
+    assert found["missing"].advice == "pip install 'vidcolor[missing]'"
+
+
+def test_the_cache_is_tried_and_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert findings("folders")["cache folder"].state == "good"
+    assert list((tmp_path / "vidcolor").iterdir()) == []
+    (tmp_path / "vidcolor").rmdir()
+    (tmp_path / "vidcolor").touch()
+    found = findings("folders")["cache folder"]
+    assert found.state == "note"
+    assert "nothing can be kept there" in found.said
+    assert found.advice.startswith("Move what is in the way")
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(errno.ENOSPC, "Make room"), (errno.EROFS, "It can only be read"), (errno.EACCES, "It is another user's")],
+)
+def test_advice_fits_the_fault(monkeypatch: pytest.MonkeyPatch, number: int, advice: str):
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), "here")
+
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", refuse)
+    monkeypatch.setattr(doctor.cache, "write", refuse)
+    found = findings("folders")
+    assert all(finding.advice.startswith(advice) for finding in found.values())
+    assert "TMPDIR" in found["temporary"].advice
+    assert found["temporary"].state == "bad"
+    assert found["cache folder"].state == "note"
+
+
+def test_no_temporary_folder_at_all_is_said(monkeypatch: pytest.MonkeyPatch):
+    def nowhere() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    assert "No usable temporary directory" in findings("folders")["temporary"].said
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (ImportError("libtorch.so"), "under versions"), (OSError(28, "full"), "Make room"),
+        (MemoryError(), "ulimit -v"),
+        (RuntimeError("can't start new thread"), "ulimit -u"), (ZeroDivisionError(), "Please report"),
+    ],
+)  # fmt: skip
+def test_a_check_that_fails_is_advised_by_its_fault(error: Exception, advice: str):
+    def broken():
+        raise error
+        yield
+
+    (found,) = doctor.examine("here", broken)
+    assert advice in found.advice
+
+
+def test_a_damaged_cache_is_said_to_be_made_anew():
+    assert doctor._kept("x: is damaged", "").said == "x: is damaged, and was made anew"
+    assert doctor._kept("x: No such file", "").said == "the converted network is kept"
+    assert doctor._kept("", "x: Permission denied").state == "note"
 
 
 @pytest.mark.usefixtures("light")

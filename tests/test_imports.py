@@ -13,7 +13,23 @@ PACKAGE = Path(__file__).parent.parent / "vidcolor"
 
 # A module may import from its own row and from the rows above it.
 ROWS = (
-    ("errors", "frames", "color", "lookup", "motion", "networks", "outputs", "overlap", "paint", "scaling", "tone"),
+    (
+        "errors",
+        "frames",
+        "cache",
+        "color",
+        "forks",
+        "lookup",
+        "model_file",
+        "motion",
+        "networks",
+        "outputs",
+        "overlap",
+        "paint",
+        "scarce",
+        "scaling",
+        "tone",
+    ),
     ("journal", "ledger", "cuts"),
     ("steady",),
     ("media", "weights"),
@@ -22,7 +38,7 @@ ROWS = (
     ("export",),
     ("pipeline", "parts", "worker", "archive"),
     ("preview", "page"),
-    ("jobs", "cluster", "finished", "report", "compare", "doctor"),
+    ("jobs", "cluster", "finished", "report", "compare", "installed", "doctor"),
     ("films", "archived_films", "photos"),
     ("api",),
     ("training", "evaluation"),

@@ -33,7 +33,6 @@ __all__ = ["Colorizer", "FilmDone", "PhotoDone", "PictureFormat", "colorize_film
 StrPath = str | os.PathLike[str]
 Every = int | Literal["auto"]
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
-GREATEST_SATURATION = 4.0
 
 
 class Colorizer:
@@ -55,10 +54,6 @@ class Colorizer:
 
         Raises ModelError, DeviceError, UsageError.
         """
-        if not 0 <= saturation <= GREATEST_SATURATION:
-            raise UsageError(
-                f"saturation {saturation}: needs 0 (grey) to {GREATEST_SATURATION:g}; 1 is the model's own."
-            )
         self.model, self.precision, self.size, self.saturation = os.fspath(model), precision, size, float(saturation)
         self.device = device
         self._loaded: networks.Colorizer | None = networks.Colorizer.load(

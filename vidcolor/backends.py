@@ -5,13 +5,14 @@ raises OutOfMemoryError when that batch does not fit. Shapes: B batch, h w netwo
 """
 
 import hashlib
+import logging
 import os
 import sys
 import tempfile
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -20,9 +21,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from vidcolor import outputs, weights
+from vidcolor import cache, forks, scarce, weights
 from vidcolor.color import Floats
-from vidcolor.errors import DeviceError, SinkError, UsageError, VidcolorError
+from vidcolor.errors import DeviceError, UsageError, VidcolorError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -134,10 +135,15 @@ def _short(full_version: str) -> str:
 
 def open_backend(model: Path, device: str, precision: str) -> Backend:
     """The generator of a model file on a device. Raises ModelError, DeviceError, UsageError."""
-    if _is_for_openvino(device, precision):
-        return OpenVINOBackend(model, precision)
-    network, header = weights.load(model)
-    return TorchBackend(network, device, precision, name=header.name)
+    try:
+        if _is_for_openvino(device, precision):
+            return OpenVINOBackend(model, precision)
+        network, header = weights.load(model)
+        return TorchBackend(network, device, precision, name=header.name)
+    except (MemoryError, RuntimeError, ImportError) as error:
+        if lacking := scarce.told(error):
+            raise DeviceError(lacking) from error
+        raise
 
 
 class OpenVINOBackend:
@@ -153,7 +159,7 @@ class OpenVINOBackend:
         self.precision = fastest if precision == "auto" else precision
         self._unquantized = fastest if precision == "int8" else self.precision  # of layers that are not in 8 bits
         self.name = f"openvino {self.precision}"
-        self._network = self._core.read_model(str((_quantized if precision == "int8" else _converted)(model)))
+        self._network = (_quantized if precision == "int8" else _converted)(self._core, model)
         self._queues: OrderedDict[tuple[int, int], Any] = OrderedDict()
         self.preferred_batch = 8
 
@@ -168,6 +174,7 @@ class OpenVINOBackend:
             compiled = self._core.compile_model(network, "CPU", settings)
             queue = self._openvino.AsyncInferQueue(compiled)
             queue.set_callback(lambda request, keep: keep(request.get_output_tensor(0).data))
+            forks.keep(queue)
             self._queues[height, width] = queue
             while len(self._queues) > SIZES_KEPT:
                 self._queues.popitem(last=False)
@@ -175,6 +182,16 @@ class OpenVINOBackend:
 
     def __call__(self, lightness_B1hw: Floats) -> Floats:
         """See Backend."""
+        try:
+            return self._run(lightness_B1hw)
+        except (MemoryError, RuntimeError) as error:
+            if scarce.memory(error):
+                raise OutOfMemoryError(f"{self.name}: out of memory at batch {len(lightness_B1hw)}.") from error
+            if lacking := scarce.told(error):
+                raise DeviceError(lacking) from error
+            raise
+
+    def _run(self, lightness_B1hw: Floats) -> Floats:
         queue = self._queue(*lightness_B1hw.shape[2:])
         results: list[Floats | None] = [None] * len(lightness_B1hw)
 
@@ -188,12 +205,6 @@ class OpenVINOBackend:
             queue.start_async({0: lightness[None]}, keeper(position))
         queue.wait_all()
         return np.concatenate([ab for ab in results if ab is not None])
-
-
-def cache_folder() -> Path:
-    """Where converted networks are kept; it may not be there yet."""
-    base = os.environ.get("XDG_CACHE_HOME") or (os.environ.get("LOCALAPPDATA") if os.name == "nt" else None)
-    return Path(base) / "vidcolor" if base else Path.home() / ".cache" / "vidcolor"
 
 
 def _code_of_networks() -> str:
@@ -222,7 +233,7 @@ def convert(network: "nn.Module") -> Any:
     import torch
 
     side = max(64, int(getattr(network, "multiple", 32)))
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), _own_log():
         warnings.simplefilter("ignore")  # the tracer warns of sizes that are meant to be constant
         converted = load_openvino().convert_model(network, example_input=torch.zeros(1, 1, side, side))
     converted.inputs[0].get_tensor().set_names({"lightness"})
@@ -230,19 +241,60 @@ def convert(network: "nn.Module") -> Any:
     return converted
 
 
-def _cached(name: str, make: Callable[[], Any]) -> Path:
-    """An OpenVINO model of that name: from the cache, or made now."""
-    cached = cache_folder() / f"{name}.xml"
-    if cached.exists() and cached.with_suffix(".bin").exists():
-        return cached
+@contextmanager
+def _own_log() -> Iterator[None]:
+    """What a converter does to the program's logging is undone: it prints every line of it from then on."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+def _cached(core: Any, name: str, make: Callable[[], Any]) -> Any:
+    """An OpenVINO model of that name: from the cache, or made now and kept there if that can be."""
+    with suppress(OSError, ValueError, RuntimeError):
+        return core.read_model(*cache.read(name))
     made = make()
-    for folder in (cached.parent, Path(tempfile.mkdtemp(prefix="vidcolor-"))):
-        with suppress(OSError, RuntimeError, SinkError):
-            folder.mkdir(parents=True, exist_ok=True)
-            with outputs.replacing_group(folder / cached.name, overwrite=True) as aside:  # another process may read it
-                load_openvino().save_model(made, str(aside), compress_to_fp16=False)
-            return folder / cached.name
-    raise DeviceError(f"{cached.parent}: cannot store the converted model; set XDG_CACHE_HOME to a writable folder.")
+    for where in (_cache_workplace, tempfile.gettempdir):
+        with suppress(OSError, RuntimeError):
+            parts = _saved(made, where())
+            network = core.read_model(*parts)
+            with suppress(OSError):
+                cache.write(name, parts)
+            return network
+    return made
+
+
+def cache_problem(model: Path) -> str:
+    """Why the next run will have to convert a model anew; empty where it will find it in the cache."""
+    try:
+        cache.read(_key(model))
+    except (OSError, ValueError) as error:
+        return (
+            f"{getattr(error, 'filename', None) or ''}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        )
+    return ""
+
+
+def _cache_workplace() -> str:
+    place = cache.folder()
+    place.mkdir(parents=True, exist_ok=True)
+    return str(place)
+
+
+def _saved(network: Any, where: str) -> tuple[bytes, bytes]:
+    """Graph and weights as OpenVINO writes them, which is to files alone; they are gone when this returns.
+
+    It computes a little differently from what it has read than from what it has just converted (of a*b*, 0.03 in bf16);
+    with a cache or without, a film must come out the same. Raises OSError, RuntimeError.
+    """
+    with tempfile.TemporaryDirectory(prefix=cache.UNFINISHED, dir=where) as folder:
+        graph = Path(folder) / "network.xml"
+        load_openvino().save_model(network, str(graph), compress_to_fp16=False)
+        return graph.read_bytes(), graph.with_suffix(".bin").read_bytes()
 
 
 def _key(model: Path) -> str:
@@ -250,21 +302,21 @@ def _key(model: Path) -> str:
     return f"{weights.sha256(model)[:24]}-{_code_of_networks()}-{release}"
 
 
-def _converted(model: Path) -> Path:
-    """The model as an OpenVINO file."""
-    return _cached(_key(model), lambda: convert(weights.load(model)[0]))
+def _converted(core: Any, model: Path) -> Any:
+    """The model in OpenVINO."""
+    return _cached(core, _key(model), lambda: convert(weights.load(model)[0]))
 
 
-def _quantized(model: Path) -> Path:
-    """The model as an OpenVINO file in 8 bits, measured on the package's own pictures. Raises UsageError."""
+def _quantized(core: Any, model: Path) -> Any:
+    """The model in OpenVINO in 8 bits, measured on the package's own pictures. Raises UsageError."""
     from vidcolor import calibration  # with its readers of photos and films, which few runs need
 
     def make() -> Any:
         calibration.require_nncf()
         pictures = calibration.read(calibration.packaged(), weights.read_header(model))
-        return calibration.quantized(load_openvino().Core().read_model(str(_converted(model))), pictures)
+        return calibration.quantized(_converted(core, model), pictures)
 
-    return _cached(f"{_key(model)}-int8-{calibration.fingerprint(calibration.packaged())}", make)
+    return _cached(core, f"{_key(model)}-int8-{calibration.fingerprint(calibration.packaged())}", make)
 
 
 class TorchBackend:
@@ -273,6 +325,7 @@ class TorchBackend:
     def __init__(self, network: "nn.Module", device: str, precision: str, *, name: str = "network"):
         import torch
 
+        forks.before_torch()
         self._torch = torch
         self._device = torch.device(device)
         is_gpu = self._device.type == "cuda"

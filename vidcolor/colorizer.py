@@ -3,6 +3,7 @@
 Shapes: B batch, H W the film's pixels, h w the network's pixels.
 """
 
+import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ import numpy as np
 from vidcolor import color, weights
 from vidcolor.backends import Backend, OutOfMemoryError, open_backend, parse_devices
 from vidcolor.color import Floats, LumaCoding
-from vidcolor.errors import DeviceError, ShapeError, UsageError
+from vidcolor.errors import DeviceError, ModelError, ShapeError, UsageError
 from vidcolor.frames import PictureFormat, Plane
 from vidcolor.lookup import look_up
 from vidcolor.scaling import GRID, network_size, shrunk
@@ -25,6 +26,7 @@ from vidcolor.scaling import GRID, network_size, shrunk
 PAINT_ROUNDS = 4  # of the search for exact chroma: at most 0.04 of an 8-bit code from CHROMA_ROUNDS
 STRIP_PIXELS = 1 << 14  # painted at once, so that temporaries stay in the processor's cache: half the time
 LARGEST = 4096  # pixels; beyond, no model has been trained and memory runs out
+GREATEST_SATURATION = 4.0
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,14 @@ class Colorizer:
         saturation: float = 1.0,
     ):
         """backends: replicas of one model.  size: short side in pixels that the network looks at (default: the
-        model's own).  batch_size: frames a device works at once.  saturation: factor on a*b*.
+        model's own).  batch_size: frames a device works at once.  saturation: factor on a*b*, 0 to 4.
 
         Raises UsageError.
         """
+        if not 0 <= saturation <= GREATEST_SATURATION:  # NaN neither
+            raise UsageError(
+                f"saturation {saturation}: needs 0 (grey) to {GREATEST_SATURATION:g}; 1 is the model's own."
+            )
         if size is not None and not GRID <= size <= LARGEST:
             raise UsageError(f"size {size}: the network looks at {GRID} to {LARGEST} pixels; {header.size} is usual.")
         if batch_size is not None and batch_size < 1:
@@ -66,6 +72,7 @@ class Colorizer:
         self.saturation = saturation
         self._backends = list(backends)
         self._batches = [batch_size or backend.preferred_batch for backend in backends]
+        self._process = os.getpid()
         self._pool = ThreadPoolExecutor(len(self._backends), thread_name_prefix="device")
 
     @classmethod
@@ -115,8 +122,14 @@ class Colorizer:
         """L* pictures of one size (h, w) -> their a*b*, each (2, h/stride, w/stride), in order.
 
         Batches are dealt to the devices; one that does not fit is halved until it does.
-        Raises DeviceError when a device cannot hold a single frame.
+        Raises DeviceError when a device cannot hold a single frame, and in a process that was forked from the one that
+        loaded the model; ModelError where a*b* are no finite numbers.
         """
+        if self._is_elsewhere():
+            raise DeviceError(
+                "this Colorizer was loaded before the process forked, and its threads stayed behind. Load one in each"
+                " process, or start processes with multiprocessing's 'spawn'."
+            )
         if not lightness_Bhw:
             return []
         batch_B1hw = np.stack(lightness_Bhw)[:, None]
@@ -128,6 +141,11 @@ class Colorizer:
         parts = [batch_B1hw[start : start + share] for start in range(0, len(batch_B1hw), share)]
         done = self._pool.map(self._run, range(len(parts)), parts)
         results: list[Floats] = [ab for part in done for ab in part]
+        if not all(np.isfinite(ab).all() for ab in results):
+            raise ModelError(
+                f"model {self.header.name!r} gives no finite numbers for colors here. Try --precision fp32, or another"
+                " model."
+            )
         stride = batch_B1hw.shape[2] // results[0].shape[1]
         kept = [ab[:, : -(-h // stride), : -(-w // stride)] for ab in results]
         return kept if self.saturation == 1 else [ab * np.float32(self.saturation) for ab in kept]
@@ -151,9 +169,13 @@ class Colorizer:
         lightness = [self.lightness(luma, picture, view) for luma in lumas]
         return [paint(luma, ab, picture, view) for luma, ab in zip(lumas, self.predict(lightness), strict=True)]
 
+    def _is_elsewhere(self) -> bool:
+        return os.getpid() != self._process
+
     def close(self) -> None:
         """Let the device threads go."""
-        self._pool.shutdown()
+        if not self._is_elsewhere():
+            self._pool.shutdown()
 
     def __enter__(self) -> Self:
         return self

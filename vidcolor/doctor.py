@@ -3,6 +3,7 @@
 Everything is looked up when it is asked for: a package that is broken is a finding, too.
 """
 
+import errno
 import os
 import platform
 import shutil
@@ -12,12 +13,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vidcolor import __version__, backends, weights
+from vidcolor import __version__, cache, installed, scarce, weights
 from vidcolor.errors import SourceError, VidcolorError
 
 if TYPE_CHECKING:
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
 State = Literal["good", "note", "bad"]  # note: something is missing that films can do without
 
-NEEDED = {  # distributions, by the names that people know
-    "PyAV": "av", "OpenVINO": "openvino", "torch": "torch", "NumPy": "numpy", "OpenCV": "opencv-python-headless",
-    "Pillow": "pillow",
+NEEDED = {  # by the names that people know: distribution, module
+    "PyAV": ("av", "av"), "OpenVINO": ("openvino", "openvino"), "torch": ("torch", "torch"),
+    "NumPy": ("numpy", "numpy"), "OpenCV": ("opencv-python-headless", "cv2"), "Pillow": ("pillow", "PIL"),
 }  # fmt: skip
+TWINS = ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")  # whose files are OpenCV's, too
 EXTRAS = {  # of pyproject.toml -> the modules that they bring, and what they are for
     "cluster": (("ray",), "many machines"),
     "heic": (("pillow_heif",), "HEIC photos"),
@@ -79,7 +80,26 @@ def examine(topic: str, check: Check) -> Iterator[Finding]:
     except VidcolorError as error:
         yield Finding(topic, "failed", "bad", str(error))
     except Exception as error:  # a doctor names what is broken, and goes on
-        yield Finding(topic, "failed", "bad", f"{type(error).__name__}: {error}", "Install vidcolor again.")
+        yield Finding(topic, "failed", "bad", f"{type(error).__name__}: {error}", _advice(error))
+
+
+def _advice(error: Exception) -> str:
+    """What to do about a check that could not be made."""
+    if isinstance(error, ImportError):
+        return "Install again what is not ok under versions."
+    if isinstance(error, OSError):
+        return _advice_on_place(error, "See folders for one that can be written.")
+    return scarce.told(error) or _REPORT
+
+
+def _advice_on_place(error: OSError, other: str) -> str:
+    """What to do about a place that cannot be written. other: how to name another."""
+    reasons = {
+        errno.ENOSPC: "Make room on that disk. Or: ", errno.EDQUOT: "Make room in that quota. Or: ",
+        errno.EROFS: "It can only be read. ", errno.EACCES: "It is another user's. ", errno.EPERM: "It is protected. ",
+        errno.ENOTDIR: "Move the file that is in the way. Or: ", errno.EEXIST: "Move what is in the way. Or: ",
+    }  # fmt: skip
+    return reasons.get(error.errno or 0, "") + other
 
 
 def verdict(findings: Sequence[Finding]) -> tuple[bool, str]:
@@ -97,17 +117,33 @@ def _versions() -> Iterator[Finding]:
     yield Finding("versions", "vidcolor", "good", f"{__version__}, in {Path(__file__).parent}")
     yield Finding("versions", "Python", "good", f"{platform.python_version()}, {sys.executable}")
     yield Finding("versions", "system", "good", f"{platform.system()} {platform.release()}, {platform.machine()}")
-    for name, distribution in NEEDED.items():
-        try:
-            yield Finding("versions", name, "good", version(distribution))
-        except PackageNotFoundError:
-            yield Finding("versions", name, "bad", "not installed", f"pip install {distribution}")
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # as backends.load_openvino has it
+    yield from (_package(name, *where) for name, where in NEEDED.items())
+    twins = [twin for twin in TWINS if installed.version(twin)]
+    if twins and installed.version(NEEDED["OpenCV"][0]):
+        said = f"{twins[0]} is installed, too: both write the same files, and removing one breaks the other"
+        advice = f"pip uninstall {' '.join(twins)}; pip install --force-reinstall --no-deps {NEEDED['OpenCV'][0]}"
+        yield Finding("versions", "OpenCV twice", "note", said, advice)
     from vidcolor.media.versions import ffmpeg_version
 
     yield Finding("versions", "FFmpeg", "good", ffmpeg_version())
 
 
+def _package(name: str, distribution: str, module: str) -> Finding:
+    """Whether it is there and can be imported: a package manager knows the first alone."""
+    found = installed.version(distribution)
+    if not (problem := installed.problem(module)):
+        said = found or f"{import_module(module).__version__}, from another package"
+        return Finding("versions", name, "good", said)
+    if not found:
+        return Finding("versions", name, "bad", "not installed", f"pip install {distribution}")
+    said = f"{found} is installed but cannot be used ({problem})"
+    return Finding("versions", name, "bad", said, f"pip install --force-reinstall --no-deps {distribution}")
+
+
 def _processor() -> Iterator[Finding]:
+    from vidcolor import backends
+
     core = backends.load_openvino().Core()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory = ""
@@ -123,6 +159,8 @@ def _processor() -> Iterator[Finding]:
 
 
 def _graphics() -> Iterator[Finding]:
+    from vidcolor import backends
+
     if not backends.may_have_gpu():
         yield Finding("graphics", "GPU", "note", "no NVIDIA driver found; networks run on the processor")
         return
@@ -144,7 +182,9 @@ def _models() -> Iterator[Finding]:
             weights.read_header(path)
             digest, stated = weights.sha256(path), weights.stated_sha256(path)
         except (VidcolorError, OSError) as error:
-            yield Finding("models", path.stem, "bad", str(error), "Install vidcolor again.")
+            mine = os.access(path, os.R_OK)
+            advice = "Install vidcolor again." if mine else f"Let this user read it: chmod a+r {path}"
+            yield Finding("models", path.stem, "bad", str(error), advice)
             continue
         if stated != digest:
             said = f"sha256 is {digest[:12]}..., its card says {stated[:12] or 'nothing'}..."
@@ -156,12 +196,37 @@ def _models() -> Iterator[Finding]:
 
 
 def _folders(folder: Path | None) -> Iterator[Finding]:
-    yield _place("cache folder", backends.cache_folder(), "note", "Set XDG_CACHE_HOME to a folder that can be written.")
-    yield _place("temporary", Path(tempfile.gettempdir()), "bad", "Set TMPDIR to a folder that can be written.")
+    yield _cache_folder()
+    advice = "Set TMPDIR to a folder that can be written."
+    try:
+        yield _place("temporary", Path(tempfile.gettempdir()), "bad", advice)
+    except FileNotFoundError as error:  # which lists where it looked
+        yield Finding("folders", "temporary", "bad", str(error.strerror), advice)
     if folder is None:
         yield _place("current", Path.cwd(), "note", "Write films to another folder.")
     else:
-        yield _place("output", folder, "bad", "Name another folder, or make room.")
+        yield _place("output", folder, "bad", "Name another folder.")
+
+
+def _cache_folder() -> Finding:
+    """Something is kept and read again. Films do without a cache, and begin some seconds later."""
+    advice = "Set XDG_CACHE_HOME to a folder that can be written."
+    name, content = f"doctor-{os.getpid()}", os.urandom(1 << 16)
+    try:
+        place = cache.folder()
+        try:
+            cache.write(name, [content])
+            if cache.read(name) != (content,):
+                raise ValueError(f"{place}: what is written there is not what is read")
+        finally:
+            with suppress(OSError):
+                (place / name).unlink()
+    except OSError as error:
+        said = f"{error.filename}: nothing can be kept there ({error.strerror}); each run converts its network anew"
+        return Finding("folders", "cache folder", "note", said, _advice_on_place(error, advice))
+    except ValueError as error:
+        return Finding("folders", "cache folder", "note", f"{error}; each run converts its network anew", advice)
+    return _place("cache folder", place, "note", advice)
 
 
 def _place(name: str, folder: Path, worst: State, advice: str) -> Finding:
@@ -172,20 +237,27 @@ def _place(name: str, folder: Path, worst: State, advice: str) -> Finding:
             pass
         free = shutil.disk_usage(there).free
     except OSError as error:
-        return Finding("folders", name, worst, f"{folder}: cannot be written ({error.strerror})", advice)
-    said = f"{folder}: can be written, {free / 1e9:,.1f} GB free"
+        said = f"{folder}: cannot be written ({error.strerror})"
+        return Finding("folders", name, worst, said, _advice_on_place(error, advice))
+    said, advice = f"{folder}: can be written, {free / 1e9:,.1f} GB free", f"Make room there. Or: {advice}"
     if free < LEAST_BYTES:
         return Finding("folders", name, worst, said, advice)
     return Finding("folders", name, "note" if free < FEW_BYTES else "good", said, advice if free < FEW_BYTES else "")
 
 
 def _extras() -> Iterator[Finding]:
+    problems = installed.problems([module for modules, _ in EXTRAS.values() for module in modules])
     for extra, (modules, purpose) in EXTRAS.items():
-        if all(find_spec(module) for module in modules):
-            yield Finding("extras", extra, "good", f"installed, for {purpose}")
-        else:
+        broken = {module: problems[module] for module in modules if problems[module]}
+        if "not installed" in broken.values():
             advice = f"pip install 'vidcolor[{extra}]'"
             yield Finding("extras", extra, "note", f"not installed; for {purpose}", advice)
+        elif broken:
+            said = ", ".join(f"{module} cannot be used ({problem})" for module, problem in broken.items())
+            advice = f"pip install --force-reinstall --no-deps {' '.join(broken).replace('_', '-')}"
+            yield Finding("extras", extra, "note", f"{said}; for {purpose}", advice)
+        else:
+            yield Finding("extras", extra, "good", f"installed, for {purpose}")
 
 
 def _encoders() -> Iterator[Finding]:
@@ -261,6 +333,7 @@ def _decoders() -> Iterator[Finding]:
 
 def _self_test() -> Iterator[Finding]:
     """A grey film with sound through the whole pipeline, written without loss, and read again."""
+    from vidcolor.backends import cache_problem
     from vidcolor.colorizer import Colorizer
     from vidcolor.media import specimen
     from vidcolor.media.encoders import OutputSettings
@@ -273,15 +346,29 @@ def _self_test() -> Iterator[Finding]:
         before, after = Path(name) / "grey.mkv", Path(name) / "coloured.mkv"
         specimen.make_film(before, _lumas(TEST_FRAMES))
         clock: list[float] = []
+        model = weights.find("default")
+        before_problem = cache_problem(model)
         with FilmSource(before) as source, Colorizer.load() as colorizer:
             with FilmSink(after, source, OutputSettings(codec="ffv1"), comment="self-test") as sink:
                 colorize_film(source, sink, colorizer, Steadiness(), lambda _: clock.append(time.monotonic()))
             device = ", ".join(colorizer.devices)
+        if device.startswith("openvino"):
+            yield _kept(before_problem, cache_problem(model))
         for kept, wrong in specimen.differences(before, after):
             yield Finding("self-test", kept, "bad" if wrong else "good", wrong or _RIGHT[kept], wrong and _REPORT)
     seconds = max(clock[-1] - clock[0], 1e-3)  # the first frame waits for the network to be made ready
     said = f"{(len(clock) - 1) / seconds:.1f} frames a second at {TEST_WIDTH}x{TEST_HEIGHT}, without loss, {device}"
     yield Finding("self-test", "speed", "good", said)
+
+
+def _kept(before: str, now: str) -> Finding:
+    """Whether the network that was converted for the film needs no converting again. before, now: what hindered."""
+    if now:
+        said = f"the converted network is not kept ({now}): each run begins some seconds later"
+        return Finding("self-test", "cache", "note", said, "See the cache folder under folders.")
+    if "damaged" in before:
+        return Finding("self-test", "cache", "good", f"{before}, and was made anew")
+    return Finding("self-test", "cache", "good", "the converted network is kept")
 
 
 _RIGHT = {

@@ -86,8 +86,7 @@ def export(
 
 def metadata(model: Path, header: weights.ModelHeader) -> dict[str, str]:
     """What an exported file says of itself: the model file's header, and the licence that its card names."""
-    card = model.with_suffix(".md")
-    named = re.search(r"licence of the weights: (.+?)(?=\n\n|\n- |\Z)", _text(card), re.DOTALL)
+    named = re.search(r"licence of the weights: (.+?)(?=\n\n|\n- |\Z)", weights.card(model), re.DOTALL)
     return {
         "name": header.name,
         "version": header.version,
@@ -98,10 +97,6 @@ def metadata(model: Path, header: weights.ModelHeader) -> dict[str, str]:
         "multiple": str(header.multiple),
         "sha256": header.sha256,
     }
-
-
-def _text(file: Path) -> str:
-    return file.read_text(encoding="utf-8") if file.is_file() else ""
 
 
 def _check(target: Path, form: str, precision: str, calibrate: Sequence[Path], *, overwrite: bool) -> None:

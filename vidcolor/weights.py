@@ -7,6 +7,7 @@ weights, and free `notes` (how it was trained, on what).
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,13 +15,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidcolor import outputs
+from vidcolor import forks, model_file, outputs
 from vidcolor.errors import ModelError, UsageError, like
+from vidcolor.model_file import HEADER_KEY
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-HEADER_KEY = "vidcolor"
+MOST_CARD = 1_000_000  # letters
+COUNTER = "num_batches_tracked"  # of batch norms in training; not stored
 READ_OUT = ("temperature", "saturation")  # in a config: how colours are read from what the network says, not its shape
 
 
@@ -48,9 +51,10 @@ def digest(tensors: "Mapping[str, Tensor]") -> str:
 
 
 def save(path: Path, network: "nn.Module", header: ModelHeader, *, overwrite: bool = True) -> None:
-    """Write a model file of half-precision weights; complete or not at all. Raises SinkError.
+    """Write a model file of half-precision weights; complete or not at all.
 
     overwrite: a file of that name may be replaced.
+    Raises SinkError, and ModelError for a network or header that could not be loaded again.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
@@ -58,18 +62,26 @@ def save(path: Path, network: "nn.Module", header: ModelHeader, *, overwrite: bo
     tensors = {
         name: (value.half() if value.is_floating_point() else value).contiguous().cpu()
         for name, value in network.state_dict().items()
-        if not name.endswith("num_batches_tracked")
+        if not name.endswith(COUNTER)
     }
-    stated = replace(header, sha256=digest(tensors))
+    if odd := not_finite(tensors):
+        raise ModelError(f"{path}: the weights {odd!r} are not finite in half precision; nothing was written.")
+    stated = asdict(replace(header, sha256=digest(tensors)))
+    model_file.check(stated)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise outputs.failure(path, error) from error
     with outputs.replacing(path, overwrite=overwrite) as partial:
         try:
-            save_file(tensors, partial, metadata={HEADER_KEY: json.dumps(asdict(stated))})
+            save_file(tensors, partial, metadata={HEADER_KEY: json.dumps(stated)})
         except SafetensorError as error:
             raise OSError(str(error)) from error
+
+
+def not_finite(tensors: "Mapping[str, Tensor]") -> str | None:
+    """The first whose values are not all finite numbers."""
+    return next((name for name, value in sorted(tensors.items()) if not bool(value.isfinite().all())), None)
 
 
 def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
@@ -81,45 +93,84 @@ def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) ->
 
 def read_header(path: Path) -> ModelHeader:
     """The header alone, without torch. Raises ModelError when the file is missing, damaged or not ours."""
-    try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if not 2 <= length <= 100_000_000:
-                raise ValueError("no safetensors header")
-            metadata = json.loads(file.read(length))["__metadata__"]
-            return ModelHeader(**json.loads(metadata[HEADER_KEY]))
-    except FileNotFoundError as error:
-        raise ModelError(f"{path}: no such model file.") from error
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: not a vidcolor model (a .safetensors file made by `vidcolor train`).") from error
+    return ModelHeader(**model_file.read(path).stated)
 
 
 def load(path: Path) -> "tuple[nn.Module, ModelHeader]":
-    """The generator with its weights, on the CPU in fp32, in evaluation mode. Raises ModelError."""
+    """The generator with its weights, on the CPU in fp32, in evaluation mode. Raises ModelError.
+
+    The file may be a stranger's: what it asks for is compared with what it holds before anything is built.
+    """
+    contents = model_file.read(path)
+    header = ModelHeader(**contents.stated)
+    forks.before_torch()
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from vidcolor.networks import build
-
-    header = read_header(path)
-    network = build(header.generator, header.config)
+    network = _planned(path, header, contents.shapes)
     try:
         tensors: dict[str, Tensor] = load_file(path)
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: the weights are damaged ({error}).") from error
     if header.sha256 and digest(tensors) != header.sha256:
         raise ModelError(f"{path}: the weights are damaged (their sha256 is not the header's). Copy it again.")
-    expected = {name for name in network.state_dict() if not name.endswith("num_batches_tracked")}
-    if set(tensors) != expected:
-        odd = sorted(set(tensors) ^ expected)[:3]
-        raise ModelError(f"{path}: the weights do not fit generator {header.generator!r} (first: {', '.join(odd)}).")
+    if odd := not_finite(tensors):
+        raise ModelError(f"{path}: cannot be used as a model: its weights {odd!r} are no finite numbers.")
+    network = network.to_empty(device="cpu")
+    counters = {name: value.zero_() for name, value in network.state_dict().items() if name.endswith(COUNTER)}
     try:
-        network.load_state_dict(tensors, strict=False)  # only the step counters of batch norms may be missing
+        network.load_state_dict(counters | tensors)
     except RuntimeError as error:
         raise ModelError(f"{path}: the weights do not fit generator {header.generator!r}.") from error
-    return network.float().eval(), header
+    network = network.float().eval()
+    _try(network, path)
+    return network, header
+
+
+def _planned(path: Path, header: ModelHeader, shapes: Mapping[str, tuple[int, ...]]) -> "nn.Module":
+    """The network without memory for its weights, which are of the shapes that the file has. Raises ModelError."""
+    from vidcolor.networks import planned
+
+    try:
+        network = planned(header.generator, header.config)
+        check_fit(network, header.generator, shapes)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    if header.multiple % int(network.multiple):  # type: ignore[arg-type]  # every generator states it
+        needed = f"{path}: its network needs sides that are multiples of {network.multiple}"
+        raise ModelError(f"{needed}; its header says {header.multiple}.")
+    return network
+
+
+def check_fit(network: "nn.Module", generator: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise ModelError unless these are the shapes of the network's weights."""
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items() if not name.endswith(COUNTER)}
+    for name in sorted(wanted.keys() | shapes.keys()):
+        if wanted.get(name) != shapes.get(name):
+            found, needed = (str(shape.get(name, "none")) for shape in (shapes, wanted))
+            raise ModelError(
+                f"the weights do not fit generator {generator!r} and its config ({name[:40]!r} is {found[:80]}, needed"
+                f" {needed[:80]})."
+            )
+
+
+def _try(network: "nn.Module", path: Path) -> None:
+    """Let it color the smallest picture. Raises ModelError where that gives no colors."""
+    import torch
+
+    side, stride = int(network.multiple), int(network.stride)  # type: ignore[arg-type]  # every generator states them
+    try:
+        with torch.inference_mode():
+            ab_12hw = network(torch.full((1, 1, side, side), 50.0))
+        is_sound = ab_12hw.shape == (1, 2, side // stride, side // stride) and bool(ab_12hw.isfinite().all())
+    except RuntimeError as error:
+        raise ModelError(f"{path}: cannot be used as a model: its network does not run ({_line(error)}).") from error
+    if not is_sound:
+        raise ModelError(f"{path}: cannot be used as a model: its network gives no colors that are finite numbers.")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:120]
 
 
 def average(paths: Sequence[Path]) -> "tuple[nn.Module, ModelHeader]":
@@ -153,9 +204,12 @@ def _fit_together(one: "tuple[nn.Module, ModelHeader]", other: "tuple[nn.Module,
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Hex digest of a model file. Raises ModelError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
 
 
 def models_folder() -> Path:
@@ -173,8 +227,8 @@ def find(model: str) -> Path:
     """A packaged model's name, or a file's path -> the file. Raises ModelError with the names that exist."""
     path = Path(model)
     if path.suffix == ".safetensors" or path.parent != Path():
-        if not path.is_file():
-            raise ModelError(f"{model}: no such model file.")
+        if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises where a folder must not be looked into
+            raise ModelError(f"{model}: no such model file, or not allowed to look there.")
         return path
     named = models_folder() / f"{model}.safetensors"
     if not named.is_file():
@@ -198,6 +252,14 @@ def verify(path: Path) -> str:
 
 def stated_sha256(path: Path) -> str:
     """What the model's card says of the file; empty where it has none, or says nothing."""
-    card = path.with_suffix(".md")
-    stated = re.search(r"\b[0-9a-f]{64}\b", card.read_text(encoding="utf-8")) if card.is_file() else None
+    stated = re.search(r"\b[0-9a-f]{64}\b", card(path))
     return stated.group() if stated else ""
+
+
+def card(path: Path) -> str:
+    """The text that lies beside a model and tells of it; empty where there is none that can be read."""
+    try:
+        with path.with_suffix(".md").open(encoding="utf-8", errors="replace") as file:
+            return file.read(MOST_CARD)
+    except OSError:
+        return ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vidcolor import __version__
+from vidcolor import __version__, scarce
 from vidcolor.cli import log
 from vidcolor.cli.helping import HelpContext, helped
 from vidcolor.cli.lines import say
@@ -100,6 +100,7 @@ def main() -> None:
 def run(args: list[str]) -> int:
     """Exit code of a command: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 told to end."""
     signal.signal(signal.SIGTERM, _terminate)
+    scarce.spare()
     code = 1
     try:
         code = _run(args)
@@ -132,6 +133,8 @@ def _run(args: list[str]) -> int:
         log.LOG.exception("unexpected %s", type(error).__name__)
         if os.environ.get("VIDCOLOR_DEBUG"):
             raise
+        if lacking := scarce.told(error):
+            return _say(lacking, 1)
         return _say(_of_system(error) if isinstance(error, OSError) and error.filename else _unexpected(error), 1)
     return code if isinstance(code, int) else 0
 

@@ -66,8 +66,8 @@ def show(model: str, as_json: bool) -> None:
         return
     for key in ("name", "version", "generator", "size", "path", "sha256"):
         click.echo(f"{key:<10} {header[key]}")
-    card = path.with_suffix(".md")
-    click.echo(f"\n{card.read_text(encoding='utf-8')}" if card.is_file() else "(this model has no card)")
+    card = weights.card(path)
+    click.echo(f"\n{card}" if card else "(this model has no card)")
 
 
 @command.command("verify")

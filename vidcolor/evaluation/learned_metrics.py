@@ -5,6 +5,7 @@ feature distance of photo_metrics is what there is, and it is never called FID.
 """
 
 import math
+import pickle
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -51,7 +52,14 @@ def _loaded(name: str, make: Callable[[], Any]) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of buffers and of options that are deprecated elsewhere
             return make()
-    except (OSError, RuntimeError, EOFError) as error:  # no network, no file, or a damaged one
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        pickle.UnpicklingError,
+    ) as error:  # no network, no file, or a damaged one
         folder = f"{torch.hub.get_dir()}/checkpoints"
         reason = " ".join(str(error).split())[:120]
         raise ModelError(

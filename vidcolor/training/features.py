@@ -1,5 +1,6 @@
 """What frozen networks see in a picture, for content losses and discriminators that go by more than pixels."""
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +47,9 @@ def _vgg19(file: Path | None) -> nn.Module:
             return layers
         network = vgg19(weights=None)
         network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    except (RuntimeError, ValueError, KeyError, EOFError, TypeError, pickle.UnpicklingError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise UsageError(f"{file or 'the stored download'}: not VGG19's weights, or damaged ({reason}).") from error
     except OSError as error:
         raise UsageError(
             f"VGG19's weights are missing ({error}). Download torchvision's vgg19-dcbb9e9d.pth and say --vgg19 FILE,"

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from vidcolor.errors import UsageError
+from vidcolor.model_file import LARGEST_LOOK, SMALLEST_LOOK
 from vidcolor.networks import build
 from vidcolor.networks.discriminators import DISCRIMINATORS
 from vidcolor.networks.efficientnet import SCALINGS, imagenet_checkpoint
@@ -139,9 +140,12 @@ class Players:
         return {name: part.state_dict() for name, part in self._parts().items()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from `state()`."""
+        """Go on from `state()`. Raises KeyError, TypeError, ValueError or AttributeError where it does not fit."""
         for name, part in self._parts().items():
-            part.load_state_dict(state[name])
+            try:
+                part.load_state_dict(state[name])
+            except RuntimeError as error:
+                raise ValueError(f"{name} does not fit") from error
 
     def _optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         recipe = self._recipe
@@ -184,5 +188,7 @@ def _check(recipe: Recipe) -> None:
         raise UsageError(f"twins {recipe.twins}: is the share of a batch that is shown a second time; 0 to 0.5.")
     if not 0 <= recipe.drop_path < 1:
         raise UsageError(f"drop_path {recipe.drop_path}: is a share of pictures; 0 (none) to below 1.")
+    if recipe.size is not None and not SMALLEST_LOOK <= recipe.size <= LARGEST_LOOK:
+        raise UsageError(f"size {recipe.size}: a model looks at {SMALLEST_LOOK} to {LARGEST_LOOK} pixels.")
     if not 1 <= recipe.zoom <= 4:
         raise UsageError(f"zoom {recipe.zoom}: is how much closer crops may come; 1 (never) to 4.")

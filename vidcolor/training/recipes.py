@@ -5,6 +5,7 @@ Each follows a published colourizer of the pix2pix family as closely as its desc
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -234,11 +235,18 @@ def _parsed(name: str, text: str, kind: Any) -> Any:
     if kind is str:
         return text
     try:
-        return _shaped(json.loads(text), kind)
+        return _shaped(json.loads(text, parse_constant=_finite, parse_float=_finite), kind)
     except (ValueError, TypeError) as error:
         raise UsageError(
             f"{name}={text}: needs a value of type {kind} as JSON, such as 0.5, [1, 2] or null."
         ) from error
+
+
+def _finite(text: str) -> float:
+    """A number of a recipe; NaN and infinity train nothing. Raises ValueError."""
+    if not math.isfinite(number := float(text)):
+        raise ValueError(text)
+    return number
 
 
 def _shaped(value: Any, kind: Any) -> Any:

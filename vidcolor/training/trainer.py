@@ -17,10 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vidcolor import __version__, outputs, weights
+from vidcolor import __version__, weights
 from vidcolor.color import rgb_to_lab
-from vidcolor.errors import TrainingError, UsageError
+from vidcolor.errors import ModelError, TrainingError, UsageError
 from vidcolor.media.photos import Rgb
+from vidcolor.training import checkpoint as checkpoints
 from vidcolor.training.bins import Bins
 from vidcolor.training.objective import Objective
 from vidcolor.training.photos import Intake, Photos
@@ -259,21 +260,24 @@ class Trainer:
     def _save(self, checkpoint: Path) -> None:
         if not self.processes.is_first:
             return
-        checkpoint.parent.mkdir(parents=True, exist_ok=True)
         bins = vars(self.bins) if self.bins is not None else None
         state: dict[str, Any] = {"players": self._playing.state(), "config": self._playing.config, "bins": bins}
         state |= {"recipe": asdict(self.recipe), "won_steps": self._won_steps, "epoch": dict(self._epoch)}
         state |= {"elapsed": self.elapsed, "step": self.step, "images": self.images}
-        with outputs.replacing(checkpoint, overwrite=True) as partial:
-            torch.save(state, partial)
+        checkpoints.write(checkpoint, state)
 
     def _restore(self, checkpoint: Path) -> None:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        state = checkpoints.read(checkpoint)
         self.recipe = _as_before(self.recipe, state.get("recipe"), checkpoint)
-        self._make(state["config"], Bins(**state["bins"]) if state["bins"] is not None else None)
-        self._playing.restore(state["players"])
+        try:
+            checkpoints.check_generator(state, self.recipe.generator)
+            self._make(state["config"], Bins(**state["bins"]) if state["bins"] is not None else None)
+            self._playing.restore(state["players"])
+            self._epoch = {name: (float(total), int(count)) for name, (total, count) in state["epoch"].items()}
+        except (KeyError, TypeError, ValueError, AttributeError, ModelError) as error:
+            raise checkpoints.damaged(checkpoint, str(error)) from error
         self.elapsed, self.step, self.images = state["elapsed"], state["step"], state["images"]
-        self._won_steps, self._epoch = state["won_steps"], dict(state["epoch"])
+        self._won_steps = state["won_steps"]
 
     def export(self, path: Path, name: str, *, overwrite: bool = True) -> None:
         """Write the weights, averaged where the recipe averages, as a model file. Raises SinkError."""

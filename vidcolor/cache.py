@@ -1,0 +1,93 @@
+"""What is kept between runs in the user's cache folder: whole and as it was written, or as good as not there.
+
+Nobody needs it: who finds nothing here makes it anew, and does without where there is no place to keep it.
+"""
+
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+import struct
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+_HEAD = struct.Struct("<16s32sQ")  # mark, sha256, number of parts; then each part's length, then the parts
+_MARK = b"vidcolor cache 1"
+_MOST_BYTES, _MOST_PARTS = 4 << 30, 8
+UNFINISHED = ".vidcolor-new-"  # names of what is being written
+_STALE_SECONDS = 24 * 3600.0  # after which nobody is at work on it any more
+
+
+def folder() -> Path:
+    """Where it is; the folder may not be there yet. Raises OSError for a user who has none."""
+    named = [os.environ.get("XDG_CACHE_HOME", "")] + ([os.environ.get("LOCALAPPDATA", "")] if os.name == "nt" else [])
+    for base in map(Path, named):
+        if base.is_absolute():  # others are to be passed over (XDG Base Directory Specification)
+            return base / "vidcolor"
+    with suppress(RuntimeError):
+        if (home := Path.home()).is_absolute():
+            return home / ".cache" / "vidcolor"
+    raise FileNotFoundError(2, "this user has no home folder", "~")
+
+
+def read(name: str) -> tuple[bytes, ...]:
+    """What was kept under a name. Raises OSError where that cannot be read, ValueError where it is not as written."""
+    place = folder() / name
+    with open(place, "rb", opener=_without_waiting) as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode) or not _HEAD.size <= about.st_size <= _MOST_BYTES:
+            raise ValueError(f"{place}: is damaged")
+        content = memoryview(file.read(about.st_size))
+    mark, digest, count = _HEAD.unpack_from(content)
+    if mark != _MARK or count > _MOST_PARTS or digest != _digest(name, content[_HEAD.size :]):
+        raise ValueError(f"{place}: is damaged")
+    lengths = struct.unpack_from(f"<{count}Q", content, _HEAD.size)
+    parts, start = [], _HEAD.size + 8 * count
+    for length in lengths:
+        parts.append(bytes(content[start : start + length]))
+        start += length
+    return tuple(parts)
+
+
+def write(name: str, parts: Sequence[bytes]) -> None:
+    """Keep parts under a name: on the disk before they have it. Raises OSError, and nothing is left then."""
+    place = folder()
+    place.mkdir(parents=True, exist_ok=True)
+    _tidy(place)
+    body = struct.pack(f"<{len(parts)}Q", *map(len, parts)) + b"".join(parts)
+    partial = place / f"{UNFINISHED}{secrets.token_hex(8)}"
+    try:
+        with partial.open("xb") as file:
+            file.write(_HEAD.pack(_MARK, _digest(name, body), len(parts)) + body)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(place / name)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def _digest(name: str, body: bytes | memoryview) -> bytes:
+    """Of the name too: what another name holds is another thing."""
+    found = hashlib.sha256(name.encode())
+    found.update(body)
+    return found.digest()
+
+
+def _without_waiting(name: str, flags: int) -> int:
+    """Open a file; a pipe, which would wait for a writer for ever, at once."""
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _tidy(place: Path) -> None:
+    """Remove what runs that were killed left unfinished."""
+    for entry in place.iterdir():
+        if not entry.name.startswith(UNFINISHED):
+            continue
+        with suppress(OSError):
+            if time.time() - entry.lstat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()

@@ -1,0 +1,71 @@
+"""Packages that are there, and whether they can be used: what is known of them need not be true of their files."""
+
+import io
+import json
+import subprocess
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as _stated
+from importlib.util import find_spec
+
+_PATIENCE_SECONDS = 120.0
+_TRIAL = """
+import importlib, json, os, sys, warnings
+told = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)  # some talk while they are imported
+warnings.simplefilter("ignore")
+for module in sys.argv[1:]:
+    try:
+        problem = "" if getattr(importlib.import_module(module), "__file__", None) else "its files are gone"
+    except Exception as error:
+        problem = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    print(json.dumps([module, problem]), file=told, flush=True)
+"""
+
+
+def version(distribution: str) -> str:
+    """Empty where it is not installed."""
+    try:
+        return _stated(distribution)
+    except PackageNotFoundError:
+        return ""
+
+
+def problem(module: str) -> str:
+    """Why a module that is needed cannot be imported; empty where it can, and it is then."""
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            imported = import_module(module)
+    except Exception as error:  # whatever a broken package does
+        return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    # A folder that was left behind counts as a package, without anything in it.
+    return "" if getattr(imported, "__file__", None) else "its files are gone"
+
+
+def problems(modules: Sequence[str]) -> dict[str, str]:
+    """The same of modules that are not needed, tried in a process of its own.
+
+    pillow-heif brings an x265 with it, after which FFmpeg's writes no HEVC; and what crashes must not end this process.
+    """
+    left = [module for module in modules if find_spec(module)]
+    found = {module: "not installed" for module in modules if module not in left}
+    while left:
+        command = [sys.executable, "-P", "-c", _TRIAL, *left]
+        try:
+            done = subprocess.run(
+                command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+                timeout=_PATIENCE_SECONDS, check=False,
+            )  # fmt: skip
+            told, end = done.stdout, f"ends the process, code {done.returncode}"
+        except subprocess.TimeoutExpired as error:
+            told, end = error.stdout or b"", f"takes more than {_PATIENCE_SECONDS:g} seconds"
+        found |= dict(json.loads(line) for line in told.splitlines())
+        left = [module for module in left if module not in found]
+        if left:
+            found[left.pop(0)] = end
+    return found

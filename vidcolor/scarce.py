@@ -1,0 +1,55 @@
+"""What the system did not give: memory or threads. Libraries say it in many ways; here it becomes one line."""
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+
+_MEMORY = ("bad_alloc", "failed to map segment", "cannot allocate memory", "can't allocate memory", "not enough memory")
+_THREADS = ("can't start new thread", "resource temporarily unavailable", "thread creation failed")
+_FEW_THREADS = 256  # allowed to this user, where a program's own are soon a large part of them
+
+
+def memory(error: BaseException) -> bool:
+    """Whether an error comes from too little memory."""
+    return any(
+        isinstance(each, MemoryError)
+        or getattr(each, "errno", None) == errno.ENOMEM
+        or any(words in str(each).lower() for words in _MEMORY)
+        for each in _causes(error)
+    )
+
+
+def threads(error: BaseException) -> bool:
+    """Whether an error comes from too few threads or processes."""
+    return any(words in str(each).lower() for each in _causes(error) for words in _THREADS)
+
+
+def told(error: BaseException) -> str | None:
+    """What was missing and what to try; None where it was neither."""
+    if memory(error):
+        return "the system gave this process no more memory. Allow it more (ulimit -v, or the container's limit)."
+    if threads(error):
+        return "the system gave this process no more threads. Allow it more (ulimit -u, or the container's pids)."
+    return None
+
+
+def spare() -> None:
+    """Where few threads or little memory are allowed, let NumPy's and torch's libraries begin none ahead of need.
+
+    OpenBLAS takes threads and memory as soon as it is loaded, and where it gets none it interrupts the program.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    space, count = (resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_NPROC))
+    if space != resource.RLIM_INFINITY or (count != resource.RLIM_INFINITY and count < _FEW_THREADS):
+        for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ.setdefault(name, "1")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,90 @@
+"""The state of a run on disk. A damaged one, or a stranger's, is refused with one line before it is used."""
+
+import math
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vidcolor import outputs, weights
+from vidcolor.errors import TrainingError
+from vidcolor.networks import planned
+
+_NUMBERS = ("elapsed", "step", "images", "won_steps")
+
+
+def write(path: Path, state: dict[str, Any]) -> None:
+    """Complete or not at all. Raises SinkError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise outputs.failure(path, error) from error
+    with outputs.replacing(path, overwrite=True) as partial:
+        try:
+            torch.save(state, partial)
+        except RuntimeError as error:  # a full disk, as torch says it
+            raise OSError(str(error)) from error
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What `write` was given. No code in it is run. Raises TrainingError."""
+    try:
+        _check_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        _check_state(state, path.stat().st_size)
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except Exception as error:  # a damaged pickle can fail in any way
+        reason = " ".join(str(error).split())[:100] or type(error).__name__
+        raise damaged(path, reason) from error
+    checked: dict[str, Any] = state
+    return checked
+
+
+def damaged(path: Path, reason: str) -> TrainingError:
+    """For the person."""
+    return TrainingError(f"{path}: is damaged ({reason}). Take a copy of it, or say --no-resume to begin again.")
+
+
+def check_generator(state: dict[str, Any], generator: str) -> None:
+    """Raise ModelError unless the networks that the state asks for are those that it holds."""
+    for name in ("generator", "average"):
+        shapes = {key: tuple(value.shape) for key, value in state["players"][name].items()}
+        stored = {key: shape for key, shape in shapes.items() if not key.endswith(weights.COUNTER)}
+        weights.check_fit(planned(generator, state["config"]), generator, stored)
+
+
+def _check_file(path: Path) -> None:
+    """Raise ValueError for entries that are packed: a few bytes could become any number."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise ValueError("it is packed, as no checkpoint is")
+
+
+def _check_state(state: Any, size: int) -> None:
+    """Raise for what no run has written."""
+    if sum(value.numel() * value.element_size() for value in _tensors(state)) > 2 * size:
+        raise ValueError("its arrays are larger than the file")
+    if not isinstance(state["config"], dict) or not isinstance(state["players"], dict):
+        raise TypeError("no networks in it")
+    for name in _NUMBERS:
+        if not isinstance(state[name], int | float) or not 0 <= state[name] < math.inf:
+            raise ValueError(f"{name} is {state[name]}")
+    for name in {"generator", "average", "discriminator"} & state["players"].keys():
+        if odd := weights.not_finite(state["players"][name]):
+            raise ValueError(f"{odd} of the {name} is not finite")
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for entry in value.values():
+            yield from _tensors(entry)
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            yield from _tensors(entry)
