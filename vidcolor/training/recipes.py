@@ -5,6 +5,7 @@ Each follows a published colourizer of the pix2pix family as closely as its desc
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -234,11 +235,25 @@ def _parsed(name: str, text: str, kind: Any) -> Any:
     if kind is str:
         return text
     try:
-        return _shaped(json.loads(text), kind)
-    except (ValueError, TypeError) as error:
+        return _shaped(json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_whole), kind)
+    except (ValueError, TypeError, OverflowError) as error:
         raise UsageError(
             f"{name}={text}: needs a value of type {kind} as JSON, such as 0.5, [1, 2] or null."
         ) from error
+
+
+def _finite(text: str) -> float:
+    """A number that one can work with; `json` alone takes NaN, Infinity and 1e999, too."""
+    if not math.isfinite(number := float(text)):
+        raise ValueError(text)
+    return number
+
+
+def _whole(text: str) -> int:
+    """The same for whole numbers; they must fit into what torch and NumPy count with."""
+    if abs(number := int(text)) >= 1 << 63:
+        raise ValueError(text)
+    return number
 
 
 def _shaped(value: Any, kind: Any) -> Any:
