@@ -13,7 +13,20 @@ PACKAGE = Path(__file__).parent.parent / "vidcolor"
 
 # A module may import from its own row and from the rows above it.
 ROWS = (
-    ("errors", "frames", "color", "lookup", "motion", "networks", "outputs", "overlap", "paint", "scaling", "tone"),
+    (
+        "errors",
+        "frames",
+        "color",
+        "lookup",
+        "motion",
+        "networks",
+        "outputs",
+        "overlap",
+        "paint",
+        "printable",
+        "scaling",
+        "tone",
+    ),
     ("journal", "ledger", "cuts"),
     ("steady",),
     ("media", "weights"),

@@ -199,5 +199,7 @@ def verify(path: Path) -> str:
 def stated_sha256(path: Path) -> str:
     """What the model's card says of the file; empty where it has none, or says nothing."""
     card = path.with_suffix(".md")
-    stated = re.search(r"\b[0-9a-f]{64}\b", card.read_text(encoding="utf-8")) if card.is_file() else None
+    stated = (
+        re.search(r"\b[0-9a-f]{64}\b", card.read_text(encoding="utf-8", errors="replace")) if card.is_file() else None
+    )
     return stated.group() if stated else ""

@@ -1,19 +1,20 @@
 """The command line. Commands are imported when asked for, so that `vidcolor --help` answers at once."""
 
+import atexit
 import os
-import signal
 import sys
+import traceback
 from importlib import import_module
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
 from vidcolor import __version__
-from vidcolor.cli import log
+from vidcolor.cli import log, streams
 from vidcolor.cli.helping import HelpContext, helped
-from vidcolor.cli.lines import say
+from vidcolor.cli.lines import LostError, note, say
+from vidcolor.cli.stopping import HANGUP_CODE, Stopping, Terminated, ignore, leave
 from vidcolor.errors import UsageError, VidcolorError, like
 
 if TYPE_CHECKING:
@@ -91,45 +92,60 @@ def vidcolor() -> None:
 
 
 def main() -> None:
-    """Run the command line; the one place where errors become exit codes."""
-    sys.exit(run(sys.argv[1:]))
+    """Run the command line as a process of its own."""
+    streams.outlast()
+    log.hear_libraries()
+    atexit.register(ignore)  # first of all, and so called last
+    leave(run(sys.argv[1:]))
 
 
 def run(args: list[str]) -> int:
-    """Exit code of a command: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 told to end."""
-    signal.signal(signal.SIGTERM, _terminate)
+    """Exit code of a command: 0 done, 1 failed, 2 wrong usage, 129 its terminal gone, 130 interrupted, 143 told to end.
+
+    The one place where errors become exit codes.
+    """
     code = 1
-    try:
-        code = _run(args)
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else 1
-    finally:
-        log.end(code)
+    with Stopping() as stopping:
+        try:
+            code = _run(args, stopping)
+            if code and stopping.code is not None:
+                code = stopping.code  # whatever went wrong while it was closing
+        finally:
+            log.end(code)
     return code
 
 
-def _run(args: list[str]) -> int:
+def _run(args: list[str], stopping: Stopping) -> int:
     try:
-        code = vidcolor.main(args=args, prog_name="vidcolor", standalone_mode=False, obj=args)
+        try:
+            code = vidcolor.main(args=args, prog_name="vidcolor", standalone_mode=False, obj=args)
+        finally:
+            stopping.is_over = True
     except click.exceptions.Exit as stop:
         return int(stop.exit_code)
+    except Terminated as stop:
+        log.LOG.error("told to end (SIGTERM)")
+        return int(stop.code or 0)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
     except (click.Abort, KeyboardInterrupt):
         return _say("interrupted; nothing half-written is left, and the same command goes on from what is done.", 130)
     except click.ClickException as error:
         where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "vidcolor"
         return _say(f"{_told(error)} Try `{where} --help`.", error.exit_code)
+    except LostError as error:
+        if error.is_left:
+            return HANGUP_CODE if stopping.is_hung_up else 1
+        return _say(str(error), 1)
     except UsageError as error:
         return _say(str(error), 2)
     except VidcolorError as error:
         return _say(str(error), 1)
-    except BrokenPipeError:
-        # Whoever read our output has left; let the interpreter's own flush at exit find a closed stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except Exception as error:
         log.LOG.exception("unexpected %s", type(error).__name__)
         if os.environ.get("VIDCOLOR_DEBUG"):
-            raise
+            note(*traceback.format_exc().splitlines())
+            return 1
         kind = type(error).__name__
         return _say(f"unexpected {kind}: {error} Set VIDCOLOR_DEBUG=1 to see where; please report it.", 1)
     return code if isinstance(code, int) else 0
@@ -147,7 +163,3 @@ def _say(message: str, code: int) -> int:
     log.LOG.error("%s", message)
     say(f"vidcolor: {message}")
     return code
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal's signature
-    raise SystemExit(143)
