@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from vidcolor import __version__
-from vidcolor.cli import log, streams
+from vidcolor.cli import log, stopping, streams
 from vidcolor.cli.helping import HelpContext, helped
 from vidcolor.cli.lines import LostError, note, say
-from vidcolor.cli.stopping import HANGUP_CODE, Stopping, Terminated, ignore, leave
+from vidcolor.cli.stopping import HANGUP_CODE, Stopping, Terminated
 from vidcolor.errors import UsageError, VidcolorError, like
 
 if TYPE_CHECKING:
@@ -93,10 +93,13 @@ def vidcolor() -> None:
 
 def main() -> None:
     """Run the command line as a process of its own."""
+    atexit.register(stopping.ignore)  # first of all, and so called last
     streams.outlast()
     log.hear_libraries()
-    atexit.register(ignore)  # first of all, and so called last
-    leave(run(sys.argv[1:]))
+    stopping.end_with(stopping.CODES)  # before the command begins to stop in steps, and after
+    code = run(sys.argv[1:])
+    stopping.end_with(dict.fromkeys(stopping.CODES, code))
+    sys.exit(code)
 
 
 def run(args: list[str]) -> int:
@@ -105,22 +108,22 @@ def run(args: list[str]) -> int:
     The one place where errors become exit codes.
     """
     code = 1
-    with Stopping() as stopping:
+    with Stopping() as told:
         try:
-            code = _run(args, stopping)
-            if code and stopping.code is not None:
-                code = stopping.code  # whatever went wrong while it was closing
+            code = _run(args, told)
+            if code and told.code is not None:
+                code = told.code  # whatever went wrong while it was closing
         finally:
             log.end(code)
     return code
 
 
-def _run(args: list[str], stopping: Stopping) -> int:
+def _run(args: list[str], told: Stopping) -> int:
     try:
         try:
             code = vidcolor.main(args=args, prog_name="vidcolor", standalone_mode=False, obj=args)
         finally:
-            stopping.is_over = True
+            told.is_over = True
     except click.exceptions.Exit as stop:
         return int(stop.exit_code)
     except Terminated as stop:
@@ -128,27 +131,33 @@ def _run(args: list[str], stopping: Stopping) -> int:
         return int(stop.code or 0)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as stop:
+        if isinstance(stop.__cause__, EOFError):  # click takes that of any library for a person who has no more to say
+            return _unexpected(stop.__cause__)
         return _say("interrupted; nothing half-written is left, and the same command goes on from what is done.", 130)
     except click.ClickException as error:
         where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "vidcolor"
         return _say(f"{_told(error)} Try `{where} --help`.", error.exit_code)
     except LostError as error:
         if error.is_left:
-            return HANGUP_CODE if stopping.is_hung_up else 1
+            return HANGUP_CODE if told.is_hung_up else 1
         return _say(str(error), 1)
     except UsageError as error:
         return _say(str(error), 2)
     except VidcolorError as error:
         return _say(str(error), 1)
     except Exception as error:
-        log.LOG.exception("unexpected %s", type(error).__name__)
-        if os.environ.get("VIDCOLOR_DEBUG"):
-            note(*traceback.format_exc().splitlines())
-            return 1
-        kind = type(error).__name__
-        return _say(f"unexpected {kind}: {error} Set VIDCOLOR_DEBUG=1 to see where; please report it.", 1)
+        return _unexpected(error)
     return code if isinstance(code, int) else 0
+
+
+def _unexpected(error: BaseException) -> int:
+    kind = type(error).__name__
+    log.LOG.error("unexpected %s", kind, exc_info=error)
+    if os.environ.get("VIDCOLOR_DEBUG"):
+        note(*"".join(traceback.format_exception(error)).splitlines())
+        return 1
+    return _say(f"unexpected {kind}: {error} Set VIDCOLOR_DEBUG=1 to see where; please report it.", 1)
 
 
 def _told(error: click.ClickException) -> str:

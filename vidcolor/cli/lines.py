@@ -1,6 +1,7 @@
 """Lines for people and programs, and the only way by which they leave: what comes from outside is made printable.
 
-On a terminal lines are folded between words; a path stays whole: it can be copied. In a pipe they are whole.
+On a terminal lines are folded between words; a path stays whole: it can be copied. In a pipe they are whole. Click's
+`echo` is not used, as it goes past streams that it takes for mistaken: an ASCII terminal, one under a bar.
 """
 
 import errno
@@ -9,8 +10,6 @@ import shutil
 import sys
 import textwrap
 from typing import Any
-
-import click
 
 from vidcolor.cli import streams
 from vidcolor.errors import SinkError
@@ -36,19 +35,22 @@ def folded(text: str, width: int | None) -> str:
 
 def say(text: str) -> None:
     """Tell a person, on stderr."""
-    click.echo(folded(text, shutil.get_terminal_size().columns if sys.stderr.isatty() else None), err=True)
+    sys.stderr.write(folded(text, shutil.get_terminal_size().columns if sys.stderr.isatty() else None) + "\n")
+    sys.stderr.flush()
 
 
 def note(*lines: str) -> None:
     """Tell of a job, on stderr, in lines as they are."""
     for line in lines:
-        click.echo(printable(line), err=True)
+        sys.stderr.write(f"{printable(line)}\n")
+    sys.stderr.flush()
 
 
 def tell(*lines: str) -> None:
     """Tell of a job, on stdout, in lines as they are. Where they cannot be written, the job goes on."""
     for line in lines:
-        click.echo(printable(line))
+        sys.stdout.write(f"{printable(line)}\n")
+    sys.stdout.flush()
 
 
 def event(name: str, /, **facts: Any) -> None:
@@ -64,7 +66,6 @@ def answer(*lines: str) -> None:
 
 def check_answered() -> None:
     """Raises LostError where something for stdout could not be written."""
-    sys.stdout.flush()
     if reason := streams.failure_of(sys.stdout):
         raise LostError(reason)
 
@@ -77,7 +78,8 @@ def as_json(facts: Any) -> str:
 def agrees(question: str) -> bool:
     """Whether a person at the terminal says yes; no where nobody is left to say it."""
     say(question)
-    click.echo("[y/N]: ", err=True, nl=False)
+    sys.stderr.write("[y/N]: ")
+    sys.stderr.flush()
     try:
         said = sys.stdin.readline()
     except (OSError, ValueError):  # the terminal closed; an answer that is no text

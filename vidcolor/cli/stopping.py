@@ -6,9 +6,10 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Mapping
 from contextlib import suppress
 from types import FrameType
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 from vidcolor.cli import log
 
@@ -92,18 +93,15 @@ class Stopping:
             signal.signal(number, handler)
 
 
-def leave(code: int) -> NoReturn:
-    """End the process with that code, whatever signals come meanwhile."""
+def end_with(codes: Mapping[signal.Signals, int]) -> None:
+    """Let each of the signals end the process at once, with its code: for when there is nothing to close."""
 
     def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        os._exit(code)
+        os._exit(codes[signal.Signals(number)])
 
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    for number in CODES:
+    for number in codes:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, end)
-    sys.exit(code)
 
 
 def ignore() -> None:

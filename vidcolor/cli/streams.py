@@ -3,10 +3,13 @@
 import io
 import os
 import sys
+import threading
 import time
+from contextlib import suppress
 from typing import Any, TextIO
 
-_WAITS, _WAIT_SECONDS = 250, 0.02  # for who reads, where a stream does not wait by itself
+_WAITS, _WAIT_SECONDS = 250, 0.02
+_EMPTYING = threading.RLock()  # two at once would put each other's streams back
 
 
 class Lasting(io.TextIOWrapper):
@@ -41,25 +44,32 @@ class Lasting(io.TextIOWrapper):
 
     def _lose(self, error: OSError) -> None:
         """Let the buffers, which keep what failed, run dry."""
-        for _ in range(_WAITS if isinstance(error, BlockingIOError) else 0):
+        if isinstance(error, BlockingIOError) and self._waited():
+            return
+        self.failure = error
+        with _EMPTYING, suppress(OSError):
+            number = self.fileno()
+            kept, nowhere = os.dup(number), os.open(os.devnull, os.O_WRONLY)
+            try:
+                os.dup2(nowhere, number)
+                super().flush()
+            finally:
+                os.dup2(kept, number)  # a disk may have room again
+                os.close(kept)
+                os.close(nowhere)
+
+    def _waited(self) -> bool:
+        """Whether who reads made room in time, where the stream does not wait by itself."""
+        for _ in range(_WAITS):
             time.sleep(_WAIT_SECONDS)
             try:
                 super().flush()
             except BlockingIOError:
                 continue
             except OSError:
-                break
-            return
-        self.failure = error
-        number = self.fileno()
-        kept, nowhere = os.dup(number), os.open(os.devnull, os.O_WRONLY)
-        try:
-            os.dup2(nowhere, number)
-            super().flush()
-        finally:
-            os.dup2(kept, number)  # a disk may have room again
-            os.close(kept)
-            os.close(nowhere)
+                return False
+            return True
+        return False
 
 
 def outlast() -> None:
