@@ -27,6 +27,7 @@ CODES = """\
 | 0 | all done |
 | 1 | something failed; a line on stderr says what was found, what was needed, what to try |
 | 2 | wrong usage |
+| 129 | the terminal was closed before all was shown; a job that colors goes on without one |
 | 130, 143 | interrupted, told to end: the same command goes on from there |
 """
 
@@ -84,7 +85,8 @@ def taken(kind: click.ParamType[Any], option: click.Option, context: click.Conte
     if isinstance(kind, click.Choice):
         return ", ".join(kind.choices)
     if isinstance(kind, click.IntRange | click.FloatRange):
-        return f"{kind.min:g} or more" if kind.max is None else f"{kind.min:g} to {kind.max:g}"
+        is_open = kind.max is None or kind.max > 1e15
+        return f"{kind.min:g} or more" if is_open else f"{kind.min:g} to {kind.max:g}"
     return option.make_metavar(context).lower()
 
 

@@ -15,6 +15,7 @@ from media_fixtures import make_film
 from vidcolor import cli
 from vidcolor.colorizer import Colorizer
 from vidcolor.errors import DeviceError
+from vidcolor.media import probe
 from vidcolor.media.source import FilmSource
 
 
@@ -205,6 +206,15 @@ def test_a_stopped_run_leaves_nothing_half_written(tiny_model: Path, tmp_path: P
         running.send_signal(number)
         assert running.wait(timeout=60) == code
     assert [path.name for path in tmp_path.iterdir()] == ["film.mkv"]
+
+
+def test_the_end_of_a_file_is_no_interruption(film: Path, monkeypatch: pytest.MonkeyPatch, capfd):
+    def broken(_: Path) -> None:
+        raise EOFError("ran out of bytes")
+
+    monkeypatch.setattr(probe, "probe", broken)
+    assert run("info", film) == 1
+    assert "unexpected EOFError: ran out of bytes" in capfd.readouterr().err
 
 
 def test_info_tells_what_a_film_holds(film: Path, capsys: pytest.CaptureFixture[str]):

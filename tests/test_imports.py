@@ -26,6 +26,7 @@ ROWS = (
         "outputs",
         "overlap",
         "paint",
+        "printable",
         "scarce",
         "scaling",
         "tone",

@@ -87,7 +87,7 @@ class LocalWorkers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.shutdown()
+        self._pool.shutdown(cancel_futures=True)  # of a run that was ended: what is under way is enough to wait for
         self._worker.close()
 
 

@@ -7,6 +7,7 @@ raises OutOfMemoryError when that batch does not fit. Shapes: B batch, h w netwo
 import hashlib
 import logging
 import os
+import re
 import sys
 import tempfile
 import warnings
@@ -59,7 +60,8 @@ def parse_devices(devices: str) -> list[str]:
     names = [name.strip() for name in devices.split(",")]
     for position, name in enumerate(names):
         kind, _, index = name.partition(":")
-        if kind not in ("cpu", "cuda") or (index and not index.isdigit()) or (kind == "cpu" and index):
+        is_index = kind == "cuda" and re.fullmatch("[0-9]{1,3}", index)
+        if kind not in ("cpu", "cuda") or (index and not is_index):
             raise UsageError(f"device {name!r} is unknown; say auto, all, cpu, or a list such as cuda:0,cuda:1.")
         if kind == "cuda":
             found = _gpu_count()

@@ -50,4 +50,8 @@ def ahead(items: Iterator[T], depth: int) -> Generator[T]:
             yield item
     finally:
         stop.set()
-        thread.join()
+        try:
+            thread.join()
+        except BaseException:  # Ctrl-C while it closes: what the thread reads must not be closed under it
+            thread.join()
+            raise

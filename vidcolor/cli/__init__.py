@@ -1,19 +1,20 @@
 """The command line. Commands are imported when asked for, so that `vidcolor --help` answers at once."""
 
+import atexit
 import os
-import signal
 import sys
+import traceback
 from importlib import import_module
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
 from vidcolor import __version__, scarce
-from vidcolor.cli import log
+from vidcolor.cli import log, stopping, streams
 from vidcolor.cli.helping import HelpContext, helped
-from vidcolor.cli.lines import say
+from vidcolor.cli.lines import LostError, note, say
+from vidcolor.cli.stopping import HANGUP_CODE, Stopping, Terminated
 from vidcolor.errors import UsageError, VidcolorError, like
 
 if TYPE_CHECKING:
@@ -93,59 +94,77 @@ def vidcolor() -> None:
 
 
 def main() -> None:
-    """Run the command line; the one place where errors become exit codes."""
-    sys.exit(run(sys.argv[1:]))
+    """Run the command line as a process of its own."""
+    atexit.register(stopping.ignore)  # first of all, and so called last
+    streams.outlast()
+    log.hear_libraries()
+    stopping.end_with(stopping.CODES)  # before the command begins to stop in steps, and after
+    code = run(sys.argv[1:])
+    stopping.end_with(dict.fromkeys(stopping.CODES, code))
+    sys.exit(code)
 
 
 def run(args: list[str]) -> int:
-    """Exit code of a command: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 told to end."""
-    signal.signal(signal.SIGTERM, _terminate)
+    """Exit code of a command: 0 done, 1 failed, 2 wrong usage, 129 its terminal gone, 130 interrupted, 143 told to end.
+
+    The one place where errors become exit codes.
+    """
     scarce.spare()
     code = 1
-    try:
-        code = _run(args)
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else 1
-    finally:
-        log.end(code)
+    with Stopping() as told:
+        try:
+            code = _run(args, told)
+            if code and told.code is not None:
+                code = told.code  # whatever went wrong while it was closing
+        finally:
+            log.end(code)
     return code
 
 
-def _run(args: list[str]) -> int:
+def _run(args: list[str], told: Stopping) -> int:
     try:
-        code = vidcolor.main(args=args, prog_name="vidcolor", standalone_mode=False, obj=args)
+        try:
+            code = vidcolor.main(args=args, prog_name="vidcolor", standalone_mode=False, obj=args)
+        finally:
+            told.is_over = True
     except click.exceptions.Exit as stop:
         return int(stop.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except Terminated as stop:
+        log.LOG.error("told to end (SIGTERM)")
+        return int(stop.code or 0)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    except (click.Abort, KeyboardInterrupt) as stop:
+        if isinstance(stop.__cause__, EOFError):  # click takes that of any library for a person who has no more to say
+            return _unexpected(stop.__cause__)
         return _say("interrupted; nothing half-written is left, and the same command goes on from what is done.", 130)
     except click.ClickException as error:
         where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "vidcolor"
         return _say(f"{_told(error)} Try `{where} --help`.", error.exit_code)
+    except LostError as error:
+        if error.is_left:
+            return HANGUP_CODE if told.is_hung_up else 1
+        return _say(str(error), 1)
     except UsageError as error:
         return _say(str(error), 2)
     except VidcolorError as error:
         return _say(str(error), 1)
-    except BrokenPipeError:
-        # Whoever read our output has left; let the interpreter's own flush at exit find a closed stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except Exception as error:
-        log.LOG.exception("unexpected %s", type(error).__name__)
-        if os.environ.get("VIDCOLOR_DEBUG"):
-            raise
-        if lacking := scarce.told(error):
-            return _say(lacking, 1)
-        return _say(_of_system(error) if isinstance(error, OSError) and error.filename else _unexpected(error), 1)
+        return _unexpected(error)
     return code if isinstance(code, int) else 0
 
 
-def _of_system(error: OSError) -> str:
-    """A file that the system does not let anybody use: it knows best why."""
-    return f"{error.filename}: cannot be used: {error.strerror}. Look at the folder, and who may use it."
-
-
-def _unexpected(error: Exception) -> str:
-    return f"unexpected {type(error).__name__}: {error} Set VIDCOLOR_DEBUG=1 to see where; please report it."
+def _unexpected(error: BaseException) -> int:
+    kind = type(error).__name__
+    log.LOG.error("unexpected %s", kind, exc_info=error)
+    if os.environ.get("VIDCOLOR_DEBUG"):
+        note(*"".join(traceback.format_exception(error)).splitlines())
+        return 1
+    if lacking := scarce.told(error):
+        return _say(lacking, 1)
+    if isinstance(error, OSError) and error.filename:  # a file that the system does not let anybody use
+        return _say(f"{error.filename}: cannot be used: {error.strerror}. Look at the folder, and who may use it.", 1)
+    return _say(f"unexpected {kind}: {error} Set VIDCOLOR_DEBUG=1 to see where; please report it.", 1)
 
 
 def _told(error: click.ClickException) -> str:
@@ -160,7 +179,3 @@ def _say(message: str, code: int) -> int:
     log.LOG.error("%s", message)
     say(f"vidcolor: {message}")
     return code
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal's signature
-    raise SystemExit(143)

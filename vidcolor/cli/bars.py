@@ -1,8 +1,8 @@
 """A bar for a job under way, one line at any width of the terminal. Imported late, as it brings rich."""
 
+import sys
 from collections.abc import Iterable
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -11,13 +11,14 @@ from rich.progress import (
     Task,
     TaskID,
     TaskProgressColumn,
-    TextColumn,
 )
 from rich.table import Table
 from rich.text import Text
 
+from vidcolor.cli.console import Terminal
 from vidcolor.cli.lines import folded
 from vidcolor.cli.times import duration
+from vidcolor.printable import printable
 
 _WIDE, _MEDIUM = 100, 64  # columns of a terminal that hold everything, and a shorter bar; under these there is none
 
@@ -28,15 +29,17 @@ class Bars(Progress):
     Tasks have a field `facts`, a text.  Shown on a terminal only.
     """
 
-    def __init__(self, console: Console, *, transient: bool = False, in_percent: bool = False) -> None:
+    def __init__(self, console: Terminal, *, transient: bool = False, in_percent: bool = False) -> None:
         self._count = TaskProgressColumn() if in_percent else _Count()
         self._terminal = console  # rich draws in its own __init__ before it knows it
         is_shown = console.is_terminal and not console.is_dumb_terminal
-        super().__init__(console=console, disable=not is_shown, transient=transient)
+        super().__init__(
+            console=console, disable=not is_shown, transient=transient, redirect_stdout=sys.stdout.isatty()
+        )  # what goes to a file or a pipe goes there
 
     def begin(self, name: str, total: float | None, done: int = 0) -> TaskID:
         """A new bar; one without a total and a count only moves."""
-        return self.add_task(" ".join(name.split()), total=total, completed=done, facts="")
+        return self.add_task(name, total=total, completed=done, facts="")
 
     def tell(self, text: str, style: str = "") -> None:
         """A line above the bars; its beginning, up to a colon, in a style."""
@@ -55,7 +58,7 @@ def _columns(width: int, count: ProgressColumn) -> tuple[ProgressColumn, ...]:
     if width < _MEDIUM:
         name = _Name(max(8, width - 29))
         return name, count, left
-    facts = TextColumn("{task.fields[facts]}", markup=False)
+    facts = _Facts()
     if width < _WIDE:
         return _Name(18), BarColumn(max(4, width - 60)), count, facts, left
     return _Name(32), BarColumn(min(40, width - 84)), count, facts, _Spent(), left
@@ -70,9 +73,17 @@ class _Name(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """See ProgressColumn."""
-        name = task.description
+        name = printable(task.description)
         half = (self._most - 1) // 2
         return Text(name if len(name) <= self._most else f"{name[: self._most - 1 - half]}…{name[-half:]}")
+
+
+class _Facts(ProgressColumn):
+    """What else is known: the task's field `facts`."""
+
+    def render(self, task: Task) -> Text:
+        """See ProgressColumn."""
+        return Text(printable(task.fields["facts"]))
 
 
 class _Count(MofNCompleteColumn):

@@ -10,10 +10,11 @@ import click
 from vidcolor.cli import log
 from vidcolor.cli.cluster_films import colorize_films_on_cluster
 from vidcolor.cli.films import colorize_films
-from vidcolor.cli.names import DEVICE, FILE, Existing, Hinted, ModelName, ParamType
+from vidcolor.cli.names import DEVICE, FILE, Existing, Hinted, ModelName
+from vidcolor.cli.numbers import Number, OrAuto, Rate, Whole
 from vidcolor.cli.scans import Scans, are_scans, colorize_scans, describe_scans
 from vidcolor.cli.terminal import reporter
-from vidcolor.cli.times import Timecode
+from vidcolor.cli.times import Timecode, check_range
 from vidcolor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,36 +27,17 @@ PRESET = Hinted(
 )
 
 
-class Rate(ParamType[Fraction]):
-    """Frames a second: 24, 23.976 or 24000/1001."""
-
-    name = "rate"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
-        """Text -> frames a second."""
-        try:
-            return Fraction(str(value)).limit_denominator(100_000)
-        except (ValueError, ZeroDivisionError):
-            self.fail(f"{value!r} is no rate; write 24, 23.976 or 24000/1001.", param, ctx)
-
-
-class Rhythm(ParamType[int | None]):
+class Rhythm(OrAuto):
     """A number of frames, or auto, which becomes None."""
-
-    name = "n|auto"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
         """Text -> frames."""
-        text = str(value).lower()
-        if text == "auto":
-            return None
-        if not text.isdecimal() or not text.strip("0"):
-            self.fail(f"{value!r} is no rhythm; write 1 (every frame), 4 (one in four) or auto.", param, ctx)
-        if int(text) > 1:
+        every = super().convert(value, param, ctx)
+        if every is not None and every > 1:
             from vidcolor.steady.keys import check_every  # loads what films need
 
-            check_every(int(text))
-        return int(text)
+            check_every(every)
+        return every
 
 
 @click.command("colorize")
@@ -64,8 +46,11 @@ class Rhythm(ParamType[int | None]):
 @click.option(
     "--model", type=ModelName(), default="default", show_default=True, help="A packaged model's name or a model file."
 )
-@click.option("--size", type=click.IntRange(32, 4096), help="Short side, in pixels, that the network looks at.")
-@click.option("--batch-size", default="auto", show_default=True, help="Frames a device works at once, or auto.")
+@click.option("--size", type=Whole(32, 4096), help="Short side, in pixels, that the network looks at.")
+@click.option(
+    "--batch-size", type=OrAuto("is no batch size; write 1, 8 or auto"), default="auto", show_default=True,
+    help="Frames a device works at once, or auto.",
+)  # fmt: skip
 @click.option(
     "--device", type=DEVICE, default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1."
 )
@@ -73,13 +58,14 @@ class Rhythm(ParamType[int | None]):
     "--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16", "int8"]), default="auto", show_default=True,
     help="Arithmetic of the network; auto takes the faster of fp32 and bf16, int8 suits CPUs without bf16.",
 )  # fmt: skip
-@click.option("--saturation", type=click.FloatRange(0, 4), default=1.0, show_default=True, help="Factor on colour.")
+@click.option("--saturation", type=Number(0, 4), default=1.0, show_default=True, help="Factor on colour.")
 @click.option(
     "--steady", type=click.Choice(["off", "smooth", "flow"]), default="flow", show_default=True,
     help="Hold colours still over time: not at all, where pixels stay alike, or along the motion.",
 )  # fmt: skip
 @click.option(
-    "--every", type=Rhythm(), default="1", show_default=True,
+    "--every", type=Rhythm("is no rhythm; write 1 (every frame), 4 (one in four) or auto"), default="1",
+    show_default=True,
     help="Let the network look at one frame in N, or at as few as will do (auto); motion carries its colours on.",
 )  # fmt: skip
 @click.option("--shot-memory", is_flag=True, help="When the film cuts back to a shot, its colours return.")
@@ -91,7 +77,7 @@ class Rhythm(ParamType[int | None]):
     "--codec", type=click.Choice(["h264", "hevc", "av1", "vp9", "prores", "ffv1"]),
     help="Video codec. [default: h264; in WebM av1]",
 )  # fmt: skip
-@click.option("--crf", type=click.IntRange(0, 63), default=18, show_default=True, help="Quality; lower is better.")
+@click.option("--crf", type=Whole(0, 63), default=18, show_default=True, help="Quality; lower is better.")
 @click.option(
     "--preset", type=PRESET, default="veryfast", show_default=True, help="Speed of the encoder, ultrafast to veryslow."
 )
@@ -128,12 +114,12 @@ class Rhythm(ParamType[int | None]):
     "--nested/--no-nested", default=True, show_default=True,
     help="Zip and tar archives in a folder: colour what is in them, or copy them as they are.",
 )  # fmt: skip
-@click.option("--quality", type=click.IntRange(1, 100), help="Of lossy photo formats. [default: the source's]")
+@click.option("--quality", type=Whole(1, 100), help="Of lossy photo formats. [default: the source's]")
 @click.option(
     "--subsampling", type=click.Choice(["4:4:4", "4:2:2", "4:2:0"]), help="Of JPEG photos. [default: the source's]"
 )
 @click.option(
-    "--largest-photo", type=click.FloatRange(min=1), default=1000.0, show_default=True,
+    "--largest-photo", type=Number(min=1), default=1000.0, show_default=True,
     help="Megapixels; larger ones are refused, as decompression bombs are.",
 )  # fmt: skip
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on from what an earlier run did.")
@@ -175,6 +161,7 @@ def command(
         raise UsageError(f"-o is missing: {_suggested(inputs)}")
     if output == "-":
         raise UsageError("-o -: a film is put together in a file. Name one, such as -o out.mkv.")
+    check_range(options["start"], options["end"])
     if options["cluster"]:
         if options["fps"] is not None:
             raise UsageError("--cluster takes no --fps: colour numbered pictures on one machine, or make them a film.")
@@ -224,18 +211,11 @@ def _anywhere(options: dict[str, Any]) -> dict[str, Any]:
 def _load(options: dict[str, Any]) -> "Colorizer":
     from vidcolor.colorizer import Colorizer
 
-    batch_size = None if options["batch_size"] == "auto" else _whole(options["batch_size"])
     return Colorizer.load(
         options["model"],
         device=options["device"],
         precision=options["precision"],
         size=options["size"],
-        batch_size=batch_size,
+        batch_size=options["batch_size"],
         saturation=options["saturation"],
     )
-
-
-def _whole(text: str) -> int:
-    if not text.isdigit():
-        raise UsageError(f"batch size {text!r}: needs a whole number or auto.")
-    return int(text)

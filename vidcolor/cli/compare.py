@@ -7,6 +7,7 @@ import click
 from vidcolor import outputs
 from vidcolor.cli.lines import say
 from vidcolor.cli.names import Existing
+from vidcolor.cli.numbers import Number, Whole
 from vidcolor.cli.terminal import counting
 from vidcolor.cli.times import Timecode
 
@@ -15,10 +16,10 @@ from vidcolor.cli.times import Timecode
 @click.argument("before", metavar="BEFORE", type=Existing())
 @click.argument("after", metavar="AFTER", type=Existing())
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Page to write: an HTML file.")
-@click.option("--pairs", type=click.IntRange(min=1), default=60, show_default=True, help="Files that it shows at most.")
-@click.option("--shots", type=click.IntRange(min=1), default=12, show_default=True, help="Shots of each film at most.")
+@click.option("--pairs", type=Whole(min=1), default=60, show_default=True, help="Files that it shows at most.")
+@click.option("--shots", type=Whole(min=1), default=12, show_default=True, help="Shots of each film at most.")
 @click.option(
-    "--side", type=click.IntRange(320, 8192), default=1600, show_default=True,
+    "--side", type=Whole(320, 8192), default=1600, show_default=True,
     help="Long side of the pictures at most, in pixels.",
 )  # fmt: skip
 @click.option(
@@ -26,7 +27,7 @@ from vidcolor.cli.times import Timecode
 )
 @click.option("--at", type=Timecode(), help="Where in the film the clip begins; else with the longest shot.")
 @click.option(
-    "--megabytes", type=click.FloatRange(1, 1000), default=25.0, show_default=True,
+    "--megabytes", type=Number(1, 1000), default=25.0, show_default=True,
     help="Size that the page keeps to: pictures shrink, then there are fewer.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace an existing page.")

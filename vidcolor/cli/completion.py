@@ -3,6 +3,8 @@
 import click
 from click.shell_completion import get_completion_class
 
+from vidcolor.cli.lines import answer
+
 
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -19,4 +21,5 @@ def command(ctx: click.Context, shell: str) -> None:
     complete = get_completion_class(shell)
     if complete is None:
         raise click.UsageError(f"this Click knows no completion for {shell}.", ctx)
-    click.echo(complete(ctx.find_root().command, {}, "vidcolor", "_VIDCOLOR_COMPLETE").source())
+    script = complete(ctx.find_root().command, {}, "vidcolor", "_VIDCOLOR_COMPLETE").source()
+    answer(*script.split("\n"))

@@ -1,6 +1,5 @@
 """`vidcolor doctor`."""
 
-import json
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -8,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vidcolor.cli.lines import folded
+from vidcolor.cli.lines import check_answered, event, folded, tell
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from vidcolor.cli.console import Terminal
     from vidcolor.doctor import Finding
 
 _MARKS = {"good": ("ok", "green"), "note": ("note", "yellow"), "bad": ("FAIL", "bold red")}
@@ -37,41 +35,42 @@ def command(ctx: click.Context, folder: Path | None, as_json: bool) -> None:
       vidcolor doctor /media/disk/films
       vidcolor doctor --json > doctor.jsonl
     """
-    from rich.console import Console
-
+    from vidcolor.cli.console import Terminal
     from vidcolor.doctor import examine, topics, verdict
 
-    console = Console(highlight=False)
+    console = Terminal()
     findings: list[Finding] = []
     for topic, check in topics(folder).items():
         if not as_json:
-            console.print(f"[bold]{topic}[/]")
+            console.print(topic, style="bold")
         with console.status(topic) if console.is_terminal and not as_json else nullcontext():
             for finding in examine(topic, check):
                 findings.append(finding)
                 if as_json:
-                    click.echo(json.dumps({"event": "finding"} | asdict(finding)))
+                    event("finding", **asdict(finding))
                 else:
                     _tell(finding, console)
+                check_answered()
     is_well, said = verdict(findings)
     if as_json:
-        click.echo(json.dumps({"event": "verdict", "well": is_well, "said": said}))
+        event("verdict", well=is_well, said=said)
     else:
         line = folded(said, console.width if console.is_terminal else None)
-        console.print(line, style="bold green" if is_well else "bold red", markup=False, soft_wrap=True)
+        console.print(line, style="bold green" if is_well else "bold red", soft_wrap=True)
+    check_answered()
     ctx.exit(0 if is_well else 1)
 
 
-def _tell(finding: "Finding", console: "Console") -> None:
+def _tell(finding: "Finding", console: "Terminal") -> None:
     """One line; on a terminal folded between words, in a column of its own where there is room."""
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
     mark, style = _MARKS[finding.state]
-    said = " ".join(f"{finding.said}. {finding.advice}".split()) if finding.advice else finding.said
+    said = folded(f"{finding.said}. {finding.advice}" if finding.advice else finding.said, None)
     if not console.is_terminal:
-        click.echo(f"  {mark:<4}  {finding.name:<{_NAME_WIDTH}} {said}")
+        tell(f"  {mark:<4}  {finding.name:<{_NAME_WIDTH}} {said}")
         return
     if console.width < _NARROW:
         line = Text.assemble((f"{mark}  ", style), (f"{finding.name}: ", "bold"), said)

@@ -1,6 +1,5 @@
 """`vidcolor evaluate`."""
 
-import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -10,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidcolor import outputs
-from vidcolor.cli.lines import say
+from vidcolor.cli.lines import answer, as_json, check_answered, say
 from vidcolor.cli.names import DEVICE, Existing, ModelName
+from vidcolor.cli.numbers import Number, Whole
 from vidcolor.cli.terminal import counting
 from vidcolor.errors import SourceError
+from vidcolor.printable import printable
 
 if TYPE_CHECKING:
     from vidcolor.colorizer import Colorizer
@@ -34,12 +35,12 @@ MOST_NAMED = 5  # photos left out that are named one by one
 @click.option(
     "--model", "models", type=ModelName(), multiple=True, default=["default"], help="Model to measure; may be repeated."
 )
-@click.option("--size", type=click.IntRange(32, 4096), help="Short side, in pixels, that the network looks at.")
+@click.option("--size", type=Whole(32, 4096), help="Short side, in pixels, that the network looks at.")
 @click.option(
     "--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16", "int8"]), default="auto", show_default=True,
     help="Arithmetic of the network, as in colorize.",
 )  # fmt: skip
-@click.option("--saturation", type=click.FloatRange(0, 4), default=1.0, show_default=True, help="Factor on colour.")
+@click.option("--saturation", type=Number(0, 4), default=1.0, show_default=True, help="Factor on colour.")
 @click.option(
     "--steady", "steadying", multiple=True, type=click.Choice(["off", "ema", "smooth", "flow", "auto"]),
     default=["flow"], show_default=True,
@@ -57,16 +58,16 @@ MOST_NAMED = 5  # photos left out that are named one by one
     type=click.Choice(["panchromatic", "orthochromatic", "faded", "low-contrast", "grainy"]),
     help="What photos look like to the model; may be repeated.",
 )  # fmt: skip
-@click.option("--limit", type=click.IntRange(min=1), help="Measure only so many photos, evenly spread.")
+@click.option("--limit", type=Whole(min=1), help="Measure only so many photos, evenly spread.")
 @click.option("--sheet", type=click.Path(path_type=Path), help="Contact sheet to write: a PNG file.")
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="File to write the rows to.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing sheet or CSV file.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a row on stdout, with PSNR by category.")
+@click.option("--json", "is_json", is_flag=True, help="One JSON object a row on stdout, with PSNR by category.")
 def command(
     *, data: tuple[Path, ...], models: tuple[str, ...], size: int | None, precision: str,
     saturation: float, steadying: tuple[str, ...], device: str, metrics: tuple[str, ...], stocks: tuple[str, ...],
     limit: int | None,
-    sheet: Path | None, csv_file: Path | None, overwrite: bool, as_json: bool,
+    sheet: Path | None, csv_file: Path | None, overwrite: bool, is_json: bool,
 ) -> None:  # fmt: skip
     """Measure models on colour photos and films: take the colour away, put it back, compare.
 
@@ -112,9 +113,9 @@ def command(
         outputs.write(csv_file, report.as_csv(rows).encode(), overwrite=overwrite)
     if sheet and pictures:
         outputs.write(sheet, pictures.png(), overwrite=overwrite)
-    if as_json:
+    if is_json:
         for row in rows:
-            click.echo(json.dumps(row))
+            answer(as_json(row))
         return
     if photos:
         _print(report.photo_title(photos), report.photo_table(photos.scores))
@@ -222,31 +223,32 @@ def _keep_frames(sheet: "Sheet | None", film: Path, order: int) -> Callable[[int
 
 
 def _print(title: str, rows: "Table", *, caption: str | None = None) -> None:
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
-    heading, *body = rows
-    table: Any = Table(title=escape(title), title_justify="left", caption=caption, caption_justify="left")
+    from vidcolor.cli.console import Terminal
+
+    heading, *body = [[printable(cell) for cell in row] for row in rows]
+    table: Any = Table(title=printable(title), title_justify="left", caption=caption, caption_justify="left")
     for column, name in enumerate(heading):
         table.add_column(name, justify="right" if column else "left", overflow="fold")
     for row in body:
-        table.add_row(*map(escape, row))
-    console = Console()
+        table.add_row(*row)
+    console = Terminal()
     if console.is_terminal and sum(max(map(len, column)) + 3 for column in zip(*rows, strict=True)) >= console.width:
         _print_one_by_one(title, rows, caption)
         return
     # In a file or a pipe nothing need be folded to eighty columns.
-    Console(width=None if console.is_terminal else WIDE, soft_wrap=True).print(table)
+    Terminal(width=None if console.is_terminal else WIDE, soft_wrap=True).print(table)
+    check_answered()
 
 
 def _print_one_by_one(title: str, rows: "Table", caption: str | None) -> None:
     """For a terminal that is too narrow for a table."""
     (_, *names), *body = rows
-    click.echo(title)
+    answer(title)
     for name, *values in body:
-        click.echo(name)
+        answer(name)
         for label, value in zip(names, values, strict=True):
-            click.echo(f"  {label:<{max(map(len, names))}}  {value}")
+            answer(f"  {label:<{max(map(len, names))}}  {value}")
     if caption:
-        click.echo(caption)
+        answer(caption)

@@ -1,11 +1,11 @@
 """`vidcolor export`."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from vidcolor.cli.lines import as_json, tell
 from vidcolor.cli.names import Existing, ModelName
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     help="Photos or films like yours to fit int8 to: folder, archive or file; may be repeated. [default: packaged]",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
-@click.option("--json", "as_json", is_flag=True, help="What was written and how it compares, as one JSON object.")
+@click.option("--json", "is_json", is_flag=True, help="What was written and how it compares, as one JSON object.")
 def command(
     *, model: str, output: Path, form: str | None, precision: str, calibrate: tuple[Path, ...], overwrite: bool,
-    as_json: bool,
+    is_json: bool,
 ) -> None:  # fmt: skip
     """Write a model as ONNX or OpenVINO for other programs, and compare its answers with the network's own.
 
@@ -49,16 +49,16 @@ def command(
     done = export(
         weights.find(model), output, form=chosen, precision=precision, calibrate=calibrate, overwrite=overwrite
     )
-    _tell(done, as_json=as_json)
+    _tell(done, is_json=is_json)
 
 
-def _tell(done: "Exported", *, as_json: bool) -> None:
-    if as_json:
+def _tell(done: "Exported", *, is_json: bool) -> None:
+    if is_json:
         parities = [vars(parity) for parity in done.parities]
         files = [str(file) for file in done.files]
-        click.echo(json.dumps({"files": files, "megabytes": done.megabytes, "parities": parities}))
+        tell(as_json({"files": files, "megabytes": done.megabytes, "parities": parities}))
         return
-    click.echo(f"{', '.join(str(file) for file in done.files)}: {done.megabytes:.1f} MB")
-    click.echo(f"a*b* beside torch in fp32, {done.pictures} pictures:  largest difference    mean")
+    tell(f"{', '.join(str(file) for file in done.files)}: {done.megabytes:.1f} MB")
+    tell(f"a*b* beside torch in fp32, {done.pictures} pictures:  largest difference    mean")
     for parity in done.parities:
-        click.echo(f"  {parity.runtime:<36} {parity.worst:18.4f} {parity.mean:10.4f}")
+        tell(f"  {parity.runtime:<36} {parity.worst:18.4f} {parity.mean:10.4f}")

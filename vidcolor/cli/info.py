@@ -1,18 +1,18 @@
 """`vidcolor info`."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from vidcolor.cli.lines import answer, as_json
 from vidcolor.cli.names import Existing
 
 
 @click.command("info")
 @click.argument("films", metavar="INPUT...", nargs=-1, required=True, type=Existing())
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a film on stdout.")
-def command(films: tuple[Path, ...], as_json: bool) -> None:
+@click.option("--json", "is_json", is_flag=True, help="One JSON object a film on stdout.")
+def command(films: tuple[Path, ...], is_json: bool) -> None:
     """Show what a film holds: picture, timing, streams, chapters, tags.
 
     \b
@@ -23,26 +23,26 @@ def command(films: tuple[Path, ...], as_json: bool) -> None:
 
     for film in films:
         info = probe(film)
-        if as_json:
-            click.echo(json.dumps(asdict(info), default=str, ensure_ascii=False))
+        if is_json:
+            answer(as_json(asdict(info)))
             continue
         picture = info.picture
         rate = f"{float(info.frame_rate):.3f} fps" if info.frame_rate else "unknown rate"
-        click.echo(f"{film}")
-        click.echo(f"  container  {info.container}, {info.duration_seconds or 0:.3f} s, {info.chapters} chapters")
-        click.echo(f"  picture    {info.codec}, {picture.width}x{picture.height}, {info.pixel_format}, {rate}")
-        click.echo(
+        answer(f"{film}")
+        answer(f"  container  {info.container}, {info.duration_seconds or 0:.3f} s, {info.chapters} chapters")
+        answer(f"  picture    {info.codec}, {picture.width}x{picture.height}, {info.pixel_format}, {rate}")
+        answer(
             f"  colour     {picture.bits} bit, {picture.matrix}, {picture.transfer}, "
             f"{'full' if picture.full_range else 'limited'} range, {info.field_order}, "
             f"pixel shape {info.sample_aspect_ratio or 1}, turned {info.rotation_degrees}°"
         )
         if info.crop:
             hidden = ", ".join(f"{side} {pixels}" for side, pixels in vars(info.crop).items() if pixels)
-            click.echo(f"  cropping   {hidden} pixels are not shown")
+            answer(f"  cropping   {hidden} pixels are not shown")
         for stream in info.streams:
             extra = " ".join(filter(None, (stream.language, stream.title and f'"{stream.title}"')))
-            click.echo(f"  stream {stream.index:<3} {stream.kind}, {stream.codec} {extra}".rstrip())
+            answer(f"  stream {stream.index:<3} {stream.kind}, {stream.codec} {extra}".rstrip())
         for key, value in info.metadata.items():
-            click.echo(f"  tag        {key}: {value}")
+            answer(f"  tag        {key}: {value}")
         for warning in info.warnings:
-            click.echo(f"  warning    {warning}")
+            answer(f"  warning    {warning}")

@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import Any
 import click
 
 from vidcolor import __version__
-from vidcolor.cli.lines import say
+from vidcolor.cli.lines import note, say
 from vidcolor.cli.times import duration
 from vidcolor.errors import SinkError, UsageError
+from vidcolor.printable import printable
 
 LOG = logging.getLogger("vidcolor.job")
 LOG.addHandler(logging.NullHandler())  # without a file nothing is said, and Python's own handler is silent
@@ -72,8 +74,12 @@ class _Line(logging.Formatter):
         return datetime.fromtimestamp(record.created).astimezone().isoformat(" ", "seconds")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        record.message = " ".join(record.message.split())
+        record.message = printable(" ".join(record.message.split()))
         return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        # Set in, so that no message of an error, which may have come with a file, looks like a line of the log.
+        return "\n".join(f"    {printable(line)}" for line in super().formatException(ei).splitlines())
 
 
 def _begin(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
@@ -110,6 +116,22 @@ def end(code: int) -> None:
         LOG.removeHandler(file)
         file.close()
     LOG.setLevel(logging.NOTSET)
+
+
+class _Unheard(logging.Handler):
+    """What libraries warn of and nobody handles, on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See Handler."""
+        note(self.format(record))
+
+
+def hear_libraries() -> None:
+    """Show warnings of libraries, which may quote what a file says, as everything else is shown; for good."""
+    logging.lastResort = _Unheard(logging.WARNING)
+    warnings.formatwarning = lambda message, category, filename, lineno, line=None: (  # noqa: ARG005 - its signature
+        printable(f"{filename}:{lineno}: {category.__name__}: {message}") + "\n"
+    )
 
 
 class Pace:

@@ -1,12 +1,12 @@
 """`vidcolor models`."""
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
 
 from vidcolor.cli.helping import Commands
+from vidcolor.cli.lines import answer, as_json, tell
 from vidcolor.cli.names import ModelName
 from vidcolor.errors import UsageError
 
@@ -22,8 +22,8 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a model on stdout.")
-def list_(as_json: bool) -> None:
+@click.option("--json", "is_json", is_flag=True, help="One JSON object a model on stdout.")
+def list_(is_json: bool) -> None:
     """Name every packaged model.
 
     \b
@@ -35,22 +35,22 @@ def list_(as_json: bool) -> None:
     for path in weights.packaged():
         header = weights.read_header(path)
         megabytes = path.stat().st_size / 1e6
-        if as_json:
+        if is_json:
             facts = {
                 "name": path.stem,
                 "version": header.version,
                 "generator": header.generator,
                 "megabytes": megabytes,
             }
-            click.echo(json.dumps(facts))
+            answer(as_json(facts))
         else:
-            click.echo(f"{path.stem:<12} {header.version:<8} {header.generator:<8} {megabytes:6.1f} MB  {path}")
+            answer(f"{path.stem:<12} {header.version:<8} {header.generator:<8} {megabytes:6.1f} MB  {path}")
 
 
 @command.command("show")
 @click.argument("model", default="default", type=ModelName())
-@click.option("--json", "as_json", is_flag=True, help="The header as one JSON object on stdout.")
-def show(model: str, as_json: bool) -> None:
+@click.option("--json", "is_json", is_flag=True, help="The header as one JSON object on stdout.")
+def show(model: str, is_json: bool) -> None:
     """Show a model's header and its card: data, licence, scores.
 
     \b
@@ -61,13 +61,13 @@ def show(model: str, as_json: bool) -> None:
 
     path = weights.find(model)
     header = asdict(weights.read_header(path)) | {"path": str(path), "sha256": weights.sha256(path)}
-    if as_json:
-        click.echo(json.dumps(header))
+    if is_json:
+        answer(as_json(header))
         return
     for key in ("name", "version", "generator", "size", "path", "sha256"):
-        click.echo(f"{key:<10} {header[key]}")
+        answer(f"{key:<10} {header[key]}")
     card = weights.card(path)
-    click.echo(f"\n{card}" if card else "(this model has no card)")
+    answer(*("", *card.split("\n")) if card else ("(this model has no card)",))
 
 
 @command.command("verify")
@@ -83,7 +83,7 @@ def verify(models: tuple[str, ...]) -> None:
 
     for path in [weights.find(model) for model in models] or weights.packaged():
         digest = weights.verify(path)
-        click.echo(f"{path.stem}: sound, sha256 {digest}")
+        answer(f"{path.stem}: sound, sha256 {digest}")
 
 
 @command.command("average")
@@ -107,4 +107,4 @@ def average(models: tuple[str, ...], output: Path, overwrite: bool) -> None:
     weights.check_output(output, overwrite=overwrite)
     network, header = weights.average([weights.find(model) for model in models])
     weights.save(output, network, replace(header, name=output.stem))
-    click.echo(f"{output}: the average of {len(models)} models")
+    tell(f"{output}: the average of {len(models)} models")

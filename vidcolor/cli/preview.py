@@ -12,8 +12,9 @@ from click.shell_completion import CompletionItem
 from vidcolor import __version__, outputs
 from vidcolor.cli.lines import say
 from vidcolor.cli.names import DEVICE, Existing, ModelName, ParamType
+from vidcolor.cli.numbers import Number, Whole
 from vidcolor.cli.terminal import counting
-from vidcolor.cli.times import Timecode
+from vidcolor.cli.times import Timecode, check_range
 from vidcolor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,17 +51,17 @@ class Listed(ParamType[tuple[Any, ...]]):
     "--export-references", "folder", type=click.Path(path_type=Path, file_okay=False),
     help="Folder for each shot's first frame in colour, to be corrected and given back as colorize --reference.",
 )  # fmt: skip
-@click.option("--shots", "most", type=click.IntRange(min=1), default=24, show_default=True, help="Shots on the sheet.")
+@click.option("--shots", "most", type=Whole(min=1), default=24, show_default=True, help="Shots on the sheet.")
 @click.option(
     "--models", "--model", "models", type=Listed(ModelName()), default="default", show_default=True,
     help="Packaged models' names or model files, commas between them: a column for each.",
 )  # fmt: skip
 @click.option(
-    "--size", "sizes", type=Listed(click.IntRange(32, 4096)),
+    "--size", "sizes", type=Listed(Whole(32, 4096)),
     help="Short side, in pixels, that the network looks at; may be a list.",
 )  # fmt: skip
 @click.option(
-    "--saturation", "saturations", type=Listed(click.FloatRange(0, 4)), default="1", show_default=True,
+    "--saturation", "saturations", type=Listed(Number(0, 4)), default="1", show_default=True,
     help="Factor on colour; may be a list.",
 )  # fmt: skip
 @click.option("--clip", type=Timecode(), help="Write a clip so long instead of a sheet: half of it as it was.")
@@ -89,6 +90,7 @@ def command(
       vidcolor preview film.mp4 --export-references stills/
       vidcolor film.mp4 -o out.mp4 --reference stills/
     """
+    check_range(start, end)
     combinations = list(product(models, sizes or (None,), saturations))
     if output is None and folder is None:
         raise UsageError("preview: say what to write: -o sheet.png, --export-references stills/, or both.")
@@ -101,6 +103,7 @@ def command(
                 raise UsageError("--clip takes more than 0 seconds and is written to -o clip.mp4, without stills.")
             begin = at if at is not None else start or 0.0
             last = begin + clip if end is None else min(end, begin + clip)
+            check_range(begin, last)
             load = partial(_load, stack, combinations, device)
             _write_clip(film, output, load, begin=begin, end=last, overwrite=overwrite)
             return

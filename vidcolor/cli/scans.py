@@ -1,6 +1,5 @@
 """`vidcolor colorize` on many files: folders, zip and tar archives, photos."""
 
-import json
 import signal
 import time
 from collections import Counter
@@ -13,10 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import click
-
 from vidcolor.cli.films import film_options, film_watched, run_of
-from vidcolor.cli.lines import say
+from vidcolor.cli.lines import answer, check_answered, event, say
 from vidcolor.cli.tally import Tally, tally
 from vidcolor.errors import BusyError, UsageError, VidcolorError
 from vidcolor.media.suffixes import CONTAINERS, PHOTOS, UNREAD_PHOTOS, archive_ending
@@ -409,15 +406,16 @@ def _unread(entries: "list[Entry]") -> "Iterator[str]":
 
 def _print_plan(facts: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"event": "plan", **facts}))
+        event("plan", **facts)
+        check_answered()
         return
-    click.echo(f"{facts['input']} -> {facts['output']}")
+    answer(f"{facts['input']} -> {facts['output']}")
     for kind, count in sorted(facts["files"].items()):
-        click.echo(f"  {kind:<10} {count:,}")
-    click.echo(f"  in all     {facts['bytes'] / 1e6:,.1f} MB")
+        answer(f"  {kind:<10} {count:,}")
+    answer(f"  in all     {facts['bytes'] / 1e6:,.1f} MB")
     for line in (*facts["refused"], *facts["notes"]):
-        click.echo(f"  remark     {line}")
-    click.echo(f"  model      {facts['model']} on {', '.join(facts['devices'])}")
+        answer(f"  remark     {line}")
+    answer(f"  model      {facts['model']} on {', '.join(facts['devices'])}")
     took = facts["photo_seconds"]
     said = "unknown; no photo could be tried" if took is None else str(timedelta(seconds=took))
-    click.echo(f"  time       {said} for the photos (from {facts['measured_photos']} of them); films need their own")
+    answer(f"  time       {said} for the photos (from {facts['measured_photos']} of them); films need their own")

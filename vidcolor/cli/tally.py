@@ -1,15 +1,12 @@
 """What a person or a program sees of a run over many files: counts and the time left, JSON lines, or failures alone."""
 
-import json
 import logging
 import time
 from collections import Counter
 from types import TracebackType
 from typing import Any, Self
 
-import click
-
-from vidcolor.cli.lines import say
+from vidcolor.cli.lines import event, say
 from vidcolor.cli.log import LOG
 from vidcolor.cli.times import duration
 
@@ -103,11 +100,11 @@ class JsonTally(Tally):
     def show(self, name: str, outcome: str, notes: tuple[str, ...], *, is_told: bool = False) -> None:
         """See Tally."""
         if outcome == "failed" or notes or is_told:
-            self._emit("file", name=name, outcome=outcome, notes=notes)
+            event("file", name=name, outcome=outcome, notes=notes)
         if (now := time.monotonic()) - self._last >= EVENT_SECONDS or self.done == self.total:
             self._last = now
             left = self.seconds_left
-            self._emit(
+            event(
                 "progress", done=self.done, total=self.total, was_done=self.was_done, counts=dict(self.counts),
                 files_per_second=round(self.speed, 2), seconds_left=None if left is None else round(left, 1),
             )  # fmt: skip
@@ -116,18 +113,15 @@ class JsonTally(Tally):
         """See Tally."""
         if (now := time.monotonic()) - self._last >= EVENT_SECONDS:
             self._last = now
-            self._emit("progress", done=self.done, total=self.total, within=archive, done_within=count)
+            event("progress", done=self.done, total=self.total, within=archive, done_within=count)
 
     def warn(self, message: str) -> None:
         """See Tally."""
-        self._emit("warning", message=message)
+        event("warning", message=message)
 
     def sum_up(self, facts: dict[str, Any]) -> None:
         """See Tally."""
-        self._emit("done", **facts)
-
-    def _emit(self, event: str, **facts: Any) -> None:
-        click.echo(json.dumps({"event": event, **facts}, default=str))
+        event("done", **facts)
 
 
 class LiveTally(Tally):
@@ -135,11 +129,10 @@ class LiveTally(Tally):
 
     def __init__(self, total: int | None, *, is_telling_all: bool = False):
         super().__init__(total, is_telling_all=is_telling_all)
-        from rich.console import Console
-
         from vidcolor.cli.bars import Bars
+        from vidcolor.cli.console import Terminal
 
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Terminal(stderr=True)
         self._bars = Bars(self._console)
         self._task = self._bars.begin("colouring", total)
 

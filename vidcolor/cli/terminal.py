@@ -1,6 +1,5 @@
 """What is seen of a running job: a bar, JSON lines, nothing; and what of it is written down."""
 
-import json
 import sys
 import time
 from collections import Counter
@@ -9,9 +8,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-import click
-
-from vidcolor.cli.lines import say
+from vidcolor.cli.lines import agrees, answer, check_answered, event, say
 from vidcolor.cli.log import LOG, film_progress
 from vidcolor.cli.times import duration
 
@@ -63,15 +60,11 @@ class JsonReporter:
         self._total: int | None = None
         self._done_before = 0
 
-    def _emit(self, event: str, **facts: Any) -> None:
-        sys.stdout.write(json.dumps({"event": event, **facts}, ensure_ascii=False, default=str) + "\n")
-        sys.stdout.flush()
-
     def start(self, **facts: Any) -> None:
         """See Reporter."""
         self._began, self._total = time.monotonic(), facts.get("frames")
         self._done_before = facts.get("done_before", 0)
-        self._emit("start", **facts)
+        event("start", **facts)
 
     def advance(self, frames: int) -> None:
         """See Reporter."""
@@ -81,29 +74,28 @@ class JsonReporter:
         self._last = now
         fps = (frames - self._done_before) / max(now - self._began, 1e-6)
         left = (self._total - frames) / fps if self._total and self._total >= frames else None
-        self._emit(
-            "progress", frames=frames, total=self._total, fps=round(fps, 2), seconds_left=left and round(left, 1)
-        )
+        event("progress", frames=frames, total=self._total, fps=round(fps, 2), seconds_left=left and round(left, 1))
 
     def warn(self, message: str) -> None:
         """See Reporter."""
-        self._emit("warning", message=message)
+        event("warning", message=message)
 
     def done(self, **facts: Any) -> None:
         """See Reporter."""
-        self._emit("done", **facts)
+        event("done", **facts)
 
     def passed(self, **facts: Any) -> None:
         """See Reporter."""
-        self._emit("passed", **facts)
+        event("passed", **facts)
 
     def plan(self, **facts: Any) -> None:
         """See Reporter."""
-        self._emit("plan", **facts)
+        event("plan", **facts)
+        check_answered()
 
     def fail(self, message: str) -> None:
         """See Reporter."""
-        self._emit("error", message=message)
+        event("error", message=message)
         say(f"vidcolor: {message}")
 
     def confirm(self, message: str) -> bool:  # noqa: ARG002 - nobody is asked
@@ -159,11 +151,10 @@ class RichReporter:
     """A progress bar with frames, speed and time left on stderr; plain lines where stderr is no terminal."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-
         from vidcolor.cli.bars import Bars
+        from vidcolor.cli.console import Terminal
 
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Terminal(stderr=True)
         self._bars = Bars(self._console)
         self._began = 0.0
         self._done_before = 0
@@ -215,7 +206,7 @@ class RichReporter:
         if not (sys.stdin.isatty() and self._console.is_terminal):
             return False
         self._bars.stop()
-        is_wanted = click.confirm(f"{message}\nBegin anew?", err=True)
+        is_wanted = agrees(f"{message} Begin anew?")
         self._bars.start()
         return is_wanted
 
@@ -238,17 +229,17 @@ class RichReporter:
 def _print_plan(facts: dict[str, Any]) -> None:
     """A dry run's findings, on stdout: they are what was asked for."""
     frames = facts["frames"] if facts["frames"] is not None else "an unknown number of"
-    click.echo(f"{facts['input']} -> {facts['output']}")
-    click.echo(f"  picture    {frames} frames as {facts['codec']} {facts['pixel_format']} in {facts['container']}")
+    answer(f"{facts['input']} -> {facts['output']}")
+    answer(f"  picture    {frames} frames as {facts['codec']} {facts['pixel_format']} in {facts['container']}")
     for stream in facts["streams"]:
         name = f" {stream['name']}" if stream["name"] else ""
-        click.echo(f"  stream {stream['index']:<3} {stream['kind']}, {stream['codec']}{name}: {stream['action']}")
+        answer(f"  stream {stream['index']:<3} {stream['kind']}, {stream['codec']}{name}: {stream['action']}")
     for warning in facts["warnings"]:
-        click.echo(f"  warning    {warning}")
-    click.echo(f"  model      {facts['model']} on {', '.join(facts['devices'])}")
+        answer(f"  warning    {warning}")
+    answer(f"  model      {facts['model']} on {', '.join(facts['devices'])}")
     minutes, seconds = divmod(facts["seconds"] or 0, 60)
     took = f"{minutes} min {seconds} s" if facts["seconds"] is not None else "unknown, the film's length is"
-    click.echo(f"  time       about {took} (measured {facts['fps']} frames a second)")
+    answer(f"  time       about {took} (measured {facts['fps']} frames a second)")
 
 
 def _last_part(path: object) -> str:
@@ -338,10 +329,9 @@ def reporter(*, as_json: bool, quiet: bool) -> Reporter:
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int | None], None]]:
     """A bar with the time left, on a terminal."""
-    from rich.console import Console
-
     from vidcolor.cli.bars import Bars
+    from vidcolor.cli.console import Terminal
 
-    with Bars(Console(stderr=True), transient=True) as bars:
+    with Bars(Terminal(stderr=True), transient=True) as bars:
         task = bars.begin(what, None)
         yield lambda done, total: bars.update(task, completed=done, total=total)

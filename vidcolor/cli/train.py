@@ -1,19 +1,22 @@
 """`vidcolor train`."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from vidcolor.cli import log
+from vidcolor.cli.lines import answer, say
 from vidcolor.cli.names import DEVICE, Existing, ModelName, RecipeName
+from vidcolor.cli.numbers import Number, Whole, number, shortened, whole
+from vidcolor.cli.stopping import CODES, Terminated
 from vidcolor.cli.training import display
-from vidcolor.errors import UsageError
+from vidcolor.errors import TrainingError, UsageError
 
 if TYPE_CHECKING:
     from vidcolor.cli.training import Display
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from vidcolor.training.recipes import Recipe
     from vidcolor.training.record import Record
     from vidcolor.training.trainer import Events, Trainer
+
+T = TypeVar("T", int, float)
 
 
 @click.command("train")
@@ -32,15 +37,15 @@ if TYPE_CHECKING:
 )
 @click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change a field of the recipe.")
 @click.option("--init", type=ModelName(), help="Model to go on from: a packaged name or a file.")
-@click.option("--minutes", type=click.FloatRange(min=0.01), help="Budget in minutes.")
-@click.option("--epochs", type=click.FloatRange(min=0.001), help="Budget in rounds of all photos.")
-@click.option("--steps", type=click.IntRange(min=1), help="Budget in steps.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Photos a step.")
+@click.option("--minutes", type=Number(min=0.01), help="Budget in minutes.")
+@click.option("--epochs", type=Number(min=0.001), help="Budget in rounds of all photos.")
+@click.option("--steps", type=Whole(min=1), help="Budget in steps.")
+@click.option("--batch-size", type=Whole(min=1), help="Photos a step.")
 @click.option("--device", type=DEVICE, default="auto", show_default=True, help="auto, cpu or cuda:0.")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads. [default: all cores]")
+@click.option("--threads", type=Whole(1, 1024), help="CPU threads. [default: all cores]")
 @click.option("--hold-back", metavar="PATTERN:COUNT", help="Photos to leave out, such as 'period/*:100'.")
 @click.option("--favour", multiple=True, metavar="PATTERN:FACTOR", help="Photos to show more: 'period/*:2'.")
-@click.option("--seed", type=int, help="Start of every random choice.")
+@click.option("--seed", type=Whole(0, 2**63 - 1), help="Start of every random choice.")
 @click.option("--vgg19", type=click.Path(path_type=Path), help="VGG19 weights, for recipes with its features.")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on from the state in the run folder.")
 @click.option(
@@ -71,7 +76,7 @@ def command(
     if show_recipe:
         from vidcolor.training.recipes import printed
 
-        click.echo(printed(recipe))
+        answer(*printed(recipe).split("\n"))
         return
     if not data or output is None:
         raise click.UsageError("needs DATA and -o MODEL.safetensors.")
@@ -144,29 +149,41 @@ def _recipe(options: dict[str, Any], *, is_fine_tuning: bool) -> "Recipe":
     named = {"batch": options.get("batch_size"), "seed": options.get("seed")}
     recipe = replace(recipe, **{name: value for name, value in named.items() if value is not None})
     if options.get("hold_back"):
-        recipe = replace(recipe, hold_back=_rule(options["hold_back"], int))
+        recipe = replace(recipe, hold_back=_rule(options["hold_back"], whole))
     if options.get("favour"):
-        recipe = replace(recipe, favour=tuple(_rule(rule, float) for rule in options["favour"]))
+        recipe = replace(recipe, favour=tuple(_rule(rule, number) for rule in options["favour"]))
     return recipe
 
 
-def _rule(text: str, number: type) -> tuple[str, Any]:
+def _rule(text: str, read: Callable[[str], T]) -> tuple[str, T]:
     pattern, _, count = text.rpartition(":")
     try:
-        return pattern or "*", number(count)
+        found = read(count)
     except ValueError as error:
-        raise UsageError(f"{text!r}: needs PATTERN:NUMBER, such as 'period/*:2'.") from error
+        raise UsageError(f"{shortened(text)}: needs PATTERN:NUMBER, such as 'period/*:2'.") from error
+    if found < 0:
+        raise UsageError(f"{shortened(text)}: needs a number from 0 on.")
+    return pattern or "*", found
 
 
 @contextmanager
 def _saving_on_sigterm(trainer: Any) -> Iterator[None]:
-    """A run that is told to end saves its state after the step in hand."""
+    """A run that is told to end saves its state after the step in hand; told so again, it ends without."""
+    is_told = False
 
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal's signature
-        trainer.is_stopping = True
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal is_told
+        if is_told and callable(before):
+            before(number, frame)
+        is_told = trainer.is_stopping = True
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
+    except TrainingError as error:
+        if not is_told:
+            raise
+        say(f"vidcolor: {error}")
+        raise Terminated(CODES[signal.SIGTERM]) from error
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -1,14 +1,13 @@
 """What a person or a program sees of a training run: a live table, JSON lines, plain lines, or nothing."""
 
-import json
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-import click
-
+from vidcolor.cli.lines import event, note
 from vidcolor.cli.log import LOG, Pace
 from vidcolor.cli.times import duration
+from vidcolor.printable import printable
 
 if TYPE_CHECKING:
     from vidcolor.training.photos import Intake
@@ -91,8 +90,8 @@ class JsonDisplay(QuietDisplay):
         """See Display."""
         self._emit("done", facts)
 
-    def _emit(self, event: str, facts: dict[str, Any]) -> None:
-        click.echo(json.dumps({"event": event} | facts, default=str))
+    def _emit(self, name: str, facts: dict[str, Any]) -> None:
+        event(name, **facts)
 
 
 class LineDisplay(QuietDisplay):
@@ -109,27 +108,27 @@ class LineDisplay(QuietDisplay):
         """See Display."""
         if time.monotonic() - self._last >= LINE_SECONDS or facts["progress"] >= 1:
             self._last = time.monotonic()
-            click.echo(_line(facts), err=True)
+            note(_line(facts))
 
     def epoch(self, facts: dict[str, Any]) -> None:
         """See Display."""
-        click.echo(f"epoch {facts['epoch']:.2f}: {_losses(facts)}", err=True)
+        note(f"epoch {facts['epoch']:.2f}: {_losses(facts)}")
 
     def done(self, facts: dict[str, Any]) -> None:
         """See Display."""
-        click.echo(_summary(facts), err=True)
+        note(_summary(facts))
 
 
 class LiveDisplay(QuietDisplay):
     """A bar with the time left, and under it the losses: of the last steps, and of each epoch's mean."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.live import Live
 
         from vidcolor.cli.bars import Bars
+        from vidcolor.cli.console import Terminal
 
-        console = Console(stderr=True)
+        console = Terminal(stderr=True)
         self._bars = Bars(console, in_percent=True)
         self._task = self._bars.begin("reading photos", 1.0)
         self._steps: dict[str, Any] = {}
@@ -138,9 +137,9 @@ class LiveDisplay(QuietDisplay):
 
     def intake(self, intake: "Intake") -> None:
         """See Display."""
-        self._live.console.print(intake.describe(), highlight=False)
+        self._live.console.print(printable(intake.describe()))
         for name, why in intake.skipped[:MOST_SKIPPED_SHOWN]:
-            self._live.console.print(f"  passed over: {name}: {why}", markup=False, highlight=False)
+            self._live.console.print(printable(f"  passed over: {name}: {why}"))
 
     def advance(self, facts: dict[str, Any]) -> None:
         """See Display."""
@@ -162,7 +161,7 @@ class LiveDisplay(QuietDisplay):
 
     def done(self, facts: dict[str, Any]) -> None:
         """See Display."""
-        self._live.console.print(_summary(facts), markup=False, highlight=False)
+        self._live.console.print(printable(_summary(facts)))
 
     def _picture(self) -> Any:
         from rich.console import Group
@@ -244,11 +243,11 @@ def display(*, as_json: bool, quiet: bool) -> Display:
 
 def _tell_intake(intake: "Intake") -> None:
     """What was read, and the first of what was passed over."""
-    click.echo(intake.describe(), err=True)
+    note(intake.describe())
     for name, why in intake.skipped[:MOST_SKIPPED_SHOWN]:
-        click.echo(f"  passed over: {name}: {why}", err=True)
+        note(f"  passed over: {name}: {why}")
     if len(intake.skipped) > MOST_SKIPPED_SHOWN:
-        click.echo(f"  and {len(intake.skipped) - MOST_SKIPPED_SHOWN} more: see skipped.txt", err=True)
+        note(f"  and {len(intake.skipped) - MOST_SKIPPED_SHOWN} more: see skipped.txt")
 
 
 def _line(facts: dict[str, Any]) -> str:

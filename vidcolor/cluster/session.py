@@ -1,6 +1,7 @@
 """Being part of a Ray cluster, for as long as a command runs."""
 
 import os
+import re
 import signal
 import socket
 import threading
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-from vidcolor.errors import DeviceError
+from vidcolor.errors import DeviceError, UsageError
 
 ANSWER_SECONDS = 5.0  # for a cluster's port
 
@@ -24,7 +25,7 @@ def check_installed() -> None:
 def connected(address: str) -> Iterator[None]:
     """Be part of the cluster at HOST:PORT; auto: of the one that this machine belongs to, else of one of its own.
 
-    Raises DeviceError where there is none, or Ray is not installed.
+    Raises DeviceError where there is none, or Ray is not installed, and UsageError for what is no address.
     """
     check_installed()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # of a cluster that is started here: it calls nobody
@@ -69,10 +70,10 @@ def _silent(ray: Any) -> Iterator[None]:
 
 
 def _check_answers(address: str) -> None:
-    """Ray itself would try for minutes, and then end the process."""
+    """Ray itself would try for minutes, and then end the process. Raises UsageError, DeviceError."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
-        raise DeviceError(f"--cluster {address}: needs HOST:PORT, as `ray start --head` shows it, or auto.")
+    if not host or not re.fullmatch("[0-9]{1,5}", port):
+        raise UsageError(f"--cluster {address}: needs HOST:PORT, as `ray start --head` shows it, or auto.")
     try:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
     except (OSError, OverflowError) as error:

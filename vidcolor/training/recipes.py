@@ -235,16 +235,23 @@ def _parsed(name: str, text: str, kind: Any) -> Any:
     if kind is str:
         return text
     try:
-        return _shaped(json.loads(text, parse_constant=_finite, parse_float=_finite), kind)
-    except (ValueError, TypeError) as error:
+        return _shaped(json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_whole), kind)
+    except (ValueError, TypeError, OverflowError) as error:
         raise UsageError(
             f"{name}={text}: needs a value of type {kind} as JSON, such as 0.5, [1, 2] or null."
         ) from error
 
 
 def _finite(text: str) -> float:
-    """A number of a recipe; NaN and infinity train nothing. Raises ValueError."""
+    """A number that one can work with; `json` alone takes NaN, Infinity and 1e999, too."""
     if not math.isfinite(number := float(text)):
+        raise ValueError(text)
+    return number
+
+
+def _whole(text: str) -> int:
+    """The same for whole numbers; they must fit into what torch and NumPy count with."""
+    if abs(number := int(text)) >= 1 << 63:
         raise ValueError(text)
     return number
 

@@ -8,8 +8,11 @@ from pathlib import PurePosixPath
 
 from vidcolor.errors import SourceError
 from vidcolor.outputs import OWN_PREFIX, fitted_name, short_suffix
+from vidcolor.printable import printable
 
 JOURNAL_NAME = ".vidcolor-journal.jsonl"  # of an output folder
+
+shown = printable  # a name as people may see it
 
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _DEVICES = re.compile(r"^(con|prn|aux|nul|com[1-9]|lpt[1-9])(\.|$)", re.IGNORECASE)  # Windows' reserved names
@@ -18,14 +21,6 @@ _WINDOWS = re.compile(r'[<>:"|?*]|[. ]$')
 
 class UnsafeNameError(SourceError):
     """A name that must not be written to."""
-
-
-def shown(name: str) -> str:
-    """A name as a terminal may see it: control characters and bytes that are no text are escaped."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
-        for character in name
-    )
 
 
 def safe_name(raw: str, *, backslash_separates: bool = False, windows: bool = os.name == "nt") -> str:
