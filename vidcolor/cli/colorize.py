@@ -130,7 +130,7 @@ class Rhythm(ParamType[int | None]):
 )
 @click.option(
     "--largest-photo", type=click.FloatRange(min=1), default=1000.0, show_default=True,
-    help="Megapixels; larger ones are refused, as decompression bombs are.",
+    help="Megapixels, all pages of a file together; more is refused, as decompression bombs are.",
 )  # fmt: skip
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on from what an earlier run did.")
 @click.option("--watch", is_flag=True, help="Keep looking for new files in the folder.")
