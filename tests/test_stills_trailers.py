@@ -4,9 +4,13 @@ import io
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from stills_fixtures import LOSSLESS, LOSSY, PICTURE, colored
+
+from vidcolor.media.stills import open_still, write_still
 
 JPEG = io.BytesIO()
 PICTURE.resize((40, 30)).save(JPEG, "JPEG")
@@ -55,3 +59,13 @@ def test_a_second_picture_in_a_pgm_is_said(tmp_path: Path):
     (tmp_path / "a.pgm").write_bytes(2 * (tmp_path / "a.pgm").read_bytes())
     _, losses = colored(tmp_path / "a.pgm", tmp_path / "b.pgm")
     assert said(losses) == (PICTURES,)
+
+
+def test_further_sizes_of_a_tiff_page_are_said_where_it_was_colored(tmp_path: Path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(np.asarray(PICTURE), subifds=1, metadata=None)
+        file.write(np.asarray(PICTURE.resize((40, 30))), subfiletype=1, metadata=None)
+    with open_still(tmp_path / "a.tif") as still:
+        assert write_still(still, [None], tmp_path / "b.tif") == ()
+    _, losses = colored(tmp_path / "a.tif", tmp_path / "b.tif")
+    assert said(losses) == ("Further sizes of a page (SubIFDs) are not carried over.",)
