@@ -361,7 +361,7 @@ def test_what_is_neither_photo_nor_archive_nor_film_is_told(tmp_path: Path):
 
 def test_archives_of_photos_need_neither_pyav_nor_decord(mixture: Path):
     code = (
-        "import sys; sys.modules['av'] = sys.modules['cv2'] = sys.modules['decord'] = None\n"
+        "import sys; sys.modules['av'] = sys.modules['decord'] = None\n"
         "from pathlib import Path; from vidcolor.training.photos import Photos\n"
         f"print(len(Photos([Path({str(mixture / 'box.zip')!r})], crop=32).names))"
     )

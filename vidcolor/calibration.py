@@ -41,7 +41,7 @@ def fingerprint(sources: Sequence[Path]) -> str:
     """Changes with the photos in folders, and with the way they are used."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
     for name, content in encoded(list(sources)):
-        digest.update(name.encode() + content)
+        digest.update(name.encode() + (content.read_bytes() if isinstance(content, Path) else content))
     return digest.hexdigest()[:12]
 
 

@@ -9,9 +9,10 @@ import numpy as np
 from vidcolor import __version__, outputs
 from vidcolor.colorizer import Colorizer
 from vidcolor.errors import ShapeError, UsageError
-from vidcolor.media.stills import Page, StillSettings, open_still
+from vidcolor.media.stills import Page, StillSettings, open_in_turn
 from vidcolor.media.stills.raster import of_array
-from vidcolor.media.stills.still import TURNS, page_of
+from vidcolor.media.stills.shown import upright
+from vidcolor.media.stills.still import page_of
 from vidcolor.paint import Rgb
 from vidcolor.weights import ModelHeader
 from vidcolor.worker import Outcome, Rules, colorize_photo
@@ -64,12 +65,9 @@ def color_file(source: Path, options: PhotoOptions, colorizer: Colorizer) -> Rgb
 
     Colours that it has are not asked for. Raises SourceError.
     """
-    with open_still(source, largest_pixels=options.largest_pixels) as still:
+    with open_in_turn(source, largest_pixels=options.largest_pixels) as still:
         page = still.pages[0]
-        is_mirrored, turns = TURNS[page.orientation]
-        painted = _painted(page, colorizer)
-    upright: Any = np.ascontiguousarray(np.rot90(painted[:, ::-1] if is_mirrored else painted, turns))
-    picture: Rgb = upright
+        picture: Rgb = upright(_painted(page, colorizer), page.orientation)
     return picture
 
 

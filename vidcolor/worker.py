@@ -3,9 +3,8 @@
 import io
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
@@ -19,10 +18,9 @@ from vidcolor.frames import Part
 from vidcolor.media.archives import Entry
 from vidcolor.media.film_tone import film_tone
 from vidcolor.media.photos import thumbnail_jpeg
-from vidcolor.media.stills import Page, Still, StillSettings, jpeg_of, open_still, write_still
+from vidcolor.media.stills import Still, StillSettings, jpeg_of, open_in_turn, write_still
 
 HUGE_PIXELS = 100_000_000  # of a file that is packed on disk
-HELD_PIXELS = 200_000_000  # of all photos under way together, but for one that is larger by itself
 SHOWN_SIDE = 224  # pixels of the report's pictures
 IN_COLOR = "in colour already; --recolor colours it anew"
 
@@ -130,39 +128,16 @@ class Network:
         self.close()
 
 
-class Room:
-    """How many pixels may be held in memory together."""
-
-    def __init__(self, pixels: int):
-        self._free, self._all = pixels, pixels
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def of(self, pixels: int) -> Iterator[None]:
-        """Wait until there is room for so many; one that is larger than all waits until it is alone."""
-        wanted = min(pixels, self._all)
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= wanted)
-            self._free -= wanted
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += wanted
-                self._changed.notify_all()
-
-
 def colorize_photo(source: Path, target: Path, colorizer: Colorizer, rules: Rules) -> tuple[Outcome, tuple[str, ...]]:
     """One photo file into another of the same format; what became of it, and what there is to say.
 
     A photo that has colours is copied unless the rules say otherwise. Raises SourceError, SinkError, DeviceError.
     """
-    with Network(colorizer) as network, open_still(source, largest_pixels=rules.largest_pixels) as still:
-        wanted = _wanted(still, rules)
-        colors = _colors(still, wanted, network)
+    with Network(colorizer) as network, open_in_turn(source, largest_pixels=rules.largest_pixels) as still:
+        colors = _Colors(still, network, rules)
         with outputs.replacing(target, overwrite=rules.is_overwriting) as partial:
             losses = write_still(still, colors, partial, rules.still)
-    return ("colored", losses) if wanted else ("kept", (IN_COLOR,))
+    return ("colored", losses) if colors.count else ("kept", (IN_COLOR,))
 
 
 class Worker:
@@ -171,11 +146,11 @@ class Worker:
     def __init__(self, colorizer: Colorizer, rules: Rules) -> None:
         self.devices = colorizer.devices
         self._colorizer, self._rules = colorizer, rules
-        self._network, self._room = Network(colorizer), Room(HELD_PIXELS)
+        self._network = Network(colorizer)
 
     def photo(self, entry: Entry, source: Path | bytes) -> Done:
         """One photo file, read, coloured and packed again. Raises VidcolorError, and what decoders raise."""
-        return _photo(entry, source, self._network, self._rules, self._room)
+        return _photo(entry, source, self._network, self._rules)
 
     def film(self, source: Path, target: Path, *, is_again: bool = False) -> Done:
         """One film into the file `target`, or nothing where it is kept. is_again: this run has begun it before.
@@ -210,50 +185,78 @@ class Worker:
         self._network.close()
 
 
-def _photo(entry: Entry, source: Path | bytes, network: Network, rules: Rules, room: Room) -> Done:
+class _Colors:
+    """A*b* of a file's pages, one after another; None for those that are not to be coloured.
+
+    count: pages that were coloured so far.  small: the first one before and after, as small JPEG files, if wanted.
+    """
+
+    def __init__(self, still: Still, network: Network, rules: Rules, *, is_shown: bool = False) -> None:
+        self._still, self._network, self._rules, self._is_shown = still, network, rules, is_shown
+        self._begun: list[Floats | None] = []
+        self.count = 0
+        self.small: tuple[bytes, bytes] | None = None
+        self._rest = (self._color(number) for number in range(len(still.pages)))
+
+    def is_any(self) -> bool:
+        """Whether there is a page to be coloured. Looks no further than to the first."""
+        for ab in self._rest:
+            self._begun.append(ab)
+            if ab is not None:
+                return True
+        return False
+
+    def __iter__(self) -> Iterator[Floats | None]:
+        yield from self._begun
+        yield from self._rest
+
+    def _color(self, number: int) -> Floats | None:
+        page = self._still.pages[number]
+        if not self._rules.is_recoloring and page.tone == "color":
+            return None
+        ab = self._network.predict(page.lightness(self._network.size))
+        self.count += 1
+        is_plain = page.tone == "grey" and page.bits == 8 and page.orientation == 1 and not page.alpha
+        if self._is_shown and number == 0 and is_plain:  # decoding both files would take longer than painting
+            before, after = (jpeg_of(page.preview(colour, (SHOWN_SIDE, SHOWN_SIDE))) for colour in (None, ab))
+            self.small = before, after
+        return ab
+
+
+def _photo(entry: Entry, source: Path | bytes, network: Network, rules: Rules) -> Done:
     """One photo file, read, coloured and packed again."""
-    began = time.monotonic()
-    size = source.stat().st_size if isinstance(source, Path) else len(source)
-    with open_still(source, entry.shown, largest_pixels=rules.largest_pixels) as still:
-        wanted = _wanted(still, rules)
-        if not wanted:
+    began, is_shown = time.monotonic(), rules.is_shown(entry.name)
+    with open_in_turn(source, entry.shown, largest_pixels=rules.largest_pixels) as still:
+        colors = _Colors(still, network, rules, is_shown=is_shown)
+        if not colors.is_any():
             return Done("kept", notes=(IN_COLOR,), seconds=time.monotonic() - began)
-        with room.of(max(size, sum(page.pixels for page in still.pages))):
-            colors = _colors(still, wanted, network)
-            content, losses = _packed(entry, still, colors, rules)
-            pair = _pair(still.pages[0], colors[0], source, content) if rules.is_shown(entry.name) else None
-    kept = len(still.pages) - len(wanted)
+        content, losses = _packed(entry, still, colors, rules)
+        pair = colors.small
+        if is_shown and pair is None:
+            pair = _pair(still.content or source, content)
+    kept = len(still.pages) - colors.count
     notes = (*losses, *((f"{kept} pages were in colour already",) if kept else ()))
     return Done("colored", content, notes=notes, seconds=time.monotonic() - began, pair=pair)
 
 
-def _pair(page: Page, ab: Floats | None, before: bytes | Path, after: bytes | Path) -> tuple[bytes, bytes] | None:
-    """Small pictures; of grey photos from what is in memory, as decoding both files would take longer than painting."""
-    if page.tone == "grey" and ab is not None and page.bits == 8 and page.orientation == 1 and not page.alpha:
-        small = [jpeg_of(page.preview(colour, (SHOWN_SIDE, SHOWN_SIDE))) for colour in (None, ab)]
-        return small[0], small[1]
+def _pair(before: bytes | Path, after: bytes | Path) -> tuple[bytes, bytes] | None:
+    """Small pictures of two files."""
     found = [thumbnail_jpeg(content, SHOWN_SIDE) for content in (before, after)]
     return (found[0], found[1]) if found[0] is not None and found[1] is not None else None
 
 
 def _packed(
-    entry: Entry, still: Still, colors: list[Floats | None], rules: Rules
+    entry: Entry, still: Still, colors: Iterable[Floats | None], rules: Rules
 ) -> tuple[bytes | Path, tuple[str, ...]]:
     """The coloured file, in memory or, if it is huge, in the scratch folder; and what it could not keep."""
-    if sum(page.pixels for page in still.pages) < HUGE_PIXELS:
+    if still.pixels < HUGE_PIXELS:
         file = io.BytesIO()
         losses = write_still(still, colors, file, rules.still)
         return file.getvalue(), losses
     name = entry.name.replace("/", ":")  # whole: others of its last part may be under way
     path = rules.scratch / outputs.scratch_name(name)  # the same name again overwrites what a killed run left
-    return path, write_still(still, colors, path, rules.still)
-
-
-def _wanted(still: Still, rules: Rules) -> list[Page]:
-    """The pages that are to be coloured."""
-    return [page for page in still.pages if rules.is_recoloring or page.tone != "color"]
-
-
-def _colors(still: Still, wanted: list[Page], network: Network) -> list[Floats | None]:
-    """A*b* of these pages; None for the others."""
-    return [network.predict(page.lightness(network.size)) if page in wanted else None for page in still.pages]
+    try:
+        return path, write_still(still, colors, path, rules.still)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise

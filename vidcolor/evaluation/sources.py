@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from vidcolor.errors import SourceError
 from vidcolor.evaluation.photo_metrics import SSIM_WINDOW
-from vidcolor.media.photos import FILM_SUFFIXES, Rgb, decode, encoded, is_archive, is_photo
+from vidcolor.media.photos import FILM_SUFFIXES, Encoded, Rgb, batches, decode, encoded, is_archive, is_photo
 
 _DECODED_AT_ONCE = 8
 
@@ -66,14 +65,17 @@ def read_photos(photos: tuple[Path, ...], numbers: set[int] | None = None) -> It
 
     That is one that is damaged, or too small for SSIM's window.
     """
-    wanted = (
-        (number, name, content)
-        for number, (name, content) in enumerate(encoded(list(photos)))
-        if numbers is None or number in numbers
-    )
+    numbering: list[int] = []
+
+    def wanted() -> Iterator[Encoded]:
+        for number, file in enumerate(encoded(list(photos))):
+            if numbers is None or number in numbers:
+                numbering.append(number)
+                yield file
+
     with ThreadPoolExecutor() as pool:
-        while batch := list(islice(wanted, _DECODED_AT_ONCE)):
-            pictures = pool.map(decode, [content for _, _, content in batch])
-            for (number, name, _), picture in zip(batch, pictures, strict=True):
+        for batch in batches(wanted(), _DECODED_AT_ONCE):
+            pictures = pool.map(decode, [content for _, content in batch])
+            for (name, _), picture in zip(batch, pictures, strict=True):
                 is_measurable = picture is not None and min(picture.shape[:2]) >= SSIM_WINDOW
-                yield number, name, picture if is_measurable else None
+                yield numbering.pop(0), name, picture if is_measurable else None

@@ -5,9 +5,7 @@ Shapes: H W of the picture as shown.
 
 import io
 from collections.abc import Iterable
-from contextlib import suppress
 from fractions import Fraction
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +13,14 @@ import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image
 
 from vidcolor.errors import SourceError
 from vidcolor.frames import FilmInfo
 from vidcolor.media.photos import Rgb
 from vidcolor.media.pixels import reformat
 from vidcolor.media.pyav import open_output
-from vidcolor.media.stills.raster import refusing_damage
-from vidcolor.media.suffixes import TIFFS
+from vidcolor.media.stills.shown import shown_in_turn
 
 _CLOCK = 90_000  # ticks a second, in which every usual frame rate is whole
 _BT709 = 1  # AVCOL_SPC_BT709, AVCOL_PRI_BT709, AVCOL_TRC_BT709
@@ -34,51 +31,7 @@ def read_photo(path: Path, longest: int) -> Rgb:
     """A photo's first page, its long side at most `longest` pixels. Raises SourceError where it cannot be read."""
     if not path.is_file():
         raise SourceError(f"{path}: no such file.")
-    with suppress(ImportError):
-        import_module("pillow_heif").register_heif_opener()
-    with refusing_damage(str(path)):
-        try:
-            return fitted(_by_pillow(path, longest), longest)
-        except OSError:
-            if path.suffix.lower() not in TIFFS:
-                raise
-        return fitted(_by_tifffile(path), longest)  # Pillow has no 16-bit colour, and not every compression
-
-
-def _by_pillow(path: Path, longest: int) -> Rgb:
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # scans are larger than what Pillow takes for a bomb
-    try:
-        with Image.open(path) as image:
-            image.draft("RGB", (longest, longest))
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode.startswith("I"):
-                return np.repeat((np.asarray(upright.convert("I")) >> 8).astype(np.uint8)[..., None], 3, axis=2)
-            upright.thumbnail((longest, longest), reducing_gap=2.0)
-            return np.asarray(_in_srgb(upright))
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-
-
-def _in_srgb(image: Image.Image) -> Image.Image:
-    """By the embedded profile where it is one that can be read."""
-    profile = image.info.get("icc_profile")
-    if profile and image.mode in ("RGB", "L", "CMYK"):
-        with suppress(ImageCms.PyCMSError, OSError):
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-            if converted is not None:
-                return converted
-    return image.convert("RGBA").convert("RGB") if image.mode == "P" else image.convert("RGB")
-
-
-def _by_tifffile(path: Path) -> Rgb:
-    values = import_module("tifffile").imread(path, key=0)
-    if values.dtype == np.uint16:
-        values = values >> 8
-    if values.dtype != np.uint8 or values.ndim not in (2, 3):
-        raise SourceError(f"{path}: TIFF of {values.dtype} {values.shape}; needed 8 or 16 bits, grey or RGB.")
-    values = values.astype(np.uint8, copy=False)
-    return np.repeat(values[..., None], 3, axis=2) if values.ndim == 2 else np.ascontiguousarray(values[..., :3])
+    return fitted(shown_in_turn(path, enough=longest), longest)
 
 
 def read_frame(native: VideoFrame, info: FilmInfo, longest: int) -> Rgb:

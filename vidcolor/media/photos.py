@@ -1,35 +1,28 @@
 """Colour photos for learning and measuring: out of folders, zip and tar archives, as sRGB arrays."""
 
 import io
-import lzma
-import struct
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from vidcolor import outputs
 from vidcolor.color import rgb_to_lab
-from vidcolor.errors import SourceError
+from vidcolor.errors import ReadError, SourceError
 from vidcolor.media import suffixes
 from vidcolor.media.archives.tar_headers import Tar
+from vidcolor.media.damage import DAMAGED
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 # Archives to learn from.
 ARCHIVE_SUFFIXES = {".zip", ".tar", ".tgz", ".txz", ".tbz", ".tbz2", ".gz", ".xz", ".bz2"}
 FILM_SUFFIXES = suffixes.FILMS
 LARGEST_MEMBER = 1 << 30  # bytes; a photo never is so large, a bomb is
-
-# What Pillow and the unpackers raise for damaged content. Pillow says SyntaxError for a broken PNG.
-_DAMAGED = (
-    OSError, ValueError, SyntaxError, EOFError, IndexError, ArithmeticError, NotImplementedError, RuntimeError,
-    struct.error, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, Image.DecompressionBombError,
-)  # fmt: skip
+WAITING_BYTES = 1 << 28  # of files out of archives that wait to be decoded
 
 # Mean distance in a*b* of a picture's colours from their own mean, so that sepia and tinted stock count as grey too:
 # they would teach one tint for everything. Of 2 473 web photos the least has 1.76; 35 of 39 black-and-white scans
@@ -37,6 +30,7 @@ _DAMAGED = (
 GREY_SPREAD = 1.5
 
 Rgb = NDArray[np.uint8]  # (H, W, 3), sRGB
+Encoded = tuple[str, bytes | Path]  # name, and file content or where it lies
 
 
 def is_photo(name: str) -> bool:
@@ -55,30 +49,46 @@ def _is_tar(path: Path) -> bool:
         Tar.open(path).close()
     except tarfile.TarError:
         return False
-    except _DAMAGED:  # a packed one that breaks off at once
+    except DAMAGED:  # a packed one that breaks off at once
         pass
     return True
 
 
-def encoded(sources: list[Path]) -> Iterator[tuple[str, bytes]]:
-    """Name and file content of every photo in folders (sorted), archives (in their order) and single files.
+def encoded(sources: list[Path]) -> Iterator[Encoded]:
+    """Name and file of every photo in folders (sorted), archives (in their order) and single files.
 
-    The content is empty where an archive's member is encrypted or broken. Names are only names: nothing is unpacked.
+    A file of an archive comes as its content, which is empty where the member is encrypted or broken.
+    Names are only names: nothing is unpacked.
     Raises SourceError for a source that is none of these, and for an archive that cannot be read.
     """
     for source in sources:
         if source.is_dir():
             for file in sorted(source.rglob("*")):
                 if is_photo(file.name) and file.is_file():
-                    yield file.relative_to(source).as_posix(), file.read_bytes()
+                    yield file.relative_to(source).as_posix(), file
         elif not source.is_file():
             raise SourceError(f"{source}: no such file or folder.")
         elif is_photo(source.name):
-            yield source.name, source.read_bytes()
+            yield source.name, source
         elif is_archive(source):
             yield from _archived(source)
         else:
             raise SourceError(f"{source}: not a folder, a zip or tar archive, or a photo.")
+
+
+def batches(files: Iterator[Encoded], most: int) -> Iterator[list[Encoded]]:
+    """Lists of at most so many, and of no more content than WAITING_BYTES, but for one that is longer by itself."""
+    batch: list[Encoded] = []
+    waiting = 0
+    for name, content in files:
+        length = len(content) if isinstance(content, bytes) else 0
+        if batch and (len(batch) == most or waiting + length > WAITING_BYTES):
+            yield batch
+            batch, waiting = [], 0
+        batch.append((name, content))
+        waiting += length
+    if batch:
+        yield batch
 
 
 def _archived(source: Path) -> Iterator[tuple[str, bytes]]:
@@ -88,7 +98,7 @@ def _archived(source: Path) -> Iterator[tuple[str, bytes]]:
     while True:
         try:
             member = next(members, None)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             found = f"an archive that breaks off after {count} photos" if count else "not a readable zip or tar archive"
             raise SourceError(f"{source}: {found}. Copy it again.") from error
         if member is None:
@@ -109,7 +119,7 @@ def _unzipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
         return b""
     try:
         return archive.read(member)
-    except _DAMAGED:  # RuntimeError: encrypted; NotImplementedError: a compression that Python lacks
+    except DAMAGED:  # RuntimeError: encrypted; NotImplementedError: a compression that Python lacks
         return b""
 
 
@@ -121,28 +131,31 @@ def _tarred(source: Path) -> Iterator[tuple[str, bytes]]:
                 yield member.name, content.read() if content is not None else b""
 
 
-def size_of(content: bytes) -> tuple[int, int] | None:
+def size_of(content: bytes | Path) -> tuple[int, int] | None:
     """Width and height in pixels that a photo file states, or None where it cannot be read."""
+    from vidcolor.media.stills import shown  # all that paints, which few who import this need
+
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            return image.size
-    except _DAMAGED:
+        return shown.size_of(content)
+    except SourceError:
         return None
 
 
-def decode(content: bytes, *, short_side: int | None = None, least: int = 1) -> Rgb | None:
-    """A photo file as sRGB, or None where it cannot be read.
+def decode(content: bytes | Path, *, short_side: int | None = None, least: int = 1) -> Rgb | None:
+    """A photo file's first picture, upright, as sRGB, or None where it cannot be read.
 
+    Waits until there is room for it: see stills/room.py. Raises ReadError where the system cannot read it.
     short_side: pixels to resize the short side to.  least: the least length of either side after that.
     """
+    from vidcolor.media.stills import shown  # all that paints, which few who import this need
+
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            if short_side is not None:
-                image.draft("RGB", (short_side * 2, short_side * 2))
-            rgb = image.convert("RGB")
-    except _DAMAGED:
+        rgb = shown.shown_in_turn(content, enough=None if short_side is None else short_side * 2)
+    except ReadError:
+        raise  # the drive's fault: a photo that is there tomorrow must not be missing from what is learned
+    except SourceError:
         return None
-    return np.array(rgb if short_side is None else _resized(rgb, short_side, least))
+    return rgb if short_side is None else resized(rgb, short_side=short_side, least=least)
 
 
 def resized(rgb: Rgb, *, short_side: int, least: int = 1) -> Rgb:
@@ -156,18 +169,16 @@ def part_of(rgb: Rgb, box: tuple[float, float, float, float], side: int) -> Rgb:
 
 
 def thumbnail_jpeg(content: bytes | Path, side: int = 224) -> bytes | None:
-    """A photo at no more than `side` pixels, upright, as a small JPEG file; None where Pillow cannot show it."""
+    """A photo at no more than `side` pixels, upright, as a small JPEG file; None where it cannot be read."""
+    from vidcolor.media.stills import shown  # all that paints, which few who import this need
+
     try:
-        with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
-            image.draft("RGB", (side * 2, side * 2))
-            is_deep = image.mode.startswith("I;16")
-            upright = ImageOps.exif_transpose(image)
-            small = (upright.convert("I").point(lambda value: value / 257) if is_deep else upright).convert("RGB")
-            small.thumbnail((side, side), reducing_gap=2.0)
-            file = io.BytesIO()
-            small.save(file, "JPEG", quality=80)
-    except _DAMAGED:
+        small = Image.fromarray(shown.shown(content, enough=side * 2))
+    except SourceError:
         return None
+    small.thumbnail((side, side), reducing_gap=2.0)
+    file = io.BytesIO()
+    small.save(file, "JPEG", quality=80)
     return file.getvalue()
 
 

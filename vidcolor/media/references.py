@@ -68,10 +68,7 @@ def _number_of(path: Path) -> int | None:
 
 
 def _of_picture(path: Path, number: int | None) -> Reference:
-    try:
-        rgb = decode(path.read_bytes(), short_side=SHORT_SIDE)
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read ({error.strerror}).") from error
+    rgb = decode(path, short_side=SHORT_SIDE)
     if rgb is None:
         raise SourceError(f"{path}: not a picture that can be read. Save it as PNG or JPEG.")
     if is_grey(rgb):

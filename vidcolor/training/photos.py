@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,9 @@ from vidcolor.errors import ReadError, SourceError
 from vidcolor.media.cards import draw_card
 from vidcolor.media.photos import (
     FILM_SUFFIXES,
+    Encoded,
     Rgb,
+    batches,
     decode,
     encoded,
     is_archive,
@@ -170,14 +172,14 @@ class Photos:
     def _read_photos(self, sources: list[Path], left_out: set[str], threads: int) -> Iterator[tuple[str, Rgb]]:
         files = ((name, content) for name, content in encoded(sources) if name not in left_out)
         with ThreadPoolExecutor(threads) as pool:
-            while batch := list(islice(files, _AT_ONCE * threads)):
+            for batch in batches(files, _AT_ONCE * threads):
                 for (name, _), found in zip(batch, pool.map(self._shrunk, batch), strict=True):
                     if isinstance(found, str):
                         self._skip(name, found)
                     else:
                         yield name, found
 
-    def _shrunk(self, photo: tuple[str, bytes]) -> Rgb | str:
+    def _shrunk(self, photo: Encoded) -> Rgb | str:
         """A photo as it is kept, or why it is not."""
         name, content = photo
         size = size_of(content)

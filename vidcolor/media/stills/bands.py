@@ -1,13 +1,18 @@
 """Rows of a TIFF page, from the strips or tiles that hold them."""
 
+import io
 from typing import Any
 
 import numpy as np
 
 from vidcolor.errors import SourceError
+from vidcolor.media.damage import DAMAGED
+from vidcolor.media.stills import head
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _JPEG = (6, 7)
+_PICTURES = {*_JPEG, 33003, 33004, 33005, 33007, 34712, 34892, 34927, 34933, 50001}  # each strip a file of its own
+_MARGIN_PIXELS = 1 << 20  # that such a file may have beyond its strip
 
 
 class Bands:
@@ -31,6 +36,7 @@ class Bands:
         self._alpha = self._colours if page.samplesperpixel > self._colours and any(page.extrasamples) else None
         self.unread_channels = page.samplesperpixel - self._colours - (self._alpha is not None)
         self._last: tuple[int, Any] = (-1, None)
+        self._codes = self._full_scale()
         self._table = self._make_table()
 
     def rows(self, top: int, bottom: int) -> Any:
@@ -47,23 +53,29 @@ class Bands:
             raw = parts[0] if len(parts) == 1 else np.concatenate(parts)
         colours = raw[..., : self._colours]
         if self._table is not None:
-            colours = self._table[colours[..., 0]]
+            colours = self._table[colours if self._colours == 3 else colours[..., 0]]
         if self._alpha is not None:
             alpha = raw[..., self._alpha : self._alpha + 1]
+            alpha = alpha if self._codes is None else self._codes[alpha]
             return np.dstack([colours, alpha])
         return colours[..., 0] if colours.ndim == 3 and colours.shape[2] == 1 else colours
 
-    def _make_table(self) -> Any:
+    def _full_scale(self) -> Any:
         """Full-scale codes of stored ones, or None where they are the same."""
+        if self._bits in (8, 16):
+            return None
+        full, kind = (255, np.uint8) if self._bits < 8 else (65535, np.uint16)
+        return np.rint(np.arange(1 << self._bits) * (full / ((1 << self._bits) - 1))).astype(kind)
+
+    def _make_table(self) -> Any:
+        """The same for grey and colours, which may be stored as numbers of a palette, or white as zero."""
         if self._photometric == _PALETTE:
             colours = np.asarray(self._page.colormap).T  # 16 bit; some writers store 8
             return (colours >> 8 if colours.max() > 255 else colours).astype(np.uint8)
-        size = 1 << self._bits
-        full, kind = (255, np.uint8) if self._bits <= 8 else (65535, np.uint16)
-        codes = np.rint(np.arange(size) * (full / (size - 1))).astype(kind)
-        if self._photometric == _WHITE_IS_ZERO:
-            return codes[::-1]
-        return None if self._bits in (8, 16) or self._colours == 3 else codes
+        if self._photometric != _WHITE_IS_ZERO:
+            return self._codes
+        codes = np.arange(1 << self._bits, dtype=self._page.dtype) if self._codes is None else self._codes
+        return codes[::-1]
 
     def _straight(self, top: int, bottom: int) -> Any:
         page = self._page
@@ -107,7 +119,20 @@ class Bands:
         data = file.read(size)
         if not size or len(data) < size:
             raise SourceError(f"{self._name}: the file breaks off in strip {index}. Copy it again.")
+        if int(page.compression) in _PICTURES:
+            self._check_inner(data, index)
         values, _, shape = page.decode(data, index, jpegtables=page.jpegtables)
         if values is None or values.shape[1] < shape[1]:
             raise SourceError(f"{self._name}: strip {index} is damaged. Copy it again.")
         return values
+
+    def _check_inner(self, data: bytes, index: int) -> None:
+        """Refuse a strip whose own head says that it is far larger than its place in the page."""
+        page = self._page
+        room = page.tilewidth * page.tilelength if page.is_tiled else page.imagewidth * page.rowsperstrip
+        try:
+            sizes = head.read(io.BytesIO(data), self._name).sizes
+        except (SourceError, *DAMAGED):  # without a head, or broken, which decoding will tell
+            return
+        if head.counted(sizes) > 4 * room + _MARGIN_PIXELS:
+            raise SourceError(f"{self._name}: strip {index} says that it is larger than the page. Copy it again.")

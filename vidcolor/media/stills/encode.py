@@ -1,16 +1,18 @@
 """Painted pages through the encoder of their format, then everything else of the source spliced in."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from vidcolor.color import Floats
-from vidcolor.media.stills import exif, jpeg, splice
+from vidcolor.media.stills import animation as animations
+from vidcolor.media.stills import exif, jpeg, pillow, splice
 from vidcolor.media.stills.still import Page, StillSettings
 
 if TYPE_CHECKING:
@@ -20,16 +22,15 @@ THUMBNAIL = (160, 120)  # pixels (CIPA DC-008, 4.5.3)
 _LOSSY_QUALITY = {"WEBP": 90, "AVIF": 85, "HEIF": 90}  # these formats do not say with what they were made
 
 
-def encoded(
-    still: "Still", ab_per_page: Sequence[Floats | None], settings: StillSettings
-) -> tuple[bytes, tuple[str, ...]]:
-    """The coloured file, and what it could not keep."""
-    source = Image.open(io.BytesIO(still.content))
-    if len(still.pages) > 1:
-        return _animation(still, source, ab_per_page, settings)
-    page, ab = still.pages[0], ab_per_page[0]
-    assert ab is not None
-    before, after = still.profiles[0]
+def encoded(still: "Still", ab: Floats, settings: StillSettings) -> tuple[bytes, tuple[str, ...]]:
+    """The coloured file of one picture, and what it could not keep."""
+    content, losses = _encoded(still, still.pages[0], ab, settings)
+    return content, still.pages[0].losses + losses
+
+
+def _encoded(still: "Still", page: Page, ab: Floats, settings: StillSettings) -> tuple[bytes, tuple[str, ...]]:
+    source = pillow.opened(pillow.file_of(still.content), still.format, still.name)
+    before, after = page.profiles
     block = splice.exif_of(source.info.get("exif"), still.content, still.format)
     small = thumbnail(page, ab) if exif.has_thumbnail(block) else None
     changes = splice.Changes(settings.software, small, before, after)
@@ -44,8 +45,6 @@ def encoded(
         case "BMP":
             lost = "BMP has no room for the tag of the software."
             return _saved(image_of(pixels, page), "BMP", dpi=source.info.get("dpi", (96, 96))), (lost,)
-        case "GIF":
-            return _animation(still, source, ab_per_page, settings)
     edited = exif.edited(block, settings.software, small)
     options: dict[str, Any] = {"exif": exif.PREFIX + edited if still.format != "AVIF" else edited}
     options |= {name: value for name, value in (("icc_profile", after), ("xmp", source.info.get("xmp"))) if value}
@@ -113,48 +112,67 @@ def _jp2(pixels: Any, page: Page, source: bytes, settings: StillSettings) -> byt
 
 
 def _lossy(still: "Still", settings: StillSettings) -> dict[str, Any]:
-    if still.format == "WEBP" and settings.quality is None and b"VP8L" in _webp_chunks(still.content):
+    if still.format == "WEBP" and settings.quality is None and b"VP8L" in splice.webp_chunks(still.content):
         return {"lossless": True, "exact": True}
     options: dict[str, Any] = {"quality": settings.quality or _LOSSY_QUALITY[still.format]}
     return options | ({"subsampling": settings.subsampling} if settings.subsampling and still.format == "AVIF" else {})
 
 
-def _webp_chunks(content: bytes, at: int = 12) -> set[bytes]:
-    """Names of all chunks, those of animation frames too."""
-    names = set()
-    while at + 8 <= len(content):
-        name = content[at : at + 4]
-        names.add(name)
-        if name == b"ANMF":
-            names.add(content[at + 24 : at + 28])
-        at += 8 + (int.from_bytes(content[at + 4 : at + 8], "little") + 1) // 2 * 2
-    return names
+def animation(
+    still: "Still", colors: Iterator[Floats | None], file: BinaryIO, settings: StillSettings
+) -> tuple[str, ...] | None:
+    """Write GIF or an animation, every frame with its own time, and say what was lost; None where no frame has colour.
+
+    colors: a*b* of each page, asked for frame by frame.
+    """
+    grey, first = 0, None
+    for first in colors:
+        if first is not None:
+            break
+        grey += 1
+    if first is None:
+        return None
+    losses: dict[str, None] = {}
+    source = pillow.opened(pillow.file_of(still.content), still.format, still.name)
+    after = still.pages[0].profiles[1] if grey else still.pages[grey].profiles[1]
+    frames = _frames(still, source, chain([None] * grey, [first], colors), losses)
+    losses |= dict.fromkeys(_write_animation(still, source, frames, after, file, settings))
+    return tuple(losses)
 
 
-def _animation(
-    still: "Still", source: Any, ab_per_page: Sequence[Floats | None], settings: StillSettings
-) -> tuple[bytes, tuple[str, ...]]:
-    """GIF and animated WebP: every frame with its own time."""
-    frames, times = [], []
-    for number, (page, ab) in enumerate(zip(still.pages, ab_per_page, strict=True)):
+def _frames(
+    still: "Still", source: Any, colors: Iterable[Floats | None], losses: dict[str, None]
+) -> Iterator[animations.Frame]:
+    mode = None
+    for number, ab in enumerate(colors):
         source.seek(number)
-        source.load()  # WebP says a frame's time only then
-        times.append(source.info.get("duration", 0))
-        frames.append(source.convert("RGBA") if ab is None else image_of(painted(page, ab), page))
-    options: dict[str, Any] = {"loop": source.info["loop"]} if "loop" in source.info else {}
-    if len(frames) > 1:
-        options |= {"save_all": True, "append_images": frames[1:], "duration": times}
+        if ab is None:
+            source.load()
+            picture = source.convert("RGBA")
+        else:
+            page = still.pages[number]
+            picture = image_of(painted(page, ab), page)
+            losses |= dict.fromkeys(page.losses)
+            source.load()  # WebP says a frame's time only then
+        mode = mode or picture.mode
+        is_fixed = still.format != "GIF"
+        yield picture.convert(mode) if is_fixed else picture, source.info.get("duration", 0)
+
+
+def _write_animation(
+    still: "Still", source: Any, frames: Iterator[animations.Frame], icc: bytes | None, file: BinaryIO,
+    settings: StillSettings,
+) -> tuple[str, ...]:  # fmt: skip
+    loop = source.info.get("loop")
     if still.format == "GIF":
-        frames[0].info.clear()
         old = source.info.get("comment", b"")
-        options["comment"] = old + (b"\n" if old else b"") + b"Colour: " + settings.software.encode("ascii", "replace")
+        said = old + (b"\n" if old else b"") + b"Colour: " + settings.software.encode("ascii", "replace")
+        animations.gif(file, frames, loop, said)
         lost: tuple[str, ...] = ("GIF holds 256 colours a frame: lightness is kept only as far as they go.",)
-        lost += ("XMP in a GIF is not carried over.",) if source.info.get("xmp") else ()
-        return _saved(frames[0], "GIF", **options), lost
+        return lost + (("XMP in a GIF is not carried over.",) if source.info.get("xmp") else ())
     block = exif.edited(splice.exif_of(source.info.get("exif"), still.content, still.format), settings.software, None)
-    options |= {
-        "exif": exif.PREFIX + block,
-        "xmp": source.info.get("xmp") or b"",
-        "icc_profile": still.profiles[0][1] or b"",
-    }
-    return _saved(frames[0], still.format, **options, **_lossy(still, settings)), ()
+    options: dict[str, Any] = {"loop": loop} if loop is not None else {}
+    options |= {"exif": exif.PREFIX + block, "xmp": source.info.get("xmp") or b"", "icc_profile": icc or b""}
+    made = animations.Painted(frames, len(still.pages))
+    file.write(animations.content_of(made, still.format, **options, **_lossy(still, settings)))
+    return ()

@@ -1,38 +1,45 @@
 """Still image files read and written: which kind a file is, its pages, and the coloured copy in the same format."""
 
 import io
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO
-
-from PIL import Image, JpegImagePlugin
+from typing import BinaryIO
 
 from vidcolor import outputs
 from vidcolor.color import Floats
 from vidcolor.errors import ShapeError, SourceError
-from vidcolor.media.stills import exif, netpbm, splice, tiff
-from vidcolor.media.stills.encode import encoded
-from vidcolor.media.stills.raster import LARGEST_PIXELS, Raster, of_array, of_image, refusing_damage, too_large
-from vidcolor.media.stills.still import Page, StillSettings, page_of
+from vidcolor.media.stills import exif, head, netpbm, pillow, splice, tiff
+from vidcolor.media.stills.decode import bits_lost, decoded, icc_of
+from vidcolor.media.stills.encode import animation, encoded
+from vidcolor.media.stills.raster import LARGEST_PIXELS, refusing_damage
+from vidcolor.media.stills.room import ROOM
+from vidcolor.media.stills.still import Page, Pages, StillSettings, page_of
+from vidcolor.media.stills.trailers import lost_behind
 
-FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIF", "JPEG2000", "BMP", "PPM", "GIF")
-_HEIF_BRANDS = {b"heic", b"heix", b"mif1", b"msf1", b"heim", b"heis"}
+Source = Path | bytes | BinaryIO  # where a file lies, its content, or a seekable file
 
 
 @dataclass(frozen=True)
 class Still:
-    """An open still image file. format: one of FORMATS.  losses: what reading could not keep, one sentence each."""
+    """An open still image file.
+
+    format: one of head.FORMATS.  pages: decoded when asked for; the last one stays in memory.  pixels: of all pages.
+    """
 
     name: str
     format: str
-    pages: tuple[Page, ...]
-    losses: tuple[str, ...] = ()
+    pages: Pages
+    pixels: int
+    own_losses: tuple[str, ...] = ()
     content: bytes = field(repr=False, default=b"")
     reader: "tiff.TiffPages | None" = field(repr=False, default=None)
-    profiles: tuple[tuple[bytes | None, bytes | None], ...] = field(repr=False, default=())  # ICC before, after
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What reading could not keep so far, one sentence each."""
+        return self.own_losses if self.reader is None else self.reader.losses
 
     def close(self) -> None:
         """Let the file go, where it is still read from."""
@@ -46,187 +53,165 @@ class Still:
         self.close()
 
 
-def open_still(
-    source: Path | bytes | BinaryIO, name: str | None = None, *, largest_pixels: int = LARGEST_PIXELS
-) -> Still:
-    """Read a still image file and judge its pages.
+def open_still(source: Source, name: str | None = None, *, largest_pixels: int = LARGEST_PIXELS) -> Still:
+    """Open a still image file, and decode its first page.
 
-    source: a path, the file's content, or a seekable file.  name: for messages.  largest_pixels: of one page; more is
-    refused before anything is decoded.  A TIFF page above tiff.HELD_PIXELS is read in strips, twice; every other page
-    is decoded once and held. Raises SourceError: empty, damaged, cut off, of no known kind, or too large.
+    name: for messages.  largest_pixels: of all pages together; more is refused before anything is decoded. Pages are
+    decoded one after another, when they are asked for; a TIFF page above tiff.HELD_PIXELS is read in strips, twice.
+    Raises SourceError: empty, damaged, cut off, of no known kind, too large, or pages that form a loop. So does a page
+    that is asked for later.
     """
-    name = name or (str(source) if isinstance(source, Path) else "picture")
+    name = name_of(source, name)
     with refusing_damage(name), ExitStack() as on_failure:
-        file: BinaryIO = source.open("rb") if isinstance(source, Path) else _file(source)
-        if isinstance(source, Path):
-            on_failure.callback(file.close)
-        start = file.read(32)
-        file.seek(0)
-        if not start:
-            raise SourceError(f"{name}: the file is empty. Copy it again.")
-        if start[:4] in tiff.SIGNATURES:
+        file = opened_file(source, on_failure)
+        found = head.read(file, name)
+        if found.format == "TIFF":
             reader = tiff.TiffPages(file, name, largest_pixels)
+            still = Still(name, "TIFF", _guarded(reader.pages, name), reader.pixels, reader=reader)
+            still.pages[0]
             on_failure.pop_all()
-            return Still(name, "TIFF", reader.pages, reader.losses, reader=reader)
-        return _of_content(file.read(), name, largest_pixels)
+            return still
+        _check(file, found, name, largest_pixels)
+        still = _of_content(file.read(), found, name, largest_pixels)
+        still.pages[0]
+        return still
 
 
-def _file(source: bytes | BinaryIO) -> BinaryIO:
-    return io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
+@contextmanager
+def open_in_turn(source: Source, name: str | None = None, *, largest_pixels: int = LARGEST_PIXELS) -> Iterator[Still]:
+    """`open_still`, as soon as what this process holds decoded leaves room for it: see room.py.
+
+    Who has one open must not wait for another one.
+    """
+    wanted = held_pixels(source, name, largest_pixels)
+    with ROOM.of(wanted), open_still(source, name, largest_pixels=largest_pixels) as still:
+        yield still
 
 
-def _of_content(content: bytes, name: str, largest: int) -> Still:
-    kind = _kind(content, name)
-    if kind == "PPM":
-        size = netpbm.size(content)
-        _check(size, largest, name)
-        raster = netpbm.decoded(content)
-        return Still(name, kind, (page_of(raster, 1),), raster.losses, content, profiles=((None, None),))
-    if kind == "HEIF":
-        _register_heif(name)
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # ours is checked instead, and can be set
-    try:
-        image = Image.open(io.BytesIO(content))
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-    _check(image.size, largest, name)
-    frames = getattr(image, "n_frames", 1)
-    losses: tuple[str, ...] = ()
-    if kind == "PNG" and frames > 1:
+def held_pixels(source: Source, name: str | None = None, largest_pixels: int = LARGEST_PIXELS) -> int:
+    """What working a file page by page holds in memory at once: in pixels, or in bytes of a file that is that long.
+
+    Nothing is decoded. Raises SourceError for what open_still refuses unseen.
+    """
+    name = name_of(source, name)
+    with refusing_damage(name), ExitStack() as stack:
+        file = opened_file(source, stack)
+        found = head.read(file, name)
+        if found.format == "TIFF":
+            return tiff.TiffPages(file, name, largest_pixels).held_pixels
+        _check(file, found, name, largest_pixels)
+        return max(file.seek(0, 2), *(width * height for width, height in found.sizes))
+
+
+def name_of(source: Source, name: str | None) -> str:
+    """What a source is called in messages."""
+    return name or (str(source) if isinstance(source, Path) else "picture")
+
+
+def opened_file(source: Source, stack: ExitStack) -> BinaryIO:
+    """A source as a file, at its start; the stack closes one that is opened here."""
+    if isinstance(source, Path):
+        return stack.enter_context(source.open("rb"))
+    file = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
+    file.seek(0)
+    return file
+
+
+def _check(file: BinaryIO, found: head.Head, name: str, largest: int) -> None:
+    """Refuse what is too large, or no picture to be coloured, while nothing but its head was read."""
+    length = file.seek(0, 2)
+    file.seek(0)
+    if found.format == "PNG" and len(found.sizes) > 1:
         raise SourceError(f"{name}: an animated PNG, which is not supported. Save it as WebP, GIF or film.")
-    if kind in ("JPEG", "HEIF") and frames > 1:
+    head.check(name, found.sizes, largest, length)
+    pillow.check_frames(found, name)
+
+
+def _guarded(pages: Pages, name: str) -> Pages:
+    """The same, with what decoders raise turned into SourceError."""
+
+    def page(number: int) -> Page:
+        with refusing_damage(name):
+            return pages[number]
+
+    return Pages(len(pages), page)
+
+
+def _of_content(content: bytes, found: head.Head, name: str, largest: int) -> Still:
+    kind, pixels = found.format, sum(width * height for width, height in found.sizes)
+    if kind == "PPM":
+        pages = Pages(1, lambda _: page_of(netpbm.decoded(content), 1))
+        return Still(name, kind, _guarded(pages, name), pixels, (), content)
+    image = pillow.opened(pillow.file_of(content), kind, name)
+    frames = getattr(image, "n_frames", 1)
+    head.check(name, (image.size,) * frames, largest)  # AVIF's frames are not in its head
+    losses: tuple[str, ...] = ()
+    if kind == "HEIF" and frames > 1:
         frames, losses = 1, ("Only the first picture of the file is coloured; the others are not carried over.",)
-    if kind in ("AVIF", "HEIF") and _is_deep(content):
-        losses += (f"The picture has more than 8 bits; {kind} is read and written with 8.",)
-    pages, profiles = [], []
+    losses += bits_lost(content, kind)
     orientation = exif.orientation(splice.exif_of(image.info.get("exif"), content, kind))
-    for number in range(frames):
+
+    def page(number: int) -> Page:
         if frames > 1:
             image.seek(number)
-        raster = _decoded(image, content, kind)
-        pages.append(page_of(raster, orientation))
-        profiles.append((_profile_of(image, content, kind), raster.profile.embedded))
-        losses += raster.losses
-    return Still(name, kind, tuple(pages), losses, content, profiles=tuple(profiles))
+        return page_of(decoded(image, content, kind), orientation, icc_of(image, content, kind))
 
-
-def _kind(content: bytes, name: str) -> str:
-    start = content[:16]
-    signs = {
-        b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"BM": "BMP", b"GIF8": "GIF",
-        b"\0\0\0\x0cjP  ": "JPEG2000", b"\xff\x4f\xff\x51": "JPEG2000",
-        **{b"P%d" % number: "PPM" for number in range(1, 7)},
-    }  # fmt: skip
-    found = next((kind for sign, kind in signs.items() if start.startswith(sign)), None)
-    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
-        found = "WEBP"
-    if start[4:8] == b"ftyp":
-        found = "AVIF" if b"avif" in content[8:40] or b"avis" in content[8:40] else None
-        found = found or ("HEIF" if start[8:12] in _HEIF_BRANDS else None)
-    if found is None:
-        raise SourceError(f"{name}: not a picture of a known kind. Known are {', '.join(FORMATS)}.")
-    return found
-
-
-def _register_heif(name: str) -> None:
-    try:
-        import_module("pillow_heif").register_heif_opener()
-    except ImportError as error:
-        raise SourceError(f"{name}: HEIC needs the package pillow-heif: pip install 'vidcolor[heic]'.") from error
-
-
-def _check(size: tuple[int, int], largest: int, name: str) -> None:
-    if not size[0] or not size[1]:
-        raise SourceError(f"{name}: the picture has no pixels.")
-    if size[0] * size[1] > largest:
-        raise too_large(name, *size, largest)
-
-
-def _decoded(image: Image.Image, content: bytes, kind: str) -> Raster:
-    if kind == "PNG" and content[24] == 16 and content[25] != 0:
-        return of_array(import_module("imagecodecs").png_decode(content), image.info.get("icc_profile"))
-    if kind == "JPEG2000":
-        icc = splice.jp2_profile(content)
-        if image.mode in ("I;16", "RGB", "RGBA", "LA") and _jp2_depth(content) > 8:
-            values = import_module("imagecodecs").jpeg2k_decode(content)
-            return of_array(_full_scale(values, _jp2_depth(content)), icc)
-        return of_image(image, icc=icc)
-    if kind == "JPEG" and image.mode == "RGB" and _is_grey_within(content):
-        image.draft("L", None)
-    return of_image(image)
-
-
-def _is_grey_within(content: bytes) -> bool:
-    """Whether a JPEG file of three components has no chroma at all, by an eighth of the picture.
-
-    Then its luma is all there is, and decodes in little more than half the time of RGB.
-    """
-    small = JpegImagePlugin.JpegImageFile(io.BytesIO(content))
-    small.draft("YCbCr", (small.width // 8, small.height // 8))
-    try:
-        return small.mode == "YCbCr" and small.getextrema()[1:] == ((128, 128), (128, 128))
-    except OSError:  # stored as RGB, or damaged, which decoding will tell
-        return False
-
-
-def _full_scale(values: Any, bits: int) -> Any:
-    return (
-        values
-        if bits == 16
-        else ((values.astype("u4") * 65535 + ((1 << bits) - 1) // 2) // ((1 << bits) - 1)).astype("u2")
-    )
-
-
-def _jp2_depth(content: bytes) -> int:
-    """Bits of the first component (SIZ marker, ISO/IEC 15444-1 A.5.1)."""
-    at = content.find(b"\xff\x51")
-    return (content[at + 40] & 0x7F) + 1
-
-
-def _is_deep(content: bytes) -> bool:
-    """Whether the pixi property says more than 8 bits (ISO/IEC 23008-12, 6.5.6)."""
-    at = content.find(b"pixi", 0, 1 << 16)
-    return at >= 0 and any(depth > 8 for depth in content[at + 9 : at + 9 + content[at + 8]])
-
-
-def _profile_of(image: Image.Image, content: bytes, kind: str) -> bytes | None:
-    return splice.jp2_profile(content) if kind == "JPEG2000" else image.info.get("icc_profile")
+    pixels = max(pixels, frames * image.width * image.height)
+    return Still(name, kind, _guarded(Pages(frames, page), name), pixels, losses, content)
 
 
 def write_still(
     still: Still,
-    ab_per_page: Sequence[Floats | None],
+    ab_per_page: Iterable[Floats | None],
     target: Path | BinaryIO,
     settings: StillSettings | None = None,
 ) -> tuple[str, ...]:
     """Write the file with colour under every page that has a*b*; a page with None stays as it is.
 
-    ab_per_page: (2, h, w) each, upright, as for Page.lightness.  target: a path or a seekable file; the caller renames.
-    Where no page has a*b*, the file is copied byte for byte. Returns what could not be kept, one sentence each.
-    Raises ShapeError, SourceError (a page that is read again and fails), SinkError.
+    ab_per_page: (2, h, w) each, upright, as for Page.lightness; each is asked for when its page's turn comes, so that
+    one that is made from the page then needs no other in memory.  target: a path or a seekable file; the caller
+    renames. Where no page has a*b*, the file is copied byte for byte.
+    Returns what could not be kept, one sentence each.
+    Raises ShapeError, SourceError (a page that is decoded only now, and fails), SinkError.
     """
-    if len(ab_per_page) != len(still.pages):
-        raise ShapeError(f"{still.name}: a*b* for {len(ab_per_page)} pages, the file has {len(still.pages)}.")
-    settings = settings or StillSettings()
+    settings, colors = settings or StillSettings(), _one_each(still, ab_per_page)
     with refusing_damage(still.name):
         if isinstance(target, Path):
             with outputs.opened(target) as file:
-                return _write(still, ab_per_page, file, settings)
-        return _write(still, ab_per_page, target, settings)
+                return _write(still, colors, file, settings)
+        return _write(still, colors, target, settings)
 
 
-def _write(
-    still: Still, ab_per_page: Sequence[Floats | None], file: BinaryIO, settings: StillSettings
-) -> tuple[str, ...]:
+def _one_each(still: Still, ab_per_page: Iterable[Floats | None]) -> Iterator[Floats | None]:
+    """The same, but as many as there are pages. Raises ShapeError."""
+    count = 0
+    for count, ab in enumerate(ab_per_page, start=1):
+        if count <= len(still.pages):
+            yield ab
+    if count != len(still.pages):
+        raise ShapeError(f"{still.name}: a*b* for {count} pages, the file has {len(still.pages)}.")
+
+
+def _write(still: Still, colors: Iterator[Floats | None], file: BinaryIO, settings: StillSettings) -> tuple[str, ...]:
     if still.reader is not None:
-        return tuple(dict.fromkeys(still.losses + still.reader.write(file, ab_per_page, settings)))
-    if all(ab is None for ab in ab_per_page):
+        return tuple(dict.fromkeys(still.reader.write(file, colors, settings)))
+    losses: tuple[str, ...] | None
+    if still.format == "GIF" or len(still.pages) > 1:
+        losses = animation(still, colors, file, settings)
+    else:
+        (ab,) = colors
+        losses = _write_one(still, ab, file, settings) if ab is not None else None
+    if losses is None:
         file.write(still.content)
         return ()
+    return tuple(dict.fromkeys(still.losses + losses + lost_behind(still.content, still.format)))
+
+
+def _write_one(still: Still, ab: Floats, file: BinaryIO, settings: StillSettings) -> tuple[str, ...]:
     if still.format == "PPM":
-        losses: tuple[str, ...]
-        content, losses = netpbm.encoded(still.content, still.pages[0], ab_per_page[0], settings.software), ()
+        content = netpbm.encoded(still.content, still.pages[0], ab, settings.software)
+        losses = still.pages[0].losses
     else:
-        content, losses = encoded(still, ab_per_page, settings)
+        content, losses = encoded(still, ab, settings)
     file.write(content)
-    return tuple(dict.fromkeys(still.losses + losses))
+    return losses

@@ -33,6 +33,13 @@ def _header(content: bytes) -> tuple[int, int, int, int]:
     return width, height, top, at + 1
 
 
+def end(content: bytes) -> int:
+    """The place behind the first picture; of one in words the file's end."""
+    width, height, top, at = _header(content)
+    samples = {b"4": -(-width // 8) * height, b"5": width * height, b"6": width * height * 3}.get(content[1:2])
+    return len(content) if samples is None else at + samples * (2 if top > 255 else 1)
+
+
 def decoded(content: bytes) -> Raster:
     """The picture, its codes stretched to full scale where the largest is neither 255 nor 65535."""
     width, height, top, at = _header(content)
@@ -53,9 +60,8 @@ def decoded(content: bytes) -> Raster:
     return of_array(values.astype(np.uint8 if scale == 255 else np.uint16), None)
 
 
-def encoded(source: bytes, page: Page, ab: Floats | None, software: str) -> bytes:
+def encoded(source: bytes, page: Page, ab: Floats, software: str) -> bytes:
     """A binary PPM with the source's comments and one that names the software."""
-    assert ab is not None
     head = source[: _header(source)[3]]
     comments = b"".join(b"#" + text + b"\n" for text in _COMMENT.findall(head))
     comments += b"# Colour: " + software.encode("ascii", "replace") + b"\n"

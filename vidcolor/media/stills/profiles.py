@@ -49,6 +49,13 @@ def read(icc: bytes | None) -> Profile:
     return Profile()
 
 
+@lru_cache(maxsize=32)
+def is_srgb(space: RgbSpace) -> bool:
+    """Whether codes mean so nearly what sRGB's do that no 8-bit code would change by more than its rounding."""
+    same_light = np.abs(space.light(8) - SRGB.light(8)).max() < 0.002
+    return bool(same_light and np.abs(np.subtract(space.rgb_to_xyz, SRGB.rgb_to_xyz)).max() < 0.003)
+
+
 def _of_rgb(tags: dict[bytes, bytes], icc: bytes) -> Profile:
     curves = [tags.get(name) for name in (b"rTRC", b"gTRC", b"bTRC")]
     columns = [tags.get(name) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]

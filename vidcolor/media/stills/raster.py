@@ -12,11 +12,11 @@ from PIL import Image, ImageChops, ImageCms
 
 from vidcolor.errors import ReadError, SourceError
 from vidcolor.lookup import look_up
-from vidcolor.media.photos import _DAMAGED as DAMAGED
+from vidcolor.media.damage import DAMAGED
 from vidcolor.media.stills import profiles
 from vidcolor.paint import Grey, RgbSpace
 
-LARGEST_PIXELS = 1 << 30  # a page of more is taken for a decompression bomb, unless the caller allows it
+LARGEST_PIXELS = 1 << 30  # a file of more is taken for a decompression bomb, unless the caller allows it
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,6 @@ class Raster:
     def bits(self) -> int:
         """8 or 16."""
         return 8 * int(self.values.dtype.itemsize)
-
-
-def too_large(name: str, width: int, height: int, largest: int) -> SourceError:
-    """What to raise for a page of more pixels than the limit."""
-    found = f"{width} x {height} = {width * height / 1e6:.0f} megapixels"
-    return SourceError(
-        f"{name}: {found}, more than the limit of {largest / 1e6:.0f}. Raise the limit if it is genuine."
-    )
 
 
 @contextmanager
@@ -66,7 +58,7 @@ def of_image(image: Image.Image, *, icc: bytes | None = None) -> Raster:
     losses: tuple[str, ...] = ()
     if image.mode in ("CMYK", "LAB", "YCbCr", "HSV"):
         losses = (f"{image.mode} colour was converted to sRGB: coloured pictures are RGB.",)
-        image, icc = _to_srgb(image, icc), None
+        image, icc = to_srgb(image, icc), None
     if image.mode in ("I", "F", "I;16B", "I;16L"):
         values = np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
         return Raster(values, None, profiles.read(icc), losses)
@@ -96,7 +88,7 @@ def of_array(values: Any, icc: bytes | None, losses: tuple[str, ...] = ()) -> Ra
         lost = "The colour profile has no single tone curve: 16-bit codes were read as sRGB."
         return Raster(values, alpha, profiles.Profile(), (*losses, lost))
     lost = "The colour profile has no single tone curve: the picture was converted to sRGB."
-    converted = np.asarray(_to_srgb(Image.fromarray(values), icc))
+    converted = np.asarray(to_srgb(Image.fromarray(values), icc))
     return Raster(converted, alpha, profiles.Profile(), (*losses, lost))
 
 
@@ -106,7 +98,8 @@ def _plain_mode(image: Image.Image) -> str:
     return {(True, True): "LA", (True, False): "L", (False, True): "RGBA", (False, False): "RGB"}[is_grey, has_alpha]
 
 
-def _to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
+def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
+    """A picture of any colours in sRGB, by its profile where that can be used."""
     try:
         if icc:
             source = ImageCms.ImageCmsProfile(io.BytesIO(icc))

@@ -48,10 +48,8 @@ def jpeg(source: bytes, coloured: bytes, changes: Changes) -> tuple[bytes, tuple
     for marker, data in jpeg_segments(source):
         if marker == 0xE1 and data.startswith(exif.PREFIX):
             block = block or data[len(exif.PREFIX) :]
-        elif marker == 0xE2 and data.startswith(_MPF):
-            losses.append("Further pictures behind the first (multi-picture format) are not carried over.")
-        elif (marker == 0xE0 and data.startswith(b"JFXX")) or marker == 0xEE or data.startswith(_ICC):
-            continue
+        elif (marker == 0xE0 and data.startswith(b"JFXX")) or marker == 0xEE or data.startswith((_ICC, _MPF)):
+            continue  # MPF's offsets lead to pictures behind the first, which trailers.py speaks of
         elif marker == 0xED and data.startswith(_IRB):
             kept.append((marker, _IRB + without_thumbnails(data[len(_IRB) :])))
         elif 0xE0 <= marker <= 0xEF or marker == 0xFE:
@@ -66,7 +64,7 @@ def jpeg(source: bytes, coloured: bytes, changes: Changes) -> tuple[bytes, tuple
     kept.insert(first, (0xE1, exif.PREFIX + edited))
     kept += [(0xE2, part) for part in _icc_parts(changes.icc)]
     pixels = b"".join(_segment(m, d) for m, d in jpeg_segments(coloured) if not 0xE0 <= m <= 0xEF)
-    scan = _start_of_scan(coloured)
+    scan = start_of_scan(coloured)
     return b"\xff\xd8" + b"".join(_segment(*part) for part in kept) + pixels + coloured[scan:], tuple(losses)
 
 
@@ -85,7 +83,8 @@ def jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
         at += 2 + length
 
 
-def _start_of_scan(content: bytes) -> int:
+def start_of_scan(content: bytes) -> int:
+    """The place of the first SOS marker of a JPEG file that an encoder wrote, or of the bytes that are no segment."""
     return 2 + sum(4 + len(data) for _, data in jpeg_segments(content))
 
 
@@ -145,6 +144,8 @@ def png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     while at + 12 <= len(content):
         length, name = struct.unpack_from(">I4s", content, at)
         yield name, content[at + 8 : at + 8 + length]
+        if name == b"IEND":
+            return
         at += 12 + length
 
 
@@ -202,3 +203,15 @@ def _profiled(box: tuple[bytes, bytes], icc: bytes | None) -> tuple[bytes, bytes
 
 def _box(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I4s", len(data) + 8, name) + data
+
+
+def webp_chunks(content: bytes, at: int = 12) -> dict[bytes, bytes]:
+    """The last of every kind of chunk, by its name (RFC 9649, 2.3); those of animation frames are empty."""
+    found: dict[bytes, bytes] = {}
+    while at + 8 <= len(content):
+        name, length = struct.unpack_from("<4sI", content, at)
+        if name == b"ANMF":
+            found[content[at + 24 : at + 28]] = b""
+        found[name] = b"" if name == b"ANMF" else content[at + 8 : at + 8 + length]
+        at += 8 + (length + 1) // 2 * 2
+    return found

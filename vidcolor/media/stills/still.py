@@ -3,9 +3,9 @@
 Shapes: H W a page's pixels as stored, h w what the network sees, upright.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
 
 import cv2
 import numpy as np
@@ -61,6 +61,7 @@ class Page:
     rows: Callable[[int, int], Any] = field(repr=False)
     alpha: Callable[[int, int], Any] | None = field(repr=False, default=None)
     losses: tuple[str, ...] = ()
+    profiles: tuple[bytes | None, bytes | None] = (None, None)  # ICC, of the source and of the coloured page
 
     @property
     def pixels(self) -> int:
@@ -108,15 +109,39 @@ class Page:
         return np.ascontiguousarray(turned[:, ::-1] if mirrored else turned)
 
 
-def page_of(raster: Raster, orientation: int) -> Page:
-    """A page that is held in memory."""
+class Pages(Sequence[Page]):
+    """A file's pages, decoded when they are asked for. The last one stays in memory, and no other."""
+
+    def __init__(self, count: int, decode: Callable[[int], Page]) -> None:
+        self._count, self._decode = count, decode
+        self._last: tuple[int, Page] | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, number: int) -> Page: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Page]: ...
+    def __getitem__(self, number: int | slice) -> Page | Sequence[Page]:
+        if isinstance(number, slice):
+            return [self[each] for each in range(*number.indices(self._count))]
+        number = range(self._count)[number]
+        if self._last is None or self._last[0] != number:
+            self._last = None  # before the next one takes its place
+            self._last = number, self._decode(number)
+        return self._last[1]
+
+
+def page_of(raster: Raster, orientation: int, icc: bytes | None = None) -> Page:
+    """A page that is held in memory. icc: the profile that its source has."""
     grey, alpha = grey_of(raster), raster.alpha
     height, width = grey.shape
     return Page(
         (height, width), raster.bits, tone_of_values(raster.values), orientation, raster.profile.space, small_of(grey),
         lambda top, bottom: grey[top:bottom],
         (lambda top, bottom: alpha[top:bottom]) if alpha is not None else None,
-        raster.losses,
+        raster.losses, (icc, raster.profile.embedded),
     )  # fmt: skip
 
 

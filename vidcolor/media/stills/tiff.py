@@ -2,27 +2,25 @@
 
 import logging
 import struct
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterable
+from functools import cached_property, partial
 from importlib import import_module
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image
 
 from vidcolor.color import Floats
 from vidcolor.errors import SourceError
-from vidcolor.media.stills import ifd, profiles, splice
+from vidcolor.media.stills import head, ifd, pillow, profiles, splice
 from vidcolor.media.stills.bands import Bands
 from vidcolor.media.stills.jpeg import quality_of
-from vidcolor.media.stills.raster import Raster, grey_of, of_array, of_image, too_large
-from vidcolor.media.stills.still import SMALL, Page, StillSettings, page_of, tone_of_values
+from vidcolor.media.stills.raster import Raster, grey_of, of_array, of_image
+from vidcolor.media.stills.segments import ENCODERS, Segments
+from vidcolor.media.stills.still import SMALL, Page, Pages, StillSettings, page_of, tone_of_values
 from vidcolor.scaling import shrunk
 
-SIGNATURES = {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
 HELD_PIXELS = 64_000_000  # of a page that is kept in memory; a larger one is read once for the network, once for paint
 BAND_PIXELS = 4_000_000  # of a larger one, read and painted at once
-_SEGMENT_BYTES = 1 << 20  # of a strip, where the source has its whole page in one
 _CLASSIC_LIMIT = 4_000_000_000  # bytes; beyond, offsets need BigTIFF
 _ICC, _SOFTWARE, _SUBIFDS, _IRB, _LAYERS, _EXTRA = 34675, 305, 330, 34377, 37724, 338
 # Tags that describe the grey pixels' packing and do not fit the coloured ones'.
@@ -32,59 +30,140 @@ _OF_THE_PIXELS = {
     _ICC, _SUBIFDS, _LAYERS,
 }  # fmt: skip
 _TILE_WIDTH, _TILE_LENGTH, _ROWS_PER_STRIP = 322, 323, 278
+_USUAL_TILE = 1 << 24  # pixels; a larger one that is larger than its page is decoded all the same
+_CHANNELS = 4  # that a pixel is expected to have at most
 _OFFSETS, _TILE_OFFSETS = (273, 279), (324, 325)
-_ENCODERS = {5: "lzw_encode", 8: "zlib_encode", 32946: "zlib_encode", 32773: "packbits_encode", 50000: "zstd_encode"}
+_WIDTH, _LENGTH, _SAMPLES, _DEPTH, _ORIENTATION, _PHOTOMETRIC = 256, 257, 277, 32997, 274, 262
+_PALETTE = 3
+_TAG_SLACK = 1 << 28  # bytes of tags that pages may share beyond what the file holds
 _NONE, _JPEG, _DEFLATE, _PACKBITS = 1, 7, 8, 32773
 
 
 class TiffPages:
     """An open TIFF file: its pages, and the writer of their coloured copies."""
 
-    def __init__(self, file: BinaryIO, name: str, largest_pixels: int) -> None:
-        """Reads and judges every page. Raises SourceError."""
+    def __init__(self, file: BinaryIO, name: str, largest_pixels: int, most_pages: int | None = None) -> None:
+        """Looks at what every page is to be, and decodes none. most_pages: more are not looked at. Raises SourceError.
+
+        largest_pixels: of all of them together.
+        """
         self._name, self._file = name, file
         logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it complains of ends in a SourceError
-        self._tiff = import_module("tifffile").TiffFile(file)
-        self._layout = ifd.Layout(self._tiff.byteorder, self._tiff.is_bigtiff)
-        self._sources = [page.aspage() for page in self._tiff.pages]
-        if not self._sources:
+        self._bytes = file.seek(0, 2)
+        file.seek(0)
+        self._layout = ifd.layout_of(file.read(4))
+        self._directories, is_cut_off = ifd.chain(file, self._layout, name, most_pages)
+        if not self._directories:
             raise SourceError(f"{name}: a TIFF file without pages. Copy it again.")
-        self._tags = [ifd.read(file, page.offset, self._layout) for page in self._sources]
-        self.losses: tuple[str, ...] = ()
-        if any(_SUBIFDS in tags for tags in self._tags):
-            self.losses += ("Further sizes of a page (SubIFDs) are not carried over.",)
-        if any(_LAYERS in tags for tags in self._tags):
-            self.losses += ("Photoshop's layers are not carried over: they would show the grey picture.",)
-        for page in self._sources:
-            if page.imagewidth * page.imagelength > largest_pixels:
-                raise too_large(name, page.imagewidth, page.imagelength, largest_pixels)
-        self.pages = tuple(self._page(number) for number in range(len(self._sources)))
+        self.losses: tuple[str, ...] = self._what_is_left_out()
+        if is_cut_off:
+            self.losses += (f"The list of pages breaks off after page {len(self._directories)}.",)
+        self.sizes = self._checked_sizes(largest_pixels)
+        self._tag_bytes = 2 * self._bytes + _TAG_SLACK
+        self._source: tuple[int, Any] = (-1, None)
+        self.pages = Pages(len(self._directories), self._page)
+
+    def _what_is_left_out(self) -> tuple[str, ...]:
+        held = {code for directory in self._directories for code in directory.values}
+        losses: tuple[str, ...] = ()
+        if _SUBIFDS in held:
+            losses += ("Further sizes of a page (SubIFDs) are not carried over.",)
+        if _LAYERS in held:
+            losses += ("Photoshop's layers are not carried over: they would show the grey picture.",)
+        return losses
+
+    def _checked_sizes(self, largest: int) -> tuple[head.Size, ...]:
+        """Width and height of every page. Refuses what is too large, before anything is decoded."""
+        pages, sizes = [], []
+        for directory in self._directories:
+            page = directory.values.get(_WIDTH, 0), directory.values.get(_LENGTH, 0)
+            if not page[0] or not page[1]:
+                raise SourceError(f"{self._name}: a page without pixels.")
+            if directory.values.get(_DEPTH, 1) > 1:
+                raise SourceError(f"{self._name}: a volume of {directory.values[_DEPTH]} layers, which is no picture.")
+            pages.append(page)
+            sizes.append(_decoded_size(directory.values))
+        head.check(self._name, tuple(sizes), largest)
+        for (width, height), directory in zip(sizes, self._directories, strict=True):
+            samples = directory.values.get(_SAMPLES, 1)
+            if width * height * samples > _CHANNELS * largest:
+                raise SourceError(
+                    f"{self._name}: {width} x {height} pixels of {samples} channels, more than the limit of "
+                    f"{_CHANNELS * largest / 1e6:.6g} million values. Save its picture alone."
+                )
+        return tuple(pages)
+
+    @cached_property
+    def _tiff(self) -> Any:
+        self._file.seek(0)
+        return import_module("tifffile").TiffFile(self._file)
+
+    @property
+    def pixels(self) -> int:
+        """Of all pages together."""
+        return sum(width * height for width, height in self.sizes)
+
+    @property
+    def held_pixels(self) -> int:
+        """What the page that takes most takes at once."""
+        return max(_held(directory.values) for directory in self._directories)
+
+    def _opened(self, number: int) -> Any:
+        """A page as tifffile reads it."""
+        if self._source[0] != number:
+            self._tiff.filehandle.seek(self._directories[number].place)
+            self._source = number, import_module("tifffile").TiffPage(self._tiff, number)
+        return self._source[1]
+
+    def _tags(self, number: int) -> dict[int, ifd.Entry]:
+        return ifd.read(self._file, self._directories[number].place, self._layout, self._bytes)
 
     def close(self) -> None:
         """Let the file go."""
-        self._tiff.close()
         self._file.close()
 
-    def _page(self, number: int) -> Page:
-        source, tags = self._sources[number], self._tags[number]
-        orientation = (
-            int.from_bytes(tags[274].data[:2], "little" if self._layout.order == "<" else "big") if 274 in tags else 1
-        )
-        orientation = orientation if 1 <= orientation <= 8 else 1
-        height, width = source.imagelength, source.imagewidth
-        if not height or not width:
-            raise SourceError(f"{self._name}: a page without pixels.")
-        bands = Bands(source, self._name)
+    def raster(self, number: int, enough: int | None = None) -> tuple[Raster, int]:
+        """A decoded page and its orientation, 1..8.
+
+        enough: pixels of the short side: a page above HELD_PIXELS comes smaller, band by band, but not below that.
+        """
+        bands, icc, orientation = self._read(number)
+        if bands is None:
+            return self._by_pillow(number, icc), orientation
+        height, width = self._opened(number).imagelength, self._opened(number).imagewidth
+        if enough is None or height * width <= HELD_PIXELS:
+            return of_array(bands.rows(0, height), icc), orientation
+        factor = max(1, min(height, width) // enough)
+        step = max(1, BAND_PIXELS // width // factor) * factor
+        parts = []
+        for top in range(0, height - height % factor, step):
+            rows = bands.rows(top, min(top + step, height - height % factor))
+            parts.append(shrunk(rows, (len(rows) // factor, width // factor)))
+        return of_array(np.concatenate(parts), icc), orientation
+
+    def _read(self, number: int) -> tuple[Bands | None, bytes | None, int]:
+        """Rows of a page, where they can be read without Pillow; its profile; its orientation."""
+        tags, bands = self._tags(number), Bands(self._opened(number), self._name)
+        orientation = 1
+        if _ORIENTATION in tags:
+            (orientation,) = struct.unpack(self._layout.order + "H", tags[_ORIENTATION].data[:2].ljust(2, b"\0"))
         icc = tags[_ICC].data if _ICC in tags else None
-        if bands.is_plain and bands.unread_channels > 0:
+        return bands if bands.is_plain else None, icc, orientation if 1 <= orientation <= 8 else 1
+
+    def _by_pillow(self, number: int, icc: bytes | None) -> Raster:
+        with pillow.opened(self._tiff.filehandle, "TIFF", self._name) as image:
+            image.seek(number)
+            return of_image(image, icc=icc)
+
+    def _page(self, number: int) -> Page:
+        bands, icc, orientation = self._read(number)
+        if bands is None:
+            return page_of(self._by_pillow(number, icc), orientation, icc)
+        if bands.unread_channels > 0:
             self.losses += (f"Page {number + 1} has channels beside its picture, which are not carried over.",)
-        if not bands.is_plain:
-            self._tiff.filehandle.seek(0)
-            with Image.open(self._tiff.filehandle, formats=["TIFF"]) as image:
-                image.seek(number)
-                return page_of(of_image(image, icc=icc), orientation)
+        height, width = self._opened(number).imagelength, self._opened(number).imagewidth
         if height * width <= HELD_PIXELS:
-            return page_of(of_array(bands.rows(0, height), icc), orientation)
+            return page_of(of_array(bands.rows(0, height), icc), orientation, icc)
         return self._large_page(bands, icc, orientation, (height, width))
 
     def _large_page(self, bands: Bands, icc: bytes | None, orientation: int, size: tuple[int, int]) -> Page:
@@ -106,36 +185,44 @@ class TiffPages:
             size, raster.bits, tone_of_values(np.concatenate(colours)), orientation, raster.profile.space,
             np.concatenate(smalls), lambda top, bottom: grey_of(band(top, bottom)),
             (lambda top, bottom: band(top, bottom).alpha) if raster.alpha is not None else None, raster.losses,
+            (icc, raster.profile.embedded),
         )  # fmt: skip
 
-    def write(self, file: BinaryIO, ab_per_page: Sequence[Floats | None], settings: StillSettings) -> tuple[str, ...]:
-        """Write all pages to a seekable file; what could not be kept."""
-        if all(ab is None for ab in ab_per_page):
+    def write(self, file: BinaryIO, ab_per_page: Iterable[Floats | None], settings: StillSettings) -> tuple[str, ...]:
+        """Write all pages to a seekable file, one after another; what could not be kept. a*b* is asked for in turn."""
+        writer: ifd.Writer | None = None
+        losses: tuple[str, ...] = ()
+        for number, ab in enumerate(ab_per_page):
+            if writer is None and ab is not None:
+                writer = ifd.Writer(file, self._new_layout())
+                for earlier in range(number):
+                    writer.add(self._copied(file, earlier, writer.layout))
+            if writer is not None and ab is None:
+                writer.add(self._copied(file, number, writer.layout))
+            elif writer is not None and ab is not None:
+                tags, lost = self._painted(file, number, ab, writer.layout, settings)
+                writer.add(tags)
+                losses += lost
+        if writer is None:
             self._file.seek(0)
             while block := self._file.read(1 << 20):
                 file.write(block)
             return ()
-        size = sum(page.pixels * (4 if page.alpha else 3) * page.bits // 8 for page in self.pages)
-        layout = ifd.Layout(self._layout.order, self._layout.big or size > _CLASSIC_LIMIT)
-        losses: tuple[str, ...] = (
-            ("The coloured file is larger than TIFF allows: it is BigTIFF.",) if layout.big > self._layout.big else ()
-        )
-        file.write(layout.header(0))
-        link = 8 if layout.big else 4
-        for number, ab in enumerate(ab_per_page):
-            tags, lost = (
-                self._copied(file, number, layout) if ab is None else self._painted(file, number, ab, layout, settings)
-            )
-            place, following = ifd.write(file, tags, layout)
-            file.seek(link)
-            file.write(struct.pack(layout.offset, place))
-            link = following
-            losses += lost
-        return losses
+        if writer.layout.big > self._layout.big:
+            losses += ("The coloured file is larger than TIFF allows: it is BigTIFF.",)
+        return self.losses + losses
 
-    def _copied(self, file: BinaryIO, number: int, layout: ifd.Layout) -> tuple[dict[int, ifd.Entry], tuple[str, ...]]:
+    def _new_layout(self) -> ifd.Layout:
+        size = 0
+        for values in (directory.values for directory in self._directories):
+            has_alpha = values.get(_SAMPLES, 1) not in (1, 3)
+            depth = 2 if values.get(ifd.BITS, 1) > 8 else 1
+            size += values[_WIDTH] * values[_LENGTH] * (3 + has_alpha) * depth
+        return ifd.Layout(self._layout.order, self._layout.big or size > _CLASSIC_LIMIT)
+
+    def _copied(self, file: BinaryIO, number: int, layout: ifd.Layout) -> dict[int, ifd.Entry]:
         """A page as it is: its packed strips or tiles, and its tags."""
-        source, tags = self._sources[number], dict(self._tags[number])
+        source, tags = self._opened(number), self._counted_tags(number)
         places = []
         for offset, count in zip(source.dataoffsets, source.databytecounts, strict=True):
             self._file.seek(offset)
@@ -143,16 +230,24 @@ class TiffPages:
         names = _TILE_OFFSETS if _TILE_OFFSETS[0] in tags else _OFFSETS
         tags.pop(_SUBIFDS, None)
         tags[names[0]] = ifd.numbers(ifd.LONG8 if layout.big else ifd.LONG, places, layout)
-        return tags, ()
+        return tags
+
+    def _counted_tags(self, number: int) -> dict[int, ifd.Entry]:
+        """A page's tags, to be written. Pages may share them, but not so often that the copy becomes a bomb."""
+        tags = self._tags(number)
+        self._tag_bytes -= sum(len(entry.data) for entry in tags.values())
+        if self._tag_bytes < 0:
+            raise SourceError(f"{self._name}: its pages share more tags than {self._bytes} bytes can hold.")
+        return tags
 
     def _painted(
         self, file: BinaryIO, number: int, ab: Floats, layout: ifd.Layout, settings: StillSettings
     ) -> tuple[dict[int, ifd.Entry], tuple[str, ...]]:
-        source, page = self._sources[number], self.pages[number]
+        source, page, old_tags = self._opened(number), self.pages[number], self._counted_tags(number)
         losses = page.losses
         compression = int(source.compression)
         is_jpeg = compression == _JPEG and page.bits == 8 and not page.alpha
-        if compression not in (*_ENCODERS, _NONE) and not is_jpeg:
+        if compression not in (*ENCODERS, _NONE) and not is_jpeg:
             losses += (
                 f"The page was packed by {source.compression.name}; in colour it is packed by Deflate, without loss.",
             )
@@ -162,13 +257,13 @@ class TiffPages:
             int(source.predictor) == 2 or compression != int(source.compression)
         )  # fmt: skip
         quality = (settings.quality or self._jpeg_quality(source)) if is_jpeg else None
-        segments = _Segments(page, ab, source, has_predictor, compression, quality)
+        segments = Segments(page, ab, source, has_predictor, compression, quality)
         places, counts = [], []
         for data in segments:
             places.append(ifd.append(file, data))
             counts.append(len(data))
-        tags = {code: entry for code, entry in self._tags[number].items() if code not in _OF_THE_PIXELS}
-        tags |= self._new_tags(number, page, segments, places, counts, layout)
+        tags = {code: entry for code, entry in old_tags.items() if code not in _OF_THE_PIXELS}
+        tags |= self._new_tags(old_tags, page, segments, places, counts, layout)
         tags[259] = ifd.numbers(ifd.SHORT, [compression], layout)
         if is_jpeg:
             tags[262], tags[530] = (ifd.numbers(ifd.SHORT, values, layout) for values in ([6], [2, 2]))
@@ -192,14 +287,20 @@ class TiffPages:
         return quality_of(list(luma)) if luma else 90
 
     def _new_tags(
-        self, number: int, page: Page, segments: "_Segments", places: list[int], counts: list[int], layout: ifd.Layout
+        self,
+        old: dict[int, ifd.Entry],
+        page: Page,
+        segments: "Segments",
+        places: list[int],
+        counts: list[int],
+        layout: ifd.Layout,
     ) -> dict[int, ifd.Entry]:
         """Tags of the coloured pixels' packing."""
         short, wide = partial(ifd.numbers, ifd.SHORT, layout=layout), ifd.LONG8 if layout.big else ifd.LONG
         samples = 4 if page.alpha else 3
         tags = {258: short([page.bits] * samples), 262: short([2]), 277: short([samples]), 284: short([1])}
         if page.alpha:
-            kind = self._tags[number].get(_EXTRA)
+            kind = old.get(_EXTRA)
             tags[_EXTRA] = ifd.Entry(ifd.SHORT, 1, kind.data[:2]) if kind else short([2])
         offsets, sizes = _TILE_OFFSETS if segments.tile else _OFFSETS
         tags[offsets] = ifd.numbers(wide, places, layout)
@@ -208,11 +309,27 @@ class TiffPages:
             tags[_TILE_LENGTH], tags[_TILE_WIDTH] = (ifd.numbers(ifd.LONG, [side], layout) for side in segments.tile)
         else:
             tags[_ROWS_PER_STRIP] = ifd.numbers(ifd.LONG, [segments.rows], layout)
-        icc = self._tags[number].get(_ICC)
-        embedded = profiles.read(icc.data).embedded if icc else None
+        embedded = profiles.read(old[_ICC].data).embedded if _ICC in old else None
         if embedded:
             tags[_ICC] = _bytes(embedded, ifd.UNDEFINED)
         return tags
+
+
+def _decoded_size(values: dict[int, int]) -> head.Size:
+    """Width and height of a page, or of one of its tiles where that is larger by far."""
+    page = values[_WIDTH], values[_LENGTH]
+    tile = values.get(_TILE_WIDTH, 0), values.get(_TILE_LENGTH, 0)
+    return tile if tile[0] * tile[1] > max(page[0] * page[1], _USUAL_TILE) else page
+
+
+def _held(values: dict[int, int]) -> int:
+    """Pixels of a page that are in memory at once: all, or of a large one a band or a row of its strips or tiles."""
+    width, height = _decoded_size(values)
+    channels = -(-values.get(_SAMPLES, 1) // _CHANNELS)
+    if width * height <= HELD_PIXELS or values.get(_PHOTOMETRIC, 1) > _PALETTE:  # Pillow reads those, whole
+        return width * height * channels
+    rows = values.get(_TILE_LENGTH) or values.get(_ROWS_PER_STRIP) or height
+    return width * max(min(rows, height), BAND_PIXELS // width) * channels
 
 
 def _bytes(data: bytes, kind: int) -> ifd.Entry:
@@ -224,54 +341,3 @@ def _codes16(grey: Any, raster: Raster) -> Any:
     if grey.dtype == np.float32:
         return np.rint(raster.profile.space.codes(grey) * 65535).astype(np.uint16)
     return grey.astype(np.uint16) * 257 if grey.dtype == np.uint8 else grey
-
-
-class _Segments:
-    """The packed strips or tiles of a painted page, in file order. tile: (rows, columns) or None.  rows: of a strip."""
-
-    def __init__(
-        self, page: Page, ab: Floats, source: Any, has_predictor: bool, compression: int, quality: int | None
-    ) -> None:
-        self._page, self._ab = page, ab
-        self.tile = (source.tilelength, source.tilewidth) if source.is_tiled else None
-        most = max(1, _SEGMENT_BYTES // (page.size[1] * 3 * page.bits // 8))
-        self.rows = self.tile[0] if self.tile else min(source.rowsperstrip, page.size[0], max(most, 8))
-        if quality is not None:
-            self.rows = max(16, self.rows // 16 * 16)  # strips of whole 4:2:0 blocks
-        self._order, self._quality = source.parent.byteorder, quality
-        self._has_predictor = has_predictor
-        packer = _ENCODERS.get(compression)
-        self._pack: Callable[[Any], bytes] = getattr(import_module("imagecodecs"), packer) if packer else bytes
-
-    def __iter__(self) -> Iterator[bytes]:
-        painter, height = self._page.painter(self._ab), self._page.size[0]
-        step = -(-painter.strip_rows // self.rows) * self.rows
-        for top in range(0, height, step):
-            bottom = min(top + step, height)
-            painted = painter.paint(self._page.rows(top, bottom), top)
-            if self._page.alpha:
-                painted = np.dstack([painted, self._page.alpha(top, bottom)])
-            for row in range(0, len(painted), self.rows):
-                for values in self._cut(painted[row : row + self.rows]):
-                    yield self._packed(values)
-
-    def _cut(self, rows: Any) -> Iterator[Any]:
-        if self.tile is None:
-            yield rows
-            return
-        length, width = self.tile
-        margin = ((0, length - len(rows)), (0, -rows.shape[1] % width), (0, 0))
-        rows = np.pad(rows, margin, mode="edge")
-        for left in range(0, rows.shape[1], width):
-            yield rows[:, left : left + width]
-
-    def _packed(self, values: Any) -> bytes:
-        if self._quality is not None:
-            options = {"level": self._quality, "colorspace": "RGB", "outcolorspace": "YCBCR", "subsampling": "420"}
-            return bytes(import_module("imagecodecs").jpeg8_encode(np.ascontiguousarray(values), **options))
-        if self._has_predictor:
-            values = values.copy()
-            values[:, 1:] -= values[:, :-1].copy()
-        if values.dtype.itemsize > 1:
-            values = values.astype(values.dtype.newbyteorder(self._order))
-        return bytes(self._pack(np.ascontiguousarray(values).tobytes()))
