@@ -88,6 +88,7 @@ def many(name: str, count: int, picture: Image.Image = PICTURE) -> bytes:
 
 @pytest.mark.parametrize("kind", ["TIFF", "GIF", "WEBP", "AVIF"])
 def test_the_pages_of_a_file_are_counted_together(kind: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("vidcolor.media.stills.head.PIXELS_A_BYTE", 0)
     content = many(kind, 5)
     with open_still(content, "box", largest_pixels=5 << 18) as still:
         assert len(still.pages) == 5
@@ -95,6 +96,14 @@ def test_the_pages_of_a_file_are_counted_together(kind: str, monkeypatch: pytest
         monkeypatch.setattr(f"vidcolor.media.stills.{module}.page_of", lambda *_: pytest.fail("it was decoded"))
     with pytest.raises(SourceError, match=f"^box: 5 pages .* 1.31072 {LIMIT}1.31.*--largest-photo"):
         open_still(content, "box", largest_pixels=(5 << 18) - 1)  # small pages count as what the network looks at
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "GIF", "WEBP", "AVIF"])
+def test_a_book_of_many_pages_is_no_bomb(kind: str):
+    with open_still(many(kind, 5), "book", largest_pixels=PICTURE.width * PICTURE.height) as still:
+        assert len([page.tone for page in still.pages]) == 5
+    with pytest.raises(SourceError, match=f"^book: {PICTURE.width} x {PICTURE.height} = "):
+        open_still(many(kind, 5), "book", largest_pixels=PICTURE.width * PICTURE.height - 1)
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ class Rhythm(OrAuto):
 )
 @click.option(
     "--largest-photo", type=Number(min=1), default=1000.0, show_default=True,
-    help="Megapixels; larger ones are refused, as decompression bombs are.",
+    help="Megapixels; larger pages are refused, as is what unpacks like a bomb.",
 )  # fmt: skip
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on from what an earlier run did.")
 @click.option("--watch", is_flag=True, help="Keep looking for new files in the folder.")

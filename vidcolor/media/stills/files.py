@@ -144,7 +144,7 @@ def _of_content(content: bytes, found: head.Head, name: str, largest: int) -> St
         return Still(name, kind, _guarded(pages, name), pixels, (), content)
     image = pillow.opened(pillow.file_of(content), kind, name)
     frames = getattr(image, "n_frames", 1)
-    head.check(name, (image.size,) * frames, largest)  # AVIF's frames are not in its head
+    head.check(name, (image.size,) * frames, largest, len(content))  # AVIF's frames are not in its head
     losses: tuple[str, ...] = ()
     if kind == "HEIF" and frames > 1:
         frames, losses = 1, ("Only the first picture of the file is coloured; the others are not carried over.",)

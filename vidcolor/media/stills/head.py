@@ -17,6 +17,7 @@ from vidcolor.media.stills import netpbm
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIF", "JPEG2000", "BMP", "PPM", "GIF")
 TIFF_SIGNATURES = {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
 LEAST_PIXELS = 1 << 18  # that a page of many counts as: the network looks at about as many, however small it is
+PIXELS_A_BYTE = 1000  # of the file, that many pages may have; a blank page of a fax has some hundreds
 MOST_PAGES = 1 << 16
 _SLACK_BYTES = 1 << 28  # of a file beside its pixels: metadata, a short film behind the picture
 _BYTES_A_PIXEL = 24  # as text, in a PPM; no other format takes so many
@@ -79,26 +80,32 @@ def read(file: BinaryIO, name: str) -> Head:
 
 
 def check(name: str, sizes: tuple[Size, ...], largest: int, file_bytes: int = 0) -> None:
-    """Refuse a file whose pictures have more pixels together than `largest`, or that is far too long for them.
+    """Refuse a file of which a picture has more pixels than `largest`, or that is far too long for its pictures.
 
-    Raises SourceError.
+    Many pictures may have more together, as a book has that was scanned page by page, unless the file is so small that
+    they unpack as a bomb does. Raises SourceError.
     """
     if not all(width and height for width, height in sizes):
         raise SourceError(f"{name}: the picture has no pixels.")
-    pixels = counted(sizes)
-    if pixels > largest:
-        width, height = sizes[0]
-        found = f"{width} x {height} =" if len(sizes) == 1 else f"{len(sizes)} pages or frames that count as"
-        raise SourceError(
-            f"{name}: {found} {_mega(pixels)} megapixels, more than the limit of {_mega(largest)}. "
-            "Raise the limit (--largest-photo) if it is genuine."
-        )
+    width, height = max(sizes, key=lambda size: size[0] * size[1])
+    if width * height > largest:
+        raise _too_large(name, f"{width} x {height} =", width * height, largest)
+    pixels, most = counted(sizes), max(largest, PIXELS_A_BYTE * file_bytes)
+    if pixels > most:
+        raise _too_large(name, f"{len(sizes)} pages or frames that count as", pixels, most)
     most_bytes = _BYTES_A_PIXEL * pixels + _SLACK_BYTES
     if file_bytes > most_bytes:
         raise SourceError(
             f"{name}: {_mega(file_bytes)} MB, where a picture of {_mega(pixels)} megapixels takes {_mega(most_bytes)} "
             "at most. Copy it again."
         )
+
+
+def _too_large(name: str, found: str, pixels: int, most: int) -> SourceError:
+    return SourceError(
+        f"{name}: {found} {_mega(pixels)} megapixels, more than the limit of {_mega(most)}. "
+        "Raise the limit (--largest-photo) if it is genuine."
+    )
 
 
 def counted(sizes: tuple[Size, ...]) -> int:

@@ -83,7 +83,7 @@ class TiffPages:
                 raise SourceError(f"{self._name}: a volume of {directory.values[_DEPTH]} layers, which is no picture.")
             pages.append(page)
             sizes.append(_decoded_size(directory.values))
-        head.check(self._name, tuple(sizes), largest)
+        head.check(self._name, tuple(sizes), largest, self._bytes)
         for (width, height), directory in zip(sizes, self._directories, strict=True):
             samples = directory.values.get(_SAMPLES, 1)
             if width * height * samples > _CHANNELS * largest:
