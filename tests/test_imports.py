@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "vidcolor"
 # A module may import from its own row and from the rows above it.
 ROWS = (
     ("errors", "frames", "color", "lookup", "motion", "networks", "outputs", "overlap", "paint", "scaling", "tone"),
-    ("journal", "ledger", "cuts"),
+    ("journal", "ledger", "cuts", "regions"),
     ("steady",),
     ("media", "weights"),
     ("calibration", "cuda"),

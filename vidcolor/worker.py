@@ -160,7 +160,7 @@ def colorize_photo(source: Path, target: Path, colorizer: Colorizer, rules: Rule
         colors = _colors(still, wanted, network)
         with outputs.replacing(target, overwrite=rules.is_overwriting) as partial:
             losses = write_still(still, colors, partial, rules.still)
-    return ("colored", losses) if wanted else ("kept", (IN_COLOR,))
+    return ("colored", (*_own(wanted, rules), *losses)) if wanted else ("kept", (IN_COLOR,))
 
 
 class Worker:
@@ -221,7 +221,7 @@ def _photo(entry: Entry, source: Path | bytes, network: Network, rules: Rules, r
             content, losses = _packed(entry, still, colors, rules)
             pair = _pair(still.pages[0], colors[0], source, content) if rules.is_shown(entry.name) else None
     kept = len(still.pages) - len(wanted)
-    notes = (*losses, *((f"{kept} pages were in colour already",) if kept else ()))
+    notes = (*_own(wanted, rules), *losses, *((f"{kept} pages were in colour already",) if kept else ()))
     return Done("colored", content, notes=notes, seconds=time.monotonic() - began, pair=pair)
 
 
@@ -250,6 +250,15 @@ def _packed(
 def _wanted(still: Still, rules: Rules) -> list[Page]:
     """The pages that are to be coloured."""
     return [page for page in still.pages if rules.is_recoloring or page.tone != "color"]
+
+
+def _own(wanted: list[Page], rules: Rules) -> tuple[str, ...]:
+    """What mixed pages keep, in words."""
+    shares = [page.own.share for page in wanted if page.own is not None and not rules.is_recoloring]
+    if not shares:
+        return ()
+    of = "it" if len(wanted) == 1 else f"{len(shares)} pages"
+    return (f"{max(1, round(100 * sum(shares) / len(shares)))} % of {of} had color and keeps it",)
 
 
 def _colors(still: Still, wanted: list[Page], network: Network) -> list[Floats | None]:

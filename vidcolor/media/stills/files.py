@@ -3,7 +3,7 @@
 import io
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -37,6 +37,13 @@ class Still:
     content: bytes = field(repr=False, default=b"")
     reader: "tiff.TiffPages | None" = field(repr=False, default=None)
     profiles: tuple[tuple[bytes | None, bytes | None], ...] = field(repr=False, default=())  # ICC before, after
+
+    def recolored(self) -> "Still":
+        """The same, of whose pages none keeps colours in parts."""
+        pages = tuple(replace(page, own=None, colors=None) for page in self.pages)
+        if self.reader is not None:
+            self.reader.pages = pages
+        return replace(self, pages=pages)
 
     def close(self) -> None:
         """Let the file go, where it is still read from."""
@@ -212,6 +219,7 @@ def write_still(
     if len(ab_per_page) != len(still.pages):
         raise ShapeError(f"{still.name}: a*b* for {len(ab_per_page)} pages, the file has {len(still.pages)}.")
     settings = settings or StillSettings()
+    still = still.recolored() if settings.is_recoloring else still
     with refusing_damage(still.name):
         if isinstance(target, Path):
             with outputs.opened(target) as file:

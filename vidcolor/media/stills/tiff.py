@@ -16,7 +16,7 @@ from vidcolor.media.stills import ifd, profiles, splice
 from vidcolor.media.stills.bands import Bands
 from vidcolor.media.stills.jpeg import quality_of
 from vidcolor.media.stills.raster import Raster, grey_of, of_array, of_image, too_large
-from vidcolor.media.stills.still import SMALL, Page, StillSettings, page_of, tone_of_values
+from vidcolor.media.stills.still import SMALL, Page, StillSettings, judged, page_of
 from vidcolor.scaling import shrunk
 
 SIGNATURES = {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
@@ -102,10 +102,12 @@ class TiffPages:
         def band(top: int, bottom: int) -> Raster:
             return of_array(bands.rows(top, bottom), icc)
 
+        tone, own = judged(np.concatenate(colours))
         return Page(
-            size, raster.bits, tone_of_values(np.concatenate(colours)), orientation, raster.profile.space,
+            size, raster.bits, tone, orientation, raster.profile.space,
             np.concatenate(smalls), lambda top, bottom: grey_of(band(top, bottom)),
             (lambda top, bottom: band(top, bottom).alpha) if raster.alpha is not None else None, raster.losses,
+            own, (lambda top, bottom: band(top, bottom).values) if own is not None else None,
         )  # fmt: skip
 
     def write(self, file: BinaryIO, ab_per_page: Sequence[Floats | None], settings: StillSettings) -> tuple[str, ...]:
@@ -248,7 +250,7 @@ class _Segments:
         step = -(-painter.strip_rows // self.rows) * self.rows
         for top in range(0, height, step):
             bottom = min(top + step, height)
-            painted = painter.paint(self._page.rows(top, bottom), top)
+            painted: Any = self._page.paint(painter, top, bottom)
             if self._page.alpha:
                 painted = np.dstack([painted, self._page.alpha(top, bottom)])
             for row in range(0, len(painted), self.rows):
