@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "vidcolor"
 ROWS = (
     ("errors", "frames", "color", "lookup", "motion", "networks", "outputs", "overlap", "paint", "scaling", "tone"),
     ("journal", "ledger", "cuts", "regions"),
-    ("steady",),
+    ("steady", "shots"),
     ("media", "weights"),
     ("calibration", "cuda"),
     ("backends", "colorizer"),

@@ -75,7 +75,7 @@ def _colorize(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, An
     report.done(
         input=str(job.source), output=str(job.target), frames=done.frames, seconds=round(seconds, 2),
         fps=round((done.frames - done.done_before) / seconds, 2), done_before=done.done_before,
-        damage=vars(done.damage), model=done.model,
+        damage=vars(done.damage), model=done.model, outcome=done.outcome,
     )  # fmt: skip
 
 
