@@ -168,8 +168,10 @@ def color_film(
     warning as soon as it is known.  Raises VidcolorError; ChangedError where may_begin_anew said no.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    if not is_judged and options.may_copy(path, target) and film_tone(path) == "color":
-        return _kept(path, target, options, on_start, on_warning)
+    if not is_judged and options.may_copy(path, target):
+        check_output(path, target, overwrite=options.overwrite)
+        if film_tone(path) == "color":
+            return _kept(path, target, options, on_start, on_warning)
     with options.source(path, target) as source:
         with ExitStack() as stack:
             held = options.steadiness(source.info)
@@ -194,9 +196,8 @@ def _kept(
     on_warning: Callable[[str], None],
 ) -> FilmDone:  # fmt: skip
     """A film that is in colour, copied as it is."""
-    check_output(path, target, overwrite=options.overwrite)
     frames = probe(path).frame_count or 0
-    on_start(FilmStart(frames, frames, []))
+    on_start(FilmStart(frames, 0, ["no device"]))
     on_warning(IN_COLOR)
     with outputs.replacing(target) as partial:
         shutil.copyfile(path, partial)
