@@ -199,7 +199,7 @@ def _kept(
     frames = probe(path).frame_count or 0
     on_start(FilmStart(frames, 0, ["no device"]))
     on_warning(IN_COLOR)
-    with outputs.replacing(target) as partial:
+    with outputs.replacing(target, overwrite=options.overwrite) as partial:
         shutil.copyfile(path, partial)
     name = weights.read_header(weights.find(options.model)).name
     return FilmDone(target, frames, frames, name, (IN_COLOR,), outcome="kept")

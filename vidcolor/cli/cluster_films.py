@@ -45,7 +45,7 @@ def colorize_films_on_cluster(
             try:
                 done = future.result()
                 if done.content is None:  # it is in colour
-                    _copy(job)
+                    _copy(job, overwrite=options["overwrite"])
             except VidcolorError as error:
                 failed += 1
                 report.fail(str(error))
@@ -62,11 +62,11 @@ def colorize_films_on_cluster(
     return 1 if failed else 0
 
 
-def _copy(job: "Job") -> None:
-    """The film as it is. Raises OSError."""
+def _copy(job: "Job", *, overwrite: bool) -> None:
+    """The film as it is. Raises SinkError."""
     from vidcolor import outputs
 
-    with outputs.replacing(job.target) as partial:
+    with outputs.replacing(job.target, overwrite=overwrite) as partial:
         shutil.copyfile(job.source, partial)
 
 
