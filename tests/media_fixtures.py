@@ -47,6 +47,7 @@ def make_film(
     cover: bool = False,
     second_picture: bool = False,
     metadata: dict[str, str] | None = None,
+    has_color: bool = False,
 ) -> Path:
     """Write a moving noise film. subtitles and chapters are (start ms, end ms, text)."""
     with av.open(str(path), "w", format=container, container_options=container_options or {}) as out:
@@ -77,7 +78,7 @@ def make_film(
             packet.duration = end - start
             out.mux(packet)
         for stream in pictures:
-            _encode_picture(out, stream, pts, time_base, fields, color or {})
+            _encode_picture(out, stream, pts, time_base, fields, color or {}, has_color)
     return path
 
 
@@ -122,7 +123,7 @@ def _add_picture(out, codec, pix_fmt, size, time_base, rate, color, sar, fields,
     return stream
 
 
-def _encode_picture(out, stream, pts, time_base, fields, color) -> None:
+def _encode_picture(out, stream, pts, time_base, fields, color, has_color) -> None:
     context, graph = stream.codec_context, None
     if fields:
         graph = Graph()
@@ -131,7 +132,7 @@ def _encode_picture(out, stream, pts, time_base, fields, color) -> None:
         )
         graph.link_nodes(source, graph.add("setparams", f"field_mode={fields}"), graph.add("buffersink")).configure()
     for index, stamp in enumerate(pts):
-        frame = noise_frame(context.width, context.height, context.pix_fmt, index)
+        frame = noise_frame(context.width, context.height, context.pix_fmt, index, has_color=has_color)
         frame.pts, frame.time_base = stamp, time_base
         if graph is not None:
             graph.vpush(frame)
@@ -145,14 +146,18 @@ def _encode_picture(out, stream, pts, time_base, fields, color) -> None:
     out.mux(stream.encode(None))
 
 
-def noise_frame(width: int, height: int, pix_fmt: str, seed: int) -> av.VideoFrame:
-    """Every code value may occur, so nothing that clips or rounds goes unseen."""
+def noise_frame(width: int, height: int, pix_fmt: str, seed: int, *, has_color: bool = True) -> av.VideoFrame:
+    """Every code value may occur, so nothing that clips or rounds goes unseen; without colour, of luma alone."""
     random = np.random.default_rng(seed)
     frame = av.VideoFrame(width, height, pix_fmt)
     layout = layout_of(pix_fmt)
     for plane in range(len(frame.planes)):
         video_plane = frame.planes[plane]
-        if layout.readable and not layout.msb_shift:
+        if plane in (1, 2) and not layout.is_rgb and not has_color:  # the film is black and white
+            neutral = (128 << (layout.bits - 8) << layout.msb_shift).to_bytes(1 + (layout.bits > 8), "little")
+            neutral = neutral[::-1] if layout.big_endian else neutral
+            video_plane.update(neutral * (video_plane.buffer_size // len(neutral)))
+        elif layout.readable and not layout.msb_shift:
             view = samples(
                 frame, plane, video_plane.height, video_plane.width, layout.bits, big_endian=layout.big_endian
             )

@@ -56,7 +56,13 @@ def things(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     folder = tmp_path_factory.mktemp("things")
     for name in ("film.mp4", "film.mkv", "reel1.mkv", "reel2.mkv", "by-one-model.mp4", "by-another.mp4", "out.mp4"):
         make_film(
-            folder / name, codec="libx264", size=(96, 64), pts=range(0, 72, 3), time_base=SECOND, rate=1 / (3 * SECOND)
+            folder / name,
+            codec="libx264",
+            size=(96, 64),
+            pts=range(0, 72, 3),
+            time_base=SECOND,
+            rate=1 / (3 * SECOND),
+            has_color=name == "film.mp4",
         )
     for name in ("scans/first.jpg", "scans/box/second.tif", "portrait.jpg", "photos/one.png", "photos/two.jpg"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

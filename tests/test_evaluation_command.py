@@ -33,7 +33,7 @@ def run(*args: str | Path) -> int:
 
 @pytest.fixture
 def film(tmp_path: Path) -> Path:
-    return make_film(tmp_path / "film.mkv", pts=tuple(range(6)), size=(64, 48))
+    return make_film(tmp_path / "film.mkv", pts=tuple(range(6)), size=(64, 48), has_color=True)
 
 
 def test_photos_and_films_give_a_row_for_every_way_and_number(

@@ -219,7 +219,9 @@ def test_grey_psnr_and_the_gap_are_as_computed_by_hand(tmp_path: Path):
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le", "gbrp", "nv12", "yuvj420p"])
 def test_films_of_every_layout_are_measured(tmp_path: Path, pix_fmt: str):
     codec, suffix = {"yuvj420p": ("mjpeg", "mkv"), "yuv422p10le": ("ffv1", "mkv")}.get(pix_fmt, ("rawvideo", "nut"))
-    film = make_film(tmp_path / f"film.{suffix}", pix_fmt=pix_fmt, codec=codec, pts=tuple(range(5)), size=(64, 48))
+    film = make_film(
+        tmp_path / f"film.{suffix}", pix_fmt=pix_fmt, codec=codec, pts=tuple(range(5)), size=(64, 48), has_color=True
+    )
     found = scores(film, {"again": true_way})
     assert found["again"].psnr == 58.9
     assert found["grey"].colorfulness == 0
@@ -238,7 +240,7 @@ def test_a_grey_film_is_said_to_be_grey(tmp_path: Path):
 
 
 def test_a_film_is_measured_small_and_shown_upright(tmp_path: Path):
-    film = make_film(tmp_path / "film.mp4", codec="mpeg4", size=(640, 360), pts=(0, 1), rotation=90)
+    film = make_film(tmp_path / "film.mp4", codec="mpeg4", size=(640, 360), pts=(0, 1), rotation=90, has_color=True)
     shapes = []
     evaluate_film(film, {}, on_pictures=lambda number, name, by: shapes.append((number, name, by["truth"].shape)))
     assert shapes == [(0, "film.mp4", (455, 256, 3)), (1, "film.mp4", (455, 256, 3))]

@@ -176,6 +176,7 @@ def colorize_film(
     drop_audio: bool = False,
     start: float | None = None,
     end: float | None = None,
+    recolor: bool = False,
     fps: Fraction | float | str | None = None,
     resume: bool = True,
     overwrite: bool = False,
@@ -185,8 +186,9 @@ def colorize_film(
 
     output: a file, or a folder that is there already.  model: a name, a file, or a Colorizer that is loaded; that
     brings device, precision, size, batch_size and saturation with it.  convert_audio: "aac" or "opus", for sound that
-    the container cannot hold as it is.  drop_audio: leave all sound out.  start, end: seconds.  fps: `source` is a
-    folder or pattern of numbered pictures.  on_progress: told how many frames of the output there are, and of how many,
+    the container cannot hold as it is.  drop_audio: leave all sound out.  start, end: seconds.  recolor: what is in
+    color already, too; else such a film is copied, and such shots stay as they are.  fps: `source` is a folder or
+    pattern of numbered pictures.  on_progress: told how many frames of the output there are, and of how many,
     None where that is unknown; what it raises stops the work.
 
     The output gets its name when it is complete. Whatever stops it, the same call, or the command with the same
@@ -207,7 +209,7 @@ def colorize_film(
         steady=steady, every=None if every == "auto" else every, shot_memory=shot_memory,
         references=tuple(map(Path, references)), codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt,
         encoder=encoder, hwaccel=hwaccel, convert_audio=convert_audio, drop_audio=drop_audio, start=_seconds(start),
-        end=_seconds(end), resume=resume, overwrite=overwrite,
+        end=_seconds(end), recolor=recolor, resume=resume, overwrite=overwrite,
     )  # fmt: skip
     expected: list[int | None] = []
 

@@ -41,6 +41,7 @@ class ArchivedFilms:
         done = color_film(
             source, target, self._whole(is_again=is_again), lambda: colorizer, may_begin_anew=lambda _: True,
             on_start=lambda start: tell.append(self.watch(source.name, start)), on_frame=lambda frames: tell[0](frames),
+            is_judged=True,
         )  # fmt: skip
         damage = done.damage.describe()
         return (*done.warnings, *((f"damaged: {damage}",) if damage else ())), damage
@@ -48,7 +49,8 @@ class ArchivedFilms:
     def survey(self, source: Path, colorizer: Colorizer, wanted: int) -> list[Part]:
         """See Films."""
         with self._whole().source(source, source) as film:
-            return parts.survey(film, colorizer, self.options.steadiness(film.info), wanted)
+            held, keeps_color = self.options.steadiness(film.info), self.options.shots(film) is not None
+            return parts.survey(film, colorizer, held, wanted, keeps_color=keeps_color)
 
     def color_part(self, source: Path, target: Path, colorizer: Colorizer, part: Part, *, is_again: bool) -> None:
         """See Films."""
@@ -62,7 +64,7 @@ class ArchivedFilms:
 
             sink = resumed(stack, make, options.resume, lambda _: True)
             held = replace(options.steadiness(film.info), first_number=sink.frames_written)
-            colorize_film(film, sink, colorizer, held, lambda _: None, until=part.end)
+            colorize_film(film, sink, colorizer, held, lambda _: None, until=part.end, shots=options.shots(film))
 
     def _whole(self, *, is_again: bool = False) -> FilmOptions:
         return replace(self.options, start=None, end=None, overwrite=True, resume=self.options.resume or is_again)

@@ -1,23 +1,26 @@
 """One film into one file: by which settings, and from where an earlier run left it; for the command and the API."""
 
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import cv2
 
-from vidcolor import __version__, weights
+from vidcolor import __version__, outputs, weights
 from vidcolor.backends import computing
 from vidcolor.colorizer import Colorizer
 from vidcolor.errors import UsageError
 from vidcolor.frames import FilmInfo
 from vidcolor.jobs import DECIDING
 from vidcolor.media.encoders import OutputSettings
+from vidcolor.media.film_tone import film_tone
 from vidcolor.media.identity import identity_of
-from vidcolor.media.plan import WITHOUT_CROPPING
+from vidcolor.media.plan import WITHOUT_CROPPING, check_output
+from vidcolor.media.probe import probe
 from vidcolor.media.references import load_references
 from vidcolor.media.segments import ChangedError, FilmRun
 from vidcolor.media.sink import FilmSink
@@ -25,8 +28,10 @@ from vidcolor.media.source import Damage, FilmSource
 from vidcolor.media.trial import settle
 from vidcolor.media.versions import film_versions
 from vidcolor.pipeline import colorize_film
+from vidcolor.shots import Shots
 from vidcolor.steady import MODES, Steadiness, SteadyMode
 from vidcolor.steady.keys import check_every
+from vidcolor.worker import IN_COLOR
 
 Sink = TypeVar("Sink", bound=FilmSink)
 
@@ -53,6 +58,7 @@ class FilmOptions:
     drop_audio: bool = False
     start: float | None = None  # seconds, as a player shows them
     end: float | None = None
+    recolor: bool = False  # what is in colour already
     resume: bool = True
     overwrite: bool = False
     device: str = "auto"
@@ -95,6 +101,15 @@ class FilmOptions:
         settings["vidcolor"] = __version__
         return FilmRun(identity_of(source.path), weights.sha256(weights.find(self.model)), settings)
 
+    def may_copy(self, path: Path, target: Path) -> bool:
+        """Whether a film in colour can go to the target as it is."""
+        is_whole = self.start is None and self.end is None
+        return not self.recolor and is_whole and path.is_file() and path.suffix.lower() == target.suffix.lower()
+
+    def shots(self, source: FilmSource) -> Shots | None:
+        """What tells shots in colour, where there may be some."""
+        return None if self.recolor or source.examined.layout.is_gray else Shots()
+
     def comment(self) -> str:
         """What the film's tags will say. Raises ModelError."""
         header = weights.read_header(weights.find(self.model))
@@ -128,6 +143,7 @@ class FilmDone:
     model: str  # its name
     warnings: tuple[str, ...] = ()  # what could not be kept, in plain words
     damage: Damage = field(default_factory=Damage)
+    outcome: Literal["colored", "kept"] = "colored"  # kept: it was in colour, and was copied as it is
 
 
 def color_film(
@@ -140,14 +156,22 @@ def color_film(
     on_start: Callable[[FilmStart], None] = lambda _: None,
     on_frame: Callable[[int], None] = lambda _: None,
     on_warning: Callable[[str], None] = lambda _: None,
+    is_judged: bool = False,
 ) -> FilmDone:
     """Colour a film, going on from what an earlier run with the same options made.
+
+    A film that is in colour throughout is copied, and shots that are keep their colours, unless the options say
+    otherwise. is_judged: it is known not to be in colour throughout.
 
     load: gives the model, asked for when it is sure that the work can be done.  may_begin_anew: asked, with what was
     found, where that run was another.  on_frame: told how many frames of the output there are.  on_warning: told each
     warning as soon as it is known.  Raises VidcolorError; ChangedError where may_begin_anew said no.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    if not is_judged and options.may_copy(path, target):
+        check_output(path, target, overwrite=options.overwrite)
+        if film_tone(path) == "color":
+            return _kept(path, target, options, on_start, on_warning)
     with options.source(path, target) as source:
         with ExitStack() as stack:
             held = options.steadiness(source.info)
@@ -158,11 +182,27 @@ def color_film(
             for warning in first:
                 on_warning(warning)
             known, known_of_source = len(sink.warnings), len(source.warnings)
-            count = colorize_film(source, sink, colorizer, held, on_frame)
-        late = (*source.warnings[known_of_source:], *sink.warnings[known:])
+            shots = options.shots(source)
+            count = colorize_film(source, sink, colorizer, held, on_frame, shots=shots)
+        kept = shots.describe() if shots else ""
+        late = (*((kept,) if kept else ()), *source.warnings[known_of_source:], *sink.warnings[known:])
         for warning in late:
             on_warning(warning)
         return FilmDone(target, count, done_before, colorizer.header.name, (*first, *late), source.damage)
+
+
+def _kept(
+    path: Path, target: Path, options: FilmOptions, on_start: Callable[[FilmStart], None],
+    on_warning: Callable[[str], None],
+) -> FilmDone:  # fmt: skip
+    """A film that is in colour, copied as it is."""
+    frames = probe(path).frame_count or 0
+    on_start(FilmStart(frames, 0, ["no device"]))
+    on_warning(IN_COLOR)
+    with outputs.replacing(target, overwrite=options.overwrite) as partial:
+        shutil.copyfile(path, partial)
+    name = weights.read_header(weights.find(options.model)).name
+    return FilmDone(target, frames, frames, name, (IN_COLOR,), outcome="kept")
 
 
 def _entered(

@@ -2,6 +2,7 @@
 
 import math
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -65,6 +66,8 @@ class Frame:
     luma: Plane
     pts: int | None  # in the film's time_base
     native: Any = None  # the decoder's own frame, which the sink asks for field order, side data and the like
+    chroma: Callable[[], tuple[Plane, Plane]] | None = None  # its own Cb and Cr, of chroma_size; None: it has none
+    keeps_chroma: bool = False  # whether it is in colour already, and stays as it is
 
 
 @dataclass(frozen=True)

@@ -23,15 +23,18 @@ def can_part(steadiness: Steadiness) -> bool:
     return not steadiness.has_memory and not steadiness.references
 
 
-def survey(source: Source, colorizer: Colorizer, steadiness: Steadiness, wanted: int) -> list[Part]:
+def survey(
+    source: Source, colorizer: Colorizer, steadiness: Steadiness, wanted: int, *, keeps_color: bool = False
+) -> list[Part]:
     """At most `wanted` parts of about equal length, found by looking at every frame; none where it cannot be parted.
 
-    What is left behind the last part is less than a segment.
+    What is left behind the last part is less than a segment. keeps_color: shots that are in colour stay so, which is
+    decided for whole shots.
     """
     known = source.info.frame_count
     if wanted < 2 or not can_part(steadiness) or (known is not None and known < 2 * LEAST_SEGMENTS * SEGMENT_FRAMES):
         return []
-    starts, frames, first_pts = _looked_at(source, colorizer, steadiness)
+    starts, frames, first_pts = _looked_at(source, colorizer, by_shot=keeps_color or steadiness.mode != "off")
     segments = frames // SEGMENT_FRAMES
     length = max(LEAST_SEGMENTS, -(-segments // wanted))
     borders = [0]
@@ -55,7 +58,7 @@ def _run_up(starts: list[Place | None], border: int) -> float:
     return border - (place.count if place else 0) / SEGMENT_FRAMES
 
 
-def _looked_at(source: Source, colorizer: Colorizer, steadiness: Steadiness) -> tuple[list[Place | None], int, int]:
+def _looked_at(source: Source, colorizer: Colorizer, *, by_shot: bool) -> tuple[list[Place | None], int, int]:
     """For each segment the last frame before its colours begin; the number of frames; the pts of the first."""
     picture, view = source.info.picture, view_of(source.info)
     detector, waiting = CutDetector(), deque[Frame | None]()  # each with the frame before it
@@ -66,7 +69,7 @@ def _looked_at(source: Source, colorizer: Colorizer, steadiness: Steadiness) -> 
         nonlocal number, begun
         for is_cut in decided:
             before, is_first = waiting.popleft(), number % SEGMENT_FRAMES == 0
-            if before is not None and (is_cut or (is_first and steadiness.mode == "off")):
+            if before is not None and (is_cut or (is_first and not by_shot)):
                 begun = Place(number, before.pts or 0, checksum_of(before.luma))
             if is_first:
                 starts.append(begun)

@@ -1,6 +1,6 @@
 """One photo into one file or array: by which settings, and what is refused; for the command and the API."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ class PhotoOptions:
     def still(self, header: ModelHeader) -> StillSettings:
         """How the file is written."""
         software = f"vidcolor {__version__}, colour by model {header.name} {header.version}"
-        return StillSettings(software, self.quality, self.subsampling)
+        return StillSettings(software, self.quality, self.subsampling, self.recolor)
 
 
 @dataclass(frozen=True)
@@ -85,5 +85,6 @@ def color_array(values: Any, colorizer: Colorizer) -> Rgb:
 
 def _painted(page: Page, colorizer: Colorizer) -> Rgb:
     (ab,) = colorizer.predict([page.lightness(colorizer.size)])
+    page = replace(page, own=None, colors=None)
     painted: Rgb = np.concatenate([strip for _, strip in page.painted(ab)])
     return painted

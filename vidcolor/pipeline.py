@@ -6,13 +6,15 @@ Memory is the queues' length, whatever the film's.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from itertools import islice
 from typing import Protocol, TypeVar
 
 from vidcolor.color import Floats
 from vidcolor.colorizer import Colorizer, View, paint
-from vidcolor.frames import ColoredFrame, FilmInfo, Frame, Place
+from vidcolor.frames import ColoredFrame, FilmInfo, Frame, PictureFormat, Place
 from vidcolor.overlap import ahead
+from vidcolor.shots import Shots, has_color
 from vidcolor.steady import Steadiness
 from vidcolor.steady.keys import FURTHEST, Planned
 from vidcolor.steady.marks import SEGMENT_FRAMES, Marks, Waiting
@@ -71,10 +73,12 @@ def colorize_film(
     steadiness: Steadiness,
     on_frame: Callable[[int], None],
     until: int | None = None,
+    shots: Shots | None = None,
 ) -> int:
     """Colour every frame of `source` that `sink` does not have yet; returns their number, and tells it as it grows.
 
-    until: stop after that many frames of the film.
+    until: stop after that many frames of the film.  shots: tells which of them keep the colours that they have; as it
+    was at the film's start, it is brought to where the sink goes on. None: no frame does.
     """
     count, marks = sink.frames_written, Marks(sink.frames_written, sink.state)
     if until is not None and count >= until:
@@ -86,7 +90,7 @@ def colorize_film(
             return stages.enter_context(closing(ahead(items, depth)))
 
         frames = overlap(source.frames(sink.place), DECODED_AHEAD)
-        colored = colored_frames(frames, source.info, colorizer, steadiness, overlap, marks)
+        colored = colored_frames(frames, source.info, colorizer, steadiness, overlap, marks, shots)
         for count, frame in enumerate(colored, start=marks.first + 1):
             sink.write(frame)
             if count % SEGMENT_FRAMES == 0:
@@ -104,10 +108,16 @@ def colored_frames(
     steadiness: Steadiness,
     overlap: Overlap = one_by_one,
     marks: Marks | None = None,
+    shots: Shots | None = None,
 ) -> Iterator[ColoredFrame]:
-    """Every frame with its chroma, in order. marks: where an earlier run ended, and where states are noted."""
+    """Every frame with its chroma, in order. marks: where an earlier run ended, and where states are noted.
+
+    shots: see `colorize_film`.
+    """
     picture, view, marks = info.picture, view_of(info), marks or Marks(are_taken=False)
-    seen = ((frame, colorizer.lightness(frame.luma, picture, view)) for frame in frames)
+    seen: Iterator[Seen] = ((frame, colorizer.lightness(frame.luma, picture, view)) for frame in frames)
+    if shots is not None:
+        seen = overlap(_judged(seen, shots, picture, marks), DECODED_AHEAD)
     if steadiness.every == 1:
         opinions = overlap(_asked(seen, colorizer, marks.first), colorizer.batch_size)
         if steadiness.mode == "off":
@@ -117,12 +127,34 @@ def colored_frames(
     else:
         planned = overlap(_planned(seen, steadiness, marks), PLANNED_AHEAD)
         colors = overlap(_carried(planned, colorizer, steadiness, marks), PAINTED_AHEAD)
-    return overlap((ColoredFrame(frame, *paint(frame.luma, ab, picture, view)) for frame, ab in colors), PAINTED_AHEAD)
+    return overlap((_painted(frame, ab, picture, view) for frame, ab in colors), PAINTED_AHEAD)
 
 
 def view_of(info: FilmInfo) -> View:
     """How the film is meant to be seen."""
     return View(info.sample_aspect_ratio or View.sample_aspect_ratio, info.rotation_degrees // 90 % 4)
+
+
+def _judged(seen: Iterable[Seen], shots: Shots, picture: PictureFormat, marks: Marks) -> Iterator[Seen]:
+    """The same, each frame marked that keeps its colours."""
+    shots.go_on(marks.state_of("shots"))
+    waiting = Waiting[Seen](shots.undecided)
+    for number, (frame, lightness) in enumerate(seen, start=marks.first + 1):
+        decided = shots.push(lightness, has_color(frame, picture))
+        marks.note("shots", number, shots)
+        yield from map(_marked, waiting.put((frame, lightness), decided))
+    yield from map(_marked, waiting.rest(shots.finish()))
+
+
+def _marked(decided: tuple[Seen, bool]) -> Seen:
+    (frame, lightness), is_kept = decided
+    return replace(frame, keeps_chroma=is_kept), lightness
+
+
+def _painted(frame: Frame, ab: Floats, picture: PictureFormat, view: View) -> ColoredFrame:
+    if frame.keeps_chroma and frame.chroma is not None:
+        return ColoredFrame(frame, *frame.chroma())
+    return ColoredFrame(frame, *paint(frame.luma, ab, picture, view))
 
 
 def _asked(seen: Iterable[Seen], colorizer: Colorizer, first: int) -> Iterator[tuple[Frame, Floats, Floats]]:

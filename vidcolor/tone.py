@@ -6,6 +6,7 @@ A toned picture has one colour for each lightness: a*b* follow a curve over L*. 
 two-tone ones, above.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import cv2
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from vidcolor import color
 from vidcolor.color import Floats
 
-Tone = Literal["grey", "toned", "color"]
+Tone = Literal["grey", "toned", "mixed", "color"]  # mixed: grey or toned in one part, see regions
 
 SHORT_SIDE = 128  # pixels to judge at: averages away JPEG's chroma noise, keeps things of a hundredth of the picture
 GREY_CHROMA = 2.5  # of the 95th percentile; noise and faint casts stay under it
@@ -38,18 +39,26 @@ def tone_of(rgb: NDArray[np.uint8] | NDArray[np.uint16]) -> Tone:
     return "toned" if is_curve else "color"
 
 
-def _off_curve(lightness: Floats, a: Floats, b: Floats) -> Floats:
-    """Distance in a*b* of every pixel from what its lightness usually has."""
+def tone_curve(lightness: Floats, a: Floats, b: Floats) -> Callable[[Floats], tuple[Floats, Floats]]:
+    """What a*b* these pixels, (n,) each, usually have at a lightness: a function of L* of any shape."""
     places = np.clip((lightness * (_BINS / 100)).astype(int), 0, _BINS - 1)
     least = max(8, len(lightness) // 1000)
     knots = [
         [np.median(plane[places == place]) for plane in (lightness, a, b)]
         for place in range(_BINS)
         if np.count_nonzero(places == place) >= least
-    ]
-    if not knots:
-        return np.asarray(np.hypot(a - np.median(a), b - np.median(b)), np.float32)
+    ] or [[50.0, np.median(a), np.median(b)]]
     centres, *curves = np.array(knots, np.float32).T
     smooth = [np.convolve(np.pad(curve, 1, mode="edge"), [0.25, 0.5, 0.25], "valid") for curve in curves]
-    usual_a, usual_b = (np.interp(lightness, centres, curve) for curve in smooth)
+
+    def usual(lightness: Floats) -> tuple[Floats, Floats]:
+        a, b = (np.asarray(np.interp(lightness, centres, curve), np.float32) for curve in smooth)
+        return a, b
+
+    return usual
+
+
+def _off_curve(lightness: Floats, a: Floats, b: Floats) -> Floats:
+    """Distance in a*b* of every pixel from what its lightness usually has."""
+    usual_a, usual_b = tone_curve(lightness, a, b)(lightness)
     return np.asarray(np.hypot(a - usual_a, b - usual_b), np.float32)

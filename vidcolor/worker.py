@@ -137,7 +137,7 @@ def colorize_photo(source: Path, target: Path, colorizer: Colorizer, rules: Rule
         colors = _Colors(still, network, rules)
         with outputs.replacing(target, overwrite=rules.is_overwriting) as partial:
             losses = write_still(still, colors, partial, rules.still)
-    return ("colored", losses) if colors.count else ("kept", (IN_COLOR,))
+    return ("colored", (*colors.own, *losses)) if colors.count else ("kept", (IN_COLOR,))
 
 
 class Worker:
@@ -195,6 +195,7 @@ class _Colors:
         self._still, self._network, self._rules, self._is_shown = still, network, rules, is_shown
         self._begun: list[Floats | None] = []
         self.count = 0
+        self._shares: list[float] = []  # of pages, that keep colours of their own
         self.small: tuple[bytes, bytes] | None = None
         self._rest = (self._color(number) for number in range(len(still.pages)))
 
@@ -206,6 +207,14 @@ class _Colors:
                 return True
         return False
 
+    @property
+    def own(self) -> tuple[str, ...]:
+        """What mixed pages keep, in words."""
+        if not self._shares:
+            return ()
+        of = "it" if self.count == 1 else f"{len(self._shares)} pages"
+        return (f"{max(1, round(100 * sum(self._shares) / len(self._shares)))} % of {of} had color and keeps it",)
+
     def __iter__(self) -> Iterator[Floats | None]:
         yield from self._begun
         yield from self._rest
@@ -216,6 +225,8 @@ class _Colors:
             return None
         ab = self._network.predict(page.lightness(self._network.size))
         self.count += 1
+        if page.own is not None and not self._rules.is_recoloring:
+            self._shares.append(page.own.share)
         is_plain = page.tone == "grey" and page.bits == 8 and page.orientation == 1 and not page.alpha
         if self._is_shown and number == 0 and is_plain:  # decoding both files would take longer than painting
             before, after = (jpeg_of(page.preview(colour, (SHOWN_SIDE, SHOWN_SIDE))) for colour in (None, ab))
@@ -235,7 +246,7 @@ def _photo(entry: Entry, source: Path | bytes, network: Network, rules: Rules) -
         if is_shown and pair is None:
             pair = _pair(still.content or source, content)
     kept = len(still.pages) - colors.count
-    notes = (*losses, *((f"{kept} pages were in colour already",) if kept else ()))
+    notes = (*colors.own, *losses, *((f"{kept} pages were in colour already",) if kept else ()))
     return Done("colored", content, notes=notes, seconds=time.monotonic() - began, pair=pair)
 
 

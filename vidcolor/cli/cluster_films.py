@@ -1,5 +1,6 @@
 """Films of the `colorize` command on a cluster: taken into parts, so that no machine is idle."""
 
+import shutil
 import time
 from collections.abc import Callable
 from functools import partial
@@ -45,14 +46,16 @@ def colorize_films_on_cluster(
         futures = [workers.film(_entry(job), job.source, job.target) for job in jobs]
         for job, future in zip(jobs, futures, strict=True):
             try:
-                notes = future.result().notes
+                done = future.result()
+                if done.content is None:  # it is in colour
+                    _copy(job, overwrite=options["overwrite"])
             except VidcolorError as error:
                 failed += 1
                 report.fail(str(error))
                 continue
             if finished is not None:
-                finished.add(job)
-            for note in notes:
+                finished.add(job, done.outcome)
+            for note in done.notes:
                 report.warn(f"{job.source.name}: {note}.")
             seconds, frames = time.monotonic() - began, probe(job.target).frame_count or 0
             report.done(
@@ -64,6 +67,14 @@ def colorize_films_on_cluster(
     return 1 if failed else 0
 
 
+def _copy(job: "Job", *, overwrite: bool) -> None:
+    """The film as it is. Raises SinkError."""
+    from vidcolor import outputs
+
+    with outputs.replacing(job.target, overwrite=overwrite) as partial:
+        shutil.copyfile(job.source, partial)
+
+
 def _work(jobs: "list[Job]", options: dict[str, Any], load: Callable[[], "Colorizer"]) -> "Work":
     from vidcolor.archived_films import ArchivedFilms
     from vidcolor.cluster import Work
@@ -71,7 +82,7 @@ def _work(jobs: "list[Job]", options: dict[str, Any], load: Callable[[], "Colori
     from vidcolor.worker import Rules
 
     rules = Rules(
-        StillSettings(software="vidcolor"), is_recoloring=True, scratch=jobs[0].target.parent.absolute(),
+        StillSettings(software="vidcolor"), is_recoloring=options["recolor"], scratch=jobs[0].target.parent.absolute(),
         films=ArchivedFilms(film_options(options)),
     )  # fmt: skip
     return Work(

@@ -104,7 +104,7 @@ class Rhythm(OrAuto):
     "--recolor/--keep-color",
     default=False,
     show_default=True,
-    help="Photos, and films among them, that have colours: colour them anew.",
+    help="Photos, films and shots that have colours: colour them anew, or keep them.",
 )
 @click.option(
     "--others", type=click.Choice(["copy", "skip"]), default="copy", show_default=True,

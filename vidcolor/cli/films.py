@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vidcolor.films import FilmOptions, FilmStart
     from vidcolor.finished import FinishedFilms
     from vidcolor.jobs import Job
-    from vidcolor.journal import Run
+    from vidcolor.journal import Outcome, Run
     from vidcolor.media.encoders import OutputSettings
     from vidcolor.media.source import FilmSource
     from vidcolor.steady import Steadiness
@@ -37,13 +37,13 @@ def colorize_films(
     jobs = plan(inputs, output)
     if not options["dry_run"]:
         jobs, finished = unfinished(jobs, output, options, report)
-    work = _describe if options["dry_run"] else _colorize
+    work: Callable[..., Outcome | None] = _describe if options["dry_run"] else _colorize
     failures: list[VidcolorError] = []
     for job in jobs:
         try:
-            work(job, load, options, report)
-            if not options["dry_run"] and finished is not None:
-                finished.add(job)
+            outcome = work(job, load, options, report)
+            if outcome is not None and finished is not None:
+                finished.add(job, outcome)
         except VidcolorError as error:
             failures.append(error)
             report.fail(str(error))
@@ -96,8 +96,8 @@ def film_watched(name: str, start: "FilmStart") -> Callable[[int], None]:
     return film_progress(name, start.frames, start.done_before)
 
 
-def _colorize(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, Any], report: Reporter) -> None:
-    """Colour one film."""
+def _colorize(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, Any], report: Reporter) -> "Outcome":
+    """Colour one film; what became of it."""
     from vidcolor.films import color_film
 
     began = time.monotonic()
@@ -115,8 +115,9 @@ def _colorize(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, An
     report.done(
         input=str(job.source), output=str(job.target), frames=done.frames, seconds=round(seconds, 2),
         fps=round((done.frames - done.done_before) / seconds, 2), done_before=done.done_before,
-        damage=vars(done.damage), model=done.model,
+        damage=vars(done.damage), model=done.model, outcome=done.outcome,
     )  # fmt: skip
+    return done.outcome
 
 
 def _describe(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, Any], report: Reporter) -> None:

@@ -110,6 +110,20 @@ def luma_of(frame: VideoFrame, layout: Layout) -> Plane:
     return luma.astype(np.uint16, copy=False) if layout.bits > 8 else luma
 
 
+def chroma_of(frame: VideoFrame, layout: Layout, picture: PictureFormat) -> tuple[Plane, Plane]:
+    """Cb and Cr as stored, (rows, columns) of the planar format each; views of the frame where possible."""
+    if not layout.readable:
+        frame = to_planar(frame, layout, picture)
+    elif not _PLANAR.match(frame.format.name):
+        frame = reformat(frame, format=layout.planar)  # semi-planar: the same samples in another order
+    found = layout_of(frame.format.name)
+    across, down = found.chroma_shift
+    rows, columns = -(-frame.height >> down), -(-frame.width >> across)
+    planes = [samples(frame, plane, rows, columns, found.bits, big_endian=found.big_endian) for plane in (1, 2)]
+    cb, cr = (plane.astype(np.uint16, copy=False) if found.bits > 8 else plane for plane in planes)
+    return cb, cr
+
+
 def reformat(frame: VideoFrame, **to: Any) -> VideoFrame:
     """VideoFrame.reformat, by one thread: the same samples every time.
 

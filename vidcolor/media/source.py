@@ -4,9 +4,10 @@ from __future__ import annotations  # Packet[...] is for type checkers only
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
@@ -20,9 +21,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from vidcolor.errors import ReadError, SourceError, UsageError
-from vidcolor.frames import TOLERANCE_SECONDS, Crop, FilmInfo, Frame, PictureFormat, Place, checksum_of
+from vidcolor.frames import TOLERANCE_SECONDS, Crop, FilmInfo, Frame, PictureFormat, Place, Plane, checksum_of
 from vidcolor.media.devices import HardwareError, choose_device, is_twin, open_on
-from vidcolor.media.pixels import layout_of, luma_of, reformat, to_planar
+from vidcolor.media.pixels import chroma_of, layout_of, luma_of, reformat, to_planar
 from vidcolor.media.probe import choose_video, cropped, examine, open_container
 from vidcolor.media.pyav import fraction_of
 from vidcolor.media.reading import packets as packets_of
@@ -356,7 +357,19 @@ class FilmSource:
 
     def _as_frame(self, native: VideoFrame) -> Frame:
         whole = self._as_whole_frame(native)
-        return whole if self._crop is None else replace(whole, luma=self._crop.of(whole.luma))
+        if self._crop is None:
+            return whole
+        chroma = whole.chroma and partial(self._cropped_chroma, whole.chroma)
+        return replace(whole, luma=self._crop.of(whole.luma), chroma=chroma)
+
+    def _cropped_chroma(self, chroma: Callable[[], tuple[Plane, Plane]]) -> tuple[Plane, Plane]:
+        """Its samples where the picture begins, or those that the first pixel shares."""
+        assert self._crop is not None
+        across, down = self._coded.chroma_shift
+        top, left = self._crop.top >> down, self._crop.left >> across
+        rows, columns = self.info.picture.chroma_size
+        cb, cr = (plane[top : top + rows, left : left + columns] for plane in chroma())
+        return cb, cr
 
     def _as_whole_frame(self, native: VideoFrame) -> Frame:
         picture, first = self._coded, self.info.pixel_format
@@ -367,15 +380,21 @@ class FilmSource:
         elif self._device and native.format.name != first:
             # The conversion moves chroma alone, and keeps times, flags and side data, which the sink asks for.
             luma = luma_of(native, layout_of(native.format.name))
-            return Frame(luma, native.pts, reformat(native, format=self.examined.layout.planar))
+            planar = reformat(native, format=self.examined.layout.planar)
+            return Frame(luma, native.pts, planar, self._chroma(planar))
         elif native.format.name != first:
             self.damage.resized_frames += 1
             native = reformat(native, format=first)
         layout = layout_of(native.format.name)
         if not layout.readable:
             converted = to_planar(native, layout, picture)
-            return Frame(luma_of(converted, layout_of(converted.format.name)), native.pts, native)
-        return Frame(luma_of(native, layout), native.pts, native)
+            luma = luma_of(converted, layout_of(converted.format.name))
+            return Frame(luma, native.pts, native, self._chroma(converted))
+        return Frame(luma_of(native, layout), native.pts, native, self._chroma(native))
+
+    def _chroma(self, native: VideoFrame) -> Callable[[], tuple[Plane, Plane]] | None:
+        layout = layout_of(native.format.name)
+        return None if layout.is_gray else partial(chroma_of, native, layout, self._coded)
 
     def _note_early_end(self, stream: VideoStream, last: VideoFrame, range_end: int | None) -> None:
         if stream.time_base is None or self.info.duration_seconds is None:

@@ -55,7 +55,7 @@ def painted(page: Page, ab: Floats) -> Any:
     """The whole page: (H, W, 4), the last alpha or filling. 8 bit goes to encoders as it lies."""
     pixels = np.empty((*page.size, 4), np.uint8 if page.bits == 8 else np.uint16)
     if page.bits == 8 and page.alpha is None:
-        page.painter(ab).fill(page.rows(0, page.size[0]), 0, pixels)
+        page.fill(ab, pixels)
         return pixels
     for top, strip in page.painted(ab):
         rows = pixels[top : top + len(strip)]

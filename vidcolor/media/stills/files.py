@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,6 +40,13 @@ class Still:
     def losses(self) -> tuple[str, ...]:
         """What reading could not keep so far, one sentence each."""
         return self.own_losses if self.reader is None else self.reader.losses
+
+    def recolored(self) -> "Still":
+        """The same, of whose pages none keeps colours in parts."""
+        pages = Pages(len(self.pages), lambda number: replace(self.pages[number], own=None, colors=None))
+        if self.reader is not None:
+            self.reader.pages = pages
+        return replace(self, pages=pages)
 
     def close(self) -> None:
         """Let the file go, where it is still read from."""
@@ -175,6 +182,7 @@ def write_still(
     Raises ShapeError, SourceError (a page that is decoded only now, and fails), SinkError.
     """
     settings, colors = settings or StillSettings(), _one_each(still, ab_per_page)
+    still = still.recolored() if settings.is_recoloring else still
     with refusing_damage(still.name):
         if isinstance(target, Path):
             with outputs.opened(target) as file:

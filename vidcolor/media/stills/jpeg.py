@@ -47,10 +47,11 @@ def encoded(page: Page, ab: Floats, source: Any, settings: StillSettings) -> byt
         and not is_progressive
         and page.bits == 8
         and luma.dtype == np.uint8
+        and page.own is None
     ):
         return _from_planes(page, ab, luma, quality)
     pixels = np.empty((*page.size, 4), np.uint8)
-    page.painter(ab).fill(luma, 0, pixels)
+    page.fill(ab, pixels)
     image = Image.frombuffer("RGBX", page.size[::-1], pixels, "raw", "RGBX", 0, 1)
     file = io.BytesIO()
     image.save(file, "JPEG", qtables=tables, subsampling=subsampling, progressive=is_progressive)

@@ -35,7 +35,7 @@ class Segments:
         step = -(-painter.strip_rows // self.rows) * self.rows
         for top in range(0, height, step):
             bottom = min(top + step, height)
-            painted = painter.paint(self._page.rows(top, bottom), top)
+            painted: Any = self._page.paint(painter, top, bottom)
             if self._page.alpha:
                 painted = np.dstack([painted, self._page.alpha(top, bottom)])
             for row in range(0, len(painted), self.rows):

@@ -13,7 +13,9 @@ import numpy as np
 from vidcolor.color import Floats
 from vidcolor.errors import ShapeError
 from vidcolor.media.stills.raster import Raster, grey_of
-from vidcolor.paint import Painter, RgbSpace
+from vidcolor.paint import Painter, Rgb, RgbSpace
+from vidcolor.regions import SHORT_SIDE as REGIONS_SIDE
+from vidcolor.regions import OwnColor, own_color
 from vidcolor.scaling import network_size, shrunk
 from vidcolor.tone import SHORT_SIDE, Tone, tone_of
 
@@ -37,11 +39,13 @@ class StillSettings:
 
     software: what the tag says coloured it, with model and version.  quality: 1..100 for lossy formats; None: as the
     source's.  subsampling: "4:4:4", "4:2:2", "4:2:0"; None: as the source's (4:2:0 for grey JPEG).
+    is_recoloring: paint over the colours that a page has in parts, too.
     """
 
     software: str = "vidcolor"
     quality: int | None = None
     subsampling: str | None = None
+    is_recoloring: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +54,7 @@ class Page:
 
     size: (H, W) as stored.  bits: 8 or 16, of what will be written.  tone: what it has of colour.
     orientation: EXIF's 1..8.  rows: (top, bottom) -> grey rows for a Painter.  alpha: (top, bottom) -> alpha rows.
+    own: where a mixed page keeps its colours.  colors: (top, bottom) -> RGB rows of such a page as they are.
     """
 
     size: tuple[int, int]
@@ -62,6 +67,8 @@ class Page:
     alpha: Callable[[int, int], Any] | None = field(repr=False, default=None)
     losses: tuple[str, ...] = ()
     profiles: tuple[bytes | None, bytes | None] = (None, None)  # ICC, of the source and of the coloured page
+    own: OwnColor | None = None
+    colors: Callable[[int, int], Rgb] | None = field(repr=False, default=None)
 
     @property
     def pixels(self) -> int:
@@ -89,15 +96,36 @@ class Page:
         step = painter.strip_rows
         for top in range(0, self.size[0], step):
             bottom = min(top + step, self.size[0])
-            strip = painter.paint(self.rows(top, bottom), top)
+            strip = self.paint(painter, top, bottom)
             yield top, np.dstack([strip, self.alpha(top, bottom)]) if self.alpha else strip
+
+    def paint(self, painter: Painter, top: int, bottom: int) -> Rgb:
+        """Rows of the page, (r, W, 3): painted where they are grey, as they are where they keep their colours."""
+        return self._with_own(painter.paint(self.rows(top, bottom), top), top)
+
+    def fill(self, ab_2hw: Floats, out_HW4: Any) -> None:
+        """The whole page, of 8 bits, into the first three of four channels."""
+        painter = self.painter(ab_2hw)
+        painter.fill(self.rows(0, self.size[0]), 0, out_HW4)
+        if self.own is not None:
+            for top in range(0, self.size[0], painter.strip_rows):
+                strip = out_HW4[top : top + painter.strip_rows, :, :3]
+                strip[:] = self._with_own(strip, top)
+
+    def _with_own(self, painted: Rgb, top: int) -> Rgb:
+        if self.own is None or self.colors is None:
+            return painted
+        return self.own.over(painted, self.colors(top, top + len(painted)), top, self.size)
 
     def preview(self, ab_2hw: Floats | None, size: tuple[int, int]) -> Any:
         """The page within (rows, columns), as stored: (h, w, 3) of its depth; without a*b*, its grey as (h, w)."""
         scale = min(1, size[0] / self.size[0], size[1] / self.size[1])
         rows, columns = (max(1, round(side * scale)) for side in self.size)
         grey = shrunk(self.small, (rows, columns))
-        return grey if ab_2hw is None else self.painter(ab_2hw, (rows, columns)).paint(grey, 0)
+        if ab_2hw is None:
+            return grey
+        painted = self.painter(ab_2hw, (rows, columns)).paint(grey, 0)
+        return self.own.over(painted, self.own.small(rows, columns), 0, (rows, columns)) if self.own else painted
 
     def _upright(self, plane: Any) -> Any:
         mirrored, turns = TURNS[self.orientation]
@@ -137,11 +165,13 @@ def page_of(raster: Raster, orientation: int, icc: bytes | None = None) -> Page:
     """A page that is held in memory. icc: the profile that its source has."""
     grey, alpha = grey_of(raster), raster.alpha
     height, width = grey.shape
+    values, (tone, own) = raster.values, judged(raster.values)
     return Page(
-        (height, width), raster.bits, tone_of_values(raster.values), orientation, raster.profile.space, small_of(grey),
+        (height, width), raster.bits, tone, orientation, raster.profile.space, small_of(grey),
         lambda top, bottom: grey[top:bottom],
         (lambda top, bottom: alpha[top:bottom]) if alpha is not None else None,
-        raster.losses, (icc, raster.profile.embedded),
+        raster.losses, (icc, raster.profile.embedded), own,
+        (lambda top, bottom: values[top:bottom]) if own is not None else None,
     )  # fmt: skip
 
 
@@ -152,14 +182,19 @@ def small_of(grey: Any) -> Any:
     return small
 
 
-def tone_of_values(values: Any) -> Tone:
-    """The tone of code values (H, W) or (H, W, 3)."""
+def judged(values: Any) -> tuple[Tone, OwnColor | None]:
+    """The tone of code values (H, W) or (H, W, 3), and of a mixed scan where it has colours."""
     if values.ndim == 2:
-        return "grey"
+        return "grey", None
+    tone, small = tone_of(_thinned(values, SHORT_SIDE)), _thinned(values, REGIONS_SIDE)
+    own = own_color(small) if small.max(2).astype(int).sum() != small.min(2).astype(int).sum() else None
+    return ("mixed" if own is not None else tone), own
+
+
+def _thinned(values: Any, short_side: int) -> Any:
+    """A copy whose short side is `short_side` to twice that, or the picture itself where it is not larger."""
     height, width = values.shape[:2]
-    factor = max(1, min(height, width) // SHORT_SIDE)
+    factor = max(1, min(height, width) // short_side)
     if factor >= 4:  # thin out rows first: averages of a few are enough
         values = values[:: factor // 4]
-    return tone_of(
-        cv2.resize(values, (max(1, width // factor), max(1, height // factor)), interpolation=cv2.INTER_AREA)
-    )
+    return cv2.resize(values, (max(1, width // factor), max(1, height // factor)), interpolation=cv2.INTER_AREA)

@@ -16,7 +16,7 @@ from vidcolor.media.stills.bands import Bands
 from vidcolor.media.stills.jpeg import quality_of
 from vidcolor.media.stills.raster import Raster, grey_of, of_array, of_image
 from vidcolor.media.stills.segments import ENCODERS, Segments
-from vidcolor.media.stills.still import SMALL, Page, Pages, StillSettings, page_of, tone_of_values
+from vidcolor.media.stills.still import SMALL, Page, Pages, StillSettings, judged, page_of
 from vidcolor.scaling import shrunk
 
 HELD_PIXELS = 64_000_000  # of a page that is kept in memory; a larger one is read once for the network, once for paint
@@ -181,11 +181,13 @@ class TiffPages:
         def band(top: int, bottom: int) -> Raster:
             return of_array(bands.rows(top, bottom), icc)
 
+        tone, own = judged(np.concatenate(colours))
         return Page(
-            size, raster.bits, tone_of_values(np.concatenate(colours)), orientation, raster.profile.space,
+            size, raster.bits, tone, orientation, raster.profile.space,
             np.concatenate(smalls), lambda top, bottom: grey_of(band(top, bottom)),
             (lambda top, bottom: band(top, bottom).alpha) if raster.alpha is not None else None, raster.losses,
-            (icc, raster.profile.embedded),
+            (icc, raster.profile.embedded), own,
+            (lambda top, bottom: band(top, bottom).values) if own is not None else None,
         )  # fmt: skip
 
     def write(self, file: BinaryIO, ab_per_page: Iterable[Floats | None], settings: StillSettings) -> tuple[str, ...]:
