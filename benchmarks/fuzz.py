@@ -249,7 +249,7 @@ class Fuzzer:
     def table(self) -> str:
         """How it went, in Markdown."""
         rows = [
-            "| what | files | commands | exits | faults | longest | peak so far |",
+            "| what | files | commands | exits | faults | longest | peak |",
             "| --- | ---: | ---: | --- | --- | ---: | ---: |",
         ]
         for name, kind in self.kinds.items():
@@ -258,8 +258,8 @@ class Fuzzer:
                 for found in (kind.exits, kind.faults)
             )
             rows.append(
-                f"| {name} | {kind.files} | {kind.commands} | {exits} | {faults or 'none'} | {kind.longest_seconds:.1f} s |"
-                f" {kind.peak_mib:.0f} MiB |"
+                f"| {name} | {kind.files} | {kind.commands} | {exits} | {faults or 'none'} "
+                f"| {kind.longest_seconds:.1f} s | {kind.peak_mib:.0f} MiB |"
             )
         return "\n".join(rows)
 
@@ -317,8 +317,8 @@ def make(folder: Path) -> None:
     exif[0x0112], exif[0x010E] = 6, "an old photo"
     pages = {"save_all": True, "append_images": [image.rotate(90), image]}
     for suffix, options in {
-        "jpg": {"exif": exif, "comment": b"found in the attic"}, "png": {"exif": exif}, "webp": {"exif": exif}, "bmp": {},
-        "pgm": {}, "jp2": {}, "tif": pages | {"compression": "tiff_lzw"}, "gif": pages | {"duration": 40},
+        "jpg": {"exif": exif, "comment": b"found in the attic"}, "png": {"exif": exif}, "webp": {"exif": exif},
+        "bmp": {}, "pgm": {}, "jp2": {}, "tif": pages | {"compression": "tiff_lzw"}, "gif": pages | {"duration": 40},
     }.items():  # fmt: skip
         image.save(folder / f"photo.{suffix}", **options)
     for suffix in FILMS:
