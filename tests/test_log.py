@@ -55,7 +55,7 @@ def test_failures_and_wrong_usage_are_logged(film: Path, tiny_model: Path, tmp_p
     assert "films: 1 failed, 1 done" in told
     assert "ended: exit code 1" in told
     assert run(film, "--log", file) == 2
-    assert "Missing option '-o'" in file.read_text()
+    assert "-o is missing" in file.read_text()
     assert "ended: exit code 2" in file.read_text()
 
 

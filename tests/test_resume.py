@@ -138,7 +138,7 @@ def test_the_longest_rhythm_goes_on_where_it_was(
     assert pictures(whole) == pictures(part)
 
 
-@pytest.mark.parametrize("every", [MOST_EVERY + 1, 240, 1000, 10**30])
+@pytest.mark.parametrize("every", [MOST_EVERY + 1, 240, 1000, 10**8])
 def test_a_rhythm_that_would_hold_too_many_frames_is_refused(every: int, film: Path, tmp_path: Path, capsys):
     assert cli.run([str(film), "-o", str(tmp_path / "out.mkv"), "--every", str(every)]) == 2
     (line,) = capsys.readouterr().err.splitlines()

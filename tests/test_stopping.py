@@ -156,10 +156,14 @@ def _on_a_terminal(command: list[str | Path]) -> tuple[subprocess.Popen[bytes], 
     import fcntl
     import termios
 
+    def begin() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever runs the tests may ignore it
+
     terminal, inner = os.openpty()
     process = subprocess.Popen(
         command, stdin=inner, stdout=inner, stderr=inner, start_new_session=True, env={**os.environ, "TERM": "xterm"},
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=begin,
     )  # fmt: skip
     os.close(inner)
     return process, terminal

@@ -12,6 +12,7 @@ import pytest
 from media_fixtures import lumas, make_film
 
 from vidcolor.cli.streams import Lasting
+from vidcolor.media.archives.names import JOURNAL_NAME
 
 pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 
@@ -47,7 +48,7 @@ def test_a_film_is_coloured_whoever_listens(line: str, film: Path, tiny_model: P
     assert done.returncode == 0, done.stderr
     assert done.stderr == b""
     assert [len(lumas(tmp_path / "out" / path.name)) for path in (film, two)] == [12, 12]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["film.mkv", "two.mkv"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"film.mkv", "two.mkv", JOURNAL_NAME}
 
 
 def test_failures_keep_their_exit_code_whoever_listens(film: Path, tiny_model: Path, tmp_path: Path):
@@ -55,7 +56,7 @@ def test_failures_keep_their_exit_code_whoever_listens(film: Path, tiny_model: P
     bad.write_bytes(b"no film")
     done = shell('v "$@" 2>/dev/full', bad, film, "-o", tmp_path / "out", "--model", tiny_model)
     assert done.returncode == 1
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["film.mkv"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"film.mkv", JOURNAL_NAME}
     assert shell('v "$@" 2>&-', film, "--no-such").returncode == 2
 
 

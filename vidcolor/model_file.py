@@ -19,7 +19,7 @@ from vidcolor.errors import ModelError
 HEADER_KEY = "vidcolor"
 MOST_HEADER = 4_000_000  # bytes; those of the packaged models have 73,000
 MOST_DEPTH = 32  # of lists and objects in one another; the packaged models' have 5
-MOST_LETTERS = 200  # in a name
+MOST_LETTERS = 255  # in a name, which may be a file's
 SMALLEST_LOOK = 32  # pixels: scaling.GRID, without its OpenCV
 LARGEST_LOOK = 1024  # pixels that a model may look at by default: memory grows with the fourth power
 ITEM_BYTES = {"F16": 2, "F32": 4}  # types of weights

@@ -42,7 +42,7 @@ class Rhythm(OrAuto):
 
 @click.command("colorize")
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=Existing())
-@click.option("-o", "--output", type=FILE, help="File to write, or a folder for several films.")
+@click.option("-o", "--output", type=FILE, help="File to write, or a folder for several films.  [required]")
 @click.option(
     "--model", type=ModelName(), default="default", show_default=True, help="A packaged model's name or a model file."
 )
