@@ -194,7 +194,7 @@ def _one_photo(scans: Scans, colorizer: "Colorizer") -> None:
     done = color_photo(source, target, _photo_options(scans), colorizer)
     shown = tally(1, as_json=scans.as_json, quiet=scans.quiet)
     shown.entry(str(source), done.outcome, done.notes)
-    if not scans.quiet and not scans.as_json:
+    if not scans.as_json and (done.notes or not scans.quiet):  # what could not be kept is said in any case
         say("; ".join((f"{target}: {done.outcome}", *done.notes)))
 
 

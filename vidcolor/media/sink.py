@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 from av.container import InputContainer, OutputContainer
-from av.error import FFmpegError
+from av.error import ExternalError, FFmpegError
 from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
@@ -336,6 +336,11 @@ class FilmSink:
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             return failure(self.path, error)
         reason = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, ExternalError):  # all that FFmpeg hands on of an encoder's own failure
+            return SinkError(
+                f"{self.path}: the encoder of {self.plan.encoding.codec} failed: {reason}. It needs threads and memory"
+                " (`ulimit -u`, `ulimit -v`); with both there, try another --codec."
+            )
         return SinkError(
             f"{self.path}: could not write {self.plan.encoding.codec} into {self.plan.container}: {reason}. Try .mkv."
         )
