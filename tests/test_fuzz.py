@@ -5,6 +5,7 @@ import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,12 @@ def fuzz() -> ModuleType:
     return module
 
 
+@pytest.fixture(scope="module")
+def fuzzer(fuzz: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("fuzz")
+    return fuzz.Fuzzer(folder, folder / "faults", 1)
+
+
 def test_mutations_are_of_their_seed(fuzz: ModuleType):
     def made(seed: int) -> list[bytes]:
         chance = random.Random(seed)
@@ -33,8 +40,7 @@ def test_mutations_are_of_their_seed(fuzz: ModuleType):
     assert fuzz.mutated(b"", [b""], random.Random(1)) == b""
 
 
-def test_trials_end_in_a_table(fuzz: ModuleType, tmp_path: Path):
-    fuzzer = fuzz.Fuzzer(tmp_path, tmp_path / "faults", 1)
+def test_trials_end_in_a_table(fuzzer: Any):
     chosen = {"_photos", "_archive", "_journal"}  # one command each
     for trial, _ in zip(fuzzer.trials(), range(8), strict=False):
         if trial.__name__ in chosen:
@@ -46,8 +52,7 @@ def test_trials_end_in_a_table(fuzz: ModuleType, tmp_path: Path):
     assert fuzzer.table().count("\n") == 4
 
 
-def test_faults_are_noticed(fuzz: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    fuzzer = fuzz.Fuzzer(tmp_path, tmp_path / "faults", 1)
+def test_faults_are_noticed(fuzzer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     script = tmp_path / "bad.py"
     script.write_text(
         "import pathlib, sys; pathlib.Path('../outside/precious.jpg').write_text('x');"
@@ -60,5 +65,5 @@ def test_faults_are_noticed(fuzz: ModuleType, tmp_path: Path, monkeypatch: pytes
     fuzzer._emptied()
     fuzzer._run("bad", 1, "info")
     assert set(fuzzer.kinds["bad"].faults) == {"tracebacks", "unexpected", "files outside", "half-written"}
-    (kept,) = (tmp_path / "faults").iterdir()
+    (kept,) = (fuzzer._folder / "faults").iterdir()
     assert (kept / "command.txt").read_text().startswith("info\n")
