@@ -132,7 +132,7 @@ def test_the_longest_rhythm_goes_on_where_it_was(
     assert run(film, "-o", whole, "-q", *options, model=tiny_model) == 0
     interrupted(film, part, options, tiny_model, frames)
     with np.load(next((tmp_path / ".vidcolor-part.mkv").glob("*.state.npz"))) as state:
-        assert {name.partition("/")[0] for name in state} == {"planner", "carrier"}
+        assert {name.partition("/")[0] for name in state} == {"planner", "carrier", "shots"}
         assert any(name.startswith("carrier/between") for name in state)  # frames wait
     assert run(film, "-o", part, "-q", *options, model=tiny_model) == 0
     assert pictures(whole) == pictures(part)

@@ -151,6 +151,8 @@ def test_no_command_lets_a_name_or_a_tag_speak_to_the_terminal(
     name = EVIL.replace("/", "|")
     tags = {"title": EVIL.replace("\n", " "), "comment": "\x1b[2Jgone"}
     film = make_film(tmp_path / f"{name}.mkv", sound=({"language": "eng", "title": "\x1b[31mred"},), metadata=tags)
+    (tmp_path / "color").mkdir()
+    truth = make_film(tmp_path / "color" / f"{name}.mkv", metadata=tags, has_color=True)
     scans, file = tmp_path / f"scans {name}", tmp_path / "night.log"
     scans.mkdir()
     (scans / f"{name}.png").write_bytes(b"torn")
@@ -170,7 +172,7 @@ def test_no_command_lets_a_name_or_a_tag_speak_to_the_terminal(
         ((scans, "-o", tmp_path / f"json {name}", *model, "--json"), 1),
         (("preview", film, "-o", tmp_path / f"{name}.png", *model), 0),
         (("compare", film, tmp_path / f"{name}.mp4", "-o", tmp_path / f"{name}.html", "--clip", "0"), 0),
-        (("evaluate", film, *model), 0),
+        (("evaluate", truth, *model), 0),
         (("doctor", tmp_path / name), 0),
         ((tmp_path / f"no {name}.mkv", "-o", tmp_path / "x.mkv"), 1),
         ((film, "-o", tmp_path / "x.mkv", f"--{name}"), 2),
