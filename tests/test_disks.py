@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import io
 import os
 import resource
 import subprocess
@@ -15,6 +16,9 @@ from media_fixtures import make_film
 from PIL import Image
 
 from vidcolor import cli
+from vidcolor.colorizer import Colorizer
+from vidcolor.errors import SinkError
+from vidcolor.films import FilmOptions, color_film
 from vidcolor.media.archives import open_source, open_target
 from vidcolor.media.writing import WrittenFile
 
@@ -233,3 +237,24 @@ def test_a_working_folder_that_is_gone_does_no_harm(folder: Path, tiny_model: Pa
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, "")
         assert (folder / output).exists()
+
+
+def test_a_disk_that_fails_while_a_film_is_closed_is_told_as_what_it_is(folder: Path, tiny_model: Path, monkeypatch):
+    """As after a power cut of the disk alone: whatever waits in a buffer cannot be written any more, to the end."""
+    opened = Path.open
+
+    class Failing(io.BytesIO):
+        def write(self, _: object) -> int:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        def close(self) -> None:
+            super().close()
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def fails(path: Path, mode: str = "r", *arguments: object, **named: object) -> object:
+        return Failing() if path.suffix == ".packets" else opened(path, mode, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", fails)
+    with pytest.raises(SinkError, match=r"o\.mkv: cannot be written: Input/output error"):
+        color_film(folder / "film.mkv", folder / "o.mkv", FilmOptions(), lambda: Colorizer.load(tiny_model))
+    assert not list(folder.glob(".vidcolor-*"))

@@ -13,6 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -92,9 +93,9 @@ class Ledger(ABC):
     def close(self) -> None:
         """Sync and unlock."""
         if self._fd >= 0:
-            with suppress(OSError):  # lines that do not reach the disk are not missed
-                self.sync()
-            os.close(self._fd)
+            for end in (self.sync, partial(os.close, self._fd)):
+                with suppress(OSError):  # lines that do not reach the disk are not missed
+                    end()
             self._fd = -1
 
     def _locked(self) -> int:

@@ -301,7 +301,8 @@ class SegmentStore:
     def close(self, *, is_done: bool) -> None:
         """Let go; with `is_done`, or when nothing would be won by keeping it, the folder goes."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # a segment that is not finished is made again
+                self._file.close()
             self._file = None
         is_kept = bool(self._ledger.segments) and not is_done
         with suppress(OSError):
