@@ -175,7 +175,7 @@ def test_what_is_no_archive_or_a_bomb_fails_alone(
     monkeypatch.setattr(Limits.__init__, "__defaults__", (2_000_000, 20, *Limits.__init__.__defaults__[2:]))
     assert run(scans, tmp_path / "out", tiny_model, "-q") == 1
     told = capsys.readouterr().err
-    assert "none.zip: not a readable zip archive" in told
+    assert "vidcolor: none.zip: not a readable zip archive" in told
     assert "bomb.zip: files in it: 1 failed; " in told
     assert "huge.png: more than 20 bytes" in told
     found = tree(tmp_path / "out")

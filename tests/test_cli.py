@@ -169,6 +169,15 @@ def test_wrong_usage_is_exit_2(args: tuple[str, ...], film: Path, monkeypatch: p
     assert sorted(path.name for path in film.parent.iterdir()) == ["film.mkv"]
 
 
+@pytest.mark.parametrize("command", [(), ("models",)])
+def test_a_command_alone_shows_its_help_in_lines(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]):
+    assert run(*command) == 2
+    alone = capsys.readouterr().err
+    assert run(*command, "--help") == 0
+    assert alone == capsys.readouterr().out
+    assert alone.startswith("Usage: ")
+
+
 def test_one_bad_film_does_not_stop_the_others(film: Path, tiny_model: Path, tmp_path: Path):
     bad = tmp_path / "bad.mkv"
     bad.write_bytes(b"no film")

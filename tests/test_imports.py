@@ -82,6 +82,14 @@ FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 RANK[""] = RANK["api"]  # the package's own file lends names of the API, when they are asked for
 
 
+def test_the_map_for_contributors_names_every_module_in_the_order_of_imports():
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    listed = text.split("\nvidcolor/\n")[1].split("\n```")[0].splitlines()
+    named = [line.split()[0].rstrip("/").removesuffix(".py") for line in listed]
+    assert sorted(named) == sorted(set(RANK) - {"", "__main__"})
+    assert [RANK[name] for name in named] == sorted(RANK[name] for name in named)
+
+
 def module_of(path: Path) -> str:
     """Give the row name of a file: `media` for media/sink.py, `color` for color.py, "" for the package's own file."""
     name = path.parts[0].removesuffix(".py")

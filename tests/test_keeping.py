@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,6 +87,31 @@ def test_an_output_that_was_retouched_is_kept_and_listed(scans: Path, tmp_path: 
     assert run(scans, "-o", out, "--overwrite", model=tiny_model) == 0
     assert contents(out)["a.jpg"] == colored["a.jpg"]
     assert contents(out)["b.jpg"] == colored["b.jpg"]
+
+
+def test_a_failure_whose_input_is_gone_fails_no_later_run(scans: Path, tmp_path: Path, tiny_model: Path, capsys):
+    out, bad = tmp_path / "out", scans / "bad.jpg"
+    bad.write_bytes(b"no picture")
+    for _ in range(2):
+        assert run(scans, "-o", out, model=tiny_model) == 1
+        assert "bad.jpg" in capsys.readouterr().err
+    bad.unlink()
+    assert run(scans, "-o", out, model=tiny_model) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_film_that_fails_in_a_folder_is_named_once(scans: Path, tmp_path: Path, tiny_model: Path, capsys):
+    (scans / "sub" / "bad.mp4").write_bytes(b"")
+    with zipfile.ZipFile(scans / "box.zip", "w") as box:
+        box.writestr("torn.mp4", b"no film")
+    assert run(scans, "-o", tmp_path / "out", model=tiny_model) == 1
+    said = capsys.readouterr().err
+    assert "vidcolor: sub/bad.mp4: the file is empty" in said
+    assert "vidcolor: box.zip: files in it: 1 failed; torn.mp4: " in said
+    assert outputs.OWN_PREFIX not in said
+    files = json.loads((tmp_path / "out" / "report.json").read_text())["files"]
+    (listed,) = (file["reason"] for file in files if file["name"] == "sub/bad.mp4")
+    assert listed.startswith("sub/bad.mp4: the file is empty")
 
 
 def test_an_output_that_was_deleted_is_made_again(scans: Path, tmp_path: Path, tiny_model: Path):

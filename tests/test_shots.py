@@ -79,6 +79,10 @@ def test_a_film_in_color_is_kept_as_a_photo_is_and_that_is_said(
     assert events[-1]["event"] == "done"
     assert events[-1]["outcome"] == "kept"
     assert run(source, tmp_path / f"out{suffix}", "-q", model=tiny_model) == 1  # exists
+    assert run(source, tmp_path / f"twin{suffix}", model=tiny_model) == 0
+    said = capfd.readouterr().err
+    assert "copied as it is" in said
+    assert "0.0 fps" not in said
     assert run(source, tmp_path / f"anew{suffix}", "--recolor", "--codec", "h264", model=tiny_model) == 0
     assert not any(same(chroma_of(source), chroma_of(tmp_path / f"anew{suffix}")))
 

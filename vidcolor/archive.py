@@ -229,10 +229,16 @@ def _settled(entry: Entry, result: Callable[[], Done], target: Target) -> Done:
     except DeviceError:
         raise  # a lost GPU is no photo's fault
     except VidcolorError as error:
-        return _failed(entry, target, str(error))
+        return _failed(entry, target, _named_once(entry, str(error), entry.path))
     except Exception as error:  # of a decoder or of numpy, on a file that nobody thought of: the others go on
         return _failed(entry, target, f"unexpected {type(error).__name__}: {error}")
     return done
+
+
+def _named_once(entry: Entry, reason: str, path: Path | None) -> str:
+    """A reason that begins with the file's path, by the name that the run has for it."""
+    within = reason.removeprefix(f"{path}: ")
+    return reason if within == reason else f"{entry.shown}: {within}"
 
 
 def _failed(entry: Entry, target: Target, reason: str) -> Done:
@@ -305,7 +311,10 @@ def _film(entry: Entry, target: Target, workers: Workers, rules: Rules) -> Done:
     target.check(entry, name)
     scratch = target.scratch(entry, name)
     with entry.as_file(scratch.parent) as path:
-        done = _named(entry, name, workers.film(entry, path, scratch))
+        try:
+            done = _named(entry, name, workers.film(entry, path, scratch))
+        except SourceError as error:  # by the name that people know, not that of a copy which goes
+            raise SourceError(_named_once(entry, str(error), path)) from error
         return done if done.content else replace(done, content=_moved(path, target.scratch(entry), entry))
 
 

@@ -113,7 +113,8 @@ OUTCOMES = ("colored", "kept", "copied", "skipped", "failed")
 
 def _row(line: Line) -> str:
     said = "; ".join(filter(None, (line.reason, *line.notes)))
-    return f"<tr class={line.outcome}><td>{safe(line.name)}</td><td>{line.outcome}</td><td>{safe(said)}</td></tr>"
+    outcome = f"<td class=outcome>{line.outcome}</td>"
+    return f"<tr class={line.outcome}><td>{safe(line.name)}</td>{outcome}<td>{safe(said)}</td></tr>"
 
 
 _BODY = """<ul class=figures>{figures}</ul>

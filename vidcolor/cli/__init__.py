@@ -12,7 +12,7 @@ import click
 
 from vidcolor import __version__, scarce
 from vidcolor.cli import log, stopping, streams
-from vidcolor.cli.helping import HelpContext, helped
+from vidcolor.cli.helping import HelpContext, Helping, helped
 from vidcolor.cli.lines import LostError, note, say
 from vidcolor.cli.stopping import HANGUP_CODE, Stopping, Terminated
 from vidcolor.errors import UsageError, VidcolorError, like
@@ -35,7 +35,7 @@ COMMANDS = {  # name -> module in this folder whose `command` it is, and what th
 DEFAULT_COMMAND = "colorize"
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Helping):
     """Commands by name, imported late; anything that is not a command belongs to `colorize`."""
 
     context_class = HelpContext

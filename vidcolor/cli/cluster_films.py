@@ -61,6 +61,7 @@ def colorize_films_on_cluster(
             report.done(
                 input=str(job.source), output=str(job.target), frames=frames, seconds=round(seconds, 2),
                 fps=round(frames / seconds, 2), done_before=0, devices=workers.devices,
+                outcome=done.outcome,
             )  # fmt: skip
         for note in workers.notes:
             report.warn(f"{note}.")

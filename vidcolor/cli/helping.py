@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import click
 
+from vidcolor.cli.lines import note
 from vidcolor.errors import like
 
 _NARROW = 60  # columns; under these, what an option means stands below it
@@ -35,7 +36,18 @@ class HelpContext(click.Context):
     formatter_class = Help
 
 
-class Commands(click.Group):
+class Helping(click.Group):
+    """Commands that show their help, as it is, where none is named: click's later releases call that an error."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See click.Group."""
+        if not args and not ctx.resilient_parsing:
+            note(*ctx.get_help().splitlines())
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
+
+
+class Commands(Helping):
     """Commands that know which of them was probably meant."""
 
     def resolve_command(

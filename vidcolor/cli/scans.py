@@ -147,7 +147,7 @@ def _watch(scans: Scans, crew: "Crew", shown: Tally) -> NoReturn:
                 is_waiting = True
             time.sleep(WATCH_SECONDS)
     finally:
-        shown.finish(facts | {"seconds": round(time.monotonic() - began, 1)})
+        shown.finish({"report": "none"} | facts | {"seconds": round(time.monotonic() - began, 1)})
 
 
 class Crew:
@@ -210,6 +210,7 @@ def _pass(scans: Scans, crew: Crew, shown: Tally, arrivals: "Arrivals | None" = 
     began, options = time.monotonic(), scans.options
     gallery = Gallery(scans.pictures, shown.total)
     changed: dict[str, str] = {}  # outputs that somebody changed since
+    present: set[str] = set()  # names; the records of an earlier run are of files that may be gone by now
     with ExitStack() as stack:
         source = stack.enter_context(_opened(scans))
         target = stack.enter_context(
@@ -227,6 +228,7 @@ def _pass(scans: Scans, crew: Crew, shown: Tally, arrivals: "Arrivals | None" = 
             if done.within:
                 shown.within(done.within)
                 return
+            present.add(entry.name)
             if done.pair is not None:
                 gallery.add(entry.name, *done.pair)
             elif done.was_done and gallery.wants(entry.name) and not gallery.has(entry.name):
@@ -257,16 +259,20 @@ def _pass(scans: Scans, crew: Crew, shown: Tally, arrivals: "Arrivals | None" = 
     }  # fmt: skip
     report = _write_report(scans, lines, gallery, facts)
     counts = {"counts": dict(shown.counts), "damaged": shown.damaged, "done_before": shown.was_done}
-    cut_off = [line.damage for line in lines if line.damage and archive_ending(line.name)]
-    is_well = not source.damage and not cut_off and not any(line.outcome == "failed" for line in lines)
+    is_well = not source.damage and not any(_is_wrong(line) for line in lines if line.name in present)
     return facts | {"report": str(report)} | counts, is_well
+
+
+def _is_wrong(line: "Line") -> bool:
+    """Whether a file failed, or is an archive that breaks off."""
+    return line.outcome == "failed" or bool(line.damage and archive_ending(line.name))
 
 
 def _facts(scans: Scans, crew: Crew) -> dict[str, Any]:
     """What the run is, before anything of it is done."""
     return {
         "input": ", ".join(map(str, scans.inputs)), "output": str(scans.output), "model": crew.header.name,
-        "devices": "", "seconds": 0.0, "report": "none",
+        "devices": "", "seconds": 0.0,
     }  # fmt: skip
 
 

@@ -144,7 +144,7 @@ class LiveTally(Tally):
             self._bars.tell(_one_line(name, (outcome, *notes)))
         facts = [f"{self.counts['failed']} failed"] if self.counts["failed"] else []
         facts += [f"{self.was_done} done before"] if self.was_done else []
-        facts.append(f"{self.speed:.1f} files/s")
+        facts += [f"{self.speed:.1f} files/s"] if self.done > self.was_done else []
         self._bars.update(self._task, completed=self.done, facts=", ".join(facts), left=self.seconds_left)
 
     def show_within(self, archive: str, count: int) -> None:

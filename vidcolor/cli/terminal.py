@@ -181,9 +181,7 @@ class RichReporter:
     def done(self, **facts: Any) -> None:
         """See Reporter."""
         self._bars.update(self._task, total=facts["frames"], completed=facts["frames"])
-        self._bars.tell(
-            f"{facts['output']}: {facts['frames']} frames in {facts['seconds']:.1f} s, {facts['fps']:.1f} fps"
-        )
+        self._bars.tell(f"{facts['output']}: {_work_done(facts)}")
 
     def passed(self, **facts: Any) -> None:
         """See Reporter."""
@@ -224,6 +222,13 @@ class RichReporter:
             self._bars.remove_task(self._waiting)
             self._bars.refresh()
             self._waiting = None
+
+
+def _work_done(facts: dict[str, Any]) -> str:
+    """How much of a film was worked, and how fast; of one that is kept there is no speed."""
+    if facts.get("outcome") == "kept":
+        return f"copied as it is in {facts['seconds']:.1f} s"
+    return f"{facts['frames']} frames in {facts['seconds']:.1f} s, {facts['fps']:.1f} fps"
 
 
 def _print_plan(facts: dict[str, Any]) -> None:

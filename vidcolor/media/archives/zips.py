@@ -122,7 +122,7 @@ class ZipSource(Source):
         whole, count, end = salvage.rebuilt(self._file)
         if not count:
             self._file.close()
-            raise SourceError(f"{self.path}: not a readable zip archive ({error}).") from error
+            raise SourceError(f"{self.path}: not a readable zip archive ({error}). Copy it again.") from error
         self.damage.append(
             f"{self.path}: its directory cannot be read ({error}): {count} members found up to byte {end}, what "
             "follows is lost. Copy it again."
