@@ -5,6 +5,7 @@ import errno
 import io
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,9 @@ from archive_fixtures import RUN
 from media_fixtures import make_film
 from PIL import Image
 
-from vidcolor import cli
+from vidcolor import cli, outputs
 from vidcolor.colorizer import Colorizer
-from vidcolor.errors import SinkError
+from vidcolor.errors import ReadError, SinkError
 from vidcolor.films import FilmOptions, color_film
 from vidcolor.media.archives import open_source, open_target
 from vidcolor.media.writing import WrittenFile
@@ -258,3 +259,30 @@ def test_a_disk_that_fails_while_a_film_is_closed_is_told_as_what_it_is(folder: 
     with pytest.raises(SinkError, match=r"o\.mkv: cannot be written: Input/output error"):
         color_film(folder / "film.mkv", folder / "o.mkv", FilmOptions(), lambda: Colorizer.load(tiny_model))
     assert not list(folder.glob(".vidcolor-*"))
+
+
+@pytest.mark.parametrize("holder", ["folder", "zip", "tar"])
+def test_a_drive_that_fails_under_a_file_is_no_fault_of_the_output(
+    folder: Path, tiny_model: Path, monkeypatch, capsys, holder: str
+):
+    (folder / "scans" / "notes.txt").write_text("found in the attic" * 10_000)
+    source, out = folder / "scans", folder / "out"
+    if holder != "folder":
+        source = Path(shutil.make_archive(str(folder / "box"), holder, folder / "scans"))
+    read, is_gone = outputs._Source.readinto, True
+
+    def failing(file: outputs._Source, buffer: bytearray) -> int:
+        if is_gone and (str(file.name).endswith("notes.txt") or file.tell() > 100_000):
+            raise ReadError(f"{file.name}: cannot be read: Input/output error.")
+        return read(file, buffer)
+
+    monkeypatch.setattr(outputs._Source, "readinto", failing)
+    command = [str(source), "-o", str(out), "-q", "--model", str(tiny_model)]
+    assert cli.run(command) == 1
+    said = capsys.readouterr().err
+    assert "cannot be read: Input/output error" in said
+    assert "written" not in said
+    assert "lost" not in said
+    is_gone = False
+    assert cli.run(command) == 0
+    assert {path.name for path in out.iterdir()} >= {"a.png", "b.tif", "c.jpg", "notes.txt"}

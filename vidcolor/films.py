@@ -1,6 +1,5 @@
 """One film into one file: by which settings, and from where an earlier run left it; for the command and the API."""
 
-import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, field
@@ -200,7 +199,7 @@ def _kept(
     on_start(FilmStart(frames, 0, ["no device"]))
     on_warning(IN_COLOR)
     with outputs.replacing(target, overwrite=options.overwrite) as partial:
-        shutil.copyfile(path, partial)
+        outputs.copy(path, partial)
     name = weights.read_header(weights.find(options.model)).name
     return FilmDone(target, frames, frames, name, (IN_COLOR,), outcome="kept")
 

@@ -9,13 +9,14 @@ import hashlib
 import io
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
-from vidcolor.errors import SinkError, UsageError
+from vidcolor.errors import ReadError, SinkError, UsageError
 
 OWN_PREFIX = ".vidcolor-"  # of every name that only we may write
 _REASONS = {
@@ -30,6 +31,7 @@ _REASONS = {
 DISK_ERRORS = {*_REASONS, errno.EIO}
 _ODD_NAME = re.compile(r'[^\x20-\x7e]|[<>:"|?*\\]|[. ]$|.{100}')  # what some file system does not hold
 _NO_DATA = {".html", ".csv", ".json", ".safetensors", ".onnx", ".xml", ".bin"}  # what no run looks for in a folder
+_CHUNK_BYTES = 1 << 20
 _LONGEST_SUFFIX = 16  # bytes
 _LONGEST_NAME = 255  # bytes that file systems allow
 _LONGEST_HIDDEN = 120  # bytes; some file systems (eCryptfs) allow 143
@@ -221,6 +223,36 @@ class _File(io.FileIO):
 
 def _no_links(name: str, flags: int) -> int:
     return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
+class _Source(io.FileIO):
+    """A file whose errors are ReadErrors, so that nobody takes them for those of an output."""
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            return super().readinto(buffer) or 0
+        except OSError as error:
+            raise ReadError(f"{self.name}: cannot be read: {error.strerror}.") from error
+
+    def readall(self) -> bytes:
+        try:
+            return super().readall() or b""
+        except OSError as error:
+            raise ReadError(f"{self.name}: cannot be read: {error.strerror}.") from error
+
+
+def source_of(path: Path) -> BinaryIO:
+    """A file to be read while another is written: its errors are ReadErrors, now and later."""
+    try:
+        return cast(BinaryIO, io.BufferedReader(_Source(path)))
+    except OSError as error:
+        raise ReadError(f"{path}: cannot be read: {error.strerror}.") from error
+
+
+def copy(source: Path, partial: Path) -> None:
+    """A file's bytes into another. Raises ReadError and SinkError, each for its own."""
+    with source_of(source) as file, opened(partial) as target:
+        shutil.copyfileobj(file, target, _CHUNK_BYTES)
 
 
 def create(path: Path) -> None:

@@ -1,6 +1,5 @@
 """Films of the `colorize` command on a cluster: taken into parts, so that no machine is idle."""
 
-import shutil
 import time
 from collections.abc import Callable
 from functools import partial
@@ -73,7 +72,7 @@ def _copy(job: "Job", *, overwrite: bool) -> None:
     from vidcolor import outputs
 
     with outputs.replacing(job.target, overwrite=overwrite) as partial:
-        shutil.copyfile(job.source, partial)
+        outputs.copy(job.source, partial)
 
 
 def _work(jobs: "list[Job]", options: dict[str, Any], load: Callable[[], "Colorizer"]) -> "Work":

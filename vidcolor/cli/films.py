@@ -122,10 +122,13 @@ def _colorize(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, An
 
 def _describe(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, Any], report: Reporter) -> None:
     """Say what colouring one film would do; time its first frames to tell how long it would take."""
+    from vidcolor.media.film_tone import film_tone
     from vidcolor.media.plan import plan
     from vidcolor.media.trial import settle
+    from vidcolor.worker import IN_COLOR
 
     asked = film_options(options)
+    kept = (IN_COLOR,) if asked.may_copy(job.source, job.target) and film_tone(job.source) == "color" else ()
     with asked.source(job.source, job.target) as source:
         settled = settle(source.examined, job.target, asked.output)
         settings = settled.settings
@@ -141,7 +144,7 @@ def _describe(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, An
             {key: getattr(entry, key) for key in ("index", "kind", "codec", "name")} | {"action": entry.describe()}
             for entry in decided.streams
         ],
-        warnings=[*settled.warnings, *source.warnings, *decided.warnings],
+        warnings=[*kept, *settled.warnings, *source.warnings, *decided.warnings],
     )  # fmt: skip
 
 

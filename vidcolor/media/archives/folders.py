@@ -5,12 +5,12 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from vidcolor.errors import SourceError
 from vidcolor.media.archives.entries import Entry, Source, kind_of, notes_of
 from vidcolor.media.archives.limits import Limits
-from vidcolor.media.archives.names import JOURNAL_NAME, UniqueNames, inside, shown
+from vidcolor.media.archives.names import JOURNAL_NAME, UniqueNames, inside
+from vidcolor.outputs import source_of
 
 _STRANGE = {
     stat.S_IFIFO: "a named pipe",
@@ -137,15 +137,8 @@ class FolderSource(Source):
             unique, os.fsencode(name), kind, status.st_size if regular else 0, status.st_mtime_ns,
             mode=stat.S_IMODE(status.st_mode), notes=notes_of(unique, name), refusal=refusal,
             faithful=unique == name, path=path if regular else None, origin=status,
-            opener=(lambda: _opened(path)) if regular else None,
+            opener=(lambda: source_of(path)) if regular else None,
         )  # fmt: skip
-
-
-def _opened(path: Path) -> BinaryIO:
-    try:
-        return cast(BinaryIO, path.open("rb"))
-    except OSError as error:
-        raise SourceError(f"{shown(str(path))}: cannot be read: {error.strerror}.") from error
 
 
 def globbed(pattern: str) -> list[Path]:

@@ -189,7 +189,7 @@ def chunks(content: Content) -> Iterator[bytes]:
     if isinstance(content, bytes):
         yield content
         return
-    with content.open("rb") as file:
+    with outputs.source_of(content) as file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
 

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from vidcolor.errors import SourceError
+from vidcolor.errors import ReadError, SourceError
 from vidcolor.media.archives.entries import Entry, Kind, Source, kind_of, notes_of
 from vidcolor.media.archives.limits import Limits, Meter, Metered
 from vidcolor.media.archives.names import UniqueNames, UnsafeNameError, inside, safe_name, shown
 from vidcolor.media.archives.packing import DAMAGED, packing_of, unpacked
 from vidcolor.media.archives.tar_headers import Tar
+from vidcolor.outputs import source_of
 
 _DAMAGED = (*DAMAGED, tarfile.TarError)
 _CHUNK_BYTES = 1 << 20
@@ -31,10 +32,7 @@ class TarSource(Source):
         self._meter = Meter(self.limits, str(path))
         self._names, self._given = UniqueNames(), dict[str, str]()
         self._current: tarfile.TarInfo | None = None
-        try:
-            file = self.path.open("rb")
-        except OSError as error:
-            raise SourceError(f"{path}: cannot be read: {error.strerror}.") from error
+        file = source_of(self.path)
         self.packing = packing_of(file.read(6))
         file.seek(0)
         status = os.fstat(file.fileno())
@@ -44,6 +42,9 @@ class TarSource(Source):
         try:
             with self._stream.reading_header():
                 self._tar = Tar(fileobj=cast(BinaryIO, self._stream), mode="r")
+        except ReadError:
+            self.close()
+            raise
         except (*_DAMAGED, SourceError) as error:
             self.close()
             raise SourceError(f"{path}: not a readable tar archive ({error}).") from error
@@ -63,6 +64,8 @@ class TarSource(Source):
         try:
             with self._stream.reading_header():
                 member = self._tar.next()
+        except ReadError:  # of the drive, where nothing is lost
+            raise
         except (*_DAMAGED, SourceError) as error:
             self._note_damage(shown(str(error)))
             return None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from vidcolor.errors import SourceError
+from vidcolor.errors import ReadError, SourceError
 from vidcolor.media.archives import salvage
 from vidcolor.media.archives.entries import Entry, Kind, Source, kind_of, notes_of
 from vidcolor.media.archives.limits import Limits, Meter, Metered
@@ -25,6 +25,7 @@ from vidcolor.media.archives.zip_records import (
     extra_of,
     name_and_extra_bytes,
 )
+from vidcolor.outputs import source_of
 
 # What zipfile raises for damaged content; RuntimeError and NotImplementedError for what it cannot unpack.
 DAMAGED = (
@@ -46,12 +47,12 @@ class ZipOrigin:
 
     def local_extra(self) -> bytes:
         """The extra fields of its local header; other than those in the directory, they hold all times."""
-        with self.path.open("rb") as file:
+        with source_of(self.path) as file:
             return self._behind_name(file)
 
     def packed(self) -> Iterator[bytes]:
         """Its bytes as they are packed. Raises SourceError for damage."""
-        with self.path.open("rb") as file:
+        with source_of(self.path) as file:
             self._behind_name(file)
             left = self.info.compress_size
             while left:
@@ -83,17 +84,18 @@ class ZipSource(Source):
     def __init__(self, path: Path, *, limits: Limits | None = None) -> None:
         super().__init__(Path(path), limits or Limits())
         self._meter = Meter(self.limits, str(path))
-        try:
-            self._file: BinaryIO = self.path.open("rb")
-        except OSError as error:
-            raise SourceError(f"{path}: cannot be read: {error.strerror}.") from error
+        self._file: BinaryIO = source_of(self.path)
         status = os.fstat(self._file.fileno())
         self.identity = f"{status.st_size}:{status.st_mtime_ns}"
         self._file_bytes = status.st_size
         try:
-            self._zip = self._opened()
-        except DAMAGED as error:
-            self._zip = self._salvage(error)
+            try:
+                self._zip = self._opened()
+            except DAMAGED as error:
+                self._zip = self._salvage(error)
+        except ReadError:
+            self._file.close()
+            raise
         self.comment, self._infos = self._zip.comment, self._zip.infolist()
         self._overlapping = _overlapping(self._infos)
 
