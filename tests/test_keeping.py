@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Callable
@@ -51,6 +53,48 @@ def test_no_input_is_changed_whatever_is_asked(
     assert run(*inputs, "-o", output, "--overwrite", model=tiny_model) in (1, 2)
     for folder, files in zip((scans, Path("other")), before, strict=True):
         assert files.items() <= contents(folder).items()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output", "read"),
+    [("scans/a.jpg", "other/a.jpg", "other/a.jpg"), ("scans/a.jpg", "other/a.jpg", "other"),
+     ("scans", "other", "other/sub/x.jpg"), ("scans", "other", "other"), ("scans", "scans/sub/old", "scans/sub")],
+)  # fmt: skip
+def test_a_reference_is_not_changed_whatever_is_asked(
+    scans: Path, inputs: str, output: str, read: str, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(scans.parent)
+    shutil.copytree(scans, "other")
+    before = contents(Path(read)) if Path(read).is_dir() else {".": Path(read).read_bytes()}
+    run(inputs, "-o", output, "--overwrite", "--reference", read, model=tiny_model)
+    after = contents(Path(read)) if Path(read).is_dir() else {".": Path(read).read_bytes()}
+    assert before.items() <= after.items()
+
+
+def test_the_model_is_not_changed_whatever_is_asked(scans: Path, tmp_path: Path, tiny_model: Path, capsys):
+    model = tmp_path / "out" / "model.safetensors"
+    model.parent.mkdir()
+    shutil.copy(tiny_model, model)
+    (scans / model.name).write_bytes(b"another file of that name")
+    assert run(scans, "-o", model.parent, "--overwrite", model=model) == 1
+    assert model.read_bytes() == tiny_model.read_bytes()
+    assert "model.safetensors: is an input, which is never changed" in capsys.readouterr().err
+    assert (model.parent / "sub" / "x.jpg").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="folders are mounted by root")
+def test_a_folder_that_is_mounted_again_in_the_output_is_not_changed(scans: Path, tmp_path: Path, tiny_model: Path):
+    again = tmp_path / "out" / "sub"
+    again.mkdir(parents=True)
+    if subprocess.run(["mount", "--bind", scans / "sub", again], check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    before = contents(scans)
+    try:
+        assert run(scans, "-o", tmp_path / "out", "--overwrite", model=tiny_model) == 1
+    finally:
+        subprocess.run(["umount", again], check=True)
+    assert before.items() <= contents(scans).items()
+    assert (tmp_path / "out" / "a.jpg").exists()
 
 
 def test_a_folder_linked_to_from_the_input_is_not_descended_into_as_output(scans: Path, tmp_path: Path):
@@ -112,6 +156,18 @@ def test_a_film_that_fails_in_a_folder_is_named_once(scans: Path, tmp_path: Path
     files = json.loads((tmp_path / "out" / "report.json").read_text())["files"]
     (listed,) = (file["reason"] for file in files if file["name"] == "sub/bad.mp4")
     assert listed.startswith("sub/bad.mp4: the file is empty")
+
+
+def test_what_was_retouched_within_size_and_time_is_not_replaced(scans: Path, tmp_path: Path, tiny_model: Path, capsys):
+    out = tmp_path / "out"
+    assert run(scans, "-o", out, model=tiny_model) == 0
+    made = out / "a.jpg"
+    time_of, retouched = made.stat().st_mtime_ns, b"retouched" + made.read_bytes()[9:]
+    made.write_bytes(retouched)
+    os.utime(made, ns=(time_of, time_of))
+    assert run(scans, "-o", out, "--saturation", "1.2", model=tiny_model) == 0
+    assert made.read_bytes() == retouched
+    assert "a.jpg: changed since it was made" in capsys.readouterr().err
 
 
 def test_an_output_that_was_deleted_is_made_again(scans: Path, tmp_path: Path, tiny_model: Path):

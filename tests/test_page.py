@@ -245,3 +245,10 @@ def test_names_are_text_and_every_picture_and_button_has_one(browser: Browser, p
         "[...document.querySelectorAll('button')].every(one => one.ariaLabel || one.textContent || one.hidden)"
     )
     assert browser.errors == []
+
+
+def test_names_on_a_page_cannot_turn_the_writing_around_or_be_unseen():
+    name = "scan\u202egpj.exe\x1b[31m\n\udcff.jpg"
+    written = gallery([Pair(name, jpeg(RED), jpeg(BLUE))]) + document(name, "")
+    assert r"scan\u202egpj.exe\x1b[31m\n\udcff.jpg" in written
+    assert not {"\u202e", "\x1b", "\udcff"} & set(written)

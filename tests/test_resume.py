@@ -105,6 +105,7 @@ def test_every_container_and_codec_is_gone_on_with(suffix: str, film: Path, tmp_
     assert len(pictures(part)) == 30
     if suffix != "webm":  # whose sound is made anew
         assert packets(whole, "audio") == packets(part, "audio")
+    assert whole.read_bytes() == part.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([whole.name, part.name])
 
 

@@ -20,7 +20,7 @@ from vidcolor.media.film_tone import film_tone
 from vidcolor.media.identity import identity_of
 from vidcolor.media.plan import WITHOUT_CROPPING, check_output
 from vidcolor.media.probe import probe
-from vidcolor.media.references import load_references
+from vidcolor.media.references import files_in, load_references
 from vidcolor.media.segments import ChangedError, FilmRun
 from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import Damage, FilmSource
@@ -94,7 +94,7 @@ class FilmOptions:
         del settings["--precision"]  # auto is another one on another machine
         settings |= asdict(computing(self.device, self.precision))
         settings |= {"OpenCV": cv2.__version__, "film libraries": film_versions()}
-        stills = [file for path in self.references for file in _files(path)]
+        stills = [file for path in self.references for file in files_in(path)]
         settings["--references"] = identity_of(*stills)
         settings["--encoder"] = encoder  # on another machine `hardware` is another one, or none
         settings["vidcolor"] = __version__
@@ -239,7 +239,3 @@ def resumed(
         if not may_begin_anew(str(error)):
             raise
         return stack.enter_context(make(False))
-
-
-def _files(path: Path) -> list[Path]:
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]

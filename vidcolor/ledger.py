@@ -56,7 +56,7 @@ class Ledger(ABC):
             self._load()
         except OSError as error:
             self.close()
-            raise SinkError(f"{self.path}: cannot be used as journal: {error.strerror}.") from error
+            raise SinkError(f"{self.path}: cannot be used as journal: {error.strerror or error}.") from error
         except BaseException:
             self.close()
             raise

@@ -17,7 +17,7 @@ from vidcolor.cli.lines import answer, check_answered, event, say
 from vidcolor.cli.tally import Tally, tally
 from vidcolor.errors import BusyError, UsageError, VidcolorError
 from vidcolor.media.suffixes import CONTAINERS, PHOTOS, UNREAD_PHOTOS, archive_ending
-from vidcolor.outputs import fitted_name, hidden_name
+from vidcolor.outputs import check_is_no_input, fitted_name, hidden_name
 
 if TYPE_CHECKING:
     from vidcolor.archive import Workers
@@ -45,6 +45,15 @@ class Scans:
     options: dict[str, Any]
     as_json: bool
     quiet: bool
+
+    @property
+    def reading(self) -> list[Path]:
+        """Files that are read beside the inputs: the model, and references. Raises ModelError."""
+        from vidcolor import weights
+        from vidcolor.media.references import files_in
+
+        references = (file for path in self.options["references"] for file in files_in(path))
+        return [weights.find(self.options["model"]), *references]
 
     @property
     def is_archive(self) -> bool:
@@ -106,6 +115,7 @@ def colorize_scans(scans: Scans, load: Callable[[], "Colorizer"]) -> bool:
     if len(scans.inputs) == 1 and _is_photo(scans.inputs[0]) and _is_photo(scans.output) and not scans.output.is_dir():
         if scans.options["cluster"]:
             raise UsageError("--cluster shares out many files; one photo is done sooner without it.")
+        check_is_no_input(scans.output, scans.reading)
         _one_photo(scans, load())
         return True
     with ExitStack() as stack:
@@ -214,8 +224,11 @@ def _pass(scans: Scans, crew: Crew, shown: Tally, arrivals: "Arrivals | None" = 
     with ExitStack() as stack:
         source = stack.enter_context(_opened(scans))
         target = stack.enter_context(
-            open_target(scans.output, source, _run(scans), overwrite=options["overwrite"], resume=options["resume"])
-        )
+            open_target(
+                scans.output, source, _run(scans), overwrite=options["overwrite"], resume=options["resume"],
+                reading=scans.reading,
+            )
+        )  # fmt: skip
 
         passed_over: dict[str, list[str]] = {}
 

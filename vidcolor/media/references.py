@@ -25,6 +25,11 @@ def reference_name(number: int) -> str:
     return f"frame_{number:06d}.png"
 
 
+def files_in(path: Path) -> list[Path]:
+    """The files that a user names by a path: itself, or all in a folder."""
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
 def load_references(paths: tuple[Path, ...], info: FilmInfo) -> tuple[Reference, ...]:
     """The stills that a user gave for a film. Raises SourceError for a picture, UsageError for a list or a folder."""
     return tuple(reference for path in paths for reference in _of_path(path, info))

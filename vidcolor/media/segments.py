@@ -321,6 +321,12 @@ def _name(number: int, suffix: str) -> str:
     return f"{number:06d}.{suffix}"
 
 
+def copy_of(packet: "Packet[Any]") -> "Packet[Any]":
+    """A packet as it comes back from the disk."""
+    pts, dts = (_NONE if stamp is None else stamp for stamp in (packet.pts, packet.dts))
+    return _packet(bytes(packet), pts, dts, packet.duration or 0, packet.time_base, is_key=packet.is_keyframe)
+
+
 def _packet(content: bytes, pts: int, dts: int, duration: int, time_base: Fraction, *, is_key: bool) -> "Packet[Any]":
     packet: Packet[Any] = Packet(content)
     packet.pts, packet.dts = (None if stamp == _NONE else stamp for stamp in (pts, dts))

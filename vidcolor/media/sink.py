@@ -27,7 +27,7 @@ from vidcolor.media.picture import Picture
 from vidcolor.media.plan import AUDIBLE_SECONDS, Plan, check_output, make_plan
 from vidcolor.media.probe import CAPTIONS, Examined, decoder_of, examine, open_container
 from vidcolor.media.pyav import fraction_of, open_output, side_data_of, text_of
-from vidcolor.media.segments import FilmRun, SegmentStore, forget_parts, parts_of
+from vidcolor.media.segments import FilmRun, SegmentStore, copy_of, forget_parts, parts_of
 from vidcolor.media.source import FilmSource
 from vidcolor.media.tags import MP4_TAGS, kept_tags
 from vidcolor.media.writing import WrittenFile
@@ -211,7 +211,8 @@ class FilmSink:
     def _container_options(self, source: InputContainer) -> dict[str, str]:
         if self.plan.container not in ("mp4", "mov"):
             # Sound often begins a little before zero, by its encoder's delay; FFmpeg would move the picture for it.
-            return {"avoid_negative_ts": "disabled"}
+            # Matroska's muxer draws the identities of film and tracks by lot, unless it is to be exact.
+            return {"avoid_negative_ts": "disabled", "fflags": "+bitexact"}
         # Edit lists count in the movie's time scale; FFmpeg's 1/1000 s would round a late or early start.
         scale = math.lcm(
             self.info.time_base.denominator, *(stream.rate for stream in source.streams.audio if decoder_of(stream))
@@ -254,7 +255,8 @@ class FilmSink:
         for packet in packets:
             if self._store is not None:
                 self._store.write(packet)
-            self._mux(packet)
+            # HEVC's says what else may be left out; a kept packet cannot, and both films are to be the same.
+            self._mux(copy_of(packet) if packet.is_disposable else packet)
 
     def _mux(self, packet: Packet[VideoStream]) -> None:
         assert self._output is not None

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from vidcolor.media.photos import size_of
+from vidcolor.printable import printable
 
 FEW = 8  # pictures that are shown larger
 
@@ -52,8 +53,8 @@ def gallery(pairs: Sequence[Pair]) -> str:
 
 
 def safe(value: object) -> str:
-    """Text for HTML. Names come from strangers' archives, and may not even be Unicode."""
-    return html.escape(str(value).encode(errors="backslashreplace").decode())
+    """Text for HTML. Names come from strangers' archives: they may not even be Unicode, or turn the writing around."""
+    return html.escape(printable(str(value)))
 
 
 def _figure(pair: Pair) -> str:

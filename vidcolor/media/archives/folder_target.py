@@ -23,7 +23,7 @@ from vidcolor.media.archives.targets import (
     sha256_of,
     size_of,
 )
-from vidcolor.outputs import check_name, failure, is_inside, move, scratch_name, sync_folder
+from vidcolor.outputs import check_name, failure, is_inside, is_same, move, scratch_name, sync_folder
 
 CHANGED = "changed since it was made, and kept so; --overwrite replaces it"
 
@@ -53,7 +53,7 @@ class FolderTarget(Target):
     def __init__(
         self, output: Path, run: Run, *, overwrite: bool = False, resume: bool = True, inputs: Sequence[Path] = ()
     ) -> None:
-        """inputs: files and folders of the source; nothing is written over or into them."""
+        """inputs: files and folders that the run reads; nothing is written over or into them."""
         self._root = Path(output).resolve()
         journal = Journal(self._root / JOURNAL_NAME, output=output)
         super().__init__(output, run, journal, overwrite=overwrite, resume=resume)
@@ -184,7 +184,7 @@ class FolderTarget(Target):
                 check_name(path)
             except SinkError as error:
                 raise RefusedError(shown(str(error))) from error
-        elif _identity(path) in self._input_files:
+        elif _identity(path) in self._input_files or _is_itself(path, entry):
             raise RefusedError(f"{shown(str(path))}: is an input, which is never changed. Choose another output.")
         elif path.is_dir() or not (ours or self.overwrite):
             raise RefusedError(f"{shown(str(path))}: exists and is not ours. Give --overwrite to replace it.")
@@ -306,12 +306,13 @@ class FolderTarget(Target):
         return True
 
     def _is_ours(self, record: Record) -> bool:
-        """Whether the file of a record's output is as we made it, now or in the run before."""
+        """Whether the file of a record's output is as we made it, now or in the run before.
+
+        Before it is replaced, so by its bytes: programs that retouch in place may keep size and time.
+        """
         assert record.output is not None
         path = self._root / record.output
-        if self._is_as_made(path, record):
-            return True
-        return stat.S_ISREG(path.lstat().st_mode) and sha256_of(path) == record.replaces
+        return stat.S_ISREG(path.lstat().st_mode) and sha256_of(path) in (record.output_sha256, record.replaces)
 
     def _is_renamed(self, record: Record) -> bool:
         """Whether a file that is recorded and on the disk could be given its name now, if nobody else's has it."""
@@ -398,6 +399,13 @@ def _folder_mode(made: int, wanted: int | None) -> int:
     """
     mode = made & 0o7000 | (wanted or 0o755) & 0o777 | 0o700
     return mode | made & 0o070 if made & stat.S_ISGID else mode
+
+
+def _is_itself(path: Path, entry: Entry) -> bool:
+    """Whether a file is the entry's own, of a folder that is mounted a second time."""
+    if entry.path is None or entry.path.name != path.name:
+        return False
+    return is_same(entry.path.parent, path.parent) and is_same(entry.path, path)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

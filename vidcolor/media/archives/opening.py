@@ -49,13 +49,17 @@ def open_source(
     return (ZipSource if _is_zip(path) else TarSource)(path, limits=limits)
 
 
-def open_target(output: Path, source: Source, run: Run, *, overwrite: bool = False, resume: bool = True) -> Target:
+def open_target(
+    output: Path, source: Source, run: Run, *, overwrite: bool = False, resume: bool = True,
+    reading: Sequence[Path] = (),
+) -> Target:  # fmt: skip
     """A zip or tar where the output's name says so, else a folder. Use it as a context manager.
 
-    Raises UsageError when it would be an input itself.
+    reading: further files that the run reads, which are never changed either.  Raises UsageError when the output would
+    be an input itself.
     """
-    output = Path(output)
-    if any(is_same(output, path) for path in source.paths):
+    output, inputs = Path(output), (*source.paths, *reading)
+    if any(is_same(output, path) for path in inputs):
         raise UsageError(f"{output}: is an input. Choose another output; inputs are never changed.")
     if is_archive_name(output) and not output.is_dir():
         kind = ZipTarget if output.suffix.lower() in ZIPS else TarTarget
@@ -64,7 +68,7 @@ def open_target(output: Path, source: Source, run: Run, *, overwrite: bool = Fal
         raise UsageError(f"{output}: {output.suffix} archives cannot be written. Choose .zip, .cbz or .tar.zst.")
     if output.exists() and not output.is_dir():
         raise SinkError(f"{output}: is a file; many files need a folder, or an archive such as {output}.zip.")
-    return FolderTarget(output, run, overwrite=overwrite, resume=resume, inputs=source.paths)
+    return FolderTarget(output, run, overwrite=overwrite, resume=resume, inputs=inputs)
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
-from vidcolor.errors import SinkError
 from vidcolor.media.suffixes import TARS, archive_ending
+from vidcolor.outputs import failure
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -92,4 +92,4 @@ class Frames:
         try:
             self._file.write(content)
         except OSError as error:
-            raise SinkError(f"{self._file.name}: cannot be written: {error.strerror}.") from error
+            raise failure(Path(str(self._file.name)), error) from error
