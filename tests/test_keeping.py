@@ -234,6 +234,10 @@ def test_planted_links_are_not_followed(scans: Path, tmp_path: Path, tiny_model:
     (out / ".vidcolor-pictures").symlink_to(precious)
     assert run(scans, "-o", out, model=tiny_model) == 1
     assert ".vidcolor-pictures: is a link" in capsys.readouterr().err
+    (out / ".vidcolor-pictures").unlink()
+    (out / ".vidcolor-journal.jsonl").symlink_to(precious / "file")
+    assert run(scans, "-o", out, model=tiny_model) == 1
+    assert ".vidcolor-journal.jsonl: is a link" in capsys.readouterr().err
     assert contents(precious) == {"file": b"precious"}
 
 

@@ -89,13 +89,26 @@ def test_a_watched_folder_is_told_of_once_a_file_and_counted_at_the_end(tmp_path
             time.sleep(5)
         wait_for(lambda: (out / "second.jpg").exists(), watcher)
         wait_for(lambda: (out / "report.json").stat().st_mtime_ns != report, watcher)
+        scans.rename(tmp_path / "gone")  # as a network disk
+        time.sleep(5)
+        (tmp_path / "gone").rename(scans)
+        photo(scans / "third.jpg", 3)
+        wait_for(lambda: (out / "third.jpg").exists(), watcher)
+        time.sleep(3)
     finally:
         watcher.send_signal(signal.SIGINT)
         said = watcher.communicate(timeout=60)[1]
     assert watcher.returncode == 130
     logged = log.read_text()
-    for line in ("colored: first.jpg", "colored: second.jpg", "failed: torn.jpg", "another run is writing there now"):
+    for line in (
+        "colored: first.jpg",
+        "colored: second.jpg",
+        "colored: third.jpg",
+        "failed: torn.jpg",
+        "another run is writing there now",
+        "no such file or folder",
+    ):
         assert logged.count(line) == 1, line
-    assert logged.count("2 colored, 1 failed") == 1
+    assert logged.count("3 colored, 1 failed") == 1
     assert said.count("torn.jpg") == 1
     assert "first.jpg: colored" in said

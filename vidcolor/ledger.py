@@ -56,6 +56,8 @@ class Ledger(ABC):
             self._load()
         except OSError as error:
             self.close()
+            if error.errno == errno.ELOOP:
+                raise SinkError(f"{self.path}: is a link, and nothing is written through it. Remove it.") from error
             raise SinkError(f"{self.path}: cannot be used as journal: {error.strerror or error}.") from error
         except BaseException:
             self.close()

@@ -35,11 +35,15 @@ def colorize_films(
     from vidcolor.jobs import plan
 
     jobs = plan(inputs, output)
+    finished: FinishedFilms | None = None
     if not options["dry_run"]:
         jobs, finished = unfinished(jobs, output, options, report)
     work: Callable[..., Outcome | None] = _describe if options["dry_run"] else _colorize
     failures: list[VidcolorError] = []
     for job in jobs:
+        if finished is not None and options["resume"] and finished.has(job):  # by a run beside this one
+            report.passed(input=str(job.source), output=str(job.target))
+            continue
         try:
             outcome = work(job, load, options, report)
             if outcome is not None and finished is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from vidcolor.cli.films import film_options, film_watched, run_of
 from vidcolor.cli.lines import answer, check_answered, event, say
 from vidcolor.cli.tally import Tally, tally
-from vidcolor.errors import BusyError, UsageError, VidcolorError
+from vidcolor.errors import BusyError, SourceError, UsageError, VidcolorError
 from vidcolor.media.suffixes import CONTAINERS, PHOTOS, UNREAD_PHOTOS, archive_ending
 from vidcolor.outputs import check_is_no_input, fitted_name, hidden_name
 
@@ -141,20 +141,20 @@ def _watch(scans: Scans, crew: "Crew", shown: Tally) -> NoReturn:
 
     if hasattr(signal, "SIGIO"):
         signal.signal(signal.SIGIO, signal.SIG_IGN)  # see Arrivals
-    began, arrivals, is_waiting = time.monotonic(), Arrivals(), False
+    began, arrivals, waits_for = time.monotonic(), Arrivals(), ""
     facts = _facts(scans, crew)
     try:
         while True:
-            with _opened(scans) as source:
-                is_due = arrivals.look(source)
             try:
+                with _opened(scans) as source:
+                    is_due = arrivals.look(source)
                 if is_due:
                     facts = _pass(scans, crew, shown, arrivals)[0]
-                    is_waiting = False
-            except BusyError as error:  # the other run is done some time
-                if not is_waiting:
-                    shown.note(str(error))
-                is_waiting = True
+                waits_for = ""
+            except (BusyError, SourceError) as error:  # the other run is done some time, and the network is back
+                if waits_for != str(error):
+                    shown.note(f"{error} Waiting.")
+                waits_for = str(error)
             time.sleep(WATCH_SECONDS)
     finally:
         shown.finish({"report": "none"} | facts | {"seconds": round(time.monotonic() - began, 1)})
