@@ -135,8 +135,9 @@ def _run(args: list[str], told: Stopping) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     except (click.Abort, KeyboardInterrupt) as stop:
-        if isinstance(stop.__cause__, EOFError):  # click takes that of any library for a person who has no more to say
-            return _unexpected(stop.__cause__)
+        before = stop.__cause__ or stop.__context__  # by the release of click
+        if isinstance(before, EOFError):  # click takes that of any library for a person who has no more to say
+            return _unexpected(before)
         return _say("interrupted; nothing half-written is left, and the same command goes on from what is done.", 130)
     except click.ClickException as error:
         where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "vidcolor"
