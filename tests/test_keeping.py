@@ -170,6 +170,13 @@ def test_what_was_retouched_within_size_and_time_is_not_replaced(scans: Path, tm
     assert "a.jpg: changed since it was made" in capsys.readouterr().err
 
 
+def test_a_run_that_has_nothing_to_do_reads_no_output(scans: Path, tmp_path: Path, tiny_model: Path, monkeypatch):
+    out = tmp_path / "out"
+    assert run(scans, "-o", out, model=tiny_model) == 0
+    monkeypatch.setattr("vidcolor.media.archives.folder_target.sha256_of", lambda *_: pytest.fail("it was read"))
+    assert run(scans, "-o", out, model=tiny_model) == 0
+
+
 def test_an_output_that_was_deleted_is_made_again(scans: Path, tmp_path: Path, tiny_model: Path):
     out = tmp_path / "out"
     run(scans, "-o", out, model=tiny_model)

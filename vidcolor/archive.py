@@ -108,10 +108,10 @@ def colorize_archive(
     def submit(entry: Entry) -> Future[Done] | None:
         if entry.refusal or entry.kind in ("directory", "link"):
             return None
-        if reason := target.kept(entry):
-            return ready(Done("kept", notes=(reason,), was_done=True))
         if not _due(entry, target, rules):
             return ready(Done("skipped", was_done=True))
+        if reason := target.kept(entry):  # asked last: it reads what would be replaced
+            return ready(Done("kept", notes=(reason,), was_done=True))
         if entry.kind != "photo":
             return None
         target.check(entry)
@@ -161,7 +161,7 @@ class _Beside:
         is_possible = self._workers.films_any_time and isinstance(self._target, FolderTarget)
         for entry in entries:
             is_film = entry.kind == "film" and self._rules.films is not None and not entry.refusal
-            if is_possible and is_film and entry.path and not self._target.kept(entry) and self._target.due(entry):
+            if is_possible and is_film and entry.path and self._target.due(entry) and not self._target.kept(entry):
                 self._begin(entry, entry.path)
             else:
                 yield entry

@@ -134,14 +134,17 @@ def fitted_name(stem: str, ending: str = "", *, longest: int = _LONGEST_NAME) ->
 
 
 @contextmanager
-def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
+def replacing(path: Path, *, overwrite: bool, makes_folder: bool = False) -> Iterator[Path]:
     """An empty file beside the file to write to, which then takes its place; after an error nothing of it is left.
 
     overwrite: a file of that name may be replaced; else one that appears meanwhile is left alone.
+    makes_folder: its folder is made where it is missing.
     Raises SinkError where writing fails.
     """
     partial = path.with_name(scratch_name(path.name))
     try:
+        if makes_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
         create(partial)
         yield partial
         sync(partial)

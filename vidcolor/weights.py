@@ -68,11 +68,7 @@ def save(path: Path, network: "nn.Module", header: ModelHeader, *, overwrite: bo
         raise ModelError(f"{path}: the weights {odd!r} are not finite in half precision; nothing was written.")
     stated = asdict(replace(header, sha256=digest(tensors)))
     model_file.check(stated)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise outputs.failure(path, error) from error
-    with outputs.replacing(path, overwrite=overwrite) as partial:
+    with outputs.replacing(path, overwrite=overwrite, makes_folder=True) as partial:
         try:
             save_file(tensors, partial, metadata={HEADER_KEY: json.dumps(stated)})
         except SafetensorError as error:

@@ -18,11 +18,7 @@ _NUMBERS = ("elapsed", "step", "images", "won_steps")
 
 def write(path: Path, state: dict[str, Any]) -> None:
     """Complete or not at all. Raises SinkError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise outputs.failure(path, error) from error
-    with outputs.replacing(path, overwrite=True) as partial:
+    with outputs.replacing(path, overwrite=True, makes_folder=True) as partial:
         try:
             torch.save(state, partial)
         except RuntimeError as error:  # a full disk, as torch says it

@@ -50,7 +50,7 @@ class Target(ABC):
         """
 
     def kept(self, entry: Entry) -> str:  # noqa: ARG002 - of a file that grows, nothing can be changed by others
-        """Why an output of ours is left as it is, whatever is due: somebody changed it since. "" for all others."""
+        """Why an output of ours is left as it is though it is due: somebody changed it since. "" for all others."""
         return ""
 
     def check(self, entry: Entry, name: str | None = None) -> None:
