@@ -17,8 +17,8 @@ import numpy as np
 from scenedetect import AdaptiveDetector, ContentDetector, FrameTimecode
 
 from vidcolor.color import Floats, LumaCoding, lightness_table
-from vidcolor.cuts import starts
 from vidcolor.media.source import FilmSource
+from vidcolor.steady.cuts import starts
 
 # Where another shot begins, by eye.
 FILMS = {

@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import linear_regression, median
 from typing import Any
 
-from vidcolor import weights
+from vidcolor.inference import weights
 
 HERE = Path(__file__).parent
 SAMPLE = HERE.parent / "samples" / "clip.mp4"

@@ -307,7 +307,8 @@ def make(folder: Path) -> None:
     import torch
     from PIL import Image
 
-    from vidcolor import cli, weights
+    from vidcolor import cli
+    from vidcolor.inference import weights
     from vidcolor.networks import build
 
     folder.mkdir(parents=True)

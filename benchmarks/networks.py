@@ -17,8 +17,8 @@ import torch
 from films import machine, versions
 from torch import nn
 
-from vidcolor import weights
-from vidcolor.backends import open_backend, parse_devices
+from vidcolor.inference import weights
+from vidcolor.inference.backends import open_backend, parse_devices
 from vidcolor.networks import build
 
 LARGE = (256, 448)

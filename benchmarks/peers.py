@@ -23,9 +23,9 @@ def naive(clip: str, target: str, model: str, seconds: str) -> None:
     import torch
     from skimage.color import lab2rgb, rgb2lab
 
-    from vidcolor import weights
-    from vidcolor.colorizer import View
     from vidcolor.frames import PictureFormat
+    from vidcolor.inference import weights
+    from vidcolor.inference.colorizer import View
 
     network, header = weights.load(Path(model))
     began = 0.0

@@ -20,7 +20,7 @@ from typing import Any
 
 from films import MIB, cell, cpu_seconds, machine, say, spread, steady, versions
 
-from vidcolor import weights
+from vidcolor.inference import weights
 
 HERE = Path(__file__).parent
 SAMPLES = HERE.parent / "samples" / "photos"

@@ -64,7 +64,7 @@ def _settings(name: str, options: argparse.Namespace) -> list[str]:
 
 def _with_budget(row: dict[str, str]) -> dict[str, object]:
     """A row of scores, and what its model has seen."""
-    from vidcolor import weights
+    from vidcolor.inference import weights
 
     model = Path(row["name"])
     notes = weights.read_header(model).notes if model.is_file() else {}

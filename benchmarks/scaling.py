@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from films import machine
 
-from vidcolor.colorizer import Colorizer
+from vidcolor.films.pipeline import colored_frames
+from vidcolor.inference.colorizer import Colorizer
 from vidcolor.media.source import FilmSource
 from vidcolor.overlap import ahead
-from vidcolor.pipeline import colored_frames
 from vidcolor.steady import Steadiness
 
 ROUNDS = 3

@@ -20,15 +20,15 @@ import cv2
 import numpy as np
 
 from vidcolor.color import Floats, LumaCoding, chroma_levels, luma_table, rgb_to_lab
-from vidcolor.colorizer import Colorizer, paint
-from vidcolor.cuts import starts
 from vidcolor.evaluation.film_ways import FilmWay, true_chroma
 from vidcolor.evaluation.films import FilmScore, evaluate_film, mean_of
+from vidcolor.films.pipeline import view_of
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, PictureFormat
+from vidcolor.inference.colorizer import Colorizer, paint
 from vidcolor.media.source import FilmSource
-from vidcolor.pipeline import view_of
-from vidcolor.steady.carry import carried
-from vidcolor.steady.stream import Mode, steady
+from vidcolor.steady.carrying import carried
+from vidcolor.steady.cuts import starts
+from vidcolor.steady.smoothing import Mode, steady
 
 REMEMBERED = 256  # opinions, so that the network is asked once for all ways
 EMA = 0.8  # share of the frame before in the foil

@@ -9,7 +9,7 @@ from PIL import Image
 from skimage import data
 
 import vidcolor
-from vidcolor import weights
+from vidcolor.inference import weights
 
 ROOT = Path(__file__).parent.parent
 FRAMES = (20, 120, 200, 262)  # of the clip

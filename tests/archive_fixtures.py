@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from vidcolor.archives import Entry, RefusedError, in_order, open_source, open_target
+from vidcolor.archives.compression import _COMPRESSORS
+from vidcolor.archives.journal import Run
 from vidcolor.errors import SourceError
-from vidcolor.journal import Run
-from vidcolor.media.archives import Entry, RefusedError, in_order, open_source, open_target
-from vidcolor.media.archives.packing import _COMPRESSORS
 
 EPOCH = 1_600_000_000  # seconds; the oldest file's time
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tar.xz", ".tar.bz2", ".tar.zst")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vidcolor import weights
+from vidcolor.inference import weights
 from vidcolor.networks import build
 
 torch.set_num_threads(1)  # the networks here are tiny; two threads beside another process would wait for each other

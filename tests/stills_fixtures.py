@@ -9,7 +9,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from vidcolor.media.stills import Page, Still, StillSettings, open_still, write_still
+from vidcolor.stills import Page, Still, StillSettings, open_still, write_still
 
 HEIGHT, WIDTH = 90, 134
 NAME = "vidcolor 9.9 (test)"

@@ -15,12 +15,12 @@ from PIL import Image
 
 import vidcolor
 from vidcolor import cli
+from vidcolor.batch.photos import PhotoOptions
 from vidcolor.cli.colorize import command
 from vidcolor.color import LUMA_WEIGHTS
-from vidcolor.films import FilmOptions
+from vidcolor.films.job import FilmOptions
+from vidcolor.films.pipeline import colored_frames
 from vidcolor.media.source import FilmSource
-from vidcolor.photos import PhotoOptions
-from vidcolor.pipeline import colored_frames
 from vidcolor.steady import Steadiness
 
 
@@ -103,7 +103,7 @@ def contents(path: Path) -> tuple[dict[str, str], list[tuple[int | None, bytes]]
 
 
 def test_a_film_that_the_command_began_is_gone_on_with(tiny_model: Path, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("vidcolor.pipeline.SEGMENT_FRAMES", 4)
+    monkeypatch.setattr("vidcolor.films.pipeline.SEGMENT_FRAMES", 4)
     film, out = make_film(tmp_path / "film.mkv", pts=range(12)), tmp_path / "out.mkv"
 
     def stop(frames: int, _: int | None) -> None:

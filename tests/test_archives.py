@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from archive_fixtures import EPOCH, RUN, TAR_SUFFIXES, files, invert, make, make_folder, make_tar, member, process, tree
 
+from vidcolor.archives import Entry, in_order, open_source, open_target, ready
+from vidcolor.archives.compression import Frames, packing_named, unpacked
+from vidcolor.archives.entries import kind_of
+from vidcolor.archives.zip_records import ZipRecord, end_records
 from vidcolor.errors import SinkError, SourceError, UsageError
-from vidcolor.media.archives import Entry, in_order, open_source, open_target, ready
-from vidcolor.media.archives.entries import kind_of
-from vidcolor.media.archives.packing import Frames, packing_named, unpacked
-from vidcolor.media.archives.zip_records import ZipRecord, end_records
 
 SUFFIXES = ["", ".zip", ".cbz", *TAR_SUFFIXES]
 
@@ -171,7 +171,7 @@ def test_links_and_folders_where_a_folder_becomes_a_tar(tmp_path: Path) -> None:
 
 
 def test_a_large_member_is_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vidcolor.media.archives.growing._SPOOL_FROM_BYTES", 1000)
+    monkeypatch.setattr("vidcolor.archives.archive_target._SPOOL_FROM_BYTES", 1000)
     content = random.Random(1).randbytes(300_000)
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "film.mkv").write_bytes(content)

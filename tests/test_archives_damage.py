@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from archive_fixtures import make, make_tar, make_zip, process, tree
 
+from vidcolor.archives import open_source
 from vidcolor.errors import SourceError, UsageError
-from vidcolor.media.archives import open_source
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz", ".tar.xz", ".tar.bz2", ".tar.zst"])

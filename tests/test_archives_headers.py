@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 from archive_fixtures import member, process, tree
 
+from vidcolor.archives import open_source, tar_source
+from vidcolor.archives.photos import encoded
 from vidcolor.errors import SourceError
-from vidcolor.media.archives import open_source, tars
-from vidcolor.media.photos import encoded
 
 SECONDS = 60  # after which reading counts as endless
 
 READ = """
 import json, sys
 from vidcolor.errors import SourceError
-from vidcolor.media.archives import open_source
+from vidcolor.archives import open_source
 said = {}
 for path in sys.argv[1:]:
     names = []
@@ -138,7 +138,7 @@ def test_files_with_holes_are_read(tmp_path: Path) -> None:
 
 
 def test_a_map_without_end_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tars, "_MOST_HEADER_BYTES", 1 << 18)
+    monkeypatch.setattr(tar_source, "_MOST_HEADER_BYTES", 1 << 18)
     head = pax(GNU__sparse__major="1", GNU__sparse__minor="0", GNU__sparse__realsize="5")
     endless = head + photo("bad.jpg", b"999999999\n" + b"0\n" * (1 << 20))
     (tmp_path / "in.tar").write_bytes(photo("good.jpg") + endless + bytes(1024))

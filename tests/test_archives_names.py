@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from archive_fixtures import member, names_in, process, tree
 
-from vidcolor.media.archives.names import UniqueNames, UnsafeNameError, folded, inside, safe_name, shown, without_bytes
+from vidcolor.archives.names import UniqueNames, UnsafeNameError, folded, inside, safe_name, shown, without_bytes
 
 
 def test_names_that_a_folder_may_hold_are_made_fit_for_archives(tmp_path: Path) -> None:

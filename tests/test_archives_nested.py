@@ -11,8 +11,9 @@ import pytest
 from archive_fixtures import member, tree, write_packed
 from PIL import Image
 
-from vidcolor import archive, cli
-from vidcolor.media.archives import Limits
+from vidcolor import cli
+from vidcolor.archives import Limits
+from vidcolor.batch import archive
 
 
 def photo(seed: int = 1) -> bytes:

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from archive_fixtures import RUN, TAR_SUFFIXES, files, invert, make, process, tree
 
+from vidcolor.archives import open_source, open_target
+from vidcolor.archives.archive_target import files_of
+from vidcolor.archives.entries import kind_of
+from vidcolor.archives.journal import Run
 from vidcolor.errors import SinkError, SourceError
-from vidcolor.journal import Run
-from vidcolor.media.archives import open_source, open_target
-from vidcolor.media.archives.entries import kind_of
-from vidcolor.media.archives.growing import files_of
 
 DRIVER = Path(__file__).with_name("archive_fixtures.py")
 KILLS, COUNT, PAUSE_SECONDS = 20, 300, 0.005

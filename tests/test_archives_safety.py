@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from archive_fixtures import RUN, make, make_zip, member, names_in, process, tree, write_packed
 
+from vidcolor.archives import Limits, open_source, open_target
 from vidcolor.errors import SourceError, UsageError, VidcolorError
-from vidcolor.media.archives import Limits, open_source, open_target
 
 HOSTILE = (
     "../escaped.jpg", "a/../../escaped.jpg", "/abs/escaped.jpg", "//host/escaped.jpg", "C:/escaped.jpg",

@@ -13,10 +13,10 @@ import pytest
 from media_fixtures import make_film
 
 from vidcolor import cli
-from vidcolor.colorizer import Colorizer
+from vidcolor.archives.names import JOURNAL_NAME
 from vidcolor.errors import DeviceError
+from vidcolor.inference.colorizer import Colorizer
 from vidcolor.media import probe
-from vidcolor.media.archives.names import JOURNAL_NAME
 from vidcolor.media.source import FilmSource
 
 

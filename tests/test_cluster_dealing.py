@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
+from vidcolor.archives import Entry
+from vidcolor.batch.worker import Done
 from vidcolor.cluster import Work, workers
 from vidcolor.cluster.actor import Actor
-from vidcolor.cluster.hands import Hand, Job
-from vidcolor.cluster.places import Place
-from vidcolor.cluster.places import places as places_of
+from vidcolor.cluster.slots import Place
+from vidcolor.cluster.slots import places as places_of
+from vidcolor.cluster.worker_handles import Hand, Job
 from vidcolor.errors import DeviceError, SinkError, SourceError
 from vidcolor.frames import Part
-from vidcolor.media.archives import Entry
-from vidcolor.worker import Done
 
 
 def test_machines_are_divided_by_gpus_or_by_cores():

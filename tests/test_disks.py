@@ -17,11 +17,11 @@ from media_fixtures import make_film
 from PIL import Image
 
 from vidcolor import cli, outputs
-from vidcolor.colorizer import Colorizer
+from vidcolor.archives import open_source, open_target
 from vidcolor.errors import ReadError, SinkError
-from vidcolor.films import FilmOptions, color_film
-from vidcolor.media.archives import open_source, open_target
-from vidcolor.media.writing import WrittenFile
+from vidcolor.films.job import FilmOptions, color_film
+from vidcolor.inference.colorizer import Colorizer
+from vidcolor.media.output_file import WrittenFile
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits and users of POSIX")
 

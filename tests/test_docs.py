@@ -17,8 +17,9 @@ import pytest
 from media_fixtures import make_film
 from PIL import Image
 
-from vidcolor import cli, weights
+from vidcolor import cli
 from vidcolor.cli import COMMANDS, vidcolor
+from vidcolor.inference import weights
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference.md"

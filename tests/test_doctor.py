@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from media_fixtures import make_film
 
-from vidcolor import cli, doctor, weights
-from vidcolor.media import specimen
+from vidcolor import cli, doctor
+from vidcolor.inference import weights
+from vidcolor.media import synthetic_film
 from vidcolor.media.encoders import _ENCODERS
 
 PROJECT = Path(__file__).parent.parent / "pyproject.toml"
@@ -210,13 +211,13 @@ def test_what_breaks_is_a_finding():
 
 def test_a_film_that_lost_something_is_found_out(tmp_path: Path):
     lumas = [np.full((48, 64), 20 * number, np.uint8) for number in range(6)]
-    specimen.make_film(tmp_path / "grey.mkv", lumas)
-    specimen.make_film(tmp_path / "short.mkv", [*lumas[:2], lumas[4], lumas[3]])
-    wrong = dict(specimen.differences(tmp_path / "grey.mkv", tmp_path / "short.mkv"))
+    synthetic_film.make_film(tmp_path / "grey.mkv", lumas)
+    synthetic_film.make_film(tmp_path / "short.mkv", [*lumas[:2], lumas[4], lumas[3]])
+    wrong = dict(synthetic_film.differences(tmp_path / "grey.mkv", tmp_path / "short.mkv"))
     assert all(wrong[name] for name in ("frames", "luma", "sound", "colour"))
     other = make_film(tmp_path / "other.mkv", sound=({},))
-    assert dict(specimen.differences(tmp_path / "grey.mkv", other))["timestamps"]
-    same = dict(specimen.differences(tmp_path / "grey.mkv", tmp_path / "grey.mkv"))
+    assert dict(synthetic_film.differences(tmp_path / "grey.mkv", other))["timestamps"]
+    same = dict(synthetic_film.differences(tmp_path / "grey.mkv", tmp_path / "grey.mkv"))
     assert [name for name, said in same.items() if said] == ["colour"]
 
 

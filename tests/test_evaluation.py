@@ -11,7 +11,6 @@ from PIL import Image
 from skimage.color import rgb2lab
 from skimage.metrics import structural_similarity
 
-from vidcolor.colorizer import Colorizer
 from vidcolor.errors import ShapeError, SourceError
 from vidcolor.evaluation.neutrals import Neutrals
 from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, frechet_distance, psnr, ssim
@@ -19,7 +18,8 @@ from vidcolor.evaluation.photos import evaluate, recolor
 from vidcolor.evaluation.sources import count_photos, read_photos, split, spread
 from vidcolor.evaluation.stocks import STOCKS, panchromatic
 from vidcolor.evaluation.wobble import looks, wobble
-from vidcolor.media.photos import Rgb, is_grey
+from vidcolor.inference.colorizer import Colorizer
+from vidcolor.stills.rgb import Rgb, is_grey
 
 RANDOM = np.random.default_rng(11)
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from media_fixtures import make_film
 
-from vidcolor.colorizer import Colorizer
 from vidcolor.errors import ShapeError, SourceError
 from vidcolor.evaluation.film_metrics import ColorDrift, CutTest, Motion, WarpError, jensen_shannon
 from vidcolor.evaluation.film_ways import SharedFrames, model_way, true_way
 from vidcolor.evaluation.films import FilmScore, evaluate_film, is_gray_film, mean_of
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame
+from vidcolor.inference.colorizer import Colorizer
 from vidcolor.media.pixels import samples
 from vidcolor.steady import Steadiness
 

@@ -12,7 +12,7 @@ from vidcolor import cli
 from vidcolor.errors import ModelError
 from vidcolor.evaluation import learned_metrics
 from vidcolor.evaluation.learned_metrics import judges
-from vidcolor.media.photos import Rgb
+from vidcolor.stills.rgb import Rgb
 
 pytest.importorskip("torchmetrics", reason="pip install 'vidcolor[metrics]'")
 pytest.importorskip("torch_fidelity", reason="pip install 'vidcolor[metrics]'")

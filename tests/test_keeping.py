@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from vidcolor import cli, outputs
-from vidcolor.journal import Run
-from vidcolor.media.archives import open_source, open_target
-from vidcolor.media.archives.growing import files_of
+from vidcolor.archives import open_source, open_target
+from vidcolor.archives.archive_target import files_of
+from vidcolor.archives.journal import Run
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_what_was_retouched_within_size_and_time_is_not_replaced(scans: Path, tm
 def test_a_run_that_has_nothing_to_do_reads_no_output(scans: Path, tmp_path: Path, tiny_model: Path, monkeypatch):
     out = tmp_path / "out"
     assert run(scans, "-o", out, model=tiny_model) == 0
-    monkeypatch.setattr("vidcolor.media.archives.folder_target.sha256_of", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr("vidcolor.archives.folder_target.sha256_of", lambda *_: pytest.fail("it was read"))
     assert run(scans, "-o", out, model=tiny_model) == 0
 
 
@@ -254,7 +254,7 @@ def test_a_taken_name_is_told_before_the_work(scans: Path, tmp_path: Path, tiny_
     for name in ("a.jpg", "film.mkv"):
         (out / name).write_text("mine")
     (scans / "film.wmv").write_bytes(b"a film, as far as its name tells")
-    monkeypatch.setattr("vidcolor.archived_films.ArchivedFilms.color", lambda *_, **__: pytest.fail("colored first"))
+    monkeypatch.setattr("vidcolor.batch.films.ArchivedFilms.color", lambda *_, **__: pytest.fail("colored first"))
     assert run(scans, "-o", out, model=tiny_model) == 1
     said = capsys.readouterr().err
     assert "a.jpg: exists and is not ours" in said

@@ -9,7 +9,7 @@ import pytest
 from media_fixtures import color_film, flat_chroma, lumas, make_film
 
 from vidcolor import cli
-from vidcolor.films import FilmOptions
+from vidcolor.films.job import FilmOptions
 from vidcolor.frames import Crop
 from vidcolor.media import matroska, mp4
 from vidcolor.media.encoders import OutputSettings

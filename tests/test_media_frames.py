@@ -11,9 +11,9 @@ import pytest
 from media_fixtures import color_film, lumas, make_film
 
 from vidcolor.media.encoders import OutputSettings, choose_encoding
+from vidcolor.media.first_frames import order_of
 from vidcolor.media.probe import examine, probe
 from vidcolor.media.pyav import fraction_of, open_input, side_data_of
-from vidcolor.media.sampling import order_of
 from vidcolor.media.source import FilmSource
 
 MPEG = {"codec": "mpeg2video", "container": "mpegts", "size": (96, 64)}

@@ -8,7 +8,7 @@ import pytest
 from media_fixtures import flat_chroma, make_film, noise_frame
 
 from vidcolor.frames import PictureFormat
-from vidcolor.media.canvas import Canvas
+from vidcolor.media.encoder_frames import Canvas
 from vidcolor.media.encoders import Encoding
 from vidcolor.media.pixels import Layout, layout_of, luma_of, reformat, to_planar
 from vidcolor.media.probe import examine

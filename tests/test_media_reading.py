@@ -19,9 +19,9 @@ from PIL import Image
 from vidcolor import cli
 from vidcolor.errors import ReadError, SourceError
 from vidcolor.media import sink
-from vidcolor.media.frames_at import frames_at, looks, survey
+from vidcolor.media.input_file import ReadFile
 from vidcolor.media.probe import open_container, probe
-from vidcolor.media.reading import ReadFile
+from vidcolor.media.seeking import frames_at, looks, survey
 from vidcolor.media.sequences import sequence_address
 from vidcolor.media.source import FilmSource
 from vidcolor.training.photos import Photos

@@ -10,9 +10,9 @@ import pytest
 from browser import Browser, chromium
 from PIL import Image
 
+from vidcolor.batch.report import Line, write_html
 from vidcolor.media.display import clip
 from vidcolor.page import Clip, Pair, document, gallery
-from vidcolor.report import Line, write_html
 
 RED, BLUE = (220, 30, 30), (30, 30, 220)
 SIZE = (300, 400)  # rows, columns

@@ -12,13 +12,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from vidcolor import cli, weights
+from vidcolor import cli
 from vidcolor.errors import TrainingError, UsageError
-from vidcolor.media.photos import Rgb
+from vidcolor.inference import weights
+from vidcolor.stills.rgb import Rgb
 from vidcolor.training import objective
 from vidcolor.training.ageing import age
 from vidcolor.training.features import feature_network
-from vidcolor.training.players import Players
+from vidcolor.training.networks import Players
 from vidcolor.training.recipes import RECIPES, UNAGED, Recipe, Stage, find_recipe, overridden, printed
 from vidcolor.training.trainer import Events, Trainer
 

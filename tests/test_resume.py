@@ -20,14 +20,14 @@ from media_fixtures import make_film, make_shots, packets, times
 
 from vidcolor import cli
 from vidcolor.errors import SinkError, UsageError, VidcolorError
-from vidcolor.films import FilmOptions
+from vidcolor.films.job import FilmOptions
 from vidcolor.frames import Place, checksum_of
 from vidcolor.media import segments
 from vidcolor.media.segments import ChangedError, FilmRun, SegmentStore
 from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import FilmSource
 from vidcolor.steady import Steadiness
-from vidcolor.steady.keys import FURTHEST, MOST_EVERY, KeyPlanner
+from vidcolor.steady.key_frames import FURTHEST, MOST_EVERY, KeyPlanner
 
 KILLS, FRAMES = 20, 2200
 RUN = FilmRun("1 2", "model", {"--crf": "18"})
@@ -480,8 +480,8 @@ def test_what_another_machine_began_is_not_gone_on_with(
     elsewhere, said = OTHERS[what]
     out = tmp_path / "out.mkv"
     begun_elsewhere(film, out, tiny_model, monkeypatch, **elsewhere)
-    monkeypatch.setattr("vidcolor.backends.has_bf16", lambda _: True)
-    monkeypatch.setattr("vidcolor.colorizer.open_backend", None)  # no network is loaded to find out
+    monkeypatch.setattr("vidcolor.inference.backends.has_bf16", lambda _: True)
+    monkeypatch.setattr("vidcolor.inference.colorizer.open_backend", None)  # no network is loaded to find out
     capsys.readouterr()
     assert run(film, "-o", out, "-q", "--device", "cpu", model=tiny_model) == 1
     assert re.search(f"16 frames of it were made before, but .*{said}", capsys.readouterr().err)

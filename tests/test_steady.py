@@ -8,10 +8,10 @@ import pytest
 
 from vidcolor.color import Floats
 from vidcolor.errors import ShapeError, UsageError
-from vidcolor.steady.carry import Carrier, CarryState, carried
-from vidcolor.steady.keys import FURTHEST, KeyPlanner, PlanState
-from vidcolor.steady.stored import arrays_of, restored
-from vidcolor.steady.stream import Mode, Steadier, SteadyState, steady
+from vidcolor.steady.carrying import Carrier, CarryState, carried
+from vidcolor.steady.key_frames import FURTHEST, KeyPlanner, PlanState
+from vidcolor.steady.smoothing import Mode, Steadier, SteadyState, steady
+from vidcolor.steady.state import arrays_of, restored
 
 ROWS, COLUMNS = 96, 160
 STRIDE = 4  # L* pixels for one of a*b*

@@ -23,7 +23,7 @@ from stills_fixtures import (
     sepia,
 )
 
-from vidcolor.media.stills import open_still, write_still
+from vidcolor.stills import open_still, write_still
 
 
 @pytest.mark.parametrize("name", LOSSLESS)
@@ -106,7 +106,7 @@ def test_planes_and_rgb_give_the_same_jpeg_but_for_rounding(shape: tuple[int, in
     Image.fromarray(np.ascontiguousarray(GREY[: shape[0], : shape[1]])).save(data, "JPEG", quality=96)
     outputs, contents = [], []
     for has_planes in (True, False, True):
-        monkeypatch.setattr("vidcolor.media.stills.jpeg._has_planes", lambda has_planes=has_planes: has_planes)
+        monkeypatch.setattr("vidcolor.stills.jpeg._has_planes", lambda has_planes=has_planes: has_planes)
         with open_still(data.getvalue()) as still:
             target = io.BytesIO()
             write_still(still, [np.full((2, 8, 8), 15, np.float32)], target)
@@ -206,7 +206,7 @@ def test_the_small_copy_in_exif_shows_the_coloured_picture(tmp_path: Path):
 
 def test_large_tiff_pages_come_out_as_small_ones_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Read in bands, any of them: the same pixels, whatever the packing."""
-    from vidcolor.media.stills import tiff as module
+    from vidcolor.stills import tiff as module
 
     rows = {"grey.tif", "lzw.tif", "tiles.tif", "alpha.tif", "planar.tif", "white is zero.tif", "motorola.tif"}
     for name in rows:
@@ -226,7 +226,7 @@ def test_memory_does_not_grow_with_the_picture(tmp_path: Path):
     script = """
 import resource, sys, numpy as np
 from pathlib import Path
-from vidcolor.media.stills import open_still, write_still
+from vidcolor.stills import open_still, write_still
 import tifffile
 rows = (np.arange(16 * 16000).reshape(16, 16000) // 700 % 250).astype(np.uint8).tobytes()
 tifffile.imwrite(sys.argv[1], (rows for _ in range(782)), shape=(12512, 16000), dtype=np.uint8, rowsperstrip=16)

@@ -16,10 +16,10 @@ from PIL import Image
 from stills_fixtures import HEIGHT, LOSSLESS, LOSSY, PICTURE, WIDTH, colored, colour_for
 
 from vidcolor.errors import SourceError
-from vidcolor.media.stills import files, open_in_turn, open_still, write_still
-from vidcolor.media.stills.head import MOST_PAGES
-from vidcolor.media.stills.room import Room
-from vidcolor.media.stills.shown import shown, size_of
+from vidcolor.stills import files, open_in_turn, open_still, write_still
+from vidcolor.stills.budget import Room
+from vidcolor.stills.header import MOST_PAGES
+from vidcolor.stills.upright import shown, size_of
 
 LIMIT = re.escape("megapixels, more than the limit of ")
 
@@ -88,12 +88,12 @@ def many(name: str, count: int, picture: Image.Image = PICTURE) -> bytes:
 
 @pytest.mark.parametrize("kind", ["TIFF", "GIF", "WEBP", "AVIF"])
 def test_the_pages_of_a_file_are_counted_together(kind: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("vidcolor.media.stills.head.PIXELS_A_BYTE", 0)
+    monkeypatch.setattr("vidcolor.stills.header.PIXELS_A_BYTE", 0)
     content = many(kind, 5)
     with open_still(content, "box", largest_pixels=5 << 18) as still:
         assert len(still.pages) == 5
     for module in ("files", "tiff"):
-        monkeypatch.setattr(f"vidcolor.media.stills.{module}.page_of", lambda *_: pytest.fail("it was decoded"))
+        monkeypatch.setattr(f"vidcolor.stills.{module}.page_of", lambda *_: pytest.fail("it was decoded"))
     with pytest.raises(SourceError, match=f"^box: 5 pages .* 1.31072 {LIMIT}1.31.*--largest-photo"):
         open_still(content, "box", largest_pixels=(5 << 18) - 1)  # small pages count as what the network looks at
 
@@ -125,7 +125,7 @@ def test_more_pages_than_anybody_scans_are_refused():
 
 
 def test_files_of_parts_without_end_are_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("vidcolor.media.stills.head._MOST_READS", 1000)
+    monkeypatch.setattr("vidcolor.stills.header._MOST_READS", 1000)
     chunks = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBBI", 13, b"IHDR", 9, 9, 8, 0, 0, 0, 0, 0)
     chunks += (bytes(4) + b"teXt" + bytes(4)) * 2000
     for content in (b"\xff\xd8" + b"\xff\xfe\0\2" * 2000, chunks, b"GIF89a\1\0\1\0\0\0\0" + b"!\xfe\0" * 2000):
@@ -229,7 +229,7 @@ def test_one_page_after_another_is_in_memory(kind: str, tmp_path: Path):
     script = """
 import resource, sys, numpy as np
 from pathlib import Path
-from vidcolor.media.stills import open_still, write_still
+from vidcolor.stills import open_still, write_still
 start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 with open_still(Path(sys.argv[1])) as still:
     colors = (np.full((2, 8, 8), 9 + number, np.float32) for number in range(len(still.pages)))

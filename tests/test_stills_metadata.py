@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from vidcolor.media.stills import StillSettings, open_still, write_still
+from vidcolor.stills import StillSettings, open_still, write_still
 
 EXIFTOOL = shutil.which("exiftool")
 if EXIFTOOL is None:

@@ -18,8 +18,8 @@ from stills_fixtures import (
     sepia,
 )
 
-from vidcolor.media.stills import open_still, write_still
-from vidcolor.paint import SRGB
+from vidcolor.painting.painter import SRGB
+from vidcolor.stills import open_still, write_still
 
 
 def test_grey_that_is_stored_as_colour_is_read_as_grey(tmp_path: Path):
@@ -102,7 +102,7 @@ def test_a_grey_profile_becomes_an_rgb_profile_with_its_curve(name: str, tmp_pat
 
 
 def test_an_rgb_profile_stays_and_colour_is_meant_in_it(tmp_path: Path):
-    from vidcolor.media.stills.profiles import _matching, _tags
+    from vidcolor.stills.profiles import _matching, _tags
 
     icc = _matching(_tags(gray_profile(2.2))[b"kTRC"], gray_profile(2.2))  # any RGB profile that is not sRGB
     PICTURE.convert("RGB").save(tmp_path / "a.tif", icc_profile=icc)

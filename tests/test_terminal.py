@@ -9,10 +9,11 @@ import pytest
 from media_fixtures import make_film
 from PIL import Image
 
-from vidcolor import cli, weights
+from vidcolor import cli
 from vidcolor.cli.bars import Bars
 from vidcolor.cli.console import Terminal
-from vidcolor.cli.lines import folded
+from vidcolor.cli.text import folded
+from vidcolor.inference import weights
 from vidcolor.networks import build
 from vidcolor.training.photos import Intake
 

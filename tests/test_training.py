@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from vidcolor import cli, weights
+from vidcolor import cli
 from vidcolor.errors import SourceError
+from vidcolor.inference import weights
 from vidcolor.training.ageing import Ageing, age, compressed
 from vidcolor.training.bins import Bins, bin_loss
 from vidcolor.training.objective import prepare

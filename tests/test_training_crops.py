@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vidcolor.media.photos import Rgb
+from vidcolor.stills.rgb import Rgb
 from vidcolor.training.crops import PASTED, STRETCH
 from vidcolor.training.photos import Photos
 

@@ -17,8 +17,9 @@ import pytest
 from media_fixtures import make_film
 from PIL import Image
 
+from vidcolor.archives.photos import encoded
 from vidcolor.errors import SourceError
-from vidcolor.media.photos import Rgb, decode, encoded
+from vidcolor.stills.rgb import Rgb, decode
 from vidcolor.training import films
 from vidcolor.training.films import choose, difference_hash, is_grey, read_film
 from vidcolor.training.photos import Intake, Photos, is_for_validation

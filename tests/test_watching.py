@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vidcolor.journal import Journal
-from vidcolor.media.archives import Arrivals, open_source
-from vidcolor.media.archives.names import JOURNAL_NAME
+from vidcolor.archives import Arrivals, open_source
+from vidcolor.archives.journal import Journal
+from vidcolor.archives.names import JOURNAL_NAME
 
 FUTURE = 4_000_000_000  # seconds since 1970: in the year 2096
 

@@ -16,16 +16,16 @@ from typing import Any, Literal, Self, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from vidcolor import colorizer as networks
+from vidcolor.batch.photos import PhotoDone, PhotoOptions, color_array, color_file, color_photo
 from vidcolor.color import LumaCoding, chroma_levels, luma_table
 from vidcolor.errors import ShapeError, UsageError
-from vidcolor.films import FilmDone, FilmOptions, FilmStart, color_film
+from vidcolor.films.job import FilmDone, FilmOptions, FilmStart, color_film
+from vidcolor.films.naming import plan
+from vidcolor.films.pipeline import colored_frames
 from vidcolor.frames import FilmInfo, Frame, PictureFormat, Plane
-from vidcolor.jobs import plan
+from vidcolor.inference import colorizer as networks
 from vidcolor.lookup import look_up
-from vidcolor.paint import Rgb
-from vidcolor.photos import PhotoDone, PhotoOptions, color_array, color_file, color_photo
-from vidcolor.pipeline import colored_frames
+from vidcolor.painting.painter import Rgb
 from vidcolor.steady import Steadiness, SteadyMode
 
 __all__ = ["Colorizer", "FilmDone", "PhotoDone", "PictureFormat", "colorize_film", "colorize_photo"]

@@ -17,8 +17,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vidcolor import __version__, cache, installed, scarce, weights
+from vidcolor import __version__
 from vidcolor.errors import SourceError, VidcolorError
+from vidcolor.inference import weights
+from vidcolor.system import cache, packages, scarcity
 
 if TYPE_CHECKING:
     from vidcolor.frames import Plane
@@ -89,7 +91,7 @@ def _advice(error: Exception) -> str:
         return "Install again what is not ok under versions."
     if isinstance(error, OSError):
         return _advice_on_place(error, "See folders for one that can be written.")
-    return scarce.told(error) or _REPORT
+    return scarcity.told(error) or _REPORT
 
 
 def _advice_on_place(error: OSError, other: str) -> str:
@@ -119,8 +121,8 @@ def _versions() -> Iterator[Finding]:
     yield Finding("versions", "system", "good", f"{platform.system()} {platform.release()}, {platform.machine()}")
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # as backends.load_openvino has it
     yield from (_package(name, *where) for name, where in NEEDED.items())
-    twins = [twin for twin in TWINS if installed.version(twin)]
-    if twins and installed.version(NEEDED["OpenCV"][0]):
+    twins = [twin for twin in TWINS if packages.version(twin)]
+    if twins and packages.version(NEEDED["OpenCV"][0]):
         said = f"{twins[0]} is installed, too: both write the same files, and removing one breaks the other"
         advice = f"pip uninstall {' '.join(twins)}; pip install --force-reinstall --no-deps {NEEDED['OpenCV'][0]}"
         yield Finding("versions", "OpenCV twice", "note", said, advice)
@@ -131,8 +133,8 @@ def _versions() -> Iterator[Finding]:
 
 def _package(name: str, distribution: str, module: str) -> Finding:
     """Whether it is there and can be imported: a package manager knows the first alone."""
-    found = installed.version(distribution)
-    if not (problem := installed.problem(module)):
+    found = packages.version(distribution)
+    if not (problem := packages.problem(module)):
         said = found or f"{import_module(module).__version__}, from another package"
         return Finding("versions", name, "good", said)
     if not found:
@@ -142,7 +144,7 @@ def _package(name: str, distribution: str, module: str) -> Finding:
 
 
 def _processor() -> Iterator[Finding]:
-    from vidcolor import backends
+    from vidcolor.inference import backends
 
     core = backends.load_openvino().Core()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -159,7 +161,7 @@ def _processor() -> Iterator[Finding]:
 
 
 def _graphics() -> Iterator[Finding]:
-    from vidcolor import backends
+    from vidcolor.inference import backends
 
     if not backends.may_have_gpu():
         yield Finding("graphics", "GPU", "note", "no NVIDIA driver found; networks run on the processor")
@@ -246,7 +248,7 @@ def _place(name: str, folder: Path, worst: State, advice: str) -> Finding:
 
 
 def _extras() -> Iterator[Finding]:
-    problems = installed.problems([module for modules, _ in EXTRAS.values() for module in modules])
+    problems = packages.problems([module for modules, _ in EXTRAS.values() for module in modules])
     for extra, (modules, purpose) in EXTRAS.items():
         broken = {module: problems[module] for module in modules if problems[module]}
         if "not installed" in broken.values():
@@ -262,15 +264,15 @@ def _extras() -> Iterator[Finding]:
 
 def _encoders() -> Iterator[Finding]:
     """Each by a film of two frames, in software and on graphics chips."""
-    from vidcolor.media import specimen
-    from vidcolor.media.chips import built_in
+    from vidcolor.media import synthetic_film
+    from vidcolor.media.encoder_trial import settle
     from vidcolor.media.encoders import OutputSettings
+    from vidcolor.media.hw_encoders import built_in
     from vidcolor.media.source import FilmSource
-    from vidcolor.media.trial import settle
 
     with tempfile.TemporaryDirectory(prefix="vidcolor-") as name:
         film = Path(name) / "film.mkv"
-        specimen.make_film(film, _lumas(2))
+        synthetic_film.make_film(film, _lumas(2))
         for codec in CODECS:
             try:
                 encoder = _encode(film, codec)
@@ -311,13 +313,13 @@ def _encode(film: Path, codec: str) -> str:
 
 def _decoders() -> Iterator[Finding]:
     """Kinds of device that this FFmpeg knows, and whether they decode H.264 as the software does."""
-    from vidcolor.media import specimen
-    from vidcolor.media.devices import DEVICES, HardwareError, choose_device
+    from vidcolor.media import synthetic_film
+    from vidcolor.media.hw_decoders import DEVICES, HardwareError, choose_device
     from vidcolor.media.source import FilmSource
 
     with tempfile.TemporaryDirectory(prefix="vidcolor-") as name:
         film = Path(name) / "film.mkv"
-        specimen.make_film(film, _lumas(24))
+        synthetic_film.make_film(film, _lumas(24))
         _encode(film, CODECS[0])
         with FilmSource(film.with_name(f"{CODECS[0]}.mkv")) as source:
             for device in DEVICES:
@@ -333,18 +335,18 @@ def _decoders() -> Iterator[Finding]:
 
 def _self_test() -> Iterator[Finding]:
     """A grey film with sound through the whole pipeline, written without loss, and read again."""
-    from vidcolor.backends import cache_problem
-    from vidcolor.colorizer import Colorizer
-    from vidcolor.media import specimen
+    from vidcolor.films.pipeline import colorize_film
+    from vidcolor.inference.backends import cache_problem
+    from vidcolor.inference.colorizer import Colorizer
+    from vidcolor.media import synthetic_film
     from vidcolor.media.encoders import OutputSettings
     from vidcolor.media.sink import FilmSink
     from vidcolor.media.source import FilmSource
-    from vidcolor.pipeline import colorize_film
     from vidcolor.steady import Steadiness
 
     with tempfile.TemporaryDirectory(prefix="vidcolor-") as name:
         before, after = Path(name) / "grey.mkv", Path(name) / "coloured.mkv"
-        specimen.make_film(before, _lumas(TEST_FRAMES))
+        synthetic_film.make_film(before, _lumas(TEST_FRAMES))
         clock: list[float] = []
         model = weights.find("default")
         before_problem = cache_problem(model)
@@ -354,7 +356,7 @@ def _self_test() -> Iterator[Finding]:
             device = ", ".join(colorizer.devices)
         if device.startswith("openvino"):
             yield _kept(before_problem, cache_problem(model))
-        for kept, wrong in specimen.differences(before, after):
+        for kept, wrong in synthetic_film.differences(before, after):
             yield Finding("self-test", kept, "bad" if wrong else "good", wrong or _RIGHT[kept], wrong and _REPORT)
     seconds = max(clock[-1] - clock[0], 1e-3)  # the first frame waits for the network to be made ready
     said = f"{(len(clock) - 1) / seconds:.1f} frames a second at {TEST_WIDTH}x{TEST_HEIGHT}, without loss, {device}"
@@ -383,8 +385,9 @@ _REPORT = "Please report this, with the whole output of `vidcolor doctor`."
 
 def _lumas(count: int) -> "list[Plane]":
     """A film of real pictures: a window that moves over each. Raises SourceError where the package lacks them."""
-    from vidcolor import calibration
-    from vidcolor.media.photos import decode, encoded
+    from vidcolor.archives.photos import encoded
+    from vidcolor.inference import calibration
+    from vidcolor.stills.rgb import decode
 
     pictures: list[Plane] = []
     for _, content in encoded(calibration.packaged()):

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vidcolor import __version__, scarce
-from vidcolor.cli import log, stopping, streams
-from vidcolor.cli.helping import HelpContext, Helping, helped
-from vidcolor.cli.lines import LostError, note, say
-from vidcolor.cli.stopping import HANGUP_CODE, Stopping, Terminated
+from vidcolor import __version__
+from vidcolor.cli import log, signals, streams
+from vidcolor.cli.help_formatter import HelpContext, Helping, helped
+from vidcolor.cli.signals import HANGUP_CODE, Stopping, Terminated
+from vidcolor.cli.text import LostError, note, say
 from vidcolor.errors import UsageError, VidcolorError, like
+from vidcolor.system import scarcity
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -69,7 +70,7 @@ class LazyGroup(Helping):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
         """Commands and files, or options: the overview's and those of `colorize`."""
-        from vidcolor.cli.names import with_files
+        from vidcolor.cli.param_types import with_files
 
         if not incomplete.startswith("-"):
             return with_files(incomplete, COMMANDS)
@@ -95,12 +96,12 @@ def vidcolor() -> None:
 
 def main() -> None:
     """Run the command line as a process of its own."""
-    atexit.register(stopping.ignore)  # first of all, and so called last
+    atexit.register(signals.ignore)  # first of all, and so called last
     streams.outlast()
     log.hear_libraries()
-    stopping.end_with(stopping.CODES)  # before the command begins to stop in steps, and after
+    signals.end_with(signals.CODES)  # before the command begins to stop in steps, and after
     code = run(sys.argv[1:])
-    stopping.end_with(dict.fromkeys(stopping.CODES, code))
+    signals.end_with(dict.fromkeys(signals.CODES, code))
     sys.exit(code)
 
 
@@ -109,7 +110,7 @@ def run(args: list[str]) -> int:
 
     The one place where errors become exit codes.
     """
-    scarce.spare()
+    scarcity.spare()
     code = 1
     with Stopping() as told:
         try:
@@ -161,7 +162,7 @@ def _unexpected(error: BaseException) -> int:
     if os.environ.get("VIDCOLOR_DEBUG"):
         note(*"".join(traceback.format_exception(error)).splitlines())
         return 1
-    if lacking := scarce.told(error):
+    if lacking := scarcity.told(error):
         return _say(lacking, 1)
     if isinstance(error, OSError) and error.filename:  # a file that the system does not let anybody use
         return _say(f"{error.filename}: cannot be used: {error.strerror}. Look at the folder, and who may use it.", 1)

@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from vidcolor.cli.console import Terminal
-from vidcolor.cli.lines import folded
-from vidcolor.cli.times import duration
+from vidcolor.cli.text import folded
+from vidcolor.cli.timecode import duration
 from vidcolor.printable import printable
 
 _WIDE, _MEDIUM = 100, 64  # columns of a terminal that hold everything, and a shorter bar; under these there is none

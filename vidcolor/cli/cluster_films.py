@@ -11,10 +11,10 @@ from vidcolor.cli.terminal import Reporter
 from vidcolor.errors import UsageError, VidcolorError
 
 if TYPE_CHECKING:
+    from vidcolor.archives import Entry
     from vidcolor.cluster import Work
-    from vidcolor.colorizer import Colorizer
-    from vidcolor.jobs import Job
-    from vidcolor.media.archives import Entry
+    from vidcolor.films.naming import Job
+    from vidcolor.inference.colorizer import Colorizer
 
 
 def colorize_films_on_cluster(
@@ -22,7 +22,7 @@ def colorize_films_on_cluster(
 ) -> int:
     """Colour every film; the exit code. load: pickles.  Raises VidcolorError where nothing can be done at all."""
     from vidcolor.cluster import ClusterWorkers, connected
-    from vidcolor.jobs import plan
+    from vidcolor.films.naming import plan
     from vidcolor.media.plan import check_output
     from vidcolor.media.probe import probe
 
@@ -76,10 +76,10 @@ def _copy(job: "Job", *, overwrite: bool) -> None:
 
 
 def _work(jobs: "list[Job]", options: dict[str, Any], load: Callable[[], "Colorizer"]) -> "Work":
-    from vidcolor.archived_films import ArchivedFilms
+    from vidcolor.batch.films import ArchivedFilms
+    from vidcolor.batch.worker import Rules
     from vidcolor.cluster import Work
-    from vidcolor.media.stills import StillSettings
-    from vidcolor.worker import Rules
+    from vidcolor.stills import StillSettings
 
     rules = Rules(
         StillSettings(software="vidcolor"), is_recoloring=options["recolor"], scratch=jobs[0].target.parent.absolute(),
@@ -92,13 +92,14 @@ def _work(jobs: "list[Job]", options: dict[str, Any], load: Callable[[], "Colori
 
 def _identity(options: dict[str, Any]) -> object:
     """Equal wherever the version, the model and the options are. Raises ModelError."""
-    from vidcolor import __version__, weights
+    from vidcolor import __version__
+    from vidcolor.inference import weights
 
     return __version__, weights.sha256(weights.find(options["model"])), film_options(options)
 
 
 def _entry(job: "Job") -> "Entry":
-    from vidcolor.media.archives import Entry
+    from vidcolor.archives import Entry
 
     status, name = job.source.stat(), job.source.name
     return Entry(name, name.encode(errors="surrogateescape"), "film", status.st_size, status.st_mtime_ns)

@@ -10,15 +10,15 @@ import click
 from vidcolor.cli import log
 from vidcolor.cli.cluster_films import colorize_films_on_cluster
 from vidcolor.cli.films import colorize_films
-from vidcolor.cli.names import DEVICE, FILE, Existing, Hinted, ModelName
-from vidcolor.cli.numbers import Number, OrAuto, Rate, Whole
+from vidcolor.cli.number_types import Number, OrAuto, Rate, Whole
+from vidcolor.cli.param_types import DEVICE, FILE, Existing, Hinted, ModelName
 from vidcolor.cli.scans import Scans, are_scans, colorize_scans, describe_scans
 from vidcolor.cli.terminal import reporter
-from vidcolor.cli.times import Timecode, check_range
+from vidcolor.cli.timecode import Timecode, check_range
 from vidcolor.errors import UsageError
 
 if TYPE_CHECKING:
-    from vidcolor.colorizer import Colorizer
+    from vidcolor.inference.colorizer import Colorizer
 
 
 PRESET = Hinted(
@@ -34,7 +34,7 @@ class Rhythm(OrAuto):
         """Text -> frames."""
         every = super().convert(value, param, ctx)
         if every is not None and every > 1:
-            from vidcolor.steady.keys import check_every  # loads what films need
+            from vidcolor.steady.key_frames import check_every  # loads what films need
 
             check_every(every)
         return every
@@ -199,7 +199,7 @@ def _sequence(inputs: tuple[Path, ...], rate: Fraction) -> Path:
 
 def _anywhere(options: dict[str, Any]) -> dict[str, Any]:
     """The same options, their paths as other machines know them. Raises ModelError."""
-    from vidcolor import weights
+    from vidcolor.inference import weights
 
     model = weights.find(options["model"])
     return options | {
@@ -209,7 +209,7 @@ def _anywhere(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _load(options: dict[str, Any]) -> "Colorizer":
-    from vidcolor.colorizer import Colorizer
+    from vidcolor.inference.colorizer import Colorizer
 
     return Colorizer.load(
         options["model"],

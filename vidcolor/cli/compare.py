@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 
 from vidcolor import outputs
-from vidcolor.cli.lines import say
-from vidcolor.cli.names import Existing
-from vidcolor.cli.numbers import Number, Whole
+from vidcolor.cli.number_types import Number, Whole
+from vidcolor.cli.param_types import Existing
 from vidcolor.cli.terminal import counting
-from vidcolor.cli.times import Timecode
+from vidcolor.cli.text import say
+from vidcolor.cli.timecode import Timecode
 
 
 @click.command("compare")

@@ -3,7 +3,7 @@
 import click
 from click.shell_completion import get_completion_class
 
-from vidcolor.cli.lines import answer
+from vidcolor.cli.text import answer
 
 
 @click.command("completion")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vidcolor.cli.lines import check_answered, event, folded, tell
+from vidcolor.cli.text import check_answered, event, folded, tell
 
 if TYPE_CHECKING:
     from vidcolor.cli.console import Terminal

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vidcolor import outputs
-from vidcolor.cli.lines import answer, as_json, check_answered, say
-from vidcolor.cli.names import DEVICE, Existing, ModelName
-from vidcolor.cli.numbers import Number, Whole
+from vidcolor.cli.number_types import Number, Whole
+from vidcolor.cli.param_types import DEVICE, Existing, ModelName
 from vidcolor.cli.terminal import counting
+from vidcolor.cli.text import answer, as_json, check_answered, say
 from vidcolor.errors import SourceError
 from vidcolor.printable import printable
 
 if TYPE_CHECKING:
-    from vidcolor.colorizer import Colorizer
     from vidcolor.evaluation.film_ways import FilmWay
     from vidcolor.evaluation.films import FilmReport
     from vidcolor.evaluation.photos import Judge, PhotoReport
     from vidcolor.evaluation.report import Table
     from vidcolor.evaluation.sheet import Sheet
+    from vidcolor.inference.colorizer import Colorizer
 
 SHEET_PHOTOS = 12
 SHEET_FRAMES = 4  # of each film
@@ -80,10 +80,10 @@ def command(
       vidcolor evaluate film.mp4 --steady off --steady flow --steady auto
       vidcolor evaluate photos.tar film.mp4 --limit 100 --sheet sheet.png --csv rows.csv
     """
-    from vidcolor.backends import parse_devices
-    from vidcolor.colorizer import Colorizer
     from vidcolor.evaluation import report, sources
     from vidcolor.evaluation.sheet import Sheet
+    from vidcolor.inference.backends import parse_devices
+    from vidcolor.inference.colorizer import Colorizer
 
     for target in filter(None, (sheet, csv_file)):
         outputs.check(target, overwrite=overwrite, inputs=[*data, *map(Path, models)])

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vidcolor.cli.lines import as_json, tell
-from vidcolor.cli.names import Existing, ModelName
+from vidcolor.cli.param_types import Existing, ModelName
+from vidcolor.cli.text import as_json, tell
 
 if TYPE_CHECKING:
-    from vidcolor.export import Exported
+    from vidcolor.inference.export import Exported
 
 
 @click.command("export")
@@ -42,8 +42,8 @@ def command(
       vidcolor export default -o default.onnx
       vidcolor export mine.safetensors -o mine.xml --precision int8 --calibrate scans/
     """
-    from vidcolor import weights
-    from vidcolor.export import export
+    from vidcolor.inference import weights
+    from vidcolor.inference.export import export
 
     chosen = form or ("onnx" if output.suffix == ".onnx" else "openvino")
     done = export(

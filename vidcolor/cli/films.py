@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from vidcolor.cli.log import film_progress
 from vidcolor.cli.terminal import Reporter
 from vidcolor.errors import UsageError, VidcolorError
-from vidcolor.jobs import FALLBACK_SUFFIX
+from vidcolor.films.naming import FALLBACK_SUFFIX
 
 if TYPE_CHECKING:
-    from vidcolor.colorizer import Colorizer
-    from vidcolor.films import FilmOptions, FilmStart
-    from vidcolor.finished import FinishedFilms
-    from vidcolor.jobs import Job
-    from vidcolor.journal import Outcome, Run
+    from vidcolor.archives.journal import Outcome, Run
+    from vidcolor.films.finished import FinishedFilms
+    from vidcolor.films.job import FilmOptions, FilmStart
+    from vidcolor.films.naming import Job
+    from vidcolor.inference.colorizer import Colorizer
     from vidcolor.media.encoders import OutputSettings
     from vidcolor.media.source import FilmSource
     from vidcolor.steady import Steadiness
@@ -32,7 +32,7 @@ def colorize_films(
     inputs: tuple[Path, ...], output: str, options: dict[str, Any], load: Callable[[], "Colorizer"], report: Reporter
 ) -> int:
     """Colour every film, or say what would be done; the exit code."""
-    from vidcolor.jobs import plan
+    from vidcolor.films.naming import plan
 
     jobs = plan(inputs, output)
     finished: FinishedFilms | None = None
@@ -60,7 +60,7 @@ def unfinished(
     jobs: "list[Job]", output: str, options: dict[str, Any], report: Reporter
 ) -> "tuple[list[Job], FinishedFilms | None]":
     """The films that an earlier run of a list has not finished; and where to note what is. A single file is no list."""
-    from vidcolor.finished import FinishedFilms
+    from vidcolor.films.finished import FinishedFilms
 
     folder = Path(output)
     if jobs[0].target == folder:
@@ -79,9 +79,10 @@ def unfinished(
 
 def run_of(options: dict[str, Any]) -> "Run":
     """What decides the bytes of photos and films. Raises ModelError."""
-    from vidcolor import __version__, weights
-    from vidcolor.jobs import DECIDING
-    from vidcolor.journal import Run
+    from vidcolor import __version__
+    from vidcolor.archives.journal import Run
+    from vidcolor.films.naming import DECIDING
+    from vidcolor.inference import weights
 
     deciding = {name: options[name] for name in (*DECIDING, "quality", "subsampling", "recolor", "others")}
     settings = json.dumps(deciding | {"vidcolor": __version__}, sort_keys=True, default=str)
@@ -90,7 +91,7 @@ def run_of(options: dict[str, Any]) -> "Run":
 
 def film_options(options: dict[str, Any]) -> "FilmOptions":
     """Those of the command's options that films know."""
-    from vidcolor.films import FilmOptions
+    from vidcolor.films.job import FilmOptions
 
     return FilmOptions(**{entry.name: options[entry.name] for entry in fields(FilmOptions) if entry.name in options})
 
@@ -102,7 +103,7 @@ def film_watched(name: str, start: "FilmStart") -> Callable[[int], None]:
 
 def _colorize(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, Any], report: Reporter) -> "Outcome":
     """Colour one film; what became of it."""
-    from vidcolor.films import color_film
+    from vidcolor.films.job import color_film
 
     began = time.monotonic()
 
@@ -126,10 +127,10 @@ def _colorize(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, An
 
 def _describe(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, Any], report: Reporter) -> None:
     """Say what colouring one film would do; time its first frames to tell how long it would take."""
-    from vidcolor.media.film_tone import film_tone
+    from vidcolor.films.tone import film_tone
+    from vidcolor.media.encoder_trial import settle
     from vidcolor.media.plan import plan
-    from vidcolor.media.trial import settle
-    from vidcolor.worker import IN_COLOR
+    from vidcolor.painting.tone import IN_COLOR
 
     asked = film_options(options)
     kept = (IN_COLOR,) if asked.may_copy(job.source, job.target) and film_tone(job.source) == "color" else ()
@@ -156,8 +157,8 @@ def _measured_fps(
     source: "FilmSource", colorizer: "Colorizer", settings: "OutputSettings", held: "Steadiness"
 ) -> float:
     """Frames a second of the real pipeline on the film's first seconds, into a file that is thrown away."""
+    from vidcolor.films.pipeline import colorize_film
     from vidcolor.media.sink import FilmSink
-    from vidcolor.pipeline import colorize_film
 
     class Enough(Exception):  # noqa: N818 - not an error
         pass

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from vidcolor.cli.lines import answer, as_json
-from vidcolor.cli.names import Existing
+from vidcolor.cli.param_types import Existing
+from vidcolor.cli.text import answer, as_json
 
 
 @click.command("info")

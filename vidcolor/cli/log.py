@@ -14,8 +14,8 @@ from typing import Any
 import click
 
 from vidcolor import __version__
-from vidcolor.cli.lines import note, say
-from vidcolor.cli.times import duration
+from vidcolor.cli.text import note, say
+from vidcolor.cli.timecode import duration
 from vidcolor.errors import SinkError, UsageError
 from vidcolor.printable import printable
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from vidcolor.cli.helping import Commands
-from vidcolor.cli.lines import answer, as_json, tell
-from vidcolor.cli.names import ModelName
+from vidcolor.cli.help_formatter import Commands
+from vidcolor.cli.param_types import ModelName
+from vidcolor.cli.text import answer, as_json, tell
 from vidcolor.errors import UsageError
 
 
@@ -30,7 +30,7 @@ def list_(is_json: bool) -> None:
     Example:
       vidcolor models list
     """
-    from vidcolor import weights
+    from vidcolor.inference import weights
 
     for path in weights.packaged():
         header = weights.read_header(path)
@@ -57,7 +57,7 @@ def show(model: str, is_json: bool) -> None:
     Example:
       vidcolor models show default
     """
-    from vidcolor import weights
+    from vidcolor.inference import weights
 
     path = weights.find(model)
     header = asdict(weights.read_header(path)) | {"path": str(path), "sha256": weights.sha256(path)}
@@ -79,7 +79,7 @@ def verify(models: tuple[str, ...]) -> None:
     Example:
       vidcolor models verify default
     """
-    from vidcolor import weights
+    from vidcolor.inference import weights
 
     for path in [weights.find(model) for model in models] or weights.packaged():
         digest = weights.verify(path)
@@ -100,7 +100,7 @@ def average(models: tuple[str, ...], output: Path, overwrite: bool) -> None:
     Examples:
       vidcolor models average default western.safetensors -o gentler.safetensors
     """
-    from vidcolor import weights
+    from vidcolor.inference import weights
 
     if len(models) < 2:
         raise UsageError("one model is its own average; name two or more.")

@@ -10,18 +10,18 @@ import click
 from click.shell_completion import CompletionItem
 
 from vidcolor import __version__, outputs
-from vidcolor.cli.lines import say
-from vidcolor.cli.names import DEVICE, Existing, ModelName, ParamType
-from vidcolor.cli.numbers import Number, Whole
+from vidcolor.cli.number_types import Number, Whole
+from vidcolor.cli.param_types import DEVICE, Existing, ModelName, ParamType
 from vidcolor.cli.terminal import counting
-from vidcolor.cli.times import Timecode, check_range
+from vidcolor.cli.text import say
+from vidcolor.cli.timecode import Timecode, check_range
 from vidcolor.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vidcolor.colorizer import Colorizer
-    from vidcolor.preview import Shot
+    from vidcolor.films.preview import Shot
+    from vidcolor.inference.colorizer import Colorizer
 
 
 class Listed(ParamType[tuple[Any, ...]]):
@@ -126,7 +126,7 @@ def _check(output: Path | None, folder: Path | None, *, overwrite: bool, inputs:
 
 def _load(stack: ExitStack, combinations: list[tuple[str, int | None, float]], device: str) -> "dict[str, Colorizer]":
     """A colorizer for each combination, by what tells it from the others; every model is loaded once."""
-    from vidcolor.colorizer import Colorizer
+    from vidcolor.inference.colorizer import Colorizer
 
     loaded: dict[str, Colorizer] = {}
     found: dict[str, Colorizer] = {}
@@ -148,11 +148,11 @@ def _write_shots(
 ) -> None:  # fmt: skip
     """The sheet, the stills, or both."""
     from vidcolor.evaluation.sheet import Sheet
-    from vidcolor.media.photos import write_png
-    from vidcolor.media.references import reference_name
+    from vidcolor.films.pipeline import view_of
+    from vidcolor.films.preview import evenly, in_colour, in_grey, shots
+    from vidcolor.films.references import reference_name
     from vidcolor.media.source import FilmSource
-    from vidcolor.pipeline import view_of
-    from vidcolor.preview import evenly, in_colour, in_grey, shots
+    from vidcolor.stills.rgb import write_png
 
     sheet, first_one = Sheet(), next(iter(colorizers.values()))
     with FilmSource(film, start=start, end=end) as source, counting("shots") as tell:
@@ -185,10 +185,10 @@ def _write_clip(
     film: Path, output: Path, load: "partial[dict[str, Colorizer]]", *, begin: float, end: float, overwrite: bool
 ) -> None:
     """A part of the film with everything in it, half of its picture as it was."""
+    from vidcolor.films.preview import split_frames
     from vidcolor.media.encoders import OutputSettings
     from vidcolor.media.sink import FilmSink
     from vidcolor.media.source import FilmSource
-    from vidcolor.preview import split_frames
 
     with FilmSource(film, start=begin, end=end) as source:
         sink = FilmSink(

@@ -13,22 +13,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from vidcolor.cli.films import film_options, film_watched, run_of
-from vidcolor.cli.lines import answer, check_answered, event, say
 from vidcolor.cli.tally import Tally, tally
+from vidcolor.cli.text import answer, check_answered, event, say
 from vidcolor.errors import BusyError, SourceError, UsageError, VidcolorError
-from vidcolor.media.suffixes import CONTAINERS, PHOTOS, UNREAD_PHOTOS, archive_ending
+from vidcolor.formats import CONTAINERS, PHOTOS, UNREAD_PHOTOS, archive_ending
 from vidcolor.outputs import check_is_no_input, fitted_name, hidden_name
 
 if TYPE_CHECKING:
-    from vidcolor.archive import Workers
+    from vidcolor.archives import Arrivals, Entry, Source
+    from vidcolor.archives.journal import Record, Run
+    from vidcolor.batch.archive import Workers
+    from vidcolor.batch.photos import PhotoOptions
+    from vidcolor.batch.report import Gallery, Line
+    from vidcolor.batch.worker import Done, Rules
     from vidcolor.cluster import ClusterWorkers
-    from vidcolor.colorizer import Colorizer
-    from vidcolor.journal import Record, Run
-    from vidcolor.media.archives import Arrivals, Entry, Source
-    from vidcolor.photos import PhotoOptions
-    from vidcolor.report import Gallery, Line
-    from vidcolor.weights import ModelHeader
-    from vidcolor.worker import Done, Rules
+    from vidcolor.inference.colorizer import Colorizer
+    from vidcolor.inference.weights import ModelHeader
 
 WATCH_SECONDS = 2.0  # between looks at the folder
 ANIMATIONS = {".gif"}  # photos that FFmpeg reads as films
@@ -49,8 +49,8 @@ class Scans:
     @property
     def reading(self) -> list[Path]:
         """Files that are read beside the inputs: the model, and references. Raises ModelError."""
-        from vidcolor import weights
-        from vidcolor.media.references import files_in
+        from vidcolor.films.references import files_in
+        from vidcolor.inference import weights
 
         references = (file for path in self.options["references"] for file in files_in(path))
         return [weights.find(self.options["model"]), *references]
@@ -58,7 +58,7 @@ class Scans:
     @property
     def is_archive(self) -> bool:
         """Whether the output is one file that holds all."""
-        from vidcolor.media.archives.opening import is_archive_name
+        from vidcolor.archives.opening import is_archive_name
 
         return is_archive_name(self.output) and not self.output.is_dir()
 
@@ -97,7 +97,7 @@ def are_scans(inputs: tuple[Path, ...], output: Path) -> bool:
 
 
 def _is_archive(path: Path) -> bool:
-    from vidcolor.media.archives.opening import is_archive
+    from vidcolor.archives.opening import is_archive
 
     return path.is_file() and is_archive(path)
 
@@ -137,7 +137,7 @@ def colorize_scans(scans: Scans, load: Callable[[], "Colorizer"]) -> bool:
 
 def _watch(scans: Scans, crew: "Crew", shown: Tally) -> NoReturn:
     """Colour what comes into the folder, until somebody ends it; then say how much it was."""
-    from vidcolor.media.archives import Arrivals
+    from vidcolor.archives import Arrivals
 
     if hasattr(signal, "SIGIO"):
         signal.signal(signal.SIGIO, signal.SIG_IGN)  # see Arrivals
@@ -168,7 +168,7 @@ class Crew:
 
         Raises ModelError, DeviceError, UsageError: before anything is written.
         """
-        from vidcolor import weights
+        from vidcolor.inference import weights
 
         self._scans, self._load, self._stack = scans, load, stack
         self.header = weights.read_header(weights.find(scans.options["model"]))
@@ -177,7 +177,7 @@ class Crew:
 
     def workers(self, rules: "Rules") -> "Workers":
         """The same every time. rules: whatever is in them but the pictures' folder must not change."""
-        from vidcolor.archive import LocalWorkers
+        from vidcolor.batch.archive import LocalWorkers
 
         if self._workers is not None:
             return self._workers
@@ -198,7 +198,7 @@ class Crew:
 
 def _one_photo(scans: Scans, colorizer: "Colorizer") -> None:
     """One photo into one file of the same format."""
-    from vidcolor.photos import color_photo
+    from vidcolor.batch.photos import color_photo
 
     source, target = scans.inputs[0], scans.output
     done = color_photo(source, target, _photo_options(scans), colorizer)
@@ -213,9 +213,9 @@ def _pass(scans: Scans, crew: Crew, shown: Tally, arrivals: "Arrivals | None" = 
 
     arrivals: says what of it is to be done.
     """
-    from vidcolor.archive import colorize_archive
-    from vidcolor.media.archives import open_target
-    from vidcolor.report import Gallery
+    from vidcolor.archives import open_target
+    from vidcolor.batch.archive import colorize_archive
+    from vidcolor.batch.report import Gallery
 
     began, options = time.monotonic(), scans.options
     gallery = Gallery(scans.pictures, shown.total)
@@ -299,8 +299,8 @@ def _told(changed: dict[str, str]) -> "Iterator[str]":
 
 def _show_again(scans: Scans, gallery: "Gallery", entry: "Entry", record: "Record | None") -> None:
     """Make small pictures again that a power cut has lost, of a photo in a folder."""
-    from vidcolor.media.photos import thumbnail_jpeg
-    from vidcolor.worker import SHOWN_SIDE
+    from vidcolor.batch.worker import SHOWN_SIDE
+    from vidcolor.stills.rgb import thumbnail_jpeg
 
     if record is None or record.outcome != "colored" or record.output is None or entry.kind != "photo":
         return
@@ -314,7 +314,7 @@ def _show_again(scans: Scans, gallery: "Gallery", entry: "Entry", record: "Recor
 
 def _remarks(passed_over: dict[str, list[str]]) -> "Iterator[str]":
     """One line for each reason, however many files there are."""
-    from vidcolor.media.archives.names import shown
+    from vidcolor.archives.names import shown
 
     for why, names in passed_over.items():
         others = f" and {len(names) - 1:,} other{'s' if len(names) > 2 else ''}" if len(names) > 1 else ""
@@ -322,7 +322,7 @@ def _remarks(passed_over: dict[str, list[str]]) -> "Iterator[str]":
 
 
 def _opened(scans: Scans) -> "Source":
-    from vidcolor.media.archives import open_source
+    from vidcolor.archives import open_source
 
     return open_source(scans.inputs, output=scans.output)
 
@@ -347,8 +347,8 @@ def _run(scans: Scans) -> "Run":
 
 
 def _rules(scans: Scans, header: "ModelHeader", gallery: "Gallery | None") -> "Rules":
-    from vidcolor.archived_films import ArchivedFilms
-    from vidcolor.worker import Rules
+    from vidcolor.batch.films import ArchivedFilms
+    from vidcolor.batch.worker import Rules
 
     options, asked = scans.options, _photo_options(scans)
     return Rules(
@@ -364,13 +364,13 @@ def _rules(scans: Scans, header: "ModelHeader", gallery: "Gallery | None") -> "R
 
 
 def _photo_options(scans: Scans) -> "PhotoOptions":
-    from vidcolor.photos import PhotoOptions
+    from vidcolor.batch.photos import PhotoOptions
 
     return PhotoOptions(**{entry.name: scans.options[entry.name] for entry in fields(PhotoOptions)})
 
 
 def _line(record: "Record", changed: str) -> "Line":
-    from vidcolor.report import Line
+    from vidcolor.batch.report import Line
 
     return Line(
         record.name, record.outcome, record.output, record.reason, (changed,) if changed else (),
@@ -380,7 +380,7 @@ def _line(record: "Record", changed: str) -> "Line":
 
 def _write_report(scans: Scans, lines: "list[Line]", gallery: "Gallery", facts: dict[str, Any]) -> Path:
     """report.json and report.html; beside an archive under its name."""
-    from vidcolor.report import place, write_html, write_json
+    from vidcolor.batch.report import place, write_html, write_json
 
     page = place(scans.report_file, "report.html")
     write_json(place(scans.report_file, "report.json"), lines, facts)
@@ -392,7 +392,7 @@ def _write_report(scans: Scans, lines: "list[Line]", gallery: "Gallery", facts: 
 
 def describe_scans(scans: Scans, load: Callable[[], "Colorizer"]) -> bool:
     """A dry run: what is there, what would be done, and how long it would take."""
-    from vidcolor.archive import timed
+    from vidcolor.batch.archive import timed
 
     with _opened(scans) as source:
         entries = [entry for entry in source if entry.kind != "directory"]
@@ -414,7 +414,7 @@ def describe_scans(scans: Scans, load: Callable[[], "Colorizer"]) -> bool:
 
 
 def _unread(entries: "list[Entry]") -> "Iterator[str]":
-    from vidcolor.media.archives.entries import unread
+    from vidcolor.archives.entries import unread
 
     reasons: dict[str, list[str]] = {}
     for entry in entries:

@@ -6,9 +6,9 @@ from collections import Counter
 from types import TracebackType
 from typing import Any, Self
 
-from vidcolor.cli.lines import event, say
 from vidcolor.cli.log import LOG
-from vidcolor.cli.times import duration
+from vidcolor.cli.text import event, say
+from vidcolor.cli.timecode import duration
 
 EVENT_SECONDS = 0.5  # at most one progress event in this time
 

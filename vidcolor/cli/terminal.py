@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from vidcolor.cli.lines import agrees, answer, check_answered, event, say
 from vidcolor.cli.log import LOG, film_progress
-from vidcolor.cli.times import duration
+from vidcolor.cli.text import agrees, answer, check_answered, event, say
+from vidcolor.cli.timecode import duration
 
 EVENT_SECONDS = 0.5  # at most one progress event in this time
 

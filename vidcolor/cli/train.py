@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from vidcolor.cli import log
-from vidcolor.cli.lines import answer, say
-from vidcolor.cli.names import DEVICE, Existing, ModelName, RecipeName
-from vidcolor.cli.numbers import Number, Whole, number, shortened, whole
-from vidcolor.cli.stopping import CODES, Terminated
+from vidcolor.cli.number_types import Number, Whole, number, shortened, whole
+from vidcolor.cli.param_types import DEVICE, Existing, ModelName, RecipeName
+from vidcolor.cli.signals import CODES, Terminated
+from vidcolor.cli.text import answer, say
 from vidcolor.cli.training import display
 from vidcolor.errors import TrainingError, UsageError
 
 if TYPE_CHECKING:
     from vidcolor.cli.training import Display
-    from vidcolor.media.photos import Rgb
+    from vidcolor.stills.rgb import Rgb
     from vidcolor.training.photos import Intake
     from vidcolor.training.recipes import Recipe
     from vidcolor.training.record import Record
@@ -80,13 +80,13 @@ def command(
         return
     if not data or output is None:
         raise click.UsageError("needs DATA and -o MODEL.safetensors.")
-    from vidcolor import weights
+    from vidcolor.inference import weights
 
     start = weights.find(init) if init else None
     weights.check_output(output, overwrite=overwrite, inputs=[*data, *([start] if start else [])])
     import torch
 
-    from vidcolor.backends import parse_devices
+    from vidcolor.inference.backends import parse_devices
     from vidcolor.training.record import Record
     from vidcolor.training.trainer import Trainer
 

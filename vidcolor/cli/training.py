@@ -4,9 +4,9 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from vidcolor.cli.lines import event, note
 from vidcolor.cli.log import LOG, Pace
-from vidcolor.cli.times import duration
+from vidcolor.cli.text import event, note
+from vidcolor.cli.timecode import duration
 from vidcolor.printable import printable
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from vidcolor.cluster.places import Place
-from vidcolor.colorizer import Colorizer
+from vidcolor.archives import Entry
+from vidcolor.batch.worker import Done, Rules, Worker
+from vidcolor.cluster.slots import Place
 from vidcolor.errors import DeviceError, SinkError, VidcolorError
 from vidcolor.frames import Part
-from vidcolor.media.archives import Entry
-from vidcolor.worker import Done, Rules, Worker
+from vidcolor.inference.colorizer import Colorizer
 
 LOCK_SECONDS = 120.0  # for a lost machine's locks to go; a file server keeps them for a minute and a half
 

@@ -15,14 +15,14 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
-from vidcolor.archive import BYTES_AHEAD, FILES_AHEAD
+from vidcolor.archives import Entry
+from vidcolor.batch.archive import BYTES_AHEAD, FILES_AHEAD
+from vidcolor.batch.worker import Done
 from vidcolor.cluster.actor import Actor, Work
-from vidcolor.cluster.hands import LOSSES, Hand, Job, LostError, kill, result_of
-from vidcolor.cluster.places import Place, places
 from vidcolor.cluster.session import first_line
+from vidcolor.cluster.slots import Place, places
+from vidcolor.cluster.worker_handles import LOSSES, Hand, Job, LostError, kill, result_of
 from vidcolor.errors import DeviceError, SourceError, UsageError, VidcolorError
-from vidcolor.media.archives import Entry
-from vidcolor.worker import Done
 
 LOOK_SECONDS = 2.0  # between looks at which machines there are
 PATIENCE_SECONDS = 300.0  # without any worker

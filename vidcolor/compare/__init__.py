@@ -13,8 +13,8 @@ from vidcolor.compare.matches import Match, Matches, match
 from vidcolor.compare.pictures import LEAST_BYTES, bytes_of, pair_of
 from vidcolor.compare.settings import Settings
 from vidcolor.errors import SourceError
-from vidcolor.media.display import read_photo
 from vidcolor.page import Pair, document, gallery, safe
+from vidcolor.stills.display import read_photo
 
 __all__ = ["Comparison", "Match", "Matches", "Settings", "compare", "match"]
 

@@ -11,13 +11,14 @@ from vidcolor.compare.matches import Match
 from vidcolor.compare.pictures import LEAST_BYTES, THUMBNAIL, alike, bytes_of, pair_of
 from vidcolor.compare.settings import Settings
 from vidcolor.errors import SourceError
+from vidcolor.films.preview import Shot, evenly, shots
 from vidcolor.frames import FilmInfo, Plane
-from vidcolor.media.display import clip, fitted, jpeg, read_frame, resized_to
-from vidcolor.media.photos import Rgb
+from vidcolor.media.display import clip, read_frame
 from vidcolor.media.source import FilmSource
 from vidcolor.page import Clip, Pair
-from vidcolor.preview import Shot, evenly, shots
 from vidcolor.scaling import network_size, shrunk
+from vidcolor.stills.display import fitted, jpeg, resized_to
+from vidcolor.stills.rgb import Rgb
 
 CLIP_SIDE = 720  # pixels, long side of a clip
 CLIP_BYTES = 4_000_000  # that it takes at most

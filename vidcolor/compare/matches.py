@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from vidcolor.errors import SourceError, UsageError
-from vidcolor.media.suffixes import FILMS, PHOTOS, UNREAD_ARCHIVES, archive_ending
+from vidcolor.formats import FILMS, PHOTOS, UNREAD_ARCHIVES, archive_ending
 
 Kind = Literal["film", "photo"]
 

@@ -1,8 +1,8 @@
 """A picture before and after, small for the gallery and large, in no more than so many bytes."""
 
-from vidcolor.media.display import fitted, jpeg, resized_to
-from vidcolor.media.photos import Rgb
 from vidcolor.page import Pair
+from vidcolor.stills.display import fitted, jpeg, resized_to
+from vidcolor.stills.rgb import Rgb
 
 THUMBNAIL = 560  # pixels, long side of a picture in the gallery
 LEAST_BYTES = 150_000  # that are set aside for a picture, or it is left out

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidcolor.color import Floats
-from vidcolor.media.photos import Rgb
+from vidcolor.stills.rgb import Rgb
 
 CDC_STEPS = (1, 2, 4)  # frames apart
 CUT_SIZE = 32, 18  # luma is compared at this width and height

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from vidcolor.colorizer import Colorizer, paint
 from vidcolor.errors import ShapeError, SourceError
+from vidcolor.films.pipeline import colored_frames, view_of
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, PictureFormat, Plane
+from vidcolor.inference.colorizer import Colorizer, paint
 from vidcolor.media.pixels import layout_of, samples, to_planar
-from vidcolor.pipeline import colored_frames, view_of
 from vidcolor.steady import Steadiness
 
 EMA = 0.8  # share of the frames before

@@ -17,13 +17,13 @@ from vidcolor.errors import SourceError
 from vidcolor.evaluation.film_metrics import ColorDrift, CutTest, Luma, Motion, WarpError
 from vidcolor.evaluation.film_ways import FilmWay, Lane, SharedFrames, gray_way, true_way
 from vidcolor.evaluation.photo_metrics import colorfulness, psnr
+from vidcolor.films.pipeline import view_of
 from vidcolor.frames import ColoredFrame, Frame, PictureFormat, Plane
 from vidcolor.lookup import look_up
-from vidcolor.media.frames_at import looks, survey
-from vidcolor.media.photos import Rgb, is_grey
+from vidcolor.media.seeking import looks, survey
 from vidcolor.media.source import FilmSource
 from vidcolor.overlap import ahead
-from vidcolor.pipeline import view_of
+from vidcolor.stills.rgb import Rgb, is_grey
 
 MEASURED_SIDE = 256  # pixels, short side: what models look at, and a bound on the optical flow's time
 PSNR_CEILING = 58.9  # dB, of rounding to 8 bit alone; else one black frame, equal in all rows, makes the mean infinite

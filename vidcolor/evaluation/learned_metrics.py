@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vidcolor.errors import ModelError
 from vidcolor.evaluation.photos import Judge
-from vidcolor.media.photos import Rgb
+from vidcolor.stills.rgb import Rgb
 
 LPIPS_NET: Literal["squeeze"] = (
     "squeeze"  # SqueezeNet 1.1; the papers on colourization use it or AlexNet, and say which

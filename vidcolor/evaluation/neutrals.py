@@ -6,7 +6,7 @@ from collections import defaultdict
 import numpy as np
 
 from vidcolor.color import Floats, picture_to_lab
-from vidcolor.media.photos import Rgb
+from vidcolor.stills.rgb import Rgb
 
 COLORLESS = 5.0  # a*b* chroma; about what lossy pictures and white balance leave on a grey card
 DARK = 15.0  # L* under which colour is hardly seen

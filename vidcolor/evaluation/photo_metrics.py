@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vidcolor.errors import ShapeError
-from vidcolor.media.photos import Rgb
 from vidcolor.networks.efficientnet import EfficientNetLite, fused, imagenet_checkpoint
+from vidcolor.stills.rgb import Rgb
 
 SSIM_WINDOW = 7  # pixels, what scikit-image takes
 FEATURE_SIDE = 260  # what EfficientNet-Lite2 was trained on

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidcolor.color import Floats, LumaCoding
-from vidcolor.colorizer import Colorizer, paint
 from vidcolor.errors import SourceError
 from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, frechet_distance, psnr, ssim
 from vidcolor.evaluation.sources import count_photos, read_photos, spread
 from vidcolor.evaluation.stocks import Luma, Stock, panchromatic
 from vidcolor.evaluation.wobble import wobble
 from vidcolor.frames import PictureFormat
-from vidcolor.media.photos import Rgb, is_grey
+from vidcolor.inference.colorizer import Colorizer, paint
+from vidcolor.stills.rgb import Rgb, is_grey
 
 CODING = LumaCoding("bt601")
 CHUNK_PIXELS = 1 << 25  # of photos held at once, to be worked in the order of their shapes; 100 MB

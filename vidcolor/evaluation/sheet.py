@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from vidcolor.errors import SourceError
-from vidcolor.media.photos import Rgb
+from vidcolor.stills.rgb import Rgb
 
 CELL = 192  # pixels, height of a picture on the sheet
 WIDEST = 288  # of its width

@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from vidcolor.archives.photos import FILM_SUFFIXES, Encoded, batches, encoded, is_archive, is_photo
 from vidcolor.errors import SourceError
 from vidcolor.evaluation.photo_metrics import SSIM_WINDOW
-from vidcolor.media.photos import FILM_SUFFIXES, Encoded, Rgb, batches, decode, encoded, is_archive, is_photo
+from vidcolor.stills.rgb import Rgb, decode
 
 _DECODED_AT_ONCE = 8
 

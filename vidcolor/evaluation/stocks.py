@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidcolor.color import REC601_LUMA
-from vidcolor.media.photos import Rgb
+from vidcolor.stills.rgb import Rgb
 
 Luma = NDArray[np.uint8]  # (H, W), Y' codes, full range
 Stock = Callable[[Rgb], Luma]  # sRGB (H, W, 3) -> codes of the grey picture

@@ -9,7 +9,7 @@ import numpy as np
 
 from vidcolor.color import Floats, picture_to_lab
 from vidcolor.evaluation.stocks import Luma, codes
-from vidcolor.media.photos import Rgb
+from vidcolor.stills.rgb import Rgb
 
 RIGHT, DOWN = 3, 2  # pixels
 BRIGHTER = 1.05

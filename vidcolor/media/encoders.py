@@ -10,7 +10,7 @@ from av.codec.codec import UnknownCodecError
 
 from vidcolor.errors import SinkError, UsageError
 from vidcolor.frames import PictureFormat
-from vidcolor.media import chips
+from vidcolor.media import hw_encoders
 from vidcolor.media.audio import LOSSY
 from vidcolor.media.pixels import Layout, layout_of
 from vidcolor.media.probe import Examined
@@ -44,7 +44,7 @@ class OutputSettings:
     preset: str = "veryfast"  # by x264's names; turned into the like of other encoders
     pix_fmt: str | None = None  # None: depth and subsampling of the source
     overwrite: bool = False
-    encoder: str = "software"  # or one of chips.FAMILIES, which has to be there: see trial.settle
+    encoder: str = "software"  # or one of hw_encoders.FAMILIES, which has to be there: see trial.settle
     convert_audio: str | None = None  # aac, opus: what sound becomes that the container cannot hold as it is
     drop_audio: bool = False
 
@@ -114,7 +114,7 @@ def _encoding(examined: Examined, settings: OutputSettings, codec: str, encoder:
     else:
         pixel_format = _requested_format(settings.pix_fmt, examined.info.picture, encoder, warnings)
     if (examined.mastering_display or examined.content_light) and encoder not in _STATIC_HDR_ENCODERS:
-        keeping = "--encoder software --codec hevc" if chips.family_of(encoder) else "--codec hevc"
+        keeping = "--encoder software --codec hevc" if hw_encoders.family_of(encoder) else "--codec hevc"
         warnings.append(f"{encoder} does not store the HDR mastering display; choose {keeping} to keep it")
     if examined.has_captions and encoder not in CAPTION_ENCODERS:
         warnings.append(no_captions(encoder))
@@ -130,8 +130,8 @@ def no_captions(encoder: str) -> str:
 
 def _formats(encoder: str) -> dict[str, Layout]:
     """YCbCr formats without alpha that the encoder takes; yuvj twins are left to the range flag."""
-    if chips.family_of(encoder):
-        return {name: layout_of(name) for name in chips.formats_of(encoder)}
+    if hw_encoders.family_of(encoder):
+        return {name: layout_of(name) for name in hw_encoders.formats_of(encoder)}
     names = [known.name for known in Codec(encoder, "w").video_formats or []]
     layouts = {name: layout_of(name) for name in names if name.startswith("yuv") and name[3] not in "ja"}
     return {name: layout for name, layout in layouts.items() if layout.readable and not layout.big_endian}
@@ -146,7 +146,7 @@ def _nearest_format(picture: PictureFormat, encoder: str, interlaced: bool, warn
         lost_chroma = sum(max(0, step) for step in finer)
         return lost_bits, lost_chroma, abs(layout.bits - picture.bits), sum(abs(step) for step in finer)
 
-    is_cropped_whole = encoder in _WHOLE_CHROMA_ENCODERS or chips.family_of(encoder) is not None
+    is_cropped_whole = encoder in _WHOLE_CHROMA_ENCODERS or hw_encoders.family_of(encoder) is not None
     fitting = {
         name: layout
         for name, layout in _formats(encoder).items()
@@ -170,7 +170,7 @@ def _whole_chroma(picture: PictureFormat, layout: Layout, interlaced: bool) -> b
 
 def _requested_format(name: str, picture: PictureFormat, encoder: str, warnings: list[str]) -> str:
     formats = _formats(encoder)
-    if chips.family_of(encoder):  # which may know yuv420p10le as p010le alone
+    if hw_encoders.family_of(encoder):  # which may know yuv420p10le as p010le alone
         name = next((known for known, has in formats.items() if name in (known, has.planar)), name)
     if name not in formats:
         raise UsageError(f"{encoder} cannot write pixel format {name!r}; it can write {', '.join(formats)}.")
@@ -185,8 +185,8 @@ def _describe(bits: int, chroma_shift: tuple[int, int]) -> str:
 
 def _options(encoder: str, settings: OutputSettings, layout: Layout, examined: Examined) -> dict[str, str]:
     crf, preset = str(settings.crf), settings.preset
-    if chips.family_of(encoder):
-        return chips.options_of(encoder, settings.crf, PRESETS.index(preset))
+    if hw_encoders.family_of(encoder):
+        return hw_encoders.options_of(encoder, settings.crf, PRESETS.index(preset))
     light = _static_hdr(examined)
     match encoder:
         case "libx264":

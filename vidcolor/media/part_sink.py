@@ -12,7 +12,7 @@ from vidcolor.media.encoders import OutputSettings
 from vidcolor.media.segments import FilmRun, SegmentStore, part_of
 from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import FilmSource
-from vidcolor.steady.stored import Arrays
+from vidcolor.steady.state import Arrays
 
 
 class PartSink(FilmSink):

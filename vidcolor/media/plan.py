@@ -12,14 +12,14 @@ from av.stream import Stream
 
 from vidcolor import outputs
 from vidcolor.errors import SinkError, UsageError
+from vidcolor.formats import CONTAINERS
 from vidcolor.frames import FilmInfo
 from vidcolor.media.audio import LOSSY, audio_target, without_block_size
 from vidcolor.media.encoders import Encoding, OutputSettings, choose_encoding
+from vidcolor.media.metadata import kept_tags
 from vidcolor.media.probe import Examined, codec_name, decoder_of, examine, is_cover_art, open_film
 from vidcolor.media.pyav import open_output, text_of
 from vidcolor.media.subtitles import is_unread_webvtt
-from vidcolor.media.suffixes import CONTAINERS
-from vidcolor.media.tags import kept_tags
 
 WITHOUT_CROPPING = {".avi"}  # containers that cannot say that a part of the picture is not shown
 _TRACK_TAGS = {"language", "title", "handler_name", "creation_time", "timecode", "rotate"}

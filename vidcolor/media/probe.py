@@ -22,10 +22,10 @@ from av.video.stream import VideoStream
 from vidcolor.errors import SourceError
 from vidcolor.frames import Crop, FilmInfo, PictureFormat, StreamInfo
 from vidcolor.media import matroska, mp4
+from vidcolor.media.first_frames import Sample, order_of, sample
+from vidcolor.media.input_file import is_of_system, packets, read_error
 from vidcolor.media.pixels import Layout, layout_of
 from vidcolor.media.pyav import fraction_of, open_input, side_data_of, text_of
-from vidcolor.media.reading import is_of_system, packets, read_error
-from vidcolor.media.sampling import Sample, order_of, sample
 from vidcolor.media.sequences import is_address, open_sequence
 from vidcolor.media.subtitles import is_unread_webvtt
 from vidcolor.media.timeline import Timeline, may_jump, read_timeline

@@ -15,7 +15,7 @@ from av.frame import Frame
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 
-from vidcolor.media.reading import ReadFile, ReadFiles
+from vidcolor.media.input_file import ReadFile, ReadFiles
 
 _IS_18 = av.__version__.startswith("18.")
 # Tags need not be UTF-8. PyAV 18 has to be told how to pass such bytes on; 19 always does it in this way.

@@ -24,8 +24,8 @@ from vidcolor.frames import Place
 from vidcolor.ledger import Ledger
 from vidcolor.media.identity import identity_of as identity_of
 from vidcolor.media.identity import is_same
-from vidcolor.media.kept import HEAD, has_packets, has_state, read_state, states_kept, write_state
-from vidcolor.steady.stored import Arrays
+from vidcolor.media.segment_files import HEAD, has_packets, has_state, read_state, states_kept, write_state
+from vidcolor.steady.state import Arrays
 
 PART_SIGN = "~"  # between an output's name and the first frame of a part of it
 _PART = re.compile(rf"(.*)({PART_SIGN}\d{{9,}})", re.DOTALL)

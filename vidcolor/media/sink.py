@@ -20,19 +20,19 @@ from av.video.stream import VideoStream
 from vidcolor import outputs
 from vidcolor.errors import ShapeError, SinkError
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, Place, checksum_of
-from vidcolor.media.canvas import Canvas
+from vidcolor.media.encoder_frames import Canvas
 from vidcolor.media.encoders import CAPTION_ENCODERS, OutputSettings, no_captions
-from vidcolor.media.passengers import Passengers
-from vidcolor.media.picture import Picture
+from vidcolor.media.metadata import MP4_TAGS, kept_tags
+from vidcolor.media.output_file import WrittenFile
 from vidcolor.media.plan import AUDIBLE_SECONDS, Plan, check_output, make_plan
 from vidcolor.media.probe import CAPTIONS, Examined, decoder_of, examine, open_container
 from vidcolor.media.pyav import fraction_of, open_output, side_data_of, text_of
 from vidcolor.media.segments import FilmRun, SegmentStore, copy_of, forget_parts, parts_of
 from vidcolor.media.source import FilmSource
-from vidcolor.media.tags import MP4_TAGS, kept_tags
-from vidcolor.media.writing import WrittenFile
+from vidcolor.media.stream_copy import Passengers
+from vidcolor.media.video_track import Picture
 from vidcolor.outputs import DISK_ERRORS, failure, move, sync_folder
-from vidcolor.steady.stored import Arrays
+from vidcolor.steady.state import Arrays
 
 from . import matroska, mp4
 

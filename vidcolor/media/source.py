@@ -22,13 +22,13 @@ from av.video.stream import VideoStream
 
 from vidcolor.errors import ReadError, SourceError, UsageError
 from vidcolor.frames import TOLERANCE_SECONDS, Crop, FilmInfo, Frame, PictureFormat, Place, Plane, checksum_of
-from vidcolor.media.devices import HardwareError, choose_device, is_twin, open_on
+from vidcolor.media.first_frames import shape_text
+from vidcolor.media.hw_decoders import HardwareError, choose_device, is_twin, open_on
+from vidcolor.media.input_file import packets as packets_of
+from vidcolor.media.input_file import require_read
 from vidcolor.media.pixels import chroma_of, layout_of, luma_of, reformat, to_planar
 from vidcolor.media.probe import choose_video, cropped, examine, open_container
 from vidcolor.media.pyav import fraction_of
-from vidcolor.media.reading import packets as packets_of
-from vidcolor.media.reading import require_read
-from vidcolor.media.sampling import shape_text
 
 _WITHOUT_PTS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1"}
 _TIMES_SOME = {"mpeg"}  # program streams need no time for every frame, and FFmpeg's guesses may be a frame off

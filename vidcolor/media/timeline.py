@@ -20,8 +20,8 @@ from av.format import Flags
 from av.packet import Packet
 from av.stream import Stream
 
+from vidcolor.media.input_file import packets as packets_of
 from vidcolor.media.pyav import fraction_of
-from vidcolor.media.reading import packets as packets_of
 
 BACK_SECONDS = Fraction(1, 10)  # a decoding time that falls back by more has begun again
 FORWARD_SECONDS = Fraction(10)  # and one that leaves out more was joined

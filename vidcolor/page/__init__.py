@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from vidcolor.media.photos import size_of
 from vidcolor.printable import printable
+from vidcolor.stills.rgb import size_of
 
 FEW = 8  # pictures that are shown larger
 

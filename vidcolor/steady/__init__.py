@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from vidcolor.errors import UsageError
-from vidcolor.steady.carry import Carrier, CarryState
-from vidcolor.steady.guide import Guide, Reference
-from vidcolor.steady.keys import KeyPlanner, PlanState, check_every
-from vidcolor.steady.stored import Arrays, restored
-from vidcolor.steady.stream import Mode, Steadier, SteadyState
+from vidcolor.steady.carrying import Carrier, CarryState
+from vidcolor.steady.key_frames import KeyPlanner, PlanState, check_every
+from vidcolor.steady.references import Guide, Reference
+from vidcolor.steady.smoothing import Mode, Steadier, SteadyState
+from vidcolor.steady.state import Arrays, restored
 
 SteadyMode = Literal["off", "smooth", "flow"]
 MODES: tuple[SteadyMode, ...] = get_args(SteadyMode)

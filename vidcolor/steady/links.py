@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidcolor.color import Floats
-from vidcolor.motion import CODES, Gray, exposed, exposure_gain, places, seen_from
+from vidcolor.steady.motion import CODES, Gray, exposed, exposure_gain, places, seen_from
 
 RESIDUAL_STEPS = 3.0  # times the median residual, which is grain, that still count as the same thing
 RESIDUAL_RANGE = 2.0, 6.0  # L*, within which that is kept: coding noise, and things that differ by more are others

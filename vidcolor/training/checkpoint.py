@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vidcolor import outputs, weights
+from vidcolor import outputs
 from vidcolor.errors import TrainingError
+from vidcolor.inference import weights
 from vidcolor.networks import planned
 
 _NUMBERS = ("elapsed", "step", "images", "won_steps")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidcolor.media.photos import Rgb, part_of, resized
+from vidcolor.stills.rgb import Rgb, part_of, resized
 
 SCALE_RANGE = (1.0, 1.5)  # short side of a stored photo in crops: how much of the scene a crop may miss
 STRETCH = 1.25  # width over height of what a zooming crop takes in, at most, or its inverse

@@ -22,10 +22,10 @@ import numpy as np
 
 from vidcolor.color import LumaCoding
 from vidcolor.errors import SourceError
-from vidcolor.media.photos import Rgb, is_grey, thumbnail
+from vidcolor.stills.rgb import Rgb, is_grey, thumbnail
 
 if TYPE_CHECKING:
-    from vidcolor.media.frames_at import Survey
+    from vidcolor.media.seeking import Survey
 
 SECONDS_BETWEEN = 2.0
 LEAST_FRAMES = 48  # looked at in a short film; those that are alike are passed over anyway
@@ -95,7 +95,7 @@ def read_film(
 
     Raises SourceError for what is no film, and for HDR films.
     """
-    from vidcolor.media.frames_at import frames_at, survey
+    from vidcolor.media.seeking import frames_at, survey
 
     film = survey(path)
     if film.is_hdr:

@@ -19,10 +19,10 @@ from vidcolor.errors import UsageError
 from vidcolor.networks.discriminators import scaled
 from vidcolor.training.ageing import age
 from vidcolor.training.bins import Bins, bin_loss
+from vidcolor.training.consistency import Twins
 from vidcolor.training.features import feature_network
 from vidcolor.training.losses import chroma_gap, content_loss
 from vidcolor.training.recipes import Recipe
-from vidcolor.training.twins import Twins
 
 
 @dataclass(frozen=True)

@@ -12,21 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vidcolor.archives.photos import FILM_SUFFIXES, Encoded, batches, encoded, is_archive, is_photo
 from vidcolor.errors import ReadError, SourceError
-from vidcolor.media.cards import draw_card
-from vidcolor.media.photos import (
-    FILM_SUFFIXES,
-    Encoded,
-    Rgb,
-    batches,
-    decode,
-    encoded,
-    is_archive,
-    is_grey,
-    is_photo,
-    resized,
-    size_of,
-)
+from vidcolor.stills.rgb import Rgb, decode, is_grey, resized, size_of
+from vidcolor.stills.title_cards import draw_card
 from vidcolor.training import films
 from vidcolor.training.crops import crops_of, pasted_part
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from vidcolor.media.photos import Rgb, write_png
+from vidcolor.stills.rgb import Rgb, write_png
 from vidcolor.training.photos import Intake
 
 # Places in the run, not measurements.

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vidcolor.training.losses import GAMES, gradient_penalty, over_scales
+from vidcolor.training.networks import Players
 from vidcolor.training.objective import Batch, Objective, Prediction, judged, prepare
-from vidcolor.training.players import Players
 from vidcolor.training.processes import Processes
 from vidcolor.training.recipes import Recipe
 

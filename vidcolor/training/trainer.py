@@ -17,19 +17,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vidcolor import __version__, weights
+from vidcolor import __version__
 from vidcolor.color import rgb_to_lab
 from vidcolor.errors import ModelError, TrainingError, UsageError
-from vidcolor.media.photos import Rgb
+from vidcolor.inference import weights
+from vidcolor.stills.rgb import Rgb
 from vidcolor.training import checkpoint as checkpoints
 from vidcolor.training.bins import Bins
+from vidcolor.training.networks import Players
 from vidcolor.training.objective import Objective
 from vidcolor.training.photos import Intake, Photos
-from vidcolor.training.players import Players
 from vidcolor.training.processes import Processes
 from vidcolor.training.recipes import FREE_TO_CHANGE, Recipe, Stage
+from vidcolor.training.samples import Watch
 from vidcolor.training.step import Step
-from vidcolor.training.watch import Watch
 
 BIN_SAMPLE_BATCHES, BIN_SAMPLE_CROPS = 48, 64
 REPORT_STEPS = 50

@@ -1,0 +1,178 @@
+"""Frames go through every way of steadying once, in order, with their own luma; overlap changes nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from media_fixtures import make_film, make_shots
+from PIL import Image
+
+from vidcolor import cli
+from vidcolor.errors import SourceError, UsageError, VidcolorError
+from vidcolor.films.pipeline import colored_frames, colorize_film
+from vidcolor.films.references import load_references
+from vidcolor.frames import ColoredFrame, Frame, Place
+from vidcolor.inference.colorizer import Colorizer
+from vidcolor.media.source import FilmSource
+from vidcolor.overlap import ahead
+from vidcolor.steady import Steadiness
+from vidcolor.steady.key_frames import FURTHEST, MOST_EVERY
+from vidcolor.steady.state import Arrays
+
+WAYS = {
+    "off": Steadiness("off"),
+    "smooth": Steadiness("smooth"),
+    "flow": Steadiness(),
+    "every 3": Steadiness(every=3),
+    "auto": Steadiness(every=None),
+    "memory": Steadiness(every=None, has_memory=True),
+}
+
+
+class Kept:
+    """A sink that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.frames: list[ColoredFrame] = []
+        self.frames_written = 0
+        self.state: Arrays = {}
+        self.place: Place | None = None
+
+    def write(self, colored: ColoredFrame) -> None:
+        self.frames.append(colored)
+
+    def end_segment(self, state: Arrays) -> None:
+        self.state = state
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_film(tmp_path_factory.mktemp("film") / "film.mkv", pts=range(27))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_frame_comes_once_in_order_whatever_overlaps(way: str, film: Path, tiny_model: Path):
+    with Colorizer.load(str(tiny_model), device="cpu,cpu", batch_size=2) as colorizer, FilmSource(film) as source:
+        times = [frame.pts for frame in source.frames()]
+        sink, counted = Kept(), []
+        assert colorize_film(source, sink, colorizer, WAYS[way], counted.append) == len(times) == 27
+        assert counted == list(range(1, 28))
+        assert [colored.frame.pts for colored in sink.frames] == times
+        plain = list(colored_frames(source.frames(), source.info, colorizer, WAYS[way]))
+    for one, other in zip(sink.frames, plain, strict=True):
+        assert np.array_equal(one.frame.luma, other.frame.luma)
+        assert np.array_equal(one.cb, other.cb)
+        assert np.array_equal(one.cr, other.cr)
+
+
+def test_a_stage_that_fails_ends_the_film_and_all_threads(film: Path, tiny_model: Path):
+    with Colorizer.load(str(tiny_model)) as colorizer, FilmSource(film) as source:
+
+        def broken(_: ColoredFrame) -> None:
+            raise VidcolorError("the disk is full")
+
+        sink = Kept()
+        sink.write = broken  # type: ignore[method-assign]
+        with pytest.raises(VidcolorError, match="disk"):
+            colorize_film(source, sink, colorizer, Steadiness(every=None), lambda _: None)
+
+
+def at_depth(depth: int, items: Iterator[Any], _: int) -> Iterator[Any]:
+    return ahead(items, depth)
+
+
+def test_ahead_of_a_stage_gives_the_same(film: Path, tiny_model: Path):
+    with Colorizer.load(str(tiny_model)) as colorizer, FilmSource(film) as source:
+        shallow = list(
+            colored_frames(source.frames(), source.info, colorizer, Steadiness(), lambda items, _: ahead(items, 1))
+        )
+        deep = list(
+            colored_frames(source.frames(), source.info, colorizer, Steadiness(), lambda items, _: ahead(items, 30))
+        )
+    assert all(np.array_equal(one.cb, other.cb) for one, other in zip(shallow, deep, strict=True))
+
+
+def still(path: Path, *, is_coloured: bool = True) -> Path:
+    rgb = np.full((48, 64, 3), 90, np.uint8)
+    if is_coloured:
+        rgb[:, :32] = (200, 60, 40)
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(rgb).save(path)
+    return path
+
+
+def test_stills_are_read_from_pictures_folders_and_lists(tmp_path: Path, film: Path):
+    with FilmSource(film) as source:
+        info = source.info
+    assert info.frame_rate is not None
+    single = still(tmp_path / "any name.png")
+    still(tmp_path / "stills" / "frame_000012.png")
+    still(tmp_path / "stills" / "other.jpg")
+    times = tmp_path / "times.txt"
+    times.write_text("# time, still\n0:00:01 any name.png\n0.5, stills/other.jpg\n")
+    found = load_references((single, tmp_path / "stills", times), info)
+    assert [reference.number for reference in found] == [
+        None,
+        12,
+        None,
+        round(info.frame_rate),
+        round(info.frame_rate / 2),
+    ]
+    assert all(reference.known.ab_2hw[:, :, :20].max() > 20 for reference in found)
+
+
+@pytest.mark.parametrize(("name", "kind", "said"), [
+    ("grey.png", SourceError, "without colours"),
+    ("torn.png", SourceError, "not a picture"),
+    ("none", UsageError, "no pictures"),
+    ("times.txt", UsageError, "line 1"),
+    ("film.mkv", UsageError, "a still is"),
+])  # fmt: skip
+def test_what_is_no_still_is_refused(name: str, kind: type, said: str, tmp_path: Path, film: Path):
+    still(tmp_path / "grey.png", is_coloured=False)
+    (tmp_path / "torn.png").write_bytes(b"\x89PNG")
+    (tmp_path / "none").mkdir()
+    (tmp_path / "times.txt").write_text("at noon: still.png\n")
+    with FilmSource(film) as source, pytest.raises(kind, match=said):
+        load_references((tmp_path / name,), source.info)
+
+
+@pytest.mark.parametrize("every", [12, MOST_EVERY])
+def test_frames_are_held_for_one_rhythm_and_little_more(every: int, tmp_path: Path, tiny_model: Path):
+    film = make_shots(tmp_path / "film.mkv", [250])
+    taken = 0
+    with Colorizer.load(str(tiny_model)) as colorizer, FilmSource(film) as source:
+
+        def counted() -> Iterator[Frame]:
+            nonlocal taken
+            for frame in source.frames():
+                taken += 1
+                yield frame
+
+        colored = colored_frames(counted(), source.info, colorizer, Steadiness(every=every))
+        held = max(taken - given for given, _ in enumerate(colored))
+    assert every < held <= every + 2 * FURTHEST + 4
+
+
+@pytest.mark.parametrize("options", [["--every", "0"], ["--every", "often"], ["--steady", "off", "--every", "auto"]])
+def test_the_command_refuses_what_makes_no_sense(options: list[str], tmp_path: Path, film: Path, tiny_model: Path):
+    out = tmp_path / "out.mkv"
+    assert cli.run([str(film), "-o", str(out), "--model", str(tiny_model), *options]) == 2
+    assert not out.exists()
+
+
+def test_the_command_follows_a_still(tmp_path: Path, film: Path, tiny_model: Path):
+    with FilmSource(film) as source:
+        grey = next(source.frames()).luma
+    Image.fromarray(np.stack([grey, grey // 2, grey // 2], axis=2)).save(tmp_path / "frame_000000.png")
+    found = []
+    for options in ([], ["--reference", str(tmp_path / "frame_000000.png")]):
+        out = tmp_path / f"out{len(options)}.mkv"
+        assert cli.run([str(film), "-o", str(out), "-q", "--model", str(tiny_model), "--codec", "ffv1", *options]) == 0
+        with FilmSource(out) as source:
+            found.append([frame.native.to_ndarray(format="rgb24") for frame in source.frames()])
+    assert len(found[0]) == len(found[1]) == 27
+    redness = [rgb[0].astype(int) for rgb in found]
+    assert np.abs(redness[0] - redness[1]).mean() > 2

@@ -1,0 +1,148 @@
+"""Shots are found and shown, and what is exported can be corrected and given back."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from media_fixtures import make_film
+from PIL import Image
+
+from vidcolor import cli
+from vidcolor.films.preview import Shot, evenly
+from vidcolor.frames import Frame
+from vidcolor.media.source import FilmSource
+
+SHOTS = 3
+LENGTH = 10
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three shots of still, quite different pictures."""
+    path = tmp_path_factory.mktemp("film") / "film.mkv"
+    random = np.random.default_rng(3)
+    with av.open(path, "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        for _ in range(SHOTS):
+            grey = random.integers(20, 230, (12, 16), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+            for _ in range(LENGTH):
+                rgb = np.ascontiguousarray(np.repeat(grey[..., None], 3, 2))
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, "rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def run(*arguments: object, model: Path) -> int:
+    return cli.run([*map(str, arguments), "--model", str(model)])
+
+
+def test_a_sheet_shows_each_shot_before_and_after(film: Path, tmp_path: Path, tiny_model: Path, capsys):
+    sheet = tmp_path / "sheet.png"
+    assert run("preview", film, "-o", sheet, model=tiny_model) == 0
+    assert "3 of 3 shots" in capsys.readouterr().err
+    with Image.open(sheet) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    middle = pixels.shape[1] // 2
+    assert np.ptp(pixels[:, : middle - 20], axis=2).max() <= 2  # before: grey
+    assert np.ptp(pixels[:, middle + 20 :], axis=2).max() > 20
+    assert run("preview", film, "-o", sheet, model=tiny_model) == 1  # not overwritten
+
+
+def test_a_sheet_compares_models_sizes_and_saturations(film: Path, tmp_path: Path, tiny_model: Path):
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(tiny_model.read_bytes())
+    sheet, labels = tmp_path / "sheet.png", []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vidcolor.evaluation.sheet.Sheet.add", lambda *row: labels.append((row[2], list(row[3]))))
+        patch.setattr("vidcolor.evaluation.sheet.Sheet.png", lambda _: b"")
+        models = f"{tiny_model},{other}"
+        assert run("preview", film, "-o", sheet, "--saturation", "0, 1", "--size", 64, model=models) == 0
+    kinds = ["before", "tiny, saturation 0", "tiny, saturation 1", "other, saturation 0", "other, saturation 1"]
+    assert labels == [(f"frame {10 * shot}, {shot}.0 s", kinds) for shot in range(SHOTS)]
+    assert run("preview", film, "-o", sheet, "--overwrite", "--saturation", "0,1", model=tiny_model) == 0
+    with Image.open(sheet) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    third = pixels.shape[1] // 3
+    assert np.ptp(pixels[:, third + 20 : 2 * third - 20], axis=2).max() <= 2  # saturation 0
+    assert np.ptp(pixels[:, 2 * third + 20 :], axis=2).max() > 20
+
+
+@pytest.mark.parametrize("turn", [0, 90])
+def test_a_clip_is_half_in_colour_and_has_the_sound(tmp_path: Path, tiny_model: Path, turn: int):
+    film = make_film(
+        tmp_path / "film.mp4", codec="libx264", pts=tuple(range(50)), size=(96, 64), sound=({"language": "deu"},),
+        rotation=turn,
+    )  # fmt: skip
+    clip = tmp_path / "clip.mkv"
+    assert run("preview", film, "-o", clip, "--clip", "0.8s", "--at", "1", model=tiny_model) == 0
+    with FilmSource(clip) as source, FilmSource(film, start=1.0, end=1.8) as original:
+        assert [stream.kind for stream in source.info.streams] == ["audio"]
+        frames, before = list(source.frames()), list(original.frames())
+        shown = [np.rot90(frame.native.to_ndarray(format="rgb24"), turn // 90).astype(int) for frame in frames]
+    assert len(frames) == len(before) == 20
+    for picture in shown:
+        middle = picture.shape[1] // 2
+        assert np.ptp(picture[:, : middle - 4], axis=2).mean() < 4 < np.ptp(picture[:, middle + 4 :], axis=2).mean()
+        assert picture[:, middle - 1 : middle + 1].mean() > 200  # the line between
+    assert run("preview", film, "-o", clip, "--clip", "1", model=tiny_model) == 1  # not overwritten
+
+
+def test_what_contradicts_itself_is_refused(film: Path, tmp_path: Path, tiny_model: Path, capsys):
+    clip, sheet, stills = tmp_path / "clip.mp4", tmp_path / "sheet.png", tmp_path / "stills"
+    refused = (
+        ("-o", clip), ("-o", sheet, "--clip", "1"), ("-o", clip, "--clip", "0"), ("-o", sheet, "--at", "1"),
+        ("-o", clip, "--clip", "1", "--saturation", "0.5,1"), ("--export-references", stills, "--size", "64,96"),
+        ("-o", sheet, "--saturation", "1,9"), ("-o", sheet, "--size", ""),
+    )  # fmt: skip
+    for options in refused:
+        assert run("preview", film, *options, model=tiny_model) == 2, options
+    assert len(capsys.readouterr().err.splitlines()) == len(refused)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_exported_stills_are_numbered_and_given_back_change_nothing_but_what_was_corrected(
+    film: Path, tmp_path: Path, tiny_model: Path
+):
+    stills = tmp_path / "stills"
+    assert run("preview", film, "--export-references", stills, model=tiny_model) == 0
+    assert sorted(path.name for path in stills.iterdir()) == [f"frame_{LENGTH * shot:06d}.png" for shot in range(SHOTS)]
+    (stills / "frame_000000.png").unlink()
+    (stills / "frame_000020.png").unlink()
+    with Image.open(stills / "frame_000010.png") as image:
+        grey = np.asarray(image.convert("L"))
+    red = np.stack([np.minimum(grey + 60, 255), grey // 2, grey // 2], axis=2).astype(np.uint8)
+    Image.fromarray(red).save(stills / "frame_000010.png")
+    outs = []
+    for options in ([], ["--reference", stills]):
+        out = tmp_path / f"out{len(options)}.mkv"
+        assert run(film, "-o", out, "-q", "--codec", "ffv1", *options, model=tiny_model) == 0
+        with FilmSource(out) as source:
+            outs.append([frame.native.to_ndarray(format="rgb24").astype(int) for frame in source.frames()])
+    plain, guided = outs
+    for number in range(SHOTS * LENGTH):
+        change = np.abs(plain[number] - guided[number]).mean()
+        redness = (guided[number][..., 0] - guided[number][..., 1]).mean()
+        if LENGTH <= number < 2 * LENGTH:
+            assert change > 10
+            assert redness > 30
+        else:
+            assert change < 0.5, number
+
+
+def test_a_folder_with_files_is_left_alone(film: Path, tmp_path: Path, tiny_model: Path, capsys):
+    (tmp_path / "mine.txt").write_text("mine")
+    assert run("preview", film, "--export-references", tmp_path, model=tiny_model) == 2
+    assert "has files already" in capsys.readouterr().err
+    assert run("preview", film, model=tiny_model) == 2
+
+
+@pytest.mark.parametrize(("count", "most"), [(0, 3), (2, 3), (3, 3), (7, 3), (100, 3), (5, 24)])
+def test_shots_are_chosen_from_all_over_the_film(count: int, most: int):
+    frame = Frame(np.zeros((2, 2), np.uint8), 0)
+    chosen = [shot.number for shot in evenly((Shot(number, frame) for number in range(count)), most)]
+    assert len(chosen) == min(count, most)
+    assert chosen == sorted(set(chosen))
+    if count > most:
+        assert chosen[-1] >= count // 2

@@ -1,0 +1,132 @@
+"""A still's colours hold through its shot and follow motion; shots that come back get their colours back."""
+
+import numpy as np
+import pytest
+from test_steady import COLUMNS, GREEN, LENGTH, RED, ROWS, STRIDE, ball_film, ground, plain
+
+from vidcolor.color import Floats
+from vidcolor.errors import UsageError
+from vidcolor.steady import Steadiness
+from vidcolor.steady.carrying import Carrier
+from vidcolor.steady.key_frames import KeyPlanner
+from vidcolor.steady.references import Guide, Reference
+from vidcolor.steady.smoothing import Steadier, SteadyState
+from vidcolor.steady.state import arrays_of, restored
+
+BLUE = (10.0, -50.0)
+WAYS = ("flow", "smooth", "keys")
+
+
+def still_of(lightness: Floats, color: tuple[float, float], number: int | None) -> Reference:
+    return Reference.of(number, lightness, plain(color))
+
+
+def guided(lightness: list[Floats], opinions: list[Floats], steadiness: Steadiness, way: str) -> list[Floats]:
+    """A film's colours under a guide, by each of the ways."""
+    found: list[Floats] = []
+    guide = Guide(steadiness.references, has_memory=steadiness.has_memory)
+    if way == "keys":
+        planner, carrier = KeyPlanner(keys=guide.numbers), Carrier(guide=guide)
+        for plan in [plan for frame in lightness for plan in planner.push(frame)] + planner.finish():
+            found += carrier.push(plan, opinions[plan.number] if plan.is_key else None)
+        return found + carrier.finish()
+    steadier = Steadier("flow" if way == "flow" else "smooth", guide=guide)
+    for frame, ab in zip(lightness, opinions, strict=True):
+        found += steadier.push(frame, ab)
+    return found + steadier.finish()
+
+
+def off(ab: Floats, color: tuple[float, float]) -> float:
+    """Mean distance from a colour."""
+    return float(np.hypot(*(ab - plain(color))).mean())
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_still_gives_its_shot_its_colours_and_the_next_shot_none(way: str) -> None:
+    lightness = [ground()] * LENGTH + [ground(7)] * LENGTH
+    opinions = [plain(GREEN)] * (2 * LENGTH)
+    references = (still_of(ground(), BLUE, 0),)
+    colors = guided(lightness, opinions, Steadiness(references=references), way)
+    assert len(colors) == 2 * LENGTH
+    assert max(off(ab, BLUE) for ab in colors[:LENGTH]) < 1
+    assert max(off(ab, GREEN) for ab in colors[LENGTH:]) < 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_still_in_the_middle_of_a_shot_holds_from_its_start(way: str) -> None:
+    references = (still_of(ground(), BLUE, 15),)
+    colors = guided([ground()] * LENGTH, [plain(GREEN)] * LENGTH, Steadiness(references=references), way)
+    assert max(off(ab, BLUE) for ab in colors) < 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_still_without_a_number_is_found_by_its_likeness(way: str) -> None:
+    lightness = [ground(7)] * LENGTH + [ground()] * LENGTH
+    references = (still_of(ground() * 0.9 + 4, BLUE, None),)
+    opinions = [plain(GREEN)] * (2 * LENGTH)
+    colors = guided(lightness, opinions, Steadiness(references=references), way)
+    assert max(off(ab, GREEN) for ab in colors[:LENGTH]) < 1
+    assert max(off(ab, BLUE) for ab in colors[LENGTH:]) < 3
+
+
+@pytest.mark.parametrize("way", ["flow", "keys"])
+def test_a_stills_colours_move_with_the_thing_that_has_them(way: str) -> None:
+    lightness, opinions = ball_film(speed=4, length=18)
+    wanted = opinions[0].copy()
+    wanted[:, 8:16, 0:8] = np.array(BLUE)[:, None, None]  # the red square becomes blue
+    colors = guided(lightness, opinions, Steadiness(references=(Reference.of(0, lightness[0], wanted),)), way)
+    for number in (6, 12, 17):
+        left = number * 4 // STRIDE
+        inside = colors[number][:, 10:14, left + 2 : left + 6].mean(axis=(1, 2))
+        assert np.hypot(*(inside - BLUE)) < 12, number
+        assert np.hypot(*(colors[number][:, 2:5].mean(axis=(1, 2)) - GREEN)) < 3, number
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_shot_that_comes_back_has_its_colours_again(way: str) -> None:
+    lightness = [ground()] * LENGTH + [ground(7)] * LENGTH + [ground()] * LENGTH
+    opinions = [plain(RED)] * LENGTH + [plain(GREEN)] * LENGTH + [plain(BLUE)] * LENGTH
+    colors = guided(lightness, opinions, Steadiness(has_memory=True), way)
+    assert max(off(ab, GREEN) for ab in colors[LENGTH : 2 * LENGTH]) < 1
+    assert max(off(ab, RED) for ab in colors[2 * LENGTH :]) < 2
+    forgetful = guided(lightness, opinions, Steadiness(), way)
+    assert max(off(ab, BLUE) for ab in forgetful[2 * LENGTH :]) < 1
+
+
+def test_what_the_still_does_not_show_keeps_the_networks_colour_unless_it_looks_the_same() -> None:
+    other, opinion = ground().copy(), plain(GREEN)
+    half = opinion.shape[2] // 2
+    other[:, COLUMNS // 2 :] = ground(7)[:, COLUMNS // 2 :]  # half of the picture is another
+    opinion[:, :, half:] = np.array(RED)[:, None, None]
+    colors = guided([other] * 6, [opinion] * 6, Steadiness(references=(still_of(ground(), BLUE, 0),)), "flow")
+    assert np.hypot(*(colors[-1][:, :, : half - 4].mean(axis=(1, 2)) - BLUE)) < 6
+    assert np.hypot(*(colors[-1][:, :, half + 4 :].mean(axis=(1, 2)) - RED)) < 25
+
+
+def test_a_guided_film_in_pieces_equals_the_film_in_one_piece() -> None:
+    lightness = [ground()] * 10 + [ground(7)] * 10 + [ground()] * 10
+    opinions = [plain(RED)] * 10 + [plain(GREEN)] * 10 + [plain(BLUE)] * 10
+    references = (still_of(ground(7), BLUE, 12),)
+    whole = guided(lightness, opinions, Steadiness(has_memory=True, references=references), "flow")
+    found: list[Floats] = []
+    state = SteadyState()
+    for start in range(0, 30, 7):
+        steadier = Steadier("flow", state, Guide(references, has_memory=True))
+        for number in range(start, min(start + 7, 30)):
+            found += steadier.push(lightness[number], opinions[number])
+        state = restored(SteadyState, arrays_of(steadier.state))
+    found += Steadier("flow", state, Guide(references, has_memory=True)).finish()
+    assert len(found) == 30
+    assert all(np.array_equal(one, other) for one, other in zip(whole, found, strict=True))
+
+
+@pytest.mark.parametrize("options", [{"every": 4}, {"has_memory": True}, {"references": (still_of(ground(), RED, 1),)}])
+def test_off_goes_with_nothing_that_holds_colours(options: dict) -> None:
+    with pytest.raises(UsageError, match="--steady off"):
+        Steadiness("off", **options)
+
+
+def test_stills_of_other_proportions_are_taken_for_the_whole_picture() -> None:
+    small = np.ascontiguousarray(ground()[: ROWS - 4])
+    colors = guided([ground()] * 5, [plain(GREEN)] * 5, Steadiness(references=(still_of(small, BLUE, 0),)), "flow")
+    assert colors[0].shape == plain(GREEN).shape

@@ -1,0 +1,18 @@
+"""Many files at once: folders, zips and tars as streams of entries, and the same written so that a kill does no harm.
+
+`open_source` gives an iterable of `Entry`, `open_target` takes what each became, `in_order` keeps the order while
+workers finish as they like.
+"""
+
+from vidcolor.archives.arrivals import Arrivals
+from vidcolor.archives.entries import Entry, Source
+from vidcolor.archives.limits import Limits
+from vidcolor.archives.opening import open_source, open_target, opened_again
+from vidcolor.archives.ordering import in_order, ready
+from vidcolor.archives.targets import RefusedError, Target
+
+__all__ = [
+    "Arrivals", "Entry", "Limits", "RefusedError", "Source", "Target", "in_order", "open_source", "open_target",
+    "opened_again",
+    "ready",
+]  # fmt: skip

@@ -1,0 +1,70 @@
+"""Files that come into a folder while it is watched: each is taken once nobody is writing it any more."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from vidcolor.archives.entries import Entry
+
+if sys.platform != "win32":
+    import fcntl
+
+State = tuple[int, int, int]  # bytes, time in ns, inode
+
+
+class Arrivals:
+    """What is new between one look at a folder and the next.
+
+    A file is taken when two looks found it alike and no program has it open to write; no clock is asked, as files come
+    dated in the past and in the future. What was taken comes again when it changes.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, State] = {}
+        self._taken: dict[str, State] = {}
+
+    def look(self, entries: Iterable[Entry]) -> bool:
+        """Look at everything; whether something may be taken."""
+        before, self._seen = self._seen, {entry.name: _state(entry) for entry in entries if entry.kind != "directory"}
+        self._settled = {
+            name for name, state in self._seen.items() if before.get(name) == state and self._taken.get(name) != state
+        }
+        return bool(self._settled)
+
+    def take(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Those that were alike at both looks, and are still; folders are passed on."""
+        for entry in entries:
+            if entry.kind == "directory":
+                yield entry
+            elif entry.name in self._settled and _state(entry) == self._seen[entry.name] and not _is_open(entry.path):
+                self._taken[entry.name] = self._seen[entry.name]
+                yield entry
+
+
+def _state(entry: Entry) -> State:
+    return entry.size, entry.mtime_ns, getattr(entry.origin, "st_ino", 0)
+
+
+def _is_open(path: Path | None) -> bool:
+    """Whether some program has the file open to write, where the system tells: Linux, of one's own files.
+
+    Linux gives a lease for reading only where nobody writes (fcntl(2), F_SETLEASE). Who opens the file while we hold it
+    makes the system send SIGIO, which the caller ignores.
+    """
+    if path is None or sys.platform != "linux":
+        return False
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except BlockingIOError:
+        return True
+    except OSError:  # another user's file, or a disk without leases
+        return False
+    finally:
+        os.close(fd)
+    return False

@@ -1,0 +1,95 @@
+"""The packings of a tar: reading them whole, and writing them in frames that each can be the last.
+
+gzip (RFC 1952, 2.2), xz (.xz format 1.2, 2), bzip2 and Zstandard (RFC 8878, 3) all define a file as one or more
+members that follow each other, and every common reader takes them so.
+"""
+
+import bz2
+import gzip
+import lzma
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, cast
+
+from vidcolor.formats import TARS, archive_ending
+from vidcolor.outputs import failure
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+PACKINGS = ("", "gz", "xz", "bz2", "zst")
+
+DAMAGED = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zstd.ZstdError)
+
+_MAGIC = {b"\x1f\x8b": "gz", b"\xfd7zXZ\x00": "xz", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zst"}
+
+_GZIP = 31  # zlib's word for a gzip header, with its time at 0
+_GZIP_LEVEL, _XZ_PRESET, _ZSTD_LEVEL = 6, 3, 6  # photos hardly shrink; higher levels only cost time
+
+
+def packing_of(head: bytes) -> str:
+    """The packing by a file's first six bytes or more; "" for none."""
+    return next((packing for magic, packing in _MAGIC.items() if head.startswith(magic)), "")
+
+
+def packing_named(path: Path) -> str | None:
+    """The packing that a tar's name asks for; None when it is not a tar's name."""
+    return TARS.get(archive_ending(path.name))
+
+
+def unpacked(file: BinaryIO, packing: str) -> BinaryIO:
+    """A reader of all members of a packed file, one after the other."""
+    readers: dict[str, Callable[[BinaryIO], Any]] = {
+        "": lambda raw: raw,
+        "gz": lambda raw: gzip.GzipFile(fileobj=raw, mode="rb"),
+        "xz": lzma.LZMAFile,
+        "bz2": bz2.BZ2File,
+        "zst": zstd.ZstdFile,
+    }
+    return cast(BinaryIO, readers[packing](file))
+
+
+class _Compressor(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+    def flush(self) -> bytes: ...
+
+
+_COMPRESSORS: dict[str, Callable[[], Any]] = {
+    "gz": lambda: zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP),
+    "xz": lambda: lzma.LZMACompressor(lzma.FORMAT_XZ, lzma.CHECK_CRC64, preset=_XZ_PRESET),
+    "bz2": bz2.BZ2Compressor,
+    "zst": lambda: zstd.ZstdCompressor(_ZSTD_LEVEL),
+}
+
+
+class Frames:
+    """Writes bytes to a file in packed frames. The same calls always give the same bytes."""
+
+    def __init__(self, file: BinaryIO, packing: str) -> None:
+        self._file, self._new = file, _COMPRESSORS.get(packing)
+        self._compressor: _Compressor | None = None
+        self.open_bytes = 0  # unpacked, in the frame that is open
+
+    def write(self, content: bytes) -> None:
+        """Pack more bytes. Raises SinkError when they cannot be written."""
+        self.open_bytes += len(content)
+        if self._new is not None:
+            self._compressor = self._compressor or self._new()
+            content = self._compressor.compress(content)
+        self._put(content)
+
+    def close_frame(self) -> None:
+        """End the frame: what was written so far is a whole file of its format."""
+        if self._compressor is not None:
+            self._put(self._compressor.flush())
+        self._compressor, self.open_bytes = None, 0
+
+    def _put(self, content: bytes) -> None:
+        try:
+            self._file.write(content)
+        except OSError as error:
+            raise failure(Path(str(self._file.name)), error) from error

@@ -1,0 +1,144 @@
+"""One file, folder or link out of whatever holds them, and what a source of such entries is."""
+
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Any, BinaryIO, Literal, Self
+
+from vidcolor import formats
+from vidcolor.archives.limits import Limits
+from vidcolor.archives.names import shown
+from vidcolor.errors import SourceError
+from vidcolor.outputs import short_suffix
+
+Kind = Literal["photo", "film", "archive", "other", "directory", "link"]
+
+_JUNK = {"thumbs.db", "desktop.ini", "ehthumbs.db", "__macosx"}
+_COPY_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing of a source. What a tar gives can be opened only until the next entry is asked for."""
+
+    name: str  # relative, POSIX, safe to write, unique in its source; "." is the source's own folder
+    raw_name: bytes  # as stored
+    kind: Kind
+    size: int  # bytes, as its holder states it
+    mtime_ns: int  # since 1970 UTC
+    mode: int | None = None  # permission bits, where known
+    link: str | None = None  # where a symbolic link leads, as it says it
+    same_as: str | None = None  # of a link in an archive: the entry that it leads to, or is another name of
+    notes: tuple[str, ...] = ()  # worth a line: renamed, not opened, ...
+    refusal: str = ""  # why it must not be read or written; "" for almost all
+    faithful: bool = True  # the raw name is safe and unique itself, so that a target of the same kind may keep it
+    path: Path | None = None  # where it lies, when it is a file already
+    again: bool = True  # whether it can be opened a second time
+    origin: Any = field(default=None, repr=False)  # os.stat_result, ZipInfo or TarInfo
+    opener: Callable[[], BinaryIO] | None = field(default=None, repr=False)
+
+    @property
+    def shown(self) -> str:
+        """The name as a terminal may see it."""
+        return shown(self.name)
+
+    def open(self) -> BinaryIO:
+        """Its bytes as a stream to be closed. Opening and reading raise SourceError for damage and for bombs."""
+        if self.refusal or self.opener is None:
+            raise SourceError(f"{self.shown}: {self.refusal or f'a {self.kind} has no content'}.")
+        return self.opener()
+
+    def read(self, limit: int = Limits.in_memory_bytes) -> bytes:
+        """All of its bytes. Raises SourceError for damage, and past `limit` bytes whatever the header says."""
+        content = bytearray()
+        with self.open() as file:
+            while chunk := file.read(_COPY_BYTES):  # never ask for what a header claims
+                content += chunk
+                if len(content) > limit:
+                    raise SourceError(f"{self.shown}: larger than {limit} bytes, too large to be read at once.")
+        return bytes(content)
+
+    @contextmanager
+    def as_file(self, folder: Path, number: int = 0) -> Iterator[Path]:
+        """A real file with its bytes: the file itself, or one unpacked into `folder` and deleted afterwards.
+
+        number: tells files apart that exist at the same time; the same number overwrites what a killed run left.
+        Raises SourceError when the disk has no room for it.
+        """
+        if self.path is not None:
+            yield self.path
+            return
+        path = folder / f".vidcolor-{number}{short_suffix(self.name)}"
+        free = shutil.disk_usage(folder).free
+        if self.size > free:
+            raise SourceError(f"{self.shown}: needs {self.size} bytes unpacked, {folder} has {free} free. Make room.")
+        path.unlink(missing_ok=True)
+        try:
+            with self.open() as file, path.open("xb") as copy:
+                shutil.copyfileobj(file, copy, _COPY_BYTES)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def kind_of(name: str) -> Kind:
+    """What a file of this name should be. Hidden files, and those that systems leave beside photos, are `other`."""
+    path = PurePosixPath(name)
+    if _is_hidden(path):
+        return "other"
+    suffix = path.suffix.lower()
+    if suffix in formats.PHOTOS:
+        return "photo"
+    if suffix in formats.FILMS:
+        return "film"
+    return "archive" if formats.archive_ending(path.name) else "other"
+
+
+def _is_hidden(path: PurePosixPath) -> bool:
+    return any(part.startswith(".") or part.lower() in _JUNK for part in path.parts)
+
+
+def notes_of(name: str, raw: str) -> tuple[str, ...]:
+    """What is worth a line about an entry that was named `raw`."""
+    return () if name == raw else (f"{shown(raw)}: becomes {shown(name)}",)
+
+
+def unread(name: str) -> str:
+    """Why a file of this name, neither a photo nor a film, may hold pictures that stay as they are; "" for most."""
+    path = PurePosixPath(name)
+    suffix = "" if _is_hidden(path) else path.suffix.lower()
+    if suffix in formats.UNREAD_PHOTOS:
+        return f"{suffix} pictures are not read; save them as TIFF or PNG"
+    return f"{suffix} archives are not read; unpack them" if suffix in formats.UNREAD_ARCHIVES else ""
+
+
+class Source(ABC):
+    """Gives entries in an order that is the same every time. A context manager; iterate once."""
+
+    path: Path
+    form: str  # "files", "zip", or "tar" with its packing: "tar", "tar.gz", "tar.xz", "tar.bz2", "tar.zst"
+    identity: str  # of an archive: size and time; "" for files
+    comment: bytes = b""  # of a zip
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        self.path, self.limits = path, limits
+        self.paths = [path]  # all that are read
+        self.damage: list[str] = []  # one line each: what could not be reached at all. Complete after the last entry
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Entry]: ...
+
+    def close(self) -> None:  # noqa: B027 - a folder has nothing to close
+        """Let go of the files."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,111 @@
+"""Which source and which target some paths mean."""
+
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from vidcolor.archives.archive_target import MixedError, files_of
+from vidcolor.archives.compression import packing_named, packing_of
+from vidcolor.archives.entries import Source
+from vidcolor.archives.folder_source import FolderSource, globbed
+from vidcolor.archives.folder_target import FolderTarget
+from vidcolor.archives.journal import Run
+from vidcolor.archives.limits import Limits
+from vidcolor.archives.tar_source import TarSource
+from vidcolor.archives.tar_target import TarTarget
+from vidcolor.archives.targets import Target
+from vidcolor.archives.zip_records import LOCAL_MAGIC
+from vidcolor.archives.zip_source import ZipSource
+from vidcolor.archives.zip_target import ZipTarget
+from vidcolor.errors import SinkError, SourceError, UsageError
+from vidcolor.formats import FILMS, PHOTOS, UNREAD_ARCHIVES, ZIPS, archive_ending
+from vidcolor.outputs import is_same
+
+# Archives for sure; a .gz or .iso may be anything.
+_UNREADABLE = UNREAD_ARCHIVES & {".7z", ".rar", ".cbr", ".cb7", ".lha", ".lzh", ".arj", ".ace", ".sit", ".sitx"}
+_TAR_MAGIC, _TAR_MAGIC_OFFSET = b"ustar", 257  # POSIX.1-1988
+
+
+def open_source(
+    inputs: Sequence[str | Path], *, output: Path | None = None, limits: Limits | None = None,
+    follow_outside: bool = False,
+) -> Source:  # fmt: skip
+    """One archive, or any number of folders, files and patterns such as `scans/**/*.tif`.
+
+    output: passed over where it lies inside of an input folder.  follow_outside: follow links out of a folder.
+    Raises SourceError for what is not there or cannot be read, UsageError for an archive among others.
+    """
+    paths = [path for pattern in inputs for path in globbed(str(pattern))]
+    archives = [path for path in paths if is_archive(path)]
+    if archives and len(paths) > 1:
+        raise UsageError(f"{archives[0]}: an archive is an input of its own; give one archive, or folders and files.")
+    if not archives:
+        exclude = () if output is None else files_of(output) if is_archive_name(output) else (output,)
+        return FolderSource(paths, limits=limits, follow_outside=follow_outside, exclude=exclude)
+    path = archives[0]
+    if path.suffix.lower() in _UNREADABLE:
+        raise SourceError(f"{path}: a {path.suffix} archive, which cannot be read. Unpack it, or make a zip of it.")
+    return (ZipSource if _is_zip(path) else TarSource)(path, limits=limits)
+
+
+def open_target(
+    output: Path, source: Source, run: Run, *, overwrite: bool = False, resume: bool = True,
+    reading: Sequence[Path] = (),
+) -> Target:  # fmt: skip
+    """A zip or tar where the output's name says so, else a folder. Use it as a context manager.
+
+    reading: further files that the run reads, which are never changed either.  Raises UsageError when the output would
+    be an input itself.
+    """
+    output, inputs = Path(output), (*source.paths, *reading)
+    if any(is_same(output, path) for path in inputs):
+        raise UsageError(f"{output}: is an input. Choose another output; inputs are never changed.")
+    if is_archive_name(output) and not output.is_dir():
+        kind = ZipTarget if output.suffix.lower() in ZIPS else TarTarget
+        return kind(output, source, run, overwrite=overwrite, resume=resume)
+    if output.suffix.lower() in _UNREADABLE:
+        raise UsageError(f"{output}: {output.suffix} archives cannot be written. Choose .zip, .cbz or .tar.zst.")
+    if output.exists() and not output.is_dir():
+        raise SinkError(f"{output}: is a file; many files need a folder, or an archive such as {output}.zip.")
+    return FolderTarget(output, run, overwrite=overwrite, resume=resume, inputs=inputs)
+
+
+@contextmanager
+def opened_again(output: Path, source: Source, run: Run, *, resume: bool) -> Iterator[Target]:
+    """A target of our own, which is gone on with or, where it was made of something else, begun anew."""
+    with ExitStack() as stack:
+        try:
+            target = stack.enter_context(open_target(output, source, run, overwrite=True, resume=resume))
+        except MixedError:
+            target = stack.enter_context(open_target(output, source, run, overwrite=True, resume=False))
+        yield target
+
+
+def is_archive_name(path: Path) -> bool:
+    """Whether a name asks for an archive that can be written."""
+    return bool(archive_ending(path.name))
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is an archive, by its name, or by its first bytes where the name says nothing."""
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return False
+    if is_archive_name(path) or suffix in _UNREADABLE:
+        return True
+    if suffix:
+        return suffix not in PHOTOS | FILMS and packing_named(Path(path.stem)) is not None
+    with path.open("rb") as file:
+        head = file.read(tarfile.BLOCKSIZE)
+    return head.startswith(LOCAL_MAGIC) or bool(packing_of(head)) or head[_TAR_MAGIC_OFFSET:].startswith(_TAR_MAGIC)
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(tarfile.BLOCKSIZE)
+    if head.startswith(b"PK"):
+        return True
+    if packing_of(head) or head[_TAR_MAGIC_OFFSET:].startswith(_TAR_MAGIC):
+        return False
+    return path.suffix.lower() in ZIPS

@@ -1,0 +1,66 @@
+"""Results in the order of what they were made from, while workers finish in any order."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from vidcolor.archives.entries import Entry
+from vidcolor.errors import VidcolorError
+
+R = TypeVar("R")
+
+Waiting = tuple[Entry, Future[R] | None]
+
+
+def in_order(
+    entries: Iterable[Entry],
+    submit: Callable[[Entry], Future[R] | None],
+    *,
+    window: int = 8,
+    window_bytes: int = 1 << 28,
+) -> Iterator[Waiting[R]]:
+    """Each entry with its finished future, in order.
+
+    submit: reads the entry and hands it to workers, or gives None for one that is dealt with by whoever takes it from
+    here, while the source still stands at it: that waits for all before. What it raises comes out of the future.
+    window, window_bytes: no more entries, and inputs of no more bytes (one may be larger), are under way or wait.
+    """
+    waiting: deque[tuple[Entry, Future[R]]] = deque()
+    under_way_bytes = 0
+    for entry in entries:
+        while waiting and (len(waiting) >= window or under_way_bytes + entry.size > window_bytes):
+            under_way_bytes -= waiting[0][0].size
+            yield _finished(waiting.popleft())
+        future = _submitted(submit, entry)
+        if future is None:
+            while waiting:
+                yield _finished(waiting.popleft())
+            under_way_bytes = 0
+            yield entry, None
+        else:
+            waiting.append((entry, future))
+            under_way_bytes += entry.size
+    while waiting:
+        yield _finished(waiting.popleft())
+
+
+def ready(value: R) -> Future[R]:
+    """A future for what needs no worker."""
+    future: Future[R] = Future()
+    future.set_result(value)
+    return future
+
+
+def _submitted(submit: Callable[[Entry], Future[R] | None], entry: Entry) -> Future[R] | None:
+    try:
+        return submit(entry)
+    except VidcolorError as error:
+        failed: Future[Any] = Future()
+        failed.set_exception(error)
+        return failed
+
+
+def _finished(item: tuple[Entry, Future[R]]) -> Waiting[R]:
+    item[1].exception()  # waits
+    return item

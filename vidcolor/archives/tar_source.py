@@ -1,0 +1,198 @@
+"""Entries out of tars, plain or packed, in one pass: nothing is unpacked beyond the member that is looked at."""
+
+import os
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from vidcolor.archives.compression import DAMAGED, packing_of, unpacked
+from vidcolor.archives.entries import Entry, Kind, Source, kind_of, notes_of
+from vidcolor.archives.limits import Limits, Meter, Metered
+from vidcolor.archives.names import UniqueNames, UnsafeNameError, inside, safe_name, shown
+from vidcolor.archives.tar_headers import Tar
+from vidcolor.errors import ReadError, SourceError
+from vidcolor.outputs import source_of
+
+_DAMAGED = (*DAMAGED, tarfile.TarError)
+_CHUNK_BYTES = 1 << 20
+_MOST_HEADER_BYTES = 1 << 24  # of one member, extended headers and maps of holes included
+_STRANGE = {tarfile.CHRTYPE: "a device", tarfile.BLKTYPE: "a device", tarfile.FIFOTYPE: "a named pipe"}
+
+
+class TarSource(Source):
+    """The members of a tar, in its order. Damage ends it: `damage` says where.
+
+    Raises SourceError when the file is no tar at all.
+    """
+
+    def __init__(self, path: Path, *, limits: Limits | None = None) -> None:
+        super().__init__(Path(path), limits or Limits())
+        self._meter = Meter(self.limits, str(path))
+        self._names, self._given = UniqueNames(), dict[str, str]()
+        self._current: tarfile.TarInfo | None = None
+        file = source_of(self.path)
+        self.packing = packing_of(file.read(6))
+        file.seek(0)
+        status = os.fstat(file.fileno())
+        self.form = f"tar.{self.packing}".rstrip(".")
+        self.identity = f"{status.st_size}:{status.st_mtime_ns}"
+        self._stream = _Forward(file, self.packing, self._meter)
+        try:
+            with self._stream.reading_header():
+                self._tar = Tar(fileobj=cast(BinaryIO, self._stream), mode="r")
+        except ReadError:
+            self.close()
+            raise
+        except (*_DAMAGED, SourceError) as error:
+            self.close()
+            raise SourceError(f"{path}: not a readable tar archive ({error}).") from error
+
+    def __iter__(self) -> Iterator[Entry]:
+        while (member := self._next()) is not None:
+            self._current = member
+            self._meter.count_member()
+            entry = self._entry(member)
+            if not (entry.kind == "directory" and self._names.is_repeated(entry.name)):
+                yield entry
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def _next(self) -> tarfile.TarInfo | None:
+        try:
+            with self._stream.reading_header():
+                member = self._tar.next()
+        except ReadError:  # of the drive, where nothing is lost
+            raise
+        except (*_DAMAGED, SourceError) as error:
+            self._note_damage(shown(str(error)))
+            return None
+        self._tar.members.clear()  # type: ignore[attr-defined] # else they would all be kept
+        if member is None and not isinstance(self._tar.ended_by, tarfile.EOFHeaderError):  # type: ignore[attr-defined]
+            self._note_damage(shown(str(self._tar.ended_by)))
+        return member
+
+    def _note_damage(self, found: str) -> None:
+        count = self._meter.members
+        self.damage.append(f"{self.path}: breaks off after {count} members ({found}). Copy it again; the rest is lost.")
+
+    def _entry(self, member: tarfile.TarInfo) -> Entry:
+        kind, refusal = _kind_and_refusal(member)
+        name = member.name
+        try:
+            name = safe_name(member.name)
+            if name == "." and kind != "directory":
+                refusal, name = "it has no name", self._names.label("")
+            else:
+                name = self._names.claim(name, folder=kind == "directory")
+        except UnsafeNameError as error:
+            refusal, name = str(error), self._names.label(member.name)
+        same_as = self._same_as(member, name) if kind == "link" and not refusal else None
+        if kind == "link" and same_as is None:
+            refusal = refusal or f"a link that leads out of the archive, to {shown(member.linkname)}"
+        stored = "/".join(part for part in member.name.split("/") if part not in ("", ".")) or "."
+        faithful = stored == name and not member.name.startswith("/")
+        if not refusal:
+            self._given[stored] = name
+        return Entry(
+            name, member.name.encode("utf-8", "surrogateescape"), kind, member.size if member.isfile() else 0,
+            _mtime_ns(member), mode=member.mode & 0o7777,
+            link=member.linkname if member.issym() else None, same_as=same_as,
+            notes=() if refusal else notes_of(name, stored), refusal=refusal, faithful=faithful,
+            again=not self.packing, origin=member, opener=self._opener(member, name) if member.isfile() else None,
+        )  # fmt: skip
+
+    def _same_as(self, member: tarfile.TarInfo, name: str) -> str | None:
+        """The name of the entry that a link leads to; None when it leads outside."""
+        if member.issym():
+            return inside(name, member.linkname)
+        try:  # a hard link names an earlier member from the root
+            return self._given.get(safe_name(member.linkname))
+        except UnsafeNameError:
+            return None
+
+    def _opener(self, member: tarfile.TarInfo, name: str) -> Callable[[], BinaryIO]:
+        def opened() -> BinaryIO:
+            if self._current is not member:
+                raise SourceError(f"{shown(name)}: the tar was read past it already.")
+            content = cast(BinaryIO, self._tar.extractfile(member))
+            return cast(
+                BinaryIO,
+                Metered(
+                    content, self._meter, shown(name), damaged=_DAMAGED, expected_bytes=member.size,
+                    packed_bytes=lambda: self._stream.tell() - member.offset_data,  # less than given: a sparse file
+                ),
+            )  # fmt: skip
+
+        return opened
+
+
+def _kind_and_refusal(member: tarfile.TarInfo) -> tuple[Kind, str]:
+    if member.isdir():
+        return "directory", ""
+    if member.islnk() or member.issym():
+        return "link", ""
+    if member.isfile():
+        return kind_of(member.name), ""
+    return "other", f"{_STRANGE.get(member.type, 'a member of unknown type')}; not read"
+
+
+def _mtime_ns(member: tarfile.TarInfo) -> int:
+    """PAX writes times as decimal fractions, and a broken one writes anything."""
+    mtime_ns = round(member.mtime * 1e9) if abs(member.mtime) < 1e10 else 0  # NaN is not less either
+    return mtime_ns if abs(mtime_ns) < 1 << 63 else 0
+
+
+class _Forward:
+    """An unpacked tar as TarFile wants it: it seeks, but forwards. Damage raises SourceError."""
+
+    def __init__(self, file: BinaryIO, packing: str, meter: Meter) -> None:
+        self.name = file.name
+        self._raw, self._packed, self._meter = file, bool(packing), meter
+        self._file = unpacked(file, packing)
+        self._position = 0
+        self._header_left: int | None = None  # bytes that the header being read may still have
+
+    def tell(self) -> int:
+        return self._position
+
+    @contextmanager
+    def reading_header(self) -> Iterator[None]:
+        """Bound what is read of a header, whose own numbers say how long it is."""
+        self._header_left = _MOST_HEADER_BYTES
+        try:
+            yield
+        finally:
+            self._header_left = None
+
+    def read(self, size: int) -> bytes:
+        if self._header_left is not None:
+            self._header_left -= max(0, size)
+            if self._header_left < 0:
+                raise SourceError(f"a header of more than {_MOST_HEADER_BYTES} bytes")
+        return self._read(size)
+
+    def _read(self, size: int) -> bytes:
+        try:
+            content = self._file.read(size)
+        except DAMAGED as error:
+            raise SourceError(f"{error or 'breaks off'}") from error
+        self._position += len(content)
+        if self._packed:
+            self._meter.check_ratio("the tar", self._position, self._raw.tell())
+        return content
+
+    def seek(self, position: int) -> None:
+        if not self._packed:
+            self._position = self._file.seek(position)
+        elif position < self._position:
+            raise SourceError("a packed tar can be read only forwards")
+        while self._position < position:
+            if not self._read(min(_CHUNK_BYTES, position - self._position)):
+                return
+
+    def close(self) -> None:
+        self._file.close()
+        self._raw.close()

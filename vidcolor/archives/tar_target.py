@@ -1,0 +1,116 @@
+"""A growing tar, plain or packed: PAX headers (POSIX.1-2001 pax), owners, times, links and folders as they were."""
+
+import copy
+import hashlib
+import math
+import os
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+from vidcolor.archives.archive_target import GrowingTarget
+from vidcolor.archives.compression import Frames, packing_named
+from vidcolor.archives.entries import Entry, Source
+from vidcolor.archives.journal import Outcome, Record, Run
+from vidcolor.archives.names import safe_name, shown
+from vidcolor.archives.targets import Content, chunks, named_like, size_of
+from vidcolor.errors import SinkError
+
+_FRAME_MEMBERS, _FRAME_BYTES = 16, 1 << 20  # a packed frame ends with the member that reaches either
+_BLOCK = tarfile.BLOCKSIZE
+# What the headers say themselves; the rest of a member's PAX fields (comments, attributes) is carried over.
+_OWN_FIELDS = {"path", "linkpath", "size", "mtime", "uid", "gid", "uname", "gname", "hdrcharset", "charset"}
+
+
+class TarTarget(GrowingTarget):
+    """Packs as the output's name says. A packed tar consists of frames, so that it can be cut after each of them."""
+
+    def __init__(self, output: Path, source: Source, run: Run, *, overwrite: bool = False, resume: bool = True) -> None:
+        super().__init__(output, source, run, overwrite=overwrite, resume=resume)
+        self._packing = packing_named(self.output) or ""
+        self._members_in_frame = 0
+
+    def _open(self) -> None:
+        super()._open()
+        self._frames = Frames(self._file, self._packing)
+
+    def _add(self, entry: Entry, name: str, content: Content, record: Record) -> Record:
+        size, digest = size_of(content), hashlib.sha256()
+        self._write_header(_header(entry, name, tarfile.REGTYPE, size))
+        written = 0
+        for chunk in chunks(content):
+            digest.update(chunk)
+            self._frames.write(chunk)
+            written += len(chunk)
+        if written != size:
+            raise SinkError(f"{entry.shown}: changed from {size} to {written} bytes while it was read. Run again.")
+        self._frames.write(bytes(-size % _BLOCK))
+        self._end_member()
+        return replace(record, output=name, output_size=size, output_sha256=digest.hexdigest())
+
+    def _copy_bare(self, entry: Entry, outcome: Outcome, reason: str) -> Outcome:
+        name, wanted, kind, link = safe_name(entry.name), None, tarfile.DIRTYPE, ""
+        if entry.kind == "link":
+            kind, link = tarfile.SYMTYPE, entry.link or ""
+            if entry.link is None:
+                if (original := self._original(entry)) is None:
+                    return self.skip(entry, f"a hard link to {shown(entry.same_as or '')}, which is not in the output")
+                kind, link, outcome = tarfile.LNKTYPE, original.output or "", original.outcome
+                wanted, reason = named_like(original, entry), f"the same as {shown(original.name)}"
+            name = self._claim(entry, wanted)
+        header = _header(entry, name, kind, 0)
+        header.linkname = link
+        self._write_header(header)
+        self._end_member()
+        record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason, output=name)
+        (self._note if entry.kind == "directory" else self._record)(record)
+        return outcome
+
+    def _write_header(self, header: tarfile.TarInfo) -> None:
+        self._frames.write(header.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
+
+    def _end_member(self) -> None:
+        self._members_in_frame += 1
+        if self._members_in_frame >= _FRAME_MEMBERS or self._frames.open_bytes >= _FRAME_BYTES:
+            self._end_frame()
+
+    def _end_frame(self) -> None:
+        self._frames.close_frame()
+        self._members_in_frame = 0
+
+    def _checkpoint_allowed(self) -> bool:
+        return not self._packing or not self._members_in_frame
+
+    def _finish(self) -> None:
+        self._end_frame()
+        super()._finish()
+
+    def _write_end(self) -> None:
+        self._frames.write(bytes(2 * _BLOCK))
+        if not self._packing:
+            self._frames.write(bytes(-self._file.tell() % tarfile.RECORDSIZE))
+        self._end_frame()
+
+
+def _header(entry: Entry, name: str, kind: bytes, size: int) -> tarfile.TarInfo:
+    """The header of a member, with all that the entry's holder knew of it."""
+    match entry.origin:
+        case tarfile.TarInfo() as origin:
+            header = copy.copy(origin)
+            fields = origin.pax_headers.items()
+            header.pax_headers = {
+                key: value for key, value in fields if key not in _OWN_FIELDS and not key.startswith("GNU.sparse.")
+            }
+            header.mtime = origin.mtime if math.isfinite(origin.mtime) else 0
+            header.name = origin.name if entry.faithful and name == entry.name else name
+        case os.stat_result() as status:
+            header = tarfile.TarInfo(name)
+            header.uid, header.gid = status.st_uid, status.st_gid
+            header.mtime = entry.mtime_ns / 1e9 if entry.mtime_ns % 10**9 else entry.mtime_ns // 10**9
+        case _:
+            header = tarfile.TarInfo(name)
+            header.mtime = entry.mtime_ns // 10**9
+    if not isinstance(entry.origin, tarfile.TarInfo):
+        header.mode = entry.mode if entry.mode is not None else 0o755 if kind == tarfile.DIRTYPE else 0o644
+    header.type, header.size, header.linkname = kind, size, ""
+    return header

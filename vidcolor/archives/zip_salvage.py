@@ -1,0 +1,121 @@
+"""What can be read of a zip whose directory is lost: a new one is made of the header in front of each member."""
+
+import io
+import zlib
+from dataclasses import replace
+from typing import Any, BinaryIO, cast
+
+from vidcolor.archives.zip_records import (
+    DEFLATED,
+    DESCRIPTOR_FLAG,
+    ENCRYPTED_FLAG,
+    LOCAL,
+    LOCAL_MAGIC,
+    UTF8_FLAG,
+    ZipRecord,
+    end_records,
+    name_and_extra_bytes,
+    zip64_sizes,
+)
+
+_CHUNK_BYTES = 1 << 16
+_DESCRIPTOR_MAGIC = b"PK\x07\x08"
+
+
+def rebuilt(file: BinaryIO) -> tuple[BinaryIO, int, int]:
+    """The file with a directory of the members that are there in full, their number, and the byte after the last."""
+    directory: list[bytes] = []
+    length = file.seek(0, 2)
+    end = 0
+    while (member := _member(file, end, length)) is not None:
+        record, end = member
+        directory.append(record.central())
+    tail = b"".join(directory)
+    tail += end_records(len(directory), end, len(tail), b"")
+    return cast(BinaryIO, Joined(file, end, tail)), len(directory), end
+
+
+def _member(file: BinaryIO, offset: int, length: int) -> tuple[ZipRecord, int] | None:
+    """The member at an offset, and where it ends (APPNOTE.TXT 4.3.7, 4.3.9)."""
+    file.seek(offset)
+    head = file.read(LOCAL.size)
+    if len(head) < LOCAL.size or not head.startswith(LOCAL_MAGIC):
+        return None
+    name_bytes, extra_bytes = name_and_extra_bytes(head)
+    name, extra = file.read(name_bytes), file.read(extra_bytes)
+    record = replace(ZipRecord.from_local(head), name=name, offset=offset, flags=_flags(head, name))
+    size, packed = zip64_sizes(extra, record.size, record.packed)
+    start = offset + LOCAL.size + name_bytes + extra_bytes
+    record, end = replace(record, size=size, packed=packed), start + packed
+    if record.flags & DESCRIPTOR_FLAG and not packed:
+        measured = _measured(file, start, record)
+        if measured is None:
+            return None
+        record, end = measured
+    return (record, end) if end <= length else None
+
+
+def _flags(head: bytes, name: bytes) -> int:
+    flags = ZipRecord.from_local(head).flags
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        flags &= ~UTF8_FLAG  # else one broken name would hide all members
+    return flags
+
+
+def _measured(file: BinaryIO, start: int, record: ZipRecord) -> tuple[ZipRecord, int] | None:
+    """A member whose checksum and sizes stand behind it, which only a deflated one lets find; and its end."""
+    if record.method != DEFLATED or record.flags & ENCRYPTED_FLAG:
+        return None
+    inflater, crc, size, packed = zlib.decompressobj(-15), 0, 0, 0
+    file.seek(start)
+    while not inflater.eof:
+        chunk = file.read(_CHUNK_BYTES)
+        if not chunk:
+            return None
+        packed += len(chunk)
+        while chunk and not inflater.eof:
+            try:
+                content = inflater.decompress(chunk, _CHUNK_BYTES)
+            except zlib.error:
+                return None
+            crc, size, chunk = zlib.crc32(content, crc), size + len(content), inflater.unconsumed_tail
+    packed -= len(inflater.unused_data) + len(inflater.unconsumed_tail)
+    file.seek(start + packed)
+    end = start + packed + (16 if file.read(4) == _DESCRIPTOR_MAGIC else 12)
+    return replace(record, crc=crc, size=size, packed=packed), end
+
+
+class Joined(io.RawIOBase):
+    """The first bytes of a file, with others behind them."""
+
+    def __init__(self, file: BinaryIO, length: int, tail: bytes) -> None:
+        self._file, self._length, self._tail, self._position = file, length, tail, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        base = (0, self._position, self._length + len(self._tail))[whence]
+        if base + offset < 0:
+            raise OSError("a position in front of the file")
+        self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        if self._position < self._length:
+            self._file.seek(self._position)
+            content = self._file.read(min(len(buffer), self._length - self._position))
+        else:
+            start = self._position - self._length
+            content = self._tail[start : start + len(buffer)]
+        buffer[: len(content)] = content
+        self._position += len(content)
+        return len(content)

@@ -1,0 +1,1 @@
+"""Many files in one run: read from a source, colored by workers, written in order, and reported on."""

@@ -1,0 +1,69 @@
+"""Help that fits narrow terminals, too."""
+
+import shutil
+from collections.abc import Iterable
+
+import click
+
+from vidcolor.cli.text import note
+from vidcolor.errors import like
+
+_NARROW = 60  # columns; under these, what an option means stands below it
+
+
+class Help(click.HelpFormatter):
+    """Click's, but for the lists of narrow terminals."""
+
+    def __init__(self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None) -> None:
+        columns = shutil.get_terminal_size().columns
+        self._is_narrow = columns < _NARROW
+        super().__init__(indent_increment, max(columns - 1, 20) if self._is_narrow else width, max_width)
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        """See HelpFormatter."""
+        if not self._is_narrow:
+            super().write_dl(rows, col_max, col_spacing)
+            return
+        for term, text in rows:
+            self.write_text(term)
+            with self.indentation():
+                self.write_text(text)
+
+
+class HelpContext(click.Context):
+    """Of commands that help themselves so."""
+
+    formatter_class = Help
+
+
+class Helping(click.Group):
+    """Commands that show their help, as it is, where none is named: click's later releases call that an error."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See click.Group."""
+        if not args and not ctx.resilient_parsing:
+            note(*ctx.get_help().splitlines())
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
+
+
+class Commands(Helping):
+    """Commands that know which of them was probably meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """See click.Group. Raises click.UsageError with the nearest name."""
+        near = None if self.get_command(ctx, args[0]) else like(args[0], self.list_commands(ctx))
+        if near and not ctx.resilient_parsing:
+            raise click.UsageError(f"No such command {args[0]!r}. Did you mean {near!r}?", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def helped(command: click.Command) -> click.Command:
+    """The same, with the commands in it."""
+    command.context_class = HelpContext
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            helped(inner)
+    return command

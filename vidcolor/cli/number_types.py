@@ -1,0 +1,110 @@
+"""Numbers as people write them on the command line. What none can work with ends in wrong usage, at once."""
+
+import math
+import re
+from fractions import Fraction
+from typing import Any
+
+import click
+
+from vidcolor.cli.param_types import ParamType
+
+MOST = 999_999_999  # of whatever has no limit of its own: more files, frames, steps or minutes are not meant
+MOST_RATE = 1000  # frames a second
+
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+_RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?(/[0-9]{1,9})?")
+_LONGEST = 20  # signs of a number, 2**63 and its sign; longer ones are not even repeated
+
+
+def shortened(text: str) -> str:
+    """What was written, as a message can repeat it."""
+    return repr(text if len(text) <= 2 * _LONGEST else f"{text[:_LONGEST]}...")
+
+
+def whole(text: str, most: float = MOST) -> int:
+    """Digits -> number. Raises ValueError for anything else, and for more than `most` on either side of 0."""
+    if not _WHOLE.fullmatch(text.strip()):
+        raise ValueError(f"{shortened(text)} is no whole number.")
+    if len(text) > _LONGEST or abs(int(text)) > most:
+        raise ValueError(f"{shortened(text)} is too large.")
+    return int(text)
+
+
+def number(text: str, most: float = MOST) -> float:
+    """The same for numbers with a point: finite ones."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if math.isnan(found):
+        raise ValueError(f"{shortened(text)} is no number.")
+    if math.isinf(found) or abs(found) > most:
+        raise ValueError(f"{shortened(text)} is too large.")
+    return found
+
+
+class Whole(click.IntRange):
+    """A whole number in a range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Text -> number."""
+        try:
+            found = whole(str(value), MOST if self.max is None else math.inf)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return int(super().convert(found, param, ctx))
+
+
+class Number(click.FloatRange):
+    """A number in a range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Text -> number."""
+        try:
+            found = number(str(value), MOST if self.max is None else math.inf)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return float(super().convert(found, param, ctx))
+
+
+class OrAuto(ParamType[int | None]):
+    """A whole number from 1 on, or auto, which becomes None."""
+
+    name = "n|auto"
+
+    def __init__(self, what: str) -> None:
+        """what: to say of a number that is none: "is no rhythm; write 1, 4 or auto"."""
+        self._what = what
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        """Text -> number."""
+        text = str(value)
+        if text.lower() == "auto" or value is None:
+            return None
+        try:
+            found = whole(text)
+        except ValueError:
+            found = 0
+        if found < 1:
+            self.fail(f"{shortened(text)} {self._what}.", param, ctx)
+        return found
+
+
+class Rate(ParamType[Fraction]):
+    """Frames a second: 24, 23.976 or 24000/1001."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
+        """Text -> frames a second."""
+        text = str(value).strip()
+        try:
+            rate = Fraction(text).limit_denominator(100_000) if _RATE.fullmatch(text) else Fraction(0)
+        except (ValueError, ZeroDivisionError):
+            rate = Fraction(0)
+        if not 0 < rate <= MOST_RATE:
+            self.fail(
+                f"{shortened(text)} is no rate; write 24, 23.976 or 24000/1001, up to {MOST_RATE} a second.", param, ctx
+            )
+        return rate

@@ -1,0 +1,157 @@
+"""Files, models and recipes as people name them on the command line: completed, and looked for where they are not."""
+
+import os
+import stat
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from vidcolor.errors import ModelError, SourceError, UsageError, like
+
+if TYPE_CHECKING:
+    from click import ParamType as ParamType
+else:
+
+    class ParamType(click.ParamType):
+        """What options are read by. It names its result, ParamType[float], which click knows only from 8.4 on."""
+
+        def __class_getitem__(cls, _: Any) -> type:
+            return cls
+
+
+T = TypeVar("T")
+_LISTED = 5000  # of a folder's files that are compared with a name
+_PATTERN = "*?[%"  # signs of a name that stands for many files
+
+
+class Existing(click.Path):
+    """A file or folder that is there, or a pattern of several, which is looked up later."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, readable=False)  # which is told here
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Text -> path. Raises SourceError with the nearest name that is there."""
+        path = Path(str(super().convert(value, param, ctx)))
+        try:
+            mode = path.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            if not any(sign in str(path) for sign in _PATTERN):
+                self._tell_missing(path, param, ctx)
+        except OSError as error:
+            raise SourceError(f"{path}: cannot be looked at: {error.strerror}. Look at who may read it.") from error
+        else:
+            if not os.access(path, os.R_OK):
+                raise SourceError(f"{path}: not allowed to read it. Look at who may.")
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise UsageError(f"{path}: is no file; films and photos are read twice. Save it to a file first.")
+        return path
+
+    def _tell_missing(self, path: Path, param: click.Parameter | None, ctx: click.Context | None) -> NoReturn:
+        """Raise what helps: the last of several inputs is often meant as the output."""
+        given = ctx.obj if ctx is not None and isinstance(ctx.obj, list) else []
+        is_last = len(given) > 1 and given[-1] == str(path) and not given[-2].startswith("-")
+        if param is not None and param.name == "inputs" and is_last and not {"-o", "--output"} & set(given):
+            raise UsageError(f"{path}: is not there; to write it, say -o {path}.")
+        if str(path) == "-":
+            raise UsageError("-: films and photos are read twice, which a pipe cannot be. Save it to a file first.")
+        raise SourceError(missing(path))
+
+
+def missing(path: Path, kind: str = "file or folder") -> str:
+    """What to say of a file that is not there."""
+    there = next((parent for parent in path.parents if os.path.isdir(parent)), Path())  # noqa: PTH112 - never raises
+    wrong = path.relative_to(there).parts if there != Path() else path.parts
+    found = _nearest_in(there, wrong[0]) if wrong else None
+    if found is None:
+        return f"{path}: no such {kind}. Check the spelling and the folder."
+    whole = found.joinpath(*wrong[1:])
+    return f"{path}: no such {kind}; did you mean {whole if os.access(whole, os.F_OK) else found}?"
+
+
+def _nearest_in(folder: Path, name: str) -> Path | None:
+    """The file whose name is most like it: by the stem, then by the suffix."""
+    try:
+        names = [entry.name for entry in islice(folder.iterdir(), _LISTED)]
+    except OSError:
+        return None
+    wanted = Path(name)
+    by_stem: dict[str, list[str]] = {}
+    for candidate in sorted(names):
+        by_stem.setdefault(Path(candidate).stem, []).append(candidate)
+    stem = like(wanted.stem, by_stem)
+    if stem is None:
+        return None
+    same = [candidate for candidate in by_stem[stem] if candidate.endswith(wanted.suffix)]
+    return folder / (same or by_stem[stem])[0]
+
+
+class ModelName(ParamType[str]):
+    """A packaged model's name, or a model file; looked up by weights.find."""
+
+    name = "model"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """As it is. Raises ModelError where it names a file that is not there."""
+        path = Path(value)
+        if (path.suffix == ".safetensors" or path.parent != Path()) and not path.exists():
+            raise ModelError(missing(path, "model file"))
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """The packaged names, and files."""
+        from vidcolor.inference import weights
+
+        return with_files(incomplete, [path.stem for path in weights.packaged()])
+
+
+class RecipeName(ParamType[str]):
+    """The name of a training recipe."""
+
+    name = "recipe"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """Raises UsageError with the nearest name that there is."""
+        from vidcolor.training.recipes import RECIPES
+
+        if value not in RECIPES and (near := like(str(value), RECIPES)):
+            raise UsageError(f"recipe {value!r} is unknown; did you mean {near}? There is {', '.join(RECIPES)}.")
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """The names."""
+        from vidcolor.training.recipes import RECIPES
+
+        return beginning(incomplete, RECIPES)
+
+
+class Hinted(ParamType[T]):
+    """Another type, with values to complete."""
+
+    def __init__(self, one: ParamType[T], hints: tuple[str, ...]) -> None:
+        self._one, self._hints, self.name = one, hints, one.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> T:
+        """As the other type has it."""
+        return self._one.convert(value, param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """The hints."""
+        return beginning(incomplete, self._hints)
+
+
+DEVICE = Hinted(click.STRING, ("auto", "all", "cpu", "cuda:0"))
+FILE = click.Path()  # a text that is completed as a file's name
+
+
+def beginning(incomplete: str, names: Any) -> list[CompletionItem]:
+    """Those of the names that begin with what is there."""
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def with_files(incomplete: str, names: Any) -> list[CompletionItem]:
+    """The same, and files. Bash forgets what comes before files, and shows them where nothing else fits."""
+    return [CompletionItem(incomplete, type="file"), *beginning(incomplete, names)]

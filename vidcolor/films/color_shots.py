@@ -1,0 +1,117 @@
+"""Which shots of a film have colours already, told while it streams by.
+
+A shot is judged by its first frames, and again where what follows is of the other kind for a while: a dissolve, a fade
+from black. Nothing before the shot counts, so that parts of a film can be judged apart.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from vidcolor import color
+from vidcolor.color import Floats, LumaCoding
+from vidcolor.frames import Frame, PictureFormat
+from vidcolor.lookup import look_up
+from vidcolor.painting.tone import SHORT_SIDE, tone_of
+from vidcolor.scaling import shrunk
+from vidcolor.steady.cuts import CutDetector, CutState
+from vidcolor.steady.state import Arrays, restored
+
+AHEAD = 6  # frames that a shot is judged by
+NEUTRAL = 0.01  # Cb and Cr -0.5..0.5: less everywhere is grey, and needs no closer look
+
+
+def has_color(frame: Frame, picture: PictureFormat) -> bool:
+    """Whether a frame has colours of its own: more than grey or one tone."""
+    if frame.chroma is None:
+        return False
+    shrink = min(1.0, SHORT_SIDE / min(picture.width, picture.height))
+    size = max(1, round(picture.height * shrink)), max(1, round(picture.width * shrink))
+    cb, cr = (color.chroma_levels(shrunk(plane, size), picture) for plane in frame.chroma())
+    if max(float(np.abs(cb).max()), float(np.abs(cr).max())) < NEUTRAL:
+        return False
+    luma = look_up(shrunk(frame.luma, size), color.luma_table(picture.bits, picture.full_range))
+    rgb = np.stack(LumaCoding(picture.matrix).ycc_to_rgb(luma, cb, cr), axis=2)
+    return tone_of(np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)) == "color"
+
+
+@dataclass(frozen=True)
+class ShotState:
+    """What a decision needs; plain values, so that it can be stored and the film gone on with."""
+
+    cuts: CutState = field(default_factory=CutState)
+    waiting: tuple[bool, ...] = ()  # whether frames have colour whose shot is not known yet
+    shot: tuple[bool, ...] = ()  # the same of frames of the newest shot that are not decided
+    is_new: bool = True  # nothing of that shot is decided
+    is_kept: bool = False  # what was decided of the frame before
+    kept_shots: int = 0
+    kept_frames: int = 0
+
+
+class Shots:
+    """Says of every frame whether it keeps its colours, at most AHEAD and two frames late."""
+
+    def __init__(self, state: ShotState = ShotState()) -> None:
+        self._state, self._detector = state, CutDetector(state.cuts)
+
+    @property
+    def state(self) -> ShotState:
+        """All that what follows depends on."""
+        return replace(self._state, cuts=self._detector.state)
+
+    def go_on(self, arrays: Arrays) -> None:
+        """From where an earlier run came to: its state as it was stored; empty at the film's start."""
+        if arrays:
+            self._state = restored(ShotState, arrays)
+            self._detector = CutDetector(self._state.cuts)
+
+    @property
+    def undecided(self) -> int:
+        """Frames that wait for a decision."""
+        return len(self._state.waiting) + len(self._state.shot)
+
+    def describe(self) -> str:
+        """What was kept, in words; empty where nothing was."""
+        found = self._state
+        if not found.kept_frames:
+            return ""
+        shots = "1 shot is" if found.kept_shots == 1 else f"{found.kept_shots:,} shots are"
+        return f"{shots} in color already and kept ({found.kept_frames:,} frames); --recolor colors them anew"
+
+    def push(self, lightness_hw: Floats, has_color: bool) -> list[bool]:
+        """The next frame -> what is now decided of the oldest undecided ones."""
+        self._state = replace(self._state, waiting=(*self._state.waiting, has_color))
+        return self._sorted(self._detector.push(lightness_hw))
+
+    def finish(self) -> list[bool]:
+        """The film has ended: what is left."""
+        return [*self._sorted(self._detector.finish()), *self._decided(is_whole=True)]
+
+    def _sorted(self, starts: list[bool]) -> list[bool]:
+        decided = []
+        for is_start in starts:
+            if is_start:
+                decided += self._decided(is_whole=True)
+                self._state = replace(self._state, is_new=True)
+            state = self._state
+            self._state = replace(state, waiting=state.waiting[1:], shot=(*state.shot, state.waiting[0]))
+            decided += self._decided(is_whole=False)
+        return decided
+
+    def _decided(self, *, is_whole: bool) -> list[bool]:
+        """Frames of the newest shot that can be decided. is_whole: no more of it will come."""
+        decided: list[bool] = []
+        while len(self._state.shot) >= AHEAD or (is_whole and self._state.shot):
+            state = self._state
+            ahead, is_kept = state.shot[:AHEAD], state.is_kept
+            if state.is_new:
+                is_kept = 2 * sum(ahead) > len(ahead)
+            elif len(ahead) == AHEAD and is_kept not in ahead:
+                is_kept = not is_kept
+            begins = is_kept and (state.is_new or not state.is_kept)
+            self._state = replace(
+                state, shot=state.shot[1:], is_new=False, is_kept=is_kept,
+                kept_shots=state.kept_shots + begins, kept_frames=state.kept_frames + is_kept,
+            )  # fmt: skip
+            decided.append(is_kept)
+        return decided

@@ -1,0 +1,54 @@
+"""What is to be done: which input becomes which output, checked before any work begins."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidcolor.errors import UsageError
+from vidcolor.formats import CONTAINERS
+from vidcolor.outputs import fitted_name
+
+FALLBACK_SUFFIX = ".mkv"  # holds every stream of a film whose own container we do not write
+
+# Options that change a film's output: what an earlier run with others made is not gone on with.
+DECIDING = (
+    "size", "precision", "saturation", "steady", "every", "shot_memory", "references", "codec", "crf", "preset",
+    "pix_fmt", "encoder", "convert_audio", "drop_audio", "start", "end", "recolor",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Job:
+    """One film to colour."""
+
+    source: Path
+    target: Path
+
+
+def plan(inputs: Sequence[Path], output: str) -> list[Job]:
+    """Jobs for the inputs: one film into a file, or any number into a folder, under their own names.
+
+    An output that ends with a slash, or is a folder already, or is to hold several films, is a folder.
+
+    Raises UsageError when inputs are folders, outputs would collide, or several films have one file to go to.
+    """
+    for source in inputs:
+        if source.is_dir():
+            raise UsageError(f"{source}: is a folder; name its films instead, for instance {source}/*.mp4.")
+    folder = Path(output)
+    if not (folder.is_dir() or output.endswith(("/", "\\")) or len(inputs) > 1):
+        return [Job(inputs[0], folder)]
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise UsageError(f"{output}: is a file; several films need a folder to go to.")
+    is_named_folder = folder.is_dir() or output.endswith(("/", "\\"))
+    if folder.suffix.lower() in CONTAINERS and not is_named_folder:
+        raise UsageError(f"{output}: has the name of one film, and {len(inputs)} need a folder: -o {folder.stem}/")
+    jobs: dict[str, Job] = {}
+    for source in inputs:
+        suffix = source.suffix.lower()
+        target = folder / (source.name if suffix in CONTAINERS else fitted_name(source.stem, FALLBACK_SUFFIX))
+        if (other := jobs.get(target.name.casefold())) is not None:
+            raise UsageError(f"{other.source} and {source} would both become {target}; colour them one by one.")
+        jobs[target.name.casefold()] = Job(source, target)
+    return list(jobs.values())

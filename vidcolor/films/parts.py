@@ -1,0 +1,85 @@
+"""A film in parts that can be coloured apart, and come out as if the film had been coloured in one.
+
+A part is whole segments of the output. Its colours begin afresh at the last cut before it, as the film's do there, so
+frames from that cut on are coloured for the filters' sake and thrown away.
+"""
+
+from collections import deque
+from itertools import pairwise
+
+from vidcolor.films.pipeline import Source, view_of
+from vidcolor.frames import Frame, Part, Place, checksum_of
+from vidcolor.inference.colorizer import Colorizer
+from vidcolor.steady import Steadiness
+from vidcolor.steady.checkpoints import SEGMENT_FRAMES
+from vidcolor.steady.cuts import CutDetector
+
+LEAST_SEGMENTS = 2  # of a part: less is not worth opening the film for
+MOST_RUN_UP = 0.5  # of what is coloured in vain, in the length of the part before
+
+
+def can_part(steadiness: Steadiness) -> bool:
+    """Whether nothing but the shot itself decides its colours."""
+    return not steadiness.has_memory and not steadiness.references
+
+
+def survey(
+    source: Source, colorizer: Colorizer, steadiness: Steadiness, wanted: int, *, keeps_color: bool = False
+) -> list[Part]:
+    """At most `wanted` parts of about equal length, found by looking at every frame; none where it cannot be parted.
+
+    What is left behind the last part is less than a segment. keeps_color: shots that are in colour stay so, which is
+    decided for whole shots.
+    """
+    known = source.info.frame_count
+    if wanted < 2 or not can_part(steadiness) or (known is not None and known < 2 * LEAST_SEGMENTS * SEGMENT_FRAMES):
+        return []
+    starts, frames, first_pts = _looked_at(source, colorizer, by_shot=keeps_color or steadiness.mode != "off")
+    segments = frames // SEGMENT_FRAMES
+    length = max(LEAST_SEGMENTS, -(-segments // wanted))
+    borders = [0]
+    while segments - (last := borders[-1]) >= length + LEAST_SEGMENTS:
+        possible = range(last + LEAST_SEGMENTS, segments - LEAST_SEGMENTS + 1)
+        good = [border for border in possible if _run_up(starts, border) <= MOST_RUN_UP * (border - last)]
+        if not good:
+            break
+        borders.append(min(good, key=lambda border: _run_up(starts, border) + abs(border - last - length)))
+    if len(borders) < 2:
+        return []
+    return [
+        Part(first * SEGMENT_FRAMES, end * SEGMENT_FRAMES, first_pts, starts[first])
+        for first, end in pairwise([*borders, segments])
+    ]
+
+
+def _run_up(starts: list[Place | None], border: int) -> float:
+    """Segments that are coloured in vain before a border."""
+    place = starts[border]
+    return border - (place.count if place else 0) / SEGMENT_FRAMES
+
+
+def _looked_at(source: Source, colorizer: Colorizer, *, by_shot: bool) -> tuple[list[Place | None], int, int]:
+    """For each segment the last frame before its colours begin; the number of frames; the pts of the first."""
+    picture, view = source.info.picture, view_of(source.info)
+    detector, waiting = CutDetector(), deque[Frame | None]()  # each with the frame before it
+    starts: list[Place | None] = []
+    number, begun = 0, None
+
+    def settle(decided: list[bool]) -> None:
+        nonlocal number, begun
+        for is_cut in decided:
+            before, is_first = waiting.popleft(), number % SEGMENT_FRAMES == 0
+            if before is not None and (is_cut or (is_first and not by_shot)):
+                begun = Place(number, before.pts or 0, checksum_of(before.luma))
+            if is_first:
+                starts.append(begun)
+            number += 1
+
+    first_pts, last = 0, None
+    for frame in source.frames():
+        first_pts = first_pts if last is not None else frame.pts or 0
+        waiting.append(last)
+        settle(detector.push(colorizer.lightness(frame.luma, picture, view)))
+        last = frame
+    settle(detector.finish())
+    return starts, number, first_pts

@@ -1,0 +1,101 @@
+"""A film's shots, one picture of each, in colour: to be looked at before the whole film is worked."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidcolor.color import Floats, LumaCoding, chroma_levels, luma_table
+from vidcolor.films.pipeline import DECODED_AHEAD, Source, colored_frames, view_of
+from vidcolor.frames import ColoredFrame, FilmInfo, Frame, PictureFormat, Plane
+from vidcolor.inference.colorizer import Colorizer, View
+from vidcolor.lookup import look_up
+from vidcolor.overlap import ahead
+from vidcolor.steady import Steadiness
+from vidcolor.steady.checkpoints import Waiting
+from vidcolor.steady.cuts import CutDetector
+
+
+@dataclass(frozen=True)
+class Shot:
+    """The first frame of a shot. number: of the film's frames that came, from 0."""
+
+    number: int
+    frame: Frame
+
+
+def shots(source: Source, lightness: Callable[[Plane], Floats]) -> Iterator[Shot]:
+    """The film's shots, while it is decoded. lightness: of a luma plane (H, W), small L* 0..100, (h, w)."""
+    detector, waiting = CutDetector(), Waiting[Frame](0)
+
+    def decided() -> Iterator[tuple[Frame, bool]]:
+        for frame in decoded:
+            yield from waiting.put(frame, detector.push(lightness(frame.luma)))
+        yield from waiting.rest(detector.finish())
+
+    with closing(ahead(source.frames(), DECODED_AHEAD)) as decoded:
+        for number, (frame, is_start) in enumerate(decided()):
+            if is_start or number == 0:
+                yield Shot(number, frame)
+
+
+def evenly(found: Iterator[Shot], most: int) -> list[Shot]:
+    """At most so many shots from all over the film; no more than twice as many are held."""
+    kept: list[Shot] = []
+    stride = 1
+    for count, shot in enumerate(found):
+        if count % stride == 0:
+            kept.append(shot)
+        if len(kept) == 2 * most:
+            kept, stride = kept[::2], 2 * stride
+    return [kept[len(kept) * place // most] for place in range(most)] if len(kept) > most else kept
+
+
+def in_grey(shot: Shot, info: FilmInfo) -> NDArray[np.uint8]:
+    """Its picture as it was: sRGB (H, W, 3), upright, with square pixels."""
+    neutral: Any = np.full(info.picture.chroma_size, 1 << (info.picture.bits - 1), info.picture.dtype)
+    return shown(shot.frame.luma, (neutral, neutral), info.picture, view_of(info))
+
+
+def in_colour(shot: Shot, info: FilmInfo, colorizer: Colorizer) -> NDArray[np.uint8]:
+    """The same in colour."""
+    (chroma,) = colorizer.colorize([shot.frame.luma], info.picture, view_of(info))
+    return shown(shot.frame.luma, chroma, info.picture, view_of(info))
+
+
+def split_frames(source: Source, colorizer: Colorizer) -> Iterator[ColoredFrame]:
+    """The film in colour, but for its left half as shown, and a white line between the halves."""
+    for colored in colored_frames(source.frames(), source.info, colorizer, Steadiness()):
+        yield split(colored, source.info)
+
+
+def split(colored: ColoredFrame, info: FilmInfo) -> ColoredFrame:
+    """A copy whose left half has no colour."""
+    picture, turns = info.picture, info.rotation_degrees // 90 % 4
+    luma, cb, cr = colored.frame.luma.copy(), colored.cb.copy(), colored.cr.copy()
+    seen, *chroma = (np.rot90(plane, turns) for plane in (luma, cb, cr))  # views: writing there writes in the plane
+    columns = seen.shape[1]
+    half_line = max(1, columns // 800)
+    left, right = columns // 2 - half_line, columns // 2 + half_line
+    seen[:, left:right] = (255 if picture.full_range else 235) << (picture.bits - 8)
+    for plane in chroma:
+        plane[:, : right * plane.shape[1] // columns] = 1 << (picture.bits - 1)
+    return ColoredFrame(replace(colored.frame, luma=luma), cb, cr)
+
+
+def shown(luma: Plane, chroma: tuple[Plane, Plane], picture: PictureFormat, view: View) -> NDArray[np.uint8]:
+    """Planes as a viewer sees them: gamma-coded RGB (H, W, 3), upright, with square pixels."""
+    levels = look_up(luma, luma_table(picture.bits, picture.full_range))
+    cb, cr = (
+        cv2.resize(chroma_levels(plane, picture), luma.shape[::-1], interpolation=cv2.INTER_LINEAR) for plane in chroma
+    )
+    rgb = np.stack(LumaCoding(picture.matrix, picture.transfer).ycc_to_rgb(levels, cb, cr), axis=2)
+    values = np.clip(np.rint(rgb * 255), 0, 255).astype(np.uint8)
+    wide = max(1, round(picture.width * float(view.sample_aspect_ratio or 1)))
+    if wide != picture.width:
+        values = np.asarray(cv2.resize(values, (wide, picture.height), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.ascontiguousarray(np.rot90(values, view.quarter_turns))

@@ -1,0 +1,83 @@
+"""Stills in colour that a film is to follow: pictures, a folder of them, or a list of times and pictures.
+
+A picture named frame_000123.png belongs to the film's frame 123, the first being 0. Others are found by their likeness.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from vidcolor.archives.photos import SUFFIXES, is_photo
+from vidcolor.color import picture_to_lab
+from vidcolor.errors import SourceError, UsageError
+from vidcolor.frames import FilmInfo
+from vidcolor.steady.references import Reference
+from vidcolor.stills.rgb import decode, is_grey
+
+SHORT_SIDE = 192  # pixels that are kept of a still: more than colours are carried at
+LISTS = {".txt", ".csv", ".tsv"}
+_NUMBERED = re.compile(r"frame_(\d+)")
+_LINE = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)[\s,;]+(\S.*)")
+
+
+def reference_name(number: int) -> str:
+    """What the picture of a frame is called."""
+    return f"frame_{number:06d}.png"
+
+
+def files_in(path: Path) -> list[Path]:
+    """The files that a user names by a path: itself, or all in a folder."""
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
+def load_references(paths: tuple[Path, ...], info: FilmInfo) -> tuple[Reference, ...]:
+    """The stills that a user gave for a film. Raises SourceError for a picture, UsageError for a list or a folder."""
+    return tuple(reference for path in paths for reference in _of_path(path, info))
+
+
+def _of_path(path: Path, info: FilmInfo) -> list[Reference]:
+    if path.is_dir():
+        found = sorted(file for file in path.iterdir() if is_photo(file.name))
+        if not found:
+            raise UsageError(f"{path}: no pictures in it; {reference_name(123)} would be that of frame 123.")
+        return [_of_picture(file, _number_of(file)) for file in found]
+    if path.suffix.lower() in LISTS and path.is_file():
+        return _of_list(path, info)
+    if path.suffix.lower() in SUFFIXES:
+        return [_of_picture(path, _number_of(path))]
+    raise UsageError(f"{path}: a still is a picture, a folder of pictures, or a .txt list of times and pictures.")
+
+
+def _of_list(path: Path, info: FilmInfo) -> list[Reference]:
+    """Lines such as `0:01:23.5 still.png`; the file is looked for beside the list."""
+    if not info.frame_rate:
+        raise UsageError(f"{path}: the film states no frame rate to count times by; name the stills frame_000123.png.")
+    found = []
+    for count, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = _LINE.fullmatch(line.strip())
+        if match is None:
+            raise UsageError(
+                f"{path}, line {count}: {line.strip()!r} is no time and picture; write 0:01:23.5 still.png."
+            )
+        hours, minutes, seconds = (float(part or 0) for part in match.groups()[:3])
+        time = 3600 * hours + 60 * minutes + seconds
+        found.append(_of_picture(path.parent / match[4].strip("\"'"), info.number_shown_at(time)))
+    return found
+
+
+def _number_of(path: Path) -> int | None:
+    match = _NUMBERED.fullmatch(path.stem.lower())
+    return int(match[1]) if match else None
+
+
+def _of_picture(path: Path, number: int | None) -> Reference:
+    rgb = decode(path, short_side=SHORT_SIDE)
+    if rgb is None:
+        raise SourceError(f"{path}: not a picture that can be read. Save it as PNG or JPEG.")
+    if is_grey(rgb):
+        raise SourceError(f"{path}: a still without colours, from which none can be taken. Colour it first.")
+    lightness, a, b = picture_to_lab(rgb)
+    return Reference.of(number, np.asarray(lightness, np.float32), np.stack([a, b]).astype(np.float32))

@@ -1,0 +1,363 @@
+"""Where the generator runs: OpenVINO on the CPU, torch on GPUs and wherever OpenVINO is missing.
+
+A backend maps L* (B, 1, h, w) float32 to a*b* (B, 2, h/stride, w/stride) float32; it runs one batch as asked and
+raises OutOfMemoryError when that batch does not fit. Shapes: B batch, h w network pixels.
+"""
+
+import hashlib
+import logging
+import os
+import re
+import sys
+import tempfile
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from vidcolor.color import Floats
+from vidcolor.errors import DeviceError, UsageError, VidcolorError
+from vidcolor.inference import weights
+from vidcolor.system import cache, forks, scarcity
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SIZES_KEPT = 8  # compiled networks, for photos of mixed shapes; the one unused for longest goes
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
+
+
+class OutOfMemoryError(VidcolorError):
+    """The batch does not fit on the device; a smaller one may."""
+
+
+class Backend(Protocol):
+    """One replica of the generator on one device."""
+
+    name: str
+    preferred_batch: int
+
+    def __call__(self, lightness_B1hw: Floats) -> Floats:
+        """L* 0..100 -> a*b*. Raises OutOfMemoryError."""
+
+
+def parse_devices(devices: str) -> list[str]:
+    """`auto`, `all`, `cpu`, `cuda:0,cuda:1`, `cpu,cpu`: names of devices, one for each replica.
+
+    Raises DeviceError for a GPU that is not there, UsageError for a name that is none.
+    """
+    if devices in ("auto", "all"):
+        gpus = _gpu_count() if may_have_gpu() else 0
+        if not gpus:
+            return ["cpu"]
+        return [f"cuda:{index}" for index in range(gpus if devices == "all" else 1)]
+    names = [name.strip() for name in devices.split(",")]
+    for position, name in enumerate(names):
+        kind, _, index = name.partition(":")
+        is_index = kind == "cuda" and re.fullmatch("[0-9]{1,3}", index)
+        if kind not in ("cpu", "cuda") or (index and not is_index):
+            raise UsageError(f"device {name!r} is unknown; say auto, all, cpu, or a list such as cuda:0,cuda:1.")
+        if kind == "cuda":
+            found = _gpu_count()
+            if int(index or 0) >= found:
+                raise DeviceError(f"device {name}: this machine has {found} usable GPU(s); try --device auto.")
+            names[position] = f"cuda:{index or 0}"
+    return names
+
+
+def may_have_gpu() -> bool:
+    """Whether asking torch, whose import costs seconds, can pay: no NVIDIA driver, no CUDA."""
+    return any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gpu")) or os.name == "nt"
+
+
+def _gpu_count() -> int:
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+@dataclass(frozen=True)
+class Computing:
+    """What computes, and how: where it is the same, so are the last digits. For people, too."""
+
+    precision: str  # never auto
+    backend: str
+
+
+def computing(devices: str, precision: str) -> Computing:
+    """What `parse_devices` and `open_backend` will come to here, without a model. Raises DeviceError, UsageError."""
+    kinds = sorted({_computing(device, precision) for device in parse_devices(devices)})
+    return Computing(*(" and ".join(dict.fromkeys(parts)) for parts in zip(*kinds, strict=True)))
+
+
+def _computing(device: str, precision: str) -> tuple[str, str]:
+    if _is_for_openvino(device, precision):
+        openvino = load_openvino()
+        fastest = _fastest(openvino.Core())
+        rest = f", {fastest} where not in 8 bits" if precision == "int8" else ""
+        return fastest if precision == "auto" else precision, f"openvino {_short(openvino.__version__)}{rest}"
+    is_gpu, name = device != "cpu", device
+    if is_gpu:
+        import torch
+
+        name = torch.cuda.get_device_name(device)
+    return _torch_precision(precision, is_gpu=is_gpu), f"torch {version('torch')} on {name}"
+
+
+def _is_for_openvino(device: str, precision: str) -> bool:
+    """Whether OpenVINO, not torch, will compute. Raises UsageError, DeviceError."""
+    if precision not in PRECISIONS:
+        raise UsageError(f"precision {precision!r} is unknown; there is {', '.join(PRECISIONS)}.")
+    if device == "cpu" and find_spec("openvino") and precision != "fp16":
+        return True
+    if precision == "int8":
+        raise DeviceError(f"precision int8: runs in OpenVINO on the CPU, not on {device}; try --device cpu, or bf16.")
+    return False
+
+
+def _fastest(core: Any) -> str:
+    """Without native bf16 the CPU emulates it at half the speed of fp32."""
+    return "bf16" if has_bf16(core) else "fp32"
+
+
+def _torch_precision(precision: str, *, is_gpu: bool) -> str:
+    return ("bf16" if is_gpu else "fp32") if precision == "auto" else precision
+
+
+def _short(full_version: str) -> str:
+    """Of OpenVINO: the release without the build."""
+    return full_version.split("-")[0]
+
+
+def open_backend(model: Path, device: str, precision: str) -> Backend:
+    """The generator of a model file on a device. Raises ModelError, DeviceError, UsageError."""
+    try:
+        if _is_for_openvino(device, precision):
+            return OpenVINOBackend(model, precision)
+        network, header = weights.load(model)
+        return TorchBackend(network, device, precision, name=header.name)
+    except (MemoryError, RuntimeError, ImportError) as error:
+        if lacking := scarcity.told(error):
+            raise DeviceError(lacking) from error
+        raise
+
+
+class OpenVINOBackend:
+    """The generator compiled for the CPU, a frame a request, as many at once as the machine likes.
+
+    The converted network is cached in the user's cache folder, so that later runs need not import torch.
+    """
+
+    def __init__(self, model: Path, precision: str):
+        self._openvino = load_openvino()
+        self._core = self._openvino.Core()
+        fastest = _fastest(self._core)
+        self.precision = fastest if precision == "auto" else precision
+        self._unquantized = fastest if precision == "int8" else self.precision  # of layers that are not in 8 bits
+        self.name = f"openvino {self.precision}"
+        self._network = (_quantized if precision == "int8" else _converted)(self._core, model)
+        self._queues: OrderedDict[tuple[int, int], Any] = OrderedDict()
+        self.preferred_batch = 8
+
+    def _queue(self, height: int, width: int) -> Any:
+        if (height, width) in self._queues:
+            self._queues.move_to_end((height, width))
+        else:
+            network = self._network.clone()
+            network.reshape([1, 1, height, width])
+            hint = "f32" if self._unquantized == "fp32" else self._unquantized
+            settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "THROUGHPUT"}
+            compiled = self._core.compile_model(network, "CPU", settings)
+            queue = self._openvino.AsyncInferQueue(compiled)
+            queue.set_callback(lambda request, keep: keep(request.get_output_tensor(0).data))
+            forks.keep(queue)
+            self._queues[height, width] = queue
+            while len(self._queues) > SIZES_KEPT:
+                self._queues.popitem(last=False)
+        return self._queues[height, width]
+
+    def __call__(self, lightness_B1hw: Floats) -> Floats:
+        """See Backend."""
+        try:
+            return self._run(lightness_B1hw)
+        except (MemoryError, RuntimeError) as error:
+            if scarcity.memory(error):
+                raise OutOfMemoryError(f"{self.name}: out of memory at batch {len(lightness_B1hw)}.") from error
+            if lacking := scarcity.told(error):
+                raise DeviceError(lacking) from error
+            raise
+
+    def _run(self, lightness_B1hw: Floats) -> Floats:
+        queue = self._queue(*lightness_B1hw.shape[2:])
+        results: list[Floats | None] = [None] * len(lightness_B1hw)
+
+        def keeper(position: int) -> Any:
+            def keep(ab_12hw: Floats) -> None:
+                results[position] = ab_12hw.copy()
+
+            return keep
+
+        for position, lightness in enumerate(lightness_B1hw):
+            queue.start_async({0: lightness[None]}, keeper(position))
+        queue.wait_all()
+        return np.concatenate([ab for ab in results if ab is not None])
+
+
+def _code_of_networks() -> str:
+    """Changes with the networks' code: an older conversion of the same weights must not be used."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).with_name("networks").glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def load_openvino() -> Any:
+    """The package, without the reports of use that it would send over the network."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # importing it now fails, as if missing
+    import openvino
+
+    return openvino
+
+
+def has_bf16(core: Any) -> bool:
+    """Whether the CPU computes in bf16 by itself."""
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def convert(network: "nn.Module") -> Any:
+    """A generator as an OpenVINO model: `lightness` (B, 1, h, w) in, `ab` out, of any batch and size."""
+    import torch
+
+    side = max(64, int(getattr(network, "multiple", 32)))
+    with warnings.catch_warnings(), torch.no_grad(), _own_log():
+        warnings.simplefilter("ignore")  # the tracer warns of sizes that are meant to be constant
+        converted = load_openvino().convert_model(network, example_input=torch.zeros(1, 1, side, side))
+    converted.inputs[0].get_tensor().set_names({"lightness"})
+    converted.outputs[0].get_tensor().set_names({"ab"})
+    return converted
+
+
+@contextmanager
+def _own_log() -> Iterator[None]:
+    """What a converter does to the program's logging is undone: it prints every line of it from then on."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+def _cached(core: Any, name: str, make: Callable[[], Any]) -> Any:
+    """An OpenVINO model of that name: from the cache, or made now and kept there if that can be."""
+    with suppress(OSError, ValueError, RuntimeError):
+        return core.read_model(*cache.read(name))
+    made = make()
+    for where in (_cache_workplace, tempfile.gettempdir):
+        with suppress(OSError, RuntimeError):
+            parts = _saved(made, where())
+            network = core.read_model(*parts)
+            with suppress(OSError):
+                cache.write(name, parts)
+            return network
+    return made
+
+
+def cache_problem(model: Path) -> str:
+    """Why the next run will have to convert a model anew; empty where it will find it in the cache."""
+    try:
+        cache.read(_key(model))
+    except (OSError, ValueError) as error:
+        return (
+            f"{getattr(error, 'filename', None) or ''}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        )
+    return ""
+
+
+def _cache_workplace() -> str:
+    place = cache.folder()
+    place.mkdir(parents=True, exist_ok=True)
+    return str(place)
+
+
+def _saved(network: Any, where: str) -> tuple[bytes, bytes]:
+    """Graph and weights as OpenVINO writes them, which is to files alone; they are gone when this returns.
+
+    It computes a little differently from what it has read than from what it has just converted (of a*b*, 0.03 in bf16);
+    with a cache or without, a film must come out the same. Raises OSError, RuntimeError.
+    """
+    with tempfile.TemporaryDirectory(prefix=cache.UNFINISHED, dir=where) as folder:
+        graph = Path(folder) / "network.xml"
+        load_openvino().save_model(network, str(graph), compress_to_fp16=False)
+        return graph.read_bytes(), graph.with_suffix(".bin").read_bytes()
+
+
+def _key(model: Path) -> str:
+    release = _short(load_openvino().__version__)
+    return f"{weights.sha256(model)[:24]}-{_code_of_networks()}-{release}"
+
+
+def _converted(core: Any, model: Path) -> Any:
+    """The model in OpenVINO."""
+    return _cached(core, _key(model), lambda: convert(weights.load(model)[0]))
+
+
+def _quantized(core: Any, model: Path) -> Any:
+    """The model in OpenVINO in 8 bits, measured on the package's own pictures. Raises UsageError."""
+    from vidcolor.inference import calibration  # with its readers of photos and films, which few runs need
+
+    def make() -> Any:
+        calibration.require_nncf()
+        pictures = calibration.read(calibration.packaged(), weights.read_header(model))
+        return calibration.quantized(_converted(core, model), pictures)
+
+    return _cached(core, f"{_key(model)}-int8-{calibration.fingerprint(calibration.packaged())}", make)
+
+
+class TorchBackend:
+    """The generator in torch on one device; half precision by autocast."""
+
+    def __init__(self, network: "nn.Module", device: str, precision: str, *, name: str = "network"):
+        import torch
+
+        forks.before_torch()
+        self._torch = torch
+        self._device = torch.device(device)
+        is_gpu = self._device.type == "cuda"
+        chosen = _torch_precision(precision, is_gpu=is_gpu)
+        self._dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[chosen]
+        self._network = network.to(self._device).to(memory_format=torch.channels_last).eval()
+        self.name = f"{name} in torch {chosen} on {device}"
+        self.preferred_batch = 64 if is_gpu else 2
+        self._run: Callable[[Floats], Floats] = self._on_cpu
+        if is_gpu:
+            from vidcolor.inference.cuda import GraphedNetwork
+
+            self._run = GraphedNetwork(self._network, self._device, self._dtype)
+
+    def __call__(self, lightness_B1hw: Floats) -> Floats:
+        """See Backend."""
+        try:
+            return self._run(lightness_B1hw)
+        except (self._torch.OutOfMemoryError, MemoryError) as error:
+            raise OutOfMemoryError(f"{self.name}: out of memory at batch {len(lightness_B1hw)}.") from error
+        except RuntimeError as error:
+            if "can't allocate memory" in str(error) or "out of memory" in str(error):
+                raise OutOfMemoryError(f"{self.name}: out of memory at batch {len(lightness_B1hw)}.") from error
+            raise
+
+    def _on_cpu(self, lightness_B1hw: Floats) -> Floats:
+        torch = self._torch
+        is_half = self._dtype is not torch.float32
+        with torch.inference_mode(), torch.autocast("cpu", self._dtype, enabled=is_half):
+            batch = torch.from_numpy(lightness_B1hw).to(memory_format=torch.channels_last)
+            ab: Floats = self._network(batch).float().numpy()
+            return ab

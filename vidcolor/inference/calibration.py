@@ -1,0 +1,132 @@
+"""What 8-bit networks need: real luma to measure their values on, and NNCF, which quantises them.
+
+Shapes: h w the network's pixels.
+"""
+
+import hashlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidcolor import color
+from vidcolor.archives.photos import FILM_SUFFIXES, encoded
+from vidcolor.color import Floats, LumaCoding
+from vidcolor.errors import SourceError, UsageError
+from vidcolor.inference import weights
+from vidcolor.media.seeking import looks, survey
+from vidcolor.scaling import network_size, shrunk
+from vidcolor.stills.rgb import Rgb, decode
+
+MOST_PHOTOS = 200  # of DATA; evenly spread over more
+FILM_FRAMES = 40  # of each film, from all over it
+
+# The first two layers see the picture's whole range of light, and the last decides between near colours: in 8 bits
+# these few double the error, and in floating point they cost little.
+FIRST_KEPT = 2
+_CONVOLUTIONS = {"Convolution", "GroupConvolution", "ConvolutionBackpropData", "Conv", "ConvTranspose"}
+
+
+def packaged() -> list[Path]:
+    """The pictures that come with the package."""
+    return [weights.models_folder() / "calibration"]
+
+
+def fingerprint(sources: Sequence[Path]) -> str:
+    """Changes with the photos in folders, and with the way they are used."""
+    digest = hashlib.sha256(Path(__file__).read_bytes())
+    for name, content in encoded(list(sources)):
+        digest.update(name.encode() + (content.read_bytes() if isinstance(content, Path) else content))
+    return digest.hexdigest()[:12]
+
+
+def read(sources: Sequence[Path], header: weights.ModelHeader) -> list[Floats]:
+    """L* 0..100 of photos and films as the model's network sees them, each (1, 1, h, w), h and w as it needs them.
+
+    sources: folders, zip and tar archives, photos, films.  Colour is taken away; pictures that cannot be read are
+    passed over.  Raises SourceError where not one can be.
+    """
+    found = [_lightness(rgb, header) for rgb in _pictures(list(sources), header.size)]
+    if not found:
+        raise SourceError(
+            f"{', '.join(map(str, sources))}: no photo and no film that can be read; needs real pictures."
+        )
+    return found
+
+
+def _pictures(sources: list[Path], side: int) -> Iterator[Rgb]:
+    films = [film for source in sources for film in _films(source)]
+    photos = [source for source in sources if source not in films]
+    step = -(-sum(1 for _ in encoded(photos)) // MOST_PHOTOS) or 1
+    for _, content in islice(encoded(photos), 0, None, step):
+        if (picture := decode(content)) is not None:
+            yield picture
+    for film in films:
+        seen = survey(film)
+        rows, columns = network_size(seen.height, seen.width, side)
+        yield from looks(film, seen, FILM_FRAMES, (columns, rows))
+
+
+def _films(source: Path) -> list[Path]:
+    files = sorted(source.rglob("*")) if source.is_dir() else [source]
+    return [file for file in files if file.suffix.lower() in FILM_SUFFIXES and file.is_file()]
+
+
+def _lightness(rgb: Rgb, header: weights.ModelHeader) -> Floats:
+    height, width = rgb.shape[:2]
+    small = shrunk(rgb, network_size(height, width, header.size))
+    luma = np.rint(small @ np.array(color.REC601_LUMA)).astype(np.uint8)
+    lightness_hw = color.lightness_table(8, True, LumaCoding("bt601"))[luma]
+    margins = [(0, -side % header.multiple) for side in lightness_hw.shape]
+    padded: Floats = np.pad(lightness_hw, margins, mode="edge")[None, None].astype(np.float32)
+    return padded
+
+
+def require_nncf() -> None:
+    """Raises UsageError where NNCF is not installed."""
+    if not find_spec("nncf"):
+        raise UsageError("precision int8 needs NNCF to make the 8-bit network: pip install 'vidcolor[int8]'.")
+
+
+def quantized(network: Any, pictures: Sequence[Floats]) -> Any:
+    """The network in 8 bits, its ranges measured on the pictures.
+
+    network: an OpenVINO model, or an ONNX one whose input is `lightness`.  pictures: see `read`.  Raises UsageError.
+    """
+    require_nncf()
+    is_onnx = hasattr(network, "graph")
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # progress bars and remarks go there
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.utils.cpp_extension").setLevel(
+            logging.ERROR
+        )  # imported by NNCF; it warns of CUDA that is not needed
+        import nncf
+
+        nncf.set_log_level(logging.ERROR)
+        return nncf.quantize(
+            network,
+            nncf.Dataset([{"lightness": picture} for picture in pictures] if is_onnx else pictures),
+            subset_size=len(pictures),
+            ignored_scope=nncf.IgnoredScope(names=_kept_precise(_layers(network)), validate=False),
+        )
+
+
+def _layers(network: Any) -> list[tuple[str, str]]:
+    """Names and kinds, in the order of execution."""
+    if hasattr(network, "graph"):
+        return [(node.name, node.op_type) for node in network.graph.node]
+    return [(layer.get_friendly_name(), layer.get_type_name()) for layer in network.get_ordered_ops()]
+
+
+def _kept_precise(layers: list[tuple[str, str]]) -> list[str]:
+    """The first convolutions, the last one, and all that follows it."""
+    places = [place for place, (_, kind) in enumerate(layers) if kind in _CONVOLUTIONS]
+    first = [layers[place][0] for place in places[:FIRST_KEPT]]
+    return first + [name for name, _ in layers[places[-1] :]]

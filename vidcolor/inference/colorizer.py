@@ -1,0 +1,236 @@
+"""From a film's luma to chroma for it: sizes, padding, devices, batches and their inverse in one place.
+
+Shapes: B batch, H W the film's pixels, h w the network's pixels.
+"""
+
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from types import TracebackType
+from typing import Any, Self
+
+import cv2
+import numpy as np
+
+from vidcolor import color
+from vidcolor.color import Floats, LumaCoding
+from vidcolor.errors import DeviceError, ModelError, ShapeError, UsageError
+from vidcolor.frames import PictureFormat, Plane
+from vidcolor.inference import weights
+from vidcolor.inference.backends import Backend, OutOfMemoryError, open_backend, parse_devices
+from vidcolor.lookup import look_up
+from vidcolor.scaling import GRID, network_size, shrunk
+
+PAINT_ROUNDS = 4  # of the search for exact chroma: at most 0.04 of an 8-bit code from CHROMA_ROUNDS
+STRIP_PIXELS = 1 << 14  # painted at once, so that temporaries stay in the processor's cache: half the time
+LARGEST = 4096  # pixels; beyond, no model has been trained and memory runs out
+GREATEST_SATURATION = 4.0
+
+
+@dataclass(frozen=True)
+class View:
+    """How a stored picture is meant to be seen: the network is shown it upright and undistorted."""
+
+    sample_aspect_ratio: Fraction = Fraction(1)
+    quarter_turns: int = 0  # anticlockwise, from stored to upright
+
+    def network_size(self, picture: PictureFormat, short_side: int) -> tuple[int, int]:
+        """Rows and columns of the stored orientation for a network that looks at `short_side`."""
+        shown_width = picture.width * float(self.sample_aspect_ratio or 1)
+        return network_size(picture.height, shown_width, short_side)
+
+
+class Colorizer:
+    """A model on one or several devices: luma planes in, a*b* and chroma planes out."""
+
+    def __init__(
+        self,
+        backends: Sequence[Backend],
+        header: weights.ModelHeader,
+        *,
+        size: int | None = None,
+        batch_size: int | None = None,
+        saturation: float = 1.0,
+    ):
+        """backends: replicas of one model.  size: short side in pixels that the network looks at (default: the
+        model's own).  batch_size: frames a device works at once.  saturation: factor on a*b*, 0 to 4.
+
+        Raises UsageError.
+        """
+        if not 0 <= saturation <= GREATEST_SATURATION:  # NaN neither
+            raise UsageError(
+                f"saturation {saturation}: needs 0 (grey) to {GREATEST_SATURATION:g}; 1 is the model's own."
+            )
+        if size is not None and not GRID <= size <= LARGEST:
+            raise UsageError(f"size {size}: the network looks at {GRID} to {LARGEST} pixels; {header.size} is usual.")
+        if batch_size is not None and batch_size < 1:
+            raise UsageError(f"batch size {batch_size}: needs to be 1 or more.")
+        self.header = header
+        self.size = size or header.size
+        self.saturation = saturation
+        self._backends = list(backends)
+        self._batches = [batch_size or backend.preferred_batch for backend in backends]
+        self._process = os.getpid()
+        self._pool = ThreadPoolExecutor(len(self._backends), thread_name_prefix="device")
+
+    @classmethod
+    def load(
+        cls,
+        model: str = "default",
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        size: int | None = None,
+        batch_size: int | None = None,
+        saturation: float = 1.0,
+    ) -> Self:
+        """model: a packaged name or a file.  device: see backends.parse_devices.  The rest: see __init__.
+
+        Raises ModelError, DeviceError, UsageError.
+        """
+        path = weights.find(model)
+        header = weights.read_header(path)
+        backends = [open_backend(path, name, precision) for name in parse_devices(device)]
+        return cls(backends, header, size=size, batch_size=batch_size, saturation=saturation)
+
+    def with_settings(self, *, size: int | None, saturation: float) -> Self:
+        """The same networks, looked at another way. The two are used one after the other, not at the same time."""
+        return type(self)(self._backends, self.header, size=size, saturation=saturation)
+
+    @property
+    def batch_size(self) -> int:
+        """Frames that all devices together work at once."""
+        return sum(self._batches)
+
+    @property
+    def devices(self) -> list[str]:
+        """What each replica runs on, for people."""
+        return [backend.name for backend in self._backends]
+
+    def lightness(self, luma: Plane, picture: PictureFormat, view: View = View()) -> Floats:
+        """The plane (H, W) as the network sees it: L* 0..100, (h, w), upright."""
+        if luma.shape != (picture.height, picture.width):
+            raise ShapeError(f"luma is {luma.shape}, the film is {(picture.height, picture.width)}.")
+        small = shrunk(luma, view.network_size(picture, self.size))
+        coding = LumaCoding(picture.matrix, picture.transfer)
+        table = color.lightness_table(picture.bits, picture.full_range, coding)
+        return np.ascontiguousarray(np.rot90(look_up(small, table), view.quarter_turns))
+
+    def predict(self, lightness_Bhw: Sequence[Floats]) -> list[Floats]:
+        """L* pictures of one size (h, w) -> their a*b*, each (2, h/stride, w/stride), in order.
+
+        Batches are dealt to the devices; one that does not fit is halved until it does.
+        Raises DeviceError when a device cannot hold a single frame, and in a process that was forked from the one that
+        loaded the model; ModelError where a*b* are no finite numbers.
+        """
+        if self._is_elsewhere():
+            raise DeviceError(
+                "this Colorizer was loaded before the process forked, and its threads stayed behind. Load one in each"
+                " process, or start processes with multiprocessing's 'spawn'."
+            )
+        if not lightness_Bhw:
+            return []
+        batch_B1hw = np.stack(lightness_Bhw)[:, None]
+        h, w = batch_B1hw.shape[2:]
+        margin_h, margin_w = -h % self.header.multiple, -w % self.header.multiple
+        if margin_h or margin_w:
+            batch_B1hw = np.pad(batch_B1hw, ((0, 0), (0, 0), (0, margin_h), (0, margin_w)), mode="edge")
+        share = -(-len(batch_B1hw) // len(self._backends))
+        parts = [batch_B1hw[start : start + share] for start in range(0, len(batch_B1hw), share)]
+        done = self._pool.map(self._run, range(len(parts)), parts)
+        results: list[Floats] = [ab for part in done for ab in part]
+        if not all(np.isfinite(ab).all() for ab in results):
+            raise ModelError(
+                f"model {self.header.name!r} gives no finite numbers for colors here. Try --precision fp32, or another"
+                " model."
+            )
+        stride = batch_B1hw.shape[2] // results[0].shape[1]
+        kept = [ab[:, : -(-h // stride), : -(-w // stride)] for ab in results]
+        return kept if self.saturation == 1 else [ab * np.float32(self.saturation) for ab in kept]
+
+    def _run(self, device: int, part_B1hw: Floats) -> list[Floats]:
+        done: list[Floats] = []
+        while len(done) < len(part_B1hw):
+            batch = part_B1hw[len(done) : len(done) + self._batches[device]]
+            try:
+                done.extend(self._backends[device](np.ascontiguousarray(batch)))
+            except OutOfMemoryError as error:
+                if len(batch) == 1:
+                    raise DeviceError(f"{error} Not one frame fits: try a smaller --size or --device cpu.") from error
+                self._batches[device] = len(batch) // 2
+        return done
+
+    def colorize(
+        self, lumas: Sequence[Plane], picture: PictureFormat, view: View = View()
+    ) -> list[tuple[Plane, Plane]]:
+        """Luma planes (H, W) -> chroma planes (Cb, Cr) for each."""
+        lightness = [self.lightness(luma, picture, view) for luma in lumas]
+        return [paint(luma, ab, picture, view) for luma, ab in zip(lumas, self.predict(lightness), strict=True)]
+
+    def _is_elsewhere(self) -> bool:
+        return os.getpid() != self._process
+
+    def close(self) -> None:
+        """Let the device threads go."""
+        if not self._is_elsewhere():
+            self._pool.shutdown()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def paint(luma: Plane, ab_2hw: Floats, picture: PictureFormat, view: View = View()) -> tuple[Plane, Plane]:
+    """Chroma planes (Cb, Cr) of picture.chroma_size that give `luma` the colours a*b*.
+
+    luma: (H, W) code values.  ab: (2, h, w) at any size, upright as the network saw it.
+    Chroma is computed exactly where a*b* is known and enlarged by bicubic interpolation with the effect of
+    brightness divided out; at full size it is put back and kept inside the gamut of the untouched luma.
+    """
+    coding = LumaCoding(picture.matrix, picture.transfer)
+    levels = color.luma_table(picture.bits, picture.full_range)
+    gain = color.chroma_gain_table(picture.bits, picture.full_range, coding)
+    a, b = (np.rot90(plane, -view.quarter_turns) for plane in ab_2hw)
+    rows, columns = picture.chroma_size
+    codes = shrunk(luma, (rows, columns))
+    coarse_codes = shrunk(codes if rows > a.shape[0] else luma, a.shape)
+    coarse = coding.chroma(look_up(coarse_codes, levels), a, b, rounds=PAINT_ROUNDS)
+    fine = [
+        _enlarged((chroma / look_up(coarse_codes, gain)).astype(np.float32), buffer)
+        for chroma, buffer in zip(coarse, _buffers(rows, columns), strict=True)
+    ]
+    planes: list[Any] = [np.empty((rows, columns), picture.dtype) for _ in fine]
+    height = max(1, STRIP_PIXELS // columns)
+    for strip in (slice(top, top + height) for top in range(0, rows, height)):
+        shades = codes[strip]
+        cb, cr = (chroma[strip] * look_up(shades, gain) for chroma in fine)
+        color.shrink_to_gamut(coding, look_up(shades, levels), cb, cr)
+        for plane, chroma in zip(planes, (cb, cr), strict=True):
+            plane[strip] = color.chroma_codes(chroma, picture)
+    return planes[0], planes[1]
+
+
+def _enlarged(plane: Floats, out: Floats) -> Floats:
+    """Bicubic to four times the size, which is smooth, and on from there linear, which is as good and quicker."""
+    if out.shape[0] <= 8 * plane.shape[0]:
+        return np.asarray(cv2.resize(plane, out.shape[::-1], dst=out, interpolation=cv2.INTER_CUBIC), np.float32)
+    larger = cv2.resize(plane, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(larger, out.shape[::-1], dst=out, interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+_kept = threading.local()
+
+
+def _buffers(rows: int, columns: int) -> list[Floats]:
+    """Two planes of this thread, used again for every frame: new memory costs more than what is done in it."""
+    buffers: list[Floats] = getattr(_kept, "buffers", [])
+    if not buffers or buffers[0].shape != (rows, columns):
+        _kept.buffers = buffers = [np.empty((rows, columns), np.float32) for _ in range(2)]
+    return buffers

@@ -1,0 +1,210 @@
+"""Models for other programs: ONNX or OpenVINO files that answer as the network in torch does, which is checked.
+
+A file's input is `lightness`, L* 0..100, (B, 1, h, w), its output `ab`, a*b*, (B, 2, h/stride, w/stride), both
+float32; h and w may be any multiples of the header's `multiple`.
+"""
+
+import json
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vidcolor import outputs
+from vidcolor.color import Floats
+from vidcolor.errors import ModelError, SinkError, UsageError
+from vidcolor.inference import calibration, weights
+from vidcolor.inference.backends import convert, has_bf16, load_openvino
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
+PRECISIONS = ("fp32", "fp16", "int8")
+OPSET = 17  # has layer normalisation; read by ONNX Runtime 1.12 and later
+COMPARED = 6  # pictures, evenly spread over those that the package brings
+# Mean |Δab| beyond which a file is not what was asked for. Of the default model: 0.00003, 0.05 and 0.6.
+LIMITS = {"fp32": 0.05, "fp16": 0.5, "int8": 4.0}
+
+Run = Callable[[Floats], Floats]  # lightness -> ab
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far a runtime's answers lie from torch's in fp32, in units of a*b*."""
+
+    runtime: str  # "openvino fp32", "onnxruntime"
+    worst: float
+    mean: float
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written."""
+
+    files: list[Path]
+    megabytes: float
+    pictures: int  # compared
+    parities: list[Parity]
+
+
+def export(
+    model: Path,
+    target: Path,
+    *,
+    form: str,
+    precision: str = "fp32",
+    calibrate: Sequence[Path] = (),
+    overwrite: bool = False,
+) -> Exported:
+    """Write a model as ONNX or OpenVINO: complete and answering as the network does, or not at all.
+
+    form: one of SUFFIXES.  precision: one of PRECISIONS, of the weights stored; in int8 they are computed with.
+    calibrate: photos and films to measure the 8-bit ranges on; default the package's own.
+    Raises ModelError, SinkError, SourceError, UsageError.
+    """
+    _check(target, form, precision, calibrate, overwrite=overwrite)
+    header = weights.read_header(model)
+    pictures = calibration.read(calibrate or calibration.packaged(), header) if precision == "int8" else []
+    network, _ = weights.load(model)
+    facts = metadata(model, header)
+    make = _onnx if form == "onnx" else _openvino
+    compared = _spread(calibration.read(calibration.packaged(), header))
+    with outputs.replacing_group(target, overwrite=overwrite) as aside:
+        make(network, aside, precision, pictures, facts)
+        parities = list(_parities(network, aside, compared))
+        _refuse_strangers(target, parities[0], LIMITS[precision])
+        written = sorted(aside.parent.iterdir(), key=lambda file: file.suffix)
+        size = sum(file.stat().st_size for file in written)
+    return Exported([target.with_suffix(file.suffix) for file in written], size / 1e6, len(compared), parities)
+
+
+def metadata(model: Path, header: weights.ModelHeader) -> dict[str, str]:
+    """What an exported file says of itself: the model file's header, and the licence that its card names."""
+    named = re.search(r"licence of the weights: (.+?)(?=\n\n|\n- |\Z)", weights.card(model), re.DOTALL)
+    return {
+        "name": header.name,
+        "version": header.version,
+        "generator": header.generator,
+        "config": json.dumps(header.config),
+        "licence": " ".join(named.group(1).split()) if named else "not stated",
+        "size": str(header.size),
+        "multiple": str(header.multiple),
+        "sha256": header.sha256,
+    }
+
+
+def _check(target: Path, form: str, precision: str, calibrate: Sequence[Path], *, overwrite: bool) -> None:
+    """Everything that can be refused before the long work."""
+    if form not in SUFFIXES or precision not in PRECISIONS:
+        raise UsageError(f"{form}, {precision}: there is {', '.join(SUFFIXES)}, in {', '.join(PRECISIONS)}.")
+    if target.suffix != SUFFIXES[form]:
+        raise UsageError(f"{target}: {form} files end in {SUFFIXES[form]}; rename it, or choose another --format.")
+    if form == "onnx" and precision == "fp16":
+        raise UsageError("ONNX in fp16 is not made here; take fp32, which runtimes convert, or --format openvino.")
+    if calibrate and precision != "int8":
+        raise UsageError(f"precision {precision} needs no calibration; say --precision int8, or leave --calibrate out.")
+    if form == "onnx" and not find_spec("onnx"):
+        raise UsageError("ONNX files are written by the onnx package: pip install 'vidcolor[onnx]'.")
+    if precision == "int8":
+        calibration.require_nncf()
+    if not find_spec("openvino"):
+        raise UsageError("exported files are checked by OpenVINO: pip install openvino.")
+    for file in (target, target.with_suffix(".bin")) if form == "openvino" else (target,):
+        outputs.check(file, overwrite=overwrite)
+
+
+def _openvino(
+    network: "nn.Module", target: Path, precision: str, pictures: list[Floats], facts: dict[str, str]
+) -> None:
+    converted = convert(network)
+    converted.reshape([-1, 1, -1, -1])
+    if precision == "int8":
+        converted = calibration.quantized(converted, pictures)
+    for key, value in facts.items():
+        converted.set_rt_info(value, ["vidcolor", key])
+    try:
+        load_openvino().save_model(converted, str(target), compress_to_fp16=precision == "fp16")
+    except RuntimeError as error:
+        raise SinkError(f"{target}: cannot be written ({error}).") from error
+
+
+def _onnx(network: "nn.Module", target: Path, precision: str, pictures: list[Floats], facts: dict[str, str]) -> None:
+    import onnx
+    import torch
+
+    side = max(64, int(facts["multiple"]))
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network,
+            (torch.zeros(1, 1, side, side),),
+            target,
+            input_names=["lightness"],
+            output_names=["ab"],
+            dynamic_axes={
+                "lightness": {0: "batch", 2: "height", 3: "width"},
+                "ab": {0: "batch", 2: "ab_height", 3: "ab_width"},
+            },
+            opset_version=OPSET,
+            dynamo=False,  # by tracing: a second instead of half a minute, one file, and no onnxscript
+        )
+    exported = onnx.load(target)
+    if precision == "int8":
+        exported = calibration.quantized(exported, pictures)
+    onnx.helper.set_model_props(exported, {f"vidcolor.{key}": value for key, value in facts.items()})
+    onnx.checker.check_model(exported)
+    onnx.save(exported, target)
+
+
+def _spread(pictures: list[Floats]) -> list[Floats]:
+    step = max(1, len(pictures) // COMPARED)
+    return pictures[::step][:COMPARED]
+
+
+def _parities(network: "nn.Module", file: Path, pictures: list[Floats]) -> Iterator[Parity]:
+    """The file's own precision first, then what else this machine may run it with."""
+    import torch
+
+    with torch.inference_mode():
+        truths: list[Floats] = [network(torch.from_numpy(picture)).numpy() for picture in pictures]
+    for runtime, run in _runtimes(file):
+        differences = [np.abs(run(picture) - truth) for picture, truth in zip(pictures, truths, strict=True)]
+        mean = float(np.mean([difference.mean() for difference in differences]))
+        yield Parity(runtime, float(max(difference.max() for difference in differences)), mean)
+
+
+def _runtimes(file: Path) -> Iterator[tuple[str, Run]]:
+    core = load_openvino().Core()
+    network = core.read_model(str(file))
+    for name, hint in (("fp32", "f32"), ("bf16", "bf16"))[: 2 if has_bf16(core) else 1]:
+        compiled = core.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": hint})
+        yield f"openvino {name}", partial(_ask, compiled)
+    if file.suffix == ".onnx" and find_spec("onnxruntime"):
+        yield "onnxruntime", _onnxruntime(file)
+
+
+def _ask(compiled: Any, picture: Floats) -> Floats:
+    ab: Floats = compiled(picture)[0]
+    return ab
+
+
+def _onnxruntime(file: Path) -> Run:
+    import onnxruntime
+
+    session: Any = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    return lambda picture: session.run(["ab"], {"lightness": picture})[0]
+
+
+def _refuse_strangers(target: Path, parity: Parity, limit: float) -> None:
+    if not parity.mean <= limit:  # NaN neither
+        raise ModelError(
+            f"{target}: the exported network differs from the model's by {parity.mean:.2f} a*b* units on average, at"
+            f" most {limit} is sound; nothing was written. Another --format or --precision may do."
+        )

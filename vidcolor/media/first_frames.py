@@ -1,0 +1,150 @@
+"""What a film's frames are like, seen from all over it: its first one may be a logo that is like no other."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.filter import Graph
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from vidcolor.media.input_file import packets, require_read
+from vidcolor.media.pyav import fraction_of
+
+_WHOLE_FRAMES = 120  # films up to this length are seen whole
+_PLACES = 64
+_FRAMES_A_PLACE = 1
+_WORDS = {"tff": "top field first (tff)", "bff": "bottom field first (bff)"}
+_MOST_PACKETS = 300  # that are read at a place until a key frame comes
+# The others have no fields, or none that decoders tell of, and one pixel shape for a file.
+_FIELD_CODECS = {
+    "mpeg1video", "mpeg2video", "h264", "mpeg4", "dvvideo", "vc1", "wmv3", "prores", "dnxhd", "ffv1", "mjpeg",
+    "huffyuv", "ffvhuff", "utvideo", "rawvideo", "v210", "magicyuv", "hevc",
+}  # fmt: skip
+
+
+@dataclass
+class Sample:
+    """How many of the frames looked at are progressive, tff or bff, and how many have which pixel shape."""
+
+    fields: Counter[str] = field(default_factory=Counter)
+    shapes: Counter[Fraction] = field(default_factory=Counter)
+
+    @property
+    def field_order(self) -> str | None:
+        """The one that most interlaced frames have; None where there are none."""
+        orders = Counter({order: self.fields[order] for order in ("tff", "bff") if self.fields[order]})
+        return orders.most_common(1)[0][0] if orders else None
+
+    @property
+    def shape(self) -> Fraction | None:
+        """The pixel shape that most frames have; None where none is told."""
+        return self.shapes.most_common(1)[0][0] if self.shapes else None
+
+    def describe(self) -> list[str]:
+        """What is not the same in all frames, for people."""
+        found = []
+        order, progressive = self.field_order, self.fields["progressive"]
+        if order and progressive:
+            found.append(
+                f"{progressive} of {self.fields.total()} frames looked at are progressive, the others interlaced; all"
+                f" count as interlaced, {_WORDS[order]}"
+            )
+        if order and (other := {"tff": "bff", "bff": "tff"}[order]) in self.fields:
+            found.append(f"the field order changes in the film; {other} frames are written as {order}, too")
+        if len(self.shapes) > 1 and self.shape is not None:
+            share = 1 - self.shapes[self.shape] / self.shapes.total()
+            others = ", ".join(shape_text(shape) for shape in self.shapes if shape != self.shape)
+            found.append(
+                f"the pixel shape changes in the film: {others} in about {share:.0%} of it; all is written as"
+                f" {shape_text(self.shape)}, which lasts longest"
+            )
+        return found
+
+
+def shape_text(shape: Fraction) -> str:
+    """As people write it: 16:15."""
+    return f"{shape.numerator}:{shape.denominator}"
+
+
+def sample(container: InputContainer, stream: VideoStream, frames: int | None, *, can_seek: bool) -> Sample:
+    """Look at frames from all over the film. frames: as many as it is believed to have."""
+    found = Sample()
+    codec = stream.codec_context
+    if codec.codec.canonical_name not in _FIELD_CODECS:
+        return found
+    codec.thread_count = 1  # with several the context would tell of another frame than the one at hand
+    for frame in _frames(container, stream, frames, can_seek=can_seek):
+        found.fields[order_of(frame)] += 1
+        if shape := fraction_of(codec.sample_aspect_ratio):
+            found.shapes[shape] += 1
+    return found
+
+
+def order_of(frame: VideoFrame) -> str:
+    """Progressive, tff or bff, as the frame itself says."""
+    if not frame.interlaced_frame:
+        return "progressive"
+    return "tff" if _top_field_first(frame) else "bff"
+
+
+def _frames(
+    container: InputContainer, stream: VideoStream, frames: int | None, *, can_seek: bool
+) -> Iterator[VideoFrame]:
+    begin, length = stream.start_time, stream.duration or _length(container, stream)
+    if not can_seek or begin is None or not length or (frames is not None and frames <= _WHOLE_FRAMES):
+        yield from _decoded(container, stream, _WHOLE_FRAMES, None)
+        return
+    stream.codec_context.skip_frame = "NONKEY"  # the others cannot be decoded by themselves
+    for place in range(_PLACES):
+        try:
+            container.seek(begin + length * place // _PLACES, stream=stream)
+        except FFmpegError as error:
+            require_read(container, error)
+            return
+        yield from _decoded(container, stream, _FRAMES_A_PLACE, _MOST_PACKETS)
+
+
+def _length(container: InputContainer, stream: VideoStream) -> int:
+    base = fraction_of(stream.time_base)
+    return round(Fraction(container.duration or 0, 1_000_000) / base) if base else 0
+
+
+def _decoded(container: InputContainer, stream: VideoStream, most: int, within: int | None) -> Iterator[VideoFrame]:
+    """So many frames from here; what does not decode is passed over, for the film's reader to tell of."""
+    count = 0
+    source = packets(container, stream)
+    for number in range(1 << 62):
+        try:
+            packet = next(source, None)
+            if packet is None or (within is not None and number > within):
+                return
+            decoded = packet.decode()
+        except FFmpegError:
+            if within is None:
+                return
+            continue
+        for frame in decoded:
+            yield frame
+            count += 1
+            if count == most:
+                return
+
+
+def _top_field_first(frame: VideoFrame) -> bool:
+    """PyAV does not show the flag, but FFmpeg's select filter lets through only frames that have it."""
+    graph = Graph()
+    buffer = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format,
+        time_base=fraction_of(frame.time_base) or Fraction(1, 1000),
+    )  # fmt: skip
+    graph.link_nodes(buffer, graph.add("select", "eq(interlace_type,TOPFIRST)"), graph.add("buffersink")).configure()
+    graph.vpush(frame)
+    try:
+        graph.vpull()
+    except (BlockingIOError, EOFError):
+        return False
+    return True

@@ -1,7 +1,0 @@
-"""Still image files in and out: open_still, Page.lightness, write_still."""
-
-from vidcolor.media.stills.encode import jpeg_of
-from vidcolor.media.stills.files import Still, open_in_turn, open_still, write_still
-from vidcolor.media.stills.still import Page, StillSettings
-
-__all__ = ["Page", "Still", "StillSettings", "jpeg_of", "open_in_turn", "open_still", "write_still"]

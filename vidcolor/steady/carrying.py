@@ -1,0 +1,146 @@
+"""Colours of the frames between two keys, carried to them from both along optical flow.
+
+Shapes: h w of a*b*.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from vidcolor.color import Floats
+from vidcolor.errors import ShapeError
+from vidcolor.steady.averaging import Average, held_to
+from vidcolor.steady.key_frames import KeyPlanner, Planned
+from vidcolor.steady.links import lightness_at, link
+from vidcolor.steady.motion import FlowFinder, Gray, joined
+from vidcolor.steady.references import Guide, GuideState
+
+KEY_MEMORY = 6  # keys that a shot's average remembers
+CALM = 0.5  # standard deviations from its neighbourhood's that a colour may have which no key explains
+DOUBT = 0.02  # added to trust: where neither key explains a pixel, both speak
+
+
+@dataclass(frozen=True)
+class CarryState:
+    """All that later frames depend on."""
+
+    key: Gray | None = None
+    average: Average | None = None  # at the key
+    between: tuple[Planned, ...] = ()  # frames since the key, whose colours wait for the next
+    guide: GuideState = field(default_factory=GuideState)
+
+
+class Carrier:
+    """Gives colours to planned frames, of which only the keys have been to the network.
+
+    Keys are averaged with what is carried from the key before, frames between are mixed from the keys on both sides by
+    nearness and trust. So many frames wait as lie between two keys; FURTHEST or `every` at most.
+    """
+
+    def __init__(self, state: CarryState | None = None, guide: Guide | None = None) -> None:
+        """state: where another one left off.  guide: what is known of the film's colours; it takes over its state."""
+        self._state = state or CarryState()
+        self._flow = FlowFinder()
+        self._guide = guide or Guide()
+        self._guide.state = self._state.guide
+
+    @property
+    def state(self) -> CarryState:
+        """What another Carrier needs to go on with the next frame."""
+        return replace(self._state, guide=self._guide.state)
+
+    @property
+    def waiting(self) -> int:
+        """Frames pushed whose colour has not come out."""
+        return len(self._state.between)
+
+    def push(self, planned: Planned, ab_2hw: Floats | None = None) -> list[Floats]:
+        """The next frame and, of a key, the network's a*b* (2, h, w) -> the a*b* that are ready, in order.
+
+        Raises ShapeError for a key without a*b*, and for a*b* of a frame that is none.
+        """
+        if planned.is_key != (ab_2hw is not None):
+            raise ShapeError("a*b* belongs to key frames, and to each of them.")
+        state, guide = self._state, self._guide
+        if ab_2hw is None:
+            self._state = replace(state, between=(*state.between, planned))
+            return []
+        key, before, flow = state.key, state.average, planned.flow_HW2
+        if flow is None or key is None or before is None or before.ab_2hw.shape != ab_2hw.shape:
+            ready = self.finish()
+            if key is not None and before is not None:
+                guide.ended(key, before.vivid_2hw)
+            average = Average.begun(guide.begun(planned.gray, ab_2hw, planned.number)[0])
+        else:
+            tie = link(key, planned.gray, flow, ab_2hw.shape[1:])
+            opinion, is_known = guide.joined(tie, planned.gray, ab_2hw, planned.number)
+            average = (
+                Average.begun(opinion) if is_known else before.joined(opinion, tie, planned.gray, memory=KEY_MEMORY)
+            )
+            ready = self._mixed(before.vivid_2hw, average.vivid_2hw, planned.gray)
+        self._state = CarryState(planned.gray, average)
+        return [*ready, average.vivid_2hw]
+
+    def finish(self) -> list[Floats]:
+        """The film or the shot has ended: the frames that still wait, with colours of the last key alone."""
+        state, self._state = self._state, replace(self._state, between=())
+        if state.average is None:
+            return []
+        colors = state.average.vivid_2hw
+        return [_calmed(*self._from_key(frame, colors), frame.gray) for frame in state.between]
+
+    def _mixed(self, before_2hw: Floats, after_2hw: Floats, after: Gray) -> list[Floats]:
+        """Frames between, from the last to the first, since the flow to the key after them grows that way."""
+        frames, mixed = self._state.between, list[Floats]()
+        later, flow = after, None
+        for number in range(len(frames), 0, -1):
+            gray = frames[number - 1].gray
+            step = self._flow(gray, later)
+            flow = step if flow is None else joined(step, flow)
+            later = gray
+            tie = link(after, gray, flow, after_2hw.shape[1:])
+            old, old_trust = self._from_key(frames[number - 1], before_2hw)
+            nearness = np.float32(number / (len(frames) + 1))
+            old_share = (old_trust + DOUBT) * (1 - nearness)
+            new_share = (tie.trust_hw + DOUBT) * nearness
+            ab = old + new_share / (old_share + new_share) * (tie.carried(after_2hw) - old)
+            mixed.append(_calmed(ab, np.maximum(old_trust, tie.trust_hw), gray))
+        return mixed[::-1]
+
+    def _from_key(self, frame: Planned, colors_2hw: Floats) -> tuple[Floats, Floats]:
+        """The colours of the key before, carried to a frame, and their trust."""
+        key, flow = self._state.key, frame.flow_HW2
+        if key is None or flow is None:
+            raise ShapeError("a frame between keys came before any key.")
+        tie = link(key, frame.gray, flow, colors_2hw.shape[1:])
+        return tie.carried(colors_2hw), tie.trust_hw
+
+
+def _calmed(ab_2hw: Floats, trust_hw: Floats, gray: Gray) -> Floats:
+    """Colours that no key explains (trust below 1/2) held to those of explained neighbours of the same lightness."""
+    doubt = np.clip(1 - 2 * trust_hw, 0, 1)
+    if doubt.max() <= 0:
+        return ab_2hw
+    lightness, weight = lightness_at(gray, trust_hw.shape), trust_hw + np.float32(DOUBT)
+    held = held_to(ab_2hw, ab_2hw, lightness, deviations=CALM, weight_hw=weight)
+    calmed: Floats = ab_2hw + doubt * (held - ab_2hw)
+    return calmed
+
+
+def carried(
+    lightness: Iterable[Floats], predict: Callable[[Sequence[Floats]], list[Floats]], every: int | None = None
+) -> Iterator[Floats]:
+    """L* (h, w) of every frame -> a*b* (2, h', w') of every frame, asking `predict` about the keys alone."""
+    planner, carrier, waiting = KeyPlanner(every), Carrier(), list[Floats]()
+
+    def colored(decided: list[Planned]) -> Iterator[Floats]:
+        for planned in decided:
+            frame = waiting.pop(0)
+            yield from carrier.push(planned, predict([frame])[0] if planned.is_key else None)
+
+    for frame in lightness:
+        waiting.append(frame)
+        yield from colored(planner.push(frame))
+    yield from colored(planner.finish())
+    yield from carrier.finish()

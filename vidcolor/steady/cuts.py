@@ -1,0 +1,129 @@
+"""Where shots begin, told while the film streams by, from small lightness alone.
+
+A cut is where nothing of the picture before is found in the next one, not even moved: patches are compared by their
+correlation along the optical flow. That makes exposure flicker, grain, dirt, gate weave and fast motion count for
+little. Two more frames tell a cut from a flash. A dissolve changes little from frame to frame, so it is no cut.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+
+from vidcolor.color import Floats
+from vidcolor.steady.motion import FlowFinder, Gray, gray_of, seen_from
+
+DELAY_FRAMES = 2  # that a decision may wait; most wait for none
+UNLIKE = 0.25  # likeness below which two pictures are of different shots: cuts reach 0.18, fast fights stay above 0.45
+DOUBTFUL = 0.7  # likeness without motion below which motion is looked for
+PATCH = 5  # cells, side of the patches that are compared; a cell is 2x2 pixels
+NOISE = 4.0  # 8-bit codes squared: contrast that is nothing but coding noise
+STRONG = 16.0  # 8-bit codes: contrast beyond which a patch counts no more, so that black dirt does not outvote the rest
+FLAT = 3.0  # 8-bit codes: a picture with less contrast (black, white, a title's ground) shows nothing to compare
+
+
+@dataclass(frozen=True)
+class CutState:
+    """What of a film a decision needs; plain arrays, so that it can be stored and the film gone on with."""
+
+    recent: tuple[Gray, ...] = field(default=())  # the shot's last two pictures that showed something, newest last
+    pending: tuple[Gray, ...] = field(default=())  # pictures that wait to be told from a flash; the first is unlike
+
+
+class CutDetector:
+    """Says of every frame whether it begins another shot, at most two frames late."""
+
+    def __init__(self, state: CutState = CutState()) -> None:
+        self.state = state
+        self._flow = FlowFinder()
+
+    def push(self, lightness_hw: Floats) -> list[bool]:
+        """The next frame, L* 0..100 -> what is now known of the oldest undecided frames, none to three of them."""
+        return self.push_gray(gray_of(lightness_hw))
+
+    def push_gray(self, now: Gray) -> list[bool]:
+        """The same of a picture that motion.gray_of made."""
+        pending = self.state.pending
+        if not pending:
+            return self._first_look(now)
+        if contrast(now) >= FLAT and self._is_of_shot(now):  # the shot is back: it was a flash
+            self.state = CutState(self._with(now))
+            return [False] * (len(pending) + 1)
+        if len(pending) < DELAY_FRAMES:
+            self.state = replace(self.state, pending=(*pending, now))
+            return []
+        return self._begin(pending, now)
+
+    def finish(self) -> list[bool]:
+        """The film has ended: what is left."""
+        pending, self.state = self.state.pending, replace(self.state, pending=())
+        return [number == 0 for number in range(len(pending))]
+
+    def likeness(self, before: Gray, now: Gray) -> float:
+        """Correlation of the patches of two pictures, the better of unmoved and along the flow: about 0 to 1."""
+        unmoved = correlation(before, now)
+        if unmoved >= DOUBTFUL:
+            return unmoved
+        moved = seen_from(before, self._flow(now, before))
+        return max(unmoved, correlation(moved, now))
+
+    def _first_look(self, now: Gray) -> list[bool]:
+        if contrast(now) < FLAT:
+            return [False]
+        if not self.state.recent or self._is_of_shot(now):
+            self.state = CutState(self._with(now))
+            return [False]
+        self.state = CutState(self.state.recent, (now,))
+        return []
+
+    def _is_of_shot(self, now: Gray) -> bool:
+        """Like one of the last two pictures: one alone may have been hidden by dirt."""
+        return any(self.likeness(picture, now) >= UNLIKE for picture in reversed(self.state.recent))
+
+    def _with(self, now: Gray) -> tuple[Gray, ...]:
+        return (*self.state.recent[-1:], now)
+
+    def _begin(self, pending: tuple[Gray, ...], now: Gray) -> list[bool]:
+        """A cut it is: the frames that waited are looked at again, from their own shot."""
+        self.state = CutState(pending[:1])
+        decided = [True]
+        for picture in (*pending[1:], now):
+            decided += self.push_gray(picture)
+        return decided
+
+
+def starts(lightness: Iterator[Floats]) -> Iterator[bool]:
+    """For each L* picture (h, w) of a film whether it begins another shot. The first begins no other."""
+    detector = CutDetector()
+    for lightness_hw in lightness:
+        yield from detector.push(lightness_hw)
+    yield from detector.finish()
+
+
+def correlation(before: Gray, now: Gray) -> float:
+    """Mean over patches of their correlation coefficient, weighted by their contrast: about 0 (unlike) to 1."""
+    one, other = _cells(before), _cells(now)
+    mean_one, mean_other = _patch_mean(one), _patch_mean(other)
+    variance_one = np.maximum(_patch_mean(one * one) - mean_one * mean_one, 0)
+    variance_other = np.maximum(_patch_mean(other * other) - mean_other * mean_other, 0)
+    shared = _patch_mean(one * other) - mean_one * mean_other
+    coefficients = shared / np.sqrt((variance_one + NOISE) * (variance_other + NOISE))
+    weights = np.minimum(np.sqrt(np.maximum(variance_one, variance_other)), STRONG)
+    return float((coefficients * weights).sum() / (weights.sum() + 1e-3))
+
+
+def contrast(picture: Gray) -> float:
+    """Mean standard deviation of the patches, 8-bit codes."""
+    values = _cells(picture)
+    mean = _patch_mean(values)
+    return float(np.sqrt(np.maximum(_patch_mean(values * values) - mean * mean, 0)).mean())
+
+
+def _cells(picture: Gray) -> Floats:
+    size = picture.shape[1] // 2, picture.shape[0] // 2
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def _patch_mean(values: Floats) -> Floats:
+    return np.asarray(cv2.blur(values, (PATCH, PATCH)), np.float32)

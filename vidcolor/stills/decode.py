@@ -1,0 +1,75 @@
+"""One picture of a still file that Pillow has opened, as a raster of the file's own depth. TIFF has tiff.py."""
+
+import io
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from PIL import Image, JpegImagePlugin
+
+from vidcolor.stills import metadata
+from vidcolor.stills.raster import Raster, of_array, of_image
+
+
+def decoded(image: Image.Image, content: bytes, kind: str) -> Raster:
+    """The frame that `image` is at, of a file of this content. Raises what decoders do."""
+    if kind == "PNG" and content[24] == 16 and content[25] != 0:
+        return of_array(import_module("imagecodecs").png_decode(content), image.info.get("icc_profile"))
+    if kind == "JPEG2000":
+        icc, depths = metadata.jp2_profile(content), _jp2_depths(content)
+        if image.mode in ("L", "I;16", "RGB", "RGBA", "LA") and set(depths) != {8}:
+            values = import_module("imagecodecs").jpeg2k_decode(content)
+            return of_array(_full_scale(values, depths), icc)
+        return of_image(image, icc=icc)
+    if kind == "JPEG" and image.mode == "RGB" and _is_grey_within(content):
+        image.draft("L", None)
+    return of_image(image)
+
+
+def icc_of(image: Image.Image, content: bytes, kind: str) -> bytes | None:
+    """The ICC profile that a file carries."""
+    return metadata.jp2_profile(content) if kind == "JPEG2000" else image.info.get("icc_profile")
+
+
+def bits_lost(content: bytes, kind: str) -> tuple[str, ...]:
+    """What reading with 8 bits loses."""
+    if kind in ("AVIF", "HEIF") and _is_deep(content):
+        return (f"The picture has more than 8 bits; {kind} is read and written with 8.",)
+    return ()
+
+
+def _is_grey_within(content: bytes) -> bool:
+    """Whether a JPEG file of three components has no chroma at all, by an eighth of the picture.
+
+    Then its luma is all there is, and decodes in little more than half the time of RGB.
+    """
+    small = JpegImagePlugin.JpegImageFile(io.BytesIO(content))
+    small.draft("YCbCr", (small.width // 8, small.height // 8))
+    try:
+        return small.mode == "YCbCr" and small.getextrema()[1:] == ((128, 128), (128, 128))
+    except OSError:  # stored as RGB, or damaged, which decoding will tell
+        return False
+
+
+def _full_scale(values: Any, depths: list[int]) -> Any:
+    """Code values (H, W) or (H, W, C), of depths of their own, as 8 bit, or 16 where one has more."""
+    kind, full = (np.uint16, 65535) if max(depths) > 8 else (np.uint8, 255)
+    planes = values[..., None] if values.ndim == 2 else values
+    whole = np.empty(planes.shape, kind)
+    for channel, bits in zip(range(planes.shape[2]), depths, strict=False):
+        most = (1 << bits) - 1
+        whole[..., channel] = (planes[..., channel].astype(np.uint32) * full + most // 2) // most
+    return whole.reshape(values.shape)
+
+
+def _jp2_depths(content: bytes) -> list[int]:
+    """Bits of every component (SIZ marker, ISO/IEC 15444-1 A.5.1)."""
+    at = content.find(b"\xff\x4f\xff\x51") + 2
+    count = int.from_bytes(content[at + 38 : at + 40])
+    return [(depth & 0x7F) + 1 for depth in content[at + 40 : at + 40 + 3 * count : 3]]
+
+
+def _is_deep(content: bytes) -> bool:
+    """Whether the pixi property says more than 8 bits (ISO/IEC 23008-12, 6.5.6)."""
+    at = content.find(b"pixi", 0, 1 << 16)
+    return at >= 0 and any(depth > 8 for depth in content[at + 9 : at + 9 + content[at + 8]])

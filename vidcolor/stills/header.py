@@ -1,0 +1,255 @@
+"""What a still file says of itself at its beginning: its format, and the size of every picture in it.
+
+Nothing is decoded, and of a large file little is read, so that a file can be refused, or wait, before it takes memory.
+Sources: ITU-T T.81 annex B (JPEG), W3C PNG (third edition) clause 11, GIF89a, RFC 9649 (WebP), ISO/IEC 15444-1 annexes
+A and I (JPEG 2000), ISO/IEC 23008-12, 6.5.3 (AVIF, HEIF). TIFF's directories are ifd.py's.
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from vidcolor.errors import SourceError
+from vidcolor.stills import netpbm
+
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIF", "JPEG2000", "BMP", "PPM", "GIF")
+TIFF_SIGNATURES = {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
+LEAST_PIXELS = 1 << 18  # that a page of many counts as: the network looks at about as many, however small it is
+PIXELS_A_BYTE = 1000  # of the file, that many pages may have; a blank page of a fax has some hundreds
+MOST_PAGES = 1 << 16
+_SLACK_BYTES = 1 << 28  # of a file beside its pixels: metadata, a short film behind the picture
+_BYTES_A_PIXEL = 24  # as text, in a PPM; no other format takes so many
+_BEGINNING = 1 << 16  # bytes in which AVIF, HEIF and PPM have said their size
+_MOST_READS = 1 << 22  # of the parts that a file is made of, some seconds
+_HEIF_BRANDS = {b"heic", b"heix", b"mif1", b"msf1", b"heim", b"heis"}
+_SIGNATURES = {
+    b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"BM": "BMP", b"GIF8": "GIF",
+    b"\0\0\0\x0cjP  ": "JPEG2000", b"\xff\x4f\xff\x51": "JPEG2000",
+    **{b"P%d" % number: "PPM" for number in range(1, 7)}, **dict.fromkeys(TIFF_SIGNATURES, "TIFF"),
+}  # fmt: skip
+
+Size = tuple[int, int]  # width, height in pixels
+
+
+class _Parts:
+    """A file that is read a few bytes at a time, and not for ever."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._left = file, _MOST_READS
+
+    def read(self, count: int) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError("it has too many parts")
+        return self._file.read(count)
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        return self._file.seek(place, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+@dataclass(frozen=True)
+class Head:
+    """format: one of FORMATS.  sizes: of every page or frame; of TIFF none, see ifd.py."""
+
+    format: str
+    sizes: tuple[Size, ...] = ()
+
+
+def read(file: BinaryIO, name: str) -> Head:
+    """The head of a seekable file, which is left at its start. Raises SourceError, and what damage raises."""
+    start = file.read(32)
+    if not start:
+        raise SourceError(f"{name}: the file is empty. Copy it again.")
+    kind = _kind(start, name)
+    readers = {
+        "JPEG": _jpeg, "PNG": _png, "GIF": _gif, "WEBP": _webp, "JPEG2000": _jpeg2000, "BMP": _bmp,
+        "AVIF": _heif, "HEIF": _heif, "PPM": _ppm,
+    }  # fmt: skip
+    sizes = []
+    for size in readers[kind](_Parts(file)) if kind in readers else ():
+        sizes.append(size)
+        if len(sizes) > MOST_PAGES:
+            raise too_many(name)
+    file.seek(0)
+    return Head(kind, tuple(sizes))
+
+
+def check(name: str, sizes: tuple[Size, ...], largest: int, file_bytes: int = 0) -> None:
+    """Refuse a file of which a picture has more pixels than `largest`, or that is far too long for its pictures.
+
+    Many pictures may have more together, as a book has that was scanned page by page, unless the file is so small that
+    they unpack as a bomb does. Raises SourceError.
+    """
+    if not all(width and height for width, height in sizes):
+        raise SourceError(f"{name}: the picture has no pixels.")
+    width, height = max(sizes, key=lambda size: size[0] * size[1])
+    if width * height > largest:
+        raise _too_large(name, f"{width} x {height} =", width * height, largest)
+    pixels, most = counted(sizes), max(largest, PIXELS_A_BYTE * file_bytes)
+    if pixels > most:
+        raise _too_large(name, f"{len(sizes)} pages or frames that count as", pixels, most)
+    most_bytes = _BYTES_A_PIXEL * pixels + _SLACK_BYTES
+    if file_bytes > most_bytes:
+        raise SourceError(
+            f"{name}: {_mega(file_bytes)} MB, where a picture of {_mega(pixels)} megapixels takes {_mega(most_bytes)} "
+            "at most. Copy it again."
+        )
+
+
+def _too_large(name: str, found: str, pixels: int, most: int) -> SourceError:
+    return SourceError(
+        f"{name}: {found} {_mega(pixels)} megapixels, more than the limit of {_mega(most)}. "
+        "Raise the limit (--largest-photo) if it is genuine."
+    )
+
+
+def counted(sizes: tuple[Size, ...]) -> int:
+    """Pixels of all pictures, of which none of many counts as less than LEAST_PIXELS."""
+    least = LEAST_PIXELS if len(sizes) > 1 else 1
+    return sum(max(least, width * height) for width, height in sizes)
+
+
+def too_many(name: str) -> SourceError:
+    """What to raise for a file of more pages than anybody has scanned."""
+    return SourceError(f"{name}: more than {MOST_PAGES} pages or frames, which is the limit. Split it.")
+
+
+def _mega(count: int) -> str:
+    return f"{count / 1e6:.6g}"
+
+
+def _kind(start: bytes, name: str) -> str:
+    found = next((kind for sign, kind in _SIGNATURES.items() if start.startswith(sign)), None)
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        found = "WEBP"
+    if start[4:8] == b"ftyp":
+        found = "AVIF" if b"avif" in start[8:] or b"avis" in start[8:] else None
+        found = found or ("HEIF" if start[8:12] in _HEIF_BRANDS else None)
+    if found is None:
+        raise SourceError(f"{name}: not a picture of a known kind. Known are {', '.join(FORMATS)}.")
+    return found
+
+
+def _jpeg(file: _Parts) -> Iterator[Size]:
+    file.seek(2)
+    while True:
+        mark = file.read(2)
+        while mark == b"\xff\xff":  # fill bytes
+            mark = mark[1:] + file.read(1)
+        length = int.from_bytes(file.read(2))
+        if len(mark) < 2 or mark[0] != 0xFF or length < 2:
+            raise ValueError("broken before its size is said")
+        if 0xC0 <= mark[1] <= 0xCF and mark[1] not in (0xC4, 0xC8, 0xCC):
+            _, height, width = struct.unpack(">BHH", file.read(5))
+            yield width, height
+            return
+        file.seek(length - 2, 1)
+
+
+def _png(file: _Parts) -> Iterator[Size]:
+    """Frames of an animation are counted with it: acTL comes before the first of them."""
+    file.seek(16)
+    size = struct.unpack(">II", file.read(8))
+    frames, at = 1, 33
+    while len(head := _at(file, at, 12)) == 12 and head[4:8] != b"IDAT":
+        if head[4:8] == b"acTL":
+            frames = max(1, int.from_bytes(head[8:12]))
+        at += 12 + int.from_bytes(head[:4])
+    yield from (size for _ in range(frames))
+
+
+def _at(file: _Parts, place: int, count: int) -> bytes:
+    file.seek(place)
+    return file.read(count)
+
+
+def _bmp(file: _Parts) -> Iterator[Size]:
+    file.seek(14)
+    head = file.read(12)
+    if int.from_bytes(head[:4], "little") == 12:
+        width, height = struct.unpack_from("<HH", head, 4)
+    else:
+        width, height = struct.unpack_from("<ii", head, 4)
+    yield abs(width), abs(height)
+
+
+def _ppm(file: _Parts) -> Iterator[Size]:
+    file.seek(0)
+    yield netpbm.size(file.read(_BEGINNING))
+
+
+def _gif(file: _Parts) -> Iterator[Size]:
+    """A frame counts as the canvas up to there: frames may widen it."""
+    file.seek(6)
+    width, height, packed = struct.unpack("<HHBxx", file.read(7))
+    file.seek(3 << (packed & 7) + 1 if packed & 128 else 0, 1)
+    while (block := file.read(1)) in (b"!", b",", b"\0"):
+        if block == b"!":
+            file.seek(1, 1)
+        elif block == b",":
+            left, top, wide, high, packed = struct.unpack("<HHHHB", file.read(9))
+            width, height = max(width, left + wide), max(height, top + high)
+            file.seek((3 << (packed & 7) + 1 if packed & 128 else 0) + 1, 1)
+        if block != b"\0":
+            while (length := file.read(1)) not in (b"", b"\0"):
+                file.seek(length[0], 1)
+        if block == b",":
+            yield width, height
+
+
+def gif_end(file: BinaryIO) -> int:
+    """The place behind a GIF's last block."""
+    for _ in _gif(_Parts(file)):
+        pass
+    return file.tell()
+
+
+def _webp(file: _Parts) -> Iterator[Size]:
+    start = _at(file, 12, 18)
+    if start[:4] == b"VP8L":
+        bits = int.from_bytes(start[9:13], "little")
+        yield (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        return
+    if start[:4] == b"VP8 ":
+        width, height = struct.unpack_from("<HH", start, 14)
+        yield width & 0x3FFF, height & 0x3FFF
+        return
+    size = tuple(int.from_bytes(start[at : at + 3], "little") + 1 for at in (12, 15))
+    frames, at = 0, 12
+    while len(head := _at(file, at, 8)) == 8:
+        frames += head[:4] == b"ANMF"
+        at += 8 + (int.from_bytes(head[4:], "little") + 1) // 2 * 2
+        if head[:4] in (b"ANMF", b"VP8 ", b"VP8L"):
+            yield size[0], size[1]
+            if not frames:
+                return
+
+
+def _jpeg2000(file: _Parts) -> Iterator[Size]:
+    """The first code stream's (SIZ, A.5.1)."""
+    at = 0
+    while _at(file, at, 4) != b"\xff\x4f\xff\x51":
+        head = _at(file, at, 16)
+        length, name = struct.unpack_from(">I4s", head)
+        inner = 16 if length == 1 else 8
+        length = struct.unpack_from(">Q", head, 8)[0] if length == 1 else length
+        if name != b"jp2c" and length < inner:
+            raise ValueError("boxes without a code stream")
+        at += inner if name == b"jp2c" else length
+    right, bottom, left, top = struct.unpack(">4I", _at(file, at + 8, 16))
+    yield max(0, right - left), max(0, bottom - top)
+
+
+def _heif(file: _Parts) -> Iterator[Size]:
+    """The largest that is said: that of the whole picture, where it is made of tiles."""
+    start = _at(file, 0, _BEGINNING)
+    found = [struct.unpack_from(">II", start, match.end() + 4) for match in re.finditer(b"ispe", start[:-12])]
+    if not found:
+        raise ValueError("its size is not said")
+    width, height = max(found, key=lambda size: size[0] * size[1])
+    yield width, height

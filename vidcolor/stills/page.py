@@ -1,0 +1,200 @@
+"""A still image file: its pages, what colour they have already, and the grey that is to be painted.
+
+Shapes: H W a page's pixels as stored, h w what the network sees, upright.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+import cv2
+import numpy as np
+
+from vidcolor.color import Floats
+from vidcolor.errors import ShapeError
+from vidcolor.painting.painter import Painter, Rgb, RgbSpace
+from vidcolor.painting.regions import SHORT_SIDE as REGIONS_SIDE
+from vidcolor.painting.regions import OwnColor, own_color
+from vidcolor.painting.tone import SHORT_SIDE, Tone, tone_of
+from vidcolor.scaling import network_size, shrunk
+from vidcolor.stills.raster import Raster, grey_of
+
+SMALL = 1024  # short side, in pixels, of the copy that lightness is taken from; strips are read anew for paint
+# EXIF orientation -> (mirrored left to right first, then quarter turns anticlockwise), from stored to upright.
+TURNS = {
+    1: (False, 0),
+    2: (True, 0),
+    3: (False, 2),
+    4: (True, 2),
+    5: (True, 1),
+    6: (False, 3),
+    7: (True, 3),
+    8: (False, 1),
+}
+
+
+@dataclass(frozen=True)
+class StillSettings:
+    """How coloured stills are written.
+
+    software: what the tag says coloured it, with model and version.  quality: 1..100 for lossy formats; None: as the
+    source's.  subsampling: "4:4:4", "4:2:2", "4:2:0"; None: as the source's (4:2:0 for grey JPEG).
+    is_recoloring: paint over the colours that a page has in parts, too.
+    """
+
+    software: str = "vidcolor"
+    quality: int | None = None
+    subsampling: str | None = None
+    is_recoloring: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """One picture of the file.
+
+    size: (H, W) as stored.  bits: 8 or 16, of what will be written.  tone: what it has of colour.
+    orientation: EXIF's 1..8.  rows: (top, bottom) -> grey rows for a Painter.  alpha: (top, bottom) -> alpha rows.
+    own: where a mixed page keeps its colours.  colors: (top, bottom) -> RGB rows of such a page as they are.
+    """
+
+    size: tuple[int, int]
+    bits: int
+    tone: Tone
+    orientation: int
+    space: RgbSpace
+    small: Any = field(repr=False)  # the grey at SMALL or less
+    rows: Callable[[int, int], Any] = field(repr=False)
+    alpha: Callable[[int, int], Any] | None = field(repr=False, default=None)
+    losses: tuple[str, ...] = ()
+    profiles: tuple[bytes | None, bytes | None] = (None, None)  # ICC, of the source and of the coloured page
+    own: OwnColor | None = None
+    colors: Callable[[int, int], Rgb] | None = field(repr=False, default=None)
+
+    @property
+    def pixels(self) -> int:
+        """Of the whole page."""
+        return self.size[0] * self.size[1]
+
+    def lightness(self, short_side: int) -> Floats:
+        """What the network is to see: L* 0..100, (h, w), upright, sides in steps of 32."""
+        seen = shrunk(self.small, network_size(*self.size, short_side))
+        return np.ascontiguousarray(self._upright(self.space.lightness_of(seen)))
+
+    def painter(self, ab_2hw: Floats, size: tuple[int, int] | None = None) -> Painter:
+        """What lays this colour under the page's rows, or under a copy of another size.
+
+        ab_2hw: upright, as for `lightness`. Raises ShapeError.
+        """
+        if ab_2hw.ndim != 3 or ab_2hw.shape[0] != 2:
+            raise ShapeError(f"a*b* is {ab_2hw.shape}; a still needs (2, rows, columns).")
+        stored = np.stack([self._stored(plane) for plane in ab_2hw])
+        return Painter(stored, self.small, size or self.size, bits=self.bits, space=self.space)
+
+    def painted(self, ab_2hw: Floats) -> Iterator[tuple[int, Any]]:
+        """The page in colour, strip by strip: first row, and (r, W, 3), or (r, W, 4) where it has alpha."""
+        painter, step = self.painter(ab_2hw), None
+        step = painter.strip_rows
+        for top in range(0, self.size[0], step):
+            bottom = min(top + step, self.size[0])
+            strip = self.paint(painter, top, bottom)
+            yield top, np.dstack([strip, self.alpha(top, bottom)]) if self.alpha else strip
+
+    def paint(self, painter: Painter, top: int, bottom: int) -> Rgb:
+        """Rows of the page, (r, W, 3): painted where they are grey, as they are where they keep their colours."""
+        return self._with_own(painter.paint(self.rows(top, bottom), top), top)
+
+    def fill(self, ab_2hw: Floats, out_HW4: Any) -> None:
+        """The whole page, of 8 bits, into the first three of four channels."""
+        painter = self.painter(ab_2hw)
+        painter.fill(self.rows(0, self.size[0]), 0, out_HW4)
+        if self.own is not None:
+            for top in range(0, self.size[0], painter.strip_rows):
+                strip = out_HW4[top : top + painter.strip_rows, :, :3]
+                strip[:] = self._with_own(strip, top)
+
+    def _with_own(self, painted: Rgb, top: int) -> Rgb:
+        if self.own is None or self.colors is None:
+            return painted
+        return self.own.over(painted, self.colors(top, top + len(painted)), top, self.size)
+
+    def preview(self, ab_2hw: Floats | None, size: tuple[int, int]) -> Any:
+        """The page within (rows, columns), as stored: (h, w, 3) of its depth; without a*b*, its grey as (h, w)."""
+        scale = min(1, size[0] / self.size[0], size[1] / self.size[1])
+        rows, columns = (max(1, round(side * scale)) for side in self.size)
+        grey = shrunk(self.small, (rows, columns))
+        if ab_2hw is None:
+            return grey
+        painted = self.painter(ab_2hw, (rows, columns)).paint(grey, 0)
+        return self.own.over(painted, self.own.small(rows, columns), 0, (rows, columns)) if self.own else painted
+
+    def _upright(self, plane: Any) -> Any:
+        mirrored, turns = TURNS[self.orientation]
+        return np.rot90(plane[:, ::-1] if mirrored else plane, turns)
+
+    def _stored(self, plane: Any) -> Any:
+        mirrored, turns = TURNS[self.orientation]
+        turned = np.rot90(plane, -turns)
+        return np.ascontiguousarray(turned[:, ::-1] if mirrored else turned)
+
+
+class Pages(Sequence[Page]):
+    """A file's pages, decoded when they are asked for. The last one stays in memory, and no other."""
+
+    def __init__(self, count: int, decode: Callable[[int], Page]) -> None:
+        self._count, self._decode = count, decode
+        self._last: tuple[int, Page] | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, number: int) -> Page: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Page]: ...
+    def __getitem__(self, number: int | slice) -> Page | Sequence[Page]:
+        if isinstance(number, slice):
+            return [self[each] for each in range(*number.indices(self._count))]
+        number = range(self._count)[number]
+        if self._last is None or self._last[0] != number:
+            self._last = None  # before the next one takes its place
+            self._last = number, self._decode(number)
+        return self._last[1]
+
+
+def page_of(raster: Raster, orientation: int, icc: bytes | None = None) -> Page:
+    """A page that is held in memory. icc: the profile that its source has."""
+    grey, alpha = grey_of(raster), raster.alpha
+    height, width = grey.shape
+    values, (tone, own) = raster.values, judged(raster.values)
+    return Page(
+        (height, width), raster.bits, tone, orientation, raster.profile.space, small_of(grey),
+        lambda top, bottom: grey[top:bottom],
+        (lambda top, bottom: alpha[top:bottom]) if alpha is not None else None,
+        raster.losses, (icc, raster.profile.embedded), own,
+        (lambda top, bottom: values[top:bottom]) if own is not None else None,
+    )  # fmt: skip
+
+
+def small_of(grey: Any) -> Any:
+    """A copy whose short side is SMALL, or the plane itself where it is not larger."""
+    factor = min(grey.shape) // SMALL
+    small = shrunk(grey, (grey.shape[0] // factor, grey.shape[1] // factor)) if factor > 1 else grey
+    return small
+
+
+def judged(values: Any) -> tuple[Tone, OwnColor | None]:
+    """The tone of code values (H, W) or (H, W, 3), and of a mixed scan where it has colours."""
+    if values.ndim == 2:
+        return "grey", None
+    tone, small = tone_of(_thinned(values, SHORT_SIDE)), _thinned(values, REGIONS_SIDE)
+    own = own_color(small) if small.max(2).astype(int).sum() != small.min(2).astype(int).sum() else None
+    return ("mixed" if own is not None else tone), own
+
+
+def _thinned(values: Any, short_side: int) -> Any:
+    """A copy whose short side is `short_side` to twice that, or the picture itself where it is not larger."""
+    height, width = values.shape[:2]
+    factor = max(1, min(height, width) // short_side)
+    if factor >= 4:  # thin out rows first: averages of a few are enough
+        values = values[:: factor // 4]
+    return cv2.resize(values, (max(1, width // factor), max(1, height // factor)), interpolation=cv2.INTER_AREA)

@@ -1,0 +1,49 @@
+"""What lies behind a picture's end in its file, and does not come along: further pictures, a short film, anything."""
+
+import io
+import re
+
+from vidcolor.stills import header, metadata, netpbm
+
+_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # of a segment, among coded pixels (T.81, B.1.1.2)
+_PADDING = b"\0\xff\t\r\n "
+
+
+def lost_behind(content: bytes, kind: str) -> tuple[str, ...]:
+    """A sentence on what a file of this kind has behind its picture; none where that is nothing, or padding."""
+    rest = content[_end(content, kind) :]
+    if not rest.strip(_PADDING):
+        return ()
+    if b"\xff\xd8\xff" in rest or kind == "PPM":
+        return ("Further pictures behind the first (multi-picture format) are not carried over.",)
+    if b"ftyp" in rest[:256]:
+        return ("The film behind the picture (motion photo) is not carried over.",)
+    return (f"{len(rest)} bytes behind the picture's end are not carried over.",)
+
+
+def _end(content: bytes, kind: str) -> int:
+    match kind:
+        case "JPEG":
+            return _jpeg_end(content)
+        case "PNG":
+            return content.find(b"IEND", 8) + 8
+        case "GIF":
+            return header.gif_end(io.BytesIO(content))
+        case "WEBP":
+            return 8 + int.from_bytes(content[4:8], "little")
+        case "PPM":
+            return netpbm.end(content)
+    return len(content)  # the others are made of boxes to their end
+
+
+def _jpeg_end(content: bytes) -> int:
+    """Behind EOI."""
+    at = metadata.start_of_scan(content)
+    while found := _MARKER.search(content, at):
+        at = found.end()
+        marker = content[at - 1]
+        if marker == 0xD9:
+            return at
+        if marker != 1:
+            at += int.from_bytes(content[at : at + 2])
+    return len(content)

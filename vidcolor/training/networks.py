@@ -1,0 +1,194 @@
+"""The players of the game and what moves them: generator, its weight average, discriminator, optimisers."""
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+import torch
+from torch import nn
+
+from vidcolor.errors import UsageError
+from vidcolor.inference.model_file import LARGEST_LOOK, SMALLEST_LOOK
+from vidcolor.networks import build
+from vidcolor.networks.discriminators import DISCRIMINATORS
+from vidcolor.networks.efficientnet import SCALINGS, imagenet_checkpoint
+from vidcolor.training.losses import GAMES
+from vidcolor.training.muon import Muon
+from vidcolor.training.recipes import Recipe
+
+AVERAGE_EVERY = 8  # steps between updates of the weight average, which would cost a tenth of a step each time
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "muon": Muon}
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Players:
+    """Networks and optimisers of a run; everything that a checkpoint holds beside the place in the budget."""
+
+    def __init__(self, recipe: Recipe, config: dict[str, Any], device: torch.device):
+        """config: keyword arguments of the recipe's generator. Raises UsageError for names that do not exist."""
+        _check(recipe)
+        self._recipe, self.config, self._device = recipe, config, device
+        self.generator: Any = build(recipe.generator, config).to(device).to(memory_format=torch.channels_last)
+        self.average: nn.Module = build(recipe.generator, config).to(device)
+        self.judge: nn.Module | None = None
+        self._encoder: Any = getattr(self.generator, "encoder", None)
+        if self._encoder is not None:
+            self._encoder.set_drop_path(recipe.drop_path)
+        elif recipe.drop_path:
+            raise UsageError(f"drop_path {recipe.drop_path}: {recipe.generator} has no encoder to leave blocks out of.")
+        encoder = list(self._encoder.parameters()) if self._encoder is not None else []
+        known = {id(parameter) for parameter in encoder}
+        rest = [parameter for parameter in self.generator.parameters() if id(parameter) not in known]
+        groups = [{"params": rest, "base": recipe.learning_rate}]
+        if encoder:
+            groups.append({"params": encoder, "base": recipe.encoder_learning_rate or recipe.learning_rate})
+        self.generator_optimizer = self._optimizer(groups)
+        if recipe.game != "none":
+            self.judge = _discriminator(recipe).to(device)
+            self.judge_optimizer = self._optimizer(
+                [{"params": list(self.judge.parameters()), "base": recipe.discriminator_learning_rate}]
+            )
+        # Half precision loses small gradients unless they are scaled up; the other precisions pass through untouched.
+        self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
+
+    def arithmetic(self) -> torch.autocast:
+        """The context in which networks run: mixed precision where the recipe asks for it."""
+        dtype = PRECISIONS[self._recipe.precision]
+        return torch.autocast(self._device.type, dtype, enabled=dtype != torch.float32)
+
+    def start_from(self, source: nn.Module | None) -> None:
+        """Take a trained generator's weights, or ImageNet's where there is an encoder and no source."""
+        if source is not None:
+            self.generator.load_state_dict(source.state_dict())
+        elif self._encoder is not None:
+            self._encoder.load_imagenet(imagenet_checkpoint(self.config.get("encoder", "lite0")))
+
+    def freeze(self, blocks: int) -> None:
+        """Hold the encoder's stem and its first blocks still; 0 frees everything."""
+        encoder = self._encoder
+        if encoder is None:
+            return
+        encoder.requires_grad_(True)
+        for module in [encoder._conv_stem, encoder._bn0, *encoder._blocks[:blocks]] if blocks else []:
+            module.requires_grad_(False)
+
+    def prepare(self, progress: float) -> None:
+        """Set learning rates and modes for a step at that share of the budget."""
+        recipe = self._recipe
+        warm = min(1.0, progress / recipe.warmup) if recipe.warmup else 1.0
+        factor = warm * (0.5 * (1 + math.cos(math.pi * progress)) if recipe.schedule == "cosine" else 1.0)
+        for group in self.generator_optimizer.param_groups:
+            group["lr"] = group["base"] * factor
+        self.generator.train()
+        for module in self._encoder.modules() if self._encoder is not None else ():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()  # batches are small; ImageNet's statistics are better than theirs
+
+    def check_crop(self, crop: int) -> None:
+        """Raise UsageError where the generator cannot take such pictures, or the discriminator none so small."""
+        if crop % (multiple := int(self.generator.multiple)):
+            raise UsageError(f"crops of {crop} pixels: this generator takes multiples of {multiple}.")
+        if self.judge is None or self._recipe.judges_features:
+            return
+        side = crop // int(self.generator.stride)
+        self.judge.eval()  # looking must not move its running statistics
+        try:
+            with torch.no_grad():
+                self.judge(torch.zeros(2, 3, side, side, device=self._device))
+        except (RuntimeError, ValueError) as error:
+            raise UsageError(
+                f"crops of {crop} pixels show the discriminator {side} pixels of colour, too few for it. Take larger"
+                " crops or fewer of its layers (discriminator_config)."
+            ) from error
+        finally:
+            self.judge.train()
+
+    def move(self, network: nn.Module, optimizer: torch.optim.Optimizer, limit: float | None = None) -> None:
+        """One step of an optimiser. limit: of the gradient's norm."""
+        if limit is not None:
+            self.scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(network.parameters(), limit)
+        self.scaler.step(optimizer)
+
+    @torch.no_grad()
+    def update_average(self, step: int) -> None:
+        """Move the weight average towards the generator, every few steps."""
+        if not self._recipe.average_decay or step % AVERAGE_EVERY:
+            return
+        decay = min(self._recipe.average_decay**AVERAGE_EVERY, 1 - 1 / (1 + step / AVERAGE_EVERY))
+        for mine, theirs in zip(self.average.parameters(), self.generator.parameters(), strict=True):
+            mine.lerp_(theirs, 1 - decay)
+        for average, current in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+            average.copy_(current)
+
+    @property
+    def result(self) -> nn.Module:
+        """The generator that the run would hand over now: averaged where the recipe averages."""
+        if self._recipe.average_decay:
+            return self.average
+        network: nn.Module = self.generator
+        return network
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {"generator": self.generator, "average": self.average, "generator_optimizer": self.generator_optimizer}
+        if self.judge is not None:
+            parts |= {"discriminator": self.judge, "discriminator_optimizer": self.judge_optimizer}
+        return parts | {"scaler": self.scaler}
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a run goes on from."""
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state()`. Raises KeyError, TypeError, ValueError or AttributeError where it does not fit."""
+        for name, part in self._parts().items():
+            try:
+                part.load_state_dict(state[name])
+            except RuntimeError as error:
+                raise ValueError(f"{name} does not fit") from error
+
+    def _optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        recipe = self._recipe
+        rates = {"lr": recipe.learning_rate, "betas": recipe.betas, "weight_decay": recipe.weight_decay}
+        optimizer: torch.optim.Optimizer = OPTIMIZERS[recipe.optimizer](groups, **rates)
+        for group in optimizer.param_groups:
+            group["lr"] = group["base"]
+        return optimizer
+
+
+def _discriminator(recipe: Recipe) -> nn.Module:
+    """The recipe's discriminator, untrained. Raises UsageError for a config that does not fit it."""
+    config, shown = recipe.discriminator_config, {"features": recipe.features} if recipe.judges_features else {}
+    try:
+        return DISCRIMINATORS[recipe.discriminator](**shown, **config)
+    except (TypeError, ValueError, KeyError) as error:
+        raise UsageError(f"discriminator_config {config} does not fit {recipe.discriminator}: {error}.") from error
+
+
+def _check(recipe: Recipe) -> None:
+    """Raise UsageError for a field that names something that does not exist."""
+    known: dict[str, Collection[str]] = {
+        "optimizer": OPTIMIZERS,
+        "precision": PRECISIONS,
+        "game": {"none": None, **GAMES},
+    }
+    if recipe.game != "none":
+        known["discriminator"] = DISCRIMINATORS
+    for field, names in known.items():
+        if getattr(recipe, field) not in names:
+            raise UsageError(f"{field} {getattr(recipe, field)!r} is unknown; there is {', '.join(names)}.")
+    if recipe.batch % recipe.accumulate:
+        raise UsageError(f"batch {recipe.batch} cannot be worked in {recipe.accumulate} equal parts (accumulate).")
+    if recipe.judges_features:
+        if recipe.features not in SCALINGS:
+            raise UsageError(f"discriminator features looks at EfficientNet-Lite's, not at {recipe.features}'s maps.")
+        if recipe.gradient_penalty or recipe.content.startswith("lab-"):
+            raise UsageError("discriminator features goes with no gradient_penalty, and with generators of a*b* alone.")
+    if not 0 <= recipe.twins <= 0.5:
+        raise UsageError(f"twins {recipe.twins}: is the share of a batch that is shown a second time; 0 to 0.5.")
+    if not 0 <= recipe.drop_path < 1:
+        raise UsageError(f"drop_path {recipe.drop_path}: is a share of pictures; 0 (none) to below 1.")
+    if recipe.size is not None and not SMALLEST_LOOK <= recipe.size <= LARGEST_LOOK:
+        raise UsageError(f"size {recipe.size}: a model looks at {SMALLEST_LOOK} to {LARGEST_LOOK} pixels.")
+    if not 1 <= recipe.zoom <= 4:
+        raise UsageError(f"zoom {recipe.zoom}: is how much closer crops may come; 1 (never) to 4.")
