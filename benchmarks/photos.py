@@ -41,7 +41,7 @@ class Timing:
 
 
 def make(folder: str, count: str, width: str, height: str, stored: str) -> None:
-    """Grey JPEG files: the sample photos, enlarged under grain of a fixed seed."""
+    """Gray JPEG files: the sample photos, enlarged under grain of a fixed seed."""
     import cv2
     import numpy as np
     from PIL import Image
@@ -50,8 +50,8 @@ def make(folder: str, count: str, width: str, height: str, stored: str) -> None:
     sources = sorted(SAMPLES.iterdir())
     grain = (random.standard_normal((size[1] + 64, size[0] + 64), np.float32) * GRAIN).astype(np.float32)
     for number in range(int(count)):
-        grey = np.asarray(Image.open(sources[number % len(sources)]).convert("L"))
-        large = cv2.resize(grey, size, interpolation=cv2.INTER_CUBIC).astype(np.float32)
+        gray = np.asarray(Image.open(sources[number % len(sources)]).convert("L"))
+        large = cv2.resize(gray, size, interpolation=cv2.INTER_CUBIC).astype(np.float32)
         top, left = random.integers(0, 64, 2)
         large += grain[top : top + size[1], left : left + size[0]]
         picture = Image.fromarray(np.clip(large + 0.5, 0, 255).astype(np.uint8))
@@ -196,7 +196,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=int, default=48, help="how many")
     parser.add_argument("--size", type=size_of, default="4000x3000", help="width and height in pixels")
-    parser.add_argument("--stored", choices=["grey", "rgb"], default="grey", help="how the grey photos are coded")
+    parser.add_argument("--stored", choices=["gray", "rgb"], default="gray", help="how the gray photos are coded")
     parser.add_argument("--runs", type=int, default=3, help="rounds")
     parser.add_argument("--model", default="default", help="a packaged model's name or a model file")
     parser.add_argument("--json", action="store_true", help="every run's figures instead of the table")

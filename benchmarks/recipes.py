@@ -34,8 +34,8 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("photos", nargs="+", type=Path, help="colour photos to learn from")
-    parser.add_argument("--validation", required=True, type=Path, help="colour photos to measure on")
+    parser.add_argument("photos", nargs="+", type=Path, help="color photos to learn from")
+    parser.add_argument("--validation", required=True, type=Path, help="color photos to measure on")
     parser.add_argument("-o", "--output", required=True, type=Path, help="folder for models, logs and recipes.csv")
     parser.add_argument("--recipes", nargs="+", default=RECIPES, choices=RECIPES)
     parser.add_argument("--also", nargs="*", default=["default"], help="trained models to measure beside them")

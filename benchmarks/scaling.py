@@ -1,6 +1,6 @@
-"""What more devices bring, and that they make the same colours.
+"""What more devices bring, and that they make the same colors.
 
-`python benchmarks/scaling.py FILM` colours a film's frames, without writing them, first on one core or GPU and then on
+`python benchmarks/scaling.py FILM` colors a film's frames, without writing them, first on one core or GPU and then on
 more: `--devices cpu,cpu` (a core for each replica), `--devices cuda:0,cuda:1`. Prints a Markdown table: frames a second
 of the whole path up to the encoder and of the network alone, and both as a share of so many times the single device's.
 """
@@ -31,7 +31,7 @@ NETWORK_BATCHES = 12
 
 
 def measure(film: Path, devices: str, frames: int) -> dict[str, Any]:
-    """Frames a second of both, and what the colours were."""
+    """Frames a second of both, and what the colors were."""
     digest = hashlib.sha256()
     with Colorizer.load(device=devices) as colorizer, FilmSource(film) as source:
         for _ in islice(colored_frames(source.frames(), source.info, colorizer, Steadiness()), 2):
@@ -48,7 +48,7 @@ def measure(film: Path, devices: str, frames: int) -> dict[str, Any]:
         for _ in range(NETWORK_BATCHES):
             colorizer.predict(lightness)
         network = NETWORK_BATCHES * len(lightness) / (time.perf_counter() - began)
-    return {"whole": whole, "network": network, "colours": digest.hexdigest()}
+    return {"whole": whole, "network": network, "colors": digest.hexdigest()}
 
 
 def apart(film: Path, devices: str, frames: int, cores: set[int]) -> dict[str, Any]:
@@ -73,16 +73,16 @@ def main() -> None:
     names = asked.devices.split(",")
     cores = sorted(os.sched_getaffinity(0))
     rows: list[dict[str, list[float]]] = [{"whole": [], "network": []} for _ in names]
-    colours = set()
+    colors = set()
     for _ in range(ROUNDS):
         for count, row in enumerate(rows, start=1):
             kept = set(cores[:count]) if names[0] == "cpu" else set()
             found = apart(asked.film, ",".join(names[:count]), asked.frames, kept)
-            colours.add(found["colours"])
+            colors.add(found["colors"])
             for part, seen in row.items():
                 seen.append(found[part])
     print(f"- Machine: {machine()['cpu']}, {len(cores)} cores")
-    print(f"- Colours: {'the same' if len(colours) == 1 else 'DIFFER'}\n")
+    print(f"- Colors: {'the same' if len(colors) == 1 else 'DIFFER'}\n")
     print("| devices | frames/s, decoding to painting | of ideal | frames/s, network alone | of ideal |")
     print("| --- | ---: | ---: | ---: | ---: |")
     for count, row in enumerate(rows, start=1):

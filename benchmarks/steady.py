@@ -1,8 +1,8 @@
-"""Colour clips turned grey, coloured again and steadied in every way, in one table: how good, how steady, how fast.
+"""Color clips turned gray, colored again and steadied in every way, in one table: how good, how steady, how fast.
 
 `python benchmarks/steady.py FILM...` prints a Markdown table for each film and one of their means. Warp errors are
 measured along Farnebäck's flow, the filters use DIS. The time is CPU-milliseconds a frame of the network with the
-steadying, without decoding and painting. With `--own-colours` the film's own chroma, which may flicker, takes the
+steadying, without decoding and painting. With `--own-colors` the film's own chroma, which may flicker, takes the
 network's place.
 """
 
@@ -174,7 +174,7 @@ def table(title: str, scores: list[FilmScore], cost: dict[str, tuple[float, floa
     base = next(score for score in scores if score.name == "per frame")
     lines = [
         f"\n**{title}**, {base.frames} frames, {base.cuts} cuts\n",
-        "| way | PSNR | colourfulness | CDC | warp error, 1e-3 | chroma warp error | of per frame's | asked | CPU-ms |",
+        "| way | PSNR | colorfulness | CDC | warp error, 1e-3 | chroma warp error | of per frame's | asked | CPU-ms |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for score in scores:
@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument("--model", default="default")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--limit", type=int, help="frames of each film")
-    parser.add_argument("--own-colours", action="store_true")
+    parser.add_argument("--own-colors", action="store_true")
     options = parser.parse_args()
     reports, spent = [], []
     with (
@@ -204,7 +204,7 @@ def main() -> None:
         colorizer.predict([np.full((192, 352), 50, np.float32)])
         for film in options.films:
             short = beginning(film, options.limit, Path(folder)) if options.limit else film
-            opinions_of = Opinions(colorizer, is_own=options.own_colours)
+            opinions_of = Opinions(colorizer, is_own=options.own_colors)
             spent.append(costs(short, opinions_of))
             reports.append(evaluate_film(short, {name: way(stage, opinions_of) for name, stage in STAGES.items()}))
             print(table(film.name, reports[-1].scores, spent[-1]), flush=True)

@@ -14,7 +14,7 @@ from vidcolor.inference import weights
 ROOT = Path(__file__).parent.parent
 FRAMES = (20, 120, 200, 262)  # of the clip
 PHOTOS = ("camera.png", "expedition-1897.jpg", "dahlgren.jpg")
-TRUE_PHOTOS = (data.astronaut, data.coffee, data.chelsea, data.rocket)  # scikit-image's, in colour: truth is known
+TRUE_PHOTOS = (data.astronaut, data.coffee, data.chelsea, data.rocket)  # scikit-image's, in color: truth is known
 HEIGHT = 240  # of each picture, in pixels
 GAP = 6
 
@@ -30,11 +30,11 @@ def main() -> None:
         colored = [vidcolor.colorize_photo(path, model=colorizer) for path in photos]
         write(ROOT / "docs" / "photos.jpg", [before, colored])
     truths = [scaled(load()) for load in TRUE_PHOTOS]
-    grey = [np.asarray(Image.fromarray(truth).convert("L").convert("RGB")) for truth in truths]
+    gray = [np.asarray(Image.fromarray(truth).convert("L").convert("RGB")) for truth in truths]
     for model in weights.packaged():
         with vidcolor.Colorizer(model.stem) as colorizer:
-            by_model = [vidcolor.colorize_photo(picture, model=colorizer) for picture in grey]
-        write(model.with_suffix(".jpg"), [grey, by_model, truths])
+            by_model = [vidcolor.colorize_photo(picture, model=colorizer) for picture in gray]
+        write(model.with_suffix(".jpg"), [gray, by_model, truths])
 
 
 def frames_of(film: Path) -> list[np.ndarray]:

@@ -26,15 +26,15 @@ _STEMS = ("scan", "Bild ü", "100% [copy]", "写真", "a.b.c", "-dash", 'quote\'
 
 
 def picture(kind: str, form: str, chance: random.Random) -> bytes:
-    """A tiny picture: "grey", "sepia" or "colour"."""
+    """A tiny picture: "gray", "sepia" or "color"."""
     from PIL import Image, ImageOps
 
     size = (chance.randint(8, 24), chance.randint(8, 24))
-    grey = Image.frombytes("L", size, chance.randbytes(size[0] * size[1]))
-    image = grey
+    gray = Image.frombytes("L", size, chance.randbytes(size[0] * size[1]))
+    image = gray
     if kind == "sepia":
-        image = ImageOps.colorize(grey, "#201000", "#fff0d0")
-    elif kind == "colour":
+        image = ImageOps.colorize(gray, "#201000", "#fff0d0")
+    elif kind == "color":
         image = Image.frombytes("RGB", size, chance.randbytes(3 * size[0] * size[1]))
     content = io.BytesIO()
     (image.convert("L") if form == "PPM" else image).save(content, form)
@@ -47,7 +47,7 @@ def files(count: int, seed: int = 1) -> Iterator[tuple[str, bytes]]:
     for number in range(count):
         folder, stem = chance.choice(_FOLDERS), f"{chance.choice(_STEMS)} {number:05}"
         suffix, form = chance.choice(list(_FORMATS.items()))
-        content = picture(chance.choice(("grey", "grey", "sepia", "colour")), form, chance)
+        content = picture(chance.choice(("gray", "gray", "sepia", "color")), form, chance)
         match number % 20:
             case 7:
                 content = content[: len(content) // 2]
@@ -134,7 +134,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def invert(content: bytes) -> bytes:
-    """What stands for colouring."""
+    """What stands for coloring."""
     if not content:
         raise SourceError("an empty file.")
     return content.translate(_INVERTED)

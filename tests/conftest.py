@@ -28,7 +28,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = build("pix2pix", TINY_CONFIG)
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.mul_(3)  # fresh weights are so small that everything would stay grey
+            parameter.mul_(3)  # fresh weights are so small that everything would stay gray
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     weights.save(path, network, weights.ModelHeader("pix2pix", TINY_CONFIG, "tiny", "0", size=64))
     return path
@@ -44,7 +44,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tar of 12 pictures whose colour follows from their brightness: dark is blue, light is orange."""
+    """A tar of 12 pictures whose color follows from their brightness: dark is blue, light is orange."""
     path = tmp_path_factory.mktemp("photos") / "photos.tar"
     with tarfile.open(path, "w") as archive:
         for number in range(12):

@@ -83,7 +83,7 @@ def make_film(
 
 
 def make_shots(path: Path, shots: Sequence[int], pts: Sequence[int] | None = None) -> Path:
-    """Write a grey film of shots, each of so many frames of a moving pattern, with sound."""
+    """Write a gray film of shots, each of so many frames of a moving pattern, with sound."""
     random = np.random.default_rng(4)
     with av.open(str(path), "w") as out:
         stream = out.add_stream("ffv1", rate=25)
@@ -147,7 +147,7 @@ def _encode_picture(out, stream, pts, time_base, fields, color, has_color) -> No
 
 
 def noise_frame(width: int, height: int, pix_fmt: str, seed: int, *, has_color: bool = True) -> av.VideoFrame:
-    """Every code value may occur, so nothing that clips or rounds goes unseen; without colour, of luma alone."""
+    """Every code value may occur, so nothing that clips or rounds goes unseen; without color, of luma alone."""
     random = np.random.default_rng(seed)
     frame = av.VideoFrame(width, height, pix_fmt)
     layout = layout_of(pix_fmt)
@@ -225,14 +225,14 @@ def _chapter(start: int, end: int, title: str, index: int) -> dict[str, Any]:
 
 
 def flat_chroma(info: FilmInfo, frame: Frame) -> ColoredFrame:
-    """Stands in for the model: one colour everywhere."""
+    """Stands in for the model: one color everywhere."""
     bits, shape, dtype = info.picture.bits, info.picture.chroma_size, info.picture.dtype
     return ColoredFrame(frame, np.full(shape, 90 << (bits - 8), dtype), np.full(shape, 150 << (bits - 8), dtype))
 
 
 def color_film(source: Path, output: Path, **options: Any) -> tuple[FilmSource, FilmSink]:
     """The pipeline without a network. options: those of OutputSettings, and start, end, comment."""
-    comment = options.pop("comment", "Colour by test")
+    comment = options.pop("comment", "Color by test")
     with FilmSource(source, start=options.pop("start", None), end=options.pop("end", None)) as film:
         settings = OutputSettings(**({"preset": "ultrafast"} | options))
         with FilmSink(output, film, settings, comment=comment) as sink:

@@ -38,11 +38,11 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("photo") / "photo.png"
-    Image.fromarray(grey_frames(1)[0]).save(path)
+    Image.fromarray(gray_frames(1)[0]).save(path)
     return path
 
 
-def grey_frames(count: int, *, dtype: type = np.uint8) -> list[np.ndarray]:
+def gray_frames(count: int, *, dtype: type = np.uint8) -> list[np.ndarray]:
     rows, columns = np.mgrid[:48, :64]
     waves = [np.sin(rows / 9) * np.cos((columns + 2 * number) / 7) / 2 + 0.5 for number in range(count)]
     return [np.round(wave * np.iinfo(dtype).max).astype(dtype) for wave in waves]
@@ -55,14 +55,14 @@ import vidcolor
 assert {"colorize_film", "Colorizer"} <= set(dir(vidcolor)) and vidcolor.VidcolorError
 print(*sorted({"torch", "av", "numpy", "cv2", "openvino", "PIL", "click", "vidcolor.api"} & set(sys.modules)))
 try:
-    vidcolor.colourise
+    vidcolor.colorise
 except AttributeError as error:
     print(error)
 from vidcolor import colorize_film
 print(colorize_film.__module__)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.splitlines() == ["", "module 'vidcolor' has no attribute 'colourise'", "vidcolor.api"]
+    assert done.stdout.splitlines() == ["", "module 'vidcolor' has no attribute 'colorise'", "vidcolor.api"]
 
 
 @pytest.mark.parametrize("name", vidcolor.__all__)
@@ -141,13 +141,13 @@ def test_one_colorizer_serves_films_photos_and_frames(
     assert done.output == tmp_path / "film.mkv"
     assert done.frames == 5
     assert vidcolor.colorize_photo(photo, model=colorizer).shape == (48, 64, 3)
-    assert len(list(colorizer.rgb_frames(grey_frames(3)))) == 3
+    assert len(list(colorizer.rgb_frames(gray_frames(3)))) == 3
     with pytest.raises(vidcolor.UsageError, match="brings device"):
         vidcolor.colorize_photo(photo, model=colorizer, size=64)
 
 
 def test_numbered_pictures_are_a_film(tiny_model: Path, tmp_path: Path):
-    for number, frame in enumerate(grey_frames(5)):
+    for number, frame in enumerate(gray_frames(5)):
         Image.fromarray(frame).save(tmp_path / f"{number:03}.png")
     assert vidcolor.colorize_film(tmp_path, tmp_path / "out.mkv", model=tiny_model, fps="24000/1001").frames == 5
     with pytest.raises(vidcolor.UsageError, match="no rate"):
@@ -167,15 +167,15 @@ def test_a_photo_is_what_the_command_makes_of_it(photo: Path, tiny_model: Path, 
         vidcolor.colorize_photo(photo, tmp_path / "api.jpg", model=tiny_model)
 
 
-def test_a_photo_that_has_colours_is_kept_in_a_file_unless_asked_for(colorizer: vidcolor.Colorizer, tmp_path: Path):
+def test_a_photo_that_has_colors_is_kept_in_a_file_unless_asked_for(colorizer: vidcolor.Colorizer, tmp_path: Path):
     patches = np.random.default_rng(1).integers(0, 256, (6, 8, 3), np.uint8)
-    Image.fromarray(patches.repeat(8, axis=0).repeat(8, axis=1)).save(tmp_path / "colour.png")
-    kept = vidcolor.colorize_photo(tmp_path / "colour.png", tmp_path / "kept.png", model=colorizer)
+    Image.fromarray(patches.repeat(8, axis=0).repeat(8, axis=1)).save(tmp_path / "color.png")
+    kept = vidcolor.colorize_photo(tmp_path / "color.png", tmp_path / "kept.png", model=colorizer)
     assert kept.outcome == "kept"
-    assert kept.output.read_bytes() == (tmp_path / "colour.png").read_bytes()
-    anew = vidcolor.colorize_photo(tmp_path / "colour.png", tmp_path / "anew.png", model=colorizer, recolor=True)
+    assert kept.output.read_bytes() == (tmp_path / "color.png").read_bytes()
+    anew = vidcolor.colorize_photo(tmp_path / "color.png", tmp_path / "anew.png", model=colorizer, recolor=True)
     assert anew.outcome == "colored"
-    shown = vidcolor.colorize_photo(tmp_path / "colour.png", model=colorizer)
+    shown = vidcolor.colorize_photo(tmp_path / "color.png", model=colorizer)
     assert np.array_equal(shown, np.asarray(Image.open(anew.output)))
 
 
@@ -191,9 +191,9 @@ def test_a_photo_as_an_array_is_the_photo_in_the_file(photo: Path, colorizer: vi
 def test_a_photo_on_its_side_comes_upright(colorizer: vidcolor.Colorizer, tmp_path: Path):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned clockwise
-    Image.fromarray(grey_frames(1)[0]).save(tmp_path / "side.png", exif=exif)
+    Image.fromarray(gray_frames(1)[0]).save(tmp_path / "side.png", exif=exif)
     upright = vidcolor.colorize_photo(tmp_path / "side.png", model=colorizer)
-    turned = colorizer.photo(np.rot90(grey_frames(1)[0], -1))
+    turned = colorizer.photo(np.rot90(gray_frames(1)[0], -1))
     assert upright.shape == (64, 48, 3)
     assert np.abs(upright.astype(int) - turned).max() <= 1
 
@@ -203,7 +203,7 @@ def test_a_photo_on_its_side_comes_upright(colorizer: vidcolor.Colorizer, tmp_pa
 def test_pictures_of_every_make_keep_type_and_alpha(
     channels: int, given: int, dtype: type, colorizer: vidcolor.Colorizer
 ):
-    picture = grey_frames(1, dtype=dtype)[0]
+    picture = gray_frames(1, dtype=dtype)[0]
     if channels:
         picture = np.dstack([picture] * channels)
         if channels in (2, 4):
@@ -224,14 +224,14 @@ def test_arrays_that_are_no_pictures_are_refused(picture: np.ndarray, colorizer:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("steadiness", [{}, {"steady": "off"}, {"steady": "smooth"}, {"every": 4}, {"every": "auto"}])
 def test_each_frame_comes_out_once_in_order_with_its_own_luma(steadiness, dtype, colorizer: vidcolor.Colorizer):
-    frames = grey_frames(11, dtype=dtype)
+    frames = gray_frames(11, dtype=dtype)
     found = list(colorizer.rgb_frames(iter(frames), **steadiness))
     assert len(found) == 11
-    for grey, rgb in zip(frames, found, strict=True):
+    for gray, rgb in zip(frames, found, strict=True):
         assert rgb.shape == (48, 64, 3)
         assert rgb.dtype == dtype
         assert (
-            np.abs(rgb @ np.array(LUMA_WEIGHTS["bt709"]) - grey).max() <= 1.0
+            np.abs(rgb @ np.array(LUMA_WEIGHTS["bt709"]) - gray).max() <= 1.0
         )  # half a code of each channel, and paint's
         assert np.ptp(rgb.astype(int), axis=2).max() > 10
 
@@ -249,7 +249,7 @@ def test_frames_are_taken_as_results_are_asked_for(colorizer: vidcolor.Colorizer
     taken = []
 
     def endless() -> Iterator[np.ndarray]:
-        (frame,) = grey_frames(1)
+        (frame,) = gray_frames(1)
         while True:
             taken.append(1)
             yield frame
@@ -267,10 +267,10 @@ def test_no_frames_give_no_frames(colorizer: vidcolor.Colorizer):
 
 
 def test_frames_that_do_not_belong_together_are_named(colorizer: vidcolor.Colorizer):
-    frames = grey_frames(3)
+    frames = gray_frames(3)
     with pytest.raises(vidcolor.ShapeError, match=r"frame 2: found uint8 \(48, 63\), needed uint8 \(48, 64\)"):
         list(colorizer.rgb_frames([*frames[:2], frames[2][:, 1:]]))
-    with pytest.raises(vidcolor.ShapeError, match=r"frame 0: found uint8 .*needed grey"):
+    with pytest.raises(vidcolor.ShapeError, match=r"frame 0: found uint8 .*needed gray"):
         list(colorizer.rgb_frames([np.zeros((48, 64, 3), np.uint8)]))
     with pytest.raises(vidcolor.UsageError, match="every 0"):
         colorizer.rgb_frames(frames, every=0)
@@ -289,6 +289,6 @@ def test_a_closed_colorizer_says_so(tiny_model: Path):
     with vidcolor.Colorizer(tiny_model) as colorizer:
         assert colorizer.devices
     with pytest.raises(vidcolor.UsageError, match="closed"):
-        colorizer.photo(grey_frames(1)[0])
+        colorizer.photo(gray_frames(1)[0])
     with pytest.raises(vidcolor.UsageError, match="given back"):
-        vidcolor.colorize_photo(grey_frames(1)[0], "out.png")  # type: ignore[call-overload]
+        vidcolor.colorize_photo(gray_frames(1)[0], "out.png")  # type: ignore[call-overload]

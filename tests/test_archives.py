@@ -220,13 +220,13 @@ def test_a_result_may_be_a_file_with_another_name(tmp_path: Path, name: str) -> 
         for entry in source:
             path = target.scratch(entry, Path(entry.name).with_suffix(".mkv").name)
             assert path.suffix == ".mkv"
-            path.write_bytes(b"coloured " + entry.read())
+            path.write_bytes(b"colored " + entry.read())
             target.write(entry, path, name=Path(entry.name).with_suffix(".mkv").name)
             assert not path.exists() or name == "out"
     assert contents(output) == {
-        "a.mkv": b"coloured a.mkv",
-        "a (2).mkv": b"coloured a.wmv",
-        "b.mkv": b"coloured b.avi",
+        "a.mkv": b"colored a.mkv",
+        "a (2).mkv": b"colored a.wmv",
+        "b.mkv": b"colored b.avi",
     }
 
 

@@ -84,7 +84,7 @@ def test_archives_in_a_folder_are_colored_under_their_names(scans: Path, tmp_pat
     out = tmp_path / "out"
     assert run(scans, out, tiny_model) == 0
     told = capsys.readouterr().err
-    assert "box.zip/inner.zip: not coloured: archives in archives are not opened" in " ".join(told.split())
+    assert "box.zip/inner.zip: not colored: archives in archives are not opened" in " ".join(told.split())
     found = in_zip(out / "box.zip")
     assert list(found) == [*INSIDE, "inner.zip"]
     assert colored(found["one.png"])
@@ -111,9 +111,9 @@ def test_they_equal_what_they_become_alone(scans: Path, tmp_path: Path, tiny_mod
 def test_when_asked_they_are_copied_and_said(scans: Path, tmp_path: Path, tiny_model: Path, capsys):
     out = tmp_path / "out"
     assert run(scans, out, tiny_model, "--no-nested", "-q") == 0
-    assert "box.zip and 1 other: not coloured: archives are opened with --nested alone" in capsys.readouterr().err
+    assert "box.zip and 1 other: not colored: archives are opened with --nested alone" in capsys.readouterr().err
     assert (out / "box.zip").read_bytes() == (scans / "box.zip").read_bytes()
-    assert run(scans, out, tiny_model, "--json") == 0  # and coloured later, alone
+    assert run(scans, out, tiny_model, "--json") == 0  # and colored later, alone
     event = last_event(capsys)
     assert (event["counts"], event["done_before"]) == ({"colored": 2}, 1)
     assert colored(in_zip(out / "box.zip")["one.png"])
@@ -199,7 +199,7 @@ def test_a_cut_one_holds_what_was_there(scans: Path, tmp_path: Path, tiny_model:
 def test_into_an_archive_they_go_as_they_are_and_it_is_said(scans: Path, tmp_path: Path, tiny_model: Path, capsys):
     assert run(scans, tmp_path / "out.zip", tiny_model, "-q") == 0
     assert in_zip(tmp_path / "out.zip")["box.zip"] == (scans / "box.zip").read_bytes()
-    assert "box.zip and 1 other: not coloured: archives go to a folder alone" in capsys.readouterr().err
+    assert "box.zip and 1 other: not colored: archives go to a folder alone" in capsys.readouterr().err
 
 
 def test_a_dry_run_counts_them(scans: Path, tmp_path: Path, tiny_model: Path, capsys):
@@ -207,4 +207,4 @@ def test_a_dry_run_counts_them(scans: Path, tmp_path: Path, tiny_model: Path, ca
     assert run(scans, tmp_path / "out", tiny_model, "--dry-run", "--json") == 0
     plan = last_event(capsys)
     assert plan["files"] == {"archive": 2, "photo": 1, "other": 1}
-    assert plan["notes"] == ["old.tga: not coloured: .tga pictures are not read; save them as TIFF or PNG"]
+    assert plan["notes"] == ["old.tga: not colored: .tga pictures are not read; save them as TIFF or PNG"]

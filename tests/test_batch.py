@@ -25,27 +25,27 @@ from vidcolor.color import rgb_to_lab
 REPORTS = {"report.html", "report.json"}
 
 
-def jpeg(grey: np.ndarray, **options: object) -> bytes:
+def jpeg(gray: np.ndarray, **options: object) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(grey).save(file, "JPEG", quality=95, **options)
+    Image.fromarray(gray).save(file, "JPEG", quality=95, **options)
     return file.getvalue()
 
 
 def scene(rows: int = 64, columns: int = 96) -> np.ndarray:
-    """Something grey with light, dark and detail."""
+    """Something gray with light, dark and detail."""
     y, x = np.mgrid[:rows, :columns]
     return np.clip(128 + 90 * np.sin(x / 9) * np.cos(y / 7) + x - y, 0, 255).astype(np.uint8)
 
 
 @pytest.fixture
 def scans(tmp_path: Path) -> Path:
-    """A folder with a grey photo, one in colour, a film, notes and rubbish."""
+    """A folder with a gray photo, one in color, a film, notes and rubbish."""
     folder = tmp_path / "scans"
     (folder / "album").mkdir(parents=True)
-    Image.fromarray(scene()).save(folder / "album" / "grey.png")
-    (folder / "album" / "grey.jpg").write_bytes(jpeg(scene(80, 60)))
-    colours = np.random.default_rng(1).integers(0, 256, (4, 6, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
-    Image.fromarray(colours).save(folder / "colour.png")
+    Image.fromarray(scene()).save(folder / "album" / "gray.png")
+    (folder / "album" / "gray.jpg").write_bytes(jpeg(scene(80, 60)))
+    colors = np.random.default_rng(1).integers(0, 256, (4, 6, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
+    Image.fromarray(colors).save(folder / "color.png")
     (folder / "notes.txt").write_text("found in the attic")
     (folder / "torn.jpg").write_bytes(jpeg(scene())[:200])
     return folder
@@ -61,14 +61,14 @@ def run(*arguments: object, model: Path) -> int:
     return cli.run([*map(str, arguments), "--model", str(model)])
 
 
-def test_a_folder_is_mirrored_with_colour(scans: Path, tmp_path: Path, tiny_model: Path, capsys):
+def test_a_folder_is_mirrored_with_color(scans: Path, tmp_path: Path, tiny_model: Path, capsys):
     out = tmp_path / "out"
     assert run(scans, "-o", out, model=tiny_model) == 1  # one photo is torn
     told = capsys.readouterr().err
     assert "torn.jpg" in told
-    assert set(tree(out)) == {"album/grey.png", "album/grey.jpg", "colour.png", "notes.txt"} | REPORTS
-    assert (out / "colour.png").read_bytes() == (scans / "colour.png").read_bytes()  # kept
-    with Image.open(out / "album" / "grey.png") as picture:
+    assert set(tree(out)) == {"album/gray.png", "album/gray.jpg", "color.png", "notes.txt"} | REPORTS
+    assert (out / "color.png").read_bytes() == (scans / "color.png").read_bytes()  # kept
+    with Image.open(out / "album" / "gray.png") as picture:
         painted = np.asarray(picture)
     assert painted.shape == (64, 96, 3)
     assert np.ptp(painted.astype(int), axis=2).mean() > 5
@@ -95,32 +95,32 @@ def test_the_report_has_every_file_and_pictures(scans: Path, tmp_path: Path, tin
 def test_a_second_run_does_nothing_again_but_what_changed(scans: Path, tmp_path: Path, tiny_model: Path, capsys):
     out = tmp_path / "out"
     run(scans, "-o", out, "-q", model=tiny_model)
-    before = (out / "album" / "grey.png").stat().st_mtime_ns, (out / "album" / "grey.jpg").stat().st_ino
+    before = (out / "album" / "gray.png").stat().st_mtime_ns, (out / "album" / "gray.jpg").stat().st_ino
     (scans / "torn.jpg").write_bytes(jpeg(scene()))
-    Image.fromarray(255 - scene()).save(scans / "album" / "grey.png")
+    Image.fromarray(255 - scene()).save(scans / "album" / "gray.png")
     capsys.readouterr()
     assert run(scans, "-o", out, "--json", model=tiny_model) == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert events[-1]["counts"] == {"colored": 2}
     assert events[-1]["done_before"] == 3
-    assert (out / "album" / "grey.jpg").stat().st_ino == before[1]
-    assert (out / "album" / "grey.png").stat().st_ino != before[0]
+    assert (out / "album" / "gray.jpg").stat().st_ino == before[1]
+    assert (out / "album" / "gray.png").stat().st_ino != before[0]
 
 
-def test_other_settings_colour_anew(scans: Path, tmp_path: Path, tiny_model: Path):
+def test_other_settings_color_anew(scans: Path, tmp_path: Path, tiny_model: Path):
     (scans / "torn.jpg").unlink()
     out = tmp_path / "out"
     assert run(scans, "-o", out, "-q", model=tiny_model) == 0
-    first = tree(out)["album/grey.png"]
+    first = tree(out)["album/gray.png"]
     assert run(scans, "-o", out, "-q", "--saturation", "0.3", model=tiny_model) == 0
-    assert tree(out)["album/grey.png"] != first
+    assert tree(out)["album/gray.png"] != first
 
 
-def test_colours_are_made_anew_and_others_left_out_when_asked(scans: Path, tmp_path: Path, tiny_model: Path):
+def test_colors_are_made_anew_and_others_left_out_when_asked(scans: Path, tmp_path: Path, tiny_model: Path):
     out = tmp_path / "out"
     run(scans, "-o", out, "-q", "--recolor", "--others", "skip", model=tiny_model)
-    assert set(tree(out)) == {"album/grey.png", "album/grey.jpg", "colour.png"} | REPORTS
-    assert (out / "colour.png").read_bytes() != (scans / "colour.png").read_bytes()
+    assert set(tree(out)) == {"album/gray.png", "album/gray.jpg", "color.png"} | REPORTS
+    assert (out / "color.png").read_bytes() != (scans / "color.png").read_bytes()
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".cbz", ".tar", ".tar.gz", ".tar.zst"])
@@ -147,11 +147,11 @@ def test_an_archive_becomes_an_archive(suffix: str, tmp_path: Path, tiny_model: 
 
 def test_one_photo_goes_into_one_file(scans: Path, tmp_path: Path, tiny_model: Path):
     target = tmp_path / "one.jpg"
-    assert run(scans / "album" / "grey.jpg", "-o", target, model=tiny_model) == 0
+    assert run(scans / "album" / "gray.jpg", "-o", target, model=tiny_model) == 0
     with Image.open(target) as picture:
         assert picture.mode == "RGB"
-    assert run(scans / "album" / "grey.jpg", "-o", target, model=tiny_model) == 1  # it exists
-    assert run(scans / "album" / "grey.jpg", "-o", tmp_path / "one.png", model=tiny_model) == 2
+    assert run(scans / "album" / "gray.jpg", "-o", target, model=tiny_model) == 1  # it exists
+    assert run(scans / "album" / "gray.jpg", "-o", tmp_path / "one.png", model=tiny_model) == 2
     assert run(scans / "torn.jpg", "-o", tmp_path / "torn-out.jpg", model=tiny_model) == 1
     assert not list(tmp_path.glob("*torn-out*"))
 
@@ -216,20 +216,20 @@ def test_an_error_that_nobody_thought_of_stops_one_file_only(
     write = worker.write_still
 
     def odd(still, *arguments):
-        if still.name.endswith("grey.png"):
+        if still.name.endswith("gray.png"):
             raise ZeroDivisionError("three pixels")
         return write(still, *arguments)
 
     monkeypatch.setattr(worker, "write_still", odd)
     assert run(scans, "-o", tmp_path / "out", "-q", model=tiny_model) == 1
     report = json.loads((tmp_path / "out" / "report.json").read_text())
-    (line,) = [line for line in report["files"] if line["name"] == "album/grey.png"]
+    (line,) = [line for line in report["files"] if line["name"] == "album/gray.png"]
     assert line["reason"] == "unexpected ZeroDivisionError: three pixels"
-    assert (tmp_path / "out" / "album" / "grey.jpg").exists()
+    assert (tmp_path / "out" / "album" / "gray.jpg").exists()
 
 
 @pytest.mark.parametrize("is_folder", [False, True])
-def test_every_page_of_a_scan_is_coloured(is_folder: bool, tmp_path: Path, tiny_model: Path):
+def test_every_page_of_a_scan_is_colored(is_folder: bool, tmp_path: Path, tiny_model: Path):
     (tmp_path / "in").mkdir()
     pages = [Image.fromarray(scene()), Image.fromarray(255 - scene())]
     pages[0].save(tmp_path / "in" / "a.tif", save_all=True, append_images=pages[1:])
@@ -242,25 +242,25 @@ def test_every_page_of_a_scan_is_coloured(is_folder: bool, tmp_path: Path, tiny_
             assert np.ptp(np.asarray(found).astype(int), axis=2).mean() > 5
 
 
-def film(path: Path, *, is_coloured: bool) -> Path:
-    """A second of something that moves, with colours or without."""
+def film(path: Path, *, is_colored: bool) -> Path:
+    """A second of something that moves, with colors or without."""
     with av.open(path, "w") as container:
         stream = container.add_stream("libx264", rate=12, options={"crf": "20"})
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
         bars = np.random.default_rng(5).integers(0, 256, (4, 6, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
         for shift in range(12):
-            rgb = np.roll(bars, 2 * shift, 1) if is_coloured else np.repeat(scene()[..., None], 3, 2)
+            rgb = np.roll(bars, 2 * shift, 1) if is_colored else np.repeat(scene()[..., None], 3, 2)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgb24")))
         container.mux(stream.encode(None))
     return path
 
 
 @pytest.mark.parametrize("form", ["folder", "zip", "tar"])
-def test_films_that_have_colours_are_kept_unless_asked(form: str, tmp_path: Path, tiny_model: Path):
+def test_films_that_have_colors_are_kept_unless_asked(form: str, tmp_path: Path, tiny_model: Path):
     folder, suffix = tmp_path / "in", "" if form == "folder" else f".{form}"
     folder.mkdir()
-    coloured = film(folder / "coloured.mp4", is_coloured=True).read_bytes()
-    grey = film(folder / "grey.mp4", is_coloured=False).read_bytes()
+    colored = film(folder / "colored.mp4", is_colored=True).read_bytes()
+    gray = film(folder / "gray.mp4", is_colored=False).read_bytes()
     source = Path(shutil.make_archive(str(folder), form, folder)) if suffix else folder
     for options, is_kept in (([], True), (["--recolor"], False)):
         target = tmp_path / f"out{len(options)}{suffix}"
@@ -269,6 +269,6 @@ def test_films_that_have_colours_are_kept_unless_asked(form: str, tmp_path: Path
         if suffix:
             shutil.unpack_archive(target, opened, filter=None if form == "zip" else "data")
         found = tree(opened if suffix else target)
-        assert (found["coloured.mp4"] == coloured) is is_kept
-        assert found["grey.mp4"] != grey
+        assert (found["colored.mp4"] == colored) is is_kept
+        assert found["gray.mp4"] != gray
     assert not list(tmp_path.glob("**/.vidcolor-*.partial"))

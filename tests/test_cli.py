@@ -44,7 +44,7 @@ def run(*args: str | Path) -> int:
     return cli.run([str(arg) for arg in args])
 
 
-def test_a_film_gets_colour_and_keeps_luma_and_timing(film: Path, tiny_model: Path, tmp_path: Path):
+def test_a_film_gets_color_and_keeps_luma_and_timing(film: Path, tiny_model: Path, tmp_path: Path):
     out = tmp_path / "out.mkv"
     assert run(film, "-o", out, "--model", tiny_model, "--codec", "ffv1", "--quiet") == 0
     before, after = planes_and_times(film), planes_and_times(out)
@@ -52,7 +52,7 @@ def test_a_film_gets_colour_and_keeps_luma_and_timing(film: Path, tiny_model: Pa
     for (time_in, luma_in, _), (time_out, luma_out, cb) in zip(before, after, strict=True):
         assert time_in == time_out
         assert np.array_equal(luma_in, luma_out)
-        assert np.ptp(cb) > 2  # real colours, not a flat tint and not grey
+        assert np.ptp(cb) > 2  # real colors, not a flat tint and not gray
 
 
 def test_ten_bits_stay_ten_bits_and_every_bit_of_luma(tiny_model: Path, tmp_path: Path):
@@ -82,7 +82,7 @@ def test_two_replicas_give_the_same_film_as_one(film: Path, tiny_model: Path, tm
     assert np.array_equal(np.stack(found[0]), np.stack(found[1]))
 
 
-def test_the_output_says_who_coloured_it(film: Path, tiny_model: Path, tmp_path: Path):
+def test_the_output_says_who_colored_it(film: Path, tiny_model: Path, tmp_path: Path):
     out = tmp_path / "out.mp4"
     assert run(film, "-o", out, "--model", tiny_model, "-q") == 0
     with av.open(str(out)) as container:
@@ -111,7 +111,7 @@ def test_a_dry_run_tells_and_writes_nothing(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_range_is_coloured_alone(film: Path, tiny_model: Path, tmp_path: Path):
+def test_a_range_is_colored_alone(film: Path, tiny_model: Path, tmp_path: Path):
     out = tmp_path / "out.mkv"
     assert (
         run(film, "-o", out, "--model", tiny_model, "--codec", "ffv1", "--start", "0:00.16", "--end", "0.4", "-q") == 0
@@ -186,7 +186,7 @@ def test_one_bad_film_does_not_stop_the_others(film: Path, tiny_model: Path, tmp
     assert {path.name for path in out.iterdir()} == {"film.mkv", JOURNAL_NAME}
 
 
-def test_a_failing_network_leaves_no_film_rather_than_a_grey_one(
+def test_a_failing_network_leaves_no_film_rather_than_a_gray_one(
     film: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     predict, calls = Colorizer.predict, []

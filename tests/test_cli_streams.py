@@ -42,7 +42,7 @@ def film(tmp_path: Path) -> Path:
         'v "$@" --json | head -n 1',
     ],
 )
-def test_a_film_is_coloured_whoever_listens(line: str, film: Path, tiny_model: Path, tmp_path: Path):
+def test_a_film_is_colored_whoever_listens(line: str, film: Path, tiny_model: Path, tmp_path: Path):
     two = make_film(tmp_path / "two.mkv")
     done = shell(line, film, two, "-o", tmp_path / "out", "--model", tiny_model)
     assert done.returncode == 0, done.stderr

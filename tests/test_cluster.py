@@ -1,4 +1,4 @@
-"""Many machines colour what one would have, also when one of them is lost in the middle."""
+"""Many machines color what one would have, also when one of them is lost in the middle."""
 
 import json
 import shutil
@@ -52,8 +52,8 @@ def vault(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "album").mkdir(parents=True)
     y, x = np.mgrid[:64, :96]
     for number in range(12):
-        grey = np.clip(128 + 90 * np.sin(x / (5 + number)) * np.cos(y / 7), 0, 255).astype(np.uint8)
-        Image.fromarray(grey).save(folder / "album" / f"{number:02}.{'png' if number % 2 else 'jpg'}")
+        gray = np.clip(128 + 90 * np.sin(x / (5 + number)) * np.cos(y / 7), 0, 255).astype(np.uint8)
+        Image.fromarray(gray).save(folder / "album" / f"{number:02}.{'png' if number % 2 else 'jpg'}")
     torn = folder / "album" / "00.jpg"
     torn.write_bytes(torn.read_bytes()[:200])
     for number, frames in enumerate((LONG, 12, 30)):

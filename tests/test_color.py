@@ -1,4 +1,4 @@
-"""Colour conversions against scikit-image, published values and their own inverses."""
+"""Color conversions against scikit-image, published values and their own inverses."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def test_lab_agrees_with_scikit_image():
 
 
 def test_lab_of_the_srgb_primaries_is_as_published():
-    # Lindbloom's CIE colour calculator, sRGB, D65: red, green, blue.
+    # Lindbloom's CIE color calculator, sRGB, D65: red, green, blue.
     published = {
         (1, 0, 0): (53.24, 80.09, 67.20),
         (0, 1, 0): (87.73, -86.18, 83.18),
@@ -29,7 +29,7 @@ def test_lab_of_the_srgb_primaries_is_as_published():
         assert np.allclose(color.rgb_to_lab(*map(np.float64, rgb)), lab, atol=0.05)
 
 
-def test_grey_has_no_colour_and_white_is_100():
+def test_gray_has_no_color_and_white_is_100():
     lightness, a, b = color.rgb_to_lab(*[np.linspace(0, 1, 256)] * 3)
     assert lightness[-1] == pytest.approx(100, abs=0.01)
     assert max(np.abs(a).max(), np.abs(b).max()) < 0.02
@@ -61,7 +61,7 @@ def test_ycc_there_and_back_changes_nothing(coding: LumaCoding):
 
 @pytest.mark.parametrize("bits", [8, 10])
 @pytest.mark.parametrize("matrix", ["bt601", "bt709"])
-def test_true_colour_comes_back_within_one_code(matrix: str, bits: int):
+def test_true_color_comes_back_within_one_code(matrix: str, bits: int):
     """Given a pixel's own Y' and its true a*b*, the chroma found is the chroma it had."""
     coding = LumaCoding(matrix)
     luma, cb, cr = coding.rgb_to_ycc(*RGB)
@@ -73,7 +73,7 @@ def test_true_colour_comes_back_within_one_code(matrix: str, bits: int):
 
 
 @pytest.mark.parametrize("coding", [*CODINGS, LumaCoding("bt2020", "pq"), LumaCoding("bt2020", "hlg")], ids=str)
-def test_no_colour_means_no_chroma(coding: LumaCoding):
+def test_no_color_means_no_chroma(coding: LumaCoding):
     luma = np.linspace(0, 1, 100)
     for chroma in coding.chroma(luma, np.zeros(100), np.zeros(100)):
         assert np.abs(chroma).max() < 5e-4
@@ -99,11 +99,11 @@ def test_gamut_shrinking_keeps_hue_and_luma_and_ends_inside(coding: LumaCoding):
     rgb = np.stack(coding.ycc_to_rgb(luma, cb, cr))
     assert rgb.min() > -1e-5
     assert rgb.max() < 1 + 1e-5
-    is_coloured = np.hypot(cb, cr) > 1e-3
-    assert np.allclose(np.arctan2(cr, cb)[is_coloured], before[is_coloured], atol=1e-4)
+    is_colored = np.hypot(cb, cr) > 1e-3
+    assert np.allclose(np.arctan2(cr, cb)[is_colored], before[is_colored], atol=1e-4)
 
 
-def test_gamut_shrinking_leaves_possible_colours_alone():
+def test_gamut_shrinking_leaves_possible_colors_alone():
     coding = LumaCoding("bt709")
     luma, cb, cr = (v.astype(np.float32).reshape(40, 100) for v in coding.rgb_to_ycc(*(0.1 + 0.8 * RGB)))
     kept_cb, kept_cr = cb.copy(), cr.copy()
@@ -130,7 +130,7 @@ def test_neutral_chroma_is_the_middle_code(bits: int, full: bool):
     assert codes[0, 0] == 1 << (bits - 1)
 
 
-def test_chroma_gain_rises_with_brightness_and_is_one_at_middle_grey():
+def test_chroma_gain_rises_with_brightness_and_is_one_at_middle_gray():
     gain = color.chroma_gain_table(8, True, LumaCoding("bt709"))
     assert gain[128] == pytest.approx(1, abs=0.01)
     assert gain[30] < gain[128] < gain[230]

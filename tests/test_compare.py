@@ -43,8 +43,8 @@ def still_film(path: Path, levels: list[tuple[int, int, int]], *, frames: int = 
         stream = container.add_stream("ffv1", rate=rate)
         stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
         for seed, tint in enumerate(levels):
-            grey = np.random.default_rng(seed).uniform(0.2, 1, (12, 16)).repeat(8, 0).repeat(8, 1)
-            picture = np.rint(grey[..., None] * tint).astype(np.uint8)
+            gray = np.random.default_rng(seed).uniform(0.2, 1, (12, 16)).repeat(8, 0).repeat(8, 1)
+            picture = np.rint(gray[..., None] * tint).astype(np.uint8)
             for _ in range(frames):
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
         container.mux(stream.encode(None))
@@ -87,9 +87,9 @@ def test_what_does_not_match_is_refused_in_one_line(tmp_path: Path, capsys):
 
 
 def test_photos_come_with_small_and_large_pictures_and_an_existing_page_stays(tmp_path: Path, capsys):
-    grey = np.repeat(scene((900, 1200))[..., :1], 3, axis=2)
-    before = save(tmp_path / "scan.png", grey)
-    after = save(tmp_path / "scan-colour.png", scene((900, 1200)))
+    gray = np.repeat(scene((900, 1200))[..., :1], 3, axis=2)
+    before = save(tmp_path / "scan.png", gray)
+    after = save(tmp_path / "scan-color.png", scene((900, 1200)))
     page = tmp_path / "page.html"
     assert run(before, after, "-o", page, "--side", 800) == 0
     assert "1 of 1 pairs" in capsys.readouterr().err
@@ -103,7 +103,7 @@ def test_photos_come_with_small_and_large_pictures_and_an_existing_page_stays(tm
     assert "--overwrite" in capsys.readouterr().err
     assert page.read_bytes() == content
     assert run(before, after, "-o", page, "--overwrite") == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["page.html", "scan-colour.png", "scan.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["page.html", "scan-color.png", "scan.png"]
 
 
 def test_the_page_keeps_to_its_size_and_says_what_it_leaves_out(tmp_path: Path, capsys):
@@ -164,9 +164,9 @@ def test_a_film_is_shown_by_its_shots_and_a_clip_of_both_sides(tmp_path: Path):
     large = re.findall(r"<template>(.*?)</template>", text)[1:]
     for shot, template in enumerate(large):
         jpegs = [base64.b64decode(data) for data in re.findall(r'base64,([^"]+)"', template)]
-        colored, grey = (np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB")).astype(int) for jpeg in jpegs)
+        colored, gray = (np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB")).astype(int) for jpeg in jpegs)
         assert colored.mean((0, 1)).argmax() == shot
-        assert np.ptp(grey.mean((0, 1))) < 4
+        assert np.ptp(gray.mean((0, 1))) < 4
     (film,) = embedded(page, "video/mp4")
     with av.open(io.BytesIO(film)) as container:
         (stream,) = container.streams

@@ -71,7 +71,7 @@ def things(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     for number in range(3):
         (folder / "frames").mkdir(exist_ok=True)
         Image.fromarray(picture("frames")).save(folder / "frames" / f"{number:04}.png")
-    shutil.copytree(folder / "scans", folder / "colour")
+    shutil.copytree(folder / "scans", folder / "color")
     with ZipFile(folder / "box.zip", "w") as box:
         box.write(folder / "portrait.jpg", "portrait.jpg")
     shutil.copy(tiny_model, folder / "mine.safetensors")
@@ -80,7 +80,7 @@ def things(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
 
 
 def picture(name: str) -> np.ndarray:
-    """Grey for scans; in colour for photos to measure on."""
+    """Gray for scans; in color for photos to measure on."""
     random = np.random.default_rng(len(name))
     values = random.integers(0, 256, (6, 8, 3 if name.startswith("photos/") else 1), np.uint8)
     return values.repeat(16, axis=0).repeat(16, axis=1).squeeze()
@@ -164,7 +164,7 @@ def parse(words: list[str]) -> None:
 def test_the_examples_of_a_page_run(page: Path, things: Path, tmp_path: Path):
     folder = tmp_path / "here"
     shutil.copytree(things, folder)
-    shutil.rmtree(folder / "colour")
+    shutil.rmtree(folder / "color")
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     for example in shown(page, "python"):
         done = subprocess.run(
@@ -172,8 +172,8 @@ def test_the_examples_of_a_page_run(page: Path, things: Path, tmp_path: Path):
             check=False, timeout=120,
         )  # fmt: skip
         assert done.returncode == 0, example + done.stderr
-    assert (folder / "film-colour.mp4").is_file()
-    assert (folder / "colour" / "first.jpg").is_file()
+    assert (folder / "film-color.mp4").is_file()
+    assert (folder / "color" / "first.jpg").is_file()
 
 
 @pytest.mark.parametrize("page", [*PAGES, REFERENCE], ids=lambda page: page.name)

@@ -1,4 +1,4 @@
-"""`vidcolor doctor`: what is there, what is broken, and a film coloured to prove it."""
+"""`vidcolor doctor`: what is there, what is broken, and a film colored to prove it."""
 
 import errno
 import json
@@ -43,7 +43,7 @@ def test_a_sound_machine_is_told_so_in_the_last_line(capsys: pytest.CaptureFixtu
     states = {(finding["topic"], finding["name"]): finding["state"] for finding in findings}
     assert [topic for topic in doctor.topics() if topic not in {found["topic"] for found in findings}] == []
     assert "bad" not in states.values()
-    for name in ("cache", "frames", "timestamps", "luma", "sound", "colour", "speed"):
+    for name in ("cache", "frames", "timestamps", "luma", "sound", "color", "speed"):
         assert states["self-test", name] == "good"
     assert all(("encoders", codec) in states for codec in _ENCODERS)
 
@@ -211,14 +211,14 @@ def test_what_breaks_is_a_finding():
 
 def test_a_film_that_lost_something_is_found_out(tmp_path: Path):
     lumas = [np.full((48, 64), 20 * number, np.uint8) for number in range(6)]
-    synthetic_film.make_film(tmp_path / "grey.mkv", lumas)
+    synthetic_film.make_film(tmp_path / "gray.mkv", lumas)
     synthetic_film.make_film(tmp_path / "short.mkv", [*lumas[:2], lumas[4], lumas[3]])
-    wrong = dict(synthetic_film.differences(tmp_path / "grey.mkv", tmp_path / "short.mkv"))
-    assert all(wrong[name] for name in ("frames", "luma", "sound", "colour"))
+    wrong = dict(synthetic_film.differences(tmp_path / "gray.mkv", tmp_path / "short.mkv"))
+    assert all(wrong[name] for name in ("frames", "luma", "sound", "color"))
     other = make_film(tmp_path / "other.mkv", sound=({},))
-    assert dict(synthetic_film.differences(tmp_path / "grey.mkv", other))["timestamps"]
-    same = dict(synthetic_film.differences(tmp_path / "grey.mkv", tmp_path / "grey.mkv"))
-    assert [name for name, said in same.items() if said] == ["colour"]
+    assert dict(synthetic_film.differences(tmp_path / "gray.mkv", other))["timestamps"]
+    same = dict(synthetic_film.differences(tmp_path / "gray.mkv", tmp_path / "gray.mkv"))
+    assert [name for name, said in same.items() if said] == ["color"]
 
 
 def test_extras_and_codecs_are_those_that_there_are():

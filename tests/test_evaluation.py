@@ -19,7 +19,7 @@ from vidcolor.evaluation.sources import count_photos, read_photos, split, spread
 from vidcolor.evaluation.stocks import STOCKS, panchromatic
 from vidcolor.evaluation.wobble import looks, wobble
 from vidcolor.inference.colorizer import Colorizer
-from vidcolor.stills.rgb import Rgb, is_grey
+from vidcolor.stills.rgb import Rgb, is_gray
 
 RANDOM = np.random.default_rng(11)
 
@@ -49,13 +49,13 @@ def test_colorfulness_of_flat_red_is_as_computed_by_hand():
     assert colorfulness(np.full((8, 8, 3), 77, np.uint8)) == 0
 
 
-def test_one_tint_all_over_is_grey_and_two_colours_are_not():
+def test_one_tint_all_over_is_gray_and_two_colors_are_not():
     luma = RANDOM.integers(0, 200, (64, 64, 1), dtype=np.uint8)
     sepia = (luma * np.array((1.0, 0.95, 0.88))).astype(np.uint8)
-    assert is_grey(np.repeat(luma, 3, axis=2))
-    assert is_grey(sepia)
+    assert is_gray(np.repeat(luma, 3, axis=2))
+    assert is_gray(sepia)
     two = np.concatenate([np.full((64, 32, 3), (150, 100, 90)), np.full((64, 32, 3), (90, 100, 150))], axis=1)
-    assert not is_grey(two.astype(np.uint8))
+    assert not is_gray(two.astype(np.uint8))
 
 
 def test_frechet_distance_of_known_gaussians():
@@ -96,7 +96,7 @@ def save(path: Path, rgb: Rgb) -> Path:
 
 
 def photo(seed: int, size: tuple[int, int] = (40, 52)) -> Rgb:
-    """A colourful picture."""
+    """A colorful picture."""
     y, x = np.mgrid[: size[0], : size[1]] / 9 + seed
     waves = [np.sin(x + shift) * np.cos(y * (1 + shift)) for shift in (0.0, 0.7, 1.9)]
     return (np.stack(waves, axis=2) * 90 + 128).astype(np.uint8)
@@ -104,7 +104,7 @@ def photo(seed: int, size: tuple[int, int] = (40, 52)) -> Rgb:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Six photos of two shapes, one broken file, one tiny, one grey."""
+    """Six photos of two shapes, one broken file, one tiny, one gray."""
     for number in range(6):
         save(tmp_path / "data" / "ab"[number % 2] / f"{number}.png", photo(number, ((40, 52), (52, 40))[number % 2]))
     (tmp_path / "data" / "broken.jpg").write_bytes(b"no photo")
@@ -123,26 +123,26 @@ def perfect(truths: Path):
     return color
 
 
-def test_grey_a_perfect_model_and_truth_have_the_scores_they_must_have(folder: Path):
+def test_gray_a_perfect_model_and_truth_have_the_scores_they_must_have(folder: Path):
     report = evaluate([folder], {"perfect": perfect(folder)})
-    grey, model, truth = report.scores
-    assert [score.name for score in report.scores] == ["grey", "perfect", "truth"]
+    gray, model, truth = report.scores
+    assert [score.name for score in report.scores] == ["gray", "perfect", "truth"]
     assert (report.photos, report.found) == (6, 9)
     assert (sorted(report.unreadable), report.gray) == (["broken.jpg", "tiny.png"], ["gray.png"])
     pictures = [picture for _, name, picture in read_photos((folder,)) if "/" in name]
     by_hand = [psnr(np.repeat(panchromatic(rgb)[..., None], 3, axis=2), rgb) for rgb in pictures]
-    assert grey.psnr == pytest.approx(np.mean(by_hand))
-    assert grey.colorfulness == 0
-    assert grey.colorfulness_gap == pytest.approx(np.mean([colorfulness(rgb) for rgb in pictures]))
-    assert grey.distance_closed == 0
+    assert gray.psnr == pytest.approx(np.mean(by_hand))
+    assert gray.colorfulness == 0
+    assert gray.colorfulness_gap == pytest.approx(np.mean([colorfulness(rgb) for rgb in pictures]))
+    assert gray.distance_closed == 0
     for score in (model, truth):
         assert (score.psnr, score.ssim, score.colorfulness_gap) == (float("inf"), 1, 0)
         assert score.distance_closed == pytest.approx(1, abs=1e-3)
-    assert set(grey.psnr_by_category) == {"a", "b"}
-    assert np.mean(list(grey.psnr_by_category.values())) == pytest.approx(grey.psnr)  # three photos in each
+    assert set(gray.psnr_by_category) == {"a", "b"}
+    assert np.mean(list(gray.psnr_by_category.values())) == pytest.approx(gray.psnr)  # three photos in each
     assert model.seconds is not None
     assert model.seconds > 0
-    assert (grey.seconds, truth.seconds) == (None, None)
+    assert (gray.seconds, truth.seconds) == (None, None)
 
 
 def test_a_limit_measures_photos_spread_over_the_set(folder: Path):
@@ -165,7 +165,7 @@ def test_progress_ends_at_all_photos(folder: Path):
     assert told[-1] == (9, 9)
 
 
-def test_a_model_gives_every_photo_its_own_size_and_colour(tiny_model: Path):
+def test_a_model_gives_every_photo_its_own_size_and_color(tiny_model: Path):
     lumas = [panchromatic(photo(1)), panchromatic(photo(2, (52, 40))), panchromatic(photo(3))]
     with Colorizer.load(str(tiny_model), device="cpu") as colorizer:
         together = recolor(lumas, colorizer)
@@ -177,9 +177,9 @@ def test_a_model_gives_every_photo_its_own_size_and_colour(tiny_model: Path):
 
 
 @pytest.mark.parametrize(("name", "content"), [("broken.png", b"nothing"), ("notes.txt", b"words")])
-def test_no_colour_photo_is_an_error_in_words(tmp_path: Path, name: str, content: bytes):
+def test_no_color_photo_is_an_error_in_words(tmp_path: Path, name: str, content: bytes):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(SourceError, match="needs colour photos"):
+    with pytest.raises(SourceError, match="needs color photos"):
         evaluate([tmp_path], {})
 
 
@@ -204,7 +204,7 @@ def test_a_photo_is_read_as_it_is(tmp_path: Path):
     assert np.array_equal(picture, photo(3))
 
 
-def test_colours_that_hold_still_do_not_wobble_and_others_do():
+def test_colors_that_hold_still_do_not_wobble_and_others_do():
     luma = RANDOM.integers(0, 256, (9, 12)).astype(np.uint8).repeat(8, axis=0).repeat(8, axis=1)
 
     def painted(red: Any) -> Any:
@@ -216,7 +216,7 @@ def test_colours_that_hold_still_do_not_wobble_and_others_do():
     def plain(lumas: Any) -> Any:
         return [np.full((*luma.shape, 3), (180, 90, 60), np.uint8) for luma in lumas]
 
-    def steady(lumas: Any) -> Any:  # the colours go with what is in the picture
+    def steady(lumas: Any) -> Any:  # the colors go with what is in the picture
         return [np.repeat(luma[..., None], 3, axis=2) // np.array([1, 2, 2], np.uint8) for luma in lumas]
 
     assert wobble(plain, [luma], plain([luma])) == [0.0]
@@ -230,9 +230,9 @@ def test_colours_that_hold_still_do_not_wobble_and_others_do():
         assert wobble(steady, [luma], steady([luma])) == [pytest.approx(0, abs=1e-4)]
 
 
-def test_colour_on_what_is_grey_in_truth_is_told_and_on_nothing_else():
+def test_color_on_what_is_gray_in_truth_is_told_and_on_nothing_else():
     truth = np.full((8, 40, 3), 128, np.uint8)
-    truth[:, 10:20] = (200, 60, 40)  # coloured: may become anything
+    truth[:, 10:20] = (200, 60, 40)  # colored: may become anything
     truth[:, 20:30] = 10  # too dark to tell
     made = truth.copy()
     made[:, 30:] = (150, 120, 110)
@@ -241,7 +241,7 @@ def test_colour_on_what_is_grey_in_truth_is_told_and_on_nothing_else():
     for way, picture in (("model", made), ("truth", truth)):
         neutrals.add(way, picture, truth)
     _, a, b = rgb2lab(np.array([[[150, 120, 110]]], np.uint8))[0, 0]
-    assert neutrals.value("model") == pytest.approx(np.hypot(a, b) / 2, abs=0.02)  # of two equal parts one is grey
+    assert neutrals.value("model") == pytest.approx(np.hypot(a, b) / 2, abs=0.02)  # of two equal parts one is gray
     assert neutrals.value("truth") == pytest.approx(0, abs=0.02)
     colored = Neutrals()
     colored.add("model", made[:, 10:20], truth[:, 10:20])
@@ -249,16 +249,16 @@ def test_colour_on_what_is_grey_in_truth_is_told_and_on_nothing_else():
 
 
 def test_stocks_see_as_they_are_said_to():
-    red, grey = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 128, np.uint8)
+    red, gray = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 128, np.uint8)
     red[..., 0] = 255
     assert STOCKS["orthochromatic"](red).max() == 0 < STOCKS["panchromatic"](red).min()
-    assert all(abs(STOCKS[name](grey).mean() - 128) < 4 for name in STOCKS)
+    assert all(abs(STOCKS[name](gray).mean() - 128) < 4 for name in STOCKS)
     picture = RANDOM.integers(0, 256, (64, 64, 3), dtype=np.uint8)
     spread = {name: stock(picture).std() for name, stock in STOCKS.items()}
     assert spread["low-contrast"] < spread["faded"] < spread["panchromatic"] < spread["grainy"]
 
 
-def test_what_a_stock_shows_a_way_is_coloured_on_plain_luma(photos: Path):
+def test_what_a_stock_shows_a_way_is_colored_on_plain_luma(photos: Path):
     seen: list[Any] = []
 
     def way(lumas: Any, /, *, seen: Any = None, told: Any = seen) -> Any:
@@ -266,7 +266,7 @@ def test_what_a_stock_shows_a_way_is_coloured_on_plain_luma(photos: Path):
         return [np.repeat(luma[..., None], 3, axis=2) for luma in lumas]
 
     report = evaluate([photos], {"way": way}, stocks={"way": STOCKS["faded"]})
-    assert report.scores[1].psnr == report.scores[0].psnr  # that of grey
+    assert report.scores[1].psnr == report.scores[0].psnr  # that of gray
     pairs = [(np.ptp(luma), np.ptp(each)) for lumas, shown in seen for luma, each in zip(lumas, shown, strict=True)]
     assert all(less == pytest.approx(120 / 255 * more, abs=1.5) for more, less in pairs)
     assert max(more for more, _ in pairs) > 20

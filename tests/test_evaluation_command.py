@@ -43,7 +43,7 @@ def test_photos_and_films_give_a_row_for_every_way_and_number(
     assert run(photos, film, "--model", tiny_model, "--size", "64", "--limit", "5", "--json", "--csv", target) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(row["kind"], row["name"]) for row in rows] == [
-        (kind, name) for kind in ("photos", "film") for name in ("grey", str(tiny_model), "truth")
+        (kind, name) for kind in ("photos", "film") for name in ("gray", str(tiny_model), "truth")
     ]
     assert set(rows[0]) == PHOTO_KEYS
     assert set(rows[3]) == FILM_KEYS
@@ -83,9 +83,9 @@ def test_a_folder_may_hold_both_and_what_cannot_be_measured_is_told(
     (folder / "bad.mp4").write_bytes(b"no film")
     assert run(folder, "--model", tiny_model, "--size", "64") == 0
     told = capsys.readouterr()
-    assert "12 photos, 1 unreadable left out, 1 grey left out" in told.out
+    assert "12 photos, 1 unreadable left out, 1 gray left out" in told.out
     assert "1 film, 6 frames" in told.out
-    for name, why in (("broken.jpg", "cannot be read"), ("gray.png", "no colour"), ("gray.mkv", "grey film")):
+    for name, why in (("broken.jpg", "cannot be read"), ("gray.png", "no color"), ("gray.mkv", "gray film")):
         assert any(name in line and why in line for line in told.err.splitlines()), (name, told.err)
     assert any("bad.mp4" in line for line in told.err.splitlines())
 
@@ -104,10 +104,10 @@ def test_nothing_to_measure_is_one_line_and_exit_1(
     assert told.out == ""
 
 
-def test_a_grey_film_alone_is_exit_1(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_gray_film_alone_is_exit_1(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     film = make_film(tmp_path / "gray.mkv", pix_fmt="gray")
     assert run(film, "--model", tiny_model) == 1
-    assert "grey film" in capsys.readouterr().err
+    assert "gray film" in capsys.readouterr().err
 
 
 def test_the_sheet_shows_photos_and_frames_by_every_way(
@@ -120,8 +120,8 @@ def test_the_sheet_shows_photos_and_frames_by_every_way(
         sheet = np.asarray(image).astype(int)
     # 3 photos of 120x160 and 4 frames of 48x64, at 192 lines each with a line of text, under a heading
     assert sheet.shape == (18 + 7 * (192 + 18), 8 + 3 * (256 + 8), 3)
-    grey, model, truth = (sheet[18:210, 8 + 264 * column : 264 + 264 * column] for column in range(3))
-    assert np.ptp(grey, axis=2).max() == 0
+    gray, model, truth = (sheet[18:210, 8 + 264 * column : 264 + 264 * column] for column in range(3))
+    assert np.ptp(gray, axis=2).max() == 0
     assert np.ptp(model, axis=2).max() > 0
     assert np.ptp(truth, axis=2).mean() > 20
     assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
@@ -131,7 +131,7 @@ def test_the_sheet_keeps_its_order_and_cuts_long_names():
     sheet = Sheet()
     for place in (2, 0, 1):
         shade = np.full((50, 100, 3), 60 * place, np.uint8)
-        sheet.add((0, place), "a very long name " * 30, {"grey": shade, "a model of ümläut name" * 9: shade})
+        sheet.add((0, place), "a very long name " * 30, {"gray": shade, "a model of ümläut name" * 9: shade})
     rows = np.asarray(Image.open(io.BytesIO(sheet.png())))
     assert [int(rows[18 + 20 + (144 + 18) * place, 40, 0]) for place in range(3)] == [0, 60, 120]
 
@@ -167,13 +167,13 @@ def test_every_option_has_help_and_a_mention(capsys: pytest.CaptureFixture[str])
 
 def test_wobble_is_measured_of_every_way(photos: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]):
     assert run(photos, "--model", tiny_model, "--size", "64", "--limit", "3", "--metric", "wobble", "--json") == 0
-    grey, model, truth = (json.loads(line)["wobble"] for line in capsys.readouterr().out.splitlines())
-    assert grey < 0.5
+    gray, model, truth = (json.loads(line)["wobble"] for line in capsys.readouterr().out.splitlines())
+    assert gray < 0.5
     assert model > 0.5
     assert truth is None
 
 
-def test_colour_on_what_is_grey_is_measured_of_every_way(
+def test_color_on_what_is_gray_is_measured_of_every_way(
     tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     shades = np.random.default_rng(5).integers(60, 200, (12, 18, 1), dtype=np.uint8).repeat(8, axis=0).repeat(8, axis=1)
@@ -183,8 +183,8 @@ def test_colour_on_what_is_grey_is_measured_of_every_way(
     Image.fromarray(picture).save(tmp_path / "half.png")
     asked = ("--metric", "neutrals", "--metric", "wobble")
     assert run(tmp_path / "half.png", "--model", tiny_model, "--size", "64", *asked, "--json") == 0
-    grey, model, truth = (json.loads(line) for line in capsys.readouterr().out.splitlines())
-    assert grey["neutrals"] < 0.1 < model["neutrals"]
+    gray, model, truth = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert gray["neutrals"] < 0.1 < model["neutrals"]
     assert truth["neutrals"] < 0.1
     assert model["wobble"] > 0
 

@@ -95,17 +95,17 @@ def test_a_still_shot_is_perfectly_steady(tmp_path: Path):
         assert (score.frames, score.cuts, score.films) == (8, 0, 1)
 
 
-def test_an_alternating_tint_is_seen_in_chroma_and_not_in_grey(tmp_path: Path):
+def test_an_alternating_tint_is_seen_in_chroma_and_not_in_gray(tmp_path: Path):
     frames = [(texture(1), patches() + np.uint8(8 * (i % 2)), patches() + np.uint8(6 * (i % 2))) for i in range(8)]
     found = scores(write_film(tmp_path / "film.mkv", frames))
     # 8 and 6 codes of the 224 of limited range: 10 codes in the Cb, Cr plane, of 255 / 224.
     assert found["truth"].chroma_warp_error == pytest.approx(10 * 255 / 224, rel=1e-4)
     assert found["truth"].cdc > 0.01
     assert found["truth"].warp_error > 1e-4
-    assert (found["grey"].cdc, found["grey"].warp_error, found["grey"].chroma_warp_error) == (0, 0, 0)
+    assert (found["gray"].cdc, found["gray"].warp_error, found["gray"].chroma_warp_error) == (0, 0, 0)
 
 
-def test_colour_drift_of_flat_frames_that_alternate_is_a_third_of_the_most():
+def test_color_drift_of_flat_frames_that_alternate_is_a_third_of_the_most():
     drift = ColorDrift()
     for index in range(9):
         drift.add(np.full((8, 8, 3), 100 + index % 2, np.uint8), is_cut=False)
@@ -148,7 +148,7 @@ def test_a_moving_film_s_own_noise_is_the_floor(tmp_path: Path):
         for i in range(8)
     ]
     found = scores(write_film(tmp_path / "film.mkv", frames), {"flickers": flickering})
-    assert found["grey"].chroma_warp_error == 0
+    assert found["gray"].chroma_warp_error == 0
     assert found["truth"].chroma_warp_error < 0.25 * found["flickers"].chroma_warp_error
     assert found["truth"].warp_error < found["flickers"].warp_error
 
@@ -204,15 +204,15 @@ def test_frames_are_held_no_longer_than_the_slowest_reader_needs():
     assert all(next(reader, None) is None for reader in readers)
 
 
-def test_grey_psnr_and_the_gap_are_as_computed_by_hand(tmp_path: Path):
+def test_gray_psnr_and_the_gap_are_as_computed_by_hand(tmp_path: Path):
     luma, cb = np.full((ROWS, COLUMNS), 126, np.uint8), np.full((ROWS, COLUMNS), 128, np.uint8)
     cb[:48], cb[48:] = 128 + 28, 128 - 28
     found = scores(write_film(tmp_path / "film.mkv", [(luma, cb, np.full_like(cb, 128))] * 3))
     # BT.601: B - Y = 1.772 Cb, G - Y = -0.344136 Cb; Cb = 28 / 224 of 255
     blue, green = 1.772 * 255 / 8, 0.344136 * 255 / 8
-    assert found["grey"].psnr == pytest.approx(10 * math.log10(255**2 / ((blue**2 + green**2) / 3)), abs=0.05)
-    assert found["grey"].colorfulness == 0
-    assert found["grey"].colorfulness_gap == found["truth"].colorfulness > 15
+    assert found["gray"].psnr == pytest.approx(10 * math.log10(255**2 / ((blue**2 + green**2) / 3)), abs=0.05)
+    assert found["gray"].colorfulness == 0
+    assert found["gray"].colorfulness_gap == found["truth"].colorfulness > 15
     assert found["truth"].psnr == math.inf
 
 
@@ -224,18 +224,18 @@ def test_films_of_every_layout_are_measured(tmp_path: Path, pix_fmt: str):
     )
     found = scores(film, {"again": true_way})
     assert found["again"].psnr == 58.9
-    assert found["grey"].colorfulness == 0
+    assert found["gray"].colorfulness == 0
     assert found["truth"].colorfulness > 10
 
 
-def test_a_grey_film_is_said_to_be_grey(tmp_path: Path):
+def test_a_gray_film_is_said_to_be_gray(tmp_path: Path):
     stored = make_film(tmp_path / "gray.mkv", pix_fmt="gray")
     toned = write_film(
         tmp_path / "toned.mkv", [(texture(1), np.full((ROWS, COLUMNS), 120, np.uint8), patches() * 0 + 134)]
     )
     for film in (stored, toned):
         assert is_gray_film(film)
-        with pytest.raises(SourceError, match="grey film"):
+        with pytest.raises(SourceError, match="gray film"):
             evaluate_film(film, {})
 
 
@@ -252,10 +252,10 @@ def test_several_films_count_alike(tmp_path: Path):
     )
     short_one = write_film(tmp_path / "short.mkv", [(texture(2), patches(), patches(3))] * 3)
     reports = [evaluate_film(film, {"again": true_way}) for film in (long, short_one)]
-    grey, again, truth = mean_of(reports)
-    assert (grey.films, grey.frames, grey.film) == (2, 12, "")
+    gray, again, truth = mean_of(reports)
+    assert (gray.films, gray.frames, gray.film) == (2, 12, "")
     assert truth.chroma_warp_error == pytest.approx(8 * 255 / 224 / 2, rel=1e-4)
-    assert grey.psnr == pytest.approx(np.mean([report.scores[0].psnr for report in reports]))
+    assert gray.psnr == pytest.approx(np.mean([report.scores[0].psnr for report in reports]))
     assert again.frames_per_second == pytest.approx(12 / again.seconds)
 
 
@@ -265,4 +265,4 @@ def test_a_model_is_measured_on_a_film(tmp_path: Path, tiny_model: Path):
         found = scores(film, {"tiny": model_way(colorizer, Steadiness("off"))})["tiny"]
     assert found.frames == 11
     assert found.colorfulness > 0
-    assert found.chroma_warp_error == pytest.approx(0, abs=1e-3)  # a still picture gets the same colour every time
+    assert found.chroma_warp_error == pytest.approx(0, abs=1e-3)  # a still picture gets the same color every time

@@ -75,18 +75,18 @@ def test_fid_of_the_same_set_is_nothing_and_of_another_is_more(monkeypatch: pyte
 @pytest.mark.usefixtures("home")
 def test_fid_of_one_photo_is_not_a_number():
     (fid,) = judges(["fid"])
-    for way in ("grey", "truth"):
+    for way in ("gray", "truth"):
         fid.add(way, *pictures(1) * 2)
-    assert math.isnan(fid.value("grey"))
+    assert math.isnan(fid.value("gray"))
 
 
 @pytest.mark.usefixtures("home")
 def test_the_inception_score_is_at_least_one_and_the_same_each_time():
     (score,) = judges(["is"])
     for truth in pictures(4):
-        score.add("grey", truth, truth)
-    assert score.value("grey") >= 0.999
-    assert score.value("grey") == score.value("grey")
+        score.add("gray", truth, truth)
+    assert score.value("gray") >= 0.999
+    assert score.value("gray") == score.value("gray")
 
 
 @pytest.mark.usefixtures("home")

@@ -1,4 +1,4 @@
-"""Films, and shots of films, that are in colour already keep their colours, whichever way they are coloured."""
+"""Films, and shots of films, that are in color already keep their colors, whichever way they are colored."""
 
 import json
 from fractions import Fraction
@@ -23,7 +23,7 @@ SIZE = (96, 64)
 
 
 def planes_of(number: int, step: int, kind: str) -> np.ndarray:
-    """A frame of shot `number` as yuv420p rows: grey, toned (one hue) or in colours, moving."""
+    """A frame of shot `number` as yuv420p rows: gray, toned (one hue) or in colors, moving."""
     random = np.random.default_rng(number)
     planes = np.full((96, 96), 128, np.uint8)
     luma = random.integers(30, 220, (8, 12)).astype(np.uint8).repeat(8, axis=0).repeat(8, axis=1)
@@ -75,7 +75,7 @@ def test_a_film_in_color_is_kept_as_a_photo_is_and_that_is_said(
     assert run(source, tmp_path / f"out{suffix}", "--json", model=tiny_model) == 0
     assert (tmp_path / f"out{suffix}").read_bytes() == source.read_bytes()
     events = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
-    assert [event for event in events if "in colour already; --recolor" in str(event.get("message"))]
+    assert [event for event in events if "in color already; --recolor" in str(event.get("message"))]
     assert events[-1]["event"] == "done"
     assert events[-1]["outcome"] == "kept"
     assert run(source, tmp_path / f"out{suffix}", "-q", model=tiny_model) == 1  # exists
@@ -91,7 +91,7 @@ def test_a_film_in_color_is_kept_as_a_photo_is_and_that_is_said(
 def test_shots_in_color_keep_it_to_the_bit_and_the_others_are_colored(
     options: tuple[str, ...], tmp_path: Path, tiny_model: Path, capfd: pytest.CaptureFixture[str]
 ):
-    source = make(tmp_path / "in.mkv", [("grey", 17), ("color", 13), ("toned", 12), ("grey", 8), ("color", 9)])
+    source = make(tmp_path / "in.mkv", [("gray", 17), ("color", 13), ("toned", 12), ("gray", 8), ("color", 9)])
     assert run(source, tmp_path / "out.mkv", "--codec", "ffv1", *options, model=tiny_model) == 0
     wanted = [False] * 17 + [True] * 13 + [False] * 20 + [True] * 9
     assert same(chroma_of(source), chroma_of(tmp_path / "out.mkv")) == wanted
@@ -107,7 +107,7 @@ def test_a_film_partly_in_color_goes_on_as_if_it_had_not_stopped(
 ):
     for module in ("pipeline", "parts", "steady.marks"):
         monkeypatch.setattr(f"vidcolor.{module}.SEGMENT_FRAMES", 8)
-    source = make(tmp_path / "in.mkv", [("grey", 11), ("color", 13), ("grey", 9), ("color", 7)])
+    source = make(tmp_path / "in.mkv", [("gray", 11), ("color", 13), ("gray", 9), ("color", 7)])
     options = {"model": tiny_model, "codec": "ffv1"}
     whole = vidcolor.colorize_film(source, tmp_path / "whole.mkv", **options)
 
@@ -131,7 +131,7 @@ def test_parts_of_a_film_partly_in_color_make_the_film(
 ):
     for module in ("pipeline", "parts", "steady.marks"):
         monkeypatch.setattr(f"vidcolor.{module}.SEGMENT_FRAMES", 8)
-    source = make(tmp_path / "in.mkv", [("grey", 19), ("color", 17), ("grey", 23), ("color", 18)])
+    source = make(tmp_path / "in.mkv", [("gray", 19), ("color", 17), ("gray", 23), ("color", 18)])
     films = ArchivedFilms(FilmOptions(model=str(tiny_model), codec="ffv1", steady=steady))
     with Colorizer.load(str(tiny_model)) as colorizer:
         color_film(source, tmp_path / "whole.mkv", films.options, lambda: colorizer)
@@ -148,12 +148,12 @@ def test_a_fade_from_black_and_a_dissolve_turn_within_a_shot():
     shots = Shots()
     colors = [False] * 5 + [True] * 20 + [False] * 3 + [True] * 5 + [False] * 12
     decided = [kept for is_colored in colors for kept in shots.push(picture, is_colored)] + shots.finish()
-    assert decided == [False] * 5 + [True] * 28 + [False] * 12  # a moment without colour is none
+    assert decided == [False] * 5 + [True] * 28 + [False] * 12  # a moment without color is none
     assert (shots.state.kept_shots, shots.state.kept_frames) == (1, 28)
 
 
-def test_toned_and_grey_films_are_colored_whole(tmp_path: Path, tiny_model: Path):
-    for kind in ("grey", "toned"):
+def test_toned_and_gray_films_are_colored_whole(tmp_path: Path, tiny_model: Path):
+    for kind in ("gray", "toned"):
         source = make(tmp_path / f"{kind}.mkv", [(kind, 14), (kind, 9)])
         done = vidcolor.colorize_film(source, tmp_path / f"out {kind}.mkv", model=tiny_model, codec="ffv1")
         assert (done.outcome, done.warnings) == ("colored", ())
@@ -168,7 +168,7 @@ def test_colors_of_every_pixel_format_are_kept(pix_fmt: str, tmp_path: Path, tin
         stream = out.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt = *SIZE, pix_fmt
         for number in range(12):
-            kind = "color" if number >= 6 else "grey"
+            kind = "color" if number >= 6 else "gray"
             frame = av.VideoFrame.from_ndarray(planes_of(number // 6, number % 6, kind), format="yuv420p")
             frame = frame.reformat(format=pix_fmt)
             frame.pts, frame.time_base = number, Fraction(1, 25)

@@ -1,4 +1,4 @@
-"""A film that is coloured in parts comes out as one that was coloured in one."""
+"""A film that is colored in parts comes out as one that was colored in one."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +40,7 @@ def _short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = make_shots(tmp_path_factory.mktemp("shots") / "film.mkv", SHOTS)
-    assert film_tone(path) == "grey"
+    assert film_tone(path) == "gray"
     return path
 
 
@@ -79,7 +79,7 @@ def test_parts_follow_each_other_and_begin_at_cuts(film: Path, colorizer: Colori
         assert not any(part.begins < cut <= part.first for cut in cuts)
 
 
-def test_without_steadying_nothing_is_coloured_in_vain(film: Path, colorizer: Colorizer):
+def test_without_steadying_nothing_is_colored_in_vain(film: Path, colorizer: Colorizer):
     assert all(part.begins == part.first for part in survey(film, colorizer, 4, Steadiness("off")))
 
 
@@ -112,7 +112,7 @@ def test_parts_in_any_order_make_the_same_film(
         films.color(film, joined, colorizer, is_again=True)
     finally:
         del colorizer.predict
-    assert sum(made) < 8 + 2  # only what is left of the last segment was coloured
+    assert sum(made) < 8 + 2  # only what is left of the last segment was colored
     assert contents(joined) == contents(whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([whole.name, joined.name])
 

@@ -94,9 +94,9 @@ def test_ahead_of_a_stage_gives_the_same(film: Path, tiny_model: Path):
     assert all(np.array_equal(one.cb, other.cb) for one, other in zip(shallow, deep, strict=True))
 
 
-def still(path: Path, *, is_coloured: bool = True) -> Path:
+def still(path: Path, *, is_colored: bool = True) -> Path:
     rgb = np.full((48, 64, 3), 90, np.uint8)
-    if is_coloured:
+    if is_colored:
         rgb[:, :32] = (200, 60, 40)
     path.parent.mkdir(exist_ok=True)
     Image.fromarray(rgb).save(path)
@@ -124,14 +124,14 @@ def test_stills_are_read_from_pictures_folders_and_lists(tmp_path: Path, film: P
 
 
 @pytest.mark.parametrize(("name", "kind", "said"), [
-    ("grey.png", SourceError, "without colours"),
+    ("gray.png", SourceError, "without colors"),
     ("torn.png", SourceError, "not a picture"),
     ("none", UsageError, "no pictures"),
     ("times.txt", UsageError, "line 1"),
     ("film.mkv", UsageError, "a still is"),
 ])  # fmt: skip
 def test_what_is_no_still_is_refused(name: str, kind: type, said: str, tmp_path: Path, film: Path):
-    still(tmp_path / "grey.png", is_coloured=False)
+    still(tmp_path / "gray.png", is_colored=False)
     (tmp_path / "torn.png").write_bytes(b"\x89PNG")
     (tmp_path / "none").mkdir()
     (tmp_path / "times.txt").write_text("at noon: still.png\n")
@@ -165,8 +165,8 @@ def test_the_command_refuses_what_makes_no_sense(options: list[str], tmp_path: P
 
 def test_the_command_follows_a_still(tmp_path: Path, film: Path, tiny_model: Path):
     with FilmSource(film) as source:
-        grey = next(source.frames()).luma
-    Image.fromarray(np.stack([grey, grey // 2, grey // 2], axis=2)).save(tmp_path / "frame_000000.png")
+        gray = next(source.frames()).luma
+    Image.fromarray(np.stack([gray, gray // 2, gray // 2], axis=2)).save(tmp_path / "frame_000000.png")
     found = []
     for options in ([], ["--reference", str(tmp_path / "frame_000000.png")]):
         out = tmp_path / f"out{len(options)}.mkv"

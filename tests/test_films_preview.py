@@ -26,9 +26,9 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stream = container.add_stream("ffv1", rate=10)
         stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
         for _ in range(SHOTS):
-            grey = random.integers(20, 230, (12, 16), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+            gray = random.integers(20, 230, (12, 16), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
             for _ in range(LENGTH):
-                rgb = np.ascontiguousarray(np.repeat(grey[..., None], 3, 2))
+                rgb = np.ascontiguousarray(np.repeat(gray[..., None], 3, 2))
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, "rgb24")))
         container.mux(stream.encode(None))
     return path
@@ -45,7 +45,7 @@ def test_a_sheet_shows_each_shot_before_and_after(film: Path, tmp_path: Path, ti
     with Image.open(sheet) as image:
         pixels = np.asarray(image.convert("RGB")).astype(int)
     middle = pixels.shape[1] // 2
-    assert np.ptp(pixels[:, : middle - 20], axis=2).max() <= 2  # before: grey
+    assert np.ptp(pixels[:, : middle - 20], axis=2).max() <= 2  # before: gray
     assert np.ptp(pixels[:, middle + 20 :], axis=2).max() > 20
     assert run("preview", film, "-o", sheet, model=tiny_model) == 1  # not overwritten
 
@@ -70,7 +70,7 @@ def test_a_sheet_compares_models_sizes_and_saturations(film: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("turn", [0, 90])
-def test_a_clip_is_half_in_colour_and_has_the_sound(tmp_path: Path, tiny_model: Path, turn: int):
+def test_a_clip_is_half_in_color_and_has_the_sound(tmp_path: Path, tiny_model: Path, turn: int):
     film = make_film(
         tmp_path / "film.mp4", codec="libx264", pts=tuple(range(50)), size=(96, 64), sound=({"language": "deu"},),
         rotation=turn,
@@ -111,8 +111,8 @@ def test_exported_stills_are_numbered_and_given_back_change_nothing_but_what_was
     (stills / "frame_000000.png").unlink()
     (stills / "frame_000020.png").unlink()
     with Image.open(stills / "frame_000010.png") as image:
-        grey = np.asarray(image.convert("L"))
-    red = np.stack([np.minimum(grey + 60, 255), grey // 2, grey // 2], axis=2).astype(np.uint8)
+        gray = np.asarray(image.convert("L"))
+    red = np.stack([np.minimum(gray + 60, 255), gray // 2, gray // 2], axis=2).astype(np.uint8)
     Image.fromarray(red).save(stills / "frame_000010.png")
     outs = []
     for options in ([], ["--reference", stills]):

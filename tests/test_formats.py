@@ -18,7 +18,7 @@ from vidcolor.archives.opening import is_archive
 from vidcolor.films import naming
 from vidcolor.stills import open_still
 
-GREY = np.linspace(0, 255, 40 * 56).reshape(40, 56).astype(np.uint8)
+GRAY = np.linspace(0, 255, 40 * 56).reshape(40, 56).astype(np.uint8)
 FORMATS = {
     "JPEG": ".jpg .jpeg .jpe .jfif .jif .mpo", "PNG": ".png .apng", "BMP": ".bmp .dib", "GIF": ".gif", "WEBP": ".webp",
     "TIFF": ".tif .tiff .tf8 .btf", "AVIF": ".avif", "HEIF": ".heic .heif .hif", "PPM": ".pgm .ppm .pbm .pnm",
@@ -45,11 +45,11 @@ def formats_of(table: dict[str, str]) -> dict[str, str]:
 def photo(form: str, suffix: str) -> bytes:
     file = io.BytesIO()
     if form in ("jp2", "j2k"):
-        return bytes(imagecodecs.jpeg2k_encode(GREY, level=0, reversible=True, codecformat=form))
+        return bytes(imagecodecs.jpeg2k_encode(GRAY, level=0, reversible=True, codecformat=form))
     if form == "TIFF":
-        tifffile.imwrite(file, GREY, photometric="minisblack", bigtiff=suffix in (".btf", ".tf8"))
+        tifffile.imwrite(file, GRAY, photometric="minisblack", bigtiff=suffix in (".btf", ".tf8"))
         return file.getvalue()
-    image = Image.fromarray(GREY)
+    image = Image.fromarray(GRAY)
     if form == "HEIF":
         import pillow_heif
 
@@ -81,7 +81,7 @@ def test_a_photo_of_every_suffix_is_colored(tmp_path: Path, tiny_model: Path) ->
     assert run(tmp_path / "in", "-o", tmp_path / "out", "-q", model=tiny_model) == 0
     for suffix in forms:
         with open_still(tmp_path / "out" / f"photo{suffix}") as still:
-            assert still.pages[0].tone != "grey", suffix
+            assert still.pages[0].tone != "gray", suffix
     for suffix in forms:  # as one file, too
         name = f"photo{suffix}"
         assert run(tmp_path / "in" / name, "-o", tmp_path / f"one{suffix}", "-q", model=tiny_model) == 0
@@ -94,12 +94,12 @@ def test_a_picture_of_every_other_suffix_is_spoken_of(tmp_path: Path, tiny_model
         (tmp_path / "in" / f"scan{suffix}").write_bytes(b"any")
         (tmp_path / "in" / f"SCAN 2{suffix.upper()}").write_bytes(b"any")
     (tmp_path / "in" / "._scan.tga").write_bytes(b"of a Mac")
-    Image.fromarray(GREY).save(tmp_path / "in" / "photo.png")
+    Image.fromarray(GRAY).save(tmp_path / "in" / "photo.png")
     assert run(tmp_path / "in", "-o", tmp_path / "out", "-q", model=tiny_model) == 0
     told = capsys.readouterr().err.splitlines()
     assert len(told) == len(formats.UNREAD_PHOTOS | formats.UNREAD_ARCHIVES)
     for suffix in formats.UNREAD_PHOTOS | formats.UNREAD_ARCHIVES:
-        assert sum(f"SCAN 2{suffix.upper()} and 1 other: not coloured: {suffix} " in line for line in told) == 1
+        assert sum(f"SCAN 2{suffix.upper()} and 1 other: not colored: {suffix} " in line for line in told) == 1
         assert (tmp_path / "out" / f"scan{suffix}").read_bytes() == b"any"
     for suffix in sorted(formats.UNREAD_PHOTOS):
         name = f"scan{suffix}"

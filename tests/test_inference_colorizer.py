@@ -79,7 +79,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_lost(capacity: int, 
     assert max(backend.batches) == largest
 
 
-def test_a_device_that_cannot_hold_one_frame_is_an_error_not_a_grey_film():
+def test_a_device_that_cannot_hold_one_frame_is_an_error_not_a_gray_film():
     with Colorizer([FakeBackend(capacity=0)], HEADER) as colorizer, pytest.raises(DeviceError, match="Not one frame"):
         colorizer.predict([np.zeros((32, 32), np.float32)])
 
@@ -112,7 +112,7 @@ def test_the_network_sees_the_picture_upright_and_undistorted():
     assert seen[:, 0].mean() > seen[:, -1].mean()  # the stored top is the left after a quarter turn anticlockwise
 
 
-def test_rotated_colours_land_where_the_network_saw_them():
+def test_rotated_colors_land_where_the_network_saw_them():
     p = picture(40, 80, shift=(0, 0), full=True)
     ab = np.zeros((2, 10, 20), np.float32)
     ab[0, :, :5] = 40  # red on the left, as seen upright
@@ -124,7 +124,7 @@ def test_rotated_colours_land_where_the_network_saw_them():
 @pytest.mark.parametrize("bits", [8, 10])
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("matrix", ["bt601", "bt709"])
-def test_painted_colours_are_the_colours_asked_for(bits: int, full: bool, matrix: str):
+def test_painted_colors_are_the_colors_asked_for(bits: int, full: bool, matrix: str):
     p = PictureFormat(64, 64, bits, (0, 0), full, matrix)
     luma = plane(p, 0.5)
     wanted_a, wanted_b = 20.0, 30.0
@@ -140,7 +140,7 @@ def test_painted_colours_are_the_colours_asked_for(bits: int, full: bool, matrix
     assert abs(b.mean() - wanted_b) < step
 
 
-def test_fast_painting_stays_near_the_exact_colours():
+def test_fast_painting_stays_near_the_exact_colors():
     """Chroma enlarged with brightness divided out, against the exact search at every pixel."""
     p = picture(192, 128, shift=(0, 0), full=True)
     y, x = np.mgrid[:128, :192]
@@ -175,7 +175,7 @@ def test_impossible_settings_are_refused(options: dict[str, int]):
 def test_openvino_and_torch_give_the_same_picture(tiny_model: Path):
     lightness = (RANDOM.random((3, 1, 64, 96)) * 100).astype(np.float32)
     reference = TorchBackend(weights.load(tiny_model)[0], "cpu", "fp32")(lightness)
-    assert np.ptp(reference) > 5  # a grey answer would agree with anything
+    assert np.ptp(reference) > 5  # a gray answer would agree with anything
     exact = np.abs(OpenVINOBackend(tiny_model, "fp32")(lightness) - reference)
     assert exact.max() < 0.05  # a*b* units; one 8-bit code of chroma is about 0.8
     assert exact.mean() < 0.01
@@ -199,7 +199,7 @@ def test_the_converted_network_is_cached_and_needs_no_torch_again(tiny_model: Pa
     assert done.stdout.strip() == "False", done.stderr
 
 
-def test_saturation_scales_the_colours(tiny_model: Path):
+def test_saturation_scales_the_colors(tiny_model: Path):
     lightness = [(RANDOM.random((64, 64)) * 100).astype(np.float32)]
     plain, half = (Colorizer.load(str(tiny_model), device="cpu", saturation=factor) for factor in (1.0, 0.5))
     with plain, half:
@@ -239,7 +239,7 @@ def test_device_names():
 
 @pytest.mark.parametrize("bits", [10, 12])
 def test_samples_above_the_depth_count_as_the_brightest(bits: int):
-    """Damaged or badly made files hold them; the plane stays as it is, and colour is that of white."""
+    """Damaged or badly made files hold them; the plane stays as it is, and color is that of white."""
     picture = PictureFormat(64, 48, bits, (1, 1), full_range=False, matrix="bt709")
     top, above = np.full((48, 64), (1 << bits) - 1, np.uint16), np.full((48, 64), (1 << bits) + 76, np.uint16)
     ab = np.full((2, 12, 16), 30, np.float32)

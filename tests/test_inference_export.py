@@ -19,7 +19,7 @@ from vidcolor.inference import calibration, export, weights
 from vidcolor.inference.backends import OpenVINOBackend, load_openvino, open_backend
 
 CALIBRATION = Path(__file__).parent.parent / "models" / "calibration"
-FACTS = ("name", "version", "generator", "config", "licence", "size", "multiple", "sha256")
+FACTS = ("name", "version", "generator", "config", "license", "size", "multiple", "sha256")
 LIGHTNESS = np.random.default_rng(5).random((2, 1, 64, 96), np.float32) * 100
 
 
@@ -107,7 +107,7 @@ def test_files_say_which_model_they_are(tiny_model: Path, tmp_path: Path):
     network = load_openvino().Core().read_model(str(tmp_path / "out.xml"))
     found = {key: network.get_rt_info(["vidcolor", key]).astype(str) for key in FACTS}
     assert found["sha256"] == header.sha256
-    assert (found["name"], found["multiple"], found["licence"]) == ("tiny", "32", "not stated")
+    assert (found["name"], found["multiple"], found["license"]) == ("tiny", "32", "not stated")
     needs("onnx")
     import onnx
 
@@ -116,9 +116,9 @@ def test_files_say_which_model_they_are(tiny_model: Path, tmp_path: Path):
     assert stated == {f"vidcolor.{key}": value for key, value in found.items()}
 
 
-def test_the_licence_is_the_cards():
+def test_the_license_is_the_cards():
     default = weights.find("default")
-    assert export.metadata(default, weights.read_header(default))["licence"].startswith("MIT")
+    assert export.metadata(default, weights.read_header(default))["license"].startswith("MIT")
 
 
 @pytest.mark.parametrize("existing", ["out.xml", "out.bin"])
@@ -181,7 +181,7 @@ def test_a_missing_package_is_named(
     assert f"vidcolor[{extra}]" in capsys.readouterr().err
 
 
-def test_precision_int8_colours_in_eight_bits_and_is_made_once(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
+def test_precision_int8_colors_in_eight_bits_and_is_made_once(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
     needs("nncf")
     backend = OpenVINOBackend(tiny_model, "int8")
     difference = np.abs(backend(LIGHTNESS) - truth(tiny_model))
@@ -238,7 +238,7 @@ def test_a_target_that_is_a_folder_is_refused(tiny_model: Path, tmp_path: Path):
         export.export(tiny_model, tmp_path / "out.xml", form="openvino", overwrite=True)
 
 
-def test_every_calibration_picture_is_small_and_has_a_source_and_a_licence():
+def test_every_calibration_picture_is_small_and_has_a_source_and_a_license():
     rows = [line for line in (CALIBRATION / "README.md").read_text(encoding="utf-8").splitlines() if line[:3] == "| `"]
     listed = {name for row in rows for name in re.findall(r"`([a-z0-9-]+)`", row.split("|")[1])}
     files = sorted(CALIBRATION.glob("*.jpg"))

@@ -124,11 +124,11 @@ def test_models_of_other_shapes_or_bins_are_not_averaged(tiny_model: Path, tmp_p
     network, header = weights.load(weights.find("default"))
     network.get_buffer("bins_2K").mul_(-1)
     weights.save(tmp_path / "other-bins.safetensors", network, header)
-    with pytest.raises(ModelError, match=r"other-bins\.safetensors: cannot be averaged.*colour bins"):
+    with pytest.raises(ModelError, match=r"other-bins\.safetensors: cannot be averaged.*color bins"):
         weights.average([weights.find("default"), tmp_path / "other-bins.safetensors"])
 
 
-def test_how_colours_are_read_out_may_differ_and_is_the_firsts(tmp_path: Path):
+def test_how_colors_are_read_out_may_differ_and_is_the_firsts(tmp_path: Path):
     network, header = weights.load(weights.find("default"))
     vivid = replace(header, config=header.config | {"saturation": 2.0})
     weights.save(tmp_path / "vivid.safetensors", network, vivid)

@@ -25,8 +25,8 @@ def scans(tmp_path: Path) -> Path:
     folder = tmp_path / "scans"
     (folder / "sub" / "sub").mkdir(parents=True)
     for number, name in enumerate(("a.jpg", "b.jpg", "sub/x.jpg", "sub/sub/x.jpg")):
-        grey = np.random.default_rng(number).integers(0, 256, (6, 9), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
-        Image.fromarray(grey).save(folder / name, quality=95)
+        gray = np.random.default_rng(number).integers(0, 256, (6, 9), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+        Image.fromarray(gray).save(folder / name, quality=95)
     return folder
 
 

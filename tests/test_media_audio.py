@@ -260,7 +260,7 @@ def test_a_film_and_its_copy_are_both_open_after_writing(tmp_path: Path):
     color_film(film, tmp_path / "out.mkv", codec="ffv1")
     assert probe(tmp_path / "out.mkv").sample_aspect_ratio == Fraction(16, 15)
     with av.open(str(tmp_path / "out.mkv")) as container:
-        assert container.metadata["COMMENT"] == "Colour by test"
+        assert container.metadata["COMMENT"] == "Color by test"
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_chroma_of_another_size_is_refused(tmp_path: Path) -> None:
 def test_a_playlist_reads_no_other_file(tmp_path: Path, content: str, name: str):
     make_film(tmp_path / "holiday.mkv")
     (tmp_path / name).write_text(content)
-    with pytest.raises(SourceError, match="found a playlist, not a film; colour the film that it names"):
+    with pytest.raises(SourceError, match="found a playlist, not a film; color the film that it names"):
         probe(tmp_path / name)
 
 

@@ -1,4 +1,4 @@
-"""The picture in the output is the film's own: every luma sample, time, shape, field and colour tag."""
+"""The picture in the output is the film's own: every luma sample, time, shape, field and color tag."""
 
 from fractions import Fraction
 from pathlib import Path

@@ -58,7 +58,7 @@ def test_attachments_are_kept_in_matroska_and_named_elsewhere(tmp_path: Path) ->
     assert any("attachment" in warning and "cannot be carried" in warning for warning in sink.warnings)
 
 
-def test_cover_art_is_kept_and_never_coloured(tmp_path: Path) -> None:
+def test_cover_art_is_kept_and_never_colored(tmp_path: Path) -> None:
     film = make_film(tmp_path / "in.mp4", codec="libx264", cover=True)
     assert probe(film).codec == "h264"
     color_film(film, tmp_path / "out.mp4")
@@ -120,11 +120,11 @@ def test_lines_that_begin_together_share_one_mp4_sample(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov", ".webm", ".avi"])
-def test_the_comment_says_who_coloured_it_beside_what_was_there(tmp_path: Path, suffix: str) -> None:
+def test_the_comment_says_who_colored_it_beside_what_was_there(tmp_path: Path, suffix: str) -> None:
     film = make_film(tmp_path / "in.mkv", codec="libx264", metadata={"comment": "Reel 3", "title": "Harbour"})
-    color_film(film, tmp_path / f"out{suffix}", comment="Colour by vidcolor 1.0, model lite")
+    color_film(film, tmp_path / f"out{suffix}", comment="Color by vidcolor 1.0, model lite")
     tags = {key.lower(): value for key, value in probe(tmp_path / f"out{suffix}").metadata.items()}
-    assert tags["comment"] == "Reel 3; Colour by vidcolor 1.0, model lite"
+    assert tags["comment"] == "Reel 3; Color by vidcolor 1.0, model lite"
     assert tags["title"] == "Harbour"
 
 
@@ -134,7 +134,7 @@ def test_unusual_tags_are_kept(tmp_path: Path, suffix: str) -> None:
     color_film(film, tmp_path / f"out{suffix}", codec="h264")
     tags = {key.upper(): value for key, value in probe(tmp_path / f"out{suffix}").metadata.items()}
     assert tags["DIRECTOR"] == "A. Guy"
-    assert tags["COMMENT"] == "Colour by test"
+    assert tags["COMMENT"] == "Color by test"
 
 
 def test_a_range_starts_at_zero_with_its_sound_words_and_chapters(tmp_path: Path) -> None:

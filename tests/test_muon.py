@@ -1,4 +1,4 @@
-"""Muon moves matrices along orthogonalised momentum, and the rest as AdamW does."""
+"""Muon moves matrices along orthogonalized momentum, and the rest as AdamW does."""
 
 import pytest
 import torch

@@ -109,14 +109,14 @@ def test_the_default_generator_stays_within_its_budget():
     assert sum(p.numel() for p in network.parameters()) < 20e6
 
 
-def test_the_encoder_takes_the_published_weights_and_reads_grey_as_three_like_channels():
+def test_the_encoder_takes_the_published_weights_and_reads_gray_as_three_like_channels():
     checkpoint = imagenet_checkpoint("lite0")
-    grey, rgb = EfficientNetLite("lite0"), EfficientNetLite("lite0", inputs=3)
-    grey.load_imagenet(checkpoint)
+    gray, rgb = EfficientNetLite("lite0"), EfficientNetLite("lite0", inputs=3)
+    gray.load_imagenet(checkpoint)
     rgb.load_imagenet(checkpoint)
     picture = torch.rand(1, 1, 64, 64) * 2 - 1
     with torch.inference_mode():
-        ours, theirs = grey.eval()(picture), rgb.eval()(picture.expand(1, 3, 64, 64))
+        ours, theirs = gray.eval()(picture), rgb.eval()(picture.expand(1, 3, 64, 64))
     for one, other in zip(ours, theirs, strict=True):
         assert torch.allclose(one, other, atol=1e-3)
 
@@ -168,7 +168,7 @@ def test_read_out_is_the_mean_when_hot_and_the_mode_when_cold():
     assert torch.allclose(cold.flatten(), torch.tensor([50.0, 20.0]), atol=0.1)
 
 
-@pytest.mark.parametrize(("name", "config"), [("resnet", {}), ("binnet", {"colour": 1}), ("binnet", {"encoder": "b7"})])
+@pytest.mark.parametrize(("name", "config"), [("resnet", {}), ("binnet", {"color": 1}), ("binnet", {"encoder": "b7"})])
 def test_what_cannot_be_built_is_refused(name: str, config: dict[str, object]):
     with pytest.raises(ModelError):
         build(name, config)

@@ -1,4 +1,4 @@
-"""The picture's lightness survives any colour, at any depth, in any space; hues survive the gamut's edge."""
+"""The picture's lightness survives any color, at any depth, in any space; hues survive the gamut's edge."""
 
 import cv2
 import numpy as np
@@ -20,13 +20,13 @@ SPACES = {
 }
 
 
-def greys(bits: int, shape: tuple[int, int] = (257, 300)) -> np.ndarray:
-    """Every grey, or a fair draw of them, in no order."""
+def grays(bits: int, shape: tuple[int, int] = (257, 300)) -> np.ndarray:
+    """Every gray, or a fair draw of them, in no order."""
     random = np.random.default_rng(bits)
     return random.integers(0, 1 << bits, shape).astype(np.uint8 if bits == 8 else np.uint16)
 
 
-def colours(strength: float, shape: tuple[int, int] = (17, 20)) -> np.ndarray:
+def colors(strength: float, shape: tuple[int, int] = (17, 20)) -> np.ndarray:
     """Every hue at up to this chroma."""
     random = np.random.default_rng(3)
     angle, chroma = random.uniform(0, 2 * np.pi, shape), random.uniform(0, strength, shape)
@@ -45,54 +45,54 @@ def lab_of(rgb: np.ndarray, space: RgbSpace) -> list[np.ndarray]:
 @pytest.mark.parametrize("strength", [10, 60, 128])
 @pytest.mark.parametrize("name", SPACES)
 def test_lightness_stays_within_one_code(bits: int, strength: float, name: str):
-    space, grey = SPACES[name], greys(bits)
+    space, gray = SPACES[name], grays(bits)
     if name == "linear":
-        grey = np.maximum(grey, grey.dtype.type(10 << (bits - 8)))  # one linear code is 3.5 L* near black
-    painter = Painter(colours(strength), cv2.resize(grey, (40, 30)), grey.shape, bits=bits, space=space)
-    lightness = lab_of(painter.paint(grey, 0), space)[0]
+        gray = np.maximum(gray, gray.dtype.type(10 << (bits - 8)))  # one linear code is 3.5 L* near black
+    painter = Painter(colors(strength), cv2.resize(gray, (40, 30)), gray.shape, bits=bits, space=space)
+    lightness = lab_of(painter.paint(gray, 0), space)[0]
     allowed = 100 / ((1 << bits) - 1) if name != "linear" else 1.3 * 100 / ((1 << bits) - 1) * 3
-    assert np.abs(lightness - lab_of(np.dstack([grey] * 3), space)[0]).max() <= allowed
+    assert np.abs(lightness - lab_of(np.dstack([gray] * 3), space)[0]).max() <= allowed
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_no_colour_leaves_every_grey_code_as_it_was(bits: int):
-    grey = greys(bits)
-    painter = Painter(np.zeros((2, 8, 8), np.float32), grey, grey.shape, bits=bits)
-    assert np.array_equal(painter.paint(grey, 0), np.dstack([grey] * 3))
+def test_no_color_leaves_every_gray_code_as_it_was(bits: int):
+    gray = grays(bits)
+    painter = Painter(np.zeros((2, 8, 8), np.float32), gray, gray.shape, bits=bits)
+    assert np.array_equal(painter.paint(gray, 0), np.dstack([gray] * 3))
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_colours_that_can_be_shown_are_shown(bits: int):
+def test_colors_that_can_be_shown_are_shown(bits: int):
     """On flat fields a*b* come out as asked; 8 bit within its rounding."""
     code = 150 if bits == 8 else 150 * 257
-    grey = np.full((64, 64), code, np.uint8 if bits == 8 else np.uint16)
+    gray = np.full((64, 64), code, np.uint8 if bits == 8 else np.uint16)
     for a, b in ((20, 15), (-25, 10), (5, -30), (0, 40)):
         ab = np.full((2, 8, 8), 0, np.float32)
         ab[0], ab[1] = a, b
-        _, found_a, found_b = lab_of(Painter(ab, grey, grey.shape, bits=bits).paint(grey, 0), SRGB)
+        _, found_a, found_b = lab_of(Painter(ab, gray, gray.shape, bits=bits).paint(gray, 0), SRGB)
         tolerance = 0.6 if bits == 8 else 0.01
         assert np.abs(found_a - a).max() < tolerance
         assert np.abs(found_b - b).max() < tolerance
 
 
-def test_colour_holds_under_detail_of_any_brightness():
-    """A step edge under one colour: both sides have it, as Lab means it."""
-    grey = np.full((64, 64), 90, np.uint8)
-    grey[:, 32:] = 180
+def test_color_holds_under_detail_of_any_brightness():
+    """A step edge under one color: both sides have it, as Lab means it."""
+    gray = np.full((64, 64), 90, np.uint8)
+    gray[:, 32:] = 180
     ab = np.zeros((2, 8, 8), np.float32)
     ab[0], ab[1] = 12, 18
-    _, a, b = lab_of(Painter(ab, grey, grey.shape).paint(grey, 0), SRGB)
+    _, a, b = lab_of(Painter(ab, gray, gray.shape).paint(gray, 0), SRGB)
     assert np.hypot(a - 12, b - 18).max() < 1.5
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_impossible_colours_lose_chroma_and_keep_their_hue(bits: int):
+def test_impossible_colors_lose_chroma_and_keep_their_hue(bits: int):
     top = (1 << bits) - 1
     for code in (0.08, 0.3, 0.6, 0.9, 0.97):
-        grey = np.full((32, 360), round(code * top), np.uint8 if bits == 8 else np.uint16)
+        gray = np.full((32, 360), round(code * top), np.uint8 if bits == 8 else np.uint16)
         angle = np.linspace(0, 2 * np.pi, 360, endpoint=False)
         ab = np.broadcast_to(100 * np.stack([np.cos(angle), np.sin(angle)])[:, None], (2, 32, 360)).astype(np.float32)
-        _, a, b = lab_of(Painter(ab, grey, grey.shape, bits=bits).paint(grey, 0), SRGB)
+        _, a, b = lab_of(Painter(ab, gray, gray.shape, bits=bits).paint(gray, 0), SRGB)
         chroma = np.hypot(a, b)[16]
         turned = np.rad2deg(np.abs(np.angle(np.exp(1j * (np.arctan2(b, a)[16] - angle)))))
         is_clear = chroma > (20 if bits == 8 else 5)  # 8-bit codes near black are coarse
@@ -100,28 +100,28 @@ def test_impossible_colours_lose_chroma_and_keep_their_hue(bits: int):
         assert chroma.max() < 102
 
 
-def test_black_and_white_take_no_colour():
-    grey = np.zeros((32, 32), np.uint8)
-    grey[:, 16:] = 255
+def test_black_and_white_take_no_color():
+    gray = np.zeros((32, 32), np.uint8)
+    gray[:, 16:] = 255
     ab = np.full((2, 4, 4), 50, np.float32)
-    assert np.array_equal(Painter(ab, grey, grey.shape).paint(grey, 0), np.dstack([grey] * 3))
+    assert np.array_equal(Painter(ab, gray, gray.shape).paint(gray, 0), np.dstack([gray] * 3))
 
 
 @pytest.mark.parametrize("bits", [8, 16])
 def test_strips_join_without_a_seam(bits: int):
-    grey = greys(bits, (700, 901))
-    painter = Painter(colours(40, (22, 28)), cv2.resize(grey, (90, 70)), grey.shape, bits=bits)
-    whole = painter.paint(grey, 0)
+    gray = grays(bits, (700, 901))
+    painter = Painter(colors(40, (22, 28)), cv2.resize(gray, (90, 70)), gray.shape, bits=bits)
+    whole = painter.paint(gray, 0)
     for rows in (painter.strip_rows, 37, 1):
         tops = range(0, 700, rows) if rows > 1 else (0, 1, 333, 699)
         for top in tops:
-            assert np.array_equal(painter.paint(grey[top : top + rows], top), whole[top : top + rows])
+            assert np.array_equal(painter.paint(gray[top : top + rows], top), whole[top : top + rows])
 
 
-def test_finer_grey_than_the_output_is_taken_as_it_is():
-    """Toned pictures come as 16-bit grey for 8-bit paint, or as light: no rounding before the painting's own."""
-    fine = greys(16)
-    ab = colours(40)
+def test_finer_gray_than_the_output_is_taken_as_it_is():
+    """Toned pictures come as 16-bit gray for 8-bit paint, or as light: no rounding before the painting's own."""
+    fine = grays(16)
+    ab = colors(40)
     expected = lab_of(np.dstack([fine] * 3), SRGB)[0]
     found = lab_of(Painter(ab, fine, fine.shape, bits=8).paint(fine, 0), SRGB)[0]
     assert np.abs(found - expected).max() <= 100 / 255
@@ -130,12 +130,12 @@ def test_finer_grey_than_the_output_is_taken_as_it_is():
     assert np.abs(found - expected).max() <= 100 / 65535
 
 
-def test_grey_stays_grey_on_the_tiniest_picture():
-    grey = np.array([[7]], np.uint8)
-    assert Painter(np.zeros((2, 16, 16), np.float32), grey, (1, 1)).paint(grey, 0).tolist() == [[[7, 7, 7]]]
+def test_gray_stays_gray_on_the_tiniest_picture():
+    gray = np.array([[7]], np.uint8)
+    assert Painter(np.zeros((2, 16, 16), np.float32), gray, (1, 1)).paint(gray, 0).tolist() == [[[7, 7, 7]]]
 
 
-def test_colour_of_the_wrong_shape_is_refused():
+def test_color_of_the_wrong_shape_is_refused():
     with pytest.raises(ShapeError, match="needs"):
         Painter(np.zeros((3, 4, 4), np.float32), np.zeros((4, 4), np.uint8), (4, 4))
 

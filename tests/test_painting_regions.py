@@ -1,4 +1,4 @@
-"""Grey photos with colours around or on them are told from colour photos; the grey is coloured, the colours stay."""
+"""Gray photos with colors around or on them are told from color photos; the gray is colored, the colors stay."""
 
 import io
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from stills_fixtures import colored, colour_for
+from stills_fixtures import color_for, colored
 
 import vidcolor
 from vidcolor.stills import StillSettings, open_still, write_still
@@ -18,11 +18,11 @@ HEIGHT, WIDTH = 520, 700
 Y, X = np.mgrid[:HEIGHT, :WIDTH]
 
 
-def photo(tone: str = "grey") -> np.ndarray:
+def photo(tone: str = "gray") -> np.ndarray:
     """Something with light and shade everywhere, with grain: (HEIGHT, WIDTH, 3)."""
     light = 0.5 + 0.22 * np.sin(X / 31) * np.cos(Y / 43) + 0.12 * np.sin((X + 2 * Y) / 11) + 0.1 * ((X // 60) % 2)
     light = np.clip(light + np.random.default_rng(3).normal(0, 0.02, light.shape), 0.02, 0.98)
-    red, blue = {"grey": (1.0, 1.0), "sepia": (0.85, 1.2), "cyan": (1.1, 0.9)}[tone]
+    red, blue = {"gray": (1.0, 1.0), "sepia": (0.85, 1.2), "cyan": (1.1, 0.9)}[tone]
     return np.rint(np.stack([light**red, light, light**blue], axis=2) * 255).astype(np.uint8)
 
 
@@ -35,7 +35,7 @@ def ground(margin: int, color: tuple[int, int, int], of: np.ndarray, below: int 
 
 
 def target(columns: int = 12) -> np.ndarray:
-    """A row of patches, some of them grey."""
+    """A row of patches, some of them gray."""
     patches = np.random.default_rng(2).integers(30, 230, (2, columns, 3)).astype(np.uint8)
     patches[:, 1::4] = patches[:, 1::4, :1]
     return patches.repeat(36, axis=0).repeat(40, axis=1)
@@ -50,8 +50,8 @@ def stamped(picture: np.ndarray, color: tuple[int, int, int] = (170, 25, 35)) ->
     return (picture * (1 - share) + picture * (np.array(color) / 255) * share).astype(np.uint8)
 
 
-def scan(kind: str, tone: str = "grey") -> tuple[np.ndarray, list[tuple[slice, slice]], list[tuple[slice, slice]]]:
-    """A scan, and rows and columns of parts of it that are grey, and of parts that have colours."""
+def scan(kind: str, tone: str = "gray") -> tuple[np.ndarray, list[tuple[slice, slice]], list[tuple[slice, slice]]]:
+    """A scan, and rows and columns of parts of it that are gray, and of parts that have colors."""
     picture = photo(tone)
     inside = (slice(100, 500), slice(100, 600))
     if kind == "target":
@@ -90,11 +90,11 @@ def chroma(picture: np.ndarray) -> np.ndarray:
     return np.ptp(picture.astype(int), axis=2)
 
 
-@pytest.mark.parametrize("tone", ["grey", "sepia"])
+@pytest.mark.parametrize("tone", ["gray", "sepia"])
 @pytest.mark.parametrize("kind", ["target", "ruler", "red border", "album", "stamp"])
 @pytest.mark.parametrize("form", ["scan.jpg", "scan.tif", "scan.png"])
-def test_what_is_grey_of_a_mixed_scan_is_painted_and_colours_stay(kind: str, tone: str, form: str, tmp_path: Path):
-    made, grey, own = scan(kind, tone)
+def test_what_is_gray_of_a_mixed_scan_is_painted_and_colors_stay(kind: str, tone: str, form: str, tmp_path: Path):
+    made, gray, own = scan(kind, tone)
     source, target = tmp_path / form, tmp_path / f"out {form}"
     if form.endswith("jpg"):
         in_jpeg(made, source)
@@ -105,7 +105,7 @@ def test_what_is_grey_of_a_mixed_scan_is_painted_and_colours_stay(kind: str, ton
     before, _ = colored(source, target)
     assert before.pages[0].tone == "mixed"
     old, new = (np.asarray(Image.open(path).convert("RGB")) for path in (source, target))
-    for part in grey:
+    for part in gray:
         assert np.median(np.abs(new[part].astype(int) - old[part]).max(axis=2)) > 10  # painted
     for part in own:
         off = np.abs(new[part].astype(int) - old[part])
@@ -125,8 +125,8 @@ def test_recolor_paints_all_of_a_mixed_scan(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["deep.tif", "turned.jpg", "alpha.png", "large.tif"])
-def test_mixed_scans_of_any_make_keep_their_colours(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    made, grey, own = scan("red border")
+def test_mixed_scans_of_any_make_keep_their_colors(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    made, gray, own = scan("red border")
     source, target = tmp_path / name, tmp_path / f"out {name}"
     if name == "deep.tif":
         tifffile.imwrite(source, made.astype(np.uint16) * 257, photometric="rgb")
@@ -145,7 +145,7 @@ def test_mixed_scans_of_any_make_keep_their_colours(name: str, tmp_path: Path, m
     read = tifffile.imread if name.endswith("tif") else lambda path: np.asarray(Image.open(path).convert("RGB"))
     old, new = (read(path).astype(float) for path in (source, target))
     scale = 257 if name == "deep.tif" else 1
-    assert all(np.median(np.abs(new[part] - old[part]).max(axis=2)) > 10 * scale for part in grey)
+    assert all(np.median(np.abs(new[part] - old[part]).max(axis=2)) > 10 * scale for part in gray)
     allowed = 2 if name.endswith("jpg") else 0
     assert all(np.abs(new[part] - old[part]).mean() <= allowed for part in own)
 
@@ -156,11 +156,11 @@ def test_a_photo_on_sepia_tone_with_white_around_it_is_still_painted_whole(tmp_p
         assert still.pages[0].tone == "toned"
 
 
-def test_colour_photos_with_grey_parts_are_no_mixed_scans(tmp_path: Path):
+def test_color_photos_with_gray_parts_are_no_mixed_scans(tmp_path: Path):
     bear = photo()
     lab = cv2.cvtColor(bear.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     shade = np.exp(-(((X - 420) / 150) ** 2 + ((Y - 260) / 110) ** 2))
-    lab[..., 1] += 18 * shade + 2 * np.sin(X / 90)  # light is never of one colour outdoors
+    lab[..., 1] += 18 * shade + 2 * np.sin(X / 90)  # light is never of one color outdoors
     lab[..., 2] += 26 * shade + 3 * np.cos(Y / 70)
     outdoors = (np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1) * 255).astype(np.uint8)
     tinted = cv2.cvtColor(photo().astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
@@ -176,7 +176,7 @@ def test_colour_photos_with_grey_parts_are_no_mixed_scans(tmp_path: Path):
             assert still.pages[0].tone == "color"
 
 
-def test_the_report_says_how_much_of_a_scan_keeps_its_colour(tmp_path: Path, tiny_model: Path):
+def test_the_report_says_how_much_of_a_scan_keeps_its_color(tmp_path: Path, tiny_model: Path):
     made, _, _ = scan("red border")
     in_jpeg(made, tmp_path / "scan.jpg")
     with vidcolor.Colorizer(tiny_model) as colorizer:
@@ -187,13 +187,13 @@ def test_the_report_says_how_much_of_a_scan_keeps_its_colour(tmp_path: Path, tin
     assert not [note for note in anew.notes if "keeps it" in note]
 
 
-def test_a_thumbnail_of_a_mixed_scan_shows_its_colours(tmp_path: Path):
+def test_a_thumbnail_of_a_mixed_scan_shows_its_colors(tmp_path: Path):
     made, _, _ = scan("red border")
     small, exif = io.BytesIO(), Image.Exif()
     Image.fromarray(made).resize((160, 120)).save(small, "JPEG")
     in_jpeg(made, tmp_path / "scan.jpg", exif=exif)
     with open_still(tmp_path / "scan.jpg") as still:
-        shown = still.pages[0].preview(colour_for(still.pages[0]), (120, 160))
-        write_still(still, [colour_for(still.pages[0])], io.BytesIO(), StillSettings())
+        shown = still.pages[0].preview(color_for(still.pages[0]), (120, 160))
+        write_still(still, [color_for(still.pages[0])], io.BytesIO(), StillSettings())
     red = shown[:3].astype(int)
     assert (red[..., 0] - red[..., 1]).mean() > 100

@@ -1,4 +1,4 @@
-"""Grey, toned and coloured pictures are told apart, through JPEG too."""
+"""Gray, toned and colored pictures are told apart, through JPEG too."""
 
 import io
 
@@ -17,8 +17,8 @@ def scene() -> np.ndarray:
     return np.clip(lightness + np.random.default_rng(1).normal(0, 2, x.shape), 3, 97)
 
 
-def arch(lightness: np.ndarray, centre: float) -> np.ndarray:
-    return np.clip(1 - ((lightness - centre) / 55) ** 2, 0, 1)
+def arch(lightness: np.ndarray, center: float) -> np.ndarray:
+    return np.clip(1 - ((lightness - center) / 55) ** 2, 0, 1)
 
 
 TONES = {
@@ -44,22 +44,22 @@ def test_toned_pictures_are_toned(name: str):
     assert tone_of(seen(lightness, *TONES[name](lightness))) == "toned"
 
 
-def test_grey_is_grey_with_noise_in_its_channels_too():
+def test_gray_is_gray_with_noise_in_its_channels_too():
     lightness = scene()
     rgb = seen(lightness, 0 * lightness, 0 * lightness)
-    assert tone_of(rgb) == "grey"
+    assert tone_of(rgb) == "gray"
     noise = np.random.default_rng(2).normal(0, 2, rgb.shape)
-    assert tone_of(np.clip(rgb + noise, 0, 255).astype(np.uint8)) == "grey"
-    assert tone_of(rgb.astype(np.uint16) * 257) == "grey"
+    assert tone_of(np.clip(rgb + noise, 0, 255).astype(np.uint8)) == "gray"
+    assert tone_of(rgb.astype(np.uint16) * 257) == "gray"
 
 
-def test_muted_colours_are_colours():
+def test_muted_colors_are_colors():
     lightness = scene()
     y, x = np.mgrid[:128, :160]
     assert tone_of(seen(lightness, 8 * np.sin(x / 30), 10 * np.cos(y / 25))) == "color"
 
 
-def test_hand_tinted_cheeks_make_a_colour_picture():
+def test_hand_tinted_cheeks_make_a_color_picture():
     lightness = scene()
     a, b = 0 * lightness, 0 * lightness
     a[40:62, 60:82], b[40:62, 60:82] = 22, 14
@@ -67,5 +67,5 @@ def test_hand_tinted_cheeks_make_a_colour_picture():
 
 
 def test_a_flat_picture_has_a_tone():
-    assert tone_of(np.full((8, 8, 3), 128, np.uint8)) == "grey"
+    assert tone_of(np.full((8, 8, 3), 128, np.uint8)) == "gray"
     assert tone_of(np.full((8, 8, 3), (150, 120, 90), np.uint8)) == "toned"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-# Batch normalisation sees each process's own part, so that here it is held still: the rest must be equal.
+# Batch normalization sees each process's own part, so that here it is held still: the rest must be equal.
 DRIVER = """
 import dataclasses, sys
 from pathlib import Path

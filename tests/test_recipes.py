@@ -17,7 +17,7 @@ from vidcolor.errors import TrainingError, UsageError
 from vidcolor.inference import weights
 from vidcolor.stills.rgb import Rgb
 from vidcolor.training import objective
-from vidcolor.training.ageing import age
+from vidcolor.training.aging import age
 from vidcolor.training.features import feature_network
 from vidcolor.training.networks import Players
 from vidcolor.training.recipes import RECIPES, UNAGED, Recipe, Stage, find_recipe, overridden, printed
@@ -61,7 +61,7 @@ FEATURE_GAME = {"game": "hinge", "discriminator": "features", "discriminator_con
 def small(name: str, **changes: object) -> Recipe:
     recipe = RECIPES[name]
     judge = dict(recipe.discriminator_config) | {"width": 4, "layers": 2 if recipe.discriminator == "image" else 1}
-    crop = 64 if name in ("default", "fine-tune") else 32  # the default's colours are a quarter of it
+    crop = 64 if name in ("default", "fine-tune") else 32  # the default's colors are a quarter of it
     fitting = {
         "generator_config": SMALL[name], "discriminator_config": judge, "stages": (Stage(crop, 1.0, 99),), "batch": 4,
         "steps": 4, "minutes": None, "epochs": None, "game_start": 0.0, "features": "lite0",
@@ -184,7 +184,7 @@ def test_a_discriminator_of_features_refuses_what_it_cannot_judge(
         Trainer([photos], small(name, **FEATURE_GAME | changes)).run(tmp_path / "s.pt")
 
 
-def test_the_read_out_answers_for_its_colours_and_their_amount(photos: Path, tmp_path: Path):
+def test_the_read_out_answers_for_its_colors_and_their_amount(photos: Path, tmp_path: Path):
     def losses(**weights: float) -> dict[str, float]:
         recipe = small("default", game="none", perceptual_weight=0, steps=1, **weights)
         found: dict[str, float] = {}
@@ -269,7 +269,7 @@ def test_an_epoch_tells_its_means_the_validations_and_a_grid(photos: Path, tmp_p
     assert 1 <= apart <= 8
     assert told.grids[0].shape == (3 * 36, apart * 36, 3)
     input_row, truth_row = told.grids[0][:32, :32], told.grids[0][72:104, :32]
-    assert np.ptp(input_row.astype(int), axis=2).max() <= 2  # grey
+    assert np.ptp(input_row.astype(int), axis=2).max() <= 2  # gray
     assert np.abs(truth_row.astype(int) - trainer._seen.validation_crops()[0]).max() <= 2
 
 
@@ -364,8 +364,8 @@ def test_a_wrong_change_is_refused(change: dict[str, str]):
 
 def test_unaged_is_unaged():
     rgb = torch.rand(4, 3, 32, 32)
-    grey, _ = age(rgb, torch.zeros(4, 2, 8, 8), UNAGED, torch.Generator())
-    assert torch.allclose(grey[:, 0], 0.299 * rgb[:, 0] + 0.587 * rgb[:, 1] + 0.114 * rgb[:, 2], atol=1e-5)
+    gray, _ = age(rgb, torch.zeros(4, 2, 8, 8), UNAGED, torch.Generator())
+    assert torch.allclose(gray[:, 0], 0.299 * rgb[:, 0] + 0.587 * rgb[:, 1] + 0.114 * rgb[:, 2], atol=1e-5)
 
 
 def test_the_command_shows_and_follows_a_recipe(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -538,7 +538,7 @@ def test_twenty_kills_at_random_points_end_in_the_same_film(tmp_path: Path, tiny
         if part.exists():  # a fast machine is done before the last kill: the film begins anew
             ended.append(part.rename(tmp_path / f"part-{killed}.mp4"))
     subprocess.run([*command, "-o", str(part)], check=True)
-    for coloured in [*ended, part]:
-        assert pictures(coloured) == pictures(whole)
-        assert packets(coloured, "audio") == packets(whole, "audio")
+    for colored in [*ended, part]:
+        assert pictures(colored) == pictures(whole)
+        assert packets(colored, "audio") == packets(whole, "audio")
     assert len(pictures(whole)) == FRAMES

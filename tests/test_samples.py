@@ -1,4 +1,4 @@
-"""Every sample has a named source and licence, and opens."""
+"""Every sample has a named source and license, and opens."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ FILES = sorted(
     path for path in SAMPLES.rglob("*") if path.is_file() and path.name != "README.md" and not path.name.startswith(".")
 )
 FREE = ("public domain", "cc0", "cc by")
-COLUMNS = ("file", "shows", "year", "source package", "author", "licence")
+COLUMNS = ("file", "shows", "year", "source package", "author", "license")
 
 
 def rows_of(name: str) -> list[dict[str, str]]:
@@ -29,12 +29,12 @@ def test_there_is_a_clip_and_a_handful_of_photos() -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_each_sample_is_listed_with_a_source_and_a_free_licence(path: Path) -> None:
+def test_each_sample_is_listed_with_a_source_and_a_free_license(path: Path) -> None:
     rows = rows_of(path.relative_to(SAMPLES).as_posix())
     assert rows, f"{path.name} is not in samples/README.md"
     for row in rows:
         assert all(row.values()), f"an empty cell in {row}"
-        assert row["licence"].lower().startswith(FREE), row["licence"]
+        assert row["license"].lower().startswith(FREE), row["license"]
 
 
 def test_every_listed_sample_exists() -> None:
@@ -54,7 +54,7 @@ def test_photos_open_and_are_small(path: Path) -> None:
         assert min(photo.size) > 150
 
 
-def test_the_clip_has_sound_and_no_colour() -> None:
+def test_the_clip_has_sound_and_no_color() -> None:
     assert (SAMPLES / "clip.mp4").stat().st_size < 2_000_000
     with av.open(SAMPLES / "clip.mp4") as clip:
         assert len(clip.streams.audio) == 1

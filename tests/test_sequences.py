@@ -1,4 +1,4 @@
-"""Numbered pictures are coloured as a film."""
+"""Numbered pictures are colored as a film."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +16,7 @@ from vidcolor.media.source import FilmSource
 
 @pytest.fixture
 def frames(tmp_path: Path) -> Path:
-    """Twelve grey pictures, numbered from 86401."""
+    """Twelve gray pictures, numbered from 86401."""
     folder = tmp_path / "scan"
     folder.mkdir()
     for number in range(12):

@@ -1,4 +1,4 @@
-"""Still things hold their colour, moving things keep theirs, a cut changes at once; films are made here."""
+"""Still things hold their color, moving things keep theirs, a cut changes at once; films are made here."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -90,7 +90,7 @@ def distinct(film: Film) -> Film:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_still_scene_holds_its_colour(mode: Mode) -> None:
+def test_a_still_scene_holds_its_color(mode: Mode) -> None:
     lightness, ab = still_film()
     found = list(steady(pairs(lightness, ab), mode))
     assert len(found) == LENGTH
@@ -99,7 +99,7 @@ def test_a_still_scene_holds_its_colour(mode: Mode) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_flicker_of_exposure_does_not_let_colour_flicker(mode: Mode) -> None:
+def test_flicker_of_exposure_does_not_let_color_flicker(mode: Mode) -> None:
     lightness, ab = still_film()
     random = np.random.default_rng(8)
     exposed = [np.clip((frame + 16) * random.uniform(0.85, 1.1) - 16, 0, 100) for frame in lightness]
@@ -108,7 +108,7 @@ def test_flicker_of_exposure_does_not_let_colour_flicker(mode: Mode) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("speed", [4, 12, 24])
-def test_a_moving_thing_keeps_its_colour_and_leaves_no_trail(mode: Mode, speed: int) -> None:
+def test_a_moving_thing_keeps_its_color_and_leaves_no_trail(mode: Mode, speed: int) -> None:
     lightness, ab = ball_film(speed, min(LENGTH, (COLUMNS - 32) // speed))
     for true, found in list(zip(ab, steady(pairs(lightness, ab), mode), strict=True))[2:]:
         is_red = true[0] == RED[0]
@@ -120,14 +120,14 @@ def test_a_moving_thing_keeps_its_colour_and_leaves_no_trail(mode: Mode, speed: 
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_cut_changes_colour_at_once(mode: Mode) -> None:
+def test_a_cut_changes_color_at_once(mode: Mode) -> None:
     lightness, ab = cut_film()
     found = list(steady(pairs(lightness, ab), mode))
     np.testing.assert_array_equal(found[LENGTH], ab[LENGTH])
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_colour_does_not_get_duller(mode: Mode) -> None:
+def test_color_does_not_get_duller(mode: Mode) -> None:
     ab = flickering([plain((14, 8))] * 60)
     found = list(steady(pairs([ground()] * 60, ab), mode))
     chroma = [float(np.mean([np.hypot(*frame).mean() for frame in frames[20:]])) for frames in (found, ab)]
@@ -172,7 +172,7 @@ def test_auto_asks_more_often_where_much_is_new() -> None:
 
 
 @pytest.mark.parametrize("every", [4, None])
-def test_between_keys_a_moving_thing_keeps_its_colour(every: int | None) -> None:
+def test_between_keys_a_moving_thing_keeps_its_color(every: int | None) -> None:
     film = ball_film(4)
     for true, found in zip(film[1], by_keys(film, every)[0], strict=True):
         is_red = true[0] == RED[0]

@@ -64,9 +64,9 @@ def weave(film: list[Floats]) -> list[Floats]:
     return [np.roll(frame, random.integers(-3, 4, 2), (0, 1)) for frame in film]
 
 
-@pytest.mark.parametrize("ageing", [list, flicker, grain, dirt, weave])
-def test_a_cut_is_found_and_nothing_else_is_one(ageing) -> None:
-    assert found(ageing(two_shots())) == [LENGTH]
+@pytest.mark.parametrize("aging", [list, flicker, grain, dirt, weave])
+def test_a_cut_is_found_and_nothing_else_is_one(aging) -> None:
+    assert found(aging(two_shots())) == [LENGTH]
 
 
 def test_a_whip_pan_is_no_cut() -> None:

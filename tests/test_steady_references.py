@@ -1,4 +1,4 @@
-"""A still's colours hold through its shot and follow motion; shots that come back get their colours back."""
+"""A still's colors hold through its shot and follow motion; shots that come back get their colors back."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def still_of(lightness: Floats, color: tuple[float, float], number: int | None) 
 
 
 def guided(lightness: list[Floats], opinions: list[Floats], steadiness: Steadiness, way: str) -> list[Floats]:
-    """A film's colours under a guide, by each of the ways."""
+    """A film's colors under a guide, by each of the ways."""
     found: list[Floats] = []
     guide = Guide(steadiness.references, has_memory=steadiness.has_memory)
     if way == "keys":
@@ -37,12 +37,12 @@ def guided(lightness: list[Floats], opinions: list[Floats], steadiness: Steadine
 
 
 def off(ab: Floats, color: tuple[float, float]) -> float:
-    """Mean distance from a colour."""
+    """Mean distance from a color."""
     return float(np.hypot(*(ab - plain(color))).mean())
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_still_gives_its_shot_its_colours_and_the_next_shot_none(way: str) -> None:
+def test_a_still_gives_its_shot_its_colors_and_the_next_shot_none(way: str) -> None:
     lightness = [ground()] * LENGTH + [ground(7)] * LENGTH
     opinions = [plain(GREEN)] * (2 * LENGTH)
     references = (still_of(ground(), BLUE, 0),)
@@ -70,7 +70,7 @@ def test_a_still_without_a_number_is_found_by_its_likeness(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["flow", "keys"])
-def test_a_stills_colours_move_with_the_thing_that_has_them(way: str) -> None:
+def test_a_stills_colors_move_with_the_thing_that_has_them(way: str) -> None:
     lightness, opinions = ball_film(speed=4, length=18)
     wanted = opinions[0].copy()
     wanted[:, 8:16, 0:8] = np.array(BLUE)[:, None, None]  # the red square becomes blue
@@ -83,7 +83,7 @@ def test_a_stills_colours_move_with_the_thing_that_has_them(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_shot_that_comes_back_has_its_colours_again(way: str) -> None:
+def test_a_shot_that_comes_back_has_its_colors_again(way: str) -> None:
     lightness = [ground()] * LENGTH + [ground(7)] * LENGTH + [ground()] * LENGTH
     opinions = [plain(RED)] * LENGTH + [plain(GREEN)] * LENGTH + [plain(BLUE)] * LENGTH
     colors = guided(lightness, opinions, Steadiness(has_memory=True), way)
@@ -93,7 +93,7 @@ def test_a_shot_that_comes_back_has_its_colours_again(way: str) -> None:
     assert max(off(ab, BLUE) for ab in forgetful[2 * LENGTH :]) < 1
 
 
-def test_what_the_still_does_not_show_keeps_the_networks_colour_unless_it_looks_the_same() -> None:
+def test_what_the_still_does_not_show_keeps_the_networks_color_unless_it_looks_the_same() -> None:
     other, opinion = ground().copy(), plain(GREEN)
     half = opinion.shape[2] // 2
     other[:, COLUMNS // 2 :] = ground(7)[:, COLUMNS // 2 :]  # half of the picture is another
@@ -121,7 +121,7 @@ def test_a_guided_film_in_pieces_equals_the_film_in_one_piece() -> None:
 
 
 @pytest.mark.parametrize("options", [{"every": 4}, {"has_memory": True}, {"references": (still_of(ground(), RED, 1),)}])
-def test_off_goes_with_nothing_that_holds_colours(options: dict) -> None:
+def test_off_goes_with_nothing_that_holds_colors(options: dict) -> None:
     with pytest.raises(UsageError, match="--steady off"):
         Steadiness("off", **options)
 

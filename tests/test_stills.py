@@ -1,4 +1,4 @@
-"""Still images in every format: what comes out has the same lightness, depth, pages and tags, and colour."""
+"""Still images in every format: what comes out has the same lightness, depth, pages and tags, and color."""
 
 import io
 import struct
@@ -13,13 +13,13 @@ import tifffile
 from PIL import Image, JpegImagePlugin
 from stills_fixtures import (
     DEEP,
-    GREY,
+    GRAY,
     HEIGHT,
     LOSSLESS,
     LOSSY,
     PICTURE,
+    color_for,
     colored,
-    colour_for,
     sepia,
 )
 
@@ -27,7 +27,7 @@ from vidcolor.stills import open_still, write_still
 
 
 @pytest.mark.parametrize("name", LOSSLESS)
-def test_lightness_and_depth_survive_and_colour_comes(name: str, tmp_path: Path):
+def test_lightness_and_depth_survive_and_color_comes(name: str, tmp_path: Path):
     source, target = tmp_path / name, tmp_path / f"out {name}"
     LOSSLESS[name](source)
     before, _ = colored(source, target)
@@ -65,8 +65,8 @@ def test_heic_comes_out_as_heic(tmp_path: Path):
         assert (still.format, after.format, after.pages[0].tone) == ("HEIF", "HEIF", "color")
 
 
-def test_a_file_without_colour_to_give_is_copied_byte_for_byte(tmp_path: Path):
-    for name in ("grey.jpg", "grey.png", "lzw.tif"):
+def test_a_file_without_color_to_give_is_copied_byte_for_byte(tmp_path: Path):
+    for name in ("gray.jpg", "gray.png", "lzw.tif"):
         (LOSSLESS | LOSSY)[name](tmp_path / name)
         with open_still(tmp_path / name) as still:
             write_still(still, [None], tmp_path / "out")
@@ -74,19 +74,19 @@ def test_a_file_without_colour_to_give_is_copied_byte_for_byte(tmp_path: Path):
 
 
 def test_contents_and_open_files_are_read_as_paths_are(tmp_path: Path):
-    for name in ("grey.jpg", "lzw.tif"):
+    for name in ("gray.jpg", "lzw.tif"):
         (LOSSLESS | LOSSY)[name](tmp_path / name)
         data = (tmp_path / name).read_bytes()
         outputs = []
         for source in (tmp_path / name, data, io.BytesIO(data)):
             with open_still(source, name) as still:
                 target = io.BytesIO()
-                write_still(still, [colour_for(page) for page in still.pages], target)
+                write_still(still, [color_for(page) for page in still.pages], target)
             outputs.append(target.getvalue())
         assert outputs[0] == outputs[1] == outputs[2]
 
 
-def test_jpeg_keeps_its_quantisation_subsampling_and_way_of_coding(tmp_path: Path):
+def test_jpeg_keeps_its_quantization_subsampling_and_way_of_coding(tmp_path: Path):
     for options in ({"quality": 71}, {"quality": 96, "subsampling": 0}, {"quality": 85, "progressive": True}):
         for mode in ("L", "RGB"):
             PICTURE.convert(mode).save(tmp_path / "a.jpg", **options)
@@ -103,7 +103,7 @@ def test_jpeg_keeps_its_quantisation_subsampling_and_way_of_coding(tmp_path: Pat
 @pytest.mark.parametrize("shape", [(90, 134), (89, 133), (17, 64), (33, 31), (1, 1), (2, 3)])
 def test_planes_and_rgb_give_the_same_jpeg_but_for_rounding(shape: tuple[int, int], monkeypatch: Any):
     data = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(GREY[: shape[0], : shape[1]])).save(data, "JPEG", quality=96)
+    Image.fromarray(np.ascontiguousarray(GRAY[: shape[0], : shape[1]])).save(data, "JPEG", quality=96)
     outputs, contents = [], []
     for has_planes in (True, False, True):
         monkeypatch.setattr("vidcolor.stills.jpeg._has_planes", lambda has_planes=has_planes: has_planes)
@@ -128,7 +128,7 @@ def test_the_caller_sets_quality_and_subsampling(tmp_path: Path):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_network_sees_the_picture_upright_and_colour_lands_where_it_saw_it(orientation: int, tmp_path: Path):
+def test_the_network_sees_the_picture_upright_and_color_lands_where_it_saw_it(orientation: int, tmp_path: Path):
     exif = Image.Exif()
     exif[0x0112] = orientation
     PICTURE.save(tmp_path / "a.png", exif=exif)
@@ -148,7 +148,7 @@ def test_the_network_sees_the_picture_upright_and_colour_lands_where_it_saw_it(o
 
 
 def test_a_tiff_with_further_channels_says_that_they_are_lost(tmp_path: Path):
-    values = np.dstack([GREY, GREY // 2, GREY // 3])
+    values = np.dstack([GRAY, GRAY // 2, GRAY // 3])
     tifffile.imwrite(tmp_path / "a.tif", values, photometric="minisblack", planarconfig="contig", extrasamples=[0, 0])
     with open_still(tmp_path / "a.tif") as still:
         assert len(still.losses) == 1
@@ -158,12 +158,12 @@ def test_a_tiff_with_further_channels_says_that_they_are_lost(tmp_path: Path):
 def test_pages_keep_their_own_depth_resolution_and_name(tmp_path: Path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
         file.write(
-            GREY, compression="zlib", resolution=(300, 300), extratags=[(285, 2, 0, "front", True)], metadata=None
+            GRAY, compression="zlib", resolution=(300, 300), extratags=[(285, 2, 0, "front", True)], metadata=None
         )
         file.write(DEEP, resolution=(1200, 600), extratags=[(285, 2, 0, "back", True)], metadata=None)
         file.write(sepia(False), photometric="rgb", metadata=None)
     with open_still(tmp_path / "a.tif") as still:
-        write_still(still, [colour_for(still.pages[0]), colour_for(still.pages[1]), None], tmp_path / "b.tif")
+        write_still(still, [color_for(still.pages[0]), color_for(still.pages[1]), None], tmp_path / "b.tif")
     with tifffile.TiffFile(tmp_path / "a.tif") as old, tifffile.TiffFile(tmp_path / "b.tif") as new:
         assert [page.bitspersample for page in new.pages] == [8, 16, 8]
         assert [page.tags[285].value for page in new.pages[:2]] == ["front", "back"]
@@ -178,7 +178,7 @@ def test_frames_of_animations_are_pages(tmp_path: Path):
         PICTURE.save(tmp_path / name, save_all=True, append_images=[second], duration=[120, 250], loop=0, **options)
         still, losses = colored(tmp_path / name, tmp_path / f"out {name}")
         assert len(still.pages) == 2
-        assert any("256 colours" in loss for loss in losses) == (name == "a.gif")
+        assert any("256 colors" in loss for loss in losses) == (name == "a.gif")
         with Image.open(tmp_path / f"out {name}") as new:
             times = []
             for number in range(new.n_frames):
@@ -188,7 +188,7 @@ def test_frames_of_animations_are_pages(tmp_path: Path):
         assert times == [120, 250]
 
 
-def test_the_small_copy_in_exif_shows_the_coloured_picture(tmp_path: Path):
+def test_the_small_copy_in_exif_shows_the_colored_picture(tmp_path: Path):
     small = io.BytesIO()
     PICTURE.resize((64, 43)).save(small, "JPEG")
     data = small.getvalue()
@@ -208,7 +208,7 @@ def test_large_tiff_pages_come_out_as_small_ones_do(tmp_path: Path, monkeypatch:
     """Read in bands, any of them: the same pixels, whatever the packing."""
     from vidcolor.stills import tiff as module
 
-    rows = {"grey.tif", "lzw.tif", "tiles.tif", "alpha.tif", "planar.tif", "white is zero.tif", "motorola.tif"}
+    rows = {"gray.tif", "lzw.tif", "tiles.tif", "alpha.tif", "planar.tif", "white is zero.tif", "motorola.tif"}
     for name in rows:
         LOSSLESS[name](tmp_path / name)
         outputs = []

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from stills_fixtures import HEIGHT, LOSSLESS, LOSSY, PICTURE, WIDTH, colored, colour_for
+from stills_fixtures import HEIGHT, LOSSLESS, LOSSY, PICTURE, WIDTH, color_for, colored
 
 from vidcolor.errors import SourceError
 from vidcolor.stills import files, open_in_turn, open_still, write_still
@@ -40,7 +40,7 @@ def tiff_of(pages: list[tuple[int, dict[int, int]]], order: str = "<", tail: byt
     return file + tail
 
 
-def grey_page(width: int = 64, height: int = 64, **more: int) -> dict[int, int]:
+def gray_page(width: int = 64, height: int = 64, **more: int) -> dict[int, int]:
     tags = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: width * height}
     return tags | {int(code.removeprefix("tag")): value for code, value in more.items()}
 
@@ -50,7 +50,7 @@ def grey_page(width: int = 64, height: int = 64, **more: int) -> dict[int, int]:
     ("links", "found"), [((1,), "page 1 leads back to page 1"), ((2, 3, 2), "page 3 leads back to page 2")]
 )
 def test_pages_that_form_a_loop_are_refused(links: tuple[int, ...], found: str, order: str):
-    content = tiff_of([(link, grey_page()) for link in links], order, bytes(4096))
+    content = tiff_of([(link, gray_page()) for link in links], order, bytes(4096))
     with pytest.raises(SourceError, match=f"its pages form a loop: {found}"):
         open_still(content, "loop.tif")
     assert shown(content).shape == (64, 64, 3)  # of which the first is all that is looked at
@@ -59,7 +59,7 @@ def test_pages_that_form_a_loop_are_refused(links: tuple[int, ...], found: str, 
 def test_directories_that_lead_to_each_other_end(tmp_path: Path):
     """EXIF's leads to GPS's and that one back, each by every name that there is: a tree without end."""
     inner = {34665: -2, 34853: -3, 40965: -2}
-    content = tiff_of([(0, grey_page(tag34665=-2, tag34853=-3)), (0, inner), (0, inner)], tail=bytes(4096))
+    content = tiff_of([(0, gray_page(tag34665=-2, tag34853=-3)), (0, inner), (0, inner)], tail=bytes(4096))
     with open_still(content) as still:
         write_still(still, [np.full((2, 8, 8), 9, np.float32)], tmp_path / "out.tif")
     assert (tmp_path / "out.tif").stat().st_size < 100_000
@@ -68,7 +68,7 @@ def test_directories_that_lead_to_each_other_end(tmp_path: Path):
 
 def test_tags_that_lie_on_each_other_are_refused():
     """Forty tags of 4,000 bytes each, all of them the same 4,000."""
-    with_shared = grey_page() | {65000 + number: 0 for number in range(40)}
+    with_shared = gray_page() | {65000 + number: 0 for number in range(40)}
     content = bytearray(tiff_of([(0, with_shared)], tail=bytes(4096)))
     for at in range(10, 10 + 12 * len(with_shared), 12):
         if struct.unpack_from("<H", content, at)[0] >= 65000:
@@ -107,7 +107,7 @@ def test_a_book_of_many_pages_is_no_bomb(kind: str):
 
 
 @pytest.mark.parametrize(
-    "name", ["grey.png", "grey.jpg", "lossless.webp", "lossy.webp", "grey.jp2", "grey.bmp", "grey.pgm", "grey.avif"]
+    "name", ["gray.png", "gray.jpg", "lossless.webp", "lossy.webp", "gray.jp2", "gray.bmp", "gray.pgm", "gray.avif"]
 )
 def test_one_picture_is_counted_as_it_is(name: str, tmp_path: Path):
     (LOSSLESS | LOSSY)[name](tmp_path / name)
@@ -140,7 +140,7 @@ def test_frames_that_widen_a_gif_are_counted_at_their_width():
 
 
 def test_a_tile_that_is_larger_than_its_page_is_counted():
-    tags = grey_page(tag322=60_000, tag323=60_000, tag324=8, tag325=4096)
+    tags = gray_page(tag322=60_000, tag323=60_000, tag324=8, tag325=4096)
     with pytest.raises(SourceError, match=f"60000 x 60000 = 3600 {LIMIT}1000"):
         open_still(tiff_of([(0, tags)], tail=bytes(4096)), largest_pixels=10**9)
 
@@ -148,7 +148,7 @@ def test_a_tile_that_is_larger_than_its_page_is_counted():
 def test_a_strip_that_says_it_is_larger_than_its_page_is_refused():
     strip = io.BytesIO()
     Image.new("L", (8000, 8000)).save(strip, "JPEG")
-    tags = grey_page(tag259=7, tag273=0, tag279=len(strip.getvalue()))
+    tags = gray_page(tag259=7, tag273=0, tag279=len(strip.getvalue()))
     content = tiff_of([(0, tags)])
     tags[273] = len(content)
     with pytest.raises(SourceError, match="larger than the page"):
@@ -166,7 +166,7 @@ class _Counted(io.BytesIO):
         return found
 
 
-@pytest.mark.parametrize("name", ["grey.jpg", "grey.png", "lossy.webp", "grey.jp2", "grey.bmp"])
+@pytest.mark.parametrize("name", ["gray.jpg", "gray.png", "lossy.webp", "gray.jp2", "gray.bmp"])
 def test_a_huge_file_of_a_small_picture_is_refused_by_its_head(name: str, tmp_path: Path):
     (LOSSLESS | LOSSY)[name](tmp_path / name)
     with (tmp_path / name).open("r+b") as file:
@@ -236,14 +236,14 @@ with open_still(Path(sys.argv[1])) as still:
     write_still(still, colors, Path(sys.argv[2]))
 print(start // 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, len(still.pages))
 """
-    grey = Image.fromarray(np.add.outer(np.arange(1000) // 8, np.arange(2000) // 20).astype(np.uint8))
+    gray = Image.fromarray(np.add.outer(np.arange(1000) // 8, np.arange(2000) // 20).astype(np.uint8))
     source = tmp_path / f"a.{kind.lower()}"
     if kind == "TIFF":
         with tifffile.TiffWriter(source) as file:
             for by in range(40):
-                file.write(np.asarray(grey) + np.uint8(by), compression="zlib", metadata=None)
+                file.write(np.asarray(gray) + np.uint8(by), compression="zlib", metadata=None)
     else:
-        source.write_bytes(many(kind, 40, grey))
+        source.write_bytes(many(kind, 40, gray))
     command = [sys.executable, "-c", script, str(source), str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stderr
@@ -252,7 +252,7 @@ print(start // 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     assert most - start < 250, f"{most - start} MB"
 
 
-def test_colour_is_asked_for_page_by_page(tmp_path: Path):
+def test_color_is_asked_for_page_by_page(tmp_path: Path):
     for kind in ("TIFF", "GIF"):
         with open_still(many(kind, 4)) as still:
             asked: list[Any] = []
@@ -261,13 +261,13 @@ def test_colour_is_asked_for_page_by_page(tmp_path: Path):
                 for number in range(4):
                     page = still.pages[number]
                     asked.append(page)
-                    yield None if number in (0, 2) else colour_for(page)
+                    yield None if number in (0, 2) else color_for(page)
 
             write_still(still, colors(), tmp_path / "out")
         assert len({id(page) for page in asked}) == 4
         with open_still(tmp_path / "out") as after:
             found = [after.pages[number].tone for number in range(4)]
-        assert found == ["grey", "color", "grey", "color"]
+        assert found == ["gray", "color", "gray", "color"]
 
 
 def test_frames_of_a_gif_can_be_seen_through_and_keep_their_places(tmp_path: Path):

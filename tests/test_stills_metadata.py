@@ -1,4 +1,4 @@
-"""Everything beside the pixels, as exiftool reads it, is the same after colouring."""
+"""Everything beside the pixels, as exiftool reads it, is the same after coloring."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ if EXIFTOOL is None:
 
 NAME = "vidcolor 9.9 (test)"
 Y, X = np.mgrid[:64, :96]
-GREY = ((np.sin(X / 9) + np.cos(Y / 7) + 2) * 60).astype(np.uint8)
+GRAY = ((np.sin(X / 9) + np.cos(Y / 7) + 2) * 60).astype(np.uint8)
 EXIF = [
     "-EXIF:Make=Epson", "-EXIF:Model=V850", "-EXIF:Artist=A. Photographer", "-EXIF:Copyright=1906",
     "-EXIF:ImageDescription=Market day", "-EXIF:DateTimeOriginal=1906:04:18 05:12:00", "-EXIF:UserComment=on the back",
@@ -70,7 +70,7 @@ def tags_of(path: Path) -> dict[str, Any]:
 
 
 def lasting(tags: dict[str, Any]) -> dict[str, Any]:
-    """What should be the same afterwards."""
+    """What should be the same afterward."""
     kept = {}
     for name, value in tags.items():
         group, _, tag = name.rpartition(":")
@@ -84,7 +84,7 @@ def tagged(tmp_path: Path, suffix: str) -> Path:
     if suffix == "heic":
         pytest.importorskip("pillow_heif").register_heif_opener()
     options: dict[str, Any] = {"dpi": (600, 600)} if suffix in ("jpg", "png", "tif") else {}
-    Image.fromarray(GREY).save(path, **options)
+    Image.fromarray(GRAY).save(path, **options)
     done = subprocess.run(
         [str(EXIFTOOL), "-overwrite_original", "-q", *WRITTEN[suffix], str(path)], capture_output=True
     )
@@ -114,7 +114,7 @@ def test_every_tag_survives(suffix: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize("suffix", WRITTEN)
-def test_a_tag_says_whose_colour_it_is_and_the_scanner_keeps_its_own(suffix: str, tmp_path: Path):
+def test_a_tag_says_whose_color_it_is_and_the_scanner_keeps_its_own(suffix: str, tmp_path: Path):
     source, target = tagged(tmp_path, suffix), tmp_path / f"b.{'ppm' if suffix == 'pgm' else suffix}"
     colored(source, target)
     tags = tags_of(target)
@@ -129,7 +129,7 @@ def test_a_tag_says_whose_colour_it_is_and_the_scanner_keeps_its_own(suffix: str
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "jp2", "avif"])
 def test_a_file_without_exif_gets_the_tag_too(suffix: str, tmp_path: Path):
-    Image.fromarray(GREY).save(tmp_path / f"a.{suffix}")
+    Image.fromarray(GRAY).save(tmp_path / f"a.{suffix}")
     colored(tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}")
     assert tags_of(tmp_path / f"b.{suffix}")["IFD0:ProcessingSoftware"] == NAME
 
@@ -140,7 +140,7 @@ def test_maker_notes_stay_the_bytes_they_are_where_they_are(tmp_path: Path):
     exif = Image.Exif()
     exif[0x010F] = "Epson"
     exif.get_ifd(0x8769)[0x927C] = note
-    Image.fromarray(GREY).save(source, exif=exif)
+    Image.fromarray(GRAY).save(source, exif=exif)
     with Image.open(source) as old:
         place = old.info["exif"].index(note)
     colored(source, tmp_path / "b.jpg")
@@ -155,7 +155,7 @@ def test_tiff_keeps_private_tags_of_every_type(options: dict[str, Any], tmp_path
         (65001, 12, 2, (1.5, -2.5), True), (65002, 5, 1, (7, 3), True), (65003, 2, 0, "private words", True),
         (65004, 3, 3, (1, 2, 3), True), (65005, 7, 5, b"\0\1\2\3\4", True), (315, 2, 0, "Artist", True),
     ]  # fmt: skip
-    tifffile.imwrite(tmp_path / "a.tif", GREY, extratags=extra, resolution=(1200, 600), metadata=None, **options)
+    tifffile.imwrite(tmp_path / "a.tif", GRAY, extratags=extra, resolution=(1200, 600), metadata=None, **options)
     colored(tmp_path / "a.tif", tmp_path / "b.tif")
     with tifffile.TiffFile(tmp_path / "a.tif") as old, tifffile.TiffFile(tmp_path / "b.tif") as new:
         assert new.byteorder == old.byteorder
@@ -167,8 +167,8 @@ def test_tiff_keeps_private_tags_of_every_type(options: dict[str, Any], tmp_path
 
 
 def test_what_a_format_cannot_carry_is_said(tmp_path: Path):
-    Image.fromarray(GREY).save(tmp_path / "a.bmp")
+    Image.fromarray(GRAY).save(tmp_path / "a.bmp")
     assert colored(tmp_path / "a.bmp", tmp_path / "b.bmp") == ("BMP has no room for the tag of the software.",)
     Image.init()  # Pillow then asks all of its readers, of which one wants more of a file than tifffile's handle has
-    Image.fromarray(GREY).convert("CMYK").save(tmp_path / "a.tif")
+    Image.fromarray(GRAY).convert("CMYK").save(tmp_path / "a.tif")
     assert any("CMYK" in loss for loss in colored(tmp_path / "a.tif", tmp_path / "b.tif"))

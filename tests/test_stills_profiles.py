@@ -1,4 +1,4 @@
-"""What the codes of a still mean: tones, grey stored as colour, and ICC profiles."""
+"""What the codes of a still mean: tones, gray stored as color, and ICC profiles."""
 
 import io
 import struct
@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image, ImageCms
 from stills_fixtures import (
     DEEP,
-    GREY,
+    GRAY,
     HEIGHT,
     PICTURE,
     colored,
@@ -22,15 +22,15 @@ from vidcolor.painting.painter import SRGB
 from vidcolor.stills import open_still, write_still
 
 
-def test_grey_that_is_stored_as_colour_is_read_as_grey(tmp_path: Path):
-    """Y'CbCr without chroma, and R, G, B that are equal: the same codes as in a grey file, and colour after."""
-    PICTURE.save(tmp_path / "grey.jpg", quality=95)
+def test_gray_that_is_stored_as_color_is_read_as_gray(tmp_path: Path):
+    """Y'CbCr without chroma, and R, G, B that are equal: the same codes as in a gray file, and color after."""
+    PICTURE.save(tmp_path / "gray.jpg", quality=95)
     PICTURE.convert("RGB").save(tmp_path / "ycc.jpg", quality=95)
     PICTURE.convert("RGB").save(tmp_path / "rgb.jpg", quality=95, keep_rgb=True)
     found = []
-    for name in ("grey.jpg", "ycc.jpg", "rgb.jpg"):
+    for name in ("gray.jpg", "ycc.jpg", "rgb.jpg"):
         with open_still(tmp_path / name) as still:
-            assert still.pages[0].tone == "grey"
+            assert still.pages[0].tone == "gray"
             found.append(still.pages[0].rows(0, HEIGHT))
         colored(tmp_path / name, tmp_path / f"out {name}")
         with open_still(tmp_path / f"out {name}") as after:
@@ -52,17 +52,17 @@ def test_toned_pictures_lose_their_tone_and_keep_their_lightness(deep: bool, tmp
         before = page.space.lightness_of(page.rows(0, HEIGHT))
         write_still(still, [np.zeros((2, 8, 8), np.float32)], tmp_path / "b.tif")
     with open_still(tmp_path / "b.tif") as plain:
-        assert plain.pages[0].tone == "grey"
+        assert plain.pages[0].tone == "gray"
     colored(tmp_path / "a.tif", tmp_path / "c.tif")
     for out in ("b.tif", "c.tif"):
         assert np.abs(lightness_of(tmp_path / out)[0] - before).max() <= 100 / (65535 if deep else 255) + 2e-4
 
 
 def gray_profile(gamma: float) -> bytes:
-    """A grey ICC profile with one gamma: the least that ICC.1 asks for."""
+    """A gray ICC profile with one gamma: the least that ICC.1 asks for."""
     curve = b"curv" + struct.pack(">IIHH", 0, 1, round(gamma * 256), 0)
     white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
-    words = b"text\0\0\0\0grey\0\0\0\0"
+    words = b"text\0\0\0\0gray\0\0\0\0"
     tags, body = [], b""
     for name, data in ((b"kTRC", curve), (b"wtpt", white), (b"desc", words), (b"cprt", words)):
         tags.append(struct.pack(">4sII", name, 128 + 4 + 48 + len(body), len(data)))
@@ -75,8 +75,8 @@ def gray_profile(gamma: float) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.webp", "deep.tif"])
-def test_a_grey_profile_becomes_an_rgb_profile_with_its_curve(name: str, tmp_path: Path):
-    """Codes of grey pixels stay as they were, and a colour engine sees the same grey behind them."""
+def test_a_gray_profile_becomes_an_rgb_profile_with_its_curve(name: str, tmp_path: Path):
+    """Codes of gray pixels stay as they were, and a color engine sees the same gray behind them."""
     profile = gray_profile(1.8)
     if name == "deep.tif":
         tifffile.imwrite(tmp_path / name, DEEP, iccprofile=profile)
@@ -98,10 +98,10 @@ def test_a_grey_profile_becomes_an_rgb_profile_with_its_curve(name: str, tmp_pat
     wanted = np.rint(SRGB.codes((np.arange(256) / 255) ** 1.8) * 255)
     assert np.abs(seen[8:].astype(int) - wanted[8:, None]).max() <= 2
     if name in ("a.png", "a.webp"):
-        assert np.array_equal(values, np.dstack([GREY] * 3))
+        assert np.array_equal(values, np.dstack([GRAY] * 3))
 
 
-def test_an_rgb_profile_stays_and_colour_is_meant_in_it(tmp_path: Path):
+def test_an_rgb_profile_stays_and_color_is_meant_in_it(tmp_path: Path):
     from vidcolor.stills.profiles import _matching, _tags
 
     icc = _matching(_tags(gray_profile(2.2))[b"kTRC"], gray_profile(2.2))  # any RGB profile that is not sRGB

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from stills_fixtures import (
-    GREY,
+    GRAY,
     LOSSLESS,
     LOSSY,
     PICTURE,
@@ -19,7 +19,7 @@ from vidcolor.stills import open_still, write_still
 
 
 @pytest.mark.parametrize(
-    "name", ["grey.jpg", "grey.png", "lzw.tif", "deep.tif", "lossless.webp", "grey.jp2", "deep.pgm"]
+    "name", ["gray.jpg", "gray.png", "lzw.tif", "deep.tif", "lossless.webp", "gray.jp2", "deep.pgm"]
 )
 def test_broken_files_are_refused_in_one_line(name: str, tmp_path: Path):
     (LOSSLESS | LOSSY)[name](tmp_path / name)
@@ -39,7 +39,7 @@ def test_bombs_are_refused_before_they_are_decoded():
         with pytest.raises(SourceError):
             open_still(data, "bomb")
     tall = io.BytesIO()
-    tifffile.imwrite(tall, GREY)
+    tifffile.imwrite(tall, GRAY)
     with pytest.raises(SourceError, match="limit"):
         open_still(tall.getvalue(), "tall", largest_pixels=1000)
     with pytest.raises(SourceError, match="limit"):
@@ -48,12 +48,12 @@ def test_bombs_are_refused_before_they_are_decoded():
 
 def test_samples_that_are_no_plain_numbers_are_refused():
     file = io.BytesIO()
-    tifffile.imwrite(file, GREY.astype(np.float32))
+    tifffile.imwrite(file, GRAY.astype(np.float32))
     with pytest.raises(SourceError, match="16 bit"):
         open_still(file.getvalue(), "float")
 
 
-def test_colour_for_the_wrong_number_of_pages_is_refused(tmp_path: Path):
+def test_color_for_the_wrong_number_of_pages_is_refused(tmp_path: Path):
     PICTURE.save(tmp_path / "a.png")
     with open_still(tmp_path / "a.png") as still, pytest.raises(ShapeError, match="pages"):
         write_still(still, [], tmp_path / "b.png")

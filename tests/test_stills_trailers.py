@@ -30,9 +30,9 @@ def said(losses: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("trailer", CASES)
-@pytest.mark.parametrize("name", ["grey.jpg", "progressive.jpg", "grey.png", "lossless.webp", "grey.gif"])
+@pytest.mark.parametrize("name", ["gray.jpg", "progressive.jpg", "gray.png", "lossless.webp", "gray.gif"])
 def test_what_lies_behind_a_picture_is_said(name: str, trailer: str, tmp_path: Path):
-    sources = LOSSLESS | LOSSY | {"grey.gif": lambda path: PICTURE.save(path)}
+    sources = LOSSLESS | LOSSY | {"gray.gif": lambda path: PICTURE.save(path)}
     sources[name](tmp_path / name)
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes() + CASES[trailer][0])
     _, losses = colored(tmp_path / name, tmp_path / f"out {name}")
@@ -55,7 +55,7 @@ def test_pictures_of_a_multi_picture_file_are_said_once(tmp_path: Path):
 
 
 def test_a_second_picture_in_a_pgm_is_said(tmp_path: Path):
-    LOSSLESS["grey.pgm"](tmp_path / "a.pgm")
+    LOSSLESS["gray.pgm"](tmp_path / "a.pgm")
     (tmp_path / "a.pgm").write_bytes(2 * (tmp_path / "a.pgm").read_bytes())
     _, losses = colored(tmp_path / "a.pgm", tmp_path / "b.pgm")
     assert said(losses) == (PICTURES,)

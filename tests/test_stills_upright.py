@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image, ImageOps
-from stills_fixtures import DEEP, GREY, HEIGHT, LOSSLESS, LOSSY, WIDTH
+from stills_fixtures import DEEP, GRAY, HEIGHT, LOSSLESS, LOSSY, WIDTH
 
 from vidcolor.evaluation.sources import read_photos
 from vidcolor.films.references import _of_picture
@@ -100,9 +100,9 @@ def test_plain_photos_are_read_as_they_were(tmp_path: Path):
 @pytest.mark.parametrize("name", [*LOSSLESS, *LOSSY])
 def test_every_format_and_depth_is_shown(name: str, tmp_path: Path):
     (LOSSLESS | LOSSY)[name](tmp_path / name)
-    wanted = np.repeat(GREY[..., None], 3, axis=2)
+    wanted = np.repeat(GRAY[..., None], 3, axis=2)
     if name in ("bilevel.png", "bilevel.tif", "fax.tif", "bilevel.pbm"):
-        wanted = np.repeat(np.asarray(Image.fromarray(GREY).convert("1").convert("L"))[..., None], 3, axis=2)
+        wanted = np.repeat(np.asarray(Image.fromarray(GRAY).convert("1").convert("L"))[..., None], 3, axis=2)
     assert off(shown(tmp_path / name), wanted) < (6 if name in LOSSY else 1)
     assert size_of(tmp_path / name) == (WIDTH, HEIGHT)
 
@@ -163,10 +163,10 @@ def test_jpeg_2000_of_any_depth_is_as_light_as_it_is(bits: int):
 
 
 def test_white_is_zero_with_alpha_keeps_its_alpha():
-    content = bytearray(packed(np.dstack([GREY, GREY // 2]), 8, photometric="minisblack", alpha=True))
+    content = bytearray(packed(np.dstack([GRAY, GRAY // 2]), 8, photometric="minisblack", alpha=True))
     at = content.index(struct.pack("<HHI", 262, 3, 1))
     content[at + 8] = 0
     with open_still(bytes(content)) as still:
-        assert np.array_equal(still.pages[0].rows(0, HEIGHT), 255 - GREY)
+        assert np.array_equal(still.pages[0].rows(0, HEIGHT), 255 - GRAY)
         assert still.pages[0].alpha is not None
-        assert np.array_equal(still.pages[0].alpha(0, HEIGHT), GREY // 2)
+        assert np.array_equal(still.pages[0].alpha(0, HEIGHT), GRAY // 2)

@@ -20,9 +20,9 @@ if precision == "fp16":
     import torch
 
     torch.set_num_threads(2)
-grey = np.full((300, 300), 100, np.uint8)
+gray = np.full((300, 300), 100, np.uint8)
 colorizer = vidcolor.Colorizer(model, device="cpu", precision=precision)
-before = colorizer.photo(grey)
+before = colorizer.photo(gray)
 
 
 def close():
@@ -32,7 +32,7 @@ def close():
 
 def again():
     with vidcolor.Colorizer(model, device="cpu", precision=precision) as another:
-        assert np.array_equal(another.photo(grey), before)
+        assert np.array_equal(another.photo(gray), before)
 
 
 def say(what, doing):
@@ -44,8 +44,8 @@ def say(what, doing):
 
 
 doings = {
-    "use": lambda: colorizer.photo(grey),
-    "frames": lambda: list(colorizer.rgb_frames([grey] * 3)),
+    "use": lambda: colorizer.photo(gray),
+    "frames": lambda: list(colorizer.rgb_frames([gray] * 3)),
     "close": close,
     "another": again,
     "nothing": lambda: None,
@@ -58,7 +58,7 @@ for what, doing in doings.items():
         sys.exit()
     _, status = os.waitpid(child, 0)
     print("ended", status, flush=True)
-say("here", lambda: colorizer.photo(grey))
+say("here", lambda: colorizer.photo(gray))
 """
 
 TOLD = {"use": "forked", "frames": "forked", "close": "done", "another": "done", "nothing": "done", "here": "done"}

@@ -1,4 +1,4 @@
-"""What a terminal shows: one line a job at any width, words whole, no colour where none is wanted."""
+"""What a terminal shows: one line a job at any width, words whole, no color where none is wanted."""
 
 import ast
 import io
@@ -47,7 +47,7 @@ def test_a_job_takes_one_line_with_its_count_and_the_time_left(width: int):
     assert line.rstrip().replace("\x1b[0m", "").startswith("A ")
 
 
-def test_no_color_has_no_colours():
+def test_no_color_has_no_colors():
     assert "\x1b[3" in drawn(80)[0]
     assert "\x1b[3" not in drawn(80, color=False)[0]
 

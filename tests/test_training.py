@@ -12,7 +12,7 @@ import torch
 from vidcolor import cli
 from vidcolor.errors import SourceError
 from vidcolor.inference import weights
-from vidcolor.training.ageing import Ageing, age, compressed
+from vidcolor.training.aging import Aging, age, compressed
 from vidcolor.training.bins import Bins, bin_loss
 from vidcolor.training.objective import prepare
 from vidcolor.training.photos import Photos, held_back
@@ -29,11 +29,11 @@ def test_held_back_photos_are_never_seen(photos: Path):
     assert set(everything) - set(kept) == held_back(everything, "period/*", 3)
 
 
-def test_crops_have_the_size_asked_for_and_favoured_photos_come_more_often(photos: Path):
+def test_crops_have_the_size_asked_for_and_favored_photos_come_more_often(photos: Path):
     stored = Photos([photos], crop=48)
-    favour = np.ones(12)
-    favour[0] = 5
-    batches = stored.batches(4, seed=1, weights=favour)
+    favor = np.ones(12)
+    favor[0] = 5
+    batches = stored.batches(4, seed=1, weights=favor)
     seen = [next(batches) for _ in range(4)]  # one round of 12 + 4 crops
     assert all(batch.shape == (4, 48, 48, 3) for batch in seen)
 
@@ -57,13 +57,13 @@ def test_training_on_photos_needs_no_pyav():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_ageing_keeps_borders_colourless_and_values_in_range():
+def test_aging_keeps_borders_colorless_and_values_in_range():
     rgb = torch.rand(8, 3, 64, 64)
     ab = torch.full((8, 2, 16, 16), 30.0)
-    everything = Ageing(stock=1, tone=1, grain=1, blur=1, scratches=1, flicker=1, borders=1, compression=1)
-    grey, kept = age(rgb, ab, everything, torch.Generator().manual_seed(2))
-    assert grey.shape == (8, 1, 64, 64)
-    assert 0 <= grey.min() <= grey.max() <= 1
+    everything = Aging(stock=1, tone=1, grain=1, blur=1, scratches=1, flicker=1, borders=1, compression=1)
+    gray, kept = age(rgb, ab, everything, torch.Generator().manual_seed(2))
+    assert gray.shape == (8, 1, 64, 64)
+    assert 0 <= gray.min() <= gray.max() <= 1
     assert (kept == 0).any()
     assert (kept == 30).any()
 
@@ -74,12 +74,12 @@ def test_compression_leaves_blocks_and_flicker_changes_the_light():
     steps = (packed[0, 0, 0, 1:] - packed[0, 0, 0, :-1]).abs()
     assert steps[7::8].max() > 3 * steps[0]  # an edge where blocks meet
     assert torch.allclose(compressed(slope, torch.full((2, 1, 1, 1), 1e-6)), slope, atol=1e-4)
-    grey = torch.full((64, 3, 16, 16), 0.5)
-    aged, _ = age(grey, torch.zeros(64, 2, 4, 4), replace(UNAGED, flicker=1.0), torch.Generator().manual_seed(1))
+    gray = torch.full((64, 3, 16, 16), 0.5)
+    aged, _ = age(gray, torch.zeros(64, 2, 4, 4), replace(UNAGED, flicker=1.0), torch.Generator().manual_seed(1))
     assert aged.mean(dim=(1, 2, 3)).std() > 0.03
 
 
-def test_targets_spread_over_near_bins_and_rare_colours_weigh_more():
+def test_targets_spread_over_near_bins_and_rare_colors_weigh_more():
     common, rare = torch.zeros(990, 2), torch.full((10, 2), 40.0)
     bins = Bins.of(torch.cat([common, rare]), uniform_share=0.5)
     assert bins.bins_2K.shape == (2, 2)
@@ -88,7 +88,7 @@ def test_targets_spread_over_near_bins_and_rare_colours_weigh_more():
     assert torch.allclose(bins.shares.sum(dim=1), torch.ones(65536))
 
 
-def test_the_loss_is_least_at_the_true_colours():
+def test_the_loss_is_least_at_the_true_colors():
     ab = torch.tensor([[0.0, 0.0], [40.0, 40.0], [-40.0, 0.0], [0.0, -40.0], [30.0, 0.0]]).repeat(50, 1)
     bins = Bins.of(ab, uniform_share=0.5)
     target = torch.tensor([40.0, 40.0]).view(1, 2, 1, 1)
@@ -96,8 +96,8 @@ def test_the_loss_is_least_at_the_true_colours():
     assert bins.bins_2K[:, int(np.argmin(losses))].tolist() == [40.0, 40.0]
 
 
-def test_true_colours_are_taken_at_the_generators_stride():
-    recipe = replace(RECIPES["default"], ageing=UNAGED)
+def test_true_colors_are_taken_at_the_generators_stride():
+    recipe = replace(RECIPES["default"], aging=UNAGED)
     crops = RANDOM.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     batch = prepare(crops, recipe, 4, torch.device("cpu"), torch.Generator())
     assert batch.lightness_B1HW.shape == batch.true_lightness_B1HW.shape == (2, 1, 32, 32)
@@ -105,8 +105,8 @@ def test_true_colours_are_taken_at_the_generators_stride():
     assert 0 <= batch.lightness_B1HW.min() <= batch.lightness_B1HW.max() <= 100.01
 
 
-def test_second_looks_are_moved_pictures_with_the_same_true_colours():
-    recipe = replace(RECIPES["default"], ageing=UNAGED, twins=0.25)
+def test_second_looks_are_moved_pictures_with_the_same_true_colors():
+    recipe = replace(RECIPES["default"], aging=UNAGED, twins=0.25)
     small = RANDOM.integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
     crops = np.stack([cv2.resize(picture, (64, 64), interpolation=cv2.INTER_CUBIC) for picture in small])
     batch = prepare(crops, recipe, 4, torch.device("cpu"), torch.Generator().manual_seed(3))
@@ -136,7 +136,7 @@ def test_training_learns(photos: Path, tmp_path: Path):
     config = {"widths": [32, 24, 16, 16]}
     stages = (Stage(32, 1.0, 99),)
     recipe = replace(
-        RECIPES["default"], generator_config=config, stages=stages, steps=40, batch=8, ageing=UNAGED, game="none"
+        RECIPES["default"], generator_config=config, stages=stages, steps=40, batch=8, aging=UNAGED, game="none"
     )
     trainer = Trainer([photos], recipe)
     losses: list[float] = []
@@ -168,6 +168,6 @@ def test_the_command_trains_measures_and_the_model_works(
     capsys.readouterr()
     assert cli.run(["evaluate", str(photos), "--model", str(model), "--size", "64", "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [row["name"] for row in rows] == ["grey", str(model), "truth"]
+    assert [row["name"] for row in rows] == ["gray", str(model), "truth"]
     assert rows[-1]["distance_closed"] == pytest.approx(1, abs=1e-3)
     assert set(rows[1]["psnr_by_category"]) == {"period", "street"}

@@ -34,7 +34,7 @@ def test_zooming_crops_show_parts_of_every_size_and_shape(ramp: Path):
     stretch = 2 * wide / high
     assert stretch.min() == pytest.approx(1 / STRETCH, abs=0.06)
     assert stretch.max() == pytest.approx(STRETCH, abs=0.06)
-    assert np.median(high) > 0.65  # most of the scene is what a model is asked to colour
+    assert np.median(high) > 0.65  # most of the scene is what a model is asked to color
 
 
 def test_without_zoom_a_photo_has_one_scale(ramp: Path):
@@ -61,7 +61,7 @@ def test_with_zoom_too_validation_looks_at_the_whole_short_side(ramp: Path):
 
 @pytest.fixture
 def flags(tmp_path: Path) -> Photos:
-    """Sixteen pictures of two colours each, which tell which picture a pixel is of."""
+    """Sixteen pictures of two colors each, which tell which picture a pixel is of."""
     for number in range(16):
         rgb = np.zeros((40, 60, 3), np.uint8)
         rgb[..., 0], rgb[..., 1] = 15 * number, np.indices((40, 60))[0] // 10 * 60

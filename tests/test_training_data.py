@@ -21,7 +21,7 @@ from vidcolor.archives.photos import encoded
 from vidcolor.errors import SourceError
 from vidcolor.stills.rgb import Rgb, decode
 from vidcolor.training import films
-from vidcolor.training.films import choose, difference_hash, is_grey, read_film
+from vidcolor.training.films import choose, difference_hash, is_gray, read_film
 from vidcolor.training.photos import Intake, Photos, is_for_validation
 
 READERS = [
@@ -35,12 +35,12 @@ READERS = [
 
 
 def picture(seed: int, width: int = 96, height: int = 72) -> Rgb:
-    """Soft patches of colour, others for every seed."""
+    """Soft patches of color, others for every seed."""
     patches = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(patches).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def grey(seed: int) -> Rgb:
+def gray(seed: int) -> Rgb:
     return np.repeat(picture(seed).mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
 
 
@@ -155,16 +155,16 @@ def test_names_need_not_be_unicode(tmp_path: Path):
 # What is worth learning
 
 
-def test_grey_is_told_from_colour():
+def test_gray_is_told_from_color():
     noise = np.random.default_rng(1).normal(0, 12, (288, 384, 3))
-    light = grey(1)[..., :1] / 255
-    assert is_grey(grey(1))
-    assert is_grey(np.zeros((40, 40, 3), np.uint8))
-    assert is_grey(np.clip(np.kron(grey(1), np.ones((4, 4, 1))) + noise, 0, 255).astype(np.uint8))  # colour noise
-    assert is_grey(np.clip(255 * light * [1.0, 0.95, 0.88], 0, 255).astype(np.uint8))  # toned print
-    assert not is_grey(picture(1))
-    faded = 0.88 * grey(1) + 0.12 * picture(1)
-    assert not is_grey(faded.astype(np.uint8))
+    light = gray(1)[..., :1] / 255
+    assert is_gray(gray(1))
+    assert is_gray(np.zeros((40, 40, 3), np.uint8))
+    assert is_gray(np.clip(np.kron(gray(1), np.ones((4, 4, 1))) + noise, 0, 255).astype(np.uint8))  # color noise
+    assert is_gray(np.clip(255 * light * [1.0, 0.95, 0.88], 0, 255).astype(np.uint8))  # toned print
+    assert not is_gray(picture(1))
+    faded = 0.88 * gray(1) + 0.12 * picture(1)
+    assert not is_gray(faded.astype(np.uint8))
 
 
 def test_hashes_are_near_for_the_same_view_and_far_for_others():
@@ -205,11 +205,11 @@ def test_frames_are_those_that_their_names_say(tmp_path: Path, name: str, codec:
 
 
 @pytest.mark.parametrize("with_decord", READERS)
-def test_grey_frames_and_near_duplicates_are_counted_not_kept(tmp_path: Path, with_decord: bool):
-    scenes = [picture(1), grey(2), picture(3), picture(1), grey(4)]
+def test_gray_frames_and_near_duplicates_are_counted_not_kept(tmp_path: Path, with_decord: bool):
+    scenes = [picture(1), gray(2), picture(3), picture(1), gray(4)]
     path = film(tmp_path / "western.mkv", [scene for scene in scenes for _ in range(20)])
     read = read_film(path, short_side=72, every_seconds=2, with_decord=with_decord)
-    assert (read.looked_at, read.kept, read.grey, read.duplicates) == (10, 2, 4, 4)
+    assert (read.looked_at, read.kept, read.gray, read.duplicates) == (10, 2, 4, 4)
     again = read_film(path, short_side=72, every_seconds=2, with_decord=with_decord)
     assert [name for name, _ in again.frames] == [name for name, _ in read.frames]
 
@@ -233,7 +233,7 @@ def test_frames_are_shrunk_and_a_large_film_without_a_matrix_is_bt709(tmp_path: 
         out.mux(stream.encode(None))
     seen: list[Rgb] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(films, "is_grey", lambda rgb: bool(seen.append(rgb)))
+        patch.setattr(films, "is_gray", lambda rgb: bool(seen.append(rgb)))
         read_film(tmp_path / "a.mp4", short_side=100, with_decord=with_decord)
     assert seen[0].shape == (100, 107, 3)
     assert np.abs(seen[0].astype(int) - color).max() <= 4
@@ -284,7 +284,7 @@ def mixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     westerns = home / "westerns"
     (westerns / "town").mkdir(parents=True)
     (westerns / "town" / "1.png").write_bytes(file_of(picture(1)))
-    (westerns / "town" / "grey.png").write_bytes(file_of(grey(1)))
+    (westerns / "town" / "gray.png").write_bytes(file_of(gray(1)))
     (westerns / "town" / "cut.png").write_bytes(file_of(picture(1))[:900])
     (westerns / "town" / "small.png").write_bytes(file_of(picture(1, 12, 9)))
     film(westerns / "rio.mkv", [picture(seed) for seed in range(100, 120)])
@@ -292,7 +292,7 @@ def mixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     zipped(home / "box.zip", {"box/1.png": file_of(picture(2)), "box/2.png": file_of(picture(3))})
     tarred(home / "more.tar.gz", "w:gz", {"more/1.png": file_of(picture(4))})
     (home / "one.png").write_bytes(file_of(picture(5)))
-    film(home / "canyon.mp4", [picture(6)] * 20 + [grey(7)] * 10)
+    film(home / "canyon.mp4", [picture(6)] * 20 + [gray(7)] * 10)
     return home
 
 
@@ -307,12 +307,12 @@ def test_photos_archives_and_films_are_taken_together(mixture: Path, with_decord
     photos = Photos(sources(mixture), crop=32, with_decord=with_decord, on_film=lambda film: told.append(film.name))
     intake = photos.intake
     assert (intake.photos, intake.film_frames) == (5, 3)
-    assert (intake.grey, intake.duplicates, intake.unreadable, intake.tiny) == (2, 1, 2, 1)
+    assert (intake.gray, intake.duplicates, intake.unreadable, intake.tiny) == (2, 1, 2, 1)
     assert intake.describe() == (
-        "5 photos and 3 film frames to learn from; skipped: 2 grey, 1 duplicates, 2 unreadable, 1 tiny"
+        "5 photos and 3 film frames to learn from; skipped: 2 gray, 1 duplicates, 2 unreadable, 1 tiny"
     )
     skipped = dict(intake.skipped)
-    assert skipped.keys() == {"town/grey.png", "town/cut.png", "town/small.png", "broken.mp4"}
+    assert skipped.keys() == {"town/gray.png", "town/cut.png", "town/small.png", "broken.mp4"}
     assert "in no format that FFmpeg reads" in skipped["broken.mp4"]
     assert photos.names[:5] == ["town/1.png", "box/1.png", "box/2.png", "more/1.png", "one.png"]
     assert [name.split("/")[0] for name in photos.names[5:]] == ["rio", "rio", "canyon"]
@@ -345,11 +345,11 @@ def test_the_share_for_validation_is_settled_by_name(tmp_path: Path):
 
 @pytest.mark.usefixtures("_sparsely")
 def test_nothing_to_learn_from_is_one_clear_error(tmp_path: Path):
-    (tmp_path / "grey.png").write_bytes(file_of(grey(1)))
-    film(tmp_path / "grey.mkv", [grey(1)] * 10)
-    with pytest.raises(SourceError, match=r"no readable photo or film frame to learn from \(2 grey\)"):
+    (tmp_path / "gray.png").write_bytes(file_of(gray(1)))
+    film(tmp_path / "gray.mkv", [gray(1)] * 10)
+    with pytest.raises(SourceError, match=r"no readable photo or film frame to learn from \(2 gray\)"):
         Photos([tmp_path], crop=32)
-    (tmp_path / "colour.png").write_bytes(file_of(picture(1)))
+    (tmp_path / "color.png").write_bytes(file_of(picture(1)))
     with pytest.raises(SourceError, match="every picture fell into the validation share"):
         Photos([tmp_path], crop=32, validation_share=1.0)
 
@@ -370,7 +370,7 @@ def test_archives_of_photos_need_neither_pyav_nor_decord(mixture: Path):
     assert done.stdout.strip() == "2"
 
 
-def test_some_crops_are_drawn_cards_without_colour(photos: Path):
+def test_some_crops_are_drawn_cards_without_color(photos: Path):
     stored = Photos([photos], crop=32)
     plain, mixed = (next(stored.batches(40, seed=3, cards=share)) for share in (0.0, 0.3))
     is_other = (plain != mixed).any(axis=(1, 2, 3))

@@ -68,8 +68,8 @@ def wait_for(seen: Callable[[], bool], process: subprocess.Popen[str]) -> None:
 
 def photo(path: Path, seed: int) -> None:
     path.parent.mkdir(exist_ok=True)
-    grey = np.random.default_rng(seed).integers(0, 256, (4, 6), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
-    Image.fromarray(grey).save(path)
+    gray = np.random.default_rng(seed).integers(0, 256, (4, 6), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    Image.fromarray(gray).save(path)
 
 
 def test_a_watched_folder_is_told_of_once_a_file_and_counted_at_the_end(tmp_path: Path, tiny_model: Path):

@@ -1,4 +1,4 @@
-"""The wheel is the whole product: built from the checkout, installed elsewhere, it colours a clip by itself."""
+"""The wheel is the whole product: built from the checkout, installed elsewhere, it colors a clip by itself."""
 
 import os
 import subprocess
@@ -41,7 +41,7 @@ def test_the_default_model_is_in_the_wheel(wheel: Path) -> None:
     assert inside == (ROOT / "models" / "default.safetensors").read_bytes()
 
 
-def test_the_wheel_holds_the_package_and_its_licence_only(wheel: Path) -> None:
+def test_the_wheel_holds_the_package_and_its_license_only(wheel: Path) -> None:
     with ZipFile(wheel) as archive:
         names = archive.namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"vidcolor"}
@@ -49,7 +49,7 @@ def test_the_wheel_holds_the_package_and_its_licence_only(wheel: Path) -> None:
     assert {"vidcolor/py.typed", "vidcolor/page/page.css", "vidcolor/page/page.js"} <= set(names)
 
 
-def test_the_installed_wheel_colours_a_clip_far_from_the_checkout(installed: Path, tmp_path: Path) -> None:
+def test_the_installed_wheel_colors_a_clip_far_from_the_checkout(installed: Path, tmp_path: Path) -> None:
     write_gray_clip(tmp_path / "clip.mp4")
     run("vidcolor", "clip.mp4", "-o", "out.mp4", cwd=tmp_path, path=installed)
     with av.open(tmp_path / "out.mp4") as film:
@@ -83,7 +83,7 @@ def python(*arguments: str, cwd: Path, path: Path | None = None) -> str:
 
 def write_gray_clip(path: Path) -> None:
     """Write half a second of a pan down a photograph (scikit-image's camera), with a tone."""
-    camera = data.camera()[::4, ::4]  # a photo: the model leaves plain drawn shapes grey
+    camera = data.camera()[::4, ::4]  # a photo: the model leaves plain drawn shapes gray
     with av.open(path, "w") as film:
         video = film.add_stream("libx264", rate=24, options={"crf": "12"})
         video.width, video.height, video.pix_fmt = 128, 96, "yuv420p"

@@ -1,4 +1,4 @@
-"""Colour for black-and-white film: the picture stays the film's own, only chroma is added.
+"""Color for black-and-white film: the picture stays the film's own, only chroma is added.
 
 `colorize_film`, `colorize_photo` and `Colorizer` are for programs; docs/python.md has an example of each. Importing
 this package loads nothing else: what is heavy comes with the first of these names that is used.

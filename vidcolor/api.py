@@ -50,7 +50,7 @@ class Colorizer:
     ) -> None:
         """model: a packaged name or a file.  device: "auto", "all", "cpu", or a list such as "cuda:0,cuda:1".
         size: short side in pixels that the network looks at (default: the model's own).  batch_size: frames a device
-        works at once (default: what suits it).  saturation: factor on the colour, 0 (grey) to 4.
+        works at once (default: what suits it).  saturation: factor on the color, 0 (gray) to 4.
 
         Raises ModelError, DeviceError, UsageError.
         """
@@ -73,31 +73,31 @@ class Colorizer:
         return self._loaded
 
     def photo(self, picture: NDArray[Any]) -> Rgb:
-        """Colour for one picture; the lightness of every pixel stays, colours that it had do not.
+        """Color for one picture; the lightness of every pixel stays, colors that it had do not.
 
-        picture: uint8 or uint16, sRGB; (H, W), or (H, W, C): grey or RGB, alpha last where C is 2 or 4.
+        picture: uint8 or uint16, sRGB; (H, W), or (H, W, C): gray or RGB, alpha last where C is 2 or 4.
         Gives (H, W, 3), or (H, W, 4) with the alpha as it was, of the same type. Raises ShapeError, DeviceError.
         """
         return color_array(picture, self.loaded)
 
     def rgb_frames(
         self,
-        greys: Iterable[Plane],
+        grays: Iterable[Plane],
         *,
         steady: SteadyMode = "flow",
         every: Every = 1,
         shot_memory: bool = False,
     ) -> Iterator[Rgb]:
-        """Grey frames of one film in, RGB frames out, in order, one for one; colours hold still and begin anew at cuts.
+        """Gray frames of one film in, RGB frames out, in order, one for one; colors hold still and begin anew at cuts.
 
-        greys: (H, W) each, uint8 or uint16, 0 black to 255 or 65535 white, all alike.  steady, every, shot_memory: as
-        on the command line.  Gives (H, W, 3) of the same type, whose BT.709 luma is the grey's, to rounding.
+        grays: (H, W) each, uint8 or uint16, 0 black to 255 or 65535 white, all alike.  steady, every, shot_memory: as
+        on the command line.  Gives (H, W, 3) of the same type, whose BT.709 luma is the gray's, to rounding.
 
         Frames are taken when results are asked for: a batch ahead, and two for telling cuts; with `every`, more.
         Raises UsageError at once; ShapeError and DeviceError where a frame is asked for.
         """
         held = _steadiness(steady, every, shot_memory)
-        return self._rgb_frames(iter(greys), held)
+        return self._rgb_frames(iter(grays), held)
 
     def chroma_planes(
         self,
@@ -116,15 +116,15 @@ class Colorizer:
         held = _steadiness(steady, every, shot_memory)
         return self._chroma_planes(iter(lumas), picture, held)
 
-    def _rgb_frames(self, greys: Iterator[Plane], held: Steadiness) -> Iterator[Rgb]:
-        first = next(greys, None)
+    def _rgb_frames(self, grays: Iterator[Plane], held: Steadiness) -> Iterator[Rgb]:
+        first = next(grays, None)
         if first is None:
             return
         if first.ndim != 2 or first.dtype not in (np.uint8, np.uint16) or not first.size:
-            raise ShapeError(f"frame 0: found {first.dtype} {first.shape}, needed grey (H, W) of uint8 or uint16.")
+            raise ShapeError(f"frame 0: found {first.dtype} {first.shape}, needed gray (H, W) of uint8 or uint16.")
         height, width = first.shape
         picture = PictureFormat(width, height, 8 * first.dtype.itemsize, (0, 0), full_range=True, matrix="bt709")
-        for colored in self._colored(chain([first], greys), picture, held):
+        for colored in self._colored(chain([first], grays), picture, held):
             yield _rgb(colored.frame.luma, colored.cb, colored.cr, picture)
 
     def _chroma_planes(
@@ -182,7 +182,7 @@ def colorize_film(
     overwrite: bool = False,
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> FilmDone:
-    """Colour a film as `vidcolor source -o output` does: picture, sound, subtitles and timing stay as they are.
+    """Color a film as `vidcolor source -o output` does: picture, sound, subtitles and timing stay as they are.
 
     output: a file, or a folder that is there already.  model: a name, a file, or a Colorizer that is loaded; that
     brings device, precision, size, batch_size and saturation with it.  convert_audio: "aac" or "opus", for sound that
@@ -274,11 +274,11 @@ def colorize_photo(
     largest_photo: float = 1000.0,
     overwrite: bool = False,
 ) -> Rgb | PhotoDone:
-    """Colour a photo: a file into a file of the same format, or an array, or a file's first picture, as an array.
+    """Color a photo: a file into a file of the same format, or an array, or a file's first picture, as an array.
 
-    Into a file, as `vidcolor source -o output` does it: a photo that has colours is kept, unless recolor.  An array is
-    as Colorizer.photo takes it; that of a file is upright, in the file's own colour profile, and is painted anew
-    whatever colours it had.  model: a name, a file, or a Colorizer that is loaded, which brings device, precision, size
+    Into a file, as `vidcolor source -o output` does it: a photo that has colors is kept, unless recolor.  An array is
+    as Colorizer.photo takes it; that of a file is upright, in the file's own color profile, and is painted anew
+    whatever colors it had.  model: a name, a file, or a Colorizer that is loaded, which brings device, precision, size
     and saturation with it.  largest_photo: megapixels.
 
     Raises SourceError, SinkError (the output exists and overwrite is False), UsageError, ModelError, DeviceError,

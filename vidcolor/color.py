@@ -1,4 +1,4 @@
-"""All colour science: sRGB, CIE Lab, Y'CbCr. Functions of pixels take NumPy arrays or torch tensors alike.
+"""All color science: sRGB, CIE Lab, Y'CbCr. Functions of pixels take NumPy arrays or torch tensors alike.
 
 Units: sRGB and linear components 0..1; L* 0..100; a*, b* about -110..110; Y' 0..1 from black to white;
 Cb, Cr -0.5..0.5. Integer code values appear only where a function says so.
@@ -72,7 +72,7 @@ def light_to_lightness(light: Array) -> Array:
 
 
 def gray_to_lightness(gray: Array) -> Array:
-    """Gamma-coded sRGB grey 0..1 -> L* 0..100."""
+    """Gamma-coded sRGB gray 0..1 -> L* 0..100."""
     return light_to_lightness(srgb_to_linear(gray))
 
 
@@ -95,12 +95,12 @@ def lab_to_xyz(lightness: Array, a: Array, b: Array) -> list[Array]:
 
 
 def lab_to_light(lightness: Array, a: Array, b: Array) -> list[Array]:
-    """L* 0..100, a*, b* -> linear sRGB components; outside 0..1 where sRGB has no such colour."""
+    """L* 0..100, a*, b* -> linear sRGB components; outside 0..1 where sRGB has no such color."""
     return _mix(XYZ_TO_RGB, lab_to_xyz(lightness, a, b))
 
 
 def lab_to_rgb(lightness: Array, a: Array, b: Array) -> tuple[Array, Array, Array]:
-    """L* 0..100, a*, b* -> sRGB components; outside 0..1 where sRGB has no such colour."""
+    """L* 0..100, a*, b* -> sRGB components; outside 0..1 where sRGB has no such color."""
     red, green, blue = map(linear_to_srgb, lab_to_light(lightness, a, b))
     return red, green, blue
 
@@ -159,7 +159,7 @@ class LumaCoding:
     transfer: str = "sdr"
 
     def lightness(self, luma: Array) -> Array:
-        """Y' 0..1 of a grey picture -> L* 0..100."""
+        """Y' 0..1 of a gray picture -> L* 0..100."""
         to_linear, _ = _TRANSFERS[self.transfer]
         xp = _namespace(luma)
         return xp.clip(light_to_lightness(to_linear(xp.clip(luma, 0, 1))), 0, 100)
@@ -182,10 +182,10 @@ class LumaCoding:
         return red, red * (-kr / kg) - blue * (kb / kg), blue
 
     def chroma(self, luma: Array, a: Array, b: Array, *, rounds: int = CHROMA_ROUNDS) -> tuple[Array, Array]:
-        """Cb, Cr that give the colour a*, b* to a pixel whose Y' must stay.
+        """Cb, Cr that give the color a*, b* to a pixel whose Y' must stay.
 
-        A coloured pixel's L* is not that of a grey one with the same Y', so L* is searched for until the
-        colour's own Y' is the film's, by the secant method; real colours end within one 10-bit code.
+        A colored pixel's L* is not that of a gray one with the same Y', so L* is searched for until the
+        color's own Y' is the film's, by the secant method; real colors end within one 10-bit code.
         """
         xp = _namespace(luma)
         lightness, miss, step, slope = self.lightness(luma), None, 0.0, 1.0
@@ -209,7 +209,7 @@ class LumaCoding:
 
 
 def shrink_to_gamut(coding: LumaCoding, luma: Floats, cb: Floats, cr: Floats) -> None:
-    """Scale Cb, Cr towards grey, in place, until R', G', B' lie in 0..1; the hue and Y' stay.
+    """Scale Cb, Cr toward gray, in place, until R', G', B' lie in 0..1; the hue and Y' stay.
 
     luma: (H, W), Y' 0..1.  cb, cr: (H, W), -0.5..0.5, contiguous.
     """
@@ -239,13 +239,13 @@ def luma_table(bits: int, full_range: bool) -> Floats:
 
 @lru_cache(maxsize=8)
 def lightness_table(bits: int, full_range: bool, coding: LumaCoding) -> Floats:
-    """L* of every code value of a grey picture: (2**bits,), 0..100."""
+    """L* of every code value of a gray picture: (2**bits,), 0..100."""
     return np.asarray(coding.lightness(luma_table(bits, full_range)), dtype=np.float32)
 
 
 @lru_cache(maxsize=8)
 def chroma_gain_table(bits: int, full_range: bool, coding: LumaCoding) -> Floats:
-    """How much chroma a little a*b* makes at every luma code, relative to middle grey: (2**bits,).
+    """How much chroma a little a*b* makes at every luma code, relative to middle gray: (2**bits,).
 
     Chroma of equal a*b* grows with brightness. Enlarging chroma with this gain divided out, and putting it back at
     full size, keeps a dark line on a bright wall from taking the wall's chroma.

@@ -1,4 +1,4 @@
-"""Whether vidcolor can do its work on this machine: what is installed, what is there, and a tiny film coloured.
+"""Whether vidcolor can do its work on this machine: what is installed, what is there, and a tiny film colored.
 
 Everything is looked up when it is asked for: a package that is broken is a finding, too.
 """
@@ -112,7 +112,7 @@ def verdict(findings: Sequence[Finding]) -> tuple[bool, str]:
         named = ", ".join(f"{finding.topic} ({finding.name})" for finding in bad)
         return False, f"{len(bad)} {'thing' if len(bad) == 1 else 'things'} to mend: {named}."
     above = f" ({notes} {'note' if notes == 1 else 'notes'} above)" if notes else ""
-    return True, f"All is well: vidcolor can colour films and photos here{above}."
+    return True, f"All is well: vidcolor can color films and photos here{above}."
 
 
 def _versions() -> Iterator[Finding]:
@@ -306,8 +306,8 @@ def _encode(film: Path, codec: str) -> str:
         sink = FilmSink(film.with_name(f"{codec}.mkv"), source, OutputSettings(codec=codec), comment="trial")
         with sink:
             for frame in source.frames():
-                grey = frame.luma[::2, ::2] // 2 + 64  # any values, of the right shape
-                sink.write(ColoredFrame(frame, grey, grey))
+                gray = frame.luma[::2, ::2] // 2 + 64  # any values, of the right shape
+                sink.write(ColoredFrame(frame, gray, gray))
         return sink.plan.encoding.encoder
 
 
@@ -334,7 +334,7 @@ def _decoders() -> Iterator[Finding]:
 
 
 def _self_test() -> Iterator[Finding]:
-    """A grey film with sound through the whole pipeline, written without loss, and read again."""
+    """A gray film with sound through the whole pipeline, written without loss, and read again."""
     from vidcolor.films.pipeline import colorize_film
     from vidcolor.inference.backends import cache_problem
     from vidcolor.inference.colorizer import Colorizer
@@ -345,7 +345,7 @@ def _self_test() -> Iterator[Finding]:
     from vidcolor.steady import Steadiness
 
     with tempfile.TemporaryDirectory(prefix="vidcolor-") as name:
-        before, after = Path(name) / "grey.mkv", Path(name) / "coloured.mkv"
+        before, after = Path(name) / "gray.mkv", Path(name) / "colored.mkv"
         synthetic_film.make_film(before, _lumas(TEST_FRAMES))
         clock: list[float] = []
         model = weights.find("default")
@@ -378,7 +378,7 @@ _RIGHT = {
     "timestamps": "equal, of a varying rate",
     "luma": "equal, bit for bit",
     "sound": "equal, packet for packet",
-    "colour": "in every frame",
+    "color": "in every frame",
 }
 _REPORT = "Please report this, with the whole output of `vidcolor doctor`."
 

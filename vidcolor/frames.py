@@ -67,7 +67,7 @@ class Frame:
     pts: int | None  # in the film's time_base
     native: Any = None  # the decoder's own frame, which the sink asks for field order, side data and the like
     chroma: Callable[[], tuple[Plane, Plane]] | None = None  # its own Cb and Cr, of chroma_size; None: it has none
-    keeps_chroma: bool = False  # whether it is in colour already, and stays as it is
+    keeps_chroma: bool = False  # whether it is in color already, and stays as it is
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Part:
-    """Frames `first` to `end` - 1 of a film. after: the last frame before its colours begin; None: the film's start."""
+    """Frames `first` to `end` - 1 of a film. after: the last frame before its colors begin; None: the film's start."""
 
     first: int
     end: int
@@ -90,7 +90,7 @@ class Part:
 
     @property
     def begins(self) -> int:
-        """The first frame that has to be coloured."""
+        """The first frame that has to be colored."""
         return self.after.count if self.after else 0
 
 

@@ -64,7 +64,7 @@ class Entry:
 
     @contextmanager
     def as_file(self, folder: Path, number: int = 0) -> Iterator[Path]:
-        """A real file with its bytes: the file itself, or one unpacked into `folder` and deleted afterwards.
+        """A real file with its bytes: the file itself, or one unpacked into `folder` and deleted afterward.
 
         number: tells files apart that exist at the same time; the same number overwrites what a killed run left.
         Raises SourceError when the disk has no room for it.

@@ -31,7 +31,7 @@ class Record:
     mtime_ns: int  # of the input, since 1970 UTC
     outcome: Outcome
     reason: str = ""
-    damage: str = ""  # of a film that was coloured as far as it decodes, in words
+    damage: str = ""  # of a film that was colored as far as it decodes, in words
     sha256: str | None = None  # of the input, where its content was read anyway
     output: str | None = None  # name in the output; None where nothing was written
     output_size: int | None = None  # bytes

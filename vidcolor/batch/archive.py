@@ -1,8 +1,8 @@
 """Many photos and films, from a source of entries to a target that can be killed and gone on with.
 
-Workers colour what the source holds, and results reach the target in the source's order. On one machine a pool of
-threads reads, paints and packs photos, while one thread feeds the network with whatever waits, and films are coloured
-one after another, each on all devices. Workers elsewhere may colour films beside the rest: those that lie in a folder
+Workers color what the source holds, and results reach the target in the source's order. On one machine a pool of
+threads reads, paints and packs photos, while one thread feeds the network with whatever waits, and films are colored
+one after another, each on all devices. Workers elsewhere may color films beside the rest: those that lie in a folder
 and go to a folder need no order.
 """
 
@@ -34,7 +34,7 @@ OnEntry = Callable[[Entry, Done], None]
 
 
 class Workers(Protocol):
-    """Who colours entries. Futures hold VidcolorErrors, or whatever a decoder raised."""
+    """Who colors entries. Futures hold VidcolorErrors, or whatever a decoder raised."""
 
     films_any_time: bool  # whether films go on beside the rest, or wait for their turn
     notes: list[str]  # one line each: what is to be said of the whole
@@ -99,7 +99,7 @@ def colorize_archive(
     rules: Rules,
     on_entry: OnEntry,
 ) -> None:
-    """Colour what can be coloured, carry over the rest, and tell `on_entry` of each, in archives that lie in it, too.
+    """Color what can be colored, carry over the rest, and tell `on_entry` of each, in archives that lie in it, too.
 
     That comes in the source's order, but for films that need none: see Workers.films_any_time. One bad entry never
     stops the others. Raises SinkError when the target cannot be written any more, DeviceError.
@@ -151,7 +151,7 @@ def _links_last(entries: Iterable[Entry], target: Target) -> Iterator[Entry]:
 
 
 class _Beside:
-    """Films that are coloured beside the rest, and written when they are done."""
+    """Films that are colored beside the rest, and written when they are done."""
 
     def __init__(self, target: Target, workers: Workers, rules: Rules) -> None:
         self._target, self._workers, self._rules = target, workers, rules
@@ -192,7 +192,7 @@ class _Beside:
 
 
 def timed(entries: Sequence[Entry], colorizer: Colorizer, rules: Rules) -> tuple[float, int]:
-    """Colour some photos for the clock alone: seconds it took, and the bytes of those that could be coloured."""
+    """Color some photos for the clock alone: seconds it took, and the bytes of those that could be colored."""
     worked = 0
     with LocalWorkers(colorizer, rules) as workers:
         for entry in entries[:1]:  # makes the network ready
@@ -272,7 +272,7 @@ def _in_turn(entry: Entry, target: Target, workers: Workers, rules: Rules, on_en
 
 
 def _is_opened(entry: Entry, target: Target, rules: Rules) -> bool:
-    """Whether an archive is coloured itself: in a folder, into a folder."""
+    """Whether an archive is colored itself: in a folder, into a folder."""
     return rules.is_nested and entry.kind == "archive" and entry.path is not None and isinstance(target, FolderTarget)
 
 
@@ -285,7 +285,7 @@ def _why_passed_over(entry: Entry, rules: Rules) -> str:
 
 
 def _nested(entry: Entry, target: Target, workers: Workers, rules: Rules, on_entry: OnEntry) -> Done:
-    """An archive in a folder as one with everything in it coloured, gone on with where an earlier run left it."""
+    """An archive in a folder as one with everything in it colored, gone on with where an earlier run left it."""
     assert isinstance(target, FolderTarget)
     assert entry.path is not None
     began, output = time.monotonic(), target.take_back(entry)

@@ -23,10 +23,10 @@ def _unwatched(name: str, start: FilmStart) -> Callable[[int], None]:  # noqa: A
 
 @dataclass(frozen=True)
 class ArchivedFilms:
-    """See worker.Films. Films are coloured from end to end, over whatever has the output's name."""
+    """See worker.Films. Films are colored from end to end, over whatever has the output's name."""
 
     options: FilmOptions
-    # Told of a film that is coloured as a whole, by name, and then how many frames of it there are.
+    # Told of a film that is colored as a whole, by name, and then how many frames of it there are.
     watch: Callable[[str, FilmStart], Callable[[int], None]] = field(default=_unwatched)
 
     def name(self, name: str) -> str:

@@ -21,9 +21,9 @@ from vidcolor.stills.upright import upright
 
 @dataclass(frozen=True)
 class PhotoOptions:
-    """How photos are coloured and written, by the names and with the defaults of the command's options."""
+    """How photos are colored and written, by the names and with the defaults of the command's options."""
 
-    recolor: bool = False  # photos that have colours already
+    recolor: bool = False  # photos that have colors already
     quality: int | None = None
     subsampling: str | None = None
     largest_photo: float = 1000.0  # megapixels; larger ones are refused
@@ -42,7 +42,7 @@ class PhotoOptions:
 
 @dataclass(frozen=True)
 class PhotoDone:
-    """What became of a photo. outcome: "colored", or "kept" where it had colours.  notes: what there is to say."""
+    """What became of a photo. outcome: "colored", or "kept" where it had colors.  notes: what there is to say."""
 
     output: Path
     outcome: Outcome
@@ -64,7 +64,7 @@ def color_photo(source: Path, target: Path, options: PhotoOptions, colorizer: Co
 def color_file(source: Path, options: PhotoOptions, colorizer: Colorizer) -> Rgb:
     """The first picture of a photo file, upright: (H, W, 3), or (H, W, 4) where it has alpha, of the file's depth.
 
-    Colours that it has are not asked for. Raises SourceError.
+    Colors that it has are not asked for. Raises SourceError.
     """
     with open_in_turn(source, largest_pixels=options.largest_pixels) as still:
         page = still.pages[0]

@@ -36,7 +36,7 @@ class Line:
     seconds: float = 0.0
     input_bytes: int = 0
     output_bytes: int | None = None
-    damage: str = ""  # of a film that was coloured as far as it decodes
+    damage: str = ""  # of a film that was colored as far as it decodes
 
 
 def place(named: Callable[[str], Path], name: str) -> Path:
@@ -102,7 +102,7 @@ def write_html(path: Path, lines: Sequence[Line], pairs: Iterable[Pair], facts: 
     details = "".join(f"<dt>{safe(key)}</dt><dd>{safe(value)}</dd>" for key, value in facts.items())
     rows = "".join(map(_row, told[:MOST_ROWS])) or "<tr><td colspan=3>Nothing.</td></tr>"
     more = f"<p>and {len(told) - MOST_ROWS:,} more, see report.json</p>" if len(told) > MOST_ROWS else ""
-    shown = gallery(list(pairs)) or "<p>None was coloured.</p>"
+    shown = gallery(list(pairs)) or "<p>None was colored.</p>"
     body = _BODY.format(figures=figures, details=details, rows=rows, more=more, gallery=shown)
     content = document("What vidcolor did", body).rstrip("\n").encode() + b"\n"
     outputs.write(path, _sealed(content, b"<!-- ", b" -->"), overwrite=True)

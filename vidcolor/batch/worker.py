@@ -1,4 +1,4 @@
-"""What colours one photo or film of an archive, and the rules it goes by."""
+"""What colors one photo or film of an archive, and the rules it goes by."""
 
 import io
 import threading
@@ -52,7 +52,7 @@ class Films(Protocol):
         """One film into one file; remarks, and its damage in words. is_again: this run has begun it before."""
 
     def survey(self, source: Path, colorizer: Colorizer, wanted: int) -> list[Part]:
-        """At most `wanted` parts that can be coloured apart; none where that is impossible or not worth it."""
+        """At most `wanted` parts that can be colored apart; none where that is impossible or not worth it."""
 
     def color_part(self, source: Path, target: Path, colorizer: Colorizer, part: Part, *, is_again: bool) -> None:
         """One part of the film that `color` will put together."""
@@ -63,9 +63,9 @@ class Rules:
     """What to do with which entry. For workers elsewhere, every callable has to be one that pickles."""
 
     still: StillSettings
-    is_recoloring: bool = False  # photos and films that have colours already
+    is_recoloring: bool = False  # photos and films that have colors already
     is_copying_others: bool = True  # files that are neither photos nor films
-    is_nested: bool = True  # archives in a folder are coloured as archives
+    is_nested: bool = True  # archives in a folder are colored as archives
     largest_pixels: int = 1_000_000_000  # of a photo
     is_shown: Callable[[str], bool] = field(default=lambda _: False)  # whether small pictures are wanted of a photo
     is_overwriting: bool = False  # one photo's output
@@ -130,7 +130,7 @@ class Network:
 def colorize_photo(source: Path, target: Path, colorizer: Colorizer, rules: Rules) -> tuple[Outcome, tuple[str, ...]]:
     """One photo file into another of the same format; what became of it, and what there is to say.
 
-    A photo that has colours is copied unless the rules say otherwise. Raises SourceError, SinkError, DeviceError.
+    A photo that has colors is copied unless the rules say otherwise. Raises SourceError, SinkError, DeviceError.
     """
     with Network(colorizer) as network, open_in_turn(source, largest_pixels=rules.largest_pixels) as still:
         colors = _Colors(still, network, rules)
@@ -140,7 +140,7 @@ def colorize_photo(source: Path, target: Path, colorizer: Colorizer, rules: Rule
 
 
 class Worker:
-    """A model, and what colours photos and films by it. Photos may come from several threads at once."""
+    """A model, and what colors photos and films by it. Photos may come from several threads at once."""
 
     def __init__(self, colorizer: Colorizer, rules: Rules) -> None:
         self.devices = colorizer.devices
@@ -148,7 +148,7 @@ class Worker:
         self._network = Network(colorizer)
 
     def photo(self, entry: Entry, source: Path | bytes) -> Done:
-        """One photo file, read, coloured and packed again. Raises VidcolorError, and what decoders raise."""
+        """One photo file, read, colored and packed again. Raises VidcolorError, and what decoders raise."""
         return _photo(entry, source, self._network, self._rules)
 
     def film(self, source: Path, target: Path, *, is_again: bool = False) -> Done:
@@ -185,21 +185,21 @@ class Worker:
 
 
 class _Colors:
-    """A*b* of a file's pages, one after another; None for those that are not to be coloured.
+    """A*b* of a file's pages, one after another; None for those that are not to be colored.
 
-    count: pages that were coloured so far.  small: the first one before and after, as small JPEG files, if wanted.
+    count: pages that were colored so far.  small: the first one before and after, as small JPEG files, if wanted.
     """
 
     def __init__(self, still: Still, network: Network, rules: Rules, *, is_shown: bool = False) -> None:
         self._still, self._network, self._rules, self._is_shown = still, network, rules, is_shown
         self._begun: list[Floats | None] = []
         self.count = 0
-        self._shares: list[float] = []  # of pages, that keep colours of their own
+        self._shares: list[float] = []  # of pages, that keep colors of their own
         self.small: tuple[bytes, bytes] | None = None
         self._rest = (self._color(number) for number in range(len(still.pages)))
 
     def is_any(self) -> bool:
-        """Whether there is a page to be coloured. Looks no further than to the first."""
+        """Whether there is a page to be colored. Looks no further than to the first."""
         for ab in self._rest:
             self._begun.append(ab)
             if ab is not None:
@@ -226,15 +226,15 @@ class _Colors:
         self.count += 1
         if page.own is not None and not self._rules.is_recoloring:
             self._shares.append(page.own.share)
-        is_plain = page.tone == "grey" and page.bits == 8 and page.orientation == 1 and not page.alpha
+        is_plain = page.tone == "gray" and page.bits == 8 and page.orientation == 1 and not page.alpha
         if self._is_shown and number == 0 and is_plain:  # decoding both files would take longer than painting
-            before, after = (jpeg_of(page.preview(colour, (SHOWN_SIDE, SHOWN_SIDE))) for colour in (None, ab))
+            before, after = (jpeg_of(page.preview(shown, (SHOWN_SIDE, SHOWN_SIDE))) for shown in (None, ab))
             self.small = before, after
         return ab
 
 
 def _photo(entry: Entry, source: Path | bytes, network: Network, rules: Rules) -> Done:
-    """One photo file, read, coloured and packed again."""
+    """One photo file, read, colored and packed again."""
     began, is_shown = time.monotonic(), rules.is_shown(entry.name)
     with open_in_turn(source, entry.shown, largest_pixels=rules.largest_pixels) as still:
         colors = _Colors(still, network, rules, is_shown=is_shown)
@@ -245,7 +245,7 @@ def _photo(entry: Entry, source: Path | bytes, network: Network, rules: Rules) -
         if is_shown and pair is None:
             pair = _pair(still.content or source, content)
     kept = len(still.pages) - colors.count
-    notes = (*colors.own, *losses, *((f"{kept} pages were in colour already",) if kept else ()))
+    notes = (*colors.own, *losses, *((f"{kept} pages were in color already",) if kept else ()))
     return Done("colored", content, notes=notes, seconds=time.monotonic() - began, pair=pair)
 
 
@@ -258,7 +258,7 @@ def _pair(before: bytes | Path, after: bytes | Path) -> tuple[bytes, bytes] | No
 def _packed(
     entry: Entry, still: Still, colors: Iterable[Floats | None], rules: Rules
 ) -> tuple[bytes | Path, tuple[str, ...]]:
-    """The coloured file, in memory or, if it is huge, in the scratch folder; and what it could not keep."""
+    """The colored file, in memory or, if it is huge, in the scratch folder; and what it could not keep."""
     if still.pixels < HUGE_PIXELS:
         file = io.BytesIO()
         losses = write_still(still, colors, file, rules.still)

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 COMMANDS = {  # name -> module in this folder whose `command` it is, and what the overview says
-    "colorize": ("colorize", "Put colour on films and photos (the default command)."),
-    "preview": ("preview", "Look at a film's shots in colour, and export stills to correct."),
+    "colorize": ("colorize", "Put color on films and photos (the default command)."),
+    "preview": ("preview", "Look at a film's shots in color, and export stills to correct."),
     "compare": ("compare", "Put films or photos before and after on one page."),
     "info": ("info", "Show what a film holds."),
     "models": ("models", "List, show and verify the models."),
     "export": ("export", "Write a model as ONNX or OpenVINO for other programs."),
-    "train": ("train", "Train a model on colour photos and films."),
-    "evaluate": ("evaluate", "Measure models on colour photos and films."),
+    "train": ("train", "Train a model on color photos and films."),
+    "evaluate": ("evaluate", "Measure models on color photos and films."),
     "doctor": ("doctor", "Say whether vidcolor works on this machine."),
     "completion": ("completion", "Let the shell complete commands, options and names."),
 }
@@ -82,9 +82,9 @@ class LazyGroup(Helping):
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="vidcolor")
 def vidcolor() -> None:
-    """Colour for black-and-white film.
+    """Color for black-and-white film.
 
-    The picture, the sound and the timing stay as they are; only colour is added.
+    The picture, the sound and the timing stay as they are; only color is added.
 
     \b
     Example:

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 def colorize_films_on_cluster(
     inputs: tuple[Path, ...], output: str, options: dict[str, Any], load: Callable[[], "Colorizer"], report: Reporter
 ) -> int:
-    """Colour every film; the exit code. load: pickles.  Raises VidcolorError where nothing can be done at all."""
+    """Color every film; the exit code. load: pickles.  Raises VidcolorError where nothing can be done at all."""
     from vidcolor.cluster import ClusterWorkers, connected
     from vidcolor.films.naming import plan
     from vidcolor.media.plan import check_output
     from vidcolor.media.probe import probe
 
     if options["start"] is not None or options["end"] is not None or options["dry_run"]:
-        raise UsageError("--cluster colours whole films: it goes with no --start, --end, --dry-run.")
+        raise UsageError("--cluster colors whole films: it goes with no --start, --end, --dry-run.")
     jobs, finished = unfinished(plan(inputs, output), output, options, report)
     if not jobs:
         return 0
@@ -46,7 +46,7 @@ def colorize_films_on_cluster(
         for job, future in zip(jobs, futures, strict=True):
             try:
                 done = future.result()
-                if done.content is None:  # it is in colour
+                if done.content is None:  # it is in color
                     _copy(job, overwrite=options["overwrite"])
             except VidcolorError as error:
                 failed += 1

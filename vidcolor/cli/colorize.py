@@ -58,20 +58,20 @@ class Rhythm(OrAuto):
     "--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16", "int8"]), default="auto", show_default=True,
     help="Arithmetic of the network; auto takes the faster of fp32 and bf16, int8 suits CPUs without bf16.",
 )  # fmt: skip
-@click.option("--saturation", type=Number(0, 4), default=1.0, show_default=True, help="Factor on colour.")
+@click.option("--saturation", type=Number(0, 4), default=1.0, show_default=True, help="Factor on color.")
 @click.option(
     "--steady", type=click.Choice(["off", "smooth", "flow"]), default="flow", show_default=True,
-    help="Hold colours still over time: not at all, where pixels stay alike, or along the motion.",
+    help="Hold colors still over time: not at all, where pixels stay alike, or along the motion.",
 )  # fmt: skip
 @click.option(
     "--every", type=Rhythm("is no rhythm; write 1 (every frame), 4 (one in four) or auto"), default="1",
     show_default=True,
-    help="Let the network look at one frame in N, or at as few as will do (auto); motion carries its colours on.",
+    help="Let the network look at one frame in N, or at as few as will do (auto); motion carries its colors on.",
 )  # fmt: skip
-@click.option("--shot-memory", is_flag=True, help="When the film cuts back to a shot, its colours return.")
+@click.option("--shot-memory", is_flag=True, help="When the film cuts back to a shot, its colors return.")
 @click.option(
     "--reference", "references", multiple=True, type=Existing(),
-    help="Still in colour that its shot follows; a folder of them, or a list of times and stills. May be repeated.",
+    help="Still in color that its shot follows; a folder of them, or a list of times and stills. May be repeated.",
 )  # fmt: skip
 @click.option(
     "--codec", type=click.Choice(["h264", "hevc", "av1", "vp9", "prores", "ffv1"]),
@@ -104,7 +104,7 @@ class Rhythm(OrAuto):
     "--recolor/--keep-color",
     default=False,
     show_default=True,
-    help="Photos, films and shots that have colours: colour them anew, or keep them.",
+    help="Photos, films and shots that have colors: color them anew, or keep them.",
 )
 @click.option(
     "--others", type=click.Choice(["copy", "skip"]), default="copy", show_default=True,
@@ -112,7 +112,7 @@ class Rhythm(OrAuto):
 )  # fmt: skip
 @click.option(
     "--nested/--no-nested", default=True, show_default=True,
-    help="Zip and tar archives in a folder: colour what is in them, or copy them as they are.",
+    help="Zip and tar archives in a folder: color what is in them, or copy them as they are.",
 )  # fmt: skip
 @click.option("--quality", type=Whole(1, 100), help="Of lossy photo formats. [default: the source's]")
 @click.option(
@@ -145,16 +145,16 @@ def command(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Put colour on films and photos; picture, sound, subtitles, timing and metadata stay as they are.
+    """Put color on films and photos; picture, sound, subtitles, timing and metadata stay as they are.
 
     Folders, zip and tar archives keep their tree and names. What an earlier run did is not done again.
 
     \b
     Examples:
       vidcolor film.mp4 -o out.mp4
-      vidcolor reel1.mkv reel2.mkv -o coloured/ --codec ffv1
-      vidcolor scans/ -o colour/
-      vidcolor box.zip -o box-colour.zip
+      vidcolor reel1.mkv reel2.mkv -o colored/ --codec ffv1
+      vidcolor scans/ -o color/
+      vidcolor box.zip -o box-color.zip
       vidcolor film.mp4 -o out.mp4 --every auto --reference stills/
     """
     if output is None:
@@ -164,7 +164,7 @@ def command(
     check_range(options["start"], options["end"])
     if options["cluster"]:
         if options["fps"] is not None:
-            raise UsageError("--cluster takes no --fps: colour numbered pictures on one machine, or make them a film.")
+            raise UsageError("--cluster takes no --fps: color numbered pictures on one machine, or make them a film.")
         options = _anywhere(options)
     load = partial(_load, options)
     if options["fps"] is not None:

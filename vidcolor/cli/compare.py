@@ -43,7 +43,7 @@ def command(
     \b
     Examples:
       vidcolor compare film.mp4 out.mp4 -o page.html
-      vidcolor compare scans/ colour/ -o page.html --pairs 100
+      vidcolor compare scans/ color/ -o page.html --pairs 100
       vidcolor compare old-model.mp4 new-model.mp4 -o page.html --clip 8s --at 1:00
     """
     from vidcolor.compare import Settings, compare, match

@@ -25,7 +25,7 @@ _NARROW = 60  # columns; under these nothing is put beside the names
 def command(ctx: click.Context, folder: Path | None, as_json: bool) -> None:
     """Say whether vidcolor works on this machine, what it will use, and what is missing.
 
-    Looks at versions, processor, GPUs, models, folders, extras, encoders and decoders; then colours a tiny film and
+    Looks at versions, processor, GPUs, models, folders, extras, encoders and decoders; then colors a tiny film and
     checks that its frames, times, luma and sound are kept. FOLDER is where films are to be written. The last line is
     the verdict; exit code 1 where something that films need is broken.
 

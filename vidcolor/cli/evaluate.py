@@ -40,11 +40,11 @@ MOST_NAMED = 5  # photos left out that are named one by one
     "--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16", "int8"]), default="auto", show_default=True,
     help="Arithmetic of the network, as in colorize.",
 )  # fmt: skip
-@click.option("--saturation", type=Number(0, 4), default=1.0, show_default=True, help="Factor on colour.")
+@click.option("--saturation", type=Number(0, 4), default=1.0, show_default=True, help="Factor on color.")
 @click.option(
     "--steady", "steadying", multiple=True, type=click.Choice(["off", "ema", "smooth", "flow", "auto"]),
     default=["flow"], show_default=True,
-    help="How films' colours are held still; auto: --every auto. May be repeated.",
+    help="How films' colors are held still; auto: --every auto. May be repeated.",
 )  # fmt: skip
 @click.option(
     "--device", type=DEVICE, default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1."
@@ -69,10 +69,10 @@ def command(
     limit: int | None,
     sheet: Path | None, csv_file: Path | None, overwrite: bool, is_json: bool,
 ) -> None:  # fmt: skip
-    """Measure models on colour photos and films: take the colour away, put it back, compare.
+    """Measure models on color photos and films: take the color away, put it back, compare.
 
-    DATA is any mixture of folders, zip and tar archives, photos and films. The grey and truth rows stand beside every
-    model, because most metrics flatter grey.
+    DATA is any mixture of folders, zip and tar archives, photos and films. The gray and truth rows stand beside every
+    model, because most metrics flatter gray.
 
     \b
     Examples:
@@ -165,7 +165,7 @@ def _measure_photos(
     except SourceError as error:
         problems.append(str(error))
         return None
-    for names, why in ((found.unreadable, "cannot be read, or is under 7 pixels"), (found.gray, "has no colour")):
+    for names, why in ((found.unreadable, "cannot be read, or is under 7 pixels"), (found.gray, "has no color")):
         problems += [f"{name}: {why}." for name in names[:MOST_NAMED]]
         if (more := len(names) - MOST_NAMED) > 0:
             problems.append(f"{more} more photos: the same.")

@@ -31,7 +31,7 @@ SAMPLE_SECONDS = 4.0  # how long a dry run works on the film's first frames to e
 def colorize_films(
     inputs: tuple[Path, ...], output: str, options: dict[str, Any], load: Callable[[], "Colorizer"], report: Reporter
 ) -> int:
-    """Colour every film, or say what would be done; the exit code."""
+    """Color every film, or say what would be done; the exit code."""
     from vidcolor.films.naming import plan
 
     jobs = plan(inputs, output)
@@ -102,7 +102,7 @@ def film_watched(name: str, start: "FilmStart") -> Callable[[int], None]:
 
 
 def _colorize(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, Any], report: Reporter) -> "Outcome":
-    """Colour one film; what became of it."""
+    """Color one film; what became of it."""
     from vidcolor.films.job import color_film
 
     began = time.monotonic()
@@ -115,7 +115,7 @@ def _colorize(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, An
         on_frame=report.advance, on_warning=lambda warning: report.warn(f"{job.source.name}: {warning}."),
     )  # fmt: skip
     if done.damage:
-        report.warn(f"{job.source.name} is damaged: {done.damage.describe()}; coloured as far as it decodes.")
+        report.warn(f"{job.source.name} is damaged: {done.damage.describe()}; colored as far as it decodes.")
     seconds = time.monotonic() - began
     report.done(
         input=str(job.source), output=str(job.target), frames=done.frames, seconds=round(seconds, 2),
@@ -126,7 +126,7 @@ def _colorize(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, An
 
 
 def _describe(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, Any], report: Reporter) -> None:
-    """Say what colouring one film would do; time its first frames to tell how long it would take."""
+    """Say what coloring one film would do; time its first frames to tell how long it would take."""
     from vidcolor.films.tone import film_tone
     from vidcolor.media.encoder_trial import settle
     from vidcolor.media.plan import plan

@@ -32,7 +32,7 @@ def command(films: tuple[Path, ...], is_json: bool) -> None:
         answer(f"  container  {info.container}, {info.duration_seconds or 0:.3f} s, {info.chapters} chapters")
         answer(f"  picture    {info.codec}, {picture.width}x{picture.height}, {info.pixel_format}, {rate}")
         answer(
-            f"  colour     {picture.bits} bit, {picture.matrix}, {picture.transfer}, "
+            f"  color     {picture.bits} bit, {picture.matrix}, {picture.transfer}, "
             f"{'full' if picture.full_range else 'limited'} range, {info.field_order}, "
             f"pixel shape {info.sample_aspect_ratio or 1}, turned {info.rotation_degrees}°"
         )

@@ -51,7 +51,7 @@ def list_(is_json: bool) -> None:
 @click.argument("model", default="default", type=ModelName())
 @click.option("--json", "is_json", is_flag=True, help="The header as one JSON object on stdout.")
 def show(model: str, is_json: bool) -> None:
-    """Show a model's header and its card: data, licence, scores.
+    """Show a model's header and its card: data, license, scores.
 
     \b
     Example:
@@ -93,7 +93,7 @@ def verify(models: tuple[str, ...]) -> None:
 def average(models: tuple[str, ...], output: Path, overwrite: bool) -> None:
     """Write the mean of models' weights; one that is named twice counts twice.
 
-    Of the default model and one that went on from it, the mean is a middle way: some of the era's colours. Several
+    Of the default model and one that went on from it, the mean is a middle way: some of the era's colors. Several
     runs from one model are often better together than each is alone.
 
     \b

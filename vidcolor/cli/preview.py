@@ -49,7 +49,7 @@ class Listed(ParamType[tuple[Any, ...]]):
 )
 @click.option(
     "--export-references", "folder", type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for each shot's first frame in colour, to be corrected and given back as colorize --reference.",
+    help="Folder for each shot's first frame in color, to be corrected and given back as colorize --reference.",
 )  # fmt: skip
 @click.option("--shots", "most", type=Whole(min=1), default=24, show_default=True, help="Shots on the sheet.")
 @click.option(
@@ -62,7 +62,7 @@ class Listed(ParamType[tuple[Any, ...]]):
 )  # fmt: skip
 @click.option(
     "--saturation", "saturations", type=Listed(Number(0, 4)), default="1", show_default=True,
-    help="Factor on colour; may be a list.",
+    help="Factor on color; may be a list.",
 )  # fmt: skip
 @click.option("--clip", type=Timecode(), help="Write a clip so long instead of a sheet: half of it as it was.")
 @click.option("--at", type=Timecode(), help="Where in the film the clip begins; else where --start says.")
@@ -77,10 +77,10 @@ def command(
     sizes: tuple[int, ...] | None, saturations: tuple[float, ...], clip: float | None, at: float | None, device: str,
     start: float | None, end: float | None, overwrite: bool,
 ) -> None:  # fmt: skip
-    """Look at a film's colours before it is worked: every shot's first frame, before and after.
+    """Look at a film's colors before it is worked: every shot's first frame, before and after.
 
     Lists of models, sizes and saturations give a column for each combination. A clip has the film's sound, its left
-    half as it was and its right half in colour.
+    half as it was and its right half in color.
 
     \b
     Examples:
@@ -149,7 +149,7 @@ def _write_shots(
     """The sheet, the stills, or both."""
     from vidcolor.evaluation.sheet import Sheet
     from vidcolor.films.pipeline import view_of
-    from vidcolor.films.preview import evenly, in_colour, in_grey, shots
+    from vidcolor.films.preview import evenly, in_color, in_gray, shots
     from vidcolor.films.references import reference_name
     from vidcolor.media.source import FilmSource
     from vidcolor.stills.rgb import write_png
@@ -164,7 +164,7 @@ def _write_shots(
             nonlocal count
             for count, shot in enumerate(shots(source, seen), start=1):
                 if folder is not None:
-                    write_png(folder / reference_name(first + shot.number), in_colour(shot, info, first_one))
+                    write_png(folder / reference_name(first + shot.number), in_color(shot, info, first_one))
                 tell(count, None)
                 yield shot
 
@@ -172,8 +172,8 @@ def _write_shots(
             number = first + shot.number
             label = f"frame {number}" + (f", {number / float(info.frame_rate):.1f} s" if info.frame_rate else "")
             if output is not None:
-                columns = {name: in_colour(shot, info, colorizer) for name, colorizer in colorizers.items()}
-                sheet.add((0, number), label, {"before": in_grey(shot, info), **columns})
+                columns = {name: in_color(shot, info, colorizer) for name, colorizer in colorizers.items()}
+                sheet.add((0, number), label, {"before": in_gray(shot, info), **columns})
     if output is not None:
         outputs.write(output, sheet.png(), overwrite=overwrite)
         say(f"{output}: {len(sheet)} of {count} shots")
@@ -201,4 +201,4 @@ def _write_clip(
                 tell(count, None)
     for warning in sink.warnings:
         say(f"vidcolor: warning: {film.name}: {warning}.")
-    say(f"{output}: {sink.frames_written} frames, left as it was, right in colour")
+    say(f"{output}: {sink.frames_written} frames, left as it was, right in color")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 WATCH_SECONDS = 2.0  # between looks at the folder
 ANIMATIONS = {".gif"}  # photos that FFmpeg reads as films
 MOST_TOLD = 10  # files of which one thing is said, a line each
-ESTIMATE_PHOTOS = 8  # that a dry run really colours
+ESTIMATE_PHOTOS = 8  # that a dry run really colors
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _is_pattern(path: Path) -> bool:
 
 
 def colorize_scans(scans: Scans, load: Callable[[], "Colorizer"]) -> bool:
-    """Colour everything; whether all went well. Raises VidcolorError where nothing can be done at all."""
+    """Color everything; whether all went well. Raises VidcolorError where nothing can be done at all."""
     if len(scans.inputs) == 1 and _is_photo(scans.inputs[0]) and _is_photo(scans.output) and not scans.output.is_dir():
         if scans.options["cluster"]:
             raise UsageError("--cluster shares out many files; one photo is done sooner without it.")
@@ -136,7 +136,7 @@ def colorize_scans(scans: Scans, load: Callable[[], "Colorizer"]) -> bool:
 
 
 def _watch(scans: Scans, crew: "Crew", shown: Tally) -> NoReturn:
-    """Colour what comes into the folder, until somebody ends it; then say how much it was."""
+    """Color what comes into the folder, until somebody ends it; then say how much it was."""
     from vidcolor.archives import Arrivals
 
     if hasattr(signal, "SIGIO"):
@@ -318,7 +318,7 @@ def _remarks(passed_over: dict[str, list[str]]) -> "Iterator[str]":
 
     for why, names in passed_over.items():
         others = f" and {len(names) - 1:,} other{'s' if len(names) > 2 else ''}" if len(names) > 1 else ""
-        yield f"{shown(names[0])}{others}: not coloured: {why}"
+        yield f"{shown(names[0])}{others}: not colored: {why}"
 
 
 def _opened(scans: Scans) -> "Source":

@@ -26,7 +26,7 @@ class Tally:
     def entry(
         self, name: str, outcome: str, notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
     ) -> None:
-        """A file is done with. is_damaged: it is a film, coloured as far as it decodes."""
+        """A file is done with. is_damaged: it is a film, colored as far as it decodes."""
         self.done += 1
         if was_done:
             self.was_done += 1
@@ -93,7 +93,7 @@ class Tally:
 
 
 class JsonTally(Tally):
-    """One JSON object a line on stdout, nothing else there: every file that is not simply coloured, and progress."""
+    """One JSON object a line on stdout, nothing else there: every file that is not simply colored, and progress."""
 
     _last = 0.0
 
@@ -134,7 +134,7 @@ class LiveTally(Tally):
 
         self._console = Terminal(stderr=True)
         self._bars = Bars(self._console)
-        self._task = self._bars.begin("colouring", total)
+        self._task = self._bars.begin("coloring", total)
 
     def show(self, name: str, outcome: str, notes: tuple[str, ...], *, is_told: bool = False) -> None:
         """See Tally."""

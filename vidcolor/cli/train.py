@@ -44,7 +44,7 @@ T = TypeVar("T", int, float)
 @click.option("--device", type=DEVICE, default="auto", show_default=True, help="auto, cpu or cuda:0.")
 @click.option("--threads", type=Whole(1, 1024), help="CPU threads. [default: all cores]")
 @click.option("--hold-back", metavar="PATTERN:COUNT", help="Photos to leave out, such as 'period/*:100'.")
-@click.option("--favour", multiple=True, metavar="PATTERN:FACTOR", help="Photos to show more: 'period/*:2'.")
+@click.option("--favor", multiple=True, metavar="PATTERN:FACTOR", help="Photos to show more: 'period/*:2'.")
 @click.option("--seed", type=Whole(0, 2**63 - 1), help="Start of every random choice.")
 @click.option("--vgg19", type=click.Path(path_type=Path), help="VGG19 weights, for recipes with its features.")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on from the state in the run folder.")
@@ -61,7 +61,7 @@ def command(
     vgg19: Path | None, resume: bool, run_folder: Path | None, overwrite: bool, as_json: bool, quiet: bool,
     show_recipe: bool, **recipe_options: Any,
 ) -> None:  # fmt: skip
-    """Train a model on colour photos and films, in folders, archives or single files, by a named recipe.
+    """Train a model on color photos and films, in folders, archives or single files, by a named recipe.
 
     A run that is stopped goes on from where it was when the same command is given again. On several GPUs or machines,
     put `torchrun --nproc-per-node GPUS -m` before the command.
@@ -150,8 +150,8 @@ def _recipe(options: dict[str, Any], *, is_fine_tuning: bool) -> "Recipe":
     recipe = replace(recipe, **{name: value for name, value in named.items() if value is not None})
     if options.get("hold_back"):
         recipe = replace(recipe, hold_back=_rule(options["hold_back"], whole))
-    if options.get("favour"):
-        recipe = replace(recipe, favour=tuple(_rule(rule, number) for rule in options["favour"]))
+    if options.get("favor"):
+        recipe = replace(recipe, favor=tuple(_rule(rule, number) for rule in options["favor"]))
     return recipe
 
 

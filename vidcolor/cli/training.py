@@ -75,7 +75,7 @@ class JsonDisplay(QuietDisplay):
 
     def intake(self, intake: "Intake") -> None:
         """See Display."""
-        counts = ("photos", "film_frames", "grey", "duplicates", "unreadable", "tiny")
+        counts = ("photos", "film_frames", "gray", "duplicates", "unreadable", "tiny")
         self._emit("intake", {name: getattr(intake, name) for name in counts} | {"skipped": list(intake.skipped)})
 
     def steps(self, facts: dict[str, Any]) -> None:

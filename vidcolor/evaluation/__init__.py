@@ -1,1 +1,1 @@
-"""How good colours are, as the field measures it."""
+"""How good colors are, as the field measures it."""

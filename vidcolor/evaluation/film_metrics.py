@@ -1,7 +1,7 @@
-"""How good and how steady the colours of a film are.
+"""How good and how steady the colors of a film are.
 
 Frames come one after the other and only a few are held. Pictures are sRGB, (H, W, 3), uint8; chroma is (H, W, 2),
-Cb and Cr in 8-bit codes (255 is the whole span). Both measures of steadiness flatter grey; the truth's own values,
+Cb and Cr in 8-bit codes (255 is the whole span). Both measures of steadiness flatter gray; the truth's own values,
 its noise and its moving light, are what a perfect result would have.
 """
 
@@ -88,7 +88,7 @@ class Motion:
 def _flow(start: Luma, end: Luma) -> Floats:
     """(H, W, 2): where each pixel of `start` is found in `end`, relative, x and y.
 
-    Not the DIS flow that colour is steadied by: a filter is not to be judged by its own flow.
+    Not the DIS flow that color is steadied by: a filter is not to be judged by its own flow.
     """
     nothing = np.zeros((*start.shape, 2), np.float32)
     flow = cv2.calcOpticalFlowFarneback(
@@ -108,7 +108,7 @@ def _squared(vectors: Floats) -> Floats:
 
 
 class WarpError:
-    """How much colour changes along the motion, mean over pairs of neighbouring frames."""
+    """How much color changes along the motion, mean over pairs of neighboring frames."""
 
     def __init__(self) -> None:
         self._rgb: list[float] = []
@@ -139,7 +139,7 @@ class WarpError:
 
     @property
     def chroma(self) -> float:
-        """The same of Cb and Cr alone, as a root mean square distance in 8-bit codes: 0 for grey."""
+        """The same of Cb and Cr alone, as a root mean square distance in 8-bit codes: 0 for gray."""
         return float(np.sqrt(_mean(self._chroma)))
 
 
@@ -149,7 +149,7 @@ def _mean(values: list[float]) -> float:
 
 
 class ColorDrift:
-    """CDC, colour distribution consistency (Liu et al. 2021, "Temporally Consistent Video Colorization").
+    """CDC, color distribution consistency (Liu et al. 2021, "Temporally Consistent Video Colorization").
 
     Jensen-Shannon divergence (natural logarithm) of the 256-bin histograms of R, G and B between frames i and i + t,
     mean over channels and frames, then over t = 1, 2, 4.
@@ -172,7 +172,7 @@ class ColorDrift:
 
     @property
     def value(self) -> float:
-        """0 (all frames of a shot have the same colours) to ln 2; NaN without a pair."""
+        """0 (all frames of a shot have the same colors) to ln 2; NaN without a pair."""
         return _mean([_mean(found) for found in self._found.values()])
 
 

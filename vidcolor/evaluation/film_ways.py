@@ -1,7 +1,7 @@
-"""Ways of colouring a film, fed with one decoded stream and kept in step.
+"""Ways of coloring a film, fed with one decoded stream and kept in step.
 
-A way is what stands between decoder and encoder in the product: a stream of grey frames in, a stream of coloured ones
-out, of any length of look-ahead. Whatever smooths colour over time is measured as one more way.
+A way is what stands between decoder and encoder in the product: a stream of gray frames in, a stream of colored ones
+out, of any length of look-ahead. Whatever smooths color over time is measured as one more way.
 """
 
 import time
@@ -43,7 +43,7 @@ def ema_way(colorizer: Colorizer) -> FilmWay:
 
 
 def gray_way(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
-    """Every frame without colour."""
+    """Every frame without color."""
     picture = info.picture
     neutral: Any = np.full(picture.chroma_size, 1 << (picture.bits - 1), picture.dtype)
     for frame in frames:
@@ -61,7 +61,7 @@ def true_chroma(frame: Frame, picture: PictureFormat) -> tuple[Plane, Plane]:
     native = frame.native
     layout = layout_of(native.format.name)
     if layout.is_gray:
-        raise SourceError("the film is stored without colour.")
+        raise SourceError("the film is stored without color.")
     if native.format.name not in (layout.planar, layout.planar.replace("yuv", "yuvj")):
         native = to_planar(native, layout, picture)
     rows, columns = picture.chroma_size
@@ -104,7 +104,7 @@ class Lane:
 
     @property
     def seconds(self) -> float:
-        """Spent on colouring, without waiting for the decoder."""
+        """Spent on coloring, without waiting for the decoder."""
         return max(0.0, self._taken - self._shared.seconds[self._reader])
 
     def color(self, frame: Frame) -> ColoredFrame:

@@ -1,4 +1,4 @@
-"""Measure models on colour films: take the colour away, let the model put it back, compare picture and steadiness.
+"""Measure models on color films: take the color away, let the model put it back, compare picture and steadiness.
 
 Frames are measured with the short side at most 256 pixels; luma is the film's own in every row.
 """
@@ -23,12 +23,12 @@ from vidcolor.lookup import look_up
 from vidcolor.media.seeking import looks, survey
 from vidcolor.media.source import FilmSource
 from vidcolor.overlap import ahead
-from vidcolor.stills.rgb import Rgb, is_grey
+from vidcolor.stills.rgb import Rgb, is_gray
 
 MEASURED_SIDE = 256  # pixels, short side: what models look at, and a bound on the optical flow's time
 PSNR_CEILING = 58.9  # dB, of rounding to 8 bit alone; else one black frame, equal in all rows, makes the mean infinite
 DECODED_AHEAD = 4
-LOOKS = 12  # frames that tell whether a film has colour
+LOOKS = 12  # frames that tell whether a film has color
 
 
 @dataclass(frozen=True)
@@ -42,26 +42,26 @@ class FilmScore:
     cuts: int
     psnr: float  # dB, mean over frames; infinite for the truth
     colorfulness: float
-    colorfulness_gap: float  # |mean colourfulness - that of the truth|; of several films the mean of their gaps
+    colorfulness_gap: float  # |mean colorfulness - that of the truth|; of several films the mean of their gaps
     cdc: float  # see film_metrics.ColorDrift
     warp_error: float  # see film_metrics.WarpError.rgb
     chroma_warp_error: float  # see film_metrics.WarpError.chroma, 8-bit codes
-    seconds: float | None  # of the colouring alone; None for grey and truth
+    seconds: float | None  # of the coloring alone; None for gray and truth
     frames_per_second: float | None
 
 
 @dataclass(frozen=True)
 class FilmReport:
-    """A film's scores: grey, each way, truth."""
+    """A film's scores: gray, each way, truth."""
 
     scores: list[FilmScore]
     damage: str  # what was wrong with the file, in words; "" for nothing
 
 
 def is_gray_film(path: Path) -> bool:
-    """Whether a film has no colour, or one tint all over, in frames spread over it. Raises SourceError."""
+    """Whether a film has no color, or one tint all over, in frames spread over it. Raises SourceError."""
     seen = list(looks(path, survey(path), LOOKS, (64, 64)))
-    return bool(seen) and all(map(is_grey, seen))
+    return bool(seen) and all(map(is_gray, seen))
 
 
 def evaluate_film(
@@ -71,19 +71,19 @@ def evaluate_film(
     on_pictures: Callable[[int, str, Mapping[str, Rgb]], None] = lambda *_: None,
     on_frame: Callable[[int, int | None], None] = lambda *_: None,
 ) -> FilmReport:
-    """Scores of grey, of each way and of the truth on one film, in one pass; memory does not grow with its length.
+    """Scores of gray, of each way and of the truth on one film, in one pass; memory does not grow with its length.
 
     on_pictures: told of every frame's number, the film's name and the frame by way, as measured (sRGB, shrunk).
     on_frame: told how many frames of how many (None: not known) are done.
-    Raises SourceError for what cannot be read or has no colour; ShapeError for a way that does not keep the frames.
+    Raises SourceError for what cannot be read or has no color; ShapeError for a way that does not keep the frames.
     """
     if is_gray_film(path):
-        raise SourceError(f"{path}: a grey film, without true colour to measure against. Give a colour film.")
+        raise SourceError(f"{path}: a gray film, without true color to measure against. Give a color film.")
     with FilmSource(path) as source, closing(ahead(source.frames(), DECODED_AHEAD)) as decoded, ExitStack() as stack:
         shared = SharedFrames(decoded, len(ways) + 3)
         lanes = {
             name: Lane(name, way, source.info, shared, reader)
-            for reader, (name, way) in enumerate({"grey": gray_way, **ways, "truth": true_way}.items(), start=1)
+            for reader, (name, way) in enumerate({"gray": gray_way, **ways, "truth": true_way}.items(), start=1)
         }
         for lane in lanes.values():
             stack.callback(lane.close)
@@ -117,7 +117,7 @@ class _Bench:
         codes = np.rint(luma * 255).astype(np.uint8)
         before, self._before = self._before, codes
         is_cut = self._is_cut(codes)
-        # The flow is computed once, of the film's own luma, while the ways colour the frame.
+        # The flow is computed once, of the film's own luma, while the ways color the frame.
         moving = None if is_cut or before is None else self._pool.submit(Motion.between, before, codes)
         colored = {name: self._ruler.colors(luma, lane.color(frame)) for name, lane in self._lanes.items()}
         motion = None if moving is None else moving.result()
@@ -135,7 +135,7 @@ class _Bench:
 
     def _score(self, film: str, name: str, tally: "_Tally", true_colorfulness: float) -> FilmScore:
         mean = float(np.mean(tally.colorfulness))
-        seconds = None if name in ("grey", "truth") else self._lanes[name].seconds
+        seconds = None if name in ("gray", "truth") else self._lanes[name].seconds
         return FilmScore(
             film=film, name=name, films=1, frames=self._frames, cuts=self._cuts,
             psnr=float("inf") if name == "truth" else float(np.mean(tally.psnr)),
@@ -175,10 +175,10 @@ class _Ruler:
         return self._resized(look_up(luma, self._levels))
 
     def colors(self, luma: Floats, colored: ColoredFrame) -> tuple[Rgb, Floats]:
-        """Y' (h, w) and a coloured frame -> sRGB (h, w, 3) and chroma (h, w, 2) in 8-bit codes."""
+        """Y' (h, w) and a colored frame -> sRGB (h, w, 3) and chroma (h, w, 2) in 8-bit codes."""
         cb, cr = (self._resized(chroma_levels(plane, self._picture)) for plane in (colored.cb, colored.cr))
         tint = np.stack(self._coding.ycc_to_rgb(np.float32(0), cb, cr), axis=2)
-        rgb: Rgb = np.clip(np.rint((luma[..., None] + tint) * 255), 0, 255).astype(np.uint8)  # grey stays R = G = B
+        rgb: Rgb = np.clip(np.rint((luma[..., None] + tint) * 255), 0, 255).astype(np.uint8)  # gray stays R = G = B
         return rgb, np.stack([cb, cr], axis=2) * np.float32(255)
 
     def _resized(self, plane: Floats) -> Floats:

@@ -19,9 +19,7 @@ from vidcolor.errors import ModelError
 from vidcolor.evaluation.photos import Judge
 from vidcolor.stills.rgb import Rgb
 
-LPIPS_NET: Literal["squeeze"] = (
-    "squeeze"  # SqueezeNet 1.1; the papers on colourization use it or AlexNet, and say which
-)
+LPIPS_NET: Literal["squeeze"] = "squeeze"  # SqueezeNet 1.1; the papers on colorization use it or AlexNet, and say which
 FID_FEATURES = 2048  # of Inception's last pooling, as the paper has it
 IS_SEED = 0  # the score depends on how the pictures are dealt into ten groups
 NEEDS = {

@@ -1,4 +1,4 @@
-"""How much colour a way gives to what has none in truth: walls, stone, snow, dark cloth that should stay grey."""
+"""How much color a way gives to what has none in truth: walls, stone, snow, dark cloth that should stay gray."""
 
 import math
 from collections import defaultdict
@@ -8,14 +8,14 @@ import numpy as np
 from vidcolor.color import Floats, picture_to_lab
 from vidcolor.stills.rgb import Rgb
 
-COLORLESS = 5.0  # a*b* chroma; about what lossy pictures and white balance leave on a grey card
-DARK = 15.0  # L* under which colour is hardly seen
+COLORLESS = 5.0  # a*b* chroma; about what lossy pictures and white balance leave on a gray card
+DARK = 15.0  # L* under which color is hardly seen
 
 
 class Neutrals:
-    """Mean a*b* chroma over what has none in truth and is not dark; grey has 0, and the truth some 2.
+    """Mean a*b* chroma over what has none in truth and is not dark; gray has 0, and the truth some 2.
 
-    It is a mean over the pixels of all photos together, so that a photo counts by how much of it is grey.
+    It is a mean over the pixels of all photos together, so that a photo counts by how much of it is gray.
     """
 
     name = "neutrals"

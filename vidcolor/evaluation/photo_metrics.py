@@ -1,6 +1,6 @@
-"""How good a coloured picture is, as the field measures it.
+"""How good a colored picture is, as the field measures it.
 
-Pictures are sRGB, (H, W, 3), uint8. Read PSNR never alone: it rewards grey.
+Pictures are sRGB, (H, W, 3), uint8. Read PSNR never alone: it rewards gray.
 """
 
 from collections.abc import Iterable, Sequence
@@ -60,7 +60,7 @@ def _window_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def colorfulness(picture: Rgb) -> float:
-    """Hasler and Süsstrunk 2003, with the absolute opponent values that colourization papers use."""
+    """Hasler and Süsstrunk 2003, with the absolute opponent values that colorization papers use."""
     red, green, blue = np.moveaxis(picture.astype(np.float64), 2, 0)
     rg, yb = np.abs(red - green), np.abs((red + green) / 2 - blue)
     return float(np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean()))

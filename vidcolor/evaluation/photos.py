@@ -1,7 +1,7 @@
-"""Measure models on colour photos: take the colour away, let the model put it back, compare.
+"""Measure models on color photos: take the color away, let the model put it back, compare.
 
 The product's own path is measured: 8-bit luma (BT.601, full range) in, chroma planes out. Beside every model stand
-the grey row (no colour at all) and the truth row, because most metrics flatter grey.
+the gray row (no color at all) and the truth row, because most metrics flatter gray.
 """
 
 import time
@@ -23,17 +23,17 @@ from vidcolor.evaluation.stocks import Luma, Stock, panchromatic
 from vidcolor.evaluation.wobble import wobble
 from vidcolor.frames import PictureFormat
 from vidcolor.inference.colorizer import Colorizer, paint
-from vidcolor.stills.rgb import Rgb, is_grey
+from vidcolor.stills.rgb import Rgb, is_gray
 
 CODING = LumaCoding("bt601")
 CHUNK_PIXELS = 1 << 25  # of photos held at once, to be worked in the order of their shapes; 100 MB
-BATCH = 8  # photos coloured and measured together
+BATCH = 8  # photos colored and measured together
 
 Photo = tuple[int, str, Rgb | None]  # its number, its name, the picture where it can be read
 
 
 class PhotoWay(Protocol):
-    """A way to colour."""
+    """A way to color."""
 
     def __call__(self, lumas: Sequence[Luma], /, *, seen: Sequence[Luma] | None = None) -> Sequence[Rgb]:
         """Lumas of any sizes -> a picture for each, in order. seen: what the way is shown instead, of equal sizes."""
@@ -60,32 +60,32 @@ class Score:
     psnr: float  # dB
     ssim: float
     colorfulness: float
-    colorfulness_gap: float  # |mean colourfulness - that of the truth|
-    distance_closed: float  # 1 - feature distance to the truth / that of grey; NaN for too few photos
+    colorfulness_gap: float  # |mean colorfulness - that of the truth|
+    distance_closed: float  # 1 - feature distance to the truth / that of gray; NaN for too few photos
     feature_distance: float  # Fréchet distance to the truth in EfficientNet-Lite2 features; not FID
-    seconds: float | None  # a photo, of the colouring alone (median over batches); None for grey and truth
+    seconds: float | None  # a photo, of the coloring alone (median over batches); None for gray and truth
     psnr_by_category: dict[str, float]
     further: dict[str, float] = field(default_factory=dict)  # neutrals, lpips, fid, is, wobble: what was asked for
 
 
 @dataclass(frozen=True)
 class PhotoReport:
-    """Scores of grey, of each way and of the truth; and of how many photos."""
+    """Scores of gray, of each way and of the truth; and of how many photos."""
 
     scores: list[Score]
     photos: int  # measured
     unreadable: list[str]  # names of photos that are damaged or too small
-    gray: list[str]  # names of photos without colour, which tell nothing
+    gray: list[str]  # names of photos without color, which tell nothing
     found: int  # in the sources, of which a limit may have left out some
 
 
 def gray(lumas: Sequence[Luma], /, *, seen: Sequence[Luma] | None = None) -> list[Rgb]:  # noqa: ARG001
-    """The way that adds no colour."""
+    """The way that adds no color."""
     return [np.repeat(luma[..., None], 3, axis=2) for luma in lumas]
 
 
 def recolor(lumas: Sequence[Luma], /, colorizer: Colorizer, *, seen: Sequence[Luma] | None = None) -> list[Rgb]:
-    """The way that asks a model; neighbours that the network sees at one size are worked together."""
+    """The way that asks a model; neighbors that the network sees at one size are worked together."""
     shown = [colorizer.lightness(luma, _format(luma)) for luma in (lumas if seen is None else seen)]
     pictures: list[Rgb] = []
     for _, alike in groupby(zip(lumas, shown, strict=True), key=lambda pair: pair[1].shape):
@@ -118,18 +118,18 @@ def evaluate(
     on_pictures: Callable[[int, str, Mapping[str, Rgb]], None] = lambda *_: None,
     on_photo: Callable[[int, int], None] = lambda *_: None,
 ) -> PhotoReport:
-    """Scores of grey, of each way and of the truth, on photos in folders, archives and files.
+    """Scores of gray, of each way and of the truth, on photos in folders, archives and files.
 
     limit: photos to measure, evenly spread; default all.  device: where the feature network runs, as torch names it.
     judges: further metrics.  is_wobbling: measure `wobble`, too.  stocks: by way, what it is shown
-    instead of plain luma; its colours are laid on plain luma all the same.
+    instead of plain luma; its colors are laid on plain luma all the same.
     on_pictures: told of every photo's number, name and pictures by way, in no certain order.
     on_photo: told how many photos of how many are done.
-    Raises SourceError when there is no colour photo.
+    Raises SourceError when there is no color photo.
     """
     found = count_photos(tuple(sources))
     numbers = spread(found, found if limit is None else limit)
-    bench = _Bench({"grey": gray, **ways}, Features(device), judges, stocks or {}, is_wobbling=is_wobbling)
+    bench = _Bench({"gray": gray, **ways}, Features(device), judges, stocks or {}, is_wobbling=is_wobbling)
     unreadable: list[str] = []
     without_color: list[str] = []
     done = 0
@@ -146,8 +146,8 @@ def evaluate(
             on_photo(done, len(numbers))
     left = len(numbers) - len(unreadable) - len(without_color)
     if not left:
-        what = f"found {len(unreadable)} photos that cannot be read and {len(without_color)} without colour"
-        raise SourceError(f"{', '.join(map(str, sources))}: {what if numbers else 'found none'}; needs colour photos.")
+        what = f"found {len(unreadable)} photos that cannot be read and {len(without_color)} without color"
+        raise SourceError(f"{', '.join(map(str, sources))}: {what if numbers else 'found none'}; needs color photos.")
     return PhotoReport(bench.scores(), left, unreadable, without_color, found)
 
 
@@ -157,7 +157,7 @@ def _usable(chunk: list[Photo], unreadable: list[str], without_color: list[str])
     for number, name, picture in chunk:
         if picture is None:
             unreadable.append(name)
-        elif is_grey(picture):
+        elif is_gray(picture):
             without_color.append(name)
         else:
             usable.append((number, name, picture))
@@ -181,9 +181,9 @@ def _chunks(photos: Iterator[Photo]) -> Iterator[list[Photo]]:
 
 @dataclass
 class _Tally:
-    """What has been measured of one way of colouring."""
+    """What has been measured of one way of coloring."""
 
-    simple: list[tuple[float, float, float]] = field(default_factory=list)  # PSNR, SSIM, colourfulness of each photo
+    simple: list[tuple[float, float, float]] = field(default_factory=list)  # PSNR, SSIM, colorfulness of each photo
     features: list[NDArray[np.float64]] = field(default_factory=list)  # by batch
     seconds: list[float] = field(default_factory=list)  # a photo, by batch
     wobbles: list[float] = field(default_factory=list)  # of each photo
@@ -193,7 +193,7 @@ class _Tally:
 
 
 class _Bench:
-    """Colours batches of photos by every way and keeps what was measured."""
+    """Colors batches of photos by every way and keeps what was measured."""
 
     def __init__(
         self,
@@ -250,9 +250,9 @@ class _Bench:
             ssim=tally.mean(1),
             colorfulness=tally.mean(2),
             colorfulness_gap=abs(tally.mean(2) - truth.mean(2)),
-            distance_closed=1 - distances[way] / distances["grey"] if distances["grey"] > 0 else float("nan"),
+            distance_closed=1 - distances[way] / distances["gray"] if distances["gray"] > 0 else float("nan"),
             feature_distance=distances[way],
-            seconds=float(np.median(tally.seconds)) if way in self._ways and way != "grey" else None,
+            seconds=float(np.median(tally.seconds)) if way in self._ways and way != "gray" else None,
             psnr_by_category={name: float(decibels[categories == name].mean()) for name in sorted(set(categories))},
             further={judge.name: judge.value(way) for judge in self._judges} | self._wobbles(tally),
         )

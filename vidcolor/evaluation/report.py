@@ -18,7 +18,7 @@ def photo_title(report: PhotoReport) -> str:
     """How many photos were measured, and how many were not."""
     asked = report.photos + len(report.unreadable) + len(report.gray)
     spread = f" of {report.found}, evenly spread" if asked < report.found else ""
-    left_out = {"unreadable": report.unreadable, "grey": report.gray}
+    left_out = {"unreadable": report.unreadable, "gray": report.gray}
     skipped = "".join(f", {len(names)} {why} left out" for why, names in left_out.items() if names)
     return f"{report.photos} photos{spread}{skipped}"
 
@@ -26,7 +26,7 @@ def photo_title(report: PhotoReport) -> str:
 def photo_table(scores: Sequence[Score]) -> Table:
     """Means over the photos."""
     further = list(scores[0].further)
-    heading = ["", "PSNR", "SSIM", "colourfulness", "gap", "distance closed"]
+    heading = ["", "PSNR", "SSIM", "colorfulness", "gap", "distance closed"]
     table = [[*heading, *(HEADINGS.get(name, name) for name in further), "s/photo"]]
     for score in scores:
         table.append(
@@ -53,11 +53,11 @@ def film_title(reports: Sequence[FilmReport]) -> str:
 
 def film_table(reports: Sequence[FilmReport]) -> Table:
     """Film by film under the film's name, then the mean of several."""
-    heading = ["", "PSNR", "colourfulness", "gap", "CDC", "warp", "chroma", "frames/s"]
+    heading = ["", "PSNR", "colorfulness", "gap", "CDC", "warp", "chroma", "frames/s"]
     table = [heading]
     for score in film_scores(reports):
         film = score.film or f"mean of {score.films} films"
-        if score.name == "grey":
+        if score.name == "gray":
             table.append([film, *[""] * (len(heading) - 1)])
         table.append(_film_row(score))
     return table

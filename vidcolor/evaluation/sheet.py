@@ -1,4 +1,4 @@
-"""A contact sheet: the same pictures grey, by each model and in truth, side by side."""
+"""A contact sheet: the same pictures gray, by each model and in truth, side by side."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ WIDEST = 288  # of its width
 GAP = 8
 LINE = 18  # height of a line of text
 PAPER = 255
-FIRST_COLUMN = {"grey": "input (grey)"}
+FIRST_COLUMN = {"gray": "input (gray)"}
 
 
 class Sheet:

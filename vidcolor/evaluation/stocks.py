@@ -12,7 +12,7 @@ from vidcolor.color import REC601_LUMA
 from vidcolor.stills.rgb import Rgb
 
 Luma = NDArray[np.uint8]  # (H, W), Y' codes, full range
-Stock = Callable[[Rgb], Luma]  # sRGB (H, W, 3) -> codes of the grey picture
+Stock = Callable[[Rgb], Luma]  # sRGB (H, W, 3) -> codes of the gray picture
 
 ORTHOCHROMATIC = (0.0, 0.6, 0.4)  # blind to red, as most film was before about 1930
 FADED = (70, 190)  # what black and white have become

@@ -1,4 +1,4 @@
-"""How far a photo's colours change when it is moved, lit or grained a little otherwise: what makes films flicker.
+"""How far a photo's colors change when it is moved, lit or grained a little otherwise: what makes films flicker.
 
 Shapes: H W pixels.
 """

@@ -1,4 +1,4 @@
-"""Which shots of a film have colours already, told while it streams by.
+"""Which shots of a film have colors already, told while it streams by.
 
 A shot is judged by its first frames, and again where what follows is of the other kind for a while: a dissolve, a fade
 from black. Nothing before the shot counts, so that parts of a film can be judged apart.
@@ -18,11 +18,11 @@ from vidcolor.steady.cuts import CutDetector, CutState
 from vidcolor.steady.state import Arrays, restored
 
 AHEAD = 6  # frames that a shot is judged by
-NEUTRAL = 0.01  # Cb and Cr -0.5..0.5: less everywhere is grey, and needs no closer look
+NEUTRAL = 0.01  # Cb and Cr -0.5..0.5: less everywhere is gray, and needs no closer look
 
 
 def has_color(frame: Frame, picture: PictureFormat) -> bool:
-    """Whether a frame has colours of its own: more than grey or one tone."""
+    """Whether a frame has colors of its own: more than gray or one tone."""
     if frame.chroma is None:
         return False
     shrink = min(1.0, SHORT_SIDE / min(picture.width, picture.height))
@@ -40,7 +40,7 @@ class ShotState:
     """What a decision needs; plain values, so that it can be stored and the film gone on with."""
 
     cuts: CutState = field(default_factory=CutState)
-    waiting: tuple[bool, ...] = ()  # whether frames have colour whose shot is not known yet
+    waiting: tuple[bool, ...] = ()  # whether frames have color whose shot is not known yet
     shot: tuple[bool, ...] = ()  # the same of frames of the newest shot that are not decided
     is_new: bool = True  # nothing of that shot is decided
     is_kept: bool = False  # what was decided of the frame before
@@ -49,7 +49,7 @@ class ShotState:
 
 
 class Shots:
-    """Says of every frame whether it keeps its colours, at most AHEAD and two frames late."""
+    """Says of every frame whether it keeps its colors, at most AHEAD and two frames late."""
 
     def __init__(self, state: ShotState = ShotState()) -> None:
         self._state, self._detector = state, CutDetector(state.cuts)

@@ -38,7 +38,7 @@ Sink = TypeVar("Sink", bound=FilmSink)
 
 @dataclass(frozen=True)
 class FilmOptions:
-    """How a film is coloured and written, by the names and with the defaults of the command's options."""
+    """How a film is colored and written, by the names and with the defaults of the command's options."""
 
     model: str = "default"
     size: int | None = None
@@ -58,7 +58,7 @@ class FilmOptions:
     drop_audio: bool = False
     start: float | None = None  # seconds, as a player shows them
     end: float | None = None
-    recolor: bool = False  # what is in colour already
+    recolor: bool = False  # what is in color already
     resume: bool = True
     overwrite: bool = False
     device: str = "auto"
@@ -82,7 +82,7 @@ class FilmOptions:
         return FilmSource(path, start=self.start, end=self.end, hwaccel=self.hwaccel, is_cropping=is_cropping)
 
     def steadiness(self, info: FilmInfo) -> Steadiness:
-        """How colours are held still. Raises UsageError, and SourceError for a still that cannot be read."""
+        """How colors are held still. Raises UsageError, and SourceError for a still that cannot be read."""
         references = load_references(self.references, info)
         return Steadiness(self.steady, self.every, self.shot_memory, references, info.number_at(self.start))
 
@@ -102,18 +102,18 @@ class FilmOptions:
         return FilmRun(identity_of(source.path), weights.sha256(weights.find(self.model)), settings)
 
     def may_copy(self, path: Path, target: Path) -> bool:
-        """Whether a film in colour can go to the target as it is."""
+        """Whether a film in color can go to the target as it is."""
         is_whole = self.start is None and self.end is None
         return not self.recolor and is_whole and path.is_file() and path.suffix.lower() == target.suffix.lower()
 
     def shots(self, source: FilmSource) -> Shots | None:
-        """What tells shots in colour, where there may be some."""
+        """What tells shots in color, where there may be some."""
         return None if self.recolor or source.examined.layout.is_gray else Shots()
 
     def comment(self) -> str:
         """What the film's tags will say. Raises ModelError."""
         header = weights.read_header(weights.find(self.model))
-        return f"Colour by vidcolor {__version__}, model {header.name} {header.version}; the luma is the original's."
+        return f"Color by vidcolor {__version__}, model {header.name} {header.version}; the luma is the original's."
 
     def expected_frames(self, info: FilmInfo) -> int | None:
         """How many frames the range holds, as far as the container tells."""
@@ -126,7 +126,7 @@ class FilmOptions:
 
 @dataclass(frozen=True)
 class FilmStart:
-    """What is known when the first frame is about to be coloured. frames: None where the container does not tell."""
+    """What is known when the first frame is about to be colored. frames: None where the container does not tell."""
 
     frames: int | None
     done_before: int  # frames that an earlier run has made
@@ -143,7 +143,7 @@ class FilmDone:
     model: str  # its name
     warnings: tuple[str, ...] = ()  # what could not be kept, in plain words
     damage: Damage = field(default_factory=Damage)
-    outcome: Literal["colored", "kept"] = "colored"  # kept: it was in colour, and was copied as it is
+    outcome: Literal["colored", "kept"] = "colored"  # kept: it was in color, and was copied as it is
 
 
 def color_film(
@@ -158,10 +158,10 @@ def color_film(
     on_warning: Callable[[str], None] = lambda _: None,
     is_judged: bool = False,
 ) -> FilmDone:
-    """Colour a film, going on from what an earlier run with the same options made.
+    """Color a film, going on from what an earlier run with the same options made.
 
-    A film that is in colour throughout is copied, and shots that are keep their colours, unless the options say
-    otherwise. is_judged: it is known not to be in colour throughout.
+    A film that is in color throughout is copied, and shots that are keep their colors, unless the options say
+    otherwise. is_judged: it is known not to be in color throughout.
 
     load: gives the model, asked for when it is sure that the work can be done.  may_begin_anew: asked, with what was
     found, where that run was another.  on_frame: told how many frames of the output there are.  on_warning: told each
@@ -195,7 +195,7 @@ def _kept(
     path: Path, target: Path, options: FilmOptions, on_start: Callable[[FilmStart], None],
     on_warning: Callable[[str], None],
 ) -> FilmDone:  # fmt: skip
-    """A film that is in colour, copied as it is."""
+    """A film that is in color, copied as it is."""
     frames = probe(path).frame_count or 0
     on_start(FilmStart(frames, 0, ["no device"]))
     on_warning(IN_COLOR)

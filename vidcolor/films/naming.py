@@ -20,7 +20,7 @@ DECIDING = (
 
 @dataclass(frozen=True)
 class Job:
-    """One film to colour."""
+    """One film to color."""
 
     source: Path
     target: Path
@@ -49,6 +49,6 @@ def plan(inputs: Sequence[Path], output: str) -> list[Job]:
         suffix = source.suffix.lower()
         target = folder / (source.name if suffix in CONTAINERS else fitted_name(source.stem, FALLBACK_SUFFIX))
         if (other := jobs.get(target.name.casefold())) is not None:
-            raise UsageError(f"{other.source} and {source} would both become {target}; colour them one by one.")
+            raise UsageError(f"{other.source} and {source} would both become {target}; color them one by one.")
         jobs[target.name.casefold()] = Job(source, target)
     return list(jobs.values())

@@ -1,7 +1,7 @@
-"""A film in parts that can be coloured apart, and come out as if the film had been coloured in one.
+"""A film in parts that can be colored apart, and come out as if the film had been colored in one.
 
-A part is whole segments of the output. Its colours begin afresh at the last cut before it, as the film's do there, so
-frames from that cut on are coloured for the filters' sake and thrown away.
+A part is whole segments of the output. Its colors begin afresh at the last cut before it, as the film's do there, so
+frames from that cut on are colored for the filters' sake and thrown away.
 """
 
 from collections import deque
@@ -15,11 +15,11 @@ from vidcolor.steady.checkpoints import SEGMENT_FRAMES
 from vidcolor.steady.cuts import CutDetector
 
 LEAST_SEGMENTS = 2  # of a part: less is not worth opening the film for
-MOST_RUN_UP = 0.5  # of what is coloured in vain, in the length of the part before
+MOST_RUN_UP = 0.5  # of what is colored in vain, in the length of the part before
 
 
 def can_part(steadiness: Steadiness) -> bool:
-    """Whether nothing but the shot itself decides its colours."""
+    """Whether nothing but the shot itself decides its colors."""
     return not steadiness.has_memory and not steadiness.references
 
 
@@ -28,7 +28,7 @@ def survey(
 ) -> list[Part]:
     """At most `wanted` parts of about equal length, found by looking at every frame; none where it cannot be parted.
 
-    What is left behind the last part is less than a segment. keeps_color: shots that are in colour stay so, which is
+    What is left behind the last part is less than a segment. keeps_color: shots that are in color stay so, which is
     decided for whole shots.
     """
     known = source.info.frame_count
@@ -53,13 +53,13 @@ def survey(
 
 
 def _run_up(starts: list[Place | None], border: int) -> float:
-    """Segments that are coloured in vain before a border."""
+    """Segments that are colored in vain before a border."""
     place = starts[border]
     return border - (place.count if place else 0) / SEGMENT_FRAMES
 
 
 def _looked_at(source: Source, colorizer: Colorizer, *, by_shot: bool) -> tuple[list[Place | None], int, int]:
-    """For each segment the last frame before its colours begin; the number of frames; the pts of the first."""
+    """For each segment the last frame before its colors begin; the number of frames; the pts of the first."""
     picture, view = source.info.picture, view_of(source.info)
     detector, waiting = CutDetector(), deque[Frame | None]()  # each with the frame before it
     starts: list[Place | None] = []

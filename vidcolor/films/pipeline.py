@@ -41,7 +41,7 @@ class Source(Protocol):
 
 
 class Sink(Protocol):
-    """What takes coloured frames, and may have some of an earlier run."""
+    """What takes colored frames, and may have some of an earlier run."""
 
     frames_written: int
     place: Place | None  # the last of them; None where nothing was made before
@@ -75,9 +75,9 @@ def colorize_film(
     until: int | None = None,
     shots: Shots | None = None,
 ) -> int:
-    """Colour every frame of `source` that `sink` does not have yet; returns their number, and tells it as it grows.
+    """Color every frame of `source` that `sink` does not have yet; returns their number, and tells it as it grows.
 
-    until: stop after that many frames of the film.  shots: tells which of them keep the colours that they have; as it
+    until: stop after that many frames of the film.  shots: tells which of them keep the colors that they have; as it
     was at the film's start, it is brought to where the sink goes on. None: no frame does.
     """
     count, marks = sink.frames_written, Marks(sink.frames_written, sink.state)
@@ -136,7 +136,7 @@ def view_of(info: FilmInfo) -> View:
 
 
 def _judged(seen: Iterable[Seen], shots: Shots, picture: PictureFormat, marks: Marks) -> Iterator[Seen]:
-    """The same, each frame marked that keeps its colours."""
+    """The same, each frame marked that keeps its colors."""
     shots.go_on(marks.state_of("shots"))
     waiting = Waiting[Seen](shots.undecided)
     for number, (frame, lightness) in enumerate(seen, start=marks.first + 1):
@@ -180,7 +180,7 @@ def _steadied(
 
 
 def _planned(seen: Iterable[Seen], steadiness: Steadiness, marks: Marks) -> Iterator[tuple[Seen, Planned]]:
-    """Frames, L*, and where their colour will come from."""
+    """Frames, L*, and where their color will come from."""
     planner = steadiness.planner(marks.state_of("planner"))
     waiting = Waiting[Seen](planner.waiting)
     for number, pair in enumerate(seen, start=marks.first + 1):

@@ -1,4 +1,4 @@
-"""A film's shots, one picture of each, in colour: to be looked at before the whole film is worked."""
+"""A film's shots, one picture of each, in color: to be looked at before the whole film is worked."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -55,26 +55,26 @@ def evenly(found: Iterator[Shot], most: int) -> list[Shot]:
     return [kept[len(kept) * place // most] for place in range(most)] if len(kept) > most else kept
 
 
-def in_grey(shot: Shot, info: FilmInfo) -> NDArray[np.uint8]:
+def in_gray(shot: Shot, info: FilmInfo) -> NDArray[np.uint8]:
     """Its picture as it was: sRGB (H, W, 3), upright, with square pixels."""
     neutral: Any = np.full(info.picture.chroma_size, 1 << (info.picture.bits - 1), info.picture.dtype)
     return shown(shot.frame.luma, (neutral, neutral), info.picture, view_of(info))
 
 
-def in_colour(shot: Shot, info: FilmInfo, colorizer: Colorizer) -> NDArray[np.uint8]:
-    """The same in colour."""
+def in_color(shot: Shot, info: FilmInfo, colorizer: Colorizer) -> NDArray[np.uint8]:
+    """The same in color."""
     (chroma,) = colorizer.colorize([shot.frame.luma], info.picture, view_of(info))
     return shown(shot.frame.luma, chroma, info.picture, view_of(info))
 
 
 def split_frames(source: Source, colorizer: Colorizer) -> Iterator[ColoredFrame]:
-    """The film in colour, but for its left half as shown, and a white line between the halves."""
+    """The film in color, but for its left half as shown, and a white line between the halves."""
     for colored in colored_frames(source.frames(), source.info, colorizer, Steadiness()):
         yield split(colored, source.info)
 
 
 def split(colored: ColoredFrame, info: FilmInfo) -> ColoredFrame:
-    """A copy whose left half has no colour."""
+    """A copy whose left half has no color."""
     picture, turns = info.picture, info.rotation_degrees // 90 % 4
     luma, cb, cr = colored.frame.luma.copy(), colored.cb.copy(), colored.cr.copy()
     seen, *chroma = (np.rot90(plane, turns) for plane in (luma, cb, cr))  # views: writing there writes in the plane

@@ -1,4 +1,4 @@
-"""Stills in colour that a film is to follow: pictures, a folder of them, or a list of times and pictures.
+"""Stills in color that a film is to follow: pictures, a folder of them, or a list of times and pictures.
 
 A picture named frame_000123.png belongs to the film's frame 123, the first being 0. Others are found by their likeness.
 """
@@ -13,9 +13,9 @@ from vidcolor.color import picture_to_lab
 from vidcolor.errors import SourceError, UsageError
 from vidcolor.frames import FilmInfo
 from vidcolor.steady.references import Reference
-from vidcolor.stills.rgb import decode, is_grey
+from vidcolor.stills.rgb import decode, is_gray
 
-SHORT_SIDE = 192  # pixels that are kept of a still: more than colours are carried at
+SHORT_SIDE = 192  # pixels that are kept of a still: more than colors are carried at
 LISTS = {".txt", ".csv", ".tsv"}
 _NUMBERED = re.compile(r"frame_(\d+)")
 _LINE = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)[\s,;]+(\S.*)")
@@ -77,7 +77,7 @@ def _of_picture(path: Path, number: int | None) -> Reference:
     rgb = decode(path, short_side=SHORT_SIDE)
     if rgb is None:
         raise SourceError(f"{path}: not a picture that can be read. Save it as PNG or JPEG.")
-    if is_grey(rgb):
-        raise SourceError(f"{path}: a still without colours, from which none can be taken. Colour it first.")
+    if is_gray(rgb):
+        raise SourceError(f"{path}: a still without colors, from which none can be taken. Color it first.")
     lightness, a, b = picture_to_lab(rgb)
     return Reference.of(number, np.asarray(lightness, np.float32), np.stack([a, b]).astype(np.float32))

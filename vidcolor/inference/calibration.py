@@ -1,4 +1,4 @@
-"""What 8-bit networks need: real luma to measure their values on, and NNCF, which quantises them.
+"""What 8-bit networks need: real luma to measure their values on, and NNCF, which quantizes them.
 
 Shapes: h w the network's pixels.
 """
@@ -28,7 +28,7 @@ from vidcolor.stills.rgb import Rgb, decode
 MOST_PHOTOS = 200  # of DATA; evenly spread over more
 FILM_FRAMES = 40  # of each film, from all over it
 
-# The first two layers see the picture's whole range of light, and the last decides between near colours: in 8 bits
+# The first two layers see the picture's whole range of light, and the last decides between near colors: in 8 bits
 # these few double the error, and in floating point they cost little.
 FIRST_KEPT = 2
 _CONVOLUTIONS = {"Convolution", "GroupConvolution", "ConvolutionBackpropData", "Conv", "ConvTranspose"}
@@ -50,7 +50,7 @@ def fingerprint(sources: Sequence[Path]) -> str:
 def read(sources: Sequence[Path], header: weights.ModelHeader) -> list[Floats]:
     """L* 0..100 of photos and films as the model's network sees them, each (1, 1, h, w), h and w as it needs them.
 
-    sources: folders, zip and tar archives, photos, films.  Colour is taken away; pictures that cannot be read are
+    sources: folders, zip and tar archives, photos, films.  Color is taken away; pictures that cannot be read are
     passed over.  Raises SourceError where not one can be.
     """
     found = [_lightness(rgb, header) for rgb in _pictures(list(sources), header.size)]

@@ -62,7 +62,7 @@ class Colorizer:
         """
         if not 0 <= saturation <= GREATEST_SATURATION:  # NaN neither
             raise UsageError(
-                f"saturation {saturation}: needs 0 (grey) to {GREATEST_SATURATION:g}; 1 is the model's own."
+                f"saturation {saturation}: needs 0 (gray) to {GREATEST_SATURATION:g}; 1 is the model's own."
             )
         if size is not None and not GRID <= size <= LARGEST:
             raise UsageError(f"size {size}: the network looks at {GRID} to {LARGEST} pixels; {header.size} is usual.")
@@ -188,7 +188,7 @@ class Colorizer:
 
 
 def paint(luma: Plane, ab_2hw: Floats, picture: PictureFormat, view: View = View()) -> tuple[Plane, Plane]:
-    """Chroma planes (Cb, Cr) of picture.chroma_size that give `luma` the colours a*b*.
+    """Chroma planes (Cb, Cr) of picture.chroma_size that give `luma` the colors a*b*.
 
     luma: (H, W) code values.  ab: (2, h, w) at any size, upright as the network saw it.
     Chroma is computed exactly where a*b* is known and enlarged by bicubic interpolation with the effect of

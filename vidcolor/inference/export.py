@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
 PRECISIONS = ("fp32", "fp16", "int8")
-OPSET = 17  # has layer normalisation; read by ONNX Runtime 1.12 and later
+OPSET = 17  # has layer normalization; read by ONNX Runtime 1.12 and later
 COMPARED = 6  # pictures, evenly spread over those that the package brings
 # Mean |Δab| beyond which a file is not what was asked for. Of the default model: 0.00003, 0.05 and 0.6.
 LIMITS = {"fp32": 0.05, "fp16": 0.5, "int8": 4.0}
@@ -86,14 +86,14 @@ def export(
 
 
 def metadata(model: Path, header: weights.ModelHeader) -> dict[str, str]:
-    """What an exported file says of itself: the model file's header, and the licence that its card names."""
-    named = re.search(r"licence of the weights: (.+?)(?=\n\n|\n- |\Z)", weights.card(model), re.DOTALL)
+    """What an exported file says of itself: the model file's header, and the license that its card names."""
+    named = re.search(r"license of the weights: (.+?)(?=\n\n|\n- |\Z)", weights.card(model), re.DOTALL)
     return {
         "name": header.name,
         "version": header.version,
         "generator": header.generator,
         "config": json.dumps(header.config),
-        "licence": " ".join(named.group(1).split()) if named else "not stated",
+        "license": " ".join(named.group(1).split()) if named else "not stated",
         "size": str(header.size),
         "multiple": str(header.multiple),
         "sha256": header.sha256,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MOST_CARD = 1_000_000  # letters
 COUNTER = "num_batches_tracked"  # of batch norms in training; not stored
-READ_OUT = ("temperature", "saturation")  # in a config: how colours are read from what the network says, not its shape
+READ_OUT = ("temperature", "saturation")  # in a config: how colors are read from what the network says, not its shape
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def average(paths: Sequence[Path]) -> "tuple[nn.Module, ModelHeader]":
     for path, other in zip(paths, loaded, strict=True):
         if not _fit_together(loaded[0], other):
             raise ModelError(
-                f"{path}: cannot be averaged with {paths[0]}: generator, config and colour bins must be the same."
+                f"{path}: cannot be averaged with {paths[0]}: generator, config and color bins must be the same."
             )
     states = [network.state_dict() for network, _ in loaded]
     network.load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})

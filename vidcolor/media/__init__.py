@@ -1,4 +1,4 @@
-"""Films and photos in and out: what a file holds, its frames, and the coloured copy with everything else carried along.
+"""Films and photos in and out: what a file holds, its frames, and the colored copy with everything else carried along.
 
 Nothing is imported here: training on photos works without PyAV.
 """

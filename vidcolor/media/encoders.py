@@ -37,7 +37,7 @@ _WHOLE_CHROMA_ENCODERS = {"libx264", "libx265"}  # their bitstreams crop by whol
 
 @dataclass(frozen=True)
 class OutputSettings:
-    """How the coloured picture is written."""
+    """How the colored picture is written."""
 
     codec: str | None = None  # h264, hevc, av1, vp9, prores, ffv1; None: h264, or what the container takes (WebM)
     crf: int = 18  # constant quality on the encoder's own scale; unused by prores and ffv1

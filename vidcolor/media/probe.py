@@ -1,4 +1,4 @@
-"""What a film file holds: streams, picture, colour tags, first frame. Bad files end here, each with one clear line."""
+"""What a film file holds: streams, picture, color tags, first frame. Bad files end here, each with one clear line."""
 
 import errno
 import re
@@ -84,7 +84,7 @@ class Examined:
 
 
 def probe(path: Path) -> FilmInfo:
-    """Say what the film holds. Raises SourceError, in one line, for anything that cannot be coloured as a film."""
+    """Say what the film holds. Raises SourceError, in one line, for anything that cannot be colored as a film."""
     return examine(path).info
 
 
@@ -150,7 +150,7 @@ def _why_unopened(path: Path) -> str:
             " was cut off. Copy it again, or rebuild the index with a repair tool such as untrunc"
         )
     if head.lstrip().startswith(_PLAYLISTS) or (head.lstrip().startswith(b"<") and b"<MPD" in head):
-        return "found a playlist, not a film; colour the film that it names"
+        return "found a playlist, not a film; color the film that it names"
     if b"\0" not in head and head.isascii():
         return "found text, needed a film in a format that FFmpeg reads"
     return "found data in no format that FFmpeg reads, needed a film. Check that the file is whole"
@@ -167,7 +167,7 @@ def choose_video(container: InputContainer, path: Path) -> tuple[VideoStream, li
     notices = []
     if len(pictures) > 1:
         others = ", ".join(f"#{stream.index}" for stream in pictures[1:])
-        notices.append(f"{len(pictures)} video tracks; only the first (#{pictures[0].index}) is coloured, not {others}")
+        notices.append(f"{len(pictures)} video tracks; only the first (#{pictures[0].index}) is colored, not {others}")
     return pictures[0], notices
 
 
@@ -331,7 +331,7 @@ def _picture(frame: VideoFrame, layout: Layout, codec: str, warnings: list[str])
     matrix = _MATRIX_OF_COLORSPACE.get(frame.colorspace)
     if matrix is None and frame.colorspace in _NEAREST_MATRIX and not layout.is_rgb:
         matrix = _NEAREST_MATRIX[frame.colorspace]
-        warnings.append(f"colour matrix number {frame.colorspace} is not supported; treated and tagged as {matrix}")
+        warnings.append(f"color matrix number {frame.colorspace} is not supported; treated and tagged as {matrix}")
     if matrix is None:
         matrix = "bt601" if frame.height <= 576 else "bt709"
     full_range = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
@@ -341,10 +341,10 @@ def _picture(frame: VideoFrame, layout: Layout, codec: str, warnings: list[str])
         full_range = False  # converted to limited-range YCbCr, which every player expects
         warnings.append(f"{frame.format.name} has no luma plane; converted to {layout.planar} ({matrix}) once")
     if layout.has_alpha:
-        warnings.append(f"{frame.format.name} has transparency, which the coloured film will not have")
+        warnings.append(f"{frame.format.name} has transparency, which the colored film will not have")
     transfer = _TRANSFER.get(frame.color_trc, "sdr")
     if transfer != "sdr":
-        warnings.append(f"HDR film ({transfer.upper()}): coloured as it is, tags kept; the model was trained on SDR")
+        warnings.append(f"HDR film ({transfer.upper()}): colored as it is, tags kept; the model was trained on SDR")
     same_matrix = _MATRIX_OF_COLORSPACE.get(frame.colorspace) == matrix
     colorspace = frame.colorspace if same_matrix else {"bt601": 6, "bt709": 1, "bt2020": 9}[matrix]
     tags = ColorTags(2 if full_range else 1, colorspace, frame.color_primaries, frame.color_trc)

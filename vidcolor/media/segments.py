@@ -1,6 +1,6 @@
 """A film's picture while it is being made: finished segments on disk, from which a killed run goes on.
 
-Beside the output lies a folder with the packets of every finished segment, the state of the colours at the end of the
+Beside the output lies a folder with the packets of every finished segment, the state of the colors at the end of the
 last ones, and a ledger. A segment counts once its line is in the ledger, and its line is written when it is on disk.
 The line holds checksums of both; what has been damaged since is made again.
 """
@@ -232,7 +232,7 @@ class SegmentStore:
         return self._ledger.segments[0].first_pts if self._ledger.segments else None
 
     def state(self) -> Arrays:
-        """What the colours need to go on after the last finished segment. Raises SinkError for a damaged file."""
+        """What the colors need to go on after the last finished segment. Raises SinkError for a damaged file."""
         if not self._ledger.segments:
             return {}
         return read_state(self.folder / self._ledger.segments[-1].state)

@@ -1,4 +1,4 @@
-"""The coloured film: the source's luma under new chroma, and every other stream of the source beside it."""
+"""The colored film: the source's luma under new chroma, and every other stream of the source beside it."""
 
 from __future__ import annotations  # Packet[...] is for type checkers only
 
@@ -124,7 +124,7 @@ class FilmSink:
         self.frames_written += 1
 
     def end_segment(self, state: Arrays) -> None:
-        """End a segment after the last frame written. state: what the colours need to go on from here."""
+        """End a segment after the last frame written. state: what the colors need to go on from here."""
         try:
             self._keep(self._picture.end_segment())
             if self._store is not None:
@@ -291,7 +291,7 @@ class FilmSink:
             move(self._partial, self.path, overwrite=self.settings.overwrite)
         except FileExistsError as error:
             raise SinkError(
-                f"{self.path}: appeared while the film was coloured. Choose another name or --overwrite."
+                f"{self.path}: appeared while the film was colored. Choose another name or --overwrite."
             ) from error
         sync_folder(self.path.absolute().parent)
         if self._store is not None and self._run is not None:

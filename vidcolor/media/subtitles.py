@@ -20,7 +20,7 @@ PLAIN_HEADER = b"""[Script Info]
 ScriptType: v4.00+
 
 [V4+ Styles]
-Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, \
+Format: Name, Fontname, Fontsize, PrimaryColor, SecondaryColor, OutlineColor, BackColor, Bold, Italic, Underline, \
 StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, Encoding
 Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,1
 
@@ -49,7 +49,7 @@ class SubtitleConverter:
         self._codec = codec
         self.target: SubtitleStream = cast(SubtitleStream, output.add_stream(codec))
         # The encoder reads styles from an ASS header. The plain one keeps italics and bold set within a line and
-        # leaves fonts and colours to the player, as SRT and WebVTT would.
+        # leaves fonts and colors to the player, as SRT and WebVTT would.
         self.target.codec_context.subtitle_header = PLAIN_HEADER
         assert stream.time_base is not None
         self.target.codec_context.time_base = stream.time_base

@@ -1,4 +1,4 @@
-"""A short film made on the spot, to try the whole tool on, and what of it a coloured one has kept."""
+"""A short film made on the spot, to try the whole tool on, and what of it a colored one has kept."""
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -16,11 +16,11 @@ from vidcolor.media.source import FilmSource
 _TIME_BASE = Fraction(1, 1000)  # Matroska's
 _STEPS = (40, 40, 80, 20)  # milliseconds from frame to frame: a rate that varies
 _SOUND_RATE = 8000
-LEAST_SPREAD = 4  # of a frame's chroma, in 8-bit codes; a grey picture has none
+LEAST_SPREAD = 4  # of a frame's chroma, in 8-bit codes; a gray picture has none
 
 
 def make_film(path: Path, lumas: Sequence[Plane]) -> None:
-    """Write a grey film without loss, with a tone beside it, as Matroska. lumas: (H, W) uint8, even sides."""
+    """Write a gray film without loss, with a tone beside it, as Matroska. lumas: (H, W) uint8, even sides."""
     height, width = lumas[0].shape
     with open_output(path, format="matroska") as out:
         picture = out.add_stream("ffv1", rate=25)
@@ -45,11 +45,11 @@ def make_film(path: Path, lumas: Sequence[Plane]) -> None:
 
 
 def differences(before: Path, after: Path) -> Iterator[tuple[str, str]]:
-    """Frames, times, luma and sound that are not the same in both films, and frames without colour in the second.
+    """Frames, times, luma and sound that are not the same in both films, and frames without color in the second.
 
     Gives each of these five by name, with what is wrong; with nothing where all is right.  Raises SourceError.
     """
-    extra = shifted = changed = grey = 0
+    extra = shifted = changed = gray = 0
     with FilmSource(before) as one, FilmSource(after) as other:
         for mine, theirs in zip_longest(one.frames(), other.frames()):
             if mine is None or theirs is None:
@@ -57,12 +57,12 @@ def differences(before: Path, after: Path) -> Iterator[tuple[str, str]]:
                 continue
             shifted += _time(mine, one) != _time(theirs, other)
             changed += not np.array_equal(mine.luma, theirs.luma)
-            grey += _spread(theirs) < LEAST_SPREAD
+            gray += _spread(theirs) < LEAST_SPREAD
     yield "frames", f"{extra} more in one than in the other" if extra else ""
     yield "timestamps", f"{shifted} frames at another time" if shifted else ""
     yield "luma", f"changed in {changed} frames" if changed else ""
     yield "sound", "" if _sound(before) == _sound(after) else "not the same packets"
-    yield "colour", f"none in {grey} frames" if grey else ""
+    yield "color", f"none in {gray} frames" if gray else ""
 
 
 def _time(frame: Frame, film: FilmSource) -> Fraction | None:

@@ -1,7 +1,7 @@
-"""The default generator: a pretrained EfficientNet-Lite encoder, a light U-Net decoder, colours as bins.
+"""The default generator: a pretrained EfficientNet-Lite encoder, a light U-Net decoder, colors as bins.
 
-It classifies each position over bins of the a*b* plane and reads the colour out as an annealed mean (Zhang,
-Isola, Efros 2016, section 2.3), so that two likely colours do not average to brown. A few self-attention blocks
+It classifies each position over bins of the a*b* plane and reads the color out as an annealed mean (Zhang,
+Isola, Efros 2016, section 2.3), so that two likely colors do not average to brown. A few self-attention blocks
 at strides 32 and 16 let distant parts of a picture agree. Shapes: B batch, H W pixels, h w positions (H/4, W/4),
 K bins, C channels, N tokens.
 """
@@ -77,7 +77,7 @@ class DecoderStage(nn.Module):
 
 
 class BinNet(nn.Module):
-    """L* -> a*b* at a quarter of the size, through K colour bins."""
+    """L* -> a*b* at a quarter of the size, through K color bins."""
 
     stride = 4
     multiple = 32
@@ -108,8 +108,8 @@ class BinNet(nn.Module):
 
     def logits(self, lightness_B1HW: Tensor) -> Tensor:
         """lightness: (B, 1, H, W), L* in 0..100, H and W multiples of 32 -> (B, K, H/4, W/4)."""
-        grey = (lightness_B1HW * 2.55 - 127.0) / 128.0  # the scaling that the encoder was trained with
-        f4, f8, f16, f32 = self.encoder(grey)
+        gray = (lightness_B1HW * 2.55 - 127.0) / 128.0  # the scaling that the encoder was trained with
+        f4, f8, f16, f32 = self.encoder(gray)
         x = self.context32(F.relu(self.bottom(f32)))
         x = self.context16(self.up16(x, f16))
         x = self.up4(self.up8(x, f8), f4)
@@ -117,7 +117,7 @@ class BinNet(nn.Module):
         return logits
 
     def read_out(self, logits_BKhw: Tensor, temperature: float | None = None) -> Tensor:
-        """Annealed mean of the bins: 1 is the mean (dull, safe), towards 0 the mode (vivid, patchy)."""
+        """Annealed mean of the bins: 1 is the mean (dull, safe), toward 0 the mode (vivid, patchy)."""
         # Bins last: OpenVINO's softmax over channels would reorder memory twice, at a sixth of the network's time.
         probability_BhwK = (logits_BKhw / (temperature or self.temperature)).permute(0, 2, 3, 1).softmax(dim=-1)
         bins_K2 = (self.bins_2K * self.saturation).T.to(probability_BhwK.dtype)

@@ -1,4 +1,4 @@
-"""The ECCV16 network (Zhang, Isola, Efros 2016, table 4): plain and dilated convolutions, 313 colour bins.
+"""The ECCV16 network (Zhang, Isola, Efros 2016, table 4): plain and dilated convolutions, 313 color bins.
 
 Shapes: B batch, H W pixels, K bins.
 """

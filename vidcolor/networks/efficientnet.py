@@ -98,7 +98,7 @@ class EfficientNetLite(nn.Module):
     """Features of a picture at strides 4, 8, 16 and 32."""
 
     def __init__(self, variant: str = "lite0", *, inputs: int = 1):
-        """inputs: 1 for a grey picture, 3 for RGB."""
+        """inputs: 1 for a gray picture, 3 for RGB."""
         super().__init__()
         scaling = SCALINGS[variant]
         self._conv_stem = SameConv(inputs, 32, 3, 2, bias=False)
@@ -139,7 +139,7 @@ class EfficientNetLite(nn.Module):
             block.drop_path = share * index / len(self._blocks)  # type: ignore[assignment]
 
     def load_imagenet(self, checkpoint: dict[str, Tensor]) -> None:
-        """Take the published RGB weights; a grey picture equals three like channels, so there the stem is summed."""
+        """Take the published RGB weights; a gray picture equals three like channels, so there the stem is summed."""
         state = {
             name: value for name, value in checkpoint.items() if not name.startswith(("_conv_head", "_bn1.", "_fc"))
         }

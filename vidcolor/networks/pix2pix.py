@@ -24,7 +24,7 @@ class Pix2PixUNet(nn.Module):
         channels = 1
         for level, wider in enumerate(widths):
             layers: list[nn.Module] = [] if level == 0 else [nn.LeakyReLU(0.2)]
-            is_plain = level in (0, depth - 1)  # no normalisation on the first, nor on a 1x1 bottleneck
+            is_plain = level in (0, depth - 1)  # no normalization on the first, nor on a 1x1 bottleneck
             layers.append(nn.Conv2d(channels, wider, 4, 2, 1, bias=is_plain))
             if not is_plain:
                 layers.append(nn.BatchNorm2d(wider))

@@ -1,4 +1,4 @@
-"""A residual U-Net: ResNet-style blocks down and up with skip connections (as wgan-gp colourizers use it).
+"""A residual U-Net: ResNet-style blocks down and up with skip connections (as wgan-gp colorizers use it).
 
 Shapes: B batch, H W pixels.
 """

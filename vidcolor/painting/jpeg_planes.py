@@ -1,8 +1,8 @@
-"""Colour on 8-bit grey as Y', Cb and Cr planes with fewer chroma than luma samples, as JPEG stores pictures.
+"""Color on 8-bit gray as Y', Cb and Cr planes with fewer chroma than luma samples, as JPEG stores pictures.
 
 Chroma is painted at its own size. Y' is then solved for at full size, so that the light of every pixel, with the chroma
-that it gets, is the light of its grey. What Y' has to give way is nearly the sum of what each of two directions of
-chroma asks for by itself, if the two are chosen well: two look-ups a pixel. Where colours are too strong for that, the
+that it gets, is the light of its gray. What Y' has to give way is nearly the sum of what each of two directions of
+chroma asks for by itself, if the two are chosen well: two look-ups a pixel. Where colors are too strong for that, the
 rest is made up for exactly, once for each chroma sample.
 Matrix: ITU-T T.871 (JFIF), clause 7: BT.601's, full range.
 
@@ -31,7 +31,7 @@ _OFFSET = 200 * _UNIT  # Y' never gives way by more, chroma never goes further
 _CLOSE = 0.2  # codes that the sum may be off, before it is made up for
 _FINE = 32  # light is looked up at fractions of a code
 _NEWTON = 6  # steps
-_SLACK = 0.1  # grey codes that a colour may stand outside the gamut: less than its rounding
+_SLACK = 0.1  # gray codes that a color may stand outside the gamut: less than its rounding
 _HALVINGS = 6  # of what chroma may keep
 _FINE_BITS = 2  # of codes that are left out where that is looked up
 
@@ -45,7 +45,7 @@ class Planes:
         self._chroma = [_chroma_of(space, channel, painter.reach[channel > 0]) for channel in (0, 2)]
 
     def fill(self, luma_HW: Plane, y_HW: Plane, cb_hw: Plane, cr_hw: Plane) -> None:
-        """Paint the whole picture. luma: grey codes, of even sides, twice those of chroma."""
+        """Paint the whole picture. luma: gray codes, of even sides, twice those of chroma."""
         step = max(1, STRIP_PIXELS // luma_HW.shape[1] // 2)
         for top in range(0, len(cb_hw), step):
             rows = slice(top, top + step)
@@ -54,10 +54,10 @@ class Planes:
 
     def _fill(self, luma: Any, top: int, y: Any, cb: Any, cr: Any) -> None:
         tables = self._tables
-        grey = cv2.resize(luma, (luma.shape[1] // 2, len(luma) // 2), interpolation=cv2.INTER_AREA)
-        places, miss = self._paint_chroma(grey, top, cb, cr), None
+        gray = cv2.resize(luma, (luma.shape[1] // 2, len(luma) // 2), interpolation=cv2.INTER_AREA)
+        places, miss = self._paint_chroma(gray, top, cb, cr), None
         if places is not None:
-            miss = tables.missing(*(plane.reshape(-1)[places] for plane in (grey, cb, cr)))
+            miss = tables.missing(*(plane.reshape(-1)[places] for plane in (gray, cb, cr)))
         across = _widened(cv2.addWeighted(cr, 1, cb, tables.shear, -128 * tables.shear))
         along = _widened(cb)
         for row in (0, 1):  # cheaper than doubling rows of chroma
@@ -68,30 +68,30 @@ class Planes:
                 pairs[places] = np.maximum(pairs[places] + miss[:, None], 0)
             cv2.convertScaleAbs(sums, dst=y[row::2], alpha=1 / _UNIT)
 
-    def _paint_chroma(self, grey: Any, top: int, cb: Any, cr: Any) -> Any:
-        """Cb and Cr, shrunk towards grey where R, G or B would leave 0..255; places where the sums are not close."""
+    def _paint_chroma(self, gray: Any, top: int, cb: Any, cr: Any) -> Any:
+        """Cb and Cr, shrunk toward gray where R, G or B would leave 0..255; places where the sums are not close."""
         tables = self._tables
-        steps = self._painter.steps(top, len(grey))
-        red, blue = (_looked_up(step, grey, table) for step, table in zip(steps, self._chroma, strict=True))
-        both = cv2.add(red, blue).view(np.uint16).reshape(*grey.shape, 2)
+        steps = self._painter.steps(top, len(gray))
+        red, blue = (_looked_up(step, gray, table) for step, table in zip(steps, self._chroma, strict=True))
+        both = cv2.add(red, blue).view(np.uint16).reshape(*gray.shape, 2)
         codes = cv2.convertScaleAbs(both, alpha=1 / _UNIT, beta=128 - 2 * _OFFSET / _UNIT)
-        edges = look_up(codes.view(np.uint16)[..., 0], tables.edges).view(np.uint8).reshape(*grey.shape, 2)
+        edges = look_up(codes.view(np.uint16)[..., 0], tables.edges).view(np.uint8).reshape(*gray.shape, 2)
         cv2.split(codes, [cb, cr])
-        is_plain = cv2.inRange(grey, *cv2.split(edges))
+        is_plain = cv2.inRange(gray, *cv2.split(edges))
         if cv2.countNonZero(is_plain) == is_plain.size:
             return None
         places = np.flatnonzero(is_plain == 0)
-        rows, columns = np.divmod(places, grey.shape[1])
-        shades = grey[rows, columns]
+        rows, columns = np.divmod(places, gray.shape[1])
+        shades = gray[rows, columns]
         cb[rows, columns], cr[rows, columns] = tables.shrunk(shades, cb[rows, columns], cr[rows, columns])
         return places
 
 
 class _Tables:
-    """What every pair of a code of chroma and a grey code does to Y': one direction across Cb, one along it.
+    """What every pair of a code of chroma and a gray code does to Y': one direction across Cb, one along it.
 
-    across, along: (65536,), 16-bit sums by (grey << 8 | code); their difference is Y'.  shear: of the direction along
-    Cb: how much Cr goes down with it.  edges: (65536,), by (Cr << 8 | Cb), the least grey code that has room for the
+    across, along: (65536,), 16-bit sums by (gray << 8 | code); their difference is Y'.  shear: of the direction along
+    Cb: how much Cr goes down with it.  edges: (65536,), by (Cr << 8 | Cb), the least gray code that has room for the
     chroma, and from which the sum is close; above it, in the high byte, the greatest that has room.
     """
 
@@ -103,9 +103,9 @@ class _Tables:
         # The spread of R, G, B is what light bends on: directions in which it adds up must not see each other.
         form = np.diag(weights) - np.outer(weights, weights)
         self.shear = float(_OF_CB @ form @ _OF_CR / (_OF_CR @ form @ _OF_CR))
-        grey, code = (plane.astype(np.float32) for plane in np.mgrid[:256, -128:128])
-        across = _solved(space, grey, np.zeros_like(code), code)
-        along = grey - _solved(space, grey, code, -np.float32(self.shear) * code)
+        gray, code = (plane.astype(np.float32) for plane in np.mgrid[:256, -128:128])
+        across = _solved(space, gray, np.zeros_like(code), code)
+        along = gray - _solved(space, gray, code, -np.float32(self.shear) * code)
         self.across, self.along = (
             np.rint(_OFFSET + _UNIT * plane).clip(0, 65535).astype(np.uint16).reshape(-1) for plane in (across, along)
         )
@@ -113,12 +113,12 @@ class _Tables:
         self._darkest, self._lightest = self._gamut(space)
         self.edges = np.maximum(self._darkest, least) | np.minimum(self._lightest, most).astype(np.uint16) << 8
 
-    def missing(self, grey: Any, cb: Any, cr: Any) -> Any:
+    def missing(self, gray: Any, cb: Any, cr: Any) -> Any:
         """What the sums of these codes are short of, in units: int16. By Newton's method."""
         across = np.rint(cr + self.shear * (cb.astype(np.float32) - 128)).clip(0, 255).astype(np.int32)
-        found = self.across[grey.astype(np.int32) << 8 | across].astype(np.int32)
-        found -= self.along[grey.astype(np.int32) << 8 | cb]
-        wanted, y = self._curve[_FINE * grey.astype(np.int32)], found.astype(np.float32) / _UNIT
+        found = self.across[gray.astype(np.int32) << 8 | across].astype(np.int32)
+        found -= self.along[gray.astype(np.int32) << 8 | cb]
+        wanted, y = self._curve[_FINE * gray.astype(np.int32)], found.astype(np.float32) / _UNIT
         chroma = [plane.astype(np.float32) - 128 for plane in (cb, cr)]
         added = [np.float32(b) * chroma[0] + np.float32(r) * chroma[1] for b, r in zip(_OF_CB, _OF_CR, strict=True)]
         for _ in range(_NEWTON):
@@ -131,28 +131,28 @@ class _Tables:
         return np.rint(y * _UNIT - found).clip(-_OFFSET, _OFFSET).astype(np.int16)
 
     def _strong(self, space: RgbSpace) -> list[NDArray[np.uint8]]:
-        """The grey codes between which the sums are close, by (Cr << 8 | Cb); from a grid of codes."""
+        """The gray codes between which the sums are close, by (Cr << 8 | Cb); from a grid of codes."""
         step = 1 << _FINE_BITS
         codes = np.arange(step // 2, 256, step)
-        cr, cb, grey = np.meshgrid(codes, codes, codes, indexing="ij", sparse=True)
+        cr, cb, gray = np.meshgrid(codes, codes, codes, indexing="ij", sparse=True)
         across = np.rint(cr + self.shear * (cb - 128)).clip(0, 255).astype(int)
-        found = (self.across[grey << 8 | across].astype(np.int32) - self.along[grey << 8 | cb]) / _UNIT
+        found = (self.across[gray << 8 | across].astype(np.int32) - self.along[gray << 8 | cb]) / _UNIT
         chroma = [(plane - 128).astype(np.float32) for plane in (cb, cr)]
-        wanted = _solved(space, grey.astype(np.float32), *chroma)
+        wanted = _solved(space, gray.astype(np.float32), *chroma)
         channels = [wanted + b * chroma[0] + r * chroma[1] for b, r in zip(_OF_CB, _OF_CR, strict=True)]
         is_real = (np.min(channels, axis=0) > -4 * step) & (np.max(channels, axis=0) < 255 + 4 * step)
         is_far = is_real & (np.abs(wanted - found) > _CLOSE)
         half = step // 2
-        least = np.where(is_far & (grey < 128), grey + 3 * half, 0).max(2)
-        most = np.where(is_far & (grey >= 128), grey - half - 1, 255).min(2)
+        least = np.where(is_far & (gray < 128), gray + 3 * half, 0).max(2)
+        most = np.where(is_far & (gray >= 128), gray - half - 1, 255).min(2)
         return [np.repeat(np.repeat(edge, step, 0), step, 1).reshape(-1).astype(np.uint8) for edge in (least, most)]
 
-    def shrunk(self, grey: Any, cb: Any, cr: Any) -> tuple[Any, Any]:
-        """The most of this chroma that these greys, all (n,), have room for."""
-        strong = np.flatnonzero(~self._has_room(grey, cb, cr))
+    def shrunk(self, gray: Any, cb: Any, cr: Any) -> tuple[Any, Any]:
+        """The most of this chroma that these grays, all (n,), have room for."""
+        strong = np.flatnonzero(~self._has_room(gray, cb, cr))
         if not len(strong):
             return cb, cr
-        shades, chroma = grey[strong], np.stack([cb[strong], cr[strong]]).astype(np.float32) - 128
+        shades, chroma = gray[strong], np.stack([cb[strong], cr[strong]]).astype(np.float32) - 128
         share, step = np.zeros(len(strong), np.float32), np.float32(0.5)
         for _ in range(_HALVINGS):
             share += step * self._has_room(shades, *self._part(chroma, share + step))
@@ -163,14 +163,14 @@ class _Tables:
 
     @staticmethod
     def _part(chroma: Any, share: Any) -> Any:
-        return (chroma * share).astype(np.int32) + 128  # cut towards grey
+        return (chroma * share).astype(np.int32) + 128  # cut toward gray
 
-    def _has_room(self, grey: Any, cb: Any, cr: Any) -> Any:
+    def _has_room(self, gray: Any, cb: Any, cr: Any) -> Any:
         index = cr.astype(np.int32) << 8 | cb
-        return (self._darkest[index] <= grey) & (grey <= self._lightest[index])
+        return (self._darkest[index] <= gray) & (gray <= self._lightest[index])
 
     def _gamut(self, space: RgbSpace) -> list[NDArray[np.uint8]]:
-        """The darkest and the lightest grey that has room for a chroma, by (Cr << 8 | Cb). No room: 255 and 0."""
+        """The darkest and the lightest gray that has room for a chroma, by (Cr << 8 | Cb). No room: 255 and 0."""
         cr, cb = np.mgrid[-128:128, -128:128].reshape(2, -1, 1)
         added = cb * _OF_CB + cr * _OF_CR
         weights = np.array(space.rgb_to_xyz[1]) / sum(space.rgb_to_xyz[1])
@@ -193,7 +193,7 @@ class _Tables:
 
 @lru_cache(maxsize=64)
 def _chroma_of(space: RgbSpace, channel: int, reach: float) -> NDArray[np.int32]:
-    """What a step of red (0) or blue (2) makes of chroma, by (grey << 8 | step): Cb below, Cr above, 16 bit each.
+    """What a step of red (0) or blue (2) makes of chroma, by (gray << 8 | step): Cb below, Cr above, 16 bit each.
 
     Those of both steps are simply added: green bends so little under the two together that no code changes.
     """
@@ -201,8 +201,8 @@ def _chroma_of(space: RgbSpace, channel: int, reach: float) -> NDArray[np.int32]
     wanted = np.clip(np.cbrt(light) + (np.arange(256) - 128) * (reach / 127), 0, 1) ** 3
     weights = np.array(space.rgb_to_xyz[1]) / sum(space.rgb_to_xyz[1])
     green = np.clip(light + (light - wanted) * weights[channel] / weights[1], 0, 1)
-    grey = np.broadcast_to(light, wanted.shape)
-    channels = [wanted, green, grey] if channel == 0 else [grey, green, wanted]
+    gray = np.broadcast_to(light, wanted.shape)
+    channels = [wanted, green, gray] if channel == 0 else [gray, green, wanted]
     places = [(np.cbrt(plane) * (len(coded) - 1) + 0.5).astype(np.int32) for plane in channels]
     red, green, blue = (255 * coded[place] for place in places)
     y = _KR * red + _KG * green + _KB * blue
@@ -214,21 +214,21 @@ def _chroma_of(space: RgbSpace, channel: int, reach: float) -> NDArray[np.int32]
 
 
 def _curve_of(space: RgbSpace) -> Floats:
-    """Light of grey codes and of fractions between."""
+    """Light of gray codes and of fractions between."""
     places = np.linspace(0, 1, 255 * _FINE + 1)
     return np.interp(places, np.linspace(0, 1, len(space.curve)), space.curve).astype(np.float32)
 
 
-def _solved(space: RgbSpace, grey: Any, cb: Any, cr: Any) -> Any:
-    """Y' 0..255 of pixels with this chroma and the light of these grey codes; channels outside 0..255 count as clipped.
+def _solved(space: RgbSpace, gray: Any, cb: Any, cr: Any) -> Any:
+    """Y' 0..255 of pixels with this chroma and the light of these gray codes; channels outside 0..255 count as clipped.
 
     Bisection, as the curve may have any shape; to 1/256 of a code.
     """
     curve = _curve_of(space)
     weights = [np.float32(weight / sum(space.rgb_to_xyz[1])) for weight in space.rgb_to_xyz[1]]
     added = [np.float32(b) * cb + np.float32(r) * cr for b, r in zip(_OF_CB, _OF_CR, strict=True)]
-    wanted = curve[(_FINE * grey).astype(np.int32)]
-    found, step = np.asarray(grey, np.float32), np.float32(32)
+    wanted = curve[(_FINE * gray).astype(np.int32)]
+    found, step = np.asarray(gray, np.float32), np.float32(32)
     for _ in range(14):
         light: Any = sum(
             weight * curve[np.clip((found + more) * _FINE + np.float32(0.5), 0, 255 * _FINE).astype(np.int32)]

@@ -1,9 +1,9 @@
-"""Colour on stills: a grey plane and a*b* make RGB of the grey plane's own lightness, strip by strip.
+"""Color on stills: a gray plane and a*b* make RGB of the gray plane's own lightness, strip by strip.
 
-A pixel's colour is held as two small steps from grey, taken on cube roots of light as in Lab: `p` for red, `q` for
+A pixel's color is held as two small steps from gray, taken on cube roots of light as in Lab: `p` for red, `q` for
 blue. Steps of a*b* and of (p, q) answer each other, whatever the brightness, so they may be enlarged and then laid
 under any detail. Red and blue follow from them; green is then solved for, so that the light of all three is the light
-of the grey. Lightness is therefore exact to the rounding of one channel, and no shortcut in colour can touch it.
+of the gray. Lightness is therefore exact to the rounding of one channel, and no shortcut in color can touch it.
 
 Shapes: H W the still's pixels, h w the network's, r a strip's rows.
 """
@@ -23,7 +23,7 @@ from vidcolor.errors import ShapeError
 from vidcolor.frames import Plane
 from vidcolor.lookup import look_up
 
-Grey = Plane | Floats
+Gray = Plane | Floats
 Rgb = NDArray[np.uint8] | NDArray[np.uint16]  # (rows, W, 3)
 
 STRIP_PIXELS = 1 << 18  # a strip's planes stay in the processor's cache
@@ -32,13 +32,13 @@ _UNIT = 46_000  # light 1 in the 16-bit sums of the table path
 _ZERO = 16_000  # light 0 there: red and blue together weigh up to a third, and sums may go below
 _OUTSIDE = 65_535  # no such red or blue: takes the sum to 0, far below anything possible
 _FINE_HALVINGS = 14  # in Lab, where the cube root of a vanishing channel is steep
-_HUED = (8.0, 99.0)  # L* at which (p, q) are taken; nearer to black and white no colour has room to show its hue
+_HUED = (8.0, 99.0)  # L* at which (p, q) are taken; nearer to black and white no color has room to show its hue
 _HALVINGS = 7  # of the search for the gamut's edge: within 1/128 of it, inside
 
 
 @dataclass(frozen=True, eq=False)
 class RgbSpace:
-    """What code values of R, G, B and of grey mean.
+    """What code values of R, G, B and of gray mean.
 
     curve: (n,), light 0..1 of n evenly spaced codes from black to white, not falling.
     rgb_to_xyz: light of R, G, B -> X, Y, Z over the white's.
@@ -62,14 +62,14 @@ class RgbSpace:
         return curve, first / (len(self.curve) - 1)
 
     def lightness(self, bits: int) -> Floats:
-        """L* 0..100 of every grey code value: (2**bits,)."""
+        """L* 0..100 of every gray code value: (2**bits,)."""
         return np.asarray(color.light_to_lightness(self.light(bits)), np.float32)
 
-    def lightness_of(self, grey: Grey) -> Floats:
-        """L* 0..100 of grey codes of 8 or 16 bit, or of light 0..1 as float32."""
-        if grey.dtype == np.float32:
-            return np.asarray(color.light_to_lightness(grey), np.float32)
-        return np.asarray(self.lightness(8 * grey.dtype.itemsize)[grey], np.float32)
+    def lightness_of(self, gray: Gray) -> Floats:
+        """L* 0..100 of gray codes of 8 or 16 bit, or of light 0..1 as float32."""
+        if gray.dtype == np.float32:
+            return np.asarray(color.light_to_lightness(gray), np.float32)
+        return np.asarray(self.lightness(8 * gray.dtype.itemsize)[gray], np.float32)
 
     @cached_property
     def codes_of_sums(self) -> NDArray[np.uint8]:
@@ -79,7 +79,7 @@ class RgbSpace:
 
     @cached_property
     def sums8(self) -> NDArray[np.uint16]:
-        """The table path's sums of 8-bit grey codes."""
+        """The table path's sums of 8-bit gray codes."""
         return np.rint(_ZERO + _UNIT * self.light(8)).astype(np.uint16)
 
     @cached_property
@@ -89,7 +89,7 @@ class RgbSpace:
 
     @cached_property
     def xyz_to_rgb(self) -> NDArray[np.float64]:
-        """The inverse matrix; white to white exactly, so that grey stays grey."""
+        """The inverse matrix; white to white exactly, so that gray stays gray."""
         matrix = np.array(self.rgb_to_xyz)
         inverse: NDArray[np.float64] = np.linalg.inv(matrix / matrix.sum(1, keepdims=True))  # published ones round
         return inverse
@@ -101,9 +101,9 @@ SRGB = RgbSpace(color.srgb_to_linear(np.linspace(0, 1, 1 << 16)))
 class Painter:
     """Paints one picture with one a*b*, any rows of it in any order."""
 
-    def __init__(self, ab_2hw: Floats, small: Grey, size: tuple[int, int], *, bits: int = 8, space: RgbSpace = SRGB):
-        """ab_2hw: a*b*, -128..127, in the orientation of the rows to paint.  small: the grey picture at any lesser
-        size, as `paint` takes it.  size: (H, W).  bits: 8 or 16, of what is painted.  space: of grey and of RGB alike.
+    def __init__(self, ab_2hw: Floats, small: Gray, size: tuple[int, int], *, bits: int = 8, space: RgbSpace = SRGB):
+        """ab_2hw: a*b*, -128..127, in the orientation of the rows to paint.  small: the gray picture at any lesser
+        size, as `paint` takes it.  size: (H, W).  bits: 8 or 16, of what is painted.  space: of gray and of RGB alike.
 
         Raises ShapeError.
         """
@@ -114,7 +114,7 @@ class Painter:
         self._weights = (float(space.rgb_to_xyz[1][0]), float(space.rgb_to_xyz[1][2]))  # of red and blue in luminance
         self._step = _grid_step(size, ab_2hw.shape[1:])
         fields = self._fields(ab_2hw, small)
-        # Grid points beyond every edge, so that strips can be enlarged with their neighbours.
+        # Grid points beyond every edge, so that strips can be enlarged with their neighbors.
         self._fields_2gg = [cv2.copyMakeBorder(field, 1, 2, 0, 0, cv2.BORDER_REPLICATE) for field in fields]
         if bits == 8:
             self._prepare_tables()
@@ -124,7 +124,7 @@ class Painter:
         """Rows that are best painted together; strips should start at multiples of this."""
         return max(1, STRIP_PIXELS // self._width // self._step) * self._step
 
-    def fill(self, luma_rW: Grey, top: int, out_rW4: NDArray[np.uint8]) -> None:
+    def fill(self, luma_rW: Gray, top: int, out_rW4: NDArray[np.uint8]) -> None:
         """As `paint`, of 8 bits, straight into the first three of four channels; the fourth is set to 255."""
         rows = self.strip_rows
         for start in range(0, len(luma_rW), rows):
@@ -132,8 +132,8 @@ class Painter:
             p, q = (self._enlarged(field, top + start, len(luma)) for field in self._fields_2gg)
             self._by_table(luma, p, q, out_rW4[start : start + rows])
 
-    def paint(self, luma_rW: Grey, top: int) -> Rgb:
-        """Rows from `top` on, (r, W): grey codes of 8 or 16 bit, or light 0..1 as float32 -> RGB, (r, W, 3)."""
+    def paint(self, luma_rW: Gray, top: int) -> Rgb:
+        """Rows from `top` on, (r, W): gray codes of 8 or 16 bit, or light 0..1 as float32 -> RGB, (r, W, 3)."""
         rows = max(1, self.strip_rows)
         strips = []
         for start in range(0, len(luma_rW), rows):
@@ -148,7 +148,7 @@ class Painter:
         """P and q of some rows, of 8-bit paint: codes -127..127 of their `reach`, plus 128."""
         return [self._enlarged(field, top, rows) for field in self._fields_2gg]
 
-    def _fields(self, ab_2hw: Floats, small: Grey) -> list[Floats]:
+    def _fields(self, ab_2hw: Floats, small: Gray) -> list[Floats]:
         """Steps p and q on the grid: (rows, columns) each."""
         shape = (-(-self._height // self._step), -(-self._width // self._step))
         a, b = (_on_grid(plane, shape, self._step, (self._height, self._width)) for plane in ab_2hw)
@@ -159,7 +159,7 @@ class Painter:
         lightness = np.clip(lightness, *_HUED)
         steps, is_inside = self._steps(lightness, a, b)
         if not is_inside.all():
-            # Hue is meant in Lab: take the direction where the colour can be shown, and its full length along it.
+            # Hue is meant in Lab: take the direction where the color can be shown, and its full length along it.
             places = ~is_inside
             inputs = [plane[places] for plane in (lightness, a, b)]
             share = self._share_in_lab(*inputs)
@@ -169,12 +169,12 @@ class Painter:
         return steps
 
     def _steps(self, lightness: Any, a: Any, b: Any) -> tuple[list[Any], Any]:
-        """P and q of colours, and which of them can be shown."""
+        """P and q of colors, and which of them can be shown."""
         xyz = np.stack(color.lab_to_xyz(lightness, a, b))
         light = np.tensordot(self._space.xyz_to_rgb.astype(np.float32), xyz, 1)
-        grey = np.cbrt(xyz[1])
+        gray = np.cbrt(xyz[1])
         is_inside = (light.min(0) >= 0) & (light.max(0) <= 1)
-        return [np.cbrt(light[channel]) - grey for channel in (0, 2)], is_inside
+        return [np.cbrt(light[channel]) - gray for channel in (0, 2)], is_inside
 
     def _share_in_lab(self, lightness: Any, a: Any, b: Any) -> Any:
         low, share = np.zeros_like(lightness), np.full_like(lightness, 0.5)
@@ -195,7 +195,7 @@ class Painter:
         return band[skipped : skipped + rows, : self._width]
 
     def _prepare_tables(self) -> None:
-        """What every pair of (step, grey code) makes of red and blue, as 16-bit-indexed tables."""
+        """What every pair of (step, gray code) makes of red and blue, as 16-bit-indexed tables."""
         red, blue = self._weights
         # Of few sizes, so that pictures share tables.
         most = [max(float(np.abs(field).max()), 1e-3) for field in self._fields_2gg]
@@ -243,7 +243,7 @@ class Painter:
         return rgb
 
     def _repair(self, rgb: Any, is_outside: Any, luma: Any, *fields: Any) -> None:
-        """Shrink p and q towards grey, together, where a channel would leave its range."""
+        """Shrink p and q toward gray, together, where a channel would leave its range."""
         places = np.flatnonzero(is_outside)
         shades = luma.reshape(-1)[places]
         rows, columns = np.divmod(places, luma.shape[1])
@@ -279,7 +279,7 @@ class Painter:
         return [channels[0], green, channels[1]], outside
 
     def _light(self, luma: Any) -> tuple[Any, Any]:
-        """Light of grey codes, and its cube root."""
+        """Light of gray codes, and its cube root."""
         if luma.dtype == np.float32:
             return luma, np.cbrt(luma)
         light, root = self._tables8 if luma.dtype == np.uint8 else self._tables16
@@ -298,14 +298,14 @@ class Painter:
 
 @lru_cache(maxsize=64)
 def _channel_table(space: RgbSpace, reach: float, weight: float) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-    """Code of a channel, and its share of the sum of light, by (grey code << 8 | step code): (65536,) each."""
+    """Code of a channel, and its share of the sum of light, by (gray code << 8 | step code): (65536,) each."""
     light = space.light(8)
     wanted = np.cbrt(light)[:, None] + (np.arange(256) - 128) * (reach / 127)
     coded = space.coded_roots
     places = (np.clip(wanted, 0, 1) * (len(coded) - 1) + 0.5).astype(np.int32)
     codes = np.rint(coded[places] * 255).astype(np.uint8)
-    codes[:, 128] = np.arange(256)  # no colour leaves grey as it was, whatever the curve
-    codes[0], codes[255] = 0, 255  # black and white have no colour
+    codes[:, 128] = np.arange(256)  # no color leaves gray as it was, whatever the curve
+    codes[0], codes[255] = 0, 255  # black and white have no color
     shares = np.rint(_UNIT * weight * light[codes])
     is_outside = (wanted < 0) | (wanted > 1)
     is_outside[0] = is_outside[255] = False

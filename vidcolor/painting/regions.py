@@ -1,10 +1,10 @@
-"""Scans that are grey in one part and have colours in another: a photo on an album's page, in a red border, with a
-stamp on it, beside a ruler or a printed colour target.
+"""Scans that are gray in one part and have colors in another: a photo on an album's page, in a red border, with a
+stamp on it, beside a ruler or a printed color target.
 
-What tells such a scan from a colour photo, which has grey places too: its photo is strictly of one tone wherever it
-has detail; and what has colours is what people lay beside photos or print on them: paper without detail around convex
-pieces, rectangles, plain stickers, thin strokes. Colours of any other shape (a tinted dress, a face) make it a colour
-photo, which is left as it is. Thresholds are from 595 colour photos, none of which counts as mixed, and scans of eleven
+What tells such a scan from a color photo, which has gray places too: its photo is strictly of one tone wherever it
+has detail; and what has colors is what people lay beside photos or print on them: paper without detail around convex
+pieces, rectangles, plain stickers, thin strokes. Colors of any other shape (a tinted dress, a face) make it a color
+photo, which is left as it is. Thresholds are from 595 color photos, none of which counts as mixed, and scans of eleven
 kinds, composed of 39 old photos in five tones, JPEG at quality 70 to 93.
 
 Shapes: h w the small picture that is judged, its short side SHORT_SIDE to twice that; H W the whole one, r rows of it.
@@ -27,20 +27,20 @@ DETAIL = 8.0  # L*: standard deviation in a window that shows something
 TEXTURE = 1.5  # L*: the same in five pixels; paper and skies are below
 STRAIGHT = (1.0, 0.12)  # a*b* of a window from a line over L*, where it may be of one tone: fixed, and per chroma
 STRICT = (1.0, 0.05)  # root mean square of a*b* from the tone in a window of the photo: the same
-OWN = (4.0, 0.1)  # a*b* from the tone, from which a colour is no part of it: the same
+OWN = (4.0, 0.1)  # a*b* from the tone, from which a color is no part of it: the same
 LEAST_PHOTO = 0.05  # of the picture, in such windows
-STRICT_SHARE = 0.5  # of the windows with detail and without other colours
-LEAST_OTHER = 0.02  # of a window: that many make it one with other colours
+STRICT_SHARE = 0.5  # of the windows with detail and without other colors
+LEAST_OTHER = 0.02  # of a window: that many make it one with other colors
 ROUNDS = 3  # in which the tone is found
 CURVE_PIXELS = 8000  # are enough to know it by
 CRUMB = 0.0003  # of the picture: less is noise
-EXPLAINED = 0.88  # of the colours, at least
-PAPER = (0.03, 0.6)  # of the picture; and of a part, that which is of its colour
-PAPER_CHROMA = 9.6  # a*b* from its colour
+EXPLAINED = 0.88  # of the colors, at least
+PAPER = (0.03, 0.6)  # of the picture; and of a part, that which is of its color
+PAPER_CHROMA = 9.6  # a*b* from its color
 PLAIN = 4.0  # L*: standard deviation in five pixels of three quarters of a paper or a sticker
 PIECE = (0.01, 0.9)  # of the picture, what lies on a paper; and of its hull, at least
 THING = 0.3  # of the picture, at most
-RECTANGLE = (0.84, 0.4)  # of the rectangle, a thing's hull; and of the hull, what has colour
+RECTANGLE = (0.84, 0.4)  # of the rectangle, a thing's hull; and of the hull, what has color
 ROUND = 0.93  # of its hull, a plain sticker
 PATCH = 0.01  # of the picture, at most
 STROKE = 0.02  # of the short side: half a stroke's width
@@ -53,7 +53,7 @@ Rgb = NDArray[np.uint8] | NDArray[np.uint16]
 
 @dataclass(frozen=True, eq=False)
 class OwnColor:
-    """Where a mixed scan has colours. mask_hw: 1 where it keeps them, 0 where it is grey, between at borders.
+    """Where a mixed scan has colors. mask_hw: 1 where it keeps them, 0 where it is gray, between at borders.
 
     rgb_hw3: code values of the small picture.
     """
@@ -67,7 +67,7 @@ class OwnColor:
         return float(self.mask_hw.mean())
 
     def over(self, painted_rW3: Rgb, own_rW3: Rgb, top: int, size: tuple[int, int]) -> Rgb:
-        """Painted rows from `top` on of a picture of `size` (H, W), with its own colours laid over.
+        """Painted rows from `top` on of a picture of `size` (H, W), with its own colors laid over.
 
         Outside of the borders between the two every pixel is exactly that of the one or the other.
         """
@@ -83,12 +83,12 @@ class OwnColor:
         return cast(Rgb, rows)
 
     def small(self, rows: int, columns: int) -> Rgb:
-        """The picture's own colours at another size."""
+        """The picture's own colors at another size."""
         return cast(Rgb, cv2.resize(self.rgb_hw3, (columns, rows), interpolation=cv2.INTER_AREA))
 
 
 def own_color(rgb: Rgb) -> OwnColor | None:
-    """Where sRGB code values (h, w, 3) have colours of their own; None where this is no mixed scan."""
+    """Where sRGB code values (h, w, 3) have colors of their own; None where this is no mixed scan."""
     levels = np.asarray(rgb, np.float32) / np.float32(np.iinfo(rgb.dtype).max)
     planes = color.rgb_to_lab(*np.moveaxis(levels, 2, 0))
     lab: Any = np.stack([cv2.GaussianBlur(np.asarray(plane, np.float32), (0, 0), 0.8) for plane in planes])
@@ -99,7 +99,7 @@ def own_color(rgb: Rgb) -> OwnColor | None:
         return None
     off, tone_chroma = _off_tone(lab, may_be_photo)
     reach = _limit(OWN, tone_chroma)
-    own = np.minimum(off, np.hypot(lab[1], lab[2]))  # a white ground under a sepia photo is no colour
+    own = np.minimum(off, np.hypot(lab[1], lab[2]))  # a white ground under a sepia photo is no color
     is_own = _without_crumbs(own > reach)
     is_strict = has_detail & (np.sqrt(_mean(off * off, window)) < _limit(STRICT, chroma))
     is_alone = has_detail & (_mean(is_own.astype(np.float32), window) < LEAST_OTHER)
@@ -140,7 +140,7 @@ def _off_line(lab: Floats, window: int) -> Any:
 
 def _off_tone(lab: Floats, may_be_photo: Mask) -> tuple[Floats, Floats]:
     """Distance in a*b* of every pixel from the tone that most of these have, and that tone's chroma there."""
-    is_textured = _spread(lab[0], 5) > TEXTURE  # a paper's one colour would bend the curve at its lightness
+    is_textured = _spread(lab[0], 5) > TEXTURE  # a paper's one color would bend the curve at its lightness
     near, off, chroma = may_be_photo & is_textured, np.hypot(lab[1], lab[2]), np.zeros_like(lab[0])
     for number in range(1 + ROUNDS):
         places = np.flatnonzero(near)
@@ -164,9 +164,9 @@ def _softened(things: "_Things", is_own: Mask, off: Floats) -> Floats:
 
 
 class _Things:
-    """What the colours of a scan are. solid: papers, and things with all that is inside.  photos: of another tone.
+    """What the colors of a scan are. solid: papers, and things with all that is inside.  photos: of another tone.
 
-    explained: how much of the colours is of a kind that belongs on scans, 0..1.
+    explained: how much of the colors is of a kind that belongs on scans, 0..1.
     """
 
     def __init__(self, rgb: Rgb, lab: Floats, is_own: Mask) -> None:
@@ -198,7 +198,7 @@ class _Things:
         return papers
 
     def _known(self, group: Mask, colored: Mask) -> int:
-        """How many of a group's pixels with colours are of a known kind; notes where things are."""
+        """How many of a group's pixels with colors are of a known kind; notes where things are."""
         area = int(colored.sum())
         if self._are_strokes(colored):
             return area

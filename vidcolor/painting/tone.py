@@ -1,8 +1,8 @@
-"""Whether a picture is grey, toned (sepia, selenium, cyanotype, yellowed paper) or has colours of its own.
+"""Whether a picture is gray, toned (sepia, selenium, cyanotype, yellowed paper) or has colors of its own.
 
-A toned picture has one colour for each lightness: a*b* follow a curve over L*. Colours do not. Thresholds are from
-1,048 colour photos (598 modern, 450 of the 1930s to 1970s) and 612 toned versions of some of them, JPEG at quality
-60 to 95: 1.0 % of the colour photos lie under the curve's threshold, and 6.9 % of the toned ones, mostly strong
+A toned picture has one color for each lightness: a*b* follow a curve over L*. Colors do not. Thresholds are from
+1,048 color photos (598 modern, 450 of the 1930s to 1970s) and 612 toned versions of some of them, JPEG at quality
+60 to 95: 1.0 % of the color photos lie under the curve's threshold, and 6.9 % of the toned ones, mostly strong
 two-tone ones, above.
 """
 
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from vidcolor import color
 from vidcolor.color import Floats
 
-Tone = Literal["grey", "toned", "mixed", "color"]  # mixed: grey or toned in one part, see regions
+Tone = Literal["gray", "toned", "mixed", "color"]  # mixed: gray or toned in one part, see regions
 
-IN_COLOR = "in colour already; --recolor colours it anew"  # said of what is kept
+IN_COLOR = "in color already; --recolor colors it anew"  # said of what is kept
 SHORT_SIDE = 128  # pixels to judge at: averages away JPEG's chroma noise, keeps things of a hundredth of the picture
-GREY_CHROMA = 2.5  # of the 95th percentile; noise and faint casts stay under it
+GRAY_CHROMA = 2.5  # of the 95th percentile; noise and faint casts stay under it
 FEW_CHROMA = 12.0  # of the 98th: hand-tinted cheeks are few, but strong
 OFF_CURVE = (4.0, 0.04)  # chroma beside the curve, 95th percentile: fixed, and per chroma of the picture
 FEW_OFF_CURVE = (8.0, 0.1)  # the same, 98th percentile
@@ -33,8 +33,8 @@ def tone_of(rgb: NDArray[np.uint8] | NDArray[np.uint16]) -> Tone:
     lab = [cv2.GaussianBlur(plane, (0, 0), 0.8) for plane in color.rgb_to_lab(*np.moveaxis(levels, 2, 0))]
     lightness, a, b = (np.asarray(plane, np.float32).reshape(-1) for plane in lab)
     most, few = np.percentile(np.hypot(a, b), [95, 98])
-    if most < GREY_CHROMA and few < FEW_CHROMA:
-        return "grey"
+    if most < GRAY_CHROMA and few < FEW_CHROMA:
+        return "gray"
     most_off, few_off = np.percentile(_off_curve(lightness, a, b), [95, 98])
     is_curve = most_off < OFF_CURVE[0] + OFF_CURVE[1] * most and few_off < FEW_OFF_CURVE[0] + FEW_OFF_CURVE[1] * few
     return "toned" if is_curve else "color"
@@ -49,11 +49,11 @@ def tone_curve(lightness: Floats, a: Floats, b: Floats) -> Callable[[Floats], tu
         for place in range(_BINS)
         if np.count_nonzero(places == place) >= least
     ] or [[50.0, np.median(a), np.median(b)]]
-    centres, *curves = np.array(knots, np.float32).T
+    centers, *curves = np.array(knots, np.float32).T
     smooth = [np.convolve(np.pad(curve, 1, mode="edge"), [0.25, 0.5, 0.25], "valid") for curve in curves]
 
     def usual(lightness: Floats) -> tuple[Floats, Floats]:
-        a, b = (np.asarray(np.interp(lightness, centres, curve), np.float32) for curve in smooth)
+        a, b = (np.asarray(np.interp(lightness, centers, curve), np.float32) for curve in smooth)
         return a, b
 
     return usual

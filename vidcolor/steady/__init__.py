@@ -1,4 +1,4 @@
-"""Steadiness of a film's colours over time: averaged frame by frame, or carried from key frames."""
+"""Steadiness of a film's colors over time: averaged frame by frame, or carried from key frames."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -16,11 +16,11 @@ MODES: tuple[SteadyMode, ...] = get_args(SteadyMode)
 
 @dataclass(frozen=True)
 class Steadiness:
-    """How a film's colours are held still, and what is known of them."""
+    """How a film's colors are held still, and what is known of them."""
 
     mode: SteadyMode = "flow"
     every: int | None = 1  # frames for each that the network looks at; None: as few as the measured error allows
-    has_memory: bool = False  # when the film cuts back to a shot, its colours return
+    has_memory: bool = False  # when the film cuts back to a shot, its colors return
     references: tuple[Reference, ...] = ()
     first_number: int = 0  # of the first frame that comes, as references count them
 
@@ -28,7 +28,7 @@ class Steadiness:
         check_every(self.every)
         if self.mode == "off" and (self.every != 1 or self.has_memory or self.references):
             raise UsageError(
-                "--steady off colours each frame by itself: it goes with no --every, --shot-memory, --reference."
+                "--steady off colors each frame by itself: it goes with no --every, --shot-memory, --reference."
             )
 
     def steadier(self, state: Arrays) -> Steadier:

@@ -12,23 +12,23 @@ from vidcolor.color import Floats
 from vidcolor.steady.links import Link, lightness_at
 from vidcolor.steady.motion import Gray
 
-MEMORY = 20  # opinions that an average remembers, at most; over so many the shot's amount of colour is measured too
-KEPT = 0.95  # of an average's weight where luma does not explain it; there its colour is held to the opinion's range
-CONFLICT = 40.0  # a*b*: so far from the opinion, colour that luma does not explain is another thing's, no flicker
+MEMORY = 20  # opinions that an average remembers, at most; over so many the shot's amount of color is measured too
+KEPT = 0.95  # of an average's weight where luma does not explain it; there its color is held to the opinion's range
+CONFLICT = 40.0  # a*b*: so far from the opinion, color that luma does not explain is another thing's, no flicker
 RANGE = 1.5  # standard deviations, and
-RANGE_LEAST = 1.0  # a*b*, that a colour may lie from what the opinion holds for its neighbourhood and lightness
-WINDOW = 1 / 4  # of the short side: that neighbourhood
+RANGE_LEAST = 1.0  # a*b*, that a color may lie from what the opinion holds for its neighborhood and lightness
+WINDOW = 1 / 4  # of the short side: that neighborhood
 LIGHTNESS_NOISE = 4.0  # (L*)^2, variance that is no structure
 VIVIDNESS_LIMIT = 1.2  # largest factor, up or down, that restores it
 
 
 @dataclass(frozen=True)
 class Average:
-    """What is held of a shot's colours, where things are in its newest picture."""
+    """What is held of a shot's colors, where things are in its newest picture."""
 
     ab_2hw: Floats
-    weight_hw: Floats  # opinions that each pixel's colour rests on, 1 to MEMORY
-    wanted_color: float  # mean colourfulness of the shot's opinions
+    weight_hw: Floats  # opinions that each pixel's color rests on, 1 to MEMORY
+    wanted_color: float  # mean colorfulness of the shot's opinions
     found_color: float  # the same of its averages, which opinions that contradict each other make duller
 
     @classmethod
@@ -52,7 +52,7 @@ class Average:
 
     @property
     def vivid_2hw(self) -> Floats:
-        """The colours, as colourful as the shot's opinions are on average."""
+        """The colors, as colorful as the shot's opinions are on average."""
         ratio = self.wanted_color / max(self.found_color, 1e-3)
         return self.ab_2hw * np.float32(np.clip(ratio, 1 / VIVIDNESS_LIMIT, VIVIDNESS_LIMIT))
 
@@ -65,7 +65,7 @@ def held_to(
     deviations: float = RANGE,
     weight_hw: Floats | None = None,
 ) -> Floats:
-    """Carried colours brought into the range that an opinion holds near by, for things of the same lightness.
+    """Carried colors brought into the range that an opinion holds near by, for things of the same lightness.
 
     Variance clipping (Salvi 2016, "An Excursion in Temporal Supersampling"), but about the opinion's linear regression
     on lightness (the guided filter of He et al. 2010) instead of its mean, so that a dark thing before a bright ground
@@ -95,7 +95,7 @@ def held_to(
 
 
 def colorfulness(ab_2hw: Floats) -> float:
-    """Root mean square of a* and b*: distance from grey and spread in one."""
+    """Root mean square of a* and b*: distance from gray and spread in one."""
     return float(np.sqrt(np.mean(np.square(ab_2hw))))
 
 

@@ -1,4 +1,4 @@
-"""Colours of the frames between two keys, carried to them from both along optical flow.
+"""Colors of the frames between two keys, carried to them from both along optical flow.
 
 Shapes: h w of a*b*.
 """
@@ -17,7 +17,7 @@ from vidcolor.steady.motion import FlowFinder, Gray, joined
 from vidcolor.steady.references import Guide, GuideState
 
 KEY_MEMORY = 6  # keys that a shot's average remembers
-CALM = 0.5  # standard deviations from its neighbourhood's that a colour may have which no key explains
+CALM = 0.5  # standard deviations from its neighborhood's that a color may have which no key explains
 DOUBT = 0.02  # added to trust: where neither key explains a pixel, both speak
 
 
@@ -27,19 +27,19 @@ class CarryState:
 
     key: Gray | None = None
     average: Average | None = None  # at the key
-    between: tuple[Planned, ...] = ()  # frames since the key, whose colours wait for the next
+    between: tuple[Planned, ...] = ()  # frames since the key, whose colors wait for the next
     guide: GuideState = field(default_factory=GuideState)
 
 
 class Carrier:
-    """Gives colours to planned frames, of which only the keys have been to the network.
+    """Gives colors to planned frames, of which only the keys have been to the network.
 
     Keys are averaged with what is carried from the key before, frames between are mixed from the keys on both sides by
     nearness and trust. So many frames wait as lie between two keys; FURTHEST or `every` at most.
     """
 
     def __init__(self, state: CarryState | None = None, guide: Guide | None = None) -> None:
-        """state: where another one left off.  guide: what is known of the film's colours; it takes over its state."""
+        """state: where another one left off.  guide: what is known of the film's colors; it takes over its state."""
         self._state = state or CarryState()
         self._flow = FlowFinder()
         self._guide = guide or Guide()
@@ -52,7 +52,7 @@ class Carrier:
 
     @property
     def waiting(self) -> int:
-        """Frames pushed whose colour has not come out."""
+        """Frames pushed whose color has not come out."""
         return len(self._state.between)
 
     def push(self, planned: Planned, ab_2hw: Floats | None = None) -> list[Floats]:
@@ -83,7 +83,7 @@ class Carrier:
         return [*ready, average.vivid_2hw]
 
     def finish(self) -> list[Floats]:
-        """The film or the shot has ended: the frames that still wait, with colours of the last key alone."""
+        """The film or the shot has ended: the frames that still wait, with colors of the last key alone."""
         state, self._state = self._state, replace(self._state, between=())
         if state.average is None:
             return []
@@ -109,7 +109,7 @@ class Carrier:
         return mixed[::-1]
 
     def _from_key(self, frame: Planned, colors_2hw: Floats) -> tuple[Floats, Floats]:
-        """The colours of the key before, carried to a frame, and their trust."""
+        """The colors of the key before, carried to a frame, and their trust."""
         key, flow = self._state.key, frame.flow_HW2
         if key is None or flow is None:
             raise ShapeError("a frame between keys came before any key.")
@@ -118,7 +118,7 @@ class Carrier:
 
 
 def _calmed(ab_2hw: Floats, trust_hw: Floats, gray: Gray) -> Floats:
-    """Colours that no key explains (trust below 1/2) held to those of explained neighbours of the same lightness."""
+    """Colors that no key explains (trust below 1/2) held to those of explained neighbors of the same lightness."""
     doubt = np.clip(1 - 2 * trust_hw, 0, 1)
     if doubt.max() <= 0:
         return ab_2hw

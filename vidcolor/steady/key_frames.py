@@ -18,7 +18,7 @@ UNEXPLAINED = 0.2  # share of the picture that the last key does not explain, fr
 
 @dataclass(frozen=True)
 class Planned:
-    """A frame, and where its colour comes from."""
+    """A frame, and where its color comes from."""
 
     gray: Gray  # the frame as motion is looked for in it
     is_key: bool  # ask the network

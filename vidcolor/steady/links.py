@@ -1,4 +1,4 @@
-"""What in a picture was to be seen in another one, where, and how surely: the ties along which colour is carried.
+"""What in a picture was to be seen in another one, where, and how surely: the ties along which color is carried.
 
 Shapes: H W of the pictures that motion is looked for in (motion.Gray); h w of a*b*.
 """

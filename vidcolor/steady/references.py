@@ -1,4 +1,4 @@
-"""Colours that are known of a picture, from a still or from a shot seen before, brought to the shots that show it.
+"""Colors that are known of a picture, from a still or from a shot seen before, brought to the shots that show it.
 
 What is carried is how far the network's opinion is off from them: that changes slowly, so that following motion does
 not blur it, and where something new comes into the picture the network's opinion stands.
@@ -19,14 +19,14 @@ from vidcolor.steady.motion import FlowFinder, Gray, gray_of, seen_from
 
 REMEMBERED_SHOTS = 32  # the last ones
 ALIKE = 0.6  # likeness from which two pictures show the same place: cuts reach 0.18, a shot that goes on has 0.7
-CERTAIN = 0.5  # trust from which a colour is carried whole
+CERTAIN = 0.5  # trust from which a color is carried whole
 ALIKE_AB, ALIKE_LIGHTNESS = 8.0, 8.0  # a*b* of the opinion, L*: by how much what is alike may differ
 REACH, REACH_STEP = 4, 2  # pixels of a*b*: how far off it is looked for in one frame
 
 
 @dataclass(frozen=True)
 class Known:
-    """A picture and its colours."""
+    """A picture and its colors."""
 
     gray: Gray
     ab_2hw: Floats
@@ -34,7 +34,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Reference:
-    """A still in colour. number: the film's frame that it is of, from 0; None: to be found by its likeness."""
+    """A still in color. number: the film's frame that it is of, from 0; None: to be found by its likeness."""
 
     number: int | None
     known: Known
@@ -49,7 +49,7 @@ class Reference:
 class GuideState:
     """All that later frames depend on."""
 
-    correction_2hw: Floats | None = None  # known colour less the network's opinion
+    correction_2hw: Floats | None = None  # known color less the network's opinion
     sure_hw: Floats | None = None  # 0 (the network knows better) to 1
     found: int = -1  # the still without a number that guides this shot
     seen: tuple[Known, ...] = ()  # shots that ended, the last one last
@@ -59,7 +59,7 @@ class Guide:
     """Corrects the network's opinions on a film's frames, in order."""
 
     def __init__(self, references: Sequence[Reference] = (), *, has_memory: bool = False) -> None:
-        """references: stills in colour.  has_memory: when a shot that ended is cut back to, its colours return."""
+        """references: stills in color.  has_memory: when a shot that ended is cut back to, its colors return."""
         self.state = GuideState()  # of who asks it, who may set it
         self._numbered = {still.number: still.known for still in references if still.number is not None}
         self._stills = [still.known for still in references]
@@ -90,7 +90,7 @@ class Guide:
         return self._corrected(gray, opinion_2hw, number)
 
     def ended(self, gray: Gray, ab_2hw: Floats) -> None:
-        """A shot is over: its last picture, and the colours that it came to."""
+        """A shot is over: its last picture, and the colors that it came to."""
         if self._has_memory and contrast(gray) >= FLAT:
             seen = (*self.state.seen, Known(gray, ab_2hw))[-REMEMBERED_SHOTS:]
             self.state = replace(self.state, seen=seen)
@@ -128,7 +128,7 @@ class Guide:
         return max(unmoved, correlation(seen_from(before, self._flow(now, before)), now))
 
     def _learn(self, known: Known, gray: Gray, opinion_2hw: Floats) -> None:
-        """Take what is known for the colours of this picture, as far as it shows the same."""
+        """Take what is known for the colors of this picture, as far as it shows the same."""
         size = opinion_2hw.shape[1:]
         before = _sized(known.gray, gray)
         tie = link(before, gray, self._flow(gray, before), size)

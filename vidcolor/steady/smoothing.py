@@ -30,15 +30,15 @@ class SteadyState:
 
 
 class Steadier:
-    """Averages the network's a*b* over a shot, so that still things hold their colour and moving things keep theirs.
+    """Averages the network's a*b* over a shot, so that still things hold their color and moving things keep theirs.
 
     "smooth" compares each pixel with the same place in the frame before; "flow" with the place that it came from,
-    by optical flow. Where luma differs, the carried colour is held to what the network now sees there. The first frame
+    by optical flow. Where luma differs, the carried color is held to what the network now sees there. The first frame
     of a shot begins afresh. At most two frames (cuts.DELAY_FRAMES) wait.
     """
 
     def __init__(self, mode: Mode = "smooth", state: SteadyState | None = None, guide: Guide | None = None) -> None:
-        """state: where another one left off.  guide: what is known of the film's colours; it takes over its state."""
+        """state: where another one left off.  guide: what is known of the film's colors; it takes over its state."""
         self.mode = mode
         self._state = state or SteadyState()
         self._guide = guide or Guide()
@@ -53,7 +53,7 @@ class Steadier:
 
     @property
     def waiting(self) -> int:
-        """Frames pushed whose colour has not come out: 0 to 2."""
+        """Frames pushed whose color has not come out: 0 to 2."""
         return len(self._state.waiting_gray)
 
     def push(self, lightness_hw: Floats, ab_2hw: Floats) -> list[Floats]:

@@ -32,4 +32,4 @@ class Room:
                 self._changed.notify_all()
 
 
-ROOM = Room(HELD_PIXELS)  # of everything that colours, learns from, measures or shows stills
+ROOM = Room(HELD_PIXELS)  # of everything that colors, learns from, measures or shows stills

@@ -21,7 +21,7 @@ def decoded(image: Image.Image, content: bytes, kind: str) -> Raster:
             values = import_module("imagecodecs").jpeg2k_decode(content)
             return of_array(_full_scale(values, depths), icc)
         return of_image(image, icc=icc)
-    if kind == "JPEG" and image.mode == "RGB" and _is_grey_within(content):
+    if kind == "JPEG" and image.mode == "RGB" and _is_gray_within(content):
         image.draft("L", None)
     return of_image(image)
 
@@ -38,7 +38,7 @@ def bits_lost(content: bytes, kind: str) -> tuple[str, ...]:
     return ()
 
 
-def _is_grey_within(content: bytes) -> bool:
+def _is_gray_within(content: bytes) -> bool:
     """Whether a JPEG file of three components has no chroma at all, by an eighth of the picture.
 
     Then its luma is all there is, and decodes in little more than half the time of RGB.

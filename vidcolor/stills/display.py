@@ -40,8 +40,8 @@ def resized_to(rgb: Rgb, size: tuple[int, int]) -> Rgb:
 
 
 def jpeg(rgb: Rgb, quality: int) -> bytes:
-    """A JPEG file, grey where the picture is."""
-    is_grey = np.array_equal(rgb[..., 0], rgb[..., 1]) and np.array_equal(rgb[..., 0], rgb[..., 2])
+    """A JPEG file, gray where the picture is."""
+    is_gray = np.array_equal(rgb[..., 0], rgb[..., 1]) and np.array_equal(rgb[..., 0], rgb[..., 2])
     file = io.BytesIO()
-    Image.fromarray(rgb[..., 0] if is_grey else rgb).save(file, "JPEG", quality=quality, optimize=True)
+    Image.fromarray(rgb[..., 0] if is_gray else rgb).save(file, "JPEG", quality=quality, optimize=True)
     return file.getvalue()

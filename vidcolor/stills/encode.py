@@ -23,7 +23,7 @@ _LOSSY_QUALITY = {"WEBP": 90, "AVIF": 85, "HEIF": 90}  # these formats do not sa
 
 
 def encoded(still: "Still", ab: Floats, settings: StillSettings) -> tuple[bytes, tuple[str, ...]]:
-    """The coloured file of one picture, and what it could not keep."""
+    """The colored file of one picture, and what it could not keep."""
     content, losses = _encoded(still, still.pages[0], ab, settings)
     return content, still.pages[0].losses + losses
 
@@ -75,12 +75,12 @@ def image_of(pixels: Any, page: Page) -> Image.Image:
 
 
 def thumbnail(page: Page, ab: Floats) -> bytes:
-    """A small JPEG of a page in colour."""
+    """A small JPEG of a page in color."""
     return jpeg_of(page.preview(ab, (THUMBNAIL[1], THUMBNAIL[0])))
 
 
 def jpeg_of(small: Any) -> bytes:
-    """A small picture, grey or RGB, as a plain JPEG file."""
+    """A small picture, gray or RGB, as a plain JPEG file."""
     small = small if small.dtype == np.uint8 else (small >> 8).astype(np.uint8)
     return _saved(Image.fromarray(np.ascontiguousarray(small)), "JPEG", quality=80)
 
@@ -121,21 +121,21 @@ def _lossy(still: "Still", settings: StillSettings) -> dict[str, Any]:
 def animation(
     still: "Still", colors: Iterator[Floats | None], file: BinaryIO, settings: StillSettings
 ) -> tuple[str, ...] | None:
-    """Write GIF or an animation, every frame with its own time, and say what was lost; None where no frame has colour.
+    """Write GIF or an animation, every frame with its own time, and say what was lost; None where no frame has color.
 
     colors: a*b* of each page, asked for frame by frame.
     """
-    grey, first = 0, None
+    gray, first = 0, None
     for first in colors:
         if first is not None:
             break
-        grey += 1
+        gray += 1
     if first is None:
         return None
     losses: dict[str, None] = {}
     source = pillow.opened(pillow.file_of(still.content), still.format, still.name)
-    after = still.pages[0].profiles[1] if grey else still.pages[grey].profiles[1]
-    frames = _frames(still, source, chain([None] * grey, [first], colors), losses)
+    after = still.pages[0].profiles[1] if gray else still.pages[gray].profiles[1]
+    frames = _frames(still, source, chain([None] * gray, [first], colors), losses)
     losses |= dict.fromkeys(_write_animation(still, source, frames, after, file, settings))
     return tuple(losses)
 
@@ -166,9 +166,9 @@ def _write_animation(
     loop = source.info.get("loop")
     if still.format == "GIF":
         old = source.info.get("comment", b"")
-        said = old + (b"\n" if old else b"") + b"Colour: " + settings.software.encode("ascii", "replace")
+        said = old + (b"\n" if old else b"") + b"Color: " + settings.software.encode("ascii", "replace")
         animations.gif(file, frames, loop, said)
-        lost: tuple[str, ...] = ("GIF holds 256 colours a frame: lightness is kept only as far as they go.",)
+        lost: tuple[str, ...] = ("GIF holds 256 colors a frame: lightness is kept only as far as they go.",)
         return lost + (("XMP in a GIF is not carried over.",) if source.info.get("xmp") else ())
     block = exif.edited(metadata.exif_of(source.info.get("exif"), still.content, still.format), settings.software, None)
     options: dict[str, Any] = {"loop": loop} if loop is not None else {}

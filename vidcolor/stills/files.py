@@ -1,4 +1,4 @@
-"""Still image files read and written: which kind a file is, its pages, and the coloured copy in the same format."""
+"""Still image files read and written: which kind a file is, its pages, and the colored copy in the same format."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -42,7 +42,7 @@ class Still:
         return self.own_losses if self.reader is None else self.reader.losses
 
     def recolored(self) -> "Still":
-        """The same, of whose pages none keeps colours in parts."""
+        """The same, of whose pages none keeps colors in parts."""
         pages = Pages(len(self.pages), lambda number: replace(self.pages[number], own=None, colors=None))
         if self.reader is not None:
             self.reader.pages = pages
@@ -125,7 +125,7 @@ def opened_file(source: Source, stack: ExitStack) -> BinaryIO:
 
 
 def _check(file: BinaryIO, found: header.Head, name: str, largest: int) -> None:
-    """Refuse what is too large, or no picture to be coloured, while nothing but its head was read."""
+    """Refuse what is too large, or no picture to be colored, while nothing but its head was read."""
     length = file.seek(0, 2)
     file.seek(0)
     if found.format == "PNG" and len(found.sizes) > 1:
@@ -154,7 +154,7 @@ def _of_content(content: bytes, found: header.Head, name: str, largest: int) -> 
     header.check(name, (image.size,) * frames, largest, len(content))  # AVIF's frames are not in its head
     losses: tuple[str, ...] = ()
     if kind == "HEIF" and frames > 1:
-        frames, losses = 1, ("Only the first picture of the file is coloured; the others are not carried over.",)
+        frames, losses = 1, ("Only the first picture of the file is colored; the others are not carried over.",)
     losses += bits_lost(content, kind)
     orientation = exif.orientation(metadata.exif_of(image.info.get("exif"), content, kind))
 
@@ -173,7 +173,7 @@ def write_still(
     target: Path | BinaryIO,
     settings: StillSettings | None = None,
 ) -> tuple[str, ...]:
-    """Write the file with colour under every page that has a*b*; a page with None stays as it is.
+    """Write the file with color under every page that has a*b*; a page with None stays as it is.
 
     ab_per_page: (2, h, w) each, upright, as for Page.lightness; each is asked for when its page's turn comes, so that
     one that is made from the page then needs no other in memory.  target: a path or a seekable file; the caller

@@ -1,4 +1,4 @@
-"""Painted pages as JPEG: the source's quantisation and subsampling, progressive where it was."""
+"""Painted pages as JPEG: the source's quantization and subsampling, progressive where it was."""
 
 import io
 import struct
@@ -16,7 +16,7 @@ from vidcolor.color import Floats
 from vidcolor.painting.jpeg_planes import Planes
 from vidcolor.stills.page import Page, StillSettings
 
-# Chroma quantisation at quality 50 (ITU-T T.81, table K.2) and luma's (table K.1), row by row.
+# Chroma quantization at quality 50 (ITU-T T.81, table K.2) and luma's (table K.1), row by row.
 # fmt: off
 _K1 = (
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56,
@@ -33,7 +33,7 @@ _OTHER_QUALITY = 90  # where the source does not say
 
 
 def encoded(page: Page, ab: Floats, source: Any, settings: StillSettings) -> bytes:
-    """A page in colour. source: the grey file, opened by Pillow. Only pixels and tables: no profile, no EXIF."""
+    """A page in color. source: the gray file, opened by Pillow. Only pixels and tables: no profile, no EXIF."""
     sampling = JpegImagePlugin.get_sampling(source)
     subsampling = settings.subsampling or ("4:4:4", "4:2:2", "4:2:0", "4:2:0")[sampling]  # -1: another
     tables = _tables(source) if settings.quality is None else _standard(settings.quality)
@@ -84,7 +84,7 @@ def _has_planes() -> bool:
 
 
 def _tables(source: Any) -> list[list[int]]:
-    """Quantisation of luma and chroma: the source's, where it has it."""
+    """Quantization of luma and chroma: the source's, where it has it."""
     found = source.quantization
     if source.mode == "CMYK" or not found:
         return _standard(_OTHER_QUALITY)
@@ -116,6 +116,6 @@ def quality_of(luma: list[int]) -> int:
 
 
 def chroma_table(luma: list[int]) -> list[int]:
-    """The chroma quantisation that belongs to a luma table: T.81's K.2, as much finer as the table is than K.1."""
+    """The chroma quantization that belongs to a luma table: T.81's K.2, as much finer as the table is than K.1."""
     ratio = float(np.median(np.array(luma) / np.array(_K1)))
     return [min(255, max(1, round(value * ratio))) for value in _K2]

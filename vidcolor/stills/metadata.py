@@ -1,7 +1,7 @@
 """Everything beside the pixels, carried from one file to another of the same format as the bytes it is.
 
-Each function takes the source file, the coloured file as an encoder wrote it, and what had to change; and gives the
-coloured file with the source's other parts in place, and a sentence for each that could not be carried.
+Each function takes the source file, the colored file as an encoder wrote it, and what had to change; and gives the
+colored file with the source's other parts in place, and a sentence for each that could not be carried.
 Sources: ITU-T T.81 annex B (JPEG), W3C PNG (third edition) clause 11, ISO/IEC 15444-1 annex I (JPEG 2000).
 """
 
@@ -15,7 +15,7 @@ from vidcolor.stills import exif
 _ICC, _XMP, _MPF, _IRB = b"ICC_PROFILE\0", b"http://ns.adobe.com/xap/1.0/\0", b"MPF\0", b"Photoshop 3.0\0"
 _IRB_THUMBNAILS = {1033, 1036}
 _PNG_OF_THE_PIXELS = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"hIST", b"bKGD", b"sBIT", b"iCCP", b"eXIf"}
-_COLOUR_CLAIMS = {b"sRGB", b"gAMA", b"cHRM", b"cICP"}
+_COLOR_CLAIMS = {b"sRGB", b"gAMA", b"cHRM", b"cICP"}
 _JP2_OF_THE_PIXELS = {b"jP  ", b"ftyp", b"jp2h", b"jp2c", b"jp2i"}
 _EXIF_UUID = b"JpgTiffExif->JP2"
 
@@ -24,8 +24,8 @@ _EXIF_UUID = b"JpgTiffExif->JP2"
 class Changes:
     """What is not as it was.
 
-    software: name for the tag.  thumbnail: a small JPEG of the coloured picture.  icc_before, icc: the profile of the
-    source and of the coloured picture.
+    software: name for the tag.  thumbnail: a small JPEG of the colored picture.  icc_before, icc: the profile of the
+    source and of the colored picture.
     """
 
     software: str
@@ -42,7 +42,7 @@ def exif_of(found: bytes | None, content: bytes, kind: str) -> bytes:
     return (found or b"").removeprefix(exif.PREFIX)
 
 
-def jpeg(source: bytes, coloured: bytes, changes: Changes) -> tuple[bytes, tuple[str, ...]]:
+def jpeg(source: bytes, colored: bytes, changes: Changes) -> tuple[bytes, tuple[str, ...]]:
     """APP segments and comments."""
     kept, losses, block = [], [], b""
     for marker, data in jpeg_segments(source):
@@ -63,9 +63,9 @@ def jpeg(source: bytes, coloured: bytes, changes: Changes) -> tuple[bytes, tuple
     first = 1 if kept and kept[0][0] == 0xE0 else 0
     kept.insert(first, (0xE1, exif.PREFIX + edited))
     kept += [(0xE2, part) for part in _icc_parts(changes.icc)]
-    pixels = b"".join(_segment(m, d) for m, d in jpeg_segments(coloured) if not 0xE0 <= m <= 0xEF)
-    scan = start_of_scan(coloured)
-    return b"\xff\xd8" + b"".join(_segment(*part) for part in kept) + pixels + coloured[scan:], tuple(losses)
+    pixels = b"".join(_segment(m, d) for m, d in jpeg_segments(colored) if not 0xE0 <= m <= 0xEF)
+    scan = start_of_scan(colored)
+    return b"\xff\xd8" + b"".join(_segment(*part) for part in kept) + pixels + colored[scan:], tuple(losses)
 
 
 def jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
@@ -98,7 +98,7 @@ def _icc_parts(icc: bytes | None) -> list[bytes]:
 
 
 def without_thumbnails(resources: bytes) -> bytes:
-    """Photoshop's image resources less the small copies of the grey picture."""
+    """Photoshop's image resources less the small copies of the gray picture."""
     kept, at = b"", 0
     while at + 12 <= len(resources) and resources[at : at + 4] == b"8BIM":
         number = struct.unpack_from(">H", resources, at + 4)[0]
@@ -110,7 +110,7 @@ def without_thumbnails(resources: bytes) -> bytes:
     return kept + resources[at:]
 
 
-def png(source: bytes, coloured: bytes, changes: Changes) -> tuple[bytes, tuple[str, ...]]:
+def png(source: bytes, colored: bytes, changes: Changes) -> tuple[bytes, tuple[str, ...]]:
     """Ancillary chunks."""
     before, after, block, seen_pixels, losses = b"", b"", b"", False, []
     depth, kind = source[24], source[25]
@@ -124,17 +124,17 @@ def png(source: bytes, coloured: bytes, changes: Changes) -> tuple[bytes, tuple[
         elif name in (b"bKGD", b"sBIT") and kind in (2, 6):
             before += _chunk(name, data)
         elif name == b"bKGD":
-            losses.append("The background colour of a PNG with a palette or few bits is not carried over.")
-        elif name not in _PNG_OF_THE_PIXELS and not (name in _COLOUR_CLAIMS and changes.icc != changes.icc_before):
+            losses.append("The background color of a PNG with a palette or few bits is not carried over.")
+        elif name not in _PNG_OF_THE_PIXELS and not (name in _COLOR_CLAIMS and changes.icc != changes.icc_before):
             before, after = (
                 (before, after + _chunk(name, data)) if seen_pixels else (before + _chunk(name, data), after)
             )
     if changes.icc:
         before = _chunk(b"iCCP", b"icc\0\0" + zlib.compress(changes.icc)) + before
     before += _chunk(b"eXIf", exif.edited(block, changes.software, changes.thumbnail))
-    chunks = list(png_chunks(coloured))
+    chunks = list(png_chunks(colored))
     pixels = b"".join(_chunk(name, data) for name, data in chunks if name == b"IDAT")
-    whole = coloured[:8] + _chunk(*chunks[0]) + before + pixels + after + _chunk(b"IEND", b"")
+    whole = colored[:8] + _chunk(*chunks[0]) + before + pixels + after + _chunk(b"IEND", b"")
     return whole, tuple(losses)
 
 
@@ -153,10 +153,10 @@ def _chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def jp2(source: bytes, coloured: bytes, changes: Changes) -> tuple[bytes, tuple[str, ...]]:
+def jp2(source: bytes, colored: bytes, changes: Changes) -> tuple[bytes, tuple[str, ...]]:
     """Boxes around the code stream."""
     if source[4:8] != b"jP  ":
-        return coloured, ("A bare JPEG 2000 code stream has no room for metadata or for the tag of the software.",)
+        return colored, ("A bare JPEG 2000 code stream has no room for metadata or for the tag of the software.",)
     kept, block = b"", b""
     for name, data in jp2_boxes(source):
         if name == b"uuid" and data.startswith(_EXIF_UUID):
@@ -167,7 +167,7 @@ def jp2(source: bytes, coloured: bytes, changes: Changes) -> tuple[bytes, tuple[
     old_header = dict(jp2_boxes(source)).get(b"jp2h", b"")
     resolution = dict(jp2_boxes(old_header)).get(b"res ")
     whole = b""
-    for name, data in jp2_boxes(coloured):
+    for name, data in jp2_boxes(colored):
         if name == b"jp2h":
             inner = b"".join(_box(*_profiled(inner, changes.icc)) for inner in jp2_boxes(data))
             data = inner + (_box(b"res ", resolution) if resolution else b"")
@@ -193,8 +193,8 @@ def jp2_boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 def jp2_profile(content: bytes) -> bytes | None:
     """The ICC profile of a JP2 file."""
     header = dict(jp2_boxes(content)).get(b"jp2h", b"") if content[4:8] == b"jP  " else b""
-    colour = dict(jp2_boxes(header)).get(b"colr", b"")
-    return colour[3:] if colour[:1] == b"\2" else None
+    color = dict(jp2_boxes(header)).get(b"colr", b"")
+    return color[3:] if color[:1] == b"\2" else None
 
 
 def _profiled(box: tuple[bytes, bytes], icc: bytes | None) -> tuple[bytes, bytes]:

@@ -64,7 +64,7 @@ def encoded(source: bytes, page: Page, ab: Floats, software: str) -> bytes:
     """A binary PPM with the source's comments and one that names the software."""
     head = source[: _header(source)[3]]
     comments = b"".join(b"#" + text + b"\n" for text in _COMMENT.findall(head))
-    comments += b"# Colour: " + software.encode("ascii", "replace") + b"\n"
+    comments += b"# Color: " + software.encode("ascii", "replace") + b"\n"
     height, width = page.size
     pixels = b"".join(strip.astype(">u2" if page.bits == 16 else np.uint8).tobytes() for _, strip in page.painted(ab))
     return b"P6\n" + comments + b"%d %d\n%d\n" % (width, height, (1 << page.bits) - 1) + pixels

@@ -1,4 +1,4 @@
-"""A still image file: its pages, what colour they have already, and the grey that is to be painted.
+"""A still image file: its pages, what color they have already, and the gray that is to be painted.
 
 Shapes: H W a page's pixels as stored, h w what the network sees, upright.
 """
@@ -17,7 +17,7 @@ from vidcolor.painting.regions import SHORT_SIDE as REGIONS_SIDE
 from vidcolor.painting.regions import OwnColor, own_color
 from vidcolor.painting.tone import SHORT_SIDE, Tone, tone_of
 from vidcolor.scaling import network_size, shrunk
-from vidcolor.stills.raster import Raster, grey_of
+from vidcolor.stills.raster import Raster, gray_of
 
 SMALL = 1024  # short side, in pixels, of the copy that lightness is taken from; strips are read anew for paint
 # EXIF orientation -> (mirrored left to right first, then quarter turns anticlockwise), from stored to upright.
@@ -35,11 +35,11 @@ TURNS = {
 
 @dataclass(frozen=True)
 class StillSettings:
-    """How coloured stills are written.
+    """How colored stills are written.
 
-    software: what the tag says coloured it, with model and version.  quality: 1..100 for lossy formats; None: as the
-    source's.  subsampling: "4:4:4", "4:2:2", "4:2:0"; None: as the source's (4:2:0 for grey JPEG).
-    is_recoloring: paint over the colours that a page has in parts, too.
+    software: what the tag says colored it, with model and version.  quality: 1..100 for lossy formats; None: as the
+    source's.  subsampling: "4:4:4", "4:2:2", "4:2:0"; None: as the source's (4:2:0 for gray JPEG).
+    is_recoloring: paint over the colors that a page has in parts, too.
     """
 
     software: str = "vidcolor"
@@ -52,9 +52,9 @@ class StillSettings:
 class Page:
     """One picture of the file.
 
-    size: (H, W) as stored.  bits: 8 or 16, of what will be written.  tone: what it has of colour.
-    orientation: EXIF's 1..8.  rows: (top, bottom) -> grey rows for a Painter.  alpha: (top, bottom) -> alpha rows.
-    own: where a mixed page keeps its colours.  colors: (top, bottom) -> RGB rows of such a page as they are.
+    size: (H, W) as stored.  bits: 8 or 16, of what will be written.  tone: what it has of color.
+    orientation: EXIF's 1..8.  rows: (top, bottom) -> gray rows for a Painter.  alpha: (top, bottom) -> alpha rows.
+    own: where a mixed page keeps its colors.  colors: (top, bottom) -> RGB rows of such a page as they are.
     """
 
     size: tuple[int, int]
@@ -62,11 +62,11 @@ class Page:
     tone: Tone
     orientation: int
     space: RgbSpace
-    small: Any = field(repr=False)  # the grey at SMALL or less
+    small: Any = field(repr=False)  # the gray at SMALL or less
     rows: Callable[[int, int], Any] = field(repr=False)
     alpha: Callable[[int, int], Any] | None = field(repr=False, default=None)
     losses: tuple[str, ...] = ()
-    profiles: tuple[bytes | None, bytes | None] = (None, None)  # ICC, of the source and of the coloured page
+    profiles: tuple[bytes | None, bytes | None] = (None, None)  # ICC, of the source and of the colored page
     own: OwnColor | None = None
     colors: Callable[[int, int], Rgb] | None = field(repr=False, default=None)
 
@@ -81,7 +81,7 @@ class Page:
         return np.ascontiguousarray(self._upright(self.space.lightness_of(seen)))
 
     def painter(self, ab_2hw: Floats, size: tuple[int, int] | None = None) -> Painter:
-        """What lays this colour under the page's rows, or under a copy of another size.
+        """What lays this color under the page's rows, or under a copy of another size.
 
         ab_2hw: upright, as for `lightness`. Raises ShapeError.
         """
@@ -91,7 +91,7 @@ class Page:
         return Painter(stored, self.small, size or self.size, bits=self.bits, space=self.space)
 
     def painted(self, ab_2hw: Floats) -> Iterator[tuple[int, Any]]:
-        """The page in colour, strip by strip: first row, and (r, W, 3), or (r, W, 4) where it has alpha."""
+        """The page in color, strip by strip: first row, and (r, W, 3), or (r, W, 4) where it has alpha."""
         painter, step = self.painter(ab_2hw), None
         step = painter.strip_rows
         for top in range(0, self.size[0], step):
@@ -100,7 +100,7 @@ class Page:
             yield top, np.dstack([strip, self.alpha(top, bottom)]) if self.alpha else strip
 
     def paint(self, painter: Painter, top: int, bottom: int) -> Rgb:
-        """Rows of the page, (r, W, 3): painted where they are grey, as they are where they keep their colours."""
+        """Rows of the page, (r, W, 3): painted where they are gray, as they are where they keep their colors."""
         return self._with_own(painter.paint(self.rows(top, bottom), top), top)
 
     def fill(self, ab_2hw: Floats, out_HW4: Any) -> None:
@@ -118,13 +118,13 @@ class Page:
         return self.own.over(painted, self.colors(top, top + len(painted)), top, self.size)
 
     def preview(self, ab_2hw: Floats | None, size: tuple[int, int]) -> Any:
-        """The page within (rows, columns), as stored: (h, w, 3) of its depth; without a*b*, its grey as (h, w)."""
+        """The page within (rows, columns), as stored: (h, w, 3) of its depth; without a*b*, its gray as (h, w)."""
         scale = min(1, size[0] / self.size[0], size[1] / self.size[1])
         rows, columns = (max(1, round(side * scale)) for side in self.size)
-        grey = shrunk(self.small, (rows, columns))
+        gray = shrunk(self.small, (rows, columns))
         if ab_2hw is None:
-            return grey
-        painted = self.painter(ab_2hw, (rows, columns)).paint(grey, 0)
+            return gray
+        painted = self.painter(ab_2hw, (rows, columns)).paint(gray, 0)
         return self.own.over(painted, self.own.small(rows, columns), 0, (rows, columns)) if self.own else painted
 
     def _upright(self, plane: Any) -> Any:
@@ -163,29 +163,29 @@ class Pages(Sequence[Page]):
 
 def page_of(raster: Raster, orientation: int, icc: bytes | None = None) -> Page:
     """A page that is held in memory. icc: the profile that its source has."""
-    grey, alpha = grey_of(raster), raster.alpha
-    height, width = grey.shape
+    gray, alpha = gray_of(raster), raster.alpha
+    height, width = gray.shape
     values, (tone, own) = raster.values, judged(raster.values)
     return Page(
-        (height, width), raster.bits, tone, orientation, raster.profile.space, small_of(grey),
-        lambda top, bottom: grey[top:bottom],
+        (height, width), raster.bits, tone, orientation, raster.profile.space, small_of(gray),
+        lambda top, bottom: gray[top:bottom],
         (lambda top, bottom: alpha[top:bottom]) if alpha is not None else None,
         raster.losses, (icc, raster.profile.embedded), own,
         (lambda top, bottom: values[top:bottom]) if own is not None else None,
     )  # fmt: skip
 
 
-def small_of(grey: Any) -> Any:
+def small_of(gray: Any) -> Any:
     """A copy whose short side is SMALL, or the plane itself where it is not larger."""
-    factor = min(grey.shape) // SMALL
-    small = shrunk(grey, (grey.shape[0] // factor, grey.shape[1] // factor)) if factor > 1 else grey
+    factor = min(gray.shape) // SMALL
+    small = shrunk(gray, (gray.shape[0] // factor, gray.shape[1] // factor)) if factor > 1 else gray
     return small
 
 
 def judged(values: Any) -> tuple[Tone, OwnColor | None]:
-    """The tone of code values (H, W) or (H, W, 3), and of a mixed scan where it has colours."""
+    """The tone of code values (H, W) or (H, W, 3), and of a mixed scan where it has colors."""
     if values.ndim == 2:
-        return "grey", None
+        return "gray", None
     tone, small = tone_of(_thinned(values, SHORT_SIDE)), _thinned(values, REGIONS_SIDE)
     own = own_color(small) if small.max(2).astype(int).sum() != small.min(2).astype(int).sum() else None
     return ("mixed" if own is not None else tone), own

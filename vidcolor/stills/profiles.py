@@ -1,7 +1,7 @@
-"""Colour profiles: what grey and RGB codes mean, and a profile of RGB for files that had one of grey.
+"""Color profiles: what gray and RGB codes mean, and a profile of RGB for files that had one of gray.
 
-A grey profile cannot stay on an RGB file. Its tone curve can: an RGB profile with that curve and sRGB's primaries
-leaves every grey code value as it was, where converting to sRGB's curve would round each anew.
+A gray profile cannot stay on an RGB file. Its tone curve can: an RGB profile with that curve and sRGB's primaries
+leaves every gray code value as it was, where converting to sRGB's curve would round each anew.
 Source: ICC.1:2022 (profile version 4.4), clauses 7 to 10.
 """
 
@@ -26,16 +26,16 @@ _SAMPLES = 1 << 16
 
 @dataclass(frozen=True)
 class Profile:
-    """How a picture's codes are to be read, and what the coloured file has to carry."""
+    """How a picture's codes are to be read, and what the colored file has to carry."""
 
     space: RgbSpace = SRGB
-    embedded: bytes | None = None  # for the coloured file
-    is_understood: bool = True  # False: the pixels have to be converted to sRGB first, by a colour engine
+    embedded: bytes | None = None  # for the colored file
+    is_understood: bool = True  # False: the pixels have to be converted to sRGB first, by a color engine
 
 
 @lru_cache(maxsize=32)
 def read(icc: bytes | None) -> Profile:
-    """The meaning of an ICC profile of grey or RGB. A damaged one, or one of other colours, counts as none."""
+    """The meaning of an ICC profile of gray or RGB. A damaged one, or one of other colors, counts as none."""
     if not icc:
         return Profile()
     try:
@@ -101,10 +101,10 @@ def _curve(tag: bytes) -> NDArray[np.float64]:
     return np.clip(np.maximum.accumulate(np.where(codes >= d, powered, c * codes + f)), 0, 1)
 
 
-def _matching(curve: bytes, grey: bytes) -> bytes:
-    """An RGB display profile with a grey profile's tone curve and sRGB's primaries."""
+def _matching(curve: bytes, gray: bytes) -> bytes:
+    """An RGB display profile with a gray profile's tone curve and sRGB's primaries."""
     curve = curve[: 12 + 2 * struct.unpack_from(">I", curve, 8)[0]] if curve[:4] == b"curv" else curve
-    text = "RGB of the picture's own grey".encode("utf-16-be")
+    text = "RGB of the picture's own gray".encode("utf-16-be")
     spoken = b"mluc" + struct.pack(">IIIHHII", 0, 1, 12, 0x656E, 0x5553, len(text), 28) + text
     tags = {
         b"desc": spoken,
@@ -121,7 +121,7 @@ def _matching(curve: bytes, grey: bytes) -> bytes:
     table += [(b"gTRC", *red[1:]), (b"bTRC", *red[1:])]  # one curve, three names
     header = bytearray(128)
     struct.pack_into(">I4sI4s4s4s", header, 0, start + len(body), b"\0\0\0\0", 0x04300000, b"mntr", b"RGB ", b"XYZ ")
-    header[24:36] = grey[24:36]
+    header[24:36] = gray[24:36]
     header[36:40] = b"acsp"
     struct.pack_into(">3i", header, 68, *(round(value * 65536) for value in _D50))
     listed = b"".join(struct.pack(">4sII", *entry) for entry in table)

@@ -1,4 +1,4 @@
-"""One decoded picture of a still file, and its parts: grey plane, alpha, what its codes mean."""
+"""One decoded picture of a still file, and its parts: gray plane, alpha, what its codes mean."""
 
 import io
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from PIL import Image, ImageChops, ImageCms
 
 from vidcolor.errors import ReadError, SourceError
 from vidcolor.lookup import look_up
-from vidcolor.painting.painter import Grey, RgbSpace
+from vidcolor.painting.painter import Gray, RgbSpace
 from vidcolor.stills import profiles
 from vidcolor.stills.damage import DAMAGED
 
@@ -21,7 +21,7 @@ LARGEST_PIXELS = 1 << 30  # a file of more is taken for a decompression bomb, un
 
 @dataclass(frozen=True)
 class Raster:
-    """A decoded page. values: (H, W) grey or (H, W, 3) RGB code values; alpha: (H, W) of the same type, or None."""
+    """A decoded page. values: (H, W) gray or (H, W, 3) RGB code values; alpha: (H, W) of the same type, or None."""
 
     values: Any
     alpha: Any
@@ -57,7 +57,7 @@ def of_image(image: Image.Image, *, icc: bytes | None = None) -> Raster:
     icc = icc or image.info.get("icc_profile")
     losses: tuple[str, ...] = ()
     if image.mode in ("CMYK", "LAB", "YCbCr", "HSV"):
-        losses = (f"{image.mode} colour was converted to sRGB: coloured pictures are RGB.",)
+        losses = (f"{image.mode} color was converted to sRGB: colored pictures are RGB.",)
         image, icc = to_srgb(image, icc), None
     if image.mode in ("I", "F", "I;16B", "I;16L"):
         values = np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
@@ -74,7 +74,7 @@ def of_image(image: Image.Image, *, icc: bytes | None = None) -> Raster:
 
 
 def of_array(values: Any, icc: bytes | None, losses: tuple[str, ...] = ()) -> Raster:
-    """Code values (H, W), or (H, W, 1..4) as grey, grey and alpha, RGB, RGB and alpha."""
+    """Code values (H, W), or (H, W, 1..4) as gray, gray and alpha, RGB, RGB and alpha."""
     alpha = None
     if values.ndim == 3 and values.shape[2] in (2, 4):
         values, alpha = values[..., :-1], np.ascontiguousarray(values[..., -1])
@@ -85,21 +85,21 @@ def of_array(values: Any, icc: bytes | None, losses: tuple[str, ...] = ()) -> Ra
     if profile.is_understood:
         return Raster(values, alpha, profile, losses)
     if values.dtype != np.uint8:
-        lost = "The colour profile has no single tone curve: 16-bit codes were read as sRGB."
+        lost = "The color profile has no single tone curve: 16-bit codes were read as sRGB."
         return Raster(values, alpha, profiles.Profile(), (*losses, lost))
-    lost = "The colour profile has no single tone curve: the picture was converted to sRGB."
+    lost = "The color profile has no single tone curve: the picture was converted to sRGB."
     converted = np.asarray(to_srgb(Image.fromarray(values), icc))
     return Raster(converted, alpha, profiles.Profile(), (*losses, lost))
 
 
 def _plain_mode(image: Image.Image) -> str:
     has_alpha = "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "La", "RGBa")
-    is_grey = image.mode in ("1", "L", "LA", "La")
-    return {(True, True): "LA", (True, False): "L", (False, True): "RGBA", (False, False): "RGB"}[is_grey, has_alpha]
+    is_gray = image.mode in ("1", "L", "LA", "La")
+    return {(True, True): "LA", (True, False): "L", (False, True): "RGBA", (False, False): "RGB"}[is_gray, has_alpha]
 
 
 def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """A picture of any colours in sRGB, by its profile where that can be used."""
+    """A picture of any colors in sRGB, by its profile where that can be used."""
     try:
         if icc:
             source = ImageCms.ImageCmsProfile(io.BytesIO(icc))
@@ -107,14 +107,14 @@ def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
             if done is not None:
                 return done
     except ImageCms.PyCMSError:
-        pass  # a profile of another colour space, or a broken one
+        pass  # a profile of another color space, or a broken one
     return image.convert("RGB")
 
 
-def grey_of(raster: Raster) -> Grey:
-    """What is to be painted: the grey codes where all channels are equal, else each pixel's own light.
+def gray_of(raster: Raster) -> Gray:
+    """What is to be painted: the gray codes where all channels are equal, else each pixel's own light.
 
-    (H, W): codes of the raster's depth; uint16 codes for 8-bit RGB that is not grey; light 0..1 as float32 for 16-bit.
+    (H, W): codes of the raster's depth; uint16 codes for 8-bit RGB that is not gray; light 0..1 as float32 for 16-bit.
     """
     values = raster.values
     if values.ndim == 2:
@@ -125,8 +125,8 @@ def grey_of(raster: Raster) -> Grey:
     return luminance(values, raster.profile.space)
 
 
-def luminance(values: Any, space: RgbSpace) -> Grey:
-    """RGB codes (r, W, 3) -> grey of equal luminance: uint16 codes for 8-bit RGB, light as float32 for 16-bit."""
+def luminance(values: Any, space: RgbSpace) -> Gray:
+    """RGB codes (r, W, 3) -> gray of equal luminance: uint16 codes for 8-bit RGB, light as float32 for 16-bit."""
     bits = 8 * values.dtype.itemsize
     light = space.light(bits)
     tables = [np.float32(weight) * light.astype(np.float32) for weight in space.rgb_to_xyz[1]]
@@ -136,5 +136,5 @@ def luminance(values: Any, space: RgbSpace) -> Grey:
     for channel, table in zip(cv2.split(values), tables, strict=True):
         part = look_up(channel, np.rint(table * 65000).astype(np.uint16))
         sums = part if sums is None else cv2.add(sums, part, dst=sums)
-    grey = np.rint(space.codes(np.arange(1 << 16) / 65000) * 65535).astype(np.uint16)
-    return np.asarray(look_up(sums, grey), np.uint16)
+    gray = np.rint(space.codes(np.arange(1 << 16) / 65000) * 65535).astype(np.uint16)
+    return np.asarray(look_up(sums, gray), np.uint16)

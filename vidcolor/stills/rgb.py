@@ -1,4 +1,4 @@
-"""Photos as sRGB arrays, for all that learns, measures or shows: decoded, resized, judged grey, written small."""
+"""Photos as sRGB arrays, for all that learns, measures or shows: decoded, resized, judged gray, written small."""
 
 import io
 from pathlib import Path
@@ -11,10 +11,10 @@ from vidcolor import outputs
 from vidcolor.color import rgb_to_lab
 from vidcolor.errors import ReadError, SourceError
 
-# Mean distance in a*b* of a picture's colours from their own mean, so that sepia and tinted stock count as grey too:
+# Mean distance in a*b* of a picture's colors from their own mean, so that sepia and tinted stock count as gray too:
 # they would teach one tint for everything. Of 2 473 web photos the least has 1.76; 35 of 39 black-and-white scans
-# have 0.0 to 0.2, toned ones 0.55 to 2.5, a black-and-white commercial with colour noise 0.2 to 1.47.
-GREY_SPREAD = 1.5
+# have 0.0 to 0.2, toned ones 0.55 to 2.5, a black-and-white commercial with color noise 0.2 to 1.47.
+GRAY_SPREAD = 1.5
 
 Rgb = NDArray[np.uint8]  # (H, W, 3), sRGB
 
@@ -83,11 +83,11 @@ def thumbnail(rgb: Rgb, width: int, height: int) -> Rgb:
     return np.array(Image.fromarray(rgb).resize((width, height), Image.Resampling.BOX))
 
 
-def is_grey(rgb: Rgb) -> bool:
-    """Whether a picture has no colour, or one tint all over."""
-    red, green, blue = np.moveaxis(thumbnail(rgb, 32, 32).astype(np.float32) / 255, 2, 0)  # averages colour noise away
+def is_gray(rgb: Rgb) -> bool:
+    """Whether a picture has no color, or one tint all over."""
+    red, green, blue = np.moveaxis(thumbnail(rgb, 32, 32).astype(np.float32) / 255, 2, 0)  # averages color noise away
     _, a, b = rgb_to_lab(red, green, blue)
-    return float(np.hypot(a - a.mean(), b - b.mean()).mean()) < GREY_SPREAD
+    return float(np.hypot(a - a.mean(), b - b.mean()).mean()) < GRAY_SPREAD
 
 
 def _resized(image: Image.Image, short_side: int, least: int) -> Image.Image:

@@ -15,7 +15,7 @@ from vidcolor.scaling import shrunk
 from vidcolor.stills import header, metadata, pillow, profiles, tiff_tags
 from vidcolor.stills.jpeg import quality_of
 from vidcolor.stills.page import SMALL, Page, Pages, StillSettings, judged, page_of
-from vidcolor.stills.raster import Raster, grey_of, of_array, of_image
+from vidcolor.stills.raster import Raster, gray_of, of_array, of_image
 from vidcolor.stills.tiff_bands import Bands
 from vidcolor.stills.tiff_segments import ENCODERS, Segments
 
@@ -23,7 +23,7 @@ HELD_PIXELS = 64_000_000  # of a page that is kept in memory; a larger one is re
 BAND_PIXELS = 4_000_000  # of a larger one, read and painted at once
 _CLASSIC_LIMIT = 4_000_000_000  # bytes; beyond, offsets need BigTIFF
 _ICC, _SOFTWARE, _SUBIFDS, _IRB, _LAYERS, _EXTRA = 34675, 305, 330, 34377, 37724, 338
-# Tags that describe the grey pixels' packing and do not fit the coloured ones'.
+# Tags that describe the gray pixels' packing and do not fit the colored ones'.
 _OF_THE_PIXELS = {
     258, 259, 262, 266, 273, 277, 278, 279, 280, 281, 284, 290, 291, 292, 293, 317, 320, 322, 323, 324, 325, 326, 327,
     328, _EXTRA, 339, 340, 341, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532,
@@ -40,7 +40,7 @@ _NONE, _JPEG, _DEFLATE, _PACKBITS = 1, 7, 8, 32773
 
 
 class TiffPages:
-    """An open TIFF file: its pages, and the writer of their coloured copies."""
+    """An open TIFF file: its pages, and the writer of their colored copies."""
 
     def __init__(self, file: BinaryIO, name: str, largest_pixels: int, most_pages: int | None = None) -> None:
         """Looks at what every page is to be, and decodes none. most_pages: more are not looked at. Raises SourceError.
@@ -69,7 +69,7 @@ class TiffPages:
         if _SUBIFDS in held:
             losses += ("Further sizes of a page (SubIFDs) are not carried over.",)
         if _LAYERS in held:
-            losses += ("Photoshop's layers are not carried over: they would show the grey picture.",)
+            losses += ("Photoshop's layers are not carried over: they would show the gray picture.",)
         return losses
 
     def _checked_sizes(self, largest: int) -> tuple[header.Size, ...]:
@@ -170,21 +170,21 @@ class TiffPages:
         height, width = size
         factor = max(1, min(size) // SMALL)
         step = max(1, BAND_PIXELS // width // factor) * factor
-        smalls, colours, raster = [], [], None
+        smalls, colors, raster = [], [], None
         for top in range(0, height - height % factor, step):
             raster = of_array(bands.rows(top, min(top + step, height - height % factor)), icc)
             small = (len(raster.values) // factor, width // factor)
-            smalls.append(_codes16(shrunk(grey_of(raster), small), raster))
-            colours.append(shrunk(raster.values, small))
+            smalls.append(_codes16(shrunk(gray_of(raster), small), raster))
+            colors.append(shrunk(raster.values, small))
         assert raster is not None
 
         def band(top: int, bottom: int) -> Raster:
             return of_array(bands.rows(top, bottom), icc)
 
-        tone, own = judged(np.concatenate(colours))
+        tone, own = judged(np.concatenate(colors))
         return Page(
             size, raster.bits, tone, orientation, raster.profile.space,
-            np.concatenate(smalls), lambda top, bottom: grey_of(band(top, bottom)),
+            np.concatenate(smalls), lambda top, bottom: gray_of(band(top, bottom)),
             (lambda top, bottom: band(top, bottom).alpha) if raster.alpha is not None else None, raster.losses,
             (icc, raster.profile.embedded), own,
             (lambda top, bottom: band(top, bottom).values) if own is not None else None,
@@ -211,7 +211,7 @@ class TiffPages:
                 file.write(block)
             return ()
         if writer.layout.big > self._layout.big:
-            losses += ("The coloured file is larger than TIFF allows: it is BigTIFF.",)
+            losses += ("The colored file is larger than TIFF allows: it is BigTIFF.",)
         return self.losses + losses
 
     def _new_layout(self) -> tiff_tags.Layout:
@@ -251,7 +251,7 @@ class TiffPages:
         is_jpeg = compression == _JPEG and page.bits == 8 and not page.alpha
         if compression not in (*ENCODERS, _NONE) and not is_jpeg:
             losses += (
-                f"The page was packed by {source.compression.name}; in colour it is packed by Deflate, without loss.",
+                f"The page was packed by {source.compression.name}; in color it is packed by Deflate, without loss.",
             )
             compression = _DEFLATE
         # A predictor halves what Deflate writes; for LZW and the rest the source's choice is kept.
@@ -297,7 +297,7 @@ class TiffPages:
         counts: list[int],
         layout: tiff_tags.Layout,
     ) -> dict[int, tiff_tags.Entry]:
-        """Tags of the coloured pixels' packing."""
+        """Tags of the colored pixels' packing."""
         short, wide = (
             partial(tiff_tags.numbers, tiff_tags.SHORT, layout=layout),
             tiff_tags.LONG8 if layout.big else tiff_tags.LONG,
@@ -343,8 +343,8 @@ def _bytes(data: bytes, kind: int) -> tiff_tags.Entry:
     return tiff_tags.Entry(kind if kind in (1, tiff_tags.UNDEFINED) else tiff_tags.UNDEFINED, len(data), data)
 
 
-def _codes16(grey: Any, raster: Raster) -> Any:
-    """Grey as uint16 codes, whatever grey_of gave."""
-    if grey.dtype == np.float32:
-        return np.rint(raster.profile.space.codes(grey) * 65535).astype(np.uint16)
-    return grey.astype(np.uint16) * 257 if grey.dtype == np.uint8 else grey
+def _codes16(gray: Any, raster: Raster) -> Any:
+    """Gray as uint16 codes, whatever gray_of gave."""
+    if gray.dtype == np.float32:
+        return np.rint(raster.profile.space.codes(gray) * 65535).astype(np.uint16)
+    return gray.astype(np.uint16) * 257 if gray.dtype == np.uint8 else gray

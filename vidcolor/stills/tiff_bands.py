@@ -16,9 +16,9 @@ _MARGIN_PIXELS = 1 << 20  # that such a file may have beyond its strip
 
 
 class Bands:
-    """Any rows of one page, as grey or RGB codes at full scale, 8 or 16 bit, with alpha where there is some.
+    """Any rows of one page, as gray or RGB codes at full scale, 8 or 16 bit, with alpha where there is some.
 
-    is_plain: whether they can be read so; CMYK, Lab and the like cannot.  unread_channels: beyond colours and alpha.
+    is_plain: whether they can be read so; CMYK, Lab and the like cannot.  unread_channels: beyond colors and alpha.
     """
 
     def __init__(self, page: Any, name: str) -> None:
@@ -32,15 +32,15 @@ class Bands:
         is_known = self._photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE)
         is_rgb_in_jpeg = self._photometric == _YCBCR and int(page.compression) == _JPEG[1]
         self.is_plain = is_known or is_rgb_in_jpeg
-        self._colours = 3 if self._photometric in (_RGB, _YCBCR) else 1
-        self._alpha = self._colours if page.samplesperpixel > self._colours and any(page.extrasamples) else None
-        self.unread_channels = page.samplesperpixel - self._colours - (self._alpha is not None)
+        self._colors = 3 if self._photometric in (_RGB, _YCBCR) else 1
+        self._alpha = self._colors if page.samplesperpixel > self._colors and any(page.extrasamples) else None
+        self.unread_channels = page.samplesperpixel - self._colors - (self._alpha is not None)
         self._last: tuple[int, Any] = (-1, None)
         self._codes = self._full_scale()
         self._table = self._make_table()
 
     def rows(self, top: int, bottom: int) -> Any:
-        """(r, W) grey, or (r, W, 2..4) with alpha or RGB, uint8 or uint16. Raises SourceError."""
+        """(r, W) gray, or (r, W, 2..4) with alpha or RGB, uint8 or uint16. Raises SourceError."""
         page = self._page
         if page.is_contiguous and self._bits in (8, 16) and int(page.planarconfig) == 1:
             raw = self._straight(top, bottom)
@@ -51,14 +51,14 @@ class Bands:
                 part = self._segment_row(number, length)
                 parts.append(part[max(0, top - number * length) : bottom - number * length])
             raw = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        colours = raw[..., : self._colours]
+        colors = raw[..., : self._colors]
         if self._table is not None:
-            colours = self._table[colours if self._colours == 3 else colours[..., 0]]
+            colors = self._table[colors if self._colors == 3 else colors[..., 0]]
         if self._alpha is not None:
             alpha = raw[..., self._alpha : self._alpha + 1]
             alpha = alpha if self._codes is None else self._codes[alpha]
-            return np.dstack([colours, alpha])
-        return colours[..., 0] if colours.ndim == 3 and colours.shape[2] == 1 else colours
+            return np.dstack([colors, alpha])
+        return colors[..., 0] if colors.ndim == 3 and colors.shape[2] == 1 else colors
 
     def _full_scale(self) -> Any:
         """Full-scale codes of stored ones, or None where they are the same."""
@@ -68,10 +68,10 @@ class Bands:
         return np.rint(np.arange(1 << self._bits) * (full / ((1 << self._bits) - 1))).astype(kind)
 
     def _make_table(self) -> Any:
-        """The same for grey and colours, which may be stored as numbers of a palette, or white as zero."""
+        """The same for gray and colors, which may be stored as numbers of a palette, or white as zero."""
         if self._photometric == _PALETTE:
-            colours = np.asarray(self._page.colormap).T  # 16 bit; some writers store 8
-            return (colours >> 8 if colours.max() > 255 else colours).astype(np.uint8)
+            colors = np.asarray(self._page.colormap).T  # 16 bit; some writers store 8
+            return (colors >> 8 if colors.max() > 255 else colors).astype(np.uint8)
         if self._photometric != _WHITE_IS_ZERO:
             return self._codes
         codes = np.arange(1 << self._bits, dtype=self._page.dtype) if self._codes is None else self._codes

@@ -1,4 +1,4 @@
-"""The packed strips or tiles of a TIFF page in colour."""
+"""The packed strips or tiles of a TIFF page in color."""
 
 from collections.abc import Callable, Iterator
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Drawn pictures that have no colour: countdown leaders, title cards, intertitles. A model must leave them grey."""
+"""Drawn pictures that have no color: countdown leaders, title cards, intertitles. A model must leave them gray."""
 
 import string
 
@@ -11,7 +11,7 @@ LETTERS = string.ascii_uppercase + string.digits + " .,-&'"
 
 
 def draw_card(random: np.random.Generator, side: int) -> Rgb:
-    """A leader or a card of text, (side, side, 3), grey."""
+    """A leader or a card of text, (side, side, 3), gray."""
     picture = _background(random, side)
     draw = ImageDraw.Draw(picture)
     if random.random() < 0.5:
@@ -22,7 +22,7 @@ def draw_card(random: np.random.Generator, side: int) -> Rgb:
 
 
 def _background(random: np.random.Generator, side: int) -> Image.Image:
-    """Plain, or falling off towards one side as a lamp's light does."""
+    """Plain, or falling off toward one side as a lamp's light does."""
     level, slope = random.uniform(0, 255), random.uniform(-80, 80, size=2)
     place = np.linspace(-0.5, 0.5, side)
     shade = level + slope[0] * place[:, None] + slope[1] * place[None]
@@ -34,24 +34,24 @@ def _leader(draw: ImageDraw.ImageDraw, random: np.random.Generator, side: int) -
     x, y = side * random.uniform(0.3, 0.7, size=2)
     turned = random.uniform(0, 360)
     reach = 1.5 * side
-    draw.pieslice((x - reach, y - reach, x + reach, y + reach), -90, -90 + turned, fill=_grey(random))
-    line, width = _grey(random), max(1, side // 64)
+    draw.pieslice((x - reach, y - reach, x + reach, y + reach), -90, -90 + turned, fill=_gray(random))
+    line, width = _gray(random), max(1, side // 64)
     draw.line((0, y, side, y), fill=line, width=width)
     draw.line((x, 0, x, side), fill=line, width=width)
-    ring = _grey(random)
+    ring = _gray(random)
     for radius in random.uniform(0.2, 0.6) * side * np.array([1.0, 0.85]):
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=ring, width=int(random.integers(1, 6)))
     figure = str(random.integers(0, 13))
     font = ImageFont.load_default(size=side * random.uniform(0.3, 0.8))
-    draw.text((x, y), figure, fill=_grey(random), font=font, anchor="mm")
+    draw.text((x, y), figure, fill=_gray(random), font=font, anchor="mm")
 
 
 def _text(draw: ImageDraw.ImageDraw, random: np.random.Generator, side: int) -> None:
     """Lines of letters, perhaps in a frame."""
     if random.random() < 0.4:
         margin = side * random.uniform(0.02, 0.1)
-        draw.rectangle((margin, margin, side - margin, side - margin), outline=_grey(random), width=2)
-    ink, size = _grey(random), side * random.uniform(0.06, 0.25)
+        draw.rectangle((margin, margin, side - margin, side - margin), outline=_gray(random), width=2)
+    ink, size = _gray(random), side * random.uniform(0.06, 0.25)
     font = ImageFont.load_default(size=size)
     for row in range(int(random.integers(1, 6))):
         words = "".join(random.choice(list(LETTERS), size=int(random.integers(4, 20))))
@@ -60,5 +60,5 @@ def _text(draw: ImageDraw.ImageDraw, random: np.random.Generator, side: int) -> 
         draw.text((side / 2, size * (1.3 * row + 1)), words, fill=ink, font=font, anchor="mm")
 
 
-def _grey(random: np.random.Generator) -> int:
+def _gray(random: np.random.Generator) -> int:
     return int(random.integers(0, 256))

@@ -1,1 +1,1 @@
-"""Learning colours from photos and films."""
+"""Learning colors from photos and films."""

@@ -1,7 +1,7 @@
-"""Colours as classes: bins of the a*b* plane, soft targets over them, and the loss that compares.
+"""Colors as classes: bins of the a*b* plane, soft targets over them, and the loss that compares.
 
-Zhang, Isola, Efros, "Colorful Image Colorization" (2016): targets spread over the nearest bins, rare colours weighed up
-(weakly: full rebalancing reddens everything grey).
+Zhang, Isola, Efros, "Colorful Image Colorization" (2016): targets spread over the nearest bins, rare colors weighed up
+(weakly: full rebalancing reddens everything gray).
 Shapes: B batch, h w positions, K bins, N samples.
 """
 
@@ -17,7 +17,7 @@ TARGET_SIGMA = 5.0  # a*b* units
 
 @dataclass
 class Bins:
-    """The colour classes, with tables that turn a quantised a*b* into soft targets."""
+    """The color classes, with tables that turn a quantized a*b* into soft targets."""
 
     bins_2K: Tensor
     nearest: Tensor  # (256 * 256, NEAREST) bin numbers of a*b* rounded to whole units, offset 128
@@ -47,7 +47,7 @@ def table_index(a: Tensor, b: Tensor) -> Tensor:
 
 
 def bin_loss(logits_BKhw: Tensor, ab_B2hw: Tensor, bins: Bins) -> Tensor:
-    """Cross-entropy with soft targets, rare colours weighed up."""
+    """Cross-entropy with soft targets, rare colors weighed up."""
     codes = table_index(ab_B2hw[:, 0], ab_B2hw[:, 1])
     nearest, shares = bins.nearest[codes], bins.shares[codes]  # (B, h, w, NEAREST)
     log_probability = logits_BKhw.log_softmax(dim=1).permute(0, 2, 3, 1)

@@ -1,4 +1,4 @@
-"""Pictures that the generator is shown twice, a little different, and has to colour alike: what makes films flicker.
+"""Pictures that the generator is shown twice, a little different, and has to color alike: what makes films flicker.
 
 Shapes: N pictures shown twice, H W pixels, h w positions of the prediction (H/stride, W/stride).
 """

@@ -1,7 +1,7 @@
-"""Training pictures out of films: frames spread over the whole film, without those that teach nothing new or no colour.
+"""Training pictures out of films: frames spread over the whole film, without those that teach nothing new or no color.
 
 decord reads where it can be trusted, PyAV everywhere else and for whatever decord leaves. The shape of a pixel (SAR)
-is ignored: a squeezed picture has the same colours.
+is ignored: a squeezed picture has the same colors.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ import numpy as np
 
 from vidcolor.color import LumaCoding
 from vidcolor.errors import SourceError
-from vidcolor.stills.rgb import Rgb, is_grey, thumbnail
+from vidcolor.stills.rgb import Rgb, is_gray, thumbnail
 
 if TYPE_CHECKING:
     from vidcolor.media.seeking import Survey
@@ -32,7 +32,7 @@ LEAST_FRAMES = 48  # looked at in a short film; those that are alike are passed 
 MOST_FRAMES = 400  # a film; two hours of one would otherwise outweigh a folder of photos
 
 # Bits of 64 that may differ between frames that count as one. In 3 million pairs of unrelated photos 3 in 100 000 are
-# as near by accident; neighbours within a still shot differ by 0 to 5 bits, across a cut by 15 and more.
+# as near by accident; neighbors within a still shot differ by 0 to 5 bits, across a cut by 15 and more.
 SAME_BITS = 8
 
 # decord's frames equal PyAV's bit for bit in these; in MPEG streams, which have no index, it gives wrong pictures.
@@ -48,7 +48,7 @@ class FilmFrames:
 
     frames: list[tuple[str, Rgb]]
     looked_at: int
-    grey: int
+    gray: int
     duplicates: int
     unreadable: int
     by_decord: int  # of those looked at, the rest by PyAV
@@ -99,7 +99,7 @@ def read_film(
 
     film = survey(path)
     if film.is_hdr:
-        raise SourceError(f"{path}: an HDR film, whose colours would be learned faded. Convert it to SDR first.")
+        raise SourceError(f"{path}: an HDR film, whose colors would be learned faded. Convert it to SDR first.")
     scale = min(1.0, short_side / min(film.width, film.height))
     size = max(1, round(film.width * scale)), max(1, round(film.height * scale))
     wanted = choose(
@@ -121,7 +121,7 @@ def read_film(
             sieve.unreadable += 1
         else:
             sieve.add(*found)
-    return FilmFrames(sieve.kept, len(wanted), sieve.grey, sieve.duplicates, sieve.unreadable, by_decord)
+    return FilmFrames(sieve.kept, len(wanted), sieve.gray, sieve.duplicates, sieve.unreadable, by_decord)
 
 
 def _seed_of(path: Path, seed: int) -> int:
@@ -130,17 +130,17 @@ def _seed_of(path: Path, seed: int) -> int:
 
 
 class _Sieve:
-    """Keeps frames that have colour and differ from all kept before."""
+    """Keeps frames that have color and differ from all kept before."""
 
     def __init__(self, stem: str):
         self._stem = stem
         self._hashes: list[int] = []
         self.kept: list[tuple[str, Rgb]] = []
-        self.grey = self.duplicates = self.unreadable = 0
+        self.gray = self.duplicates = self.unreadable = 0
 
     def add(self, number: int, rgb: Rgb) -> None:
-        if is_grey(rgb):
-            self.grey += 1
+        if is_gray(rgb):
+            self.gray += 1
             return
         mine = difference_hash(rgb)
         if any((mine ^ other).bit_count() <= SAME_BITS for other in self._hashes):

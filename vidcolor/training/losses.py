@@ -1,4 +1,4 @@
-"""What training minimises. Logits come as lists, one map a scale; every loss is a mean, so sizes do not matter.
+"""What training minimizes. Logits come as lists, one map a scale; every loss is a mean, so sizes do not matter.
 
 Shapes: B batch, H W pixels of the pictures compared, h w patches.
 """
@@ -52,9 +52,9 @@ def gradient_penalty(
 
 
 def chroma_gap(ab_B2HW: Tensor, true_ab_B2HW: Tensor) -> Tensor:
-    """|amount of colour - that of the truth| for each picture, in a*b* units.
+    """|amount of color - that of the truth| for each picture, in a*b* units.
 
-    Built like Hasler and Suesstrunk's colourfulness, on a*b*. The gap is penalised rather than colour rewarded, since
+    Built like Hasler and Suesstrunk's colorfulness, on a*b*. The gap is penalised rather than color rewarded, since
     a reward has no end but red blotches.
     """
 

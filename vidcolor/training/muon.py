@@ -1,4 +1,4 @@
-"""Muon: matrices are moved by orthogonalised momentum, everything else as by AdamW.
+"""Muon: matrices are moved by orthogonalized momentum, everything else as by AdamW.
 
 Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks", with steps as large as AdamW's (Liu et
 al. 2025, "Muon is scalable for LLM training"), so that AdamW's learning rates serve. torch's own takes two-dimensional
@@ -14,7 +14,7 @@ from torch import Tensor
 
 MOMENTUM = 0.95
 ITERATIONS = 4  # of Newton-Schulz; the fifth costs a fifth more, and only the smallest singular values would feel it
-QUINTIC = (3.4445, -4.7750, 2.0315)  # of x, x^3 and x^5: Jordan et al.'s, which moves singular values towards 1 fast
+QUINTIC = (3.4445, -4.7750, 2.0315)  # of x, x^3 and x^5: Jordan et al.'s, which moves singular values toward 1 fast
 STEP = 0.2  # root mean square of what AdamW moves a parameter by, in learning rates
 NARROWEST = 16  # side of a matrix; what is narrower is moved as by AdamW
 

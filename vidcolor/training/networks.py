@@ -1,4 +1,4 @@
-"""The players of the game and what moves them: generator, its weight average, discriminator, optimisers."""
+"""The players of the game and what moves them: generator, its weight average, discriminator, optimizers."""
 
 import math
 from collections.abc import Collection
@@ -22,7 +22,7 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 
 
 class Players:
-    """Networks and optimisers of a run; everything that a checkpoint holds beside the place in the budget."""
+    """Networks and optimizers of a run; everything that a checkpoint holds beside the place in the budget."""
 
     def __init__(self, recipe: Recipe, config: dict[str, Any], device: torch.device):
         """config: keyword arguments of the recipe's generator. Raises UsageError for names that do not exist."""
@@ -97,14 +97,14 @@ class Players:
                 self.judge(torch.zeros(2, 3, side, side, device=self._device))
         except (RuntimeError, ValueError) as error:
             raise UsageError(
-                f"crops of {crop} pixels show the discriminator {side} pixels of colour, too few for it. Take larger"
+                f"crops of {crop} pixels show the discriminator {side} pixels of color, too few for it. Take larger"
                 " crops or fewer of its layers (discriminator_config)."
             ) from error
         finally:
             self.judge.train()
 
     def move(self, network: nn.Module, optimizer: torch.optim.Optimizer, limit: float | None = None) -> None:
-        """One step of an optimiser. limit: of the gradient's norm."""
+        """One step of an optimizer. limit: of the gradient's norm."""
         if limit is not None:
             self.scaler.unscale_(optimizer)
             nn.utils.clip_grad_norm_(network.parameters(), limit)
@@ -112,7 +112,7 @@ class Players:
 
     @torch.no_grad()
     def update_average(self, step: int) -> None:
-        """Move the weight average towards the generator, every few steps."""
+        """Move the weight average toward the generator, every few steps."""
         if not self._recipe.average_decay or step % AVERAGE_EVERY:
             return
         decay = min(self._recipe.average_decay**AVERAGE_EVERY, 1 - 1 / (1 + step / AVERAGE_EVERY))

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from vidcolor.color import gray_to_lightness, lab_to_rgb, rgb_to_lab
 from vidcolor.errors import UsageError
 from vidcolor.networks.discriminators import scaled
-from vidcolor.training.ageing import age
+from vidcolor.training.aging import age
 from vidcolor.training.bins import Bins, bin_loss
 from vidcolor.training.consistency import Twins
 from vidcolor.training.features import feature_network
@@ -30,9 +30,9 @@ class Batch:
     """What one step learns from."""
 
     lightness_B1HW: Tensor  # L* as the generator sees it, aged
-    ab_B2hw: Tensor  # the true colours at the generator's stride
+    ab_B2hw: Tensor  # the true colors at the generator's stride
     true_lightness_B1HW: Tensor  # L* of the photo itself
-    twins: Twins | None = None  # of recipes that ask for like colours on a second look
+    twins: Twins | None = None  # of recipes that ask for like colors on a second look
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class Prediction:
 def prepare(
     rgb_BHW3: NDArray[np.uint8], recipe: Recipe, stride: int, device: torch.device, random: torch.Generator
 ) -> Batch:
-    """A batch of sRGB crops -> aged input and true colours."""
+    """A batch of sRGB crops -> aged input and true colors."""
     rgb = torch.from_numpy(rgb_BHW3).to(device).permute(0, 3, 1, 2).float() / 255
     small = F.avg_pool2d(rgb, stride) if stride > 1 else rgb
     _, a, b = rgb_to_lab(*small.unbind(1))
-    grey, ab = age(rgb, torch.stack([a, b], dim=1), recipe.ageing, random)
+    gray, ab = age(rgb, torch.stack([a, b], dim=1), recipe.aging, random)
     true_lightness, _, _ = rgb_to_lab(*rgb.unbind(1))
-    lightness, true_lightness = gray_to_lightness(grey), true_lightness[:, None]
+    lightness, true_lightness = gray_to_lightness(gray), true_lightness[:, None]
     twins = None
     if count := round(recipe.twins * len(rgb)):
         twins = Twins.drawn(count, random, device)
@@ -64,7 +64,7 @@ def prepare(
 
 
 def judged(lightness_B1HW: Tensor, ab_B2hw: Tensor) -> Tensor:
-    """What a discriminator sees: scaled Lab at the size of the colours."""
+    """What a discriminator sees: scaled Lab at the size of the colors."""
     stride = lightness_B1HW.shape[2] // ab_B2hw.shape[2]
     return scaled(F.avg_pool2d(lightness_B1HW, stride) if stride > 1 else lightness_B1HW, ab_B2hw)
 
@@ -105,7 +105,7 @@ class Objective:
         return Prediction(network(lightness_B1HW).float())
 
     def features(self, batch: Batch, ab_B2hw: Tensor) -> list[Tensor]:
-        """What the frozen network sees in colours under a batch's lightness, finest first.
+        """What the frozen network sees in colors under a batch's lightness, finest first.
 
         The last two pictures asked for are remembered: one look serves the content terms and the discriminator.
         """
@@ -123,7 +123,7 @@ class Objective:
         return [(mine, theirs.detach()) for mine, theirs in zip(seen, true, strict=True)]
 
     def _perceptual(self, batch: Batch, ab_B2hw: Tensor) -> dict[str, Tensor]:
-        """Distances of features: the coarsest say what things are, the finer ones where colours end."""
+        """Distances of features: the coarsest say what things are, the finer ones where colors end."""
         recipe, terms = self.recipe, dict[str, Tensor]()
         if not (recipe.perceptual_weight or recipe.perceptual_finer):
             return terms
@@ -160,14 +160,14 @@ class Objective:
 
 
 def _pictures(batch: Batch, prediction: Prediction) -> Tensor:
-    """The prediction as scaled Lab; generators that leave L* alone are compared on colour only."""
+    """The prediction as scaled Lab; generators that leave L* alone are compared on color only."""
     if prediction.lightness_B1hw is not None:
         return scaled(prediction.lightness_B1hw, prediction.ab_B2hw)
     return judged(batch.true_lightness_B1HW, prediction.ab_B2hw)
 
 
 def painted_rgb(batch: Batch, ab_B2hw: Tensor) -> Tensor:
-    """Colours under the photo's own L*, as RGB in 0..1."""
+    """Colors under the photo's own L*, as RGB in 0..1."""
     lightness = batch.true_lightness_B1HW
     ab = F.interpolate(ab_B2hw, size=lightness.shape[2:], mode="bicubic", align_corners=False)
     return torch.stack(lab_to_rgb(lightness[:, 0], ab[:, 0], ab[:, 1]), dim=1).clamp(0, 1)

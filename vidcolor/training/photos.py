@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vidcolor.archives.photos import FILM_SUFFIXES, Encoded, batches, encoded, is_archive, is_photo
 from vidcolor.errors import ReadError, SourceError
-from vidcolor.stills.rgb import Rgb, decode, is_grey, resized, size_of
+from vidcolor.stills.rgb import Rgb, decode, is_gray, resized, size_of
 from vidcolor.stills.title_cards import draw_card
 from vidcolor.training import films
 from vidcolor.training.crops import crops_of, pasted_part
@@ -29,7 +29,7 @@ class Intake:
 
     photos: int
     film_frames: int
-    grey: int  # photos and frames without colour, or with one tint all over
+    gray: int  # photos and frames without color, or with one tint all over
     duplicates: int  # frames too like another of their film
     unreadable: int  # photos, frames and whole films
     tiny: int  # photos too small for the crops
@@ -38,7 +38,7 @@ class Intake:
     def describe(self) -> str:
         """One line for a person."""
         taken = f"{self.photos} photos" + (f" and {self.film_frames} film frames" if self.film_frames else "")
-        reasons = ("grey", "duplicates", "unreadable", "tiny")
+        reasons = ("gray", "duplicates", "unreadable", "tiny")
         left = ", ".join(f"{getattr(self, reason)} {reason}" for reason in reasons if getattr(self, reason))
         return f"{taken} to learn from" + (f"; skipped: {left}" if left else "")
 
@@ -117,7 +117,7 @@ class Photos:
         self.intake = Intake(
             photos=len(photos),
             film_frames=len(frames),
-            **{fault: self._faults[fault] for fault in ("grey", "duplicates", "unreadable", "tiny")},
+            **{fault: self._faults[fault] for fault in ("gray", "duplicates", "unreadable", "tiny")},
             skipped=tuple(self._skipped),
         )
         everything = photos + frames
@@ -152,7 +152,7 @@ class Photos:
             self._faults["unreadable"] += 1
             self._skipped.append((film.name, str(error)))
             return []
-        self._faults += Counter(grey=read.grey, duplicates=read.duplicates, unreadable=read.unreadable)
+        self._faults += Counter(gray=read.gray, duplicates=read.duplicates, unreadable=read.unreadable)
         return [
             (name, resized(rgb, short_side=self._kept_side(name, min(rgb.shape[:2])), least=self.crop))
             for name, rgb in read.frames
@@ -179,7 +179,7 @@ class Photos:
         rgb = decode(content, short_side=self._kept_side(name, min(size)), least=self.crop)
         if rgb is None:
             return "unreadable"
-        return "grey" if is_grey(rgb) else rgb
+        return "gray" if is_gray(rgb) else rgb
 
     def _kept_side(self, name: str, short_side: int) -> int:
         share = _digest(f"{self.crop} {name}")[0] / 255
@@ -213,10 +213,10 @@ class Photos:
     ) -> Iterator[NDArray[np.uint8]]:
         """Endless random crops (batch, crop, crop, 3), half of them mirrored; every photo once a round.
 
-        weights: how many times a photo comes in a round (1 is usual), to favour rare kinds.
+        weights: how many times a photo comes in a round (1 is usual), to favor rare kinds.
         start: batches to pass over. Batch n is the same whether the run began with it or not.
         part: number and count of equal parts, of which one process gets its own.
-        cards: share of the crops, 0..1, that are drawn leaders and titles instead, which have no colour.
+        cards: share of the crops, 0..1, that are drawn leaders and titles instead, which have no color.
         cutmix: share of the crops, 0..1, a part of which shows the same part of the batch's next crop.
         """
         counts = np.ones(len(self.rgb)) if weights is None else weights

@@ -1,6 +1,6 @@
 """Recipes: everything that decides how a generator is trained, frozen and named.
 
-Each follows a published colourizer of the pix2pix family as closely as its description allows; `default` is ours.
+Each follows a published colorizer of the pix2pix family as closely as its description allows; `default` is ours.
 """
 
 import dataclasses
@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vidcolor.errors import UsageError
-from vidcolor.training.ageing import Ageing
+from vidcolor.training.aging import Aging
 
 # Fields that may differ between a run and its continuation.
 FREE_TO_CHANGE = {"epochs", "minutes", "steps", "keep_epochs", "game_keep_steps", "collapse_steps"}
-UNAGED = Ageing(stock=0, tone=0, grain=0, blur=0, scratches=0, flicker=0, borders=0, compression=0)
+UNAGED = Aging(stock=0, tone=0, grain=0, blur=0, scratches=0, flicker=0, borders=0, compression=0)
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Recipe:
     perceptual_finer: float = 0.0  # of the mean of the finer ones' distances, each relative to the truth's square
     perceptual_start: float = 0.0  # share of the budget after which both begin
     readout_weight: float = 0.0  # of the mean squared difference of a*b*: what `bins` alone does not ask of a read-out
-    chroma_gap_weight: float = 0.0  # of the difference in each picture's amount of colour
-    twins: float = 0.0  # share of a batch, at most half, that are second looks at others of it, to be coloured alike
+    chroma_gap_weight: float = 0.0  # of the difference in each picture's amount of color
+    twins: float = 0.0  # share of a batch, at most half, that are second looks at others of it, to be colored alike
     twins_weight: float = 0.05  # of the mean |difference| in a*b*
     # The adversarial game.
     game: str = "none"  # none, bce, hinge, wasserstein
@@ -59,7 +59,7 @@ class Recipe:
     critic_steps: int = 1  # of the discriminator for each of the generator
     gradient_penalty: float = 0.0
     collapse_steps: int = 1000  # the run stops when the discriminator has won for so long; 0: never
-    # Optimisation.
+    # Optimization.
     optimizer: str = "adam"  # adam, adamw, muon
     learning_rate: float = 2e-4
     encoder_learning_rate: float | None = None
@@ -79,12 +79,12 @@ class Recipe:
     minutes: float | None = None
     steps: int | None = None
     validation_share: float = 0.0
-    favour: tuple[tuple[str, float], ...] = ()
+    favor: tuple[tuple[str, float], ...] = ()
     hold_back: tuple[str, int] | None = None
-    ageing: Ageing = UNAGED
+    aging: Aging = UNAGED
     zoom: float = 1.0  # how much closer than a photo's whole short side crops may come, at random; 1: one scale a photo
     cutmix: float = 0.0  # share of crops a part of which shows another photo
-    cards: float = 0.0  # share of crops that are drawn leaders and titles, which have no colour
+    cards: float = 0.0  # share of crops that are drawn leaders and titles, which have no color
     uniform_share: float = 0.8  # of the bins' class weights, 1 / ((1 - u) prior + u uniform)
     seed: int = 1
     keep_epochs: int = 0  # a model file is kept every so many epochs; 0: the last alone
@@ -111,7 +111,7 @@ PIX2PIX = Recipe(
     follows="Isola, Zhu, Zhou, Efros 2017, Image-to-Image Translation with Conditional Adversarial Networks",
     generator="pix2pix",
     game="bce",
-    batch=4,  # as the paper's colourization, which saw ImageNet six times
+    batch=4,  # as the paper's colorization, which saw ImageNet six times
     epochs=6.0,
 )
 CGAN_LAB = Recipe(
@@ -182,13 +182,13 @@ DEFAULT = Recipe(
     batch=32,
     epochs=None,
     minutes=60.0,
-    ageing=Ageing(),
+    aging=Aging(),
     cards=0.02,
 )
 FINE_TUNE = dataclasses.replace(
     DEFAULT,
     name="fine-tune",
-    follows="ours: a trained default model learns the colours of other photos or films, gently",
+    follows="ours: a trained default model learns the colors of other photos or films, gently",
     perceptual_weight=0.5,
     perceptual_finer=3.0,
     perceptual_start=0.0,

@@ -25,7 +25,7 @@ class Watch:
     """Looks at a generator with the same pictures each time."""
 
     def __init__(self, photos: Photos, objective: Objective, recipe: Recipe, device: torch.device):
-        self._objective, self._recipe, self._device = objective, replace(recipe, ageing=UNAGED, twins=0.0), device
+        self._objective, self._recipe, self._device = objective, replace(recipe, aging=UNAGED, twins=0.0), device
         self._apart = _spread(photos.validation_crops(), MOST_VALIDATED)
         self._shown = _spread(self._apart, GRID_PICTURES) if len(self._apart) else photos.fixed_crops(GRID_PICTURES)
 
@@ -47,8 +47,8 @@ class Watch:
         batch, predicted, _ = self._painted(network, self._shown)
         lightness = batch.lightness_B1HW[:, 0]
         nothing = torch.zeros_like(lightness)
-        grey = torch.stack(lab_to_rgb(lightness, nothing, nothing), dim=1)
-        return np.concatenate([_row(grey), _row(predicted), _row(painted_rgb(batch, batch.ab_B2hw))])
+        gray = torch.stack(lab_to_rgb(lightness, nothing, nothing), dim=1)
+        return np.concatenate([_row(gray), _row(predicted), _row(painted_rgb(batch, batch.ab_B2hw))])
 
     @torch.no_grad()
     def _painted(self, network: nn.Module, crops: NDArray[np.uint8]) -> tuple[Batch, Tensor, dict[str, Tensor]]:

@@ -97,7 +97,7 @@ class Step:
         return loss
 
     def _shown(self, batch: Batch, prediction: Prediction) -> Tensor | list[Tensor]:
-        """What the discriminator sees of colours."""
+        """What the discriminator sees of colors."""
         if self._recipe.judges_features:
             return self._objective.features(batch, prediction.ab_B2hw)
         lightness = prediction.lightness_B1hw if prediction.lightness_B1hw is not None else batch.true_lightness_B1HW

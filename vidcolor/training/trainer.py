@@ -219,12 +219,12 @@ class Trainer:
             self._begin(self.photos)
         self._playing.freeze(stage.frozen_blocks)
         self._playing.check_crop(stage.crop)
-        favour = np.ones(len(self.photos.names))
-        for pattern, factor in recipe.favour:
-            favour[[fnmatch(name, pattern) for name in self.photos.names]] *= factor
+        favor = np.ones(len(self.photos.names))
+        for pattern, factor in recipe.favor:
+            favor[[fnmatch(name, pattern) for name in self.photos.names]] *= factor
         part = (processes.rank, processes.count)
         return self.photos.batches(
-            batch, recipe.seed, favour, start=self.step, part=part, cards=recipe.cards, cutmix=recipe.cutmix
+            batch, recipe.seed, favor, start=self.step, part=part, cards=recipe.cards, cutmix=recipe.cutmix
         )
 
     def _begin(self, photos: Photos) -> None:

@@ -1,6 +1,6 @@
-"""What film stock and time do to a picture, imitated on batches of colour photos to make training inputs.
+"""What film stock and time do to a picture, imitated on batches of color photos to make training inputs.
 
-Shapes: B batch, H W pixels. Grey values are gamma-coded, 0..1.
+Shapes: B batch, H W pixels. Gray values are gamma-coded, 0..1.
 """
 
 import math
@@ -16,7 +16,7 @@ BLOCK = 8  # pixels of a side that JPEG, MPEG and H.264 transform together
 
 
 @dataclass(frozen=True)
-class Ageing:
+class Aging:
     """Shares of pictures that get each treatment, and its strongest form."""
 
     stock: float = 0.4  # random spectral sensitivity: orthochromatic film hardly sees red
@@ -28,9 +28,9 @@ class Ageing:
     scratches: float = 0.05
     flicker: float = 0.1  # exposure that wavers from frame to frame, and light that falls off to one side
     flicker_gain: float = 0.25
-    borders: float = 0.06  # black bars and film edges, which must stay grey
+    borders: float = 0.06  # black bars and film edges, which must stay gray
     compression: float = 0.15  # blocks of a lossy codec
-    compression_step: float = 0.03  # of a block's mean, in grey values: JPEG at a quality of about 10
+    compression_step: float = 0.03  # of a block's mean, in gray values: JPEG at a quality of about 10
 
 
 class _Dice:
@@ -56,43 +56,43 @@ class _Dice:
         return torch.randn(self._batch, 1, height, width, generator=self._random).to(self._device)
 
 
-def age(rgb_B3HW: Tensor, ab_B2hw: Tensor, ageing: Ageing, random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Grey pictures (B, 1, H, W) as old film would show the scene, and the colours to expect (B, 2, h, w)."""
+def age(rgb_B3HW: Tensor, ab_B2hw: Tensor, aging: Aging, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Gray pictures (B, 1, H, W) as old film would show the scene, and the colors to expect (B, 2, h, w)."""
     batch, _, height, width = rgb_B3HW.shape
     device = rgb_B3HW.device
     dice = _Dice(batch, random, device)
 
-    grey = _toned(_exposed(rgb_B3HW, ageing.stock, dice), ageing, dice)
-    if (blurred := dice.chosen(ageing.blur)).any():
-        soft = F.avg_pool2d(F.pad(grey, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    gray = _toned(_exposed(rgb_B3HW, aging.stock, dice), aging, dice)
+    if (blurred := dice.chosen(aging.blur)).any():
+        soft = F.avg_pool2d(F.pad(gray, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
         amount = dice.uniform(0.3, 1.0)
-        grey = torch.where(blurred, grey + amount * (soft - grey), grey)
-    if (grainy := dice.chosen(ageing.grain)).any():
+        gray = torch.where(blurred, gray + amount * (soft - gray), gray)
+    if (grainy := dice.chosen(aging.grain)).any():
         noise = dice.noise(height, width)
         coarse = F.avg_pool2d(F.pad(noise, (0, 1, 0, 1), mode="replicate"), 2, stride=1) * 2
         noise = torch.where(dice.chosen(0.5), noise, coarse)
-        grey = torch.where(grainy, grey + noise * dice.uniform(0.01, ageing.grain_sigma), grey)
+        gray = torch.where(grainy, gray + noise * dice.uniform(0.01, aging.grain_sigma), gray)
     column = torch.arange(width, device=device).view(1, 1, 1, width)
-    if (scratched := dice.chosen(ageing.scratches)).any():
+    if (scratched := dice.chosen(aging.scratches)).any():
         line = (column - (dice.uniform(0, 1) * width)).abs() < dice.uniform(0.5, 1.5)
-        grey = torch.where(scratched & line, dice.uniform(0, 1), grey)
-    if (flickering := dice.chosen(ageing.flicker)).any():
+        gray = torch.where(scratched & line, dice.uniform(0, 1), gray)
+    if (flickering := dice.chosen(aging.flicker)).any():
         sideways = (column / width - 0.5) * dice.uniform(-1, 1)
-        gain = 1 + ageing.flicker_gain * (dice.uniform(-1, 1) + sideways)
-        grey = torch.where(flickering, grey * gain, grey)
+        gain = 1 + aging.flicker_gain * (dice.uniform(-1, 1) + sideways)
+        gray = torch.where(flickering, gray * gain, gray)
 
-    bordered = dice.chosen(ageing.borders)
+    bordered = dice.chosen(aging.borders)
     margin_x, margin_y = dice.uniform(-0.1, 0.25), dice.uniform(-0.1, 0.2)
     outside = _margins(height, width, margin_x, margin_y, device) & bordered
-    grey = torch.where(outside, dice.uniform(0, 0.08), grey).clamp(0, 1)
+    gray = torch.where(outside, dice.uniform(0, 0.08), gray).clamp(0, 1)
     small = _margins(ab_B2hw.shape[2], ab_B2hw.shape[3], margin_x, margin_y, device) & bordered
-    if (packed := dice.chosen(ageing.compression)).any():
-        grey = torch.where(packed, compressed(grey, dice.uniform(0.003, ageing.compression_step)), grey)
-    return grey.clamp(0, 1), torch.where(small, torch.zeros_like(ab_B2hw), ab_B2hw)
+    if (packed := dice.chosen(aging.compression)).any():
+        gray = torch.where(packed, compressed(gray, dice.uniform(0.003, aging.compression_step)), gray)
+    return gray.clamp(0, 1), torch.where(small, torch.zeros_like(ab_B2hw), ab_B2hw)
 
 
 def _exposed(rgb_B3HW: Tensor, share: float, dice: _Dice) -> Tensor:
-    """Grey by Rec. 601, or by the spectral sensitivity of some other stock."""
+    """Gray by Rec. 601, or by the spectral sensitivity of some other stock."""
     panchromatic = torch.tensor(REC601_LUMA, device=rgb_B3HW.device).view(1, 3, 1, 1)
     sensitivity = dice.rand(3).view(-1, 3, 1, 1) ** 1.5 + 0.02
     sensitivity = sensitivity * torch.tensor([0.8, 1.2, 0.7], device=rgb_B3HW.device).view(1, 3, 1, 1)
@@ -100,34 +100,34 @@ def _exposed(rgb_B3HW: Tensor, share: float, dice: _Dice) -> Tensor:
     return (rgb_B3HW * mixture).sum(dim=1, keepdim=True)
 
 
-def _toned(grey_B1HW: Tensor, ageing: Ageing, dice: _Dice) -> Tensor:
+def _toned(gray_B1HW: Tensor, aging: Aging, dice: _Dice) -> Tensor:
     """Another gamma, faded blacks and dull or burnt whites."""
-    is_toned = dice.chosen(ageing.tone)
-    low, high = map(math.log, ageing.gamma)
-    curved = grey_B1HW.clamp(min=1e-4) ** torch.exp(dice.uniform(low, high))
+    is_toned = dice.chosen(aging.tone)
+    low, high = map(math.log, aging.gamma)
+    curved = gray_B1HW.clamp(min=1e-4) ** torch.exp(dice.uniform(low, high))
     black, white = dice.uniform(-0.08, 0.15), dice.uniform(0.8, 1.1)
-    return torch.where(is_toned, black + (white - black) * curved, grey_B1HW)
+    return torch.where(is_toned, black + (white - black) * curved, gray_B1HW)
 
 
-def compressed(grey_B1HW: Tensor, step_B111: Tensor) -> Tensor:
+def compressed(gray_B1HW: Tensor, step_B111: Tensor) -> Tensor:
     """Blocks as a lossy codec leaves them: cosine coefficients rounded, the finer ones more coarsely.
 
-    step: quantiser of the mean, in grey values 0..1; seven times as coarse for the finest detail, as in JPEG. Sides
+    step: quantizer of the mean, in gray values 0..1; seven times as coarse for the finest detail, as in JPEG. Sides
     that are no multiple of a block keep their rest as it is.
     """
-    _, _, height, width = grey_B1HW.shape
+    _, _, height, width = gray_B1HW.shape
     rows, columns = height // BLOCK, width // BLOCK
     if not rows or not columns:
-        return grey_B1HW
-    place = torch.arange(BLOCK, dtype=torch.float32, device=grey_B1HW.device)
+        return gray_B1HW
+    place = torch.arange(BLOCK, dtype=torch.float32, device=gray_B1HW.device)
     basis = torch.cos(math.pi / BLOCK * (place[None] + 0.5) * place[:, None]) * math.sqrt(2 / BLOCK)
     basis[0] /= math.sqrt(2)  # orthonormal DCT-II
-    kept = grey_B1HW[..., : rows * BLOCK, : columns * BLOCK]
+    kept = gray_B1HW[..., : rows * BLOCK, : columns * BLOCK]
     blocks = kept.reshape(-1, 1, rows, BLOCK, columns, BLOCK).transpose(3, 4)
     coarseness = step_B111[:, :, None, None] * BLOCK * (1 + 6 * (place[:, None] + place[None]) / (2 * BLOCK - 2))
     coefficients = basis @ blocks @ basis.T
     rounded = (coefficients / coarseness).round() * coarseness
-    packed = grey_B1HW.clone()
+    packed = gray_B1HW.clone()
     restored = (basis.T @ rounded @ basis).transpose(3, 4).reshape(kept.shape)
     packed[..., : rows * BLOCK, : columns * BLOCK] = restored
     return packed
