@@ -17,7 +17,7 @@ from PIL import Image
 from vidcolor import cli, outputs
 from vidcolor.archives.names import JOURNAL_NAME
 from vidcolor.films.naming import plan
-from vidcolor.frames import Place
+from vidcolor.frames import ResumePoint
 from vidcolor.media import segments
 from vidcolor.media.segments import FilmRun, SegmentStore, part_of, parts_of
 
@@ -105,7 +105,7 @@ def test_parts_of_films_with_the_longest_names_are_found_and_joined(tmp_path: Pa
         for first in (0, 8):
             part = SegmentStore(part_of(film, first), run_)
             part.write(segments._packet(b"packet", first, first, 1, Fraction(1, 25), is_key=True))
-            part.finish(Place(first + 8, 7, 8), 5, {"a": np.arange(3)})
+            part.finish(ResumePoint(first + 8, 7, 8), 5, {"a": np.arange(3)})
             part.close(is_done=False)
         assert parts_of(film) == [part_of(film, 0), part_of(film, 8)]
         whole = SegmentStore(film, run_)

@@ -10,60 +10,59 @@ from vidcolor.archives import Entry
 from vidcolor.batch.worker import Done
 from vidcolor.cluster import Work, workers
 from vidcolor.cluster.actor import Actor
-from vidcolor.cluster.slots import Place
-from vidcolor.cluster.slots import places as places_of
-from vidcolor.cluster.worker_handles import Hand, Job
+from vidcolor.cluster.slots import Slot, slots_of
+from vidcolor.cluster.worker_handles import Job, WorkerHandle
 from vidcolor.errors import DeviceError, SinkError, SourceError
 from vidcolor.frames import Part
 
 
 def test_machines_are_divided_by_gpus_or_by_cores():
-    def places(*, has_gpus: bool, **resources: float) -> list[tuple[int, bool]]:
+    def slots(*, has_gpus: bool, **resources: float) -> list[tuple[int, bool]]:
         node = {"NodeID": "n", "NodeManagerAddress": "a", "Resources": resources}
-        return [(place.cores, place.is_alone) for place in places_of(node, has_gpus=has_gpus)]
+        return [(slot.cores, slot.is_alone) for slot in slots_of(node, has_gpus=has_gpus)]
 
-    assert places(CPU=4.0, has_gpus=False) == [(4, True)]
-    assert places(CPU=20.0, has_gpus=False) == [(6, False)] * 3
-    assert places(CPU=16.0, GPU=2.0, has_gpus=True) == [(8, False)] * 2
-    assert places(CPU=16.0, has_gpus=True) == []
-    assert places(memory=1.0, has_gpus=False) == []
+    assert slots_of(CPU=4.0, has_gpus=False) == [(4, True)]
+    assert slots_of(CPU=20.0, has_gpus=False) == [(6, False)] * 3
+    assert slots_of(CPU=16.0, GPU=2.0, has_gpus=True) == [(8, False)] * 2
+    assert slots_of(CPU=16.0, has_gpus=True) == []
+    assert slots_of(memory=1.0, has_gpus=False) == []
 
 
 class Alone:
     """Workers without a cluster: places, hands and jobs as the dealing thread has them."""
 
-    def __init__(self, hands: int, monkeypatch: pytest.MonkeyPatch, *, is_giving: bool = False) -> None:
+    def __init__(self, handles: int, monkeypatch: pytest.MonkeyPatch, *, is_giving: bool = False) -> None:
         monkeypatch.setattr(workers, "kill", lambda _: None)
         if is_giving:
             monkeypatch.setattr(Job, "begun_by", lambda *_: type("Ref", (), {"future": lambda _: Future()})())
         else:
-            monkeypatch.setattr(workers.ClusterWorkers, "_give", lambda _, hand, job: hand.jobs.add(job))
+            monkeypatch.setattr(workers.ClusterWorkers, "_give", lambda _, handle, job: handle.jobs.add(job))
         rules = type("Rules", (), {"scratch": Path()})()
         self.workers = workers.ClusterWorkers(Work(None, rules, None, ()))  # type: ignore[arg-type]
-        for number in range(hands):
+        for number in range(handles):
             self.add(number)
 
-    def add(self, number: int) -> Hand:
-        place = Place(str(number), f"10.0.0.{number}", 0, 1, has_gpu=False, is_alone=True)
-        self.workers._hands[place] = hand = Hand(place, None, is_ready=True)
-        return hand
+    def add(self, number: int) -> WorkerHandle:
+        slot = Slot(str(number), f"10.0.0.{number}", 0, 1, has_gpu=False, is_alone=True)
+        self.workers._handles[slot] = handle = WorkerHandle(slot, None, is_ready=True)
+        return handle
 
     @property
-    def hands(self) -> list[Hand]:
-        return list(self.workers._hands.values())
+    def handles(self) -> list[WorkerHandle]:
+        return list(self.workers._handles.values())
 
-    def hand_of(self, job: Job) -> Hand:
-        return next(hand for hand in self.hands if job in hand.jobs)
+    def handle_of(self, job: Job) -> WorkerHandle:
+        return next(handle for handle in self.handles if job in handle.jobs)
 
     def job(self, *, is_film: bool = False) -> Job:
         job = Job(Entry("a", b"a", "photo", 1, 0), b"", Path("film") if is_film else None)
         (self.workers._films if is_film else self.workers._photos).append(job)
         return job
 
-    def end(self, hand: Hand, job: Job, result: object) -> None:
+    def end(self, handle: WorkerHandle, job: Job, result: object) -> None:
         done: Future[Any] = Future()
         done.set_exception(result) if isinstance(result, Exception) else done.set_result(result)
-        self.workers._finished(hand, job, done)
+        self.workers._finished(handle, job, done)
 
 
 @pytest.fixture
@@ -75,8 +74,8 @@ def test_a_worker_has_one_film_at_a_time(monkeypatch: pytest.MonkeyPatch):
     alone = Alone(2, monkeypatch)
     films, photos = [alone.job(is_film=True) for _ in range(3)], [alone.job() for _ in range(9)]
     alone.workers._deal()
-    assert [sum(job.target is not None for job in hand.jobs) for hand in alone.hands] == [1, 1]
-    assert [len(hand.jobs) for hand in alone.hands] == [2, 2]
+    assert [sum(job.target is not None for job in handle.jobs) for handle in alone.handles] == [1, 1]
+    assert [len(handle.jobs) for handle in alone.handles] == [2, 2]
     assert list(alone.workers._films) == films[2:]
     assert list(alone.workers._photos) == photos[2:]
 
@@ -86,12 +85,12 @@ def test_a_film_is_taken_into_parts_where_workers_would_be_idle(monkeypatch: pyt
     first, second = (alone.job(is_film=True) for _ in range(2))
     alone.workers._deal()
     assert [job.wanted for job in (first, second)] == [workers.PARTS_A_WORKER * wide for wide in (3, 3)]
-    alone.end(alone.hand_of(first), first, [])  # it cannot be parted
+    alone.end(alone.handle_of(first), first, [])  # it cannot be parted
     found = [Part(0, 480, 0), Part(480, 960, 0), Part(960, 1200, 0)]
-    alone.end(alone.hand_of(second), second, found)
+    alone.end(alone.handle_of(second), second, found)
     assert [job.part for job in alone.workers._films] == [*found, None]
     alone.workers._deal()
-    made = {job.part: (hand, job) for hand in alone.hands for job in hand.jobs}
+    made = {job.part: (handle, job) for handle in alone.handles for job in handle.jobs}
     assert set(made) == {*found, None}
     assert not first.wanted
     for part in found[:2]:
@@ -102,7 +101,7 @@ def test_a_film_is_taken_into_parts_where_workers_would_be_idle(monkeypatch: pyt
     alone.workers._finished(*made[found[2]], failed)
     assert list(alone.workers._films) == [second]
     alone.workers._deal()
-    alone.end(alone.hand_of(second), second, Done("colored"))
+    alone.end(alone.handle_of(second), second, Done("colored"))
     assert second.future.result().outcome == "colored"
     assert not alone.workers._films
 
@@ -112,18 +111,18 @@ def test_what_takes_workers_down_fails_alone(monkeypatch: pytest.MonkeyPatch, lo
     bad, good = alone.job(), alone.job()
     for number in range(1, 3):
         alone.workers._deal()
-        (hand,) = alone.hands
-        assert hand.jobs == {bad, good}
+        (handle,) = alone.handles
+        assert handle.jobs == {bad, good}
         for job in (bad, good):
-            alone.end(hand, job, lost_kind())
-        assert not alone.hands
+            alone.end(handle, job, lost_kind())
+        assert not alone.handles
         alone.add(number)
     while alone.workers._photos:
         alone.workers._deal()
-        (hand,) = alone.hands
-        (job,) = hand.jobs
-        alone.end(hand, job, lost_kind() if job is bad else Done("colored"))
-        if not alone.hands:
+        (handle,) = alone.handles
+        (job,) = handle.jobs
+        alone.end(handle, job, lost_kind() if job is bad else Done("colored"))
+        if not alone.handles:
             alone.add(9)
     assert good.future.result().outcome == "colored"
     with pytest.raises(SourceError, match="3 workers were lost over it"):
@@ -135,13 +134,13 @@ def test_a_broken_gpu_is_a_lost_one(monkeypatch: pytest.MonkeyPatch):
     alone = Alone(2, monkeypatch)
     job = alone.job()
     alone.workers._deal()
-    broken = next(hand for hand in alone.hands if hand.jobs)
+    broken = next(handle for handle in alone.handles if handle.jobs)
     alone.end(broken, job, DeviceError("no memory"))
     alone.workers._deal()
-    (other,) = alone.hands
+    (other,) = alone.handles
     alone.end(other, job, Done("colored"))
     assert job.future.result().outcome == "colored"
-    assert alone.workers.notes == [f"{broken.place.address}: lost a worker (no memory); others do what it had begun"]
+    assert alone.workers.notes == [f"{broken.slot.address}: lost a worker (no memory); others do what it had begun"]
 
 
 def test_a_lost_workers_lock_is_waited_for(monkeypatch: pytest.MonkeyPatch):
@@ -164,13 +163,13 @@ def test_a_lost_workers_lock_is_waited_for(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_machine_that_would_do_other_work_is_left_out(tmp_path: Path):
-    place = Place("n", "10.0.0.1", 0, 1, has_gpu=True, is_alone=True)
+    slot = Slot("n", "10.0.0.1", 0, 1, has_gpu=True, is_alone=True)
     work = Work(None, None, lambda: "vidcolor 2", (tmp_path,))  # type: ignore[arg-type]
     for token, identity, said in (
         (tmp_path / "none", "vidcolor 2", "Mount the same folders"),
         (tmp_path, "vidcolor 1", "Install the same"),
     ):
-        refusal = Actor().open(work, place, token, identity)
+        refusal = Actor().open(work, slot, token, identity)
         assert isinstance(refusal, DeviceError)
         assert said in str(refusal)
 
@@ -180,9 +179,9 @@ def test_the_run_fails_only_when_no_machine_can_help(monkeypatch: pytest.MonkeyP
     alone = Alone(2, monkeypatch)
     refused: Future[Any] = Future()
     refused.set_result(DeviceError("it does not see /vault."))
-    for hand in alone.hands:
+    for handle in alone.handles:
         assert not alone.workers._first.done()
-        alone.workers._opened(hand, refused)
+        alone.workers._opened(handle, refused)
     with pytest.raises(DeviceError, match="does not see /vault"):
         alone.workers._first.result()
     assert [note.split(":")[0] for note in alone.workers.notes] == ["10.0.0.0 cannot help", "10.0.0.1 cannot help"]

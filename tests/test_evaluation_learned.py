@@ -11,7 +11,7 @@ import torch
 from vidcolor import cli
 from vidcolor.errors import ModelError
 from vidcolor.evaluation import learned_metrics
-from vidcolor.evaluation.learned_metrics import judges
+from vidcolor.evaluation.learned_metrics import load_metrics
 from vidcolor.stills.rgb import Rgb
 
 pytest.importorskip("torchmetrics", reason="pip install 'vidcolor[metrics]'")
@@ -50,7 +50,7 @@ def pictures(count: int) -> list[Rgb]:
 
 @pytest.mark.usefixtures("home")
 def test_equal_pictures_have_no_distance_and_others_have():
-    (lpips,) = judges(["lpips", "lpips"])
+    (lpips,) = load_metrics(["lpips", "lpips"])
     for truth in pictures(2):
         lpips.add("same", truth, truth)
         lpips.add("other", 255 - truth, truth)
@@ -63,7 +63,7 @@ def test_equal_pictures_have_no_distance_and_others_have():
 @pytest.mark.usefixtures("home")
 def test_fid_of_the_same_set_is_nothing_and_of_another_is_more(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(learned_metrics, "FID_FEATURES", 64)  # the eigenvalues of 2048 take a minute
-    (fid,) = judges(["fid"])
+    (fid,) = load_metrics(["fid"])
     for truth in pictures(4):
         for way, picture in {"same": truth, "flat": truth // 8, "truth": truth}.items():
             fid.add(way, picture, truth)
@@ -74,7 +74,7 @@ def test_fid_of_the_same_set_is_nothing_and_of_another_is_more(monkeypatch: pyte
 
 @pytest.mark.usefixtures("home")
 def test_fid_of_one_photo_is_not_a_number():
-    (fid,) = judges(["fid"])
+    (fid,) = load_metrics(["fid"])
     for way in ("gray", "truth"):
         fid.add(way, *pictures(1) * 2)
     assert math.isnan(fid.value("gray"))
@@ -82,7 +82,7 @@ def test_fid_of_one_photo_is_not_a_number():
 
 @pytest.mark.usefixtures("home")
 def test_the_inception_score_is_at_least_one_and_the_same_each_time():
-    (score,) = judges(["is"])
+    (score,) = load_metrics(["is"])
     for truth in pictures(4):
         score.add("gray", truth, truth)
     assert score.value("gray") >= 0.999
@@ -119,4 +119,4 @@ def test_missing_weights_are_one_line_before_any_work(
 def test_a_missing_package_is_named_with_what_brings_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(learned_metrics, "find_spec", lambda name: None if name == "torch_fidelity" else object())
     with pytest.raises(ModelError, match=r"torch-fidelity.*pip install"):
-        judges(["fid"])
+        load_metrics(["fid"])

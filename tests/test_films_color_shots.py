@@ -105,7 +105,7 @@ def test_shots_in_color_keep_it_to_the_bit_and_the_others_are_colored(
 def test_a_film_partly_in_color_goes_on_as_if_it_had_not_stopped(
     stop: int, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    for module in ("pipeline", "parts", "steady.marks"):
+    for module in ("films.pipeline", "films.parts", "steady.checkpoints"):
         monkeypatch.setattr(f"vidcolor.{module}.SEGMENT_FRAMES", 8)
     source = make(tmp_path / "in.mkv", [("gray", 11), ("color", 13), ("gray", 9), ("color", 7)])
     options = {"model": tiny_model, "codec": "ffv1"}
@@ -129,7 +129,7 @@ def test_a_film_partly_in_color_goes_on_as_if_it_had_not_stopped(
 def test_parts_of_a_film_partly_in_color_make_the_film(
     steady: Any, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    for module in ("pipeline", "parts", "steady.marks"):
+    for module in ("films.pipeline", "films.parts", "steady.checkpoints"):
         monkeypatch.setattr(f"vidcolor.{module}.SEGMENT_FRAMES", 8)
     source = make(tmp_path / "in.mkv", [("gray", 19), ("color", 17), ("gray", 23), ("color", 18)])
     films = ArchivedFilms(FilmOptions(model=str(tiny_model), codec="ffv1", steady=steady))

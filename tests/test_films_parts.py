@@ -33,7 +33,7 @@ WAYS: dict[str, dict[str, Any]] = {
 @pytest.fixture(autouse=True)
 def _short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments of eight frames."""
-    for module in ("pipeline", "parts", "steady.marks"):
+    for module in ("films.pipeline", "films.parts", "steady.checkpoints"):
         monkeypatch.setattr(f"vidcolor.{module}.SEGMENT_FRAMES", 8)
 
 

@@ -13,7 +13,7 @@ from vidcolor import cli
 from vidcolor.errors import SourceError, UsageError, VidcolorError
 from vidcolor.films.pipeline import colored_frames, colorize_film
 from vidcolor.films.references import load_references
-from vidcolor.frames import ColoredFrame, Frame, Place
+from vidcolor.frames import ColoredFrame, Frame, ResumePoint
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.media.source import FilmSource
 from vidcolor.overlap import ahead
@@ -38,7 +38,7 @@ class Kept:
         self.frames: list[ColoredFrame] = []
         self.frames_written = 0
         self.state: Arrays = {}
-        self.place: Place | None = None
+        self.place: ResumePoint | None = None
 
     def write(self, colored: ColoredFrame) -> None:
         self.frames.append(colored)

@@ -132,7 +132,7 @@ def test_sizes_and_times_of_0_1_0_still_speak(kind: str, tmp_path: Path):
 def test_a_film_begun_from_other_bytes_is_not_gone_on_with(tmp_path: Path, tiny_model: Path, capsys, monkeypatch):
     from vidcolor.media.sink import FilmSink
 
-    for module in ("pipeline", "steady.marks"):
+    for module in ("films.pipeline", "steady.checkpoints"):
         monkeypatch.setattr(f"vidcolor.{module}.SEGMENT_FRAMES", 8)
     film, out = make_film(tmp_path / "film.mkv", pts=range(20)), tmp_path / "out.mkv"
     command = [str(film), "-o", str(out), "-q", "--model", str(tiny_model)]

@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 from media_fixtures import flat_chroma, make_film, noise_frame
 
 from vidcolor.errors import UsageError
-from vidcolor.frames import Place, checksum_of
+from vidcolor.frames import ResumePoint, checksum_of
 from vidcolor.media import hw_decoders
 from vidcolor.media.encoders import OutputSettings
 from vidcolor.media.hw_decoders import DEVICES, HardwareError, choose_device, open_on
@@ -101,7 +101,7 @@ def film_of(folder: Path, pix_fmt: str = "yuv420p", **options: Any) -> Path:
     return make_film(folder / "in.mkv", codec="libx264", pix_fmt=pix_fmt, **options)
 
 
-def seen(path: Path, after: Place | None = None, **options: Any) -> tuple[FilmSource, list[tuple[Any, ...]]]:
+def seen(path: Path, after: ResumePoint | None = None, **options: Any) -> tuple[FilmSource, list[tuple[Any, ...]]]:
     """Luma, times and flags of every frame, and those of the native frame that the sink goes by."""
     with FilmSource(path, **options) as film:
         return film, [
@@ -181,7 +181,7 @@ def test_a_device_that_fails_on_going_on_or_in_a_range(tmp_path: Path, use: Any,
     _, plain = seen(film)
     with FilmSource(film) as source:
         frames = list(source.frames())
-        place = Place(11, frames[10].pts, checksum_of(frames[10].luma))
+        place = ResumePoint(11, frames[10].pts, checksum_of(frames[10].luma))
     for until in (4, 6, 9, 20):
         use(FakeDevice(until, broken))
         assert seen(film, place, hwaccel="auto")[1] == plain[11:]

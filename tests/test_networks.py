@@ -62,24 +62,25 @@ def test_discriminators_judge_patches_scales_and_pictures(norm: str):
 
 def test_the_feature_discriminator_judges_each_stride_through_a_mixing_that_stays_as_it_is():
     seen = EfficientNetLite("lite0", inputs=3).eval()(torch.rand(2, 3, 64, 96))
-    judge = FeatureDiscriminator(width=8)
-    before = {name: value.clone() for name, value in judge.state_dict().items() if name.startswith(("mix", "blend"))}
-    verdicts = judge(seen)
+    discriminator = FeatureDiscriminator(width=8)
+    state = discriminator.state_dict()
+    before = {name: value.clone() for name, value in state.items() if name.startswith(("mix", "blend"))}
+    verdicts = discriminator(seen)
     assert [tuple(v.shape) for v in verdicts] == [(2, 1, 16, 24), (2, 1, 8, 12), (2, 1, 4, 6), (2, 1, 2, 3)]
-    optimizer = torch.optim.SGD(judge.parameters(), lr=1.0)
+    optimizer = torch.optim.SGD(discriminator.parameters(), lr=1.0)
     torch.stack([v.mean() for v in verdicts]).sum().backward()
     optimizer.step()
-    after = judge.state_dict()
+    after = discriminator.state_dict()
     assert len(before) == 8
     assert all(torch.equal(value, after[name]) for name, value in before.items())
-    assert not torch.equal(judge(seen)[0], verdicts[0])  # the judges themselves did learn
+    assert not torch.equal(discriminator(seen)[0], verdicts[0])  # the discriminators themselves did learn
 
 
 def test_a_fine_judge_is_told_what_the_coarse_maps_show():
     seen = EfficientNetLite("lite0", inputs=3).eval()(torch.rand(1, 3, 64, 64))
-    judge = FeatureDiscriminator(width=8)
+    discriminator = FeatureDiscriminator(width=8)
     other = [*seen[:-1], torch.randn_like(seen[-1])]
-    assert not torch.equal(judge(seen)[0], judge(other)[0])
+    assert not torch.equal(discriminator(seen)[0], discriminator(other)[0])
 
 
 def test_pix2pix_is_the_papers_unet_256():

@@ -19,7 +19,7 @@ from vidcolor.stills.rgb import Rgb
 from vidcolor.training import objective
 from vidcolor.training.aging import age
 from vidcolor.training.features import feature_network
-from vidcolor.training.networks import Players
+from vidcolor.training.gan import Gan
 from vidcolor.training.recipes import RECIPES, UNAGED, Recipe, Stage, find_recipe, overridden, printed
 from vidcolor.training.trainer import Events, Trainer
 
@@ -165,8 +165,8 @@ def test_a_game_on_features_moves_the_generator_and_not_its_judge(photos: Path, 
     idle, playing = after_a_step(0.0), after_a_step(1.0)
     one, other = (torch.cat([p.flatten() for p in t.generator.parameters()]) for t in (idle, playing))
     assert not torch.equal(one, other)
-    judges = [trainer.players.judge.state_dict() for trainer in (idle, playing)]
-    assert all(torch.equal(value, judges[1][name]) for name, value in judges[0].items())
+    discriminators = [trainer.gan.discriminator.state_dict() for trainer in (idle, playing)]
+    assert all(torch.equal(value, discriminators[1][name]) for name, value in discriminators[0].items())
 
 
 @pytest.mark.parametrize(
@@ -237,17 +237,17 @@ def test_crops_too_small_for_the_discriminator_are_refused(photos: Path, tmp_pat
 
 
 def test_crops_that_the_generator_cannot_halve_are_refused():
-    players = Players(RECIPES["pix2pix"], {}, torch.device("cpu"))
+    gan = Gan(RECIPES["pix2pix"], {}, torch.device("cpu"))
     with pytest.raises(UsageError, match="crops of 64 pixels: this generator takes multiples of 256"):
-        players.check_crop(64)
+        gan.check_crop(64)
 
 
 @pytest.mark.parametrize("name", ["default", "pix2pix", "wgan-gp"])
 def test_every_stage_suits_the_recipes_discriminator(name: str):
     recipe = RECIPES[name]
-    players = Players(recipe, dict(recipe.generator_config), torch.device("cpu"))
+    gan = Gan(recipe, dict(recipe.generator_config), torch.device("cpu"))
     for stage in recipe.stages:
-        players.check_crop(stage.crop)
+        gan.check_crop(stage.crop)
 
 
 def test_a_discriminator_that_always_wins_ends_the_run(photos: Path, tmp_path: Path):

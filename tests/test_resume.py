@@ -21,7 +21,7 @@ from media_fixtures import make_film, make_shots, packets, times
 from vidcolor import cli
 from vidcolor.errors import SinkError, UsageError, VidcolorError
 from vidcolor.films.job import FilmOptions
-from vidcolor.frames import Place, checksum_of
+from vidcolor.frames import ResumePoint, checksum_of
 from vidcolor.media import segments
 from vidcolor.media.segments import ChangedError, FilmRun, SegmentStore
 from vidcolor.media.sink import FilmSink
@@ -52,7 +52,7 @@ WAYS = {
 @pytest.fixture(autouse=True)
 def _short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments of eight frames, in this process."""
-    for module in ("pipeline", "steady.marks"):
+    for module in ("films.pipeline", "steady.checkpoints"):
         monkeypatch.setattr(f"vidcolor.{module}.SEGMENT_FRAMES", 8)
 
 
@@ -125,7 +125,7 @@ def test_the_longest_rhythm_goes_on_where_it_was(
     segment: int, frames: int, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """While a frame waits for the key after it, the stages before are up to fifteen of the short segments ahead."""
-    for module in ("pipeline", "steady.marks"):
+    for module in ("films.pipeline", "steady.checkpoints"):
         monkeypatch.setattr(f"vidcolor.{module}.SEGMENT_FRAMES", segment)
     film = make_shots(tmp_path / "film.mkv", [5, 265])
     options = ["--codec", "ffv1", "--every", str(MOST_EVERY)]
@@ -252,9 +252,9 @@ def test_a_source_goes_on_after_any_frame(codec: str, suffix: str, tmp_path: Pat
         whole = [(frame.pts, checksum_of(frame.luma)) for frame in source.frames()]
     for number in (0, 11, 12, 13, 30, 58, 59):
         with FilmSource(film) as source:
-            place = Place(number + 1, *whole[number])
+            place = ResumePoint(number + 1, *whole[number])
             assert [(frame.pts, checksum_of(frame.luma)) for frame in source.frames(place)] == whole[number + 1 :]
-            wrong = Place(
+            wrong = ResumePoint(
                 number + 1, place.pts, place.checksum ^ 1
             )  # as if seeking led to a frame that is not the same
             assert [(frame.pts, checksum_of(frame.luma)) for frame in source.frames(wrong)] == whole[number + 1 :]
@@ -274,7 +274,7 @@ def filled(folder: Path, count: int = 3) -> None:
             )
             made.write(packet)
         if number < count:
-            made.finish(Place(10 * (number + 1), 7, 8), 5, {"a": np.arange(number + 1)})
+            made.finish(ResumePoint(10 * (number + 1), 7, 8), 5, {"a": np.arange(number + 1)})
     made._file.close()
     made._ledger.close()  # as a kill would
 
@@ -282,7 +282,7 @@ def filled(folder: Path, count: int = 3) -> None:
 def test_the_store_gives_back_what_was_finished(tmp_path: Path):
     filled(tmp_path)
     found = store(tmp_path)
-    assert (found.frames, found.first_pts, found.place) == (30, 5, Place(30, 7, 8))
+    assert (found.frames, found.first_pts, found.place) == (30, 5, ResumePoint(30, 7, 8))
     kept = [
         (packet.pts, packet.dts, packet.duration, bytes(packet), packet.is_keyframe)
         for packet in found.packets(Fraction(1, 25))
@@ -326,7 +326,7 @@ def repaired(folder: Path, number: int, frames: int) -> None:
         assert found.warnings == [f"segment {number} of the work kept was damaged; made again from frame {frames}"]
         kept = [(packet.pts, bytes(packet)) for packet in found.packets(Fraction(1, 25))]
         assert kept == [(10 * n + i, bytes([n, i]) * 9) for n in range(frames // 10) for i in range(3)]
-        assert found.place == (Place(frames, 7, 8) if frames else None)
+        assert found.place == (ResumePoint(frames, 7, 8) if frames else None)
         assert found.state().get("a", np.empty(0)).tolist() == list(range(frames // 10))
     finally:
         found.close(is_done=False)

@@ -106,23 +106,27 @@ def test_true_colors_are_taken_at_the_generators_stride():
 
 
 def test_second_looks_are_moved_pictures_with_the_same_true_colors():
-    recipe = replace(RECIPES["default"], aging=UNAGED, twins=0.25)
+    recipe = replace(RECIPES["default"], aging=UNAGED, consistency=0.25)
     small = RANDOM.integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
     crops = np.stack([cv2.resize(picture, (64, 64), interpolation=cv2.INTER_CUBIC) for picture in small])
     batch = prepare(crops, recipe, 4, torch.device("cpu"), torch.Generator().manual_seed(3))
-    assert batch.twins is not None
-    assert batch.twins.count == 2
+    assert batch.second_looks is not None
+    assert batch.second_looks.count == 2
     assert len(batch.lightness_B1HW) == len(batch.ab_B2hw) == 8
-    assert batch.twins.unlikeness(batch.ab_B2hw, 4) < 0.01  # the truth has not changed
+    assert batch.second_looks.unlikeness(batch.ab_B2hw, 4) < 0.01  # the truth has not changed
     assert 0.5 < (batch.lightness_B1HW[-2:] - batch.true_lightness_B1HW[-2:]).abs().mean() < 8  # what is seen has
+    shifts = batch.second_looks.shift_N2.long()
     for picture, first, (right, down) in zip(
-        batch.true_lightness_B1HW[-2:, 0], batch.true_lightness_B1HW[:2, 0], batch.twins.shift_N2.long(), strict=True
+        batch.true_lightness_B1HW[-2:, 0],
+        batch.true_lightness_B1HW[:2, 0],
+        shifts,
+        strict=True,
     ):
         moved = torch.roll(first, (int(down), int(right)), (0, 1))
         assert torch.allclose(picture[8:-8, 8:-8], moved[8:-8, 8:-8], atol=1e-3)
     wavering = batch.ab_B2hw.clone()
     wavering[-1] += 10
-    assert batch.twins.unlikeness(wavering, 4) == pytest.approx(5, abs=0.05)
+    assert batch.second_looks.unlikeness(wavering, 4) == pytest.approx(5, abs=0.05)
 
 
 def test_batch_n_is_the_same_wherever_a_run_began(photos: Path):

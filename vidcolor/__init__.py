@@ -19,16 +19,16 @@ from vidcolor.errors import (
 )
 
 if TYPE_CHECKING:
-    from vidcolor.api import Colorizer, FilmDone, PhotoDone, PictureFormat, colorize_film, colorize_photo
+    from vidcolor.api import Colorizer, FilmResult, PhotoResult, PictureFormat, colorize_film, colorize_photo
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Colorizer",
     "DeviceError",
-    "FilmDone",
+    "FilmResult",
     "ModelError",
-    "PhotoDone",
+    "PhotoResult",
     "PictureFormat",
     "ShapeError",
     "SinkError",
@@ -41,7 +41,7 @@ __all__ = [
     "colorize_photo",
 ]
 
-_LENT = ("Colorizer", "FilmDone", "PhotoDone", "PictureFormat", "colorize_film", "colorize_photo")
+_LENT = ("Colorizer", "FilmResult", "PhotoResult", "PictureFormat", "colorize_film", "colorize_photo")
 
 
 def __getattr__(name: str) -> Any:

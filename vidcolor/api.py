@@ -16,10 +16,10 @@ from typing import Any, Literal, Self, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from vidcolor.batch.photos import PhotoDone, PhotoOptions, color_array, color_file, color_photo
+from vidcolor.batch.photos import PhotoOptions, PhotoResult, color_array, color_file, color_photo
 from vidcolor.color import LumaCoding, chroma_levels, luma_table
 from vidcolor.errors import ShapeError, UsageError
-from vidcolor.films.job import FilmDone, FilmOptions, FilmStart, color_film
+from vidcolor.films.job import FilmOptions, FilmResult, FilmStart, color_film
 from vidcolor.films.naming import plan
 from vidcolor.films.pipeline import colored_frames
 from vidcolor.frames import FilmInfo, Frame, PictureFormat, Plane
@@ -28,7 +28,7 @@ from vidcolor.lookup import look_up
 from vidcolor.painting.painter import Rgb
 from vidcolor.steady import Steadiness, SteadyMode
 
-__all__ = ["Colorizer", "FilmDone", "PhotoDone", "PictureFormat", "colorize_film", "colorize_photo"]
+__all__ = ["Colorizer", "FilmResult", "PhotoResult", "PictureFormat", "colorize_film", "colorize_photo"]
 
 StrPath = str | os.PathLike[str]
 Every = int | Literal["auto"]
@@ -181,7 +181,7 @@ def colorize_film(
     resume: bool = True,
     overwrite: bool = False,
     on_progress: Callable[[int, int | None], None] | None = None,
-) -> FilmDone:
+) -> FilmResult:
     """Color a film as `vidcolor source -o output` does: picture, sound, subtitles and timing stay as they are.
 
     output: a file, or a folder that is there already.  model: a name, a file, or a Colorizer that is loaded; that
@@ -256,7 +256,7 @@ def colorize_photo(
     subsampling: str | None = None,
     largest_photo: float = 1000.0,
     overwrite: bool = False,
-) -> PhotoDone: ...
+) -> PhotoResult: ...
 
 
 def colorize_photo(
@@ -273,7 +273,7 @@ def colorize_photo(
     subsampling: str | None = None,
     largest_photo: float = 1000.0,
     overwrite: bool = False,
-) -> Rgb | PhotoDone:
+) -> Rgb | PhotoResult:
     """Color a photo: a file into a file of the same format, or an array, or a file's first picture, as an array.
 
     Into a file, as `vidcolor source -o output` does it: a photo that has colors is kept, unless recolor.  An array is

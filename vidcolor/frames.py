@@ -71,7 +71,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Place:
+class ResumePoint:
     """How far an earlier run came: its last frame, known again by its time and its luma."""
 
     count: int  # frames up to and with it
@@ -86,7 +86,7 @@ class Part:
     first: int
     end: int
     first_pts: int  # of the film's first frame
-    after: Place | None = None
+    after: ResumePoint | None = None
 
     @property
     def begins(self) -> int:

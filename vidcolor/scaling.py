@@ -17,7 +17,7 @@ def network_size(height: float, width: float, short_side: int) -> tuple[int, int
     return rows, columns
 
 
-def shrunk(plane: Any, size: tuple[int, ...]) -> Any:
+def shrink(plane: Any, size: tuple[int, ...]) -> Any:
     """Code values (H, W) or (H, W, C) resized to (rows, columns): area average, halving first, forty times faster."""
     rows, columns = size
     while plane.shape[0] >= 2 * rows and plane.shape[1] >= 2 * columns and min(plane.shape[:2]) > 1:

@@ -41,7 +41,7 @@ class PhotoOptions:
 
 
 @dataclass(frozen=True)
-class PhotoDone:
+class PhotoResult:
     """What became of a photo. outcome: "colored", or "kept" where it had colors.  notes: what there is to say."""
 
     output: Path
@@ -49,7 +49,7 @@ class PhotoDone:
     notes: tuple[str, ...] = ()
 
 
-def color_photo(source: Path, target: Path, options: PhotoOptions, colorizer: Colorizer) -> PhotoDone:
+def color_photo(source: Path, target: Path, options: PhotoOptions, colorizer: Colorizer) -> PhotoResult:
     """One photo into one file of the same format. Raises VidcolorError."""
     if source.suffix.lower() != target.suffix.lower():
         raise UsageError(f"{target}: a photo keeps its format; name it {target.with_suffix(source.suffix).name}.")
@@ -58,7 +58,7 @@ def color_photo(source: Path, target: Path, options: PhotoOptions, colorizer: Co
         options.still(colorizer.header), options.recolor, largest_pixels=options.largest_pixels,
         is_overwriting=options.overwrite,
     )  # fmt: skip
-    return PhotoDone(target, *colorize_photo(source, target, colorizer, rules))
+    return PhotoResult(target, *colorize_photo(source, target, colorizer, rules))
 
 
 def color_file(source: Path, options: PhotoOptions, colorizer: Colorizer) -> Rgb:

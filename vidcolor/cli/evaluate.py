@@ -19,7 +19,7 @@ from vidcolor.printable import printable
 if TYPE_CHECKING:
     from vidcolor.evaluation.film_ways import FilmWay
     from vidcolor.evaluation.films import FilmReport
-    from vidcolor.evaluation.photos import Judge, PhotoReport
+    from vidcolor.evaluation.photos import Metric, PhotoReport
     from vidcolor.evaluation.report import Table
     from vidcolor.evaluation.sheet import Sheet
     from vidcolor.inference.colorizer import Colorizer
@@ -89,7 +89,7 @@ def command(
         outputs.check(target, overwrite=overwrite, inputs=[*data, *map(Path, models)])
     found = sources.split(list(data))
     torch_device = parse_devices(device)[0]
-    judges = _judges(metrics, torch_device)
+    further = _metrics(metrics, torch_device)
     pictures = Sheet() if sheet else None
     problems: list[str] = []
     with ExitStack() as stack:
@@ -100,7 +100,7 @@ def command(
             for model in models
         }
         photos = _measure_photos(
-            found.photos, colorizers, stocks, limit, torch_device, judges, pictures, problems,
+            found.photos, colorizers, stocks, limit, torch_device, further, pictures, problems,
             is_wobbling="wobble" in metrics,
         )  # fmt: skip
         films = _measure_films(found.films, colorizers, steadying, pictures, problems)
@@ -123,18 +123,18 @@ def command(
         _print(report.film_title(films), report.film_table(films), caption=report.FILM_CAPTION)
 
 
-def _judges(metrics: tuple[str, ...], device: str) -> "list[Judge]":
+def _metrics(names: tuple[str, ...], device: str) -> "list[Metric]":
     """The metrics that look at one picture at a time."""
-    from vidcolor.evaluation.learned_metrics import NEEDS, judges
+    from vidcolor.evaluation.learned_metrics import NEEDS, load_metrics
     from vidcolor.evaluation.neutrals import Neutrals
 
-    plain: list[Judge] = [Neutrals()] if "neutrals" in metrics else []
-    return plain + judges([name for name in metrics if name in NEEDS], device)
+    plain: list[Metric] = [Neutrals()] if "neutrals" in names else []
+    return plain + load_metrics([name for name in names if name in NEEDS], device)
 
 
 def _measure_photos(
     photos: tuple[Path, ...], colorizers: "dict[str, Colorizer]", stocks: tuple[str, ...], limit: int | None,
-    device: str, judges: "list[Judge]", sheet: "Sheet | None", problems: list[str], *, is_wobbling: bool,
+    device: str, metrics: "list[Metric]", sheet: "Sheet | None", problems: list[str], *, is_wobbling: bool,
 ) -> "PhotoReport | None":  # fmt: skip
     """What the photos give; None where there are none, or where not one of them can be read."""
     from vidcolor.evaluation.photos import evaluate, recolor
@@ -159,7 +159,7 @@ def _measure_photos(
     try:
         with counting("photos") as tell:
             found = evaluate(
-                list(photos), ways, limit=limit, device=device, judges=judges, is_wobbling=is_wobbling,
+                list(photos), ways, limit=limit, device=device, metrics=metrics, is_wobbling=is_wobbling,
                 stocks=shown_as, on_pictures=keep, on_photo=tell,
             )  # fmt: skip
     except SourceError as error:

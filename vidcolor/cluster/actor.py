@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from vidcolor.archives import Entry
 from vidcolor.batch.worker import Done, Rules, Worker
-from vidcolor.cluster.slots import Place
+from vidcolor.cluster.slots import Slot
 from vidcolor.errors import DeviceError, SinkError, VidcolorError
 from vidcolor.frames import Part
 from vidcolor.inference.colorizer import Colorizer
@@ -34,12 +34,12 @@ class Actor:
 
     _worker: Worker
 
-    def open(self, work: Work, place: Place, token: Path, identity: object) -> list[str] | VidcolorError:
+    def open(self, work: Work, slot: Slot, token: Path, identity: object) -> list[str] | VidcolorError:
         """Get ready; the devices. A DeviceError where this machine cannot do the work as the others do it."""
-        if not place.has_gpu:
+        if not slot.has_gpu:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
-            if not place.is_alone:
-                _keep_to_cores(place)
+            if not slot.is_alone:
+                _keep_to_cores(slot)
         try:
             for path in (token, *work.inputs):
                 if not path.exists():
@@ -85,12 +85,12 @@ def _patient(work: Callable[[], T], *, is_again: bool) -> T | VidcolorError:
             return error
 
 
-def _keep_to_cores(place: Place) -> None:
+def _keep_to_cores(slot: Slot) -> None:
     """Use this worker's share of the machine's cores alone, where the system can be told so."""
     if not hasattr(os, "sched_setaffinity"):
         return
-    cores = sorted(os.sched_getaffinity(0))[place.number * place.cores :][: place.cores]
-    if len(cores) == place.cores:
+    cores = sorted(os.sched_getaffinity(0))[slot.number * slot.cores :][: slot.cores]
+    if len(cores) == slot.cores:
         for thread in Path("/proc/self/task").iterdir():
             with suppress(OSError):  # ended meanwhile
                 os.sched_setaffinity(int(thread.name), cores)

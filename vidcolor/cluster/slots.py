@@ -8,7 +8,7 @@ CORES_A_WORKER = 8  # at most: a film's stages and its encoder keep no more busy
 
 
 @dataclass(frozen=True)
-class Place:
+class Slot:
     """Where a worker may be: a GPU, or some cores."""
 
     node: str
@@ -24,9 +24,9 @@ class Place:
         return self.cores + 1
 
 
-def places(node: dict[str, Any], *, has_gpus: bool) -> Iterator[Place]:
+def slots_of(node: dict[str, Any], *, has_gpus: bool) -> Iterator[Slot]:
     """Where workers may be on a machine: its GPUs, or, in a cluster without any, groups of its cores."""
     cores, gpus = (int(node["Resources"].get(name, 0)) for name in ("CPU", "GPU"))
     count = gpus if has_gpus else -(-cores // CORES_A_WORKER)
     for number in range(count):
-        yield Place(node["NodeID"], node["NodeManagerAddress"], number, cores // count, has_gpus, is_alone=count == 1)
+        yield Slot(node["NodeID"], node["NodeManagerAddress"], number, cores // count, has_gpus, is_alone=count == 1)

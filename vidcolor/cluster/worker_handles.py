@@ -9,11 +9,11 @@ from typing import Any
 from vidcolor.archives import Entry
 from vidcolor.batch.worker import Done
 from vidcolor.cluster.session import first_line
-from vidcolor.cluster.slots import Place
+from vidcolor.cluster.slots import Slot
 from vidcolor.errors import VidcolorError
 from vidcolor.frames import Part
 
-LOSSES = 3  # of workers over one entry, until it counts as failed; and of a place in a row, until it is given up
+LOSSES = 3  # of workers over one entry, until it counts as failed; and of a slot in a row, until it is given up
 
 
 class LostError(Exception):
@@ -52,10 +52,10 @@ class Job:
 
 
 @dataclass(eq=False)
-class Hand:
+class WorkerHandle:
     """A worker as its driver sees it."""
 
-    place: Place
+    slot: Slot
     actor: Any
     is_ready: bool = False
     devices: tuple[str, ...] = ()
@@ -67,12 +67,12 @@ class Hand:
         return not self.jobs or not (job.is_alone or any(other.is_alone for other in self.jobs))
 
 
-def kill(hand: Hand) -> None:
+def kill(handle: WorkerHandle) -> None:
     """End a worker's process."""
     import ray
 
     with suppress(Exception):  # it is gone already, or Ray is
-        ray.kill(hand.actor)
+        ray.kill(handle.actor)
 
 
 def result_of(done: "Future[Any]") -> Any:

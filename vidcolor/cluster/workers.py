@@ -20,8 +20,8 @@ from vidcolor.batch.archive import BYTES_AHEAD, FILES_AHEAD
 from vidcolor.batch.worker import Done
 from vidcolor.cluster.actor import Actor, Work
 from vidcolor.cluster.session import first_line
-from vidcolor.cluster.slots import Place, places
-from vidcolor.cluster.worker_handles import LOSSES, Hand, Job, LostError, kill, result_of
+from vidcolor.cluster.slots import Slot, slots_of
+from vidcolor.cluster.worker_handles import LOSSES, Job, LostError, WorkerHandle, kill, result_of
 from vidcolor.errors import DeviceError, SourceError, UsageError, VidcolorError
 
 LOOK_SECONDS = 2.0  # between looks at which machines there are
@@ -48,9 +48,9 @@ class ClusterWorkers:
         self._events: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._photos: deque[Job] = deque()
         self._films: deque[Job] = deque()
-        self._hands: dict[Place, Hand] = {}
-        self._given_up: set[Place] = set()
-        self._deaths: Counter[Place] = Counter()
+        self._handles: dict[Slot, WorkerHandle] = {}
+        self._given_up: set[Slot] = set()
+        self._deaths: Counter[Slot] = Counter()
         self._first: Future[None] = Future()  # done when a worker is ready
         self._error: VidcolorError | None = None  # why nothing can be done any more
         self._has_gpus: bool | None = None
@@ -61,18 +61,18 @@ class ClusterWorkers:
     @property
     def ahead(self) -> int:
         """See Workers."""
-        lanes = sum(hand.place.lanes for hand in list(self._hands.values()))
+        lanes = sum(handle.slot.lanes for handle in list(self._handles.values()))
         return max(FILES_AHEAD * lanes, LEAST_AHEAD)
 
     @property
     def ahead_bytes(self) -> int:
         """See Workers."""
-        return BYTES_AHEAD * max(1, len(self._hands))
+        return BYTES_AHEAD * max(1, len(self._handles))
 
     @property
     def devices(self) -> list[str]:
         """See Workers."""
-        found = Counter(device for hand in list(self._hands.values()) for device in hand.devices)
+        found = Counter(device for handle in list(self._handles.values()) for device in handle.devices)
         return [f"{count} x {device}" for device, count in found.items()]
 
     def photo(self, entry: Entry, source: Path | bytes) -> Future[Done]:
@@ -126,8 +126,8 @@ class ClusterWorkers:
                 self._deal()
             except BaseException as error:  # Ray's; without this thread all would wait for ever
                 self._fail(DeviceError(f"the cluster cannot be used any more: {type(error).__name__}: {error}"))
-        for hand in self._hands.values():
-            kill(hand)
+        for handle in self._handles.values():
+            kill(handle)
 
     def _look(self) -> None:
         """Open a worker wherever there is room for one, and forget idle ones of lost machines."""
@@ -137,94 +137,94 @@ class ClusterWorkers:
         nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
         if self._has_gpus is None:
             self._has_gpus = self._work.device != "cpu" and any(node["Resources"].get("GPU") for node in nodes.values())
-        for place, hand in list(self._hands.items()):
-            if place.node not in nodes and not hand.jobs:
-                self._lose(hand, "the machine is gone")
+        for slot, handle in list(self._handles.items()):
+            if slot.node not in nodes and not handle.jobs:
+                self._lose(handle, "the machine is gone")
         for node in nodes.values():
-            for place in places(node, has_gpus=self._has_gpus):
-                if place not in self._hands and place not in self._given_up:
-                    self._open(place)
-        if any(hand.is_ready for hand in self._hands.values()):
+            for slot in slots_of(node, has_gpus=self._has_gpus):
+                if slot not in self._handles and slot not in self._given_up:
+                    self._open(slot)
+        if any(handle.is_ready for handle in self._handles.values()):
             self._worked = now
         elif now - self._worked > PATIENCE_SECONDS:
             self._fail(DeviceError("no machine of the cluster has a free worker: all are gone, or others use them."))
 
-    def _open(self, place: Place) -> None:
+    def _open(self, slot: Slot) -> None:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         actor = ray.remote(Actor).options(
-            num_cpus=place.cores, num_gpus=int(place.has_gpu), max_concurrency=place.lanes, max_restarts=0,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(place.node, soft=False),
+            num_cpus=slot.cores, num_gpus=int(slot.has_gpu), max_concurrency=slot.lanes, max_restarts=0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(slot.node, soft=False),
         ).remote()  # fmt: skip
-        hand = self._hands[place] = Hand(place, actor)
-        opened = actor.open.remote(self._work, place, self._token, self._work.identity()).future()
-        opened.add_done_callback(lambda future: self._events.put(partial(self._opened, hand, future)))
+        handle = self._handles[slot] = WorkerHandle(slot, actor)
+        opened = actor.open.remote(self._work, slot, self._token, self._work.identity()).future()
+        opened.add_done_callback(lambda future: self._events.put(partial(self._opened, handle, future)))
 
-    def _opened(self, hand: Hand, opened: "Future[list[str] | VidcolorError]") -> None:
+    def _opened(self, handle: WorkerHandle, opened: "Future[list[str] | VidcolorError]") -> None:
         try:
-            hand.devices = tuple(result_of(opened))
+            handle.devices = tuple(result_of(opened))
         except LostError as error:
-            self._lose(hand, str(error))
+            self._lose(handle, str(error))
         except Exception as error:  # a refusal, or a package that is missing there
-            self._give_up(hand, f"{hand.place.address} cannot help: {first_line(error)}", error)
+            self._give_up(handle, f"{handle.slot.address} cannot help: {first_line(error)}", error)
         else:
-            hand.is_ready = True
+            handle.is_ready = True
             if not self._first.done():
                 self._first.set_result(None)
 
     def _deal(self) -> None:
-        """Hand out what waits to whoever has the least to do."""
+        """WorkerHandle out what waits to whoever has the least to do."""
         if self._error is not None:
             self._fail(self._error)
         while (match := self._match()) is not None:
-            hand, queue = match
-            self._give(hand, queue.popleft())
+            handle, queue = match
+            self._give(handle, queue.popleft())
 
-    def _match(self) -> tuple[Hand, deque[Job]] | None:
+    def _match(self) -> tuple[WorkerHandle, deque[Job]] | None:
         queues = [queue for queue in (self._films, self._photos) if queue]
         alone = next((queue for queue in queues if queue[0].is_alone), None)
-        for hand in sorted(self._hands.values(), key=lambda hand: len(hand.jobs)):
-            if not hand.is_ready or len(hand.jobs) >= hand.place.lanes:
+        for handle in sorted(self._handles.values(), key=lambda handle: len(handle.jobs)):
+            if not handle.is_ready or len(handle.jobs) >= handle.slot.lanes:
                 continue
             if alone is not None:
-                if not hand.jobs:
-                    return hand, alone
+                if not handle.jobs:
+                    return handle, alone
                 alone = None  # this one gets nothing else, so that it will have nothing to do
                 continue
             for queue in queues:
-                if hand.may_take(queue[0]):
-                    return hand, queue
+                if handle.may_take(queue[0]):
+                    return handle, queue
         return None
 
-    def _give(self, hand: Hand, job: Job) -> None:
+    def _give(self, handle: WorkerHandle, job: Job) -> None:
         if job.future.done():  # another part of the film has failed
             return
         if job.target is not None and job.part is None and not job.is_parted:
-            job.wanted = self._parts_worth(hand)
-        hand.jobs.add(job)
-        done = job.begun_by(hand.actor).future()
-        done.add_done_callback(lambda future: self._events.put(partial(self._finished, hand, job, future)))
+            job.wanted = self._parts_worth(handle)
+        handle.jobs.add(job)
+        done = job.begun_by(handle.actor).future()
+        done.add_done_callback(lambda future: self._events.put(partial(self._finished, handle, job, future)))
 
-    def _parts_worth(self, hand: Hand) -> int:
+    def _parts_worth(self, handle: WorkerHandle) -> int:
         """Parts that a film should have, so that nobody is idle: none while there are films enough."""
-        others = [other for other in self._hands.values() if other is not hand]  # also those that are being opened
+        others = [other for other in self._handles.values() if other is not handle]  # also those that are being opened
         idle = sum(all(job.target is None for job in other.jobs) for other in others) - len(self._films)
         return PARTS_A_WORKER * (idle + 1) if idle > 0 else 0
 
-    def _finished(self, hand: Hand, job: Job, done: "Future[Any]") -> None:
-        hand.jobs.discard(job)
+    def _finished(self, handle: WorkerHandle, job: Job, done: "Future[Any]") -> None:
+        handle.jobs.discard(job)
         if job.future.done():  # failed with all others
             return
         try:
             result = result_of(done)
         except (LostError, DeviceError) as error:  # a broken GPU is a lost one
-            self._lose(hand, str(error))
-            self._again(job, hand, error)
+            self._lose(handle, str(error))
+            self._again(job, handle, error)
         except Exception as error:  # the entry's
             self._spoiled(job, error)
         else:
-            self._deaths.pop(hand.place, None)
+            self._deaths.pop(handle.slot, None)
             self._made(job, result)
 
     def _made(self, job: Job, result: Any) -> None:
@@ -248,7 +248,7 @@ class ClusterWorkers:
         else:
             job.future.set_exception(error)
 
-    def _again(self, job: Job, hand: Hand, error: Exception) -> None:
+    def _again(self, job: Job, handle: WorkerHandle, error: Exception) -> None:
         """Let another worker do what a lost one began."""
         job.losses += 1
         if job.losses < LOSSES:
@@ -257,27 +257,27 @@ class ClusterWorkers:
             job.future.set_exception(error)
         else:
             job.future.set_exception(
-                SourceError(f"{LOSSES} workers were lost over it, the last at {hand.place.address}: {error}")
+                SourceError(f"{LOSSES} workers were lost over it, the last at {handle.slot.address}: {error}")
             )
 
-    def _lose(self, hand: Hand, why: str) -> None:
+    def _lose(self, handle: WorkerHandle, why: str) -> None:
         """A worker is gone, and told of once; the next look opens another where its machine still is."""
-        if self._hands.get(hand.place) is not hand:
+        if self._handles.get(handle.slot) is not handle:
             return
-        del self._hands[hand.place]
-        kill(hand)
-        self._deaths[hand.place] += 1
-        if self._deaths[hand.place] >= LOSSES:
-            self._give_up(hand, f"{hand.place.address}: lost {LOSSES} workers in a row: {why}", DeviceError(why))
+        del self._handles[handle.slot]
+        kill(handle)
+        self._deaths[handle.slot] += 1
+        if self._deaths[handle.slot] >= LOSSES:
+            self._give_up(handle, f"{handle.slot.address}: lost {LOSSES} workers in a row: {why}", DeviceError(why))
         else:
-            self.notes.append(f"{hand.place.address}: lost a worker ({why}); others do what it had begun")
+            self.notes.append(f"{handle.slot.address}: lost a worker ({why}); others do what it had begun")
 
-    def _give_up(self, hand: Hand, note: str, error: Exception) -> None:
+    def _give_up(self, handle: WorkerHandle, note: str, error: Exception) -> None:
         self.notes.append(note)
-        self._given_up.add(hand.place)
-        self._hands.pop(hand.place, None)
-        kill(hand)
-        if not self._hands and not self._first.done():
+        self._given_up.add(handle.slot)
+        self._handles.pop(handle.slot, None)
+        kill(handle)
+        if not self._handles and not self._first.done():
             self._first.set_exception(error if isinstance(error, VidcolorError) else DeviceError(note))
 
     def _fail(self, error: VidcolorError) -> None:
@@ -288,5 +288,5 @@ class ClusterWorkers:
         for queue in (self._films, self._photos):
             while queue:
                 queue.popleft().future.set_exception(error)
-        for job in [job for hand in self._hands.values() for job in hand.jobs if not job.future.done()]:
+        for job in [job for handle in self._handles.values() for job in handle.jobs if not job.future.done()]:
             job.future.set_exception(error)

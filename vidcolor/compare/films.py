@@ -16,7 +16,7 @@ from vidcolor.frames import FilmInfo, Plane
 from vidcolor.media.display import clip, read_frame
 from vidcolor.media.source import FilmSource
 from vidcolor.page import Clip, Pair
-from vidcolor.scaling import network_size, shrunk
+from vidcolor.scaling import network_size, shrink
 from vidcolor.stills.display import fitted, jpeg, resized_to
 from vidcolor.stills.rgb import Rgb
 
@@ -93,7 +93,7 @@ def lightness_of(info: FilmInfo) -> Callable[[Plane], Any]:
     picture = info.picture
     table = lightness_table(picture.bits, picture.full_range, LumaCoding(picture.matrix, picture.transfer))
     size = network_size(picture.height, picture.width, SEEN_SIDE)
-    return lambda luma: table[shrunk(luma, size)]
+    return lambda luma: table[shrink(luma, size)]
 
 
 def _frames_at(one: Match, time: Fraction, longest: int) -> tuple[Rgb, Rgb] | None:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vidcolor.errors import ModelError
-from vidcolor.evaluation.photos import Judge
+from vidcolor.evaluation.photos import Metric
 from vidcolor.stills.rgb import Rgb
 
 LPIPS_NET: Literal["squeeze"] = "squeeze"  # SqueezeNet 1.1; the papers on colorization use it or AlexNet, and say which
@@ -29,7 +29,7 @@ NEEDS = {
 }
 
 
-def judges(names: Sequence[str], device: str = "cpu") -> list[Judge]:
+def load_metrics(names: Sequence[str], device: str = "cpu") -> list[Metric]:
     """The metrics of these names ("lpips", "fid", "is"), their weights loaded, downloaded where need be.
 
     Raises ModelError, saying what is missing and how to get it.
@@ -40,7 +40,7 @@ def judges(names: Sequence[str], device: str = "cpu") -> list[Judge]:
                 f"--metric {name}: needs {' and '.join(missing).replace('_', '-')}."
                 " Run: pip install torchmetrics torch-fidelity"
             )
-    makers: dict[str, Callable[[torch.device], Judge]] = {"lpips": Lpips, "fid": Fid, "is": InceptionScore}
+    makers: dict[str, Callable[[torch.device], Metric]] = {"lpips": Lpips, "fid": Fid, "is": InceptionScore}
     return [makers[name](torch.device(device)) for name in dict.fromkeys(names)]
 
 
@@ -100,7 +100,7 @@ class Lpips:
 
     @torch.inference_mode()
     def add(self, way: str, picture: Rgb, truth: Rgb) -> None:
-        """See photos.Judge."""
+        """See photos.Metric."""
         if way == "truth":
             return
         pair = (_tensor(each, self._device).float() / 255 for each in (picture, truth))
@@ -126,7 +126,7 @@ class Fid:
 
     @torch.inference_mode()
     def add(self, way: str, picture: Rgb, truth: Rgb) -> None:  # noqa: ARG002 - the truth comes as a way of its own
-        """See photos.Judge."""
+        """See photos.Metric."""
         self._metric(way).update(_tensor(picture, self._device), real=way == "truth")
 
     @torch.inference_mode()
@@ -160,7 +160,7 @@ class InceptionScore:
 
     @torch.inference_mode()
     def add(self, way: str, picture: Rgb, truth: Rgb) -> None:  # noqa: ARG002
-        """See photos.Judge."""
+        """See photos.Metric."""
         if way not in self._metrics:
             from torchmetrics.image.inception import InceptionScore as Metric
 

@@ -25,7 +25,7 @@ class Neutrals:
         self._counts: defaultdict[str, int] = defaultdict(int)
 
     def add(self, way: str, picture: Rgb, truth: Rgb) -> None:
-        """See photos.Judge."""
+        """See photos.Metric."""
         lightness, true_chroma = _lightness_and_chroma(truth)
         is_neutral = (true_chroma < COLORLESS) & (lightness > DARK)
         _, chroma = _lightness_and_chroma(picture)

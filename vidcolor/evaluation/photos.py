@@ -39,7 +39,7 @@ class PhotoWay(Protocol):
         """Lumas of any sizes -> a picture for each, in order. seen: what the way is shown instead, of equal sizes."""
 
 
-class Judge(Protocol):
+class Metric(Protocol):
     """A further metric, kept for every way."""
 
     name: str
@@ -112,7 +112,7 @@ def evaluate(
     *,
     limit: int | None = None,
     device: str = "cpu",
-    judges: Sequence[Judge] = (),
+    metrics: Sequence[Metric] = (),
     is_wobbling: bool = False,
     stocks: Mapping[str, Stock] | None = None,
     on_pictures: Callable[[int, str, Mapping[str, Rgb]], None] = lambda *_: None,
@@ -121,7 +121,7 @@ def evaluate(
     """Scores of gray, of each way and of the truth, on photos in folders, archives and files.
 
     limit: photos to measure, evenly spread; default all.  device: where the feature network runs, as torch names it.
-    judges: further metrics.  is_wobbling: measure `wobble`, too.  stocks: by way, what it is shown
+    metrics: further metrics.  is_wobbling: measure `wobble`, too.  stocks: by way, what it is shown
     instead of plain luma; its colors are laid on plain luma all the same.
     on_pictures: told of every photo's number, name and pictures by way, in no certain order.
     on_photo: told how many photos of how many are done.
@@ -129,7 +129,7 @@ def evaluate(
     """
     found = count_photos(tuple(sources))
     numbers = spread(found, found if limit is None else limit)
-    bench = _Bench({"gray": gray, **ways}, Features(device), judges, stocks or {}, is_wobbling=is_wobbling)
+    bench = _Bench({"gray": gray, **ways}, Features(device), metrics, stocks or {}, is_wobbling=is_wobbling)
     unreadable: list[str] = []
     without_color: list[str] = []
     done = 0
@@ -199,14 +199,14 @@ class _Bench:
         self,
         ways: Mapping[str, PhotoWay],
         features: Features,
-        judges: Sequence[Judge],
+        metrics: Sequence[Metric],
         stocks: Mapping[str, Stock],
         *,
         is_wobbling: bool,
     ) -> None:
         self._ways, self._stocks = ways, stocks
         self._features = features
-        self._judges = judges
+        self._metrics = metrics
         self._is_wobbling = is_wobbling
         self._tallies = {way: _Tally() for way in (*ways, "truth")}
         self._categories: list[str] = []
@@ -228,9 +228,9 @@ class _Bench:
             # The simple metrics run in threads while the network looks at the same pictures.
             simple = [self._pool.submit(_simple_metrics, *pair) for pair in zip(made, truths, strict=True)]
             self._tallies[way].features.append(self._features.of(made))
-            for judge in self._judges:
+            for metric in self._metrics:
                 for picture, truth in zip(made, truths, strict=True):
-                    judge.add(way, picture, truth)
+                    metric.add(way, picture, truth)
             self._tallies[way].simple += [future.result() for future in simple]
         return pictures
 
@@ -254,7 +254,7 @@ class _Bench:
             feature_distance=distances[way],
             seconds=float(np.median(tally.seconds)) if way in self._ways and way != "gray" else None,
             psnr_by_category={name: float(decibels[categories == name].mean()) for name in sorted(set(categories))},
-            further={judge.name: judge.value(way) for judge in self._judges} | self._wobbles(tally),
+            further={metric.name: metric.value(way) for metric in self._metrics} | self._wobbles(tally),
         )
 
     def _wobbles(self, tally: _Tally) -> dict[str, float]:

@@ -13,7 +13,7 @@ from vidcolor.color import Floats, LumaCoding
 from vidcolor.frames import Frame, PictureFormat
 from vidcolor.lookup import look_up
 from vidcolor.painting.tone import SHORT_SIDE, tone_of
-from vidcolor.scaling import shrunk
+from vidcolor.scaling import shrink
 from vidcolor.steady.cuts import CutDetector, CutState
 from vidcolor.steady.state import Arrays, restored
 
@@ -25,12 +25,12 @@ def has_color(frame: Frame, picture: PictureFormat) -> bool:
     """Whether a frame has colors of its own: more than gray or one tone."""
     if frame.chroma is None:
         return False
-    shrink = min(1.0, SHORT_SIDE / min(picture.width, picture.height))
-    size = max(1, round(picture.height * shrink)), max(1, round(picture.width * shrink))
-    cb, cr = (color.chroma_levels(shrunk(plane, size), picture) for plane in frame.chroma())
+    scale = min(1.0, SHORT_SIDE / min(picture.width, picture.height))
+    size = max(1, round(picture.height * scale)), max(1, round(picture.width * scale))
+    cb, cr = (color.chroma_levels(shrink(plane, size), picture) for plane in frame.chroma())
     if max(float(np.abs(cb).max()), float(np.abs(cr).max())) < NEUTRAL:
         return False
-    luma = look_up(shrunk(frame.luma, size), color.luma_table(picture.bits, picture.full_range))
+    luma = look_up(shrink(frame.luma, size), color.luma_table(picture.bits, picture.full_range))
     rgb = np.stack(LumaCoding(picture.matrix).ycc_to_rgb(luma, cb, cr), axis=2)
     return tone_of(np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)) == "color"
 

@@ -134,7 +134,7 @@ class FilmStart:
 
 
 @dataclass(frozen=True)
-class FilmDone:
+class FilmResult:
     """What became of a film. frames: in the output.  done_before: those of them that an earlier run had made."""
 
     output: Path
@@ -157,7 +157,7 @@ def color_film(
     on_frame: Callable[[int], None] = lambda _: None,
     on_warning: Callable[[str], None] = lambda _: None,
     is_judged: bool = False,
-) -> FilmDone:
+) -> FilmResult:
     """Color a film, going on from what an earlier run with the same options made.
 
     A film that is in color throughout is copied, and shots that are keep their colors, unless the options say
@@ -188,13 +188,13 @@ def color_film(
         late = (*((kept,) if kept else ()), *source.warnings[known_of_source:], *sink.warnings[known:])
         for warning in late:
             on_warning(warning)
-        return FilmDone(target, count, done_before, colorizer.header.name, (*first, *late), source.damage)
+        return FilmResult(target, count, done_before, colorizer.header.name, (*first, *late), source.damage)
 
 
 def _kept(
     path: Path, target: Path, options: FilmOptions, on_start: Callable[[FilmStart], None],
     on_warning: Callable[[str], None],
-) -> FilmDone:  # fmt: skip
+) -> FilmResult:  # fmt: skip
     """A film that is in color, copied as it is."""
     frames = probe(path).frame_count or 0
     on_start(FilmStart(frames, 0, ["no device"]))
@@ -202,7 +202,7 @@ def _kept(
     with outputs.replacing(target, overwrite=options.overwrite) as partial:
         outputs.copy(path, partial)
     name = weights.read_header(weights.find(options.model)).name
-    return FilmDone(target, frames, frames, name, (IN_COLOR,), outcome="kept")
+    return FilmResult(target, frames, frames, name, (IN_COLOR,), outcome="kept")
 
 
 def _entered(

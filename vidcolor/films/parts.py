@@ -8,7 +8,7 @@ from collections import deque
 from itertools import pairwise
 
 from vidcolor.films.pipeline import Source, view_of
-from vidcolor.frames import Frame, Part, Place, checksum_of
+from vidcolor.frames import Frame, Part, ResumePoint, checksum_of
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.steady import Steadiness
 from vidcolor.steady.checkpoints import SEGMENT_FRAMES
@@ -52,17 +52,17 @@ def survey(
     ]
 
 
-def _run_up(starts: list[Place | None], border: int) -> float:
+def _run_up(starts: list[ResumePoint | None], border: int) -> float:
     """Segments that are colored in vain before a border."""
     place = starts[border]
     return border - (place.count if place else 0) / SEGMENT_FRAMES
 
 
-def _looked_at(source: Source, colorizer: Colorizer, *, by_shot: bool) -> tuple[list[Place | None], int, int]:
+def _looked_at(source: Source, colorizer: Colorizer, *, by_shot: bool) -> tuple[list[ResumePoint | None], int, int]:
     """For each segment the last frame before its colors begin; the number of frames; the pts of the first."""
     picture, view = source.info.picture, view_of(source.info)
     detector, waiting = CutDetector(), deque[Frame | None]()  # each with the frame before it
-    starts: list[Place | None] = []
+    starts: list[ResumePoint | None] = []
     number, begun = 0, None
 
     def settle(decided: list[bool]) -> None:
@@ -70,7 +70,7 @@ def _looked_at(source: Source, colorizer: Colorizer, *, by_shot: bool) -> tuple[
         for is_cut in decided:
             before, is_first = waiting.popleft(), number % SEGMENT_FRAMES == 0
             if before is not None and (is_cut or (is_first and not by_shot)):
-                begun = Place(number, before.pts or 0, checksum_of(before.luma))
+                begun = ResumePoint(number, before.pts or 0, checksum_of(before.luma))
             if is_first:
                 starts.append(begun)
             number += 1

@@ -12,11 +12,11 @@ from typing import Protocol, TypeVar
 
 from vidcolor.color import Floats
 from vidcolor.films.color_shots import Shots, has_color
-from vidcolor.frames import ColoredFrame, FilmInfo, Frame, PictureFormat, Place
+from vidcolor.frames import ColoredFrame, FilmInfo, Frame, PictureFormat, ResumePoint
 from vidcolor.inference.colorizer import Colorizer, View, paint
 from vidcolor.overlap import ahead
 from vidcolor.steady import Steadiness
-from vidcolor.steady.checkpoints import SEGMENT_FRAMES, Marks, Waiting
+from vidcolor.steady.checkpoints import SEGMENT_FRAMES, Checkpoints, Waiting
 from vidcolor.steady.key_frames import FURTHEST, Planned
 from vidcolor.steady.state import Arrays
 
@@ -36,7 +36,7 @@ class Source(Protocol):
     def info(self) -> FilmInfo:
         """What the film is."""
 
-    def frames(self, after: Place | None = None) -> Iterator[Frame]:
+    def frames(self, after: ResumePoint | None = None) -> Iterator[Frame]:
         """Every frame, in the order of showing. after: without those up to this one."""
 
 
@@ -44,7 +44,7 @@ class Sink(Protocol):
     """What takes colored frames, and may have some of an earlier run."""
 
     frames_written: int
-    place: Place | None  # the last of them; None where nothing was made before
+    place: ResumePoint | None  # the last of them; None where nothing was made before
     state: Arrays  # what `end_segment` was given then; empty likewise
 
     def write(self, colored: ColoredFrame) -> None:
@@ -80,7 +80,7 @@ def colorize_film(
     until: stop after that many frames of the film.  shots: tells which of them keep the colors that they have; as it
     was at the film's start, it is brought to where the sink goes on. None: no frame does.
     """
-    count, marks = sink.frames_written, Marks(sink.frames_written, sink.state)
+    count, checkpoints = sink.frames_written, Checkpoints(sink.frames_written, sink.state)
     if until is not None and count >= until:
         return count
     # Closed from the last stage to the first, so that no thread still decodes when the source closes its file.
@@ -90,11 +90,11 @@ def colorize_film(
             return stages.enter_context(closing(ahead(items, depth)))
 
         frames = overlap(source.frames(sink.place), DECODED_AHEAD)
-        colored = colored_frames(frames, source.info, colorizer, steadiness, overlap, marks, shots)
-        for count, frame in enumerate(colored, start=marks.first + 1):
+        colored = colored_frames(frames, source.info, colorizer, steadiness, overlap, checkpoints, shots)
+        for count, frame in enumerate(colored, start=checkpoints.first + 1):
             sink.write(frame)
             if count % SEGMENT_FRAMES == 0:
-                sink.end_segment(marks.taken(count))
+                sink.end_segment(checkpoints.pop(count))
             on_frame(count)
             if count == until:
                 break
@@ -107,26 +107,26 @@ def colored_frames(
     colorizer: Colorizer,
     steadiness: Steadiness,
     overlap: Overlap = one_by_one,
-    marks: Marks | None = None,
+    checkpoints: Checkpoints | None = None,
     shots: Shots | None = None,
 ) -> Iterator[ColoredFrame]:
-    """Every frame with its chroma, in order. marks: where an earlier run ended, and where states are noted.
+    """Every frame with its chroma, in order. checkpoints: where an earlier run ended, and where states are noted.
 
     shots: see `colorize_film`.
     """
-    picture, view, marks = info.picture, view_of(info), marks or Marks(are_taken=False)
+    picture, view, checkpoints = info.picture, view_of(info), checkpoints or Checkpoints(are_taken=False)
     seen: Iterator[Seen] = ((frame, colorizer.lightness(frame.luma, picture, view)) for frame in frames)
     if shots is not None:
-        seen = overlap(_judged(seen, shots, picture, marks), DECODED_AHEAD)
+        seen = overlap(_judged(seen, shots, picture, checkpoints), DECODED_AHEAD)
     if steadiness.every == 1:
-        opinions = overlap(_asked(seen, colorizer, marks.first), colorizer.batch_size)
+        opinions = overlap(_asked(seen, colorizer, checkpoints.first), colorizer.batch_size)
         if steadiness.mode == "off":
             colors: Iterator[Colored] = ((frame, ab) for frame, _, ab in opinions)
         else:
-            colors = overlap(_steadied(opinions, steadiness, marks), PAINTED_AHEAD)
+            colors = overlap(_steadied(opinions, steadiness, checkpoints), PAINTED_AHEAD)
     else:
-        planned = overlap(_planned(seen, steadiness, marks), PLANNED_AHEAD)
-        colors = overlap(_carried(planned, colorizer, steadiness, marks), PAINTED_AHEAD)
+        planned = overlap(_planned(seen, steadiness, checkpoints), PLANNED_AHEAD)
+        colors = overlap(_carried(planned, colorizer, steadiness, checkpoints), PAINTED_AHEAD)
     return overlap((_painted(frame, ab, picture, view) for frame, ab in colors), PAINTED_AHEAD)
 
 
@@ -135,13 +135,13 @@ def view_of(info: FilmInfo) -> View:
     return View(info.sample_aspect_ratio or View.sample_aspect_ratio, info.rotation_degrees // 90 % 4)
 
 
-def _judged(seen: Iterable[Seen], shots: Shots, picture: PictureFormat, marks: Marks) -> Iterator[Seen]:
+def _judged(seen: Iterable[Seen], shots: Shots, picture: PictureFormat, checkpoints: Checkpoints) -> Iterator[Seen]:
     """The same, each frame marked that keeps its colors."""
-    shots.go_on(marks.state_of("shots"))
+    shots.go_on(checkpoints.state_of("shots"))
     waiting = Waiting[Seen](shots.undecided)
-    for number, (frame, lightness) in enumerate(seen, start=marks.first + 1):
+    for number, (frame, lightness) in enumerate(seen, start=checkpoints.first + 1):
         decided = shots.push(lightness, has_color(frame, picture))
-        marks.note("shots", number, shots)
+        checkpoints.note("shots", number, shots)
         yield from map(_marked, waiting.put((frame, lightness), decided))
     yield from map(_marked, waiting.rest(shots.finish()))
 
@@ -167,41 +167,41 @@ def _asked(seen: Iterable[Seen], colorizer: Colorizer, first: int) -> Iterator[t
 
 
 def _steadied(
-    opinions: Iterable[tuple[Frame, Floats, Floats]], steadiness: Steadiness, marks: Marks
+    opinions: Iterable[tuple[Frame, Floats, Floats]], steadiness: Steadiness, checkpoints: Checkpoints
 ) -> Iterator[Colored]:
     """The network's opinions, averaged over time."""
-    steadier = steadiness.steadier(marks.state_of("steadier"))
+    steadier = steadiness.steadier(checkpoints.state_of("steadier"))
     waiting = Waiting[Frame](steadier.waiting)
-    for number, (frame, lightness, ab) in enumerate(opinions, start=marks.first + 1):
+    for number, (frame, lightness, ab) in enumerate(opinions, start=checkpoints.first + 1):
         ready = steadier.push(lightness, ab)
-        marks.note("steadier", number, steadier)  # before the frames pass on
+        checkpoints.note("steadier", number, steadier)  # before the frames pass on
         yield from waiting.put(frame, ready)
     yield from waiting.rest(steadier.finish())
 
 
-def _planned(seen: Iterable[Seen], steadiness: Steadiness, marks: Marks) -> Iterator[tuple[Seen, Planned]]:
+def _planned(seen: Iterable[Seen], steadiness: Steadiness, checkpoints: Checkpoints) -> Iterator[tuple[Seen, Planned]]:
     """Frames, L*, and where their color will come from."""
-    planner = steadiness.planner(marks.state_of("planner"))
+    planner = steadiness.planner(checkpoints.state_of("planner"))
     waiting = Waiting[Seen](planner.waiting)
-    for number, pair in enumerate(seen, start=marks.first + 1):
+    for number, pair in enumerate(seen, start=checkpoints.first + 1):
         ready = planner.push(pair[1])
-        marks.note("planner", number, planner)
+        checkpoints.note("planner", number, planner)
         yield from waiting.put(pair, ready)
     yield from waiting.rest(planner.finish())
 
 
 def _carried(
-    planned: Iterable[tuple[Seen, Planned]], colorizer: Colorizer, steadiness: Steadiness, marks: Marks
+    planned: Iterable[tuple[Seen, Planned]], colorizer: Colorizer, steadiness: Steadiness, checkpoints: Checkpoints
 ) -> Iterator[Colored]:
     """The network's opinions on key frames, and between them what is carried from both sides."""
-    carrier, number = steadiness.carrier(marks.state_of("carrier")), marks.first
+    carrier, number = steadiness.carrier(checkpoints.state_of("carrier")), checkpoints.first
     waiting = Waiting[Frame](carrier.waiting)
-    for group in _up_to_keys(planned, KEYS_A_DEVICE * len(colorizer.devices), marks.first):
+    for group in _up_to_keys(planned, KEYS_A_DEVICE * len(colorizer.devices), checkpoints.first):
         opinions = iter(colorizer.predict([lightness for (_, lightness), plan in group if plan.is_key]))
         for (frame, _), plan in group:
             number += 1
             ready = carrier.push(plan, next(opinions) if plan.is_key else None)
-            marks.note("carrier", number, carrier)
+            checkpoints.note("carrier", number, carrier)
             yield from waiting.put(frame, ready)
     yield from waiting.rest(carrier.finish())
 

@@ -22,7 +22,7 @@ from vidcolor.color import Floats, LumaCoding
 from vidcolor.errors import SourceError, UsageError
 from vidcolor.inference import weights
 from vidcolor.media.seeking import looks, survey
-from vidcolor.scaling import network_size, shrunk
+from vidcolor.scaling import network_size, shrink
 from vidcolor.stills.rgb import Rgb, decode
 
 MOST_PHOTOS = 200  # of DATA; evenly spread over more
@@ -81,7 +81,7 @@ def _films(source: Path) -> list[Path]:
 
 def _lightness(rgb: Rgb, header: weights.ModelHeader) -> Floats:
     height, width = rgb.shape[:2]
-    small = shrunk(rgb, network_size(height, width, header.size))
+    small = shrink(rgb, network_size(height, width, header.size))
     luma = np.rint(small @ np.array(color.REC601_LUMA)).astype(np.uint8)
     lightness_hw = color.lightness_table(8, True, LumaCoding("bt601"))[luma]
     margins = [(0, -side % header.multiple) for side in lightness_hw.shape]

@@ -22,7 +22,7 @@ from vidcolor.frames import PictureFormat, Plane
 from vidcolor.inference import weights
 from vidcolor.inference.backends import Backend, OutOfMemoryError, open_backend, parse_devices
 from vidcolor.lookup import look_up
-from vidcolor.scaling import GRID, network_size, shrunk
+from vidcolor.scaling import GRID, network_size, shrink
 
 PAINT_ROUNDS = 4  # of the search for exact chroma: at most 0.04 of an 8-bit code from CHROMA_ROUNDS
 STRIP_PIXELS = 1 << 14  # painted at once, so that temporaries stay in the processor's cache: half the time
@@ -114,7 +114,7 @@ class Colorizer:
         """The plane (H, W) as the network sees it: L* 0..100, (h, w), upright."""
         if luma.shape != (picture.height, picture.width):
             raise ShapeError(f"luma is {luma.shape}, the film is {(picture.height, picture.width)}.")
-        small = shrunk(luma, view.network_size(picture, self.size))
+        small = shrink(luma, view.network_size(picture, self.size))
         coding = LumaCoding(picture.matrix, picture.transfer)
         table = color.lightness_table(picture.bits, picture.full_range, coding)
         return np.ascontiguousarray(np.rot90(look_up(small, table), view.quarter_turns))
@@ -199,8 +199,8 @@ def paint(luma: Plane, ab_2hw: Floats, picture: PictureFormat, view: View = View
     gain = color.chroma_gain_table(picture.bits, picture.full_range, coding)
     a, b = (np.rot90(plane, -view.quarter_turns) for plane in ab_2hw)
     rows, columns = picture.chroma_size
-    codes = shrunk(luma, (rows, columns))
-    coarse_codes = shrunk(codes if rows > a.shape[0] else luma, a.shape)
+    codes = shrink(luma, (rows, columns))
+    coarse_codes = shrink(codes if rows > a.shape[0] else luma, a.shape)
     coarse = coding.chroma(look_up(coarse_codes, levels), a, b, rounds=PAINT_ROUNDS)
     fine = [
         _enlarged((chroma / look_up(coarse_codes, gain)).astype(np.float32), buffer)

@@ -16,7 +16,7 @@ from vidcolor.media.hw_encoders import FAMILIES, built_in
 from vidcolor.media.plan import Plan, make_plan
 from vidcolor.media.probe import Examined, open_film
 from vidcolor.media.pyav import open_output
-from vidcolor.media.video_track import Picture
+from vidcolor.media.video_track import VideoTrack
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def _header(examined: Examined, plan: Plan) -> str:
     try:
         with open_film(Path(examined.info.path)) as film, open_output(io.BytesIO(), format=plan.container) as output:
             template = cast(VideoStream, film.streams[examined.video_index])
-            picture = Picture(output, template, examined, plan)
+            picture = VideoTrack(output, template, examined, plan)
             frame = VideoFrame(examined.info.picture.width, examined.info.picture.height, plan.encoding.pixel_format)
             frame.pts, frame.time_base = 0, picture.time_base
             if not [*picture.encode(frame), *picture.end_segment()]:

@@ -20,7 +20,7 @@ from av.packet import Packet
 
 from vidcolor import outputs
 from vidcolor.errors import SinkError
-from vidcolor.frames import Place
+from vidcolor.frames import ResumePoint
 from vidcolor.ledger import Ledger
 from vidcolor.media.identity import identity_of as identity_of
 from vidcolor.media.identity import is_same
@@ -219,12 +219,12 @@ class SegmentStore:
         return self._ledger.segments[-1].end if self._ledger.segments else 0
 
     @property
-    def place(self) -> Place | None:
+    def place(self) -> ResumePoint | None:
         """The last frame of finished segments."""
         if not self._ledger.segments:
             return None
         last = self._ledger.segments[-1]
-        return Place(last.end, last.last_pts, last.checksum)
+        return ResumePoint(last.end, last.last_pts, last.checksum)
 
     @property
     def first_pts(self) -> int | None:
@@ -278,7 +278,7 @@ class SegmentStore:
         self._crc32 = zlib.crc32(packet, zlib.crc32(head, self._crc32))
         self._bytes += self._file.write(head) + self._file.write(packet)
 
-    def finish(self, last: Place, first_pts: int, state: Arrays) -> None:
+    def finish(self, last: ResumePoint, first_pts: int, state: Arrays) -> None:
         """The segment is complete: frames up to `last` of the film, whose first has `first_pts`."""
         assert self._file is not None
         file, name, self._file = self._file, self._name("packets"), None

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 
 from vidcolor import outputs
 from vidcolor.errors import ShapeError, SinkError
-from vidcolor.frames import ColoredFrame, FilmInfo, Frame, Place, checksum_of
+from vidcolor.frames import ColoredFrame, FilmInfo, Frame, ResumePoint, checksum_of
 from vidcolor.media.encoder_frames import Canvas
 from vidcolor.media.encoders import CAPTION_ENCODERS, OutputSettings, no_captions
 from vidcolor.media.metadata import MP4_TAGS, kept_tags
@@ -29,8 +29,8 @@ from vidcolor.media.probe import CAPTIONS, Examined, decoder_of, examine, open_c
 from vidcolor.media.pyav import fraction_of, open_output, side_data_of, text_of
 from vidcolor.media.segments import FilmRun, SegmentStore, copy_of, forget_parts, parts_of
 from vidcolor.media.source import FilmSource
-from vidcolor.media.stream_copy import Passengers
-from vidcolor.media.video_track import Picture
+from vidcolor.media.stream_copy import StreamCopy
+from vidcolor.media.video_track import VideoTrack
 from vidcolor.outputs import DISK_ERRORS, failure, move, sync_folder
 from vidcolor.steady.state import Arrays
 
@@ -63,7 +63,7 @@ class FilmSink:
         self._run, self._resume = run, resume
         self._store: SegmentStore | None = None
         self.state: Arrays = {}
-        self.place: Place | None = None  # the last frame that an earlier run has made
+        self.place: ResumePoint | None = None  # the last frame that an earlier run has made
         input_path = source.path if isinstance(source, FilmSource) else Path(source)
         check_output(input_path, self.path, overwrite=settings.overwrite)
         self._source = source if isinstance(source, FilmSource) else None
@@ -117,7 +117,7 @@ class FilmSink:
                 self._has_lost_captions = isinstance(native, VideoFrame) and CAPTIONS in side_data_of(native)
             frame = self._canvas.paint(colored)
             self._time(frame, colored)
-            self._keep(self._picture.encode(frame))
+            self._keep(self._video.encode(frame))
             self._last = colored.frame
         except (FFmpegError, OSError, ValueError) as error:
             raise self._as_sink_error(error) from error
@@ -126,9 +126,9 @@ class FilmSink:
     def end_segment(self, state: Arrays) -> None:
         """End a segment after the last frame written. state: what the colors need to go on from here."""
         try:
-            self._keep(self._picture.end_segment())
+            self._keep(self._video.end_segment())
             if self._store is not None:
-                last = Place(self.frames_written, self._last.pts or 0, checksum_of(self._last.luma))
+                last = ResumePoint(self.frames_written, self._last.pts or 0, checksum_of(self._last.luma))
                 self._store.finish(last, self._first_pts, state)
         except (FFmpegError, OSError, ValueError) as error:
             raise self._as_sink_error(error) from error
@@ -151,8 +151,8 @@ class FilmSink:
         self._output = output
         self._start_seconds, self._end_seconds = start, end
         template = cast(VideoStream, source.streams[self._examined.video_index])
-        self._picture = Picture(output, template, self._examined, self.plan)
-        self._passengers = Passengers(
+        self._video = VideoTrack(output, template, self._examined, self.plan)
+        self._stream_copy = StreamCopy(
             source, output, self.plan.streams, self._examined.timeline,
             start_seconds=start, end_seconds=end, from_zero=self.plan.container == "avi",
         )  # fmt: skip
@@ -179,8 +179,8 @@ class FilmSink:
         """Write what an earlier run finished."""
         self._first_pts = first_pts
         self._set_clock(first_pts)
-        for packet in store.packets(self._picture.time_base):
-            self._picture.went_on(packet)
+        for packet in store.packets(self._video.time_base):
+            self._video.went_on(packet)
             self._mux(packet)
         self.frames_written, self.state, self.place = store.frames, store.state(), store.place
 
@@ -196,7 +196,7 @@ class FilmSink:
                 self.warnings.append(f"the film's first frame is at {late:.3f} s; in {container} it is at 0")
             shift = first
         self._shift_pts = round(shift / self.info.time_base)
-        self._passengers.shift_seconds = shift
+        self._stream_copy.shift_seconds = shift
         self._kept_chapters = _chapters_within(self._chapters, self._start_seconds, self._end_seconds, shift)
         if self.plan.container != "avi" and self._output is not None and not self.plan.takes_all:
             self._output.set_chapters(self._kept_chapters)
@@ -237,14 +237,14 @@ class FilmSink:
         pts -= self._shift_pts
         frame.time_base = self.info.time_base
         if self.plan.container == "avi":
-            index = pts * self.info.time_base / self._picture.time_base
+            index = pts * self.info.time_base / self._video.time_base
             if abs(index - round(index)) > Fraction(1, 4) or round(index) != self.frames_written:
-                shown = float(index * self._picture.time_base)
+                shown = float(index * self._video.time_base)
                 raise SinkError(
                     f"{self.path}: frame {self.frames_written} is shown at {shown:.3f} s, but AVI has only frames at an"
                     " even rate from zero. Choose .mkv or .mp4, which keep the film's timing."
                 )
-            pts, frame.time_base = round(index), self._picture.time_base
+            pts, frame.time_base = round(index), self._video.time_base
         frame.pts = pts
         native = colored.frame.native
         frame.duration = native.duration if isinstance(native, VideoFrame) and self.plan.container != "avi" else 0
@@ -264,18 +264,18 @@ class FilmSink:
         self._output.mux_one(packet)
         self._written.check()
         if moment is not None:
-            self._passengers.advance(moment)
+            self._stream_copy.advance(moment)
 
     def _finish(self) -> None:
         assert self._output is not None
         if not self.frames_written:
             raise SinkError(f"{self.path}: no frame was written, so there is no film to keep.")
-        self._keep(self._picture.end_segment())
-        self._passengers.advance(None)
+        self._keep(self._video.end_segment())
+        self._stream_copy.advance(None)
         self._output.close()
         self._written.check()
         shape, crop = self.info.sample_aspect_ratio or Fraction(1), self.info.crop
-        if self._picture.is_in_header and not matroska.write_picture(self._file, shape, crop):
+        if self._video.is_in_header and not matroska.write_picture(self._file, shape, crop):
             self.warnings.append(f"the pixel shape {shape} {'and cropping ' if crop else ''}could not be stored")
         if crop and self.plan.container in ("mp4", "mov") and not mp4.write_crop(self._file, crop):
             self.warnings.append("the cropping could not be stored")
@@ -297,20 +297,20 @@ class FilmSink:
         if self._store is not None and self._run is not None:
             forget_parts(self.path, self._run)
             self._store.close(is_done=True)
-        if self._passengers.nudged_packets:
-            moved = f"{self._passengers.nudged_packets} pieces of sound or words"
+        if self._stream_copy.nudged_packets:
+            moved = f"{self._stream_copy.nudged_packets} pieces of sound or words"
             self.warnings.append(f"{moved} had the time of the one before; each now begins right after it")
-        if self._passengers.closed_seconds > AUDIBLE_SECONDS:
-            closed = f"{float(self._passengers.closed_seconds):.1f} s of holes in the sound"
+        if self._stream_copy.closed_seconds > AUDIBLE_SECONDS:
+            closed = f"{float(self._stream_copy.closed_seconds):.1f} s of holes in the sound"
             self.warnings.append(
                 f"{closed} are closed: {self.plan.container} cannot tell when sound is heard; .mkv can"
             )
-        if self._passengers.early_seconds > AUDIBLE_SECONDS and self._start_seconds is None:
-            early = f"{float(self._passengers.early_seconds):.2f} s of sound before the first frame"
+        if self._stream_copy.early_seconds > AUDIBLE_SECONDS and self._start_seconds is None:
+            early = f"{float(self._stream_copy.early_seconds):.2f} s of sound before the first frame"
             self.warnings.append(f"{early} left out: {self.plan.container} begins with its picture; .mkv keeps it")
         if self._has_lost_captions:
             self.warnings.append(no_captions(self.plan.encoding.encoder))
-        for kind, count in self._passengers.unreadable.items():
+        for kind, count in self._stream_copy.unreadable.items():
             what = "subtitles" if kind == "subtitle" else f"packets of {kind}"
             self.warnings.append(f"{count} {what} could not be read and are left out")
 

@@ -21,7 +21,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from vidcolor.errors import ReadError, SourceError, UsageError
-from vidcolor.frames import TOLERANCE_SECONDS, Crop, FilmInfo, Frame, PictureFormat, Place, Plane, checksum_of
+from vidcolor.frames import TOLERANCE_SECONDS, Crop, FilmInfo, Frame, PictureFormat, Plane, ResumePoint, checksum_of
 from vidcolor.media.first_frames import shape_text
 from vidcolor.media.hw_decoders import HardwareError, choose_device, is_twin, open_on
 from vidcolor.media.input_file import packets as packets_of
@@ -149,7 +149,7 @@ class FilmSource:
         lasting = shown.native.duration * self.info.time_base if shown.native.duration else 1 / rate
         return shown if seconds < self.time_of(shown) + lasting + slack else None
 
-    def frames(self, after: Place | None = None) -> Iterator[Frame]:
+    def frames(self, after: ResumePoint | None = None) -> Iterator[Frame]:
         """Every frame once, in the order shown, pts strictly rising. `damage` is complete when the iterator ends.
 
         after: leave out the frames up to this one. They are jumped over where that leads to the very same frame, else
@@ -168,7 +168,7 @@ class FilmSource:
             self.warnings.append(f"decoded by {self._device} up to frame {count}, from there in software: {failure}")
             self._device = None
             if last is not None and last.pts is not None:
-                after = Place(count, last.pts, checksum_of(last.luma))
+                after = ResumePoint(count, last.pts, checksum_of(last.luma))
             yield from self._after(after)
 
     @property
@@ -182,7 +182,7 @@ class FilmSource:
         by_order_alone = kind in _TIMES_SOME or (kind in _WITHOUT_PTS and (kind != "avi" or self.examined.has_b_frames))
         return not self.examined.timeline.jumps and not by_order_alone
 
-    def _after(self, after: Place | None) -> Iterator[Frame]:
+    def _after(self, after: ResumePoint | None) -> Iterator[Frame]:
         """Frames without those up to a place, by what decodes now. Raises HardwareError."""
         start, _ = self.range_pts()
         if after is None:
@@ -407,7 +407,7 @@ class FilmSource:
             self.damage.ends_early_seconds = missing
 
 
-def _leads_to(place: Place, frames: Iterator[Frame]) -> bool:
+def _leads_to(place: ResumePoint, frames: Iterator[Frame]) -> bool:
     """Whether these frames reach that one, all alike; it is then the last one taken."""
     try:
         for frame in frames:

@@ -24,7 +24,7 @@ from vidcolor.media.timeline import Timeline
 _LEAD_SECONDS = 10  # streams of one moment lie at most so far apart in the file; a subtitle lasts less
 
 
-class Passengers:
+class StreamCopy:
     """Adds the planned streams to the output and carries their packets over."""
 
     def __init__(

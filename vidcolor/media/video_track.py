@@ -22,7 +22,7 @@ _INTERLACED = int(Flags.interlaced_dct) | int(Flags.interlaced_me)
 _FIELD_ORDERS = {"tff": 2, "bff": 3, "progressive": 1}  # AV_FIELD_TT, _BB, _PROGRESSIVE
 
 
-class Picture:
+class VideoTrack:
     """Encodes frames into packets of the stream. Every segment decodes by itself."""
 
     def __init__(self, output: OutputContainer, template: VideoStream, examined: Examined, plan: Plan) -> None:

@@ -1,4 +1,4 @@
-"""Discriminators by name: each judges pictures whose luma is the condition.
+"""Discriminators by name: each tells true pictures from painted ones, luma given.
 
 Most look at scaled Lab (B, 3, H, W): L* scaled to -1..1 and a*b* by AB_SCALE. One looks at what a frozen network sees.
 Shapes: B batch, H W pixels, h w patches.
@@ -51,17 +51,17 @@ class PatchDiscriminator(nn.Module):
 
 
 class MultiScaleDiscriminator(nn.Module):
-    """The same patch judge at several sizes of the picture: local detail and global agreement (Wang et al. 2018)."""
+    """Patch discriminators at several sizes of the picture: local detail and global agreement (Wang et al. 2018)."""
 
     def __init__(self, *, scales: int = 2, width: int = 64, layers: int = 3, norm: str = "batch"):
         super().__init__()
-        self.judges = nn.ModuleList(PatchDiscriminator(width=width, layers=layers, norm=norm) for _ in range(scales))
+        self.scales = nn.ModuleList(PatchDiscriminator(width=width, layers=layers, norm=norm) for _ in range(scales))
 
     def forward(self, lab_B3HW: Tensor) -> list[Tensor]:
         """A map of logits for each scale, finest first."""
         verdicts: list[Tensor] = []
-        for judge in self.judges:
-            verdicts += judge(lab_B3HW)
+        for discriminator in self.scales:
+            verdicts += discriminator(lab_B3HW)
             lab_B3HW = F.avg_pool2d(lab_B3HW, 3, 2, 1, count_include_pad=False)
         return verdicts
 
@@ -86,20 +86,20 @@ class ImageDiscriminator(nn.Module):
 
 
 class FeatureDiscriminator(nn.Module):
-    """A small judge at each stride of what a frozen ImageNet network sees in the painted picture.
+    """A small discriminator at each stride of what a frozen ImageNet network sees in the painted picture.
 
     Sauer et al. 2021, "Projected GANs Converge Faster": fixed random mixing of channels, then of strides from the
-    coarsest down, keeps the judges from leaning on a few features; a short game gets further than one that must learn
+    coarsest down, keeps them from leaning on a few features; a short game gets further than one that must learn
     to see first.
     """
 
     def __init__(self, *, features: str = "lite0", width: int = 64):
-        """features: the EfficientNet-Lite whose maps it is shown.  width: channels of each judge."""
+        """features: the EfficientNet-Lite whose maps it is shown.  width: channels of each."""
         super().__init__()
         channels = EfficientNetLite(features).channels
         self.mixers = nn.ModuleList(_fixed(nn.Conv2d(count, width, 1, bias=False)) for count in channels)
         self.blends = nn.ModuleList(_fixed(nn.Conv2d(width, width, 3, 1, 1, bias=False)) for _ in channels)
-        self.judges = nn.ModuleList(_small_judge(width) for _ in channels)
+        self.scales = nn.ModuleList(_small_discriminator(width) for _ in channels)
 
     def forward(self, pyramid: list[Tensor]) -> list[Tensor]:
         """pyramid: maps (B, C, h, w), finest first -> a map of logits for each, finest first."""
@@ -109,11 +109,11 @@ class FeatureDiscriminator(nn.Module):
             own = self.mixers[number](pyramid[number])
             mixed = own if mixed is None else own + F.interpolate(mixed, size=own.shape[2:], mode="bilinear")
             mixed = self.blends[number](mixed)
-            verdicts.append(self.judges[number](mixed))
+            verdicts.append(self.scales[number](mixed))
         return verdicts[::-1]
 
 
-def _small_judge(width: int) -> nn.Module:
+def _small_discriminator(width: int) -> nn.Module:
     body, verdict = nn.Conv2d(width, width, 3, 1, 1), nn.Conv2d(width, 1, 1)
     return nn.Sequential(spectral_norm(body), nn.LeakyReLU(0.2), spectral_norm(verdict))
 

@@ -12,7 +12,7 @@ from vidcolor.color import Floats
 from vidcolor.errors import ShapeError
 from vidcolor.steady.averaging import Average, held_to
 from vidcolor.steady.key_frames import KeyPlanner, Planned
-from vidcolor.steady.links import lightness_at, link
+from vidcolor.steady.links import find_link, lightness_at
 from vidcolor.steady.motion import FlowFinder, Gray, joined
 from vidcolor.steady.references import Guide, GuideState
 
@@ -73,10 +73,10 @@ class Carrier:
                 guide.ended(key, before.vivid_2hw)
             average = Average.begun(guide.begun(planned.gray, ab_2hw, planned.number)[0])
         else:
-            tie = link(key, planned.gray, flow, ab_2hw.shape[1:])
-            opinion, is_known = guide.joined(tie, planned.gray, ab_2hw, planned.number)
+            link = find_link(key, planned.gray, flow, ab_2hw.shape[1:])
+            opinion, is_known = guide.joined(link, planned.gray, ab_2hw, planned.number)
             average = (
-                Average.begun(opinion) if is_known else before.joined(opinion, tie, planned.gray, memory=KEY_MEMORY)
+                Average.begun(opinion) if is_known else before.joined(opinion, link, planned.gray, memory=KEY_MEMORY)
             )
             ready = self._mixed(before.vivid_2hw, average.vivid_2hw, planned.gray)
         self._state = CarryState(planned.gray, average)
@@ -99,13 +99,13 @@ class Carrier:
             step = self._flow(gray, later)
             flow = step if flow is None else joined(step, flow)
             later = gray
-            tie = link(after, gray, flow, after_2hw.shape[1:])
+            link = find_link(after, gray, flow, after_2hw.shape[1:])
             old, old_trust = self._from_key(frames[number - 1], before_2hw)
             nearness = np.float32(number / (len(frames) + 1))
             old_share = (old_trust + DOUBT) * (1 - nearness)
-            new_share = (tie.trust_hw + DOUBT) * nearness
-            ab = old + new_share / (old_share + new_share) * (tie.carried(after_2hw) - old)
-            mixed.append(_calmed(ab, np.maximum(old_trust, tie.trust_hw), gray))
+            new_share = (link.trust_hw + DOUBT) * nearness
+            ab = old + new_share / (old_share + new_share) * (link.carried(after_2hw) - old)
+            mixed.append(_calmed(ab, np.maximum(old_trust, link.trust_hw), gray))
         return mixed[::-1]
 
     def _from_key(self, frame: Planned, colors_2hw: Floats) -> tuple[Floats, Floats]:
@@ -113,8 +113,8 @@ class Carrier:
         key, flow = self._state.key, frame.flow_HW2
         if key is None or flow is None:
             raise ShapeError("a frame between keys came before any key.")
-        tie = link(key, frame.gray, flow, colors_2hw.shape[1:])
-        return tie.carried(colors_2hw), tie.trust_hw
+        link = find_link(key, frame.gray, flow, colors_2hw.shape[1:])
+        return link.carried(colors_2hw), link.trust_hw
 
 
 def _calmed(ab_2hw: Floats, trust_hw: Floats, gray: Gray) -> Floats:

@@ -20,7 +20,7 @@ class Stateful(Protocol):
         """All that what follows depends on."""
 
 
-class Marks:
+class Checkpoints:
     """States of stages, which run ahead of each other, at the ends of segments.
 
     A stage's state at frame n is that after its n-th input. Several threads note, one takes. However far a stage runs
@@ -28,7 +28,7 @@ class Marks:
     """
 
     def __init__(self, first: int = 0, state: Arrays | None = None, *, are_taken: bool = True) -> None:
-        """first: frames that an earlier run has made.  state: as `taken` gave it then.  are_taken: whether anybody
+        """first: frames that an earlier run has made.  state: as `pop` gave it then.  are_taken: whether anybody
         takes what is noted; else nothing is kept.
         """
         self.first = first
@@ -49,7 +49,7 @@ class Marks:
         with self._lock:
             self._noted.setdefault(count, {}).update(arrays)
 
-    def taken(self, count: int) -> Arrays:
+    def pop(self, count: int) -> Arrays:
         """The states of all stages at `count`, which every frame before has passed."""
         with self._lock:
             return self._noted.pop(count, {})

@@ -7,7 +7,7 @@ import numpy as np
 from vidcolor.color import Floats
 from vidcolor.errors import UsageError
 from vidcolor.steady.cuts import CutDetector, CutState
-from vidcolor.steady.links import link
+from vidcolor.steady.links import find_link
 from vidcolor.steady.motion import FlowFinder, Gray, gray_of, joined
 
 NEAREST = 4  # frames between two keys of a shot at least, where they are chosen by error
@@ -117,4 +117,4 @@ class KeyPlanner:
 def unexplained(key: Gray, gray: Gray, flow_HW2: Floats) -> float:
     """Share of `gray` that shows something else than `key` does along the flow: 0..1."""
     cells = gray.shape[0] // 2, gray.shape[1] // 2
-    return float(np.mean(link(key, gray, flow_HW2, cells).trust_hw < 0.5))
+    return float(np.mean(find_link(key, gray, flow_HW2, cells).trust_hw < 0.5))

@@ -33,14 +33,14 @@ class Link:
         return np.stack([self.moved(plane) for plane in ab_2hw])
 
 
-def link(other: Gray, now: Gray, flow_HW2: Floats, size: tuple[int, ...]) -> Link:
+def find_link(other: Gray, now: Gray, flow_HW2: Floats, size: tuple[int, ...]) -> Link:
     """flow_HW2: to where in `other` each pixel of `now` is found, in pixels.  size: (h, w) of a*b*.
 
     Trust is a Gaussian of the difference in lightness that is left after motion and change of exposure are taken away.
     """
     flow = flow_at(flow_HW2, size)
     moved = seen_from(exposed(other, exposure_gain(other, now)), flow_HW2)
-    residual = shrunk(cv2.blur(cv2.absdiff(moved, now), (3, 3)), size) * np.float32(1 / CODES)
+    residual = average_to(cv2.blur(cv2.absdiff(moved, now), (3, 3)), size) * np.float32(1 / CODES)
     scale = np.clip(RESIDUAL_STEPS * np.median(residual), *RESIDUAL_RANGE)
     trust = cv2.exp(-np.square(residual * np.float32(1 / scale)))
     trust[is_outside(flow)] = 0
@@ -58,15 +58,15 @@ def is_outside(flow_hw2: Floats) -> NDArray[np.bool_]:
 def flow_at(flow_HW2: Floats, size: tuple[int, ...]) -> Floats:
     """A flow between pictures of (H, W), in pixels -> the same between pictures of (h, w)."""
     (rows, columns), (h, w) = flow_HW2.shape[:2], size
-    small: Floats = shrunk(flow_HW2, size) * np.array([w / columns, h / rows], np.float32)
+    small: Floats = average_to(flow_HW2, size) * np.array([w / columns, h / rows], np.float32)
     return small
 
 
-def shrunk(values: NDArray[Any], size: tuple[int, ...]) -> Floats:
+def average_to(values: NDArray[Any], size: tuple[int, ...]) -> Floats:
     """Values (H, W) or (H, W, C) averaged to (h, w), as float32."""
     return np.asarray(cv2.resize(values, (size[1], size[0]), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def lightness_at(picture: Gray, size: tuple[int, ...]) -> Floats:
     """L* 0..100 of a picture, averaged to (h, w)."""
-    return shrunk(picture, size) * np.float32(1 / CODES)
+    return average_to(picture, size) * np.float32(1 / CODES)

@@ -14,7 +14,7 @@ import numpy as np
 
 from vidcolor.color import Floats
 from vidcolor.steady.cuts import DOUBTFUL, FLAT, PATCH, contrast, correlation
-from vidcolor.steady.links import Link, lightness_at, link
+from vidcolor.steady.links import Link, find_link, lightness_at
 from vidcolor.steady.motion import FlowFinder, Gray, gray_of, seen_from
 
 REMEMBERED_SHOTS = 32  # the last ones
@@ -79,13 +79,13 @@ class Guide:
             self._learn(known, gray, opinion_2hw)
         return self._corrected(gray, opinion_2hw, number)
 
-    def joined(self, tie: Link, gray: Gray, opinion_2hw: Floats, number: int) -> tuple[Floats, bool]:
-        """The same of a later frame, to which `tie` leads from the one before."""
+    def joined(self, link: Link, gray: Gray, opinion_2hw: Floats, number: int) -> tuple[Floats, bool]:
+        """The same of a later frame, to which `link` leads from the one before."""
         state = self.state
         if state.correction_2hw is not None and state.sure_hw is not None:
-            sure = tie.moved(state.sure_hw) * np.minimum(tie.trust_hw / np.float32(CERTAIN), 1)
+            sure = link.moved(state.sure_hw) * np.minimum(link.trust_hw / np.float32(CERTAIN), 1)
             looks = np.stack([*opinion_2hw / np.float32(ALIKE_AB), lightness_at(gray, sure.shape) / ALIKE_LIGHTNESS])
-            correction, sure = _spread(tie.carried(state.correction_2hw), sure, looks)
+            correction, sure = _spread(link.carried(state.correction_2hw), sure, looks)
             self.state = replace(state, correction_2hw=correction, sure_hw=sure)
         return self._corrected(gray, opinion_2hw, number)
 
@@ -131,12 +131,12 @@ class Guide:
         """Take what is known for the colors of this picture, as far as it shows the same."""
         size = opinion_2hw.shape[1:]
         before = _sized(known.gray, gray)
-        tie = link(before, gray, self._flow(gray, before), size)
+        link = find_link(before, gray, self._flow(gray, before), size)
         colors = np.stack([cv2.resize(plane, size[::-1], interpolation=cv2.INTER_AREA) for plane in known.ab_2hw])
         # Single pixels are alike by chance; where the same thing is to be seen, most of those about them are, too.
-        around = np.asarray(cv2.blur(tie.trust_hw, (PATCH, PATCH)), np.float32)
+        around = np.asarray(cv2.blur(link.trust_hw, (PATCH, PATCH)), np.float32)
         sure = np.clip((around - CERTAIN) / (1 - CERTAIN) * 2, 0, 1).astype(np.float32)
-        correction = tie.carried(colors.astype(np.float32, copy=False)) - opinion_2hw
+        correction = link.carried(colors.astype(np.float32, copy=False)) - opinion_2hw
         old, old_sure = self.state.correction_2hw, self.state.sure_hw
         if old is not None and old_sure is not None and old.shape == correction.shape:
             correction = correction * sure + old * (1 - sure)

@@ -9,7 +9,7 @@ import numpy as np
 from vidcolor.color import Floats
 from vidcolor.steady.averaging import Average
 from vidcolor.steady.cuts import CutDetector, CutState
-from vidcolor.steady.links import Link, link
+from vidcolor.steady.links import Link, find_link
 from vidcolor.steady.motion import FlowFinder, Gray, gray_of
 from vidcolor.steady.references import Guide, GuideState
 
@@ -79,9 +79,9 @@ class Steadier:
                 guide.ended(last, before.vivid_2hw)
             average = Average.begun(guide.begun(gray, opinion, state.number)[0])
         else:
-            tie = self._link(last, gray, opinion.shape[1:])
-            opinion, is_known = guide.joined(tie, gray, opinion, state.number)
-            average = Average.begun(opinion) if is_known else before.joined(opinion, tie, gray)
+            link = self._link(last, gray, opinion.shape[1:])
+            opinion, is_known = guide.joined(link, gray, opinion, state.number)
+            average = Average.begun(opinion) if is_known else before.joined(opinion, link, gray)
         self._state = SteadyState(
             state.cuts, state.waiting_gray[1:], state.waiting_ab[1:], gray, average, state.number + 1
         )
@@ -89,7 +89,7 @@ class Steadier:
 
     def _link(self, before: Gray, now: Gray, size: tuple[int, ...]) -> Link:
         flow = self._flow(now, before) if self.mode == "flow" else np.zeros((*now.shape, 2), np.float32)
-        return link(before, now, flow, size)
+        return find_link(before, now, flow, size)
 
 
 def steady(pairs: Iterable[tuple[Floats, Floats]], mode: Mode = "smooth") -> Iterator[Floats]:

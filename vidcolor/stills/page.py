@@ -16,7 +16,7 @@ from vidcolor.painting.painter import Painter, Rgb, RgbSpace
 from vidcolor.painting.regions import SHORT_SIDE as REGIONS_SIDE
 from vidcolor.painting.regions import OwnColor, own_color
 from vidcolor.painting.tone import SHORT_SIDE, Tone, tone_of
-from vidcolor.scaling import network_size, shrunk
+from vidcolor.scaling import network_size, shrink
 from vidcolor.stills.raster import Raster, gray_of
 
 SMALL = 1024  # short side, in pixels, of the copy that lightness is taken from; strips are read anew for paint
@@ -77,7 +77,7 @@ class Page:
 
     def lightness(self, short_side: int) -> Floats:
         """What the network is to see: L* 0..100, (h, w), upright, sides in steps of 32."""
-        seen = shrunk(self.small, network_size(*self.size, short_side))
+        seen = shrink(self.small, network_size(*self.size, short_side))
         return np.ascontiguousarray(self._upright(self.space.lightness_of(seen)))
 
     def painter(self, ab_2hw: Floats, size: tuple[int, int] | None = None) -> Painter:
@@ -121,7 +121,7 @@ class Page:
         """The page within (rows, columns), as stored: (h, w, 3) of its depth; without a*b*, its gray as (h, w)."""
         scale = min(1, size[0] / self.size[0], size[1] / self.size[1])
         rows, columns = (max(1, round(side * scale)) for side in self.size)
-        gray = shrunk(self.small, (rows, columns))
+        gray = shrink(self.small, (rows, columns))
         if ab_2hw is None:
             return gray
         painted = self.painter(ab_2hw, (rows, columns)).paint(gray, 0)
@@ -178,7 +178,7 @@ def page_of(raster: Raster, orientation: int, icc: bytes | None = None) -> Page:
 def small_of(gray: Any) -> Any:
     """A copy whose short side is SMALL, or the plane itself where it is not larger."""
     factor = min(gray.shape) // SMALL
-    small = shrunk(gray, (gray.shape[0] // factor, gray.shape[1] // factor)) if factor > 1 else gray
+    small = shrink(gray, (gray.shape[0] // factor, gray.shape[1] // factor)) if factor > 1 else gray
     return small
 
 

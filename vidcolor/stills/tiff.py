@@ -11,7 +11,7 @@ import numpy as np
 
 from vidcolor.color import Floats
 from vidcolor.errors import SourceError
-from vidcolor.scaling import shrunk
+from vidcolor.scaling import shrink
 from vidcolor.stills import header, metadata, pillow, profiles, tiff_tags
 from vidcolor.stills.jpeg import quality_of
 from vidcolor.stills.page import SMALL, Page, Pages, StillSettings, judged, page_of
@@ -138,7 +138,7 @@ class TiffPages:
         parts = []
         for top in range(0, height - height % factor, step):
             rows = bands.rows(top, min(top + step, height - height % factor))
-            parts.append(shrunk(rows, (len(rows) // factor, width // factor)))
+            parts.append(shrink(rows, (len(rows) // factor, width // factor)))
         return of_array(np.concatenate(parts), icc), orientation
 
     def _read(self, number: int) -> tuple[Bands | None, bytes | None, int]:
@@ -174,8 +174,8 @@ class TiffPages:
         for top in range(0, height - height % factor, step):
             raster = of_array(bands.rows(top, min(top + step, height - height % factor)), icc)
             small = (len(raster.values) // factor, width // factor)
-            smalls.append(_codes16(shrunk(gray_of(raster), small), raster))
-            colors.append(shrunk(raster.values, small))
+            smalls.append(_codes16(shrink(gray_of(raster), small), raster))
+            colors.append(shrink(raster.values, small))
         assert raster is not None
 
         def band(top: int, bottom: int) -> Raster:

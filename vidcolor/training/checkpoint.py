@@ -32,6 +32,7 @@ def read(path: Path) -> dict[str, Any]:
         _check_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
         _check_state(state, path.stat().st_size)
+        _rename(state["players"].get("discriminator", {}), "judges.", "scales.")  # as vidcolor 0.1.0 wrote them
     except OSError as error:
         raise TrainingError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except Exception as error:  # a damaged pickle can fail in any way
@@ -74,6 +75,11 @@ def _check_state(state: Any, size: int) -> None:
     for name in {"generator", "average", "discriminator"} & state["players"].keys():
         if odd := weights.not_finite(state["players"][name]):
             raise ValueError(f"{odd} of the {name} is not finite")
+
+
+def _rename(tensors: dict[str, Any], earlier: str, now: str) -> None:
+    for name in [name for name in tensors if name.startswith(earlier)]:
+        tensors[now + name.removeprefix(earlier)] = tensors.pop(name)
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -16,13 +16,13 @@ GRAIN = 3.0  # L*, the greatest standard deviation
 
 
 @dataclass(frozen=True)
-class Twins:
+class SecondLooks:
     """How the last N pictures of a batch follow from its first N."""
 
     shift_N2: Tensor  # pixels to the right and down, whole numbers
 
     @classmethod
-    def drawn(cls, count: int, random: torch.Generator, device: torch.device) -> "Twins":
+    def drawn(cls, count: int, random: torch.Generator, device: torch.device) -> "SecondLooks":
         """As many, moved by chance."""
         shift = torch.randint(-MOST_PIXELS, MOST_PIXELS + 1, (count, 2), generator=random)
         return cls(shift.to(device).float())

@@ -19,7 +19,7 @@ from vidcolor.errors import UsageError
 from vidcolor.networks.discriminators import scaled
 from vidcolor.training.aging import age
 from vidcolor.training.bins import Bins, bin_loss
-from vidcolor.training.consistency import Twins
+from vidcolor.training.consistency import SecondLooks
 from vidcolor.training.features import feature_network
 from vidcolor.training.losses import chroma_gap, content_loss
 from vidcolor.training.recipes import Recipe
@@ -32,7 +32,7 @@ class Batch:
     lightness_B1HW: Tensor  # L* as the generator sees it, aged
     ab_B2hw: Tensor  # the true colors at the generator's stride
     true_lightness_B1HW: Tensor  # L* of the photo itself
-    twins: Twins | None = None  # of recipes that ask for like colors on a second look
+    second_looks: SecondLooks | None = None  # of recipes that ask for like colors on a second look
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,13 @@ def prepare(
     gray, ab = age(rgb, torch.stack([a, b], dim=1), recipe.aging, random)
     true_lightness, _, _ = rgb_to_lab(*rgb.unbind(1))
     lightness, true_lightness = gray_to_lightness(gray), true_lightness[:, None]
-    twins = None
-    if count := round(recipe.twins * len(rgb)):
-        twins = Twins.drawn(count, random, device)
-        lightness = twins.replaced(lightness, twins.seen_again(lightness, random))
-        true_lightness = twins.replaced(true_lightness, twins.moved(true_lightness))
-        ab = twins.replaced(ab, twins.moved(ab, stride))
-    return Batch(lightness.contiguous(memory_format=torch.channels_last), ab, true_lightness, twins)
+    second_looks = None
+    if count := round(recipe.consistency * len(rgb)):
+        second_looks = SecondLooks.drawn(count, random, device)
+        lightness = second_looks.replaced(lightness, second_looks.seen_again(lightness, random))
+        true_lightness = second_looks.replaced(true_lightness, second_looks.moved(true_lightness))
+        ab = second_looks.replaced(ab, second_looks.moved(ab, stride))
+    return Batch(lightness.contiguous(memory_format=torch.channels_last), ab, true_lightness, second_looks)
 
 
 def judged(lightness_B1HW: Tensor, ab_B2hw: Tensor) -> Tensor:
@@ -153,9 +153,9 @@ class Objective:
             terms["loss_G_readout"] = self.recipe.readout_weight * F.mse_loss(ab, truth)
         if self.recipe.chroma_gap_weight:
             terms["loss_G_chroma_gap"] = self.recipe.chroma_gap_weight * chroma_gap(ab, truth)
-        if batch.twins is not None:
+        if batch.second_looks is not None:
             stride = batch.lightness_B1HW.shape[2] // ab.shape[2]
-            terms["loss_G_twins"] = self.recipe.twins_weight * batch.twins.unlikeness(ab, stride)
+            terms["loss_G_consistency"] = self.recipe.consistency_weight * batch.second_looks.unlikeness(ab, stride)
         return terms
 
 

@@ -17,6 +17,10 @@ from vidcolor.training.aging import Aging
 
 # Fields that may differ between a run and its continuation.
 FREE_TO_CHANGE = {"epochs", "minutes", "steps", "keep_epochs", "game_keep_steps", "collapse_steps"}
+# Fields of vidcolor 0.1.0 that have other names now.
+EARLIER_NAMES = {
+    "ageing": "aging", "favour": "favor", "twins": "consistency", "twins_weight": "consistency_weight",
+}  # fmt: skip
 UNAGED = Aging(stock=0, tone=0, grain=0, blur=0, scratches=0, flicker=0, borders=0, compression=0)
 
 
@@ -48,8 +52,8 @@ class Recipe:
     perceptual_start: float = 0.0  # share of the budget after which both begin
     readout_weight: float = 0.0  # of the mean squared difference of a*b*: what `bins` alone does not ask of a read-out
     chroma_gap_weight: float = 0.0  # of the difference in each picture's amount of color
-    twins: float = 0.0  # share of a batch, at most half, that are second looks at others of it, to be colored alike
-    twins_weight: float = 0.05  # of the mean |difference| in a*b*
+    consistency: float = 0.0  # share of a batch, at most half: second looks at others of it, to be colored alike
+    consistency_weight: float = 0.05  # of the mean |difference| in a*b*
     # The adversarial game.
     game: str = "none"  # none, bce, hinge, wasserstein
     game_weight: float = 1.0
@@ -98,10 +102,10 @@ class Recipe:
     def looks_at_features(self) -> bool:
         """Whether some term or player needs what a frozen network sees."""
         perceives = bool(self.perceptual_weight or self.perceptual_finer)
-        return perceives or self.content.startswith("features-") or self.judges_features
+        return perceives or self.content.startswith("features-") or self.discriminates_features
 
     @property
-    def judges_features(self) -> bool:
+    def discriminates_features(self) -> bool:
         """Whether the discriminator looks at what a frozen network sees instead of at pictures."""
         return self.game != "none" and self.discriminator == "features"
 
@@ -194,8 +198,8 @@ FINE_TUNE = dataclasses.replace(
     perceptual_start=0.0,
     readout_weight=0.01,
     chroma_gap_weight=0.15,
-    twins=0.125,
-    twins_weight=0.03,
+    consistency=0.125,
+    consistency_weight=0.03,
     game="none",
     learning_rate=3e-4,
     encoder_learning_rate=6e-5,
@@ -214,6 +218,11 @@ def find_recipe(name: str) -> Recipe:
     return RECIPES[name]
 
 
+def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's fields by the names that they have now, whichever release wrote them."""
+    return {EARLIER_NAMES.get(name, name): value for name, value in values.items()}
+
+
 def overridden(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
     """The recipe with fields replaced; values are JSON, or plain text for text fields. Raises UsageError.
 
@@ -221,7 +230,7 @@ def overridden(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
     """
     kinds = typing.get_type_hints(Recipe)
     values: dict[str, Any] = {}
-    for name, text in changes.items():
+    for name, text in renamed(changes).items():
         if name not in kinds:
             raise UsageError(f"recipes have no field {name!r}; there is {', '.join(kinds)}.")
         values[name] = _parsed(name, text, kinds[name])

@@ -25,7 +25,7 @@ class Watch:
     """Looks at a generator with the same pictures each time."""
 
     def __init__(self, photos: Photos, objective: Objective, recipe: Recipe, device: torch.device):
-        self._objective, self._recipe, self._device = objective, replace(recipe, aging=UNAGED, twins=0.0), device
+        self._objective, self._recipe, self._device = objective, replace(recipe, aging=UNAGED, consistency=0.0), device
         self._apart = _spread(photos.validation_crops(), MOST_VALIDATED)
         self._shown = _spread(self._apart, GRID_PICTURES) if len(self._apart) else photos.fixed_crops(GRID_PICTURES)
 

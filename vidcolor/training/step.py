@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vidcolor.training.gan import Gan
 from vidcolor.training.losses import GAMES, gradient_penalty, over_scales
-from vidcolor.training.networks import Players
 from vidcolor.training.objective import Batch, Objective, Prediction, judged, prepare
 from vidcolor.training.processes import Processes
 from vidcolor.training.recipes import Recipe
@@ -19,95 +19,95 @@ GRADIENT_LIMIT = 1.0  # norm, for generators that classify; a game's gradients a
 class Step:
     """What a recipe does with a batch."""
 
-    def __init__(self, recipe: Recipe, players: Players, objective: Objective, processes: Processes):
-        self._recipe, self._players, self._objective, self._processes = recipe, players, objective, processes
+    def __init__(self, recipe: Recipe, gan: Gan, objective: Objective, processes: Processes):
+        self._recipe, self._gan, self._objective, self._processes = recipe, gan, objective, processes
 
     def take(self, rgb_BHW3: NDArray[np.uint8], number: int, progress: float) -> dict[str, float]:
         """Learn from sRGB crops; returns the losses by name.
 
         number: of the step, which every random choice follows from.  progress: share of the budget spent, 0..1.
         """
-        recipe, players = self._recipe, self._players
+        recipe, gan = self._recipe, self._gan
         random = _seeded(recipe.seed, number, self._processes.rank)
-        players.prepare(progress)
+        gan.prepare(progress)
         parts = [
-            prepare(part, recipe, players.generator.stride, self._processes.device, random)
+            prepare(part, recipe, gan.generator.stride, self._processes.device, random)
             for part in np.split(rgb_BHW3, recipe.accumulate)
         ]
-        # One forward pass serves both players, unless the parts of a batch are not to be in memory together.
+        # One forward pass serves both networks, unless the parts of a batch are not to be in memory together.
         shared = self._predict(parts[0]) if len(parts) == 1 else None
         is_playing = recipe.game != "none" and progress >= recipe.game_start
         losses = self._discriminator_step(parts, shared) if is_playing else {}
         if not is_playing or number % recipe.critic_steps == 0:
             losses |= self._generator_step(parts, shared, progress, is_playing)
-        players.scaler.update()
+        gan.scaler.update()
         return losses
 
     def _discriminator_step(self, parts: list[Batch], shared: Prediction | None) -> dict[str, float]:
-        players, losses = self._players, defaultdict[str, float](float)
-        players.judge_optimizer.zero_grad()
+        gan, losses = self._gan, defaultdict[str, float](float)
+        gan.discriminator_optimizer.zero_grad()
         for batch in parts:
             with torch.no_grad():
                 prediction = shared or self._predict(batch)
-            _pay(self._verdicts(batch, prediction), len(parts), players.scaler, losses)
-        self._processes.average_gradients(self._judge)
-        players.move(self._judge, players.judge_optimizer)
+            _pay(self._verdicts(batch, prediction), len(parts), gan.scaler, losses)
+        self._processes.average_gradients(self._discriminator)
+        gan.move(self._discriminator, gan.discriminator_optimizer)
         return dict(losses) | {"loss_D": sum(losses.values())}
 
     def _generator_step(
         self, parts: list[Batch], shared: Prediction | None, progress: float, is_playing: bool
     ) -> dict[str, float]:
-        players, losses = self._players, defaultdict[str, float](float)
-        players.generator_optimizer.zero_grad()
+        gan, losses = self._gan, defaultdict[str, float](float)
+        gan.generator_optimizer.zero_grad()
         for batch in parts:
             prediction = shared or self._predict(batch)
-            with players.arithmetic():
+            with gan.arithmetic():
                 terms = self._objective.terms(prediction, batch, progress)
                 if is_playing:
                     terms["loss_G_GAN"] = self._recipe.game_weight * self._fooled(batch, prediction)
-            _pay(terms, len(parts), players.scaler, losses)
-        self._processes.average_gradients(players.generator)
+            _pay(terms, len(parts), gan.scaler, losses)
+        self._processes.average_gradients(gan.generator)
         limit = GRADIENT_LIMIT if self._recipe.content == "bins" else None
-        players.move(players.generator, players.generator_optimizer, limit)
+        gan.move(gan.generator, gan.generator_optimizer, limit)
         return dict(losses) | {"loss_G": sum(losses.values())}
 
     def _predict(self, batch: Batch) -> Prediction:
-        with self._players.arithmetic():
-            return self._objective.predict(self._players.generator, batch.lightness_B1HW)
+        with self._gan.arithmetic():
+            return self._objective.predict(self._gan.generator, batch.lightness_B1HW)
 
     def _verdicts(self, batch: Batch, prediction: Prediction) -> dict[str, Tensor]:
         """The discriminator's losses on real and on painted pictures."""
-        game, judge, weight = GAMES[self._recipe.game], self._judge, self._recipe.gradient_penalty
-        with self._players.arithmetic():
+        game, discriminator, weight = GAMES[self._recipe.game], self._discriminator, self._recipe.gradient_penalty
+        with self._gan.arithmetic():
             real = self._shown(batch, Prediction(batch.ab_B2hw))
             fake = self._shown(batch, prediction)
             fake = [maps.detach() for maps in fake] if isinstance(fake, list) else fake.detach()
-            on_real, on_fake = judge(real), judge(fake)
+            on_real, on_fake = discriminator(real), discriminator(fake)
         losses = {"loss_D_real": over_scales(game.real, on_real), "loss_D_fake": over_scales(game.fake, on_fake)}
         if weight and isinstance(real, Tensor) and isinstance(fake, Tensor):
             # in fp32: it is a derivative of a derivative
             mix = torch.rand(len(real), 1, 1, 1).to(real.device)
-            losses["loss_D_penalty"] = weight * gradient_penalty(judge, real, fake, mix)
+            losses["loss_D_penalty"] = weight * gradient_penalty(discriminator, real, fake, mix)
         return losses
 
     def _fooled(self, batch: Batch, prediction: Prediction) -> Tensor:
-        self._judge.requires_grad_(False)
-        loss = over_scales(GAMES[self._recipe.game].generator, self._judge(self._shown(batch, prediction)))
-        self._judge.requires_grad_(True)
+        self._discriminator.requires_grad_(False)
+        loss = over_scales(GAMES[self._recipe.game].generator, self._discriminator(self._shown(batch, prediction)))
+        self._discriminator.requires_grad_(True)
         return loss
 
     def _shown(self, batch: Batch, prediction: Prediction) -> Tensor | list[Tensor]:
         """What the discriminator sees of colors."""
-        if self._recipe.judges_features:
+        if self._recipe.discriminates_features:
             return self._objective.features(batch, prediction.ab_B2hw)
         lightness = prediction.lightness_B1hw if prediction.lightness_B1hw is not None else batch.true_lightness_B1HW
         return judged(lightness, prediction.ab_B2hw)
 
     @property
-    def _judge(self) -> nn.Module:
-        judge = self._players.judge
-        assert judge is not None
-        return judge
+    def _discriminator(self) -> nn.Module:
+        discriminator = self._gan.discriminator
+        assert discriminator is not None
+        return discriminator
 
 
 def _pay(terms: dict[str, Tensor], parts: int, scaler: torch.amp.GradScaler, losses: dict[str, float]) -> None:

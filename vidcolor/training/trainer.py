@@ -24,11 +24,11 @@ from vidcolor.inference import weights
 from vidcolor.stills.rgb import Rgb
 from vidcolor.training import checkpoint as checkpoints
 from vidcolor.training.bins import Bins
-from vidcolor.training.networks import Players
+from vidcolor.training.gan import Gan
 from vidcolor.training.objective import Objective
 from vidcolor.training.photos import Intake, Photos
 from vidcolor.training.processes import Processes
-from vidcolor.training.recipes import FREE_TO_CHANGE, Recipe, Stage
+from vidcolor.training.recipes import FREE_TO_CHANGE, Recipe, Stage, renamed
 from vidcolor.training.samples import Watch
 from vidcolor.training.step import Step
 
@@ -58,7 +58,7 @@ class Events:
 
 
 class Trainer:
-    """State of a run: the players, and the place in the budget."""
+    """State of a run: the networks, and the place in the budget."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Trainer:
         self.elapsed, self.step, self.images = 0.0, 0, 0
         self.is_stopping = False  # set from outside: save after the step in hand and end
         self.photos: Photos | None = None
-        self.players: Players | None = None
+        self.gan: Gan | None = None
         self._won_steps = 0
         self._epoch: dict[str, tuple[float, int]] = {}  # sum and count of each loss since the epoch began
 
@@ -91,9 +91,9 @@ class Trainer:
         return self._playing.generator
 
     @property
-    def _playing(self) -> Players:
-        assert self.players is not None
-        return self.players
+    def _playing(self) -> Gan:
+        assert self.gan is not None
+        return self.gan
 
     @property
     def progress(self) -> float:
@@ -215,7 +215,7 @@ class Trainer:
                     f"{len(self.photos.names)} usable photos ({self.photos.intake.describe()}), but a batch needs"
                     f" {batch}; add photos or lower --batch-size."
                 )
-        if self.players is None:
+        if self.gan is None:
             self._begin(self.photos)
         self._playing.freeze(stage.frozen_blocks)
         self._playing.check_crop(stage.crop)
@@ -254,9 +254,9 @@ class Trainer:
     def _make(self, config: dict[str, Any], bins: Bins | None) -> None:
         torch.manual_seed(self.recipe.seed)
         self.bins = Bins(*(tensor.to(self.device) for tensor in vars(bins).values())) if bins is not None else None
-        self.players = Players(self.recipe, config, self.device)
+        self.gan = Gan(self.recipe, config, self.device)
         self.objective = Objective(self.recipe, self.bins, self.device, self._vgg19)
-        self._step = Step(self.recipe, self.players, self.objective, self.processes)
+        self._step = Step(self.recipe, self.gan, self.objective, self.processes)
 
     def _save(self, checkpoint: Path) -> None:
         if not self.processes.is_first:
@@ -299,7 +299,7 @@ def _as_before(recipe: Recipe, before: Any, checkpoint: Path) -> Recipe:
     """The recipe, where it is the one that a run began with; a budget may be changed. Raises UsageError."""
     then = before if isinstance(before, dict) else {}
     if then:  # a field newer than the run was left at its default, which changes nothing
-        then = {field.name: field.default for field in fields(Recipe)} | then
+        then = {field.name: field.default for field in fields(Recipe)} | renamed(then)
     if then.get("size") and recipe.size is None:
         recipe = replace(recipe, size=then["size"])
     now = asdict(recipe)

@@ -1,4 +1,4 @@
-"""The players of the game and what moves them: generator, its weight average, discriminator, optimizers."""
+"""A recipe's networks and what moves them: generator, its weight average, discriminator, optimizers."""
 
 import math
 from collections.abc import Collection
@@ -21,7 +21,7 @@ OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "muon": Muon
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class Players:
+class Gan:
     """Networks and optimizers of a run; everything that a checkpoint holds beside the place in the budget."""
 
     def __init__(self, recipe: Recipe, config: dict[str, Any], device: torch.device):
@@ -30,7 +30,7 @@ class Players:
         self._recipe, self.config, self._device = recipe, config, device
         self.generator: Any = build(recipe.generator, config).to(device).to(memory_format=torch.channels_last)
         self.average: nn.Module = build(recipe.generator, config).to(device)
-        self.judge: nn.Module | None = None
+        self.discriminator: nn.Module | None = None
         self._encoder: Any = getattr(self.generator, "encoder", None)
         if self._encoder is not None:
             self._encoder.set_drop_path(recipe.drop_path)
@@ -44,9 +44,9 @@ class Players:
             groups.append({"params": encoder, "base": recipe.encoder_learning_rate or recipe.learning_rate})
         self.generator_optimizer = self._optimizer(groups)
         if recipe.game != "none":
-            self.judge = _discriminator(recipe).to(device)
-            self.judge_optimizer = self._optimizer(
-                [{"params": list(self.judge.parameters()), "base": recipe.discriminator_learning_rate}]
+            self.discriminator = _discriminator(recipe).to(device)
+            self.discriminator_optimizer = self._optimizer(
+                [{"params": list(self.discriminator.parameters()), "base": recipe.discriminator_learning_rate}]
             )
         # Half precision loses small gradients unless they are scaled up; the other precisions pass through untouched.
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
@@ -88,20 +88,20 @@ class Players:
         """Raise UsageError where the generator cannot take such pictures, or the discriminator none so small."""
         if crop % (multiple := int(self.generator.multiple)):
             raise UsageError(f"crops of {crop} pixels: this generator takes multiples of {multiple}.")
-        if self.judge is None or self._recipe.judges_features:
+        if self.discriminator is None or self._recipe.discriminates_features:
             return
         side = crop // int(self.generator.stride)
-        self.judge.eval()  # looking must not move its running statistics
+        self.discriminator.eval()  # looking must not move its running statistics
         try:
             with torch.no_grad():
-                self.judge(torch.zeros(2, 3, side, side, device=self._device))
+                self.discriminator(torch.zeros(2, 3, side, side, device=self._device))
         except (RuntimeError, ValueError) as error:
             raise UsageError(
                 f"crops of {crop} pixels show the discriminator {side} pixels of color, too few for it. Take larger"
                 " crops or fewer of its layers (discriminator_config)."
             ) from error
         finally:
-            self.judge.train()
+            self.discriminator.train()
 
     def move(self, network: nn.Module, optimizer: torch.optim.Optimizer, limit: float | None = None) -> None:
         """One step of an optimizer. limit: of the gradient's norm."""
@@ -131,8 +131,8 @@ class Players:
 
     def _parts(self) -> dict[str, Any]:
         parts = {"generator": self.generator, "average": self.average, "generator_optimizer": self.generator_optimizer}
-        if self.judge is not None:
-            parts |= {"discriminator": self.judge, "discriminator_optimizer": self.judge_optimizer}
+        if self.discriminator is not None:
+            parts |= {"discriminator": self.discriminator, "discriminator_optimizer": self.discriminator_optimizer}
         return parts | {"scaler": self.scaler}
 
     def state(self) -> dict[str, Any]:
@@ -158,7 +158,7 @@ class Players:
 
 def _discriminator(recipe: Recipe) -> nn.Module:
     """The recipe's discriminator, untrained. Raises UsageError for a config that does not fit it."""
-    config, shown = recipe.discriminator_config, {"features": recipe.features} if recipe.judges_features else {}
+    config, shown = recipe.discriminator_config, {"features": recipe.features} if recipe.discriminates_features else {}
     try:
         return DISCRIMINATORS[recipe.discriminator](**shown, **config)
     except (TypeError, ValueError, KeyError) as error:
@@ -179,13 +179,13 @@ def _check(recipe: Recipe) -> None:
             raise UsageError(f"{field} {getattr(recipe, field)!r} is unknown; there is {', '.join(names)}.")
     if recipe.batch % recipe.accumulate:
         raise UsageError(f"batch {recipe.batch} cannot be worked in {recipe.accumulate} equal parts (accumulate).")
-    if recipe.judges_features:
+    if recipe.discriminates_features:
         if recipe.features not in SCALINGS:
             raise UsageError(f"discriminator features looks at EfficientNet-Lite's, not at {recipe.features}'s maps.")
         if recipe.gradient_penalty or recipe.content.startswith("lab-"):
             raise UsageError("discriminator features goes with no gradient_penalty, and with generators of a*b* alone.")
-    if not 0 <= recipe.twins <= 0.5:
-        raise UsageError(f"twins {recipe.twins}: is the share of a batch that is shown a second time; 0 to 0.5.")
+    if not 0 <= recipe.consistency <= 0.5:
+        raise UsageError(f"consistency {recipe.consistency}: is the share of a batch that is shown twice; 0 to 0.5.")
     if not 0 <= recipe.drop_path < 1:
         raise UsageError(f"drop_path {recipe.drop_path}: is a share of pictures; 0 (none) to below 1.")
     if recipe.size is not None and not SMALLEST_LOOK <= recipe.size <= LARGEST_LOOK:
