@@ -21,11 +21,11 @@ def test_machines_are_divided_by_gpus_or_by_cores():
         node = {"NodeID": "n", "NodeManagerAddress": "a", "Resources": resources}
         return [(slot.cores, slot.is_alone) for slot in slots_of(node, has_gpus=has_gpus)]
 
-    assert slots_of(CPU=4.0, has_gpus=False) == [(4, True)]
-    assert slots_of(CPU=20.0, has_gpus=False) == [(6, False)] * 3
-    assert slots_of(CPU=16.0, GPU=2.0, has_gpus=True) == [(8, False)] * 2
-    assert slots_of(CPU=16.0, has_gpus=True) == []
-    assert slots_of(memory=1.0, has_gpus=False) == []
+    assert slots(CPU=4.0, has_gpus=False) == [(4, True)]
+    assert slots(CPU=20.0, has_gpus=False) == [(6, False)] * 3
+    assert slots(CPU=16.0, GPU=2.0, has_gpus=True) == [(8, False)] * 2
+    assert slots(CPU=16.0, has_gpus=True) == []
+    assert slots(memory=1.0, has_gpus=False) == []
 
 
 class Alone:
