@@ -13,12 +13,12 @@ from pathlib import Path
 
 from vidcolor.archives import Entry, RefusedError, in_order, open_source, open_target
 from vidcolor.archives.compression import _COMPRESSORS
-from vidcolor.archives.journal import Run
 from vidcolor.errors import SourceError
+from vidcolor.run import Run
 
 EPOCH = 1_600_000_000  # seconds; the oldest file's time
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tar.xz", ".tar.bz2", ".tar.zst")
-RUN = Run("model", "settings")
+RUN = Run("model", {"--crf": "18"})
 
 _FORMATS = {"jpg": "JPEG", "png": "PNG", "tif": "TIFF", "bmp": "BMP", "gif": "GIF", "webp": "WEBP", "pgm": "PPM"}
 _FOLDERS = ("", "1906/", "1906/album one/", "familie/Großmutter/", "deep/er/and/deeper/")

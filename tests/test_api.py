@@ -1,10 +1,12 @@
 """vidcolor for programs: what the command does, the functions do; frames go in and come out, steady and in order."""
 
 import inspect
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import fields
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import av
@@ -15,11 +17,13 @@ from PIL import Image
 
 import vidcolor
 from vidcolor import cli
+from vidcolor.batch.options import BatchOptions
 from vidcolor.batch.photos import PhotoOptions
 from vidcolor.cli.colorize import command
 from vidcolor.color import LUMA_WEIGHTS
 from vidcolor.films.job import FilmOptions
 from vidcolor.films.pipeline import colored_frames
+from vidcolor.inference.settings import ModelSettings
 from vidcolor.media.source import FilmSource
 from vidcolor.steady import Steadiness
 
@@ -73,10 +77,20 @@ def test_every_name_that_is_offered_is_there_and_says_what_it_is(name: str):
 
 def test_defaults_are_the_command_s(film: Path):
     said = command.make_context("colorize", [str(film), "-o", "out.mkv"]).params
-    for function, options in ((vidcolor.colorize_film, FilmOptions), (vidcolor.colorize_photo, PhotoOptions)):
+    kinds: dict[Callable[..., object], tuple[type, ...]] = {
+        vidcolor.colorize_film: (ModelSettings, FilmOptions),
+        vidcolor.colorize_photo: (ModelSettings, PhotoOptions),
+        vidcolor.colorize_files: (ModelSettings, FilmOptions, PhotoOptions, BatchOptions),
+    }
+    absent = {vidcolor.colorize_photo: {"batch_size"}, vidcolor.colorize_files: {"start", "end"}}
+    for function, options in kinds.items():
         given = inspect.signature(function).parameters
-        for entry in fields(options):
-            assert entry.default == given[entry.name].default == said[entry.name]
+        for entry in (entry for kind in options for entry in fields(kind)):
+            if entry.name in {"model", "films", "photos"} and entry.default is MISSING:
+                continue  # of further options
+            if entry.name not in absent.get(function, ()):
+                taken = given["reference" if entry.name == "references" else entry.name]
+                assert entry.default == taken.default == said[entry.name], entry.name
 
 
 def test_a_film_is_what_the_command_makes_of_it(film: Path, tiny_model: Path, tmp_path: Path):
@@ -292,3 +306,59 @@ def test_a_closed_colorizer_says_so(tiny_model: Path):
         colorizer.photo(gray_frames(1)[0])
     with pytest.raises(vidcolor.UsageError, match="given back"):
         vidcolor.colorize_photo(gray_frames(1)[0], "out.png")  # type: ignore[call-overload]
+
+
+def test_a_folder_is_what_the_command_makes_of_it(film: Path, photo: Path, tiny_model: Path, tmp_path: Path):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    shutil.copy(film, scans / "film.mkv")
+    shutil.copy(photo, scans / "photo.png")
+    (scans / "torn.jpg").write_bytes(b"\xff\xd8\xff")
+    command = ["colorize", str(scans), "-o", str(tmp_path / "command"), "--model", str(tiny_model), "-q"]
+    assert cli.main(command, standalone_mode=False) == 1
+
+    class Heard(vidcolor.BatchObserver):
+        said: typing.ClassVar[list[object]] = []
+
+        def start(self, total: int | None) -> None:
+            self.said.append(total)
+
+        def finish_file(self, name: str, outcome: str, notes: tuple[str, ...], **_: bool) -> None:  # noqa: ARG002
+            self.said.append((name, outcome))
+
+        def finish(self, result: vidcolor.BatchResult) -> None:
+            self.said.append(result.is_complete)
+
+    result = vidcolor.colorize_files(scans, tmp_path / "call", model=tiny_model, observer=Heard())
+    assert Heard.said == [3, ("film.mkv", "colored"), ("photo.png", "colored"), ("torn.jpg", "failed"), False]
+    assert (result.counts, result.done_before, result.is_complete) == ({"colored": 2, "failed": 1}, 0, False)
+    assert [(file.name, file.outcome) for file in result.files if file.outcome == "failed"] == [("torn.jpg", "failed")]
+    assert result.report == tmp_path / "call" / "report.html"
+    for name in ("film.mkv", "photo.png"):
+        assert (tmp_path / "call" / name).read_bytes() == (tmp_path / "command" / name).read_bytes()
+    with vidcolor.Colorizer(tiny_model) as colorizer:
+        again = vidcolor.colorize_files([scans], tmp_path / "call", model=colorizer)
+    assert (again.counts, again.done_before) == ({"failed": 1}, 2)
+
+
+def test_a_colorizer_does_not_travel_to_a_cluster(colorizer: vidcolor.Colorizer, tmp_path: Path):
+    with pytest.raises(vidcolor.UsageError, match="name the model"):
+        vidcolor.colorize_files(tmp_path, tmp_path / "out", model=colorizer, cluster="auto")
+
+
+def test_times_may_be_text(film: Path, tiny_model: Path, tmp_path: Path):
+    whole, part = (
+        vidcolor.colorize_film(film, tmp_path / f"{name}.mkv", model=tiny_model, codec="ffv1", **span).frames
+        for name, span in (("number", {"end": 0.2}), ("text", {"start": "0:00", "end": "0:00.2"}))
+    )
+    assert whole == part > 0
+    with pytest.raises(vidcolor.UsageError, match="'soon' is no time"):
+        vidcolor.colorize_film(film, tmp_path / "no.mkv", model=tiny_model, start="soon")
+
+
+@pytest.mark.parametrize("call", [vidcolor.colorize_film, vidcolor.colorize_photo, vidcolor.colorize_files])
+@pytest.mark.parametrize("suffix", [".mkv", ".jpg"])
+def test_a_file_that_is_not_there_is_said_to_be_missing(call, suffix: str, tiny_model: Path, tmp_path: Path):
+    with pytest.raises(vidcolor.SourceError, match=rf"nothing{suffix}: no such file"):
+        call(tmp_path / f"nothing{suffix}", tmp_path / f"out{suffix}", model=tiny_model)
+    assert not list(tmp_path.iterdir())

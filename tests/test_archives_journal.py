@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from vidcolor.archives.journal import Journal, Record, Run
+from vidcolor.archives.journal import Journal, Record
 from vidcolor.errors import SinkError
 from vidcolor.ledger import parse
+from vidcolor.run import Run
 
-RUN = Run("model", "settings")
+RUN = Run("model", {"--crf": "18"})
 
 
 def record(number: int, **fields) -> Record:
@@ -83,11 +84,11 @@ def test_why_a_record_no_longer_holds(tmp_path: Path) -> None:
     with Journal(written(tmp_path / "j")) as journal:
         one = journal.records["1.jpg"]
         assert journal.why_stale(one, RUN) == ""
-        assert journal.why_stale(one, Run("new", "settings")) == "made by another model"
-        assert journal.why_stale(one, Run("model", "new")) == "made with other settings"
-        journal.begin(Run("new", "settings"))
+        assert journal.why_stale(one, Run("new", RUN.settings)) == "made before, but the model is another"
+        assert journal.why_stale(one, Run("model", {"--crf": "20"})) == "made before, but --crf was 18, is 20"
+        journal.begin(Run("new", RUN.settings))
         journal.append(record(1, outcome="failed", reason="damaged"))
-        assert journal.why_stale(journal.records["1.jpg"], Run("new", "settings")) == "failed before: damaged"
+        assert journal.why_stale(journal.records["1.jpg"], Run("new", RUN.settings)) == "failed before: damaged"
         assert journal.why_stale(journal.records["2.jpg"], RUN) == ""
 
 

@@ -16,8 +16,8 @@ from archive_fixtures import RUN, TAR_SUFFIXES, files, invert, make, process, tr
 from vidcolor.archives import open_source, open_target
 from vidcolor.archives.archive_target import files_of
 from vidcolor.archives.entries import kind_of
-from vidcolor.archives.journal import Run
 from vidcolor.errors import SinkError, SourceError
+from vidcolor.run import Run
 
 DRIVER = Path(__file__).with_name("archive_fixtures.py")
 KILLS, COUNT, PAUSE_SECONDS = 20, 300, 0.005
@@ -193,7 +193,7 @@ def test_what_failed_is_appended_by_the_next_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("run", "message"),
-    [(Run("other", "settings"), "another model"), (Run("model", "other"), "other settings")],
+    [(Run("other", RUN.settings), "the model is another"), (Run("model", {"--crf": "20"}), "--crf was 18, is 20")],
 )
 def test_a_partial_archive_is_not_mixed_with_another_run(tmp_path: Path, run: Run, message: str) -> None:
     source, output = make(tmp_path / "in.zip", 20), tmp_path / "out.zip"
@@ -229,7 +229,7 @@ def test_a_second_run_over_a_folder_does_only_what_changed(tmp_path: Path) -> No
     (output / photos[1]).unlink()
     assert process(source, output)[0] == empty | {"colored": 2}
     assert (output / photos[0]).read_bytes() == invert(b"another picture")
-    with open_source([source]) as entries, open_target(output, entries, Run("new", "settings")) as target:
+    with open_source([source]) as entries, open_target(output, entries, Run("new", RUN.settings)) as target:
         reasons = {target.due(entry) for entry in entries if entry.kind != "directory"}
     assert reasons == {"made by another model", "failed before: an empty file."}
 

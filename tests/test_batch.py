@@ -19,8 +19,10 @@ from archive_fixtures import files, make
 from PIL import Image
 
 from vidcolor import cli
+from vidcolor.archives.journal import Journal
 from vidcolor.batch import worker
 from vidcolor.color import rgb_to_lab
+from vidcolor.ledger import parse
 
 REPORTS = {"report.html", "report.json"}
 
@@ -107,13 +109,41 @@ def test_a_second_run_does_nothing_again_but_what_changed(scans: Path, tmp_path:
     assert (out / "album" / "gray.png").stat().st_ino != before[0]
 
 
-def test_other_settings_color_anew(scans: Path, tmp_path: Path, tiny_model: Path):
+def test_other_settings_color_anew_and_are_named(scans: Path, tmp_path: Path, tiny_model: Path, capfd):
     (scans / "torn.jpg").unlink()
     out = tmp_path / "out"
     assert run(scans, "-o", out, "-q", model=tiny_model) == 0
     first = tree(out)["album/gray.png"]
+    assert run(scans, "-o", out, "-q", model=tiny_model) == 0
+    assert "another run" not in capfd.readouterr().err
     assert run(scans, "-o", out, "-q", "--saturation", "0.3", model=tiny_model) == 0
     assert tree(out)["album/gray.png"] != first
+    assert "made by another run (--saturation was 1.0, is 0.3)" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("options", [(), ("--saturation", "0.3"), ("--precision", "fp32")], ids=str)
+def test_what_vidcolor_0_1_0_did_is_done(options: tuple[str, ...], scans: Path, tmp_path: Path, tiny_model: Path):
+    """Its journals tell of the settings by a hash alone."""
+    (scans / "torn.jpg").unlink()
+    out = tmp_path / "out"
+    assert run(scans, "-o", out, "-q", model=tiny_model) == 0
+    rewrite_runs(out / ".vidcolor-journal.jsonl")
+    assert run(scans, "-o", out, "-q", *options, model=tiny_model) == 0
+    with Journal(out / ".vidcolor-journal.jsonl") as journal:
+        assert not journal.damaged_lines
+        made_by = {record.run for record in journal.records.values() if record.outcome == "colored"}
+    assert made_by == ({1} if options else {0})
+
+
+def rewrite_runs(journal: Path) -> None:
+    """Leave of a journal's runs what vidcolor 0.1.0 wrote of them."""
+    lines = []
+    for line in journal.read_bytes().splitlines(keepends=True):
+        fields = parse(line)
+        assert fields is not None
+        fields.get("run", {}).pop("settings", None)
+        lines.append(Journal._line(fields))
+    journal.write_bytes(b"".join(lines))
 
 
 def test_colors_are_made_anew_and_others_left_out_when_asked(scans: Path, tmp_path: Path, tiny_model: Path):

@@ -19,7 +19,8 @@ from vidcolor.archives.names import JOURNAL_NAME
 from vidcolor.films.naming import plan
 from vidcolor.frames import ResumePoint
 from vidcolor.media import segments
-from vidcolor.media.segments import FilmRun, SegmentStore, part_of, parts_of
+from vidcolor.media.segments import SegmentStore, part_of, parts_of
+from vidcolor.run import Run
 
 LONGEST = 255  # bytes
 WIDE = "写"  # three bytes
@@ -101,7 +102,7 @@ def test_two_long_names_with_one_beginning_stay_two(tmp_path: Path) -> None:
 
 def test_parts_of_films_with_the_longest_names_are_found_and_joined(tmp_path: Path) -> None:
     for name in (name_of(".mkv"), name_of("y.mkv"), "short.mkv"):
-        film, run_ = tmp_path / name, FilmRun("film", "model", {})
+        film, run_ = tmp_path / name, Run("model", {}, "film")
         for first in (0, 8):
             part = SegmentStore(part_of(film, first), run_)
             part.write(segments._packet(b"packet", first, first, 1, Fraction(1, 25), is_key=True))

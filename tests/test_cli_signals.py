@@ -11,8 +11,8 @@ import pytest
 from media_fixtures import lumas, make_film
 
 from vidcolor.archives import Entry
-from vidcolor.batch.archive import LocalWorkers
 from vidcolor.batch.worker import Done, Rules, Worker
+from vidcolor.batch.workers import LocalWorkers
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.stills import StillSettings
 

@@ -17,6 +17,7 @@ from vidcolor.films.color_shots import Shots
 from vidcolor.films.job import FilmOptions, color_film
 from vidcolor.films.tone import film_tone
 from vidcolor.inference.colorizer import Colorizer
+from vidcolor.inference.settings import ModelSettings
 from vidcolor.media.source import FilmSource
 
 SIZE = (96, 64)
@@ -132,7 +133,7 @@ def test_parts_of_a_film_partly_in_color_make_the_film(
     for module in ("films.pipeline", "films.parts", "steady.checkpoints"):
         monkeypatch.setattr(f"vidcolor.{module}.SEGMENT_FRAMES", 8)
     source = make(tmp_path / "in.mkv", [("gray", 19), ("color", 17), ("gray", 23), ("color", 18)])
-    films = ArchivedFilms(FilmOptions(model=str(tiny_model), codec="ffv1", steady=steady))
+    films = ArchivedFilms(FilmOptions(ModelSettings(str(tiny_model)), codec="ffv1", steady=steady))
     with Colorizer.load(str(tiny_model)) as colorizer:
         color_film(source, tmp_path / "whole.mkv", films.options, lambda: colorizer)
         parts = films.survey(source, colorizer, 3)

@@ -8,12 +8,13 @@ import pytest
 from media_fixtures import make_film
 
 from vidcolor import cli
-from vidcolor.archives.journal import Journal, Run
+from vidcolor.archives.journal import Journal
 from vidcolor.archives.names import JOURNAL_NAME
 from vidcolor.films.finished import FinishedFilms
 from vidcolor.films.naming import Job
+from vidcolor.run import Run
 
-RUN = Run("model", "settings")
+RUN = Run("model", {"--crf": "18"})
 
 
 @pytest.fixture

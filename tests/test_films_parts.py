@@ -15,6 +15,7 @@ from vidcolor.films.job import FilmOptions
 from vidcolor.films.tone import film_tone
 from vidcolor.frames import Part
 from vidcolor.inference.colorizer import Colorizer
+from vidcolor.inference.settings import ModelSettings
 from vidcolor.media.segments import SegmentStore, part_of, parts_of
 from vidcolor.media.source import FilmSource
 from vidcolor.steady import Steadiness
@@ -51,7 +52,7 @@ def colorizer(tiny_model: Path):
 
 
 def films_of(model: Path, **changes: Any) -> ArchivedFilms:
-    return ArchivedFilms(FilmOptions(**{"model": str(model), "codec": "h264"} | changes))
+    return ArchivedFilms(FilmOptions(ModelSettings(str(model)), **{"codec": "h264"} | changes))
 
 
 def survey(film: Path, colorizer: Colorizer, wanted: int, steadiness: Steadiness | None = None) -> list[Part]:

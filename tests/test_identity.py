@@ -11,8 +11,9 @@ from PIL import Image
 
 from vidcolor import cli
 from vidcolor.media import identity
-from vidcolor.media.identity import BLOCK_BYTES, BLOCKS, WHOLE_BYTES, identity_of, is_same
+from vidcolor.media.identity import BLOCK_BYTES, BLOCKS, WHOLE_BYTES, identity_of
 from vidcolor.media.sequences import sequence_address
+from vidcolor.run import is_same_input as is_same
 
 
 def flip(path: Path, place: int) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 from vidcolor import cli, outputs
 from vidcolor.archives import open_source, open_target
 from vidcolor.archives.archive_target import files_of
-from vidcolor.archives.journal import Run
+from vidcolor.run import Run
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ def test_an_archive_that_appears_meanwhile_is_left_alone(scans: Path, tmp_path: 
     output = tmp_path / f"out{suffix}"
 
     def appear() -> None:
-        with open_source([scans]) as source, open_target(output, source, Run("model", "settings")) as target:
+        with open_source([scans]) as source, open_target(output, source, Run("model", {"--crf": "18"})) as target:
             for entry in source:
                 target.copy(entry)
             output.write_bytes(b"mine")
@@ -221,7 +221,7 @@ def test_an_archive_that_appears_meanwhile_is_left_alone(scans: Path, tmp_path: 
     output.unlink()
     appear_again: Callable[[], None] = lambda: None  # noqa: E731
     appear_again()
-    with open_source([scans]) as source, open_target(output, source, Run("model", "settings")) as target:
+    with open_source([scans]) as source, open_target(output, source, Run("model", {"--crf": "18"})) as target:
         assert [entry.name for entry in source if entry.kind != "directory" and target.due(entry)] == []
     assert output.stat().st_size > 1000
 

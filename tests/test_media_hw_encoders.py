@@ -17,6 +17,7 @@ from vidcolor.cli.colorize import command
 from vidcolor.errors import UsageError
 from vidcolor.films.job import FilmOptions
 from vidcolor.frames import FilmInfo
+from vidcolor.inference.settings import ModelSettings
 from vidcolor.media import encoder_trial, encoders, hw_encoders
 from vidcolor.media.encoder_trial import settle
 from vidcolor.media.encoders import PRESETS, OutputSettings
@@ -213,7 +214,7 @@ def test_the_command_offers_what_there_is() -> None:
 
 def test_the_encoder_decides_what_a_film_can_go_on_from(tmp_path: Path, tiny_model: Path):
     runs = []
-    options = FilmOptions(model=str(tiny_model), encoder="hardware", hwaccel="auto")
+    options = FilmOptions(ModelSettings(str(tiny_model)), encoder="hardware", hwaccel="auto")
     with FilmSource(make_film(tmp_path / "in.mkv")) as source:
         for identity in ("software", "h264_nvenc 0123", "h264_nvenc 4567"):
             runs.append(options.run(source, identity))

@@ -10,7 +10,7 @@ import pytest
 from browser import Browser, chromium
 from PIL import Image
 
-from vidcolor.batch.report import Line, write_html
+from vidcolor.batch.report import FileResult, write_html
 from vidcolor.media.display import clip
 from vidcolor.page import Clip, Pair, document, gallery
 
@@ -215,9 +215,9 @@ def test_all_pictures_show_either_side(browser: Browser, page: Path, tmp_path: P
 
 def test_the_report_of_an_archive_is_such_a_page(browser: Browser, tmp_path: Path):
     lines = [
-        Line("good.jpg", "colored", "good.jpg"),
-        Line("torn.jpg", "failed", reason="torn"),
-        Line(HOSTILE, "failed"),
+        FileResult("good.jpg", "colored", "good.jpg"),
+        FileResult("torn.jpg", "failed", reason="torn"),
+        FileResult(HOSTILE, "failed"),
     ]
     pairs = [Pair("good.jpg", jpeg(RED, (168, 224)), jpeg(BLUE, (168, 224)))]
     write_html(tmp_path / "report.html", lines, pairs, {"input": "scans"})

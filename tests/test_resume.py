@@ -23,14 +23,15 @@ from vidcolor.errors import SinkError, UsageError, VidcolorError
 from vidcolor.films.job import FilmOptions
 from vidcolor.frames import ResumePoint, checksum_of
 from vidcolor.media import segments
-from vidcolor.media.segments import ChangedError, FilmRun, SegmentStore
+from vidcolor.media.segments import ChangedError, SegmentStore
 from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import FilmSource
+from vidcolor.run import Run
 from vidcolor.steady import Steadiness
 from vidcolor.steady.key_frames import FURTHEST, MOST_EVERY, KeyPlanner
 
 KILLS, FRAMES = 20, 2200
-RUN = FilmRun("1 2", "model", {"--crf": "18"})
+RUN = Run("model", {"--crf": "18"}, "1 2")
 UNEVEN = [0, 1, 2, 3, 9, 10, 11, 30, 31, 32, 33, 34, 35, 36, 60, 61, 62, 63, 90, 91, 92, 93, 94, 95, 96, 97, 98]
 CONTAINERS = {
     "mp4": ["--codec", "h264"],
@@ -432,12 +433,12 @@ def test_a_film_whose_kept_work_was_damaged_is_the_same_film(
 
 
 @pytest.mark.parametrize(("run", "said"), [
-    (FilmRun("other", "model", {"--crf": "18"}), "the film is another"),
-    (FilmRun("1 2", "other", {"--crf": "18"}), "the model is another"),
-    (FilmRun("1 2", "model", {"--crf": "20"}), "--crf was 18, is 20"),
-    (FilmRun("1 2", "model", {"--crf": "18", "--size": "64"}), "--size was -, is 64"),
+    (Run("model", {"--crf": "18"}, "other"), "the input is another"),
+    (Run("other", {"--crf": "18"}, "1 2"), "the model is another"),
+    (Run("model", {"--crf": "20"}, "1 2"), "--crf was 18, is 20"),
+    (Run("model", {"--crf": "18", "--size": "64"}, "1 2"), "--size was -, is 64"),
 ])  # fmt: skip
-def test_the_store_tells_runs_apart(run: FilmRun, said: str, tmp_path: Path):
+def test_the_store_tells_runs_apart(run: Run, said: str, tmp_path: Path):
     filled(tmp_path)
     with pytest.raises(ChangedError, match=said):
         store(tmp_path, run=run)
@@ -454,7 +455,7 @@ def test_the_store_tells_runs_apart(run: FilmRun, said: str, tmp_path: Path):
     ({"--precision": "fp32"}, {"precision": "fp32", "backend": "openvino 1"}, []),
 ])  # fmt: skip
 def test_machines_are_told_apart(before: dict[str, str], now: dict[str, str], said: list[str]):
-    assert FilmRun("1 2", "model", now).changes(FilmRun("1 2", "model", before)) == said
+    assert Run("model", now, "1 2").changes(Run("model", before, "1 2")) == said
 
 
 def begun_elsewhere(film: Path, out: Path, model: Path, monkeypatch: pytest.MonkeyPatch, **elsewhere: Any) -> None:

@@ -1,7 +1,7 @@
 """Color for black-and-white film: the picture stays the film's own, only chroma is added.
 
-`colorize_film`, `colorize_photo` and `Colorizer` are for programs; docs/python.md has an example of each. Importing
-this package loads nothing else: what is heavy comes with the first of these names that is used.
+`colorize_film`, `colorize_files`, `colorize_photo` and `Colorizer` are for programs; docs/python.md has an example of
+each. Importing this package loads nothing else: what is heavy comes with the first of these names that is used.
 """
 
 from importlib import import_module
@@ -19,13 +19,27 @@ from vidcolor.errors import (
 )
 
 if TYPE_CHECKING:
-    from vidcolor.api import Colorizer, FilmResult, PhotoResult, PictureFormat, colorize_film, colorize_photo
+    from vidcolor.api import (
+        BatchObserver,
+        BatchResult,
+        Colorizer,
+        FileResult,
+        FilmResult,
+        PhotoResult,
+        PictureFormat,
+        colorize_files,
+        colorize_film,
+        colorize_photo,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BatchObserver",
+    "BatchResult",
     "Colorizer",
     "DeviceError",
+    "FileResult",
     "FilmResult",
     "ModelError",
     "PhotoResult",
@@ -37,11 +51,15 @@ __all__ = [
     "UsageError",
     "VidcolorError",
     "__version__",
+    "colorize_files",
     "colorize_film",
     "colorize_photo",
 ]
 
-_LENT = ("Colorizer", "FilmResult", "PhotoResult", "PictureFormat", "colorize_film", "colorize_photo")
+_LENT = {
+    "BatchObserver", "BatchResult", "Colorizer", "FileResult", "FilmResult", "PhotoResult", "PictureFormat",
+    "colorize_files", "colorize_film", "colorize_photo",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

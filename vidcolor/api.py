@@ -16,7 +16,11 @@ from typing import Any, Literal, Self, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from vidcolor.batch.observer import BatchObserver
+from vidcolor.batch.options import BatchOptions
 from vidcolor.batch.photos import PhotoOptions, PhotoResult, color_array, color_file, color_photo
+from vidcolor.batch.report import FileResult
+from vidcolor.batch.result import BatchResult
 from vidcolor.color import LumaCoding, chroma_levels, luma_table
 from vidcolor.errors import ShapeError, UsageError
 from vidcolor.films.job import FilmOptions, FilmResult, FilmStart, color_film
@@ -24,11 +28,24 @@ from vidcolor.films.naming import plan
 from vidcolor.films.pipeline import colored_frames
 from vidcolor.frames import FilmInfo, Frame, PictureFormat, Plane
 from vidcolor.inference import colorizer as networks
+from vidcolor.inference.settings import ModelSettings
 from vidcolor.lookup import look_up
 from vidcolor.painting.painter import Rgb
 from vidcolor.steady import Steadiness, SteadyMode
+from vidcolor.timecode import parse_timecode
 
-__all__ = ["Colorizer", "FilmResult", "PhotoResult", "PictureFormat", "colorize_film", "colorize_photo"]
+__all__ = [
+    "BatchObserver",
+    "BatchResult",
+    "Colorizer",
+    "FileResult",
+    "FilmResult",
+    "PhotoResult",
+    "PictureFormat",
+    "colorize_files",
+    "colorize_film",
+    "colorize_photo",
+]
 
 StrPath = str | os.PathLike[str]
 Every = int | Literal["auto"]
@@ -48,17 +65,16 @@ class Colorizer:
         batch_size: int | None = None,
         saturation: float = 1.0,
     ) -> None:
-        """model: a packaged name or a file.  device: "auto", "all", "cpu", or a list such as "cuda:0,cuda:1".
-        size: short side in pixels that the network looks at (default: the model's own).  batch_size: frames a device
-        works at once (default: what suits it).  saturation: factor on the color, 0 (gray) to 4.
+        """model: a packaged name or a file.  device: "auto" (one GPU where there is one), "all", "cpu", or a list such
+        as "cuda:0,cuda:1".  precision: "auto" takes the faster of "fp32" and "bf16"; "fp16" is for GPUs, "int8" for
+        CPUs.  size: short side in pixels that the network looks at, 32 to 4096 (default: the model's own).
+        batch_size: frames a device works at once, 1 or more (default: what suits it).  saturation: factor on the
+        color, 0 (gray) to 4.
 
         Raises ModelError, DeviceError, UsageError.
         """
-        self.model, self.precision, self.size, self.saturation = os.fspath(model), precision, size, float(saturation)
-        self.device = device
-        self._loaded: networks.Colorizer | None = networks.Colorizer.load(
-            self.model, device=device, precision=precision, size=size, batch_size=batch_size, saturation=saturation
-        )
+        self.settings = ModelSettings(os.fspath(model), device, precision, size, batch_size, float(saturation))
+        self._loaded: networks.Colorizer | None = self.settings.load()
 
     @property
     def devices(self) -> list[str]:
@@ -165,7 +181,7 @@ def colorize_film(
     steady: SteadyMode = "flow",
     every: Every = 1,
     shot_memory: bool = False,
-    references: Iterable[StrPath] = (),
+    reference: StrPath | Iterable[StrPath] = (),
     codec: str | None = None,
     crf: int = 18,
     preset: str = "veryfast",
@@ -174,8 +190,8 @@ def colorize_film(
     hwaccel: str = "off",
     convert_audio: str | None = None,
     drop_audio: bool = False,
-    start: float | None = None,
-    end: float | None = None,
+    start: float | str | None = None,
+    end: float | str | None = None,
     recolor: bool = False,
     fps: Fraction | float | str | None = None,
     resume: bool = True,
@@ -185,31 +201,33 @@ def colorize_film(
     """Color a film as `vidcolor source -o output` does: picture, sound, subtitles and timing stay as they are.
 
     output: a file, or a folder that is there already.  model: a name, a file, or a Colorizer that is loaded; that
-    brings device, precision, size, batch_size and saturation with it.  convert_audio: "aac" or "opus", for sound that
-    the container cannot hold as it is.  drop_audio: leave all sound out.  start, end: seconds.  recolor: what is in
-    color already, too; else such a film is copied, and such shots stay as they are.  fps: `source` is a folder or
-    pattern of numbered pictures.  on_progress: told how many frames of the output there are, and of how many,
-    None where that is unknown; what it raises stops the work.
+    brings device, precision, size, batch_size and saturation with it (their values: see Colorizer).
+    steady: "off", "smooth" (where pixels stay alike) or "flow" (along the motion).  every: ask the network about one
+    frame in N, 1 to 120, or "auto".  shot_memory: a shot that comes back gets its colors again.  reference: stills in
+    color that their shots follow: files, folders of them, or a list of times and stills.
+    codec: "h264", "hevc", "av1", "vp9", "prores" or "ffv1" (default: h264; in WebM av1).  crf: 0 (best) to 63.
+    preset: "ultrafast" to "veryslow".  pix_fmt: FFmpeg's name (default: the film's depth and subsampling).
+    encoder: "software", "hardware" (any chip), "nvenc", "qsv", "amf" or "videotoolbox".  hwaccel: what decodes: "off",
+    "auto", "cuda", "videotoolbox", "d3d12va", "d3d11va", "dxva2", "vaapi", "vdpau" or "vulkan".  convert_audio: "aac"
+    or "opus", for sound that the container cannot hold as it is.  drop_audio: leave all sound out.
+    start, end: seconds, or text such as "1:00" or "0:01:30.5".  recolor: what is in color already, too; else such a
+    film is copied, and such shots stay as they are.  fps: `source` is a folder or pattern of numbered pictures.
+    on_progress: told how many frames of the output there are, and of how many, None where that is unknown; what it
+    raises stops the work.
 
     The output gets its name when it is complete. Whatever stops it, the same call, or the command with the same
     options, goes on from there; resume=False begins anew.
 
-    Raises SourceError, SinkError (the output exists and overwrite is False; or an earlier run was another and resume is
-    True), ModelError, DeviceError, UsageError.
+    Raises SourceError (also where there is no such file), SinkError (the output exists and overwrite is False; or an
+    earlier run was another and resume is True), ModelError, DeviceError, UsageError.
     """
     path = Path(source) if fps is None else _sequence(Path(source), fps)
     (job,) = plan([path], os.fspath(output))
-    given = _given(model, device, precision, size, batch_size, saturation)
+    loaded, settings = _model(model, device, precision, size, batch_size, saturation)
     options = FilmOptions(
-        model=given.model if given else os.fspath(cast(StrPath, model)),
-        size=given.size if given else size,
-        precision=given.precision if given else precision,
-        device=given.device if given else device,
-        saturation=given.saturation if given else float(saturation),
-        steady=steady, every=None if every == "auto" else every, shot_memory=shot_memory,
-        references=tuple(map(Path, references)), codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt,
-        encoder=encoder, hwaccel=hwaccel, convert_audio=convert_audio, drop_audio=drop_audio, start=_seconds(start),
-        end=_seconds(end), recolor=recolor, resume=resume, overwrite=overwrite,
+        settings, steady, None if every == "auto" else every, shot_memory, _paths(reference), codec, crf, preset,
+        pix_fmt, encoder, hwaccel, convert_audio, drop_audio, _seconds(start), _seconds(end), recolor, resume,
+        overwrite,
     )  # fmt: skip
     expected: list[int | None] = []
 
@@ -223,9 +241,80 @@ def colorize_film(
     with ExitStack() as stack:
 
         def load() -> networks.Colorizer:
-            return stack.enter_context(_open(model, device, precision, size, batch_size, saturation)).loaded
+            return stack.enter_context(_open(loaded, settings)).loaded
 
         return color_film(job.source, job.target, options, load, on_start=started, on_frame=advanced)
+
+
+def colorize_files(
+    inputs: StrPath | Iterable[StrPath],
+    output: StrPath,
+    *,
+    model: StrPath | Colorizer = "default",
+    device: str = "auto",
+    precision: Precision = "auto",
+    size: int | None = None,
+    batch_size: int | None = None,
+    saturation: float = 1.0,
+    steady: SteadyMode = "flow",
+    every: Every = 1,
+    shot_memory: bool = False,
+    reference: StrPath | Iterable[StrPath] = (),
+    codec: str | None = None,
+    crf: int = 18,
+    preset: str = "veryfast",
+    pix_fmt: str | None = None,
+    encoder: str = "software",
+    hwaccel: str = "off",
+    convert_audio: str | None = None,
+    drop_audio: bool = False,
+    recolor: bool = False,
+    others: Literal["copy", "skip"] = "copy",
+    nested: bool = True,
+    quality: int | None = None,
+    subsampling: str | None = None,
+    largest_photo: float = 1000.0,
+    cluster: str | None = None,
+    resume: bool = True,
+    overwrite: bool = False,
+    observer: BatchObserver | None = None,
+) -> BatchResult:
+    """Color many photos and films as `vidcolor inputs -o output` does: tree, names, formats and metadata stay.
+
+    inputs: folders, single files and patterns such as "scans/**/*.tif", or one zip or tar archive.  output: a folder,
+    or an archive by its suffix: .zip, .cbz, .tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst.  A report lies in it, or beside
+    an archive.
+    others: files that are neither photos nor films: "copy" or "skip".  nested: color what is in archives in a folder.
+    recolor: what is in color already, too.  quality: 1 to 100, of lossy photo formats (default: the source's).
+    subsampling: "4:4:4", "4:2:2" or "4:2:0", of JPEG (default: the source's).  largest_photo: megapixels; larger pages
+    fail.  cluster: the address of a Ray cluster, or "auto"; it takes no Colorizer.  The others: see colorize_film.
+    observer: told what happens, file by file; what it raises stops the work.
+
+    One bad file never stops the others: it is "failed" in the result, and is_complete is False. Whatever stops the
+    work, the same call, or the command with the same options, goes on from there.
+
+    Raises SourceError, SinkError, ModelError, DeviceError, UsageError, where nothing can be done at all, or no more.
+    """
+    from vidcolor.batch.files import colorize_files as run
+
+    loaded, settings = _model(model, device, precision, size, batch_size, saturation)
+    films = FilmOptions(
+        settings, steady, None if every == "auto" else every, shot_memory, _paths(reference), codec, crf, preset,
+        pix_fmt, encoder, hwaccel, convert_audio, drop_audio, recolor=recolor, resume=resume, overwrite=overwrite,
+    )  # fmt: skip
+    photos = PhotoOptions(recolor, quality, subsampling, largest_photo, overwrite)
+    options = BatchOptions(films, photos, others, nested, cluster)
+    paths = _paths(inputs)
+    if cluster is None:
+        colorizer = loaded.loaded if loaded is not None else None
+        return run(paths, Path(output), options, colorizer=colorizer, observer=observer)
+    if loaded is not None:
+        raise UsageError("a cluster loads models on its own machines; name the model instead of giving a Colorizer.")
+    from vidcolor.cluster import cluster_workers
+
+    options = options.for_other_machines()
+    with cluster_workers(paths, options) as open_workers:
+        return run(paths, Path(output), options, open_workers=open_workers, observer=observer)
 
 
 @overload
@@ -287,37 +376,39 @@ def colorize_photo(
     options = PhotoOptions(recolor, quality, subsampling, largest_photo, overwrite)
     if isinstance(source, np.ndarray) and output is not None:
         raise UsageError(f"{os.fspath(output)}: an array is given back, not written. Leave the output away.")
-    with _open(model, device, precision, size, None, saturation) as loaded:
+    loaded, settings = _model(model, device, precision, size, None, saturation)
+    with _open(loaded, settings) as colorizer:
         if isinstance(source, np.ndarray):
-            return loaded.photo(source)
+            return colorizer.photo(source)
         if output is None:
-            return color_file(Path(source), options, loaded.loaded)
-        return color_photo(Path(source), Path(output), options, loaded.loaded)
+            return color_file(Path(source), options, colorizer.loaded)
+        return color_photo(Path(source), Path(output), options, colorizer.loaded)
 
 
-def _open(
+def _model(
     model: StrPath | Colorizer,
     device: str,
     precision: Precision,
     size: int | None,
     batch_size: int | None,
     saturation: float,
-) -> "Colorizer | nullcontext[Colorizer]":
-    """What closes itself if it was opened here."""
-    given = _given(model, device, precision, size, batch_size, saturation)
-    if given is not None:
-        return nullcontext(given)
-    path = cast(StrPath, model)
-    return Colorizer(path, device=device, precision=precision, size=size, batch_size=batch_size, saturation=saturation)
-
-
-def _given(model: StrPath | Colorizer, *settings: object) -> Colorizer | None:
-    """The Colorizer that the caller has loaded. settings: those that it brings with it."""
+) -> tuple[Colorizer | None, ModelSettings]:
+    """The Colorizer that the caller has loaded, and which model it is, or is to be."""
     if not isinstance(model, Colorizer):
-        return None
-    if settings != ("auto", "auto", None, None, 1.0):
+        return None, ModelSettings(os.fspath(model), device, precision, size, batch_size, float(saturation))
+    if (device, precision, size, batch_size, saturation) != ("auto", "auto", None, None, 1.0):
         raise UsageError("a Colorizer brings device, precision, size, batch_size, saturation with it: say them there.")
-    return model
+    return model, model.settings
+
+
+def _open(loaded: Colorizer | None, settings: ModelSettings) -> "Colorizer | nullcontext[Colorizer]":
+    """What closes itself if it was opened here."""
+    if loaded is not None:
+        return nullcontext(loaded)
+    return Colorizer(
+        settings.model, device=settings.device, precision=cast(Precision, settings.precision), size=settings.size,
+        batch_size=settings.batch_size, saturation=settings.saturation,
+    )  # fmt: skip
 
 
 def _steadiness(mode: SteadyMode, every: Every, shot_memory: bool) -> Steadiness:
@@ -361,5 +452,14 @@ def _sequence(source: Path, fps: Fraction | float | str) -> Path:
     return sequence_address(source, rate)
 
 
-def _seconds(time: float | None) -> float | None:
-    return None if time is None else float(time)
+def _seconds(time: float | str | None) -> float | None:
+    if not isinstance(time, str):
+        return None if time is None else float(time)
+    try:
+        return parse_timecode(time)
+    except ValueError as error:
+        raise UsageError(f"{time!r} {error}") from error
+
+
+def _paths(paths: StrPath | Iterable[StrPath]) -> tuple[Path, ...]:
+    return tuple(map(Path, [paths] if isinstance(paths, str | os.PathLike) else paths))

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from vidcolor.archives.entries import Entry, Source
-from vidcolor.archives.journal import Journal, Outcome, Record, Run
+from vidcolor.archives.journal import Journal, Outcome, Record
 from vidcolor.archives.names import safe_name
 from vidcolor.archives.targets import Content, Target
 from vidcolor.errors import SinkError
 from vidcolor.outputs import failure, fitted_name, move, scratch_name, sync_folder
+from vidcolor.run import Run
 
 _AT_RISK_SECONDS, _AT_RISK_RECORDS, _AT_RISK_BYTES = 0.05, 256, 1 << 24  # what a kill may make us do again
 _SPOOL_FROM_BYTES = 1 << 26
@@ -163,10 +164,8 @@ class GrowingTarget(Target):
         before = self.journal.runs[-1]
         if before.source != self.run.source:
             raise self._mixed(f"{self.source.path} changed")
-        if before.model_sha256 != self.run.model_sha256:
-            raise self._mixed("it was begun by another model")
-        if before.settings_hash != self.run.settings_hash:
-            raise self._mixed("it was begun with other settings")
+        if changes := self.run.changes(before, is_any_machine=True):
+            raise self._mixed("; ".join(changes))
         if self.journal.damaged_lines:
             raise self._mixed(f"{self.journal.path.name} is damaged")
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from vidcolor.archives.archive_target import files_of
 from vidcolor.archives.entries import Entry
-from vidcolor.archives.journal import RECENT, Journal, Outcome, Record, Run
+from vidcolor.archives.journal import RECENT, Journal, Outcome, Record
 from vidcolor.archives.names import JOURNAL_NAME, shown
 from vidcolor.archives.targets import CHUNK_BYTES, Content, RefusedError, Target, sha256_of, size_of
 from vidcolor.errors import SinkError, SourceError
 from vidcolor.outputs import check_name, failure, is_inside, is_same, move, scratch_name, sync_folder
+from vidcolor.run import Run
 
 CHANGED = "changed since it was made, and kept so; --overwrite replaces it"
 
@@ -65,6 +66,8 @@ class FolderTarget(Target):
         self.journal.__enter__()
         self._remember_names()
         self._finish_renaming()
+        if self.resume and self.journal.runs:
+            self.changes = self.run.changes(self.journal.runs[-1], is_any_machine=True)
         self.journal.begin(self.run)
 
     def due(self, entry: Entry) -> str:

@@ -2,24 +2,16 @@
 
 import os
 from collections import deque
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from vidcolor.ledger import Ledger
+from vidcolor.run import Run
 
 Outcome = Literal["colored", "kept", "copied", "skipped", "failed"]
 
 RECENT = 256
-
-
-@dataclass(frozen=True)
-class Run:
-    """What decides the output's bytes, beside the input: outputs of two different runs must not be mixed."""
-
-    model_sha256: str
-    settings_hash: str
-    source: str = ""  # an archive's own identity; "" for folders, whose files are looked at one by one
 
 
 @dataclass(frozen=True)
@@ -62,7 +54,7 @@ class Journal(Ledger):
     def begin(self, run: Run) -> None:
         """Say by what the following records are made. Nothing is written when the newest run was the same."""
         if not self.runs or self.runs[-1] != run:
-            self._write(self._line({"run": asdict(run)}))
+            self._write(self._line({"run": run.as_fields()}))
             self.runs.append(run)
 
     def append(self, *records: Record) -> None:
@@ -89,12 +81,9 @@ class Journal(Ledger):
         """Why what `record` says does not hold for `run`; "" when it does."""
         if record.outcome == "failed":
             return f"failed before: {record.reason}"
-        made_by = self.runs[record.run]
-        if made_by.model_sha256 != run.model_sha256:
-            return "made by another model"
-        if made_by.settings_hash != run.settings_hash:
-            return "made with other settings"
-        return ""
+        made_by = replace(self.runs[record.run], source=run.source)
+        changes = run.changes(made_by, is_any_machine=True)
+        return f"made before, but {'; '.join(changes)}" if changes else ""
 
     def _reset(self) -> None:
         self.records, self.outputs, self.runs, self.completed_bytes = {}, set(), [], None

@@ -10,7 +10,6 @@ from vidcolor.archives.compression import packing_named, packing_of
 from vidcolor.archives.entries import Source
 from vidcolor.archives.folder_source import FolderSource, globbed
 from vidcolor.archives.folder_target import FolderTarget
-from vidcolor.archives.journal import Run
 from vidcolor.archives.limits import Limits
 from vidcolor.archives.tar_source import TarSource
 from vidcolor.archives.tar_target import TarTarget
@@ -21,6 +20,7 @@ from vidcolor.archives.zip_target import ZipTarget
 from vidcolor.errors import SinkError, SourceError, UsageError
 from vidcolor.formats import FILMS, PHOTOS, UNREAD_ARCHIVES, ZIPS, archive_ending
 from vidcolor.outputs import is_same
+from vidcolor.run import Run
 
 # Archives for sure; a .gz or .iso may be anything.
 _UNREADABLE = UNREAD_ARCHIVES & {".7z", ".rar", ".cbr", ".cb7", ".lha", ".lzh", ".arj", ".ace", ".sit", ".sitx"}

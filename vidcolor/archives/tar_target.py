@@ -11,10 +11,11 @@ from pathlib import Path
 from vidcolor.archives.archive_target import GrowingTarget
 from vidcolor.archives.compression import Frames, packing_named
 from vidcolor.archives.entries import Entry, Source
-from vidcolor.archives.journal import Outcome, Record, Run
+from vidcolor.archives.journal import Outcome, Record
 from vidcolor.archives.names import safe_name, shown
 from vidcolor.archives.targets import Content, chunks, named_like, size_of
 from vidcolor.errors import SinkError
+from vidcolor.run import Run
 
 _FRAME_MEMBERS, _FRAME_BYTES = 16, 1 << 20  # a packed frame ends with the member that reaches either
 _BLOCK = tarfile.BLOCKSIZE

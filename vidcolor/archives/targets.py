@@ -10,10 +10,11 @@ from typing import Self
 
 from vidcolor import outputs
 from vidcolor.archives.entries import Entry
-from vidcolor.archives.journal import Journal, Outcome, Record, Run
+from vidcolor.archives.journal import Journal, Outcome, Record
 from vidcolor.archives.names import folded, numbered, safe_name, shown
 from vidcolor.errors import SinkError, SourceError
 from vidcolor.outputs import fitted_name
+from vidcolor.run import Run
 
 Content = bytes | Path  # a path is one that Target.scratch gave; it is used up
 
@@ -40,6 +41,7 @@ class Target(ABC):
         self.output, self.run, self.overwrite, self.resume = Path(output), run, overwrite, resume
         self.counts: Counter[Outcome] = Counter()  # of this run
         self.notes: list[str] = []  # one line each: what could not be kept
+        self.changes: list[str] = []  # what the newest earlier run had otherwise: "--crf was 18, is 20"
         self._claimed: dict[str, str] = {}  # folded output name -> entry that has it
 
     @abstractmethod

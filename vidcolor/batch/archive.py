@@ -6,90 +6,26 @@ one after another, each on all devices. Workers elsewhere may color films beside
 and go to a folder need no order.
 """
 
-import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
-from types import TracebackType
-from typing import Protocol, Self
 
 from vidcolor.archives import Entry, RefusedError, Target, in_order, open_source, opened_again, ready
 from vidcolor.archives.entries import unread
 from vidcolor.archives.folder_target import FolderTarget
 from vidcolor.archives.journal import Outcome
 from vidcolor.archives.names import shown
-from vidcolor.batch.worker import Done, Rules, Worker
+from vidcolor.batch.worker import Done, Rules
+from vidcolor.batch.workers import Workers
 from vidcolor.errors import DeviceError, SinkError, SourceError, VidcolorError
-from vidcolor.inference.colorizer import Colorizer
 
-FILES_AHEAD = 3  # a thread, under way or waiting for their turn to be written
-BYTES_AHEAD = 1 << 28  # of photos under way or waiting for their turn, a worker
 MOST_LISTED = 20  # failures in an archive that lies in a folder
 
 OnEntry = Callable[[Entry, Done], None]
-
-
-class Workers(Protocol):
-    """Who colors entries. Futures hold VidcolorErrors, or whatever a decoder raised."""
-
-    films_any_time: bool  # whether films go on beside the rest, or wait for their turn
-    notes: list[str]  # one line each: what is to be said of the whole
-
-    @property
-    def ahead(self) -> int:
-        """Photos that may be under way, or wait for their turn to be written."""
-
-    @property
-    def ahead_bytes(self) -> int:
-        """The same in bytes of their files."""
-
-    @property
-    def devices(self) -> list[str]:
-        """What they run on, for people."""
-
-    def photo(self, entry: Entry, source: Path | bytes) -> Future[Done]:
-        """See Worker."""
-
-    def film(self, entry: Entry, source: Path, target: Path) -> Future[Done]:
-        """See Worker."""
-
-
-class LocalWorkers:
-    """The machine itself: photos on a pool of threads, a film by whoever asks for it. A context manager."""
-
-    films_any_time, ahead_bytes = False, BYTES_AHEAD
-
-    def __init__(self, colorizer: Colorizer, rules: Rules) -> None:
-        threads = os.cpu_count() or 1
-        self.ahead, self.notes = FILES_AHEAD * threads, list[str]()
-        self._worker = Worker(colorizer, rules)
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="photo")
-
-    @property
-    def devices(self) -> list[str]:
-        """See Workers."""
-        return self._worker.devices
-
-    def photo(self, entry: Entry, source: Path | bytes) -> Future[Done]:
-        """See Worker."""
-        return self._pool.submit(self._worker.photo, entry, source)
-
-    def film(self, entry: Entry, source: Path, target: Path) -> Future[Done]:  # noqa: ARG002 - see Workers
-        """See Worker."""
-        return ready(self._worker.film(source, target))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._pool.shutdown(cancel_futures=True)  # of a run that was ended: what is under way is enough to wait for
-        self._worker.close()
 
 
 def colorize_archive(
@@ -189,19 +125,6 @@ class _Beside:
         while self._under_way:
             wait(self._under_way, return_when=FIRST_COMPLETED)
             yield from self.finished()
-
-
-def timed(entries: Sequence[Entry], colorizer: Colorizer, rules: Rules) -> tuple[float, int]:
-    """Color some photos for the clock alone: seconds it took, and the bytes of those that could be colored."""
-    worked = 0
-    with LocalWorkers(colorizer, rules) as workers:
-        for entry in entries[:1]:  # makes the network ready
-            workers.photo(entry, entry.read()).exception()
-        began = time.monotonic()
-        futures = [(entry, workers.photo(entry, entry.read())) for entry in entries]
-        for entry, future in futures:
-            worked += entry.size if future.exception() is None else 0
-    return time.monotonic() - began, worked
 
 
 def _said(name: str, reason: str) -> str:

@@ -16,8 +16,12 @@ from vidcolor.inference.colorizer import Colorizer
 from vidcolor.media.encoder_trial import settle
 from vidcolor.media.part_sink import PartSink
 
+# Told of a film that is colored as a whole, by name; gives what is then told how many frames of it there are.
+FilmWatch = Callable[[str, FilmStart], Callable[[int], None]]
 
-def _unwatched(name: str, start: FilmStart) -> Callable[[int], None]:  # noqa: ARG001
+
+def unwatched(name: str, start: FilmStart) -> Callable[[int], None]:  # noqa: ARG001
+    """Tell nobody how far a film is."""
     return lambda _: None
 
 
@@ -26,8 +30,7 @@ class ArchivedFilms:
     """See worker.Films. Films are colored from end to end, over whatever has the output's name."""
 
     options: FilmOptions
-    # Told of a film that is colored as a whole, by name, and then how many frames of it there are.
-    watch: Callable[[str, FilmStart], Callable[[int], None]] = field(default=_unwatched)
+    watch: FilmWatch = field(default=unwatched)
 
     def name(self, name: str) -> str:
         """Its own name where its container can be written."""

@@ -34,10 +34,14 @@ class PhotoOptions:
         """Of one page."""
         return round(self.largest_photo * 1e6)
 
-    def still(self, header: ModelHeader) -> StillSettings:
-        """How the file is written."""
-        software = f"vidcolor {__version__}, colour by model {header.name} {header.version}"
+    def still(self, software: str) -> StillSettings:
+        """How the file is written. software: for its tags."""
         return StillSettings(software, self.quality, self.subsampling, self.recolor)
+
+    @staticmethod
+    def software(header: ModelHeader) -> str:
+        """What the files' tags say of who colored them."""
+        return f"vidcolor {__version__}, colour by model {header.name} {header.version}"
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def color_photo(source: Path, target: Path, options: PhotoOptions, colorizer: Co
         raise UsageError(f"{target}: a photo keeps its format; name it {target.with_suffix(source.suffix).name}.")
     outputs.check(target, overwrite=options.overwrite, inputs=[source])
     rules = Rules(
-        options.still(colorizer.header), options.recolor, largest_pixels=options.largest_pixels,
+        options.still(options.software(colorizer.header)), options.recolor, largest_pixels=options.largest_pixels,
         is_overwriting=options.overwrite,
     )  # fmt: skip
     return PhotoResult(target, *colorize_photo(source, target, colorizer, rules))

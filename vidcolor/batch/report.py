@@ -25,7 +25,7 @@ MOST_ROWS = 5000  # of the page's table; report.json has all
 
 
 @dataclass(frozen=True)
-class Line:
+class FileResult:
     """What became of one file."""
 
     name: str  # as the source names it
@@ -76,7 +76,7 @@ def is_shown(name: str, total: int | None) -> bool:
     return int.from_bytes(hashlib.sha256(name.encode(errors="backslashreplace")).digest()[:4]) < share * 2**32
 
 
-def write_json(path: Path, lines: Iterable[Line], facts: dict[str, object]) -> None:
+def write_json(path: Path, lines: Iterable[FileResult], facts: dict[str, object]) -> None:
     """Everything about every file. facts: about the run (input, output, model, seconds)."""
     listed = [asdict(line) for line in lines]
     counts = Counter(line["outcome"] for line in listed)
@@ -91,7 +91,7 @@ def write_json(path: Path, lines: Iterable[Line], facts: dict[str, object]) -> N
     outputs.write(path, _sealed(content, b' "seal": "', b'"}'), overwrite=True)
 
 
-def write_html(path: Path, lines: Sequence[Line], pairs: Iterable[Pair], facts: dict[str, object]) -> None:
+def write_html(path: Path, lines: Sequence[FileResult], pairs: Iterable[Pair], facts: dict[str, object]) -> None:
     """The page."""
     counts = Counter(line.outcome for line in lines)
     told = [line for line in lines if line.outcome == "failed" or line.reason or line.notes]
@@ -111,7 +111,7 @@ def write_html(path: Path, lines: Sequence[Line], pairs: Iterable[Pair], facts: 
 OUTCOMES = ("colored", "kept", "copied", "skipped", "failed")
 
 
-def _row(line: Line) -> str:
+def _row(line: FileResult) -> str:
     said = "; ".join(filter(None, (line.reason, *line.notes)))
     outcome = f"<td class=outcome>{line.outcome}</td>"
     return f"<tr class={line.outcome}><td>{safe(line.name)}</td>{outcome}<td>{safe(said)}</td></tr>"

@@ -1,32 +1,31 @@
 """Films of the `colorize` command on a cluster: taken into parts, so that no machine is idle."""
 
 import time
-from collections.abc import Callable
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from vidcolor.cli.films import film_options, unfinished
+from vidcolor.cli.films import unfinished
 from vidcolor.cli.terminal import Reporter
 from vidcolor.errors import UsageError, VidcolorError
 
 if TYPE_CHECKING:
     from vidcolor.archives import Entry
-    from vidcolor.cluster import Work
+    from vidcolor.batch.options import BatchOptions
     from vidcolor.films.naming import Job
-    from vidcolor.inference.colorizer import Colorizer
 
 
 def colorize_films_on_cluster(
-    inputs: tuple[Path, ...], output: str, options: dict[str, Any], load: Callable[[], "Colorizer"], report: Reporter
+    inputs: tuple[Path, ...], output: str, options: "BatchOptions", report: Reporter, *, dry_run: bool
 ) -> int:
-    """Color every film; the exit code. load: pickles.  Raises VidcolorError where nothing can be done at all."""
-    from vidcolor.cluster import ClusterWorkers, connected
+    """Color every film; the exit code. Raises VidcolorError where nothing can be done at all."""
+    from vidcolor.batch.rules import rules_for
+    from vidcolor.cluster import cluster_workers
     from vidcolor.films.naming import plan
     from vidcolor.media.plan import check_output
     from vidcolor.media.probe import probe
 
-    if options["start"] is not None or options["end"] is not None or options["dry_run"]:
+    if options.films.start is not None or options.films.end is not None or dry_run:
         raise UsageError("--cluster colors whole films: it goes with no --start, --end, --dry-run.")
     jobs, finished = unfinished(plan(inputs, output), output, options, report)
     if not jobs:
@@ -34,8 +33,11 @@ def colorize_films_on_cluster(
     failed = 0
     for job in jobs:
         job.target.parent.mkdir(parents=True, exist_ok=True)
-        check_output(job.source, job.target, overwrite=options["overwrite"])
-    with connected(options["cluster"]), ClusterWorkers(_work(jobs, options, load)) as workers:
+        check_output(job.source, job.target, overwrite=options.overwrite)
+    with ExitStack() as stack:
+        open_workers = stack.enter_context(cluster_workers([job.source for job in jobs], options))
+        rules = rules_for(options, jobs[0].target, software="vidcolor")
+        workers = stack.enter_context(open_workers(rules))
         began = time.monotonic()
         for job in jobs:
             info = probe(job.source)
@@ -47,7 +49,7 @@ def colorize_films_on_cluster(
             try:
                 done = future.result()
                 if done.content is None:  # it is in color
-                    _copy(job, overwrite=options["overwrite"])
+                    _copy(job, overwrite=options.overwrite)
             except VidcolorError as error:
                 failed += 1
                 report.fail(str(error))
@@ -68,34 +70,11 @@ def colorize_films_on_cluster(
 
 
 def _copy(job: "Job", *, overwrite: bool) -> None:
-    """The film as it is. Raises SinkError."""
+    """Copy the film as it is. Raises SinkError."""
     from vidcolor import outputs
 
     with outputs.replacing(job.target, overwrite=overwrite) as partial:
         outputs.copy(job.source, partial)
-
-
-def _work(jobs: "list[Job]", options: dict[str, Any], load: Callable[[], "Colorizer"]) -> "Work":
-    from vidcolor.batch.films import ArchivedFilms
-    from vidcolor.batch.worker import Rules
-    from vidcolor.cluster import Work
-    from vidcolor.stills import StillSettings
-
-    rules = Rules(
-        StillSettings(software="vidcolor"), is_recoloring=options["recolor"], scratch=jobs[0].target.parent.absolute(),
-        films=ArchivedFilms(film_options(options)),
-    )  # fmt: skip
-    return Work(
-        load, rules, partial(_identity, options), tuple(job.source.absolute() for job in jobs), options["device"]
-    )
-
-
-def _identity(options: dict[str, Any]) -> object:
-    """Equal wherever the version, the model and the options are. Raises ModelError."""
-    from vidcolor import __version__
-    from vidcolor.inference import weights
-
-    return __version__, weights.sha256(weights.find(options["model"])), film_options(options)
 
 
 def _entry(job: "Job") -> "Entry":

@@ -1,7 +1,7 @@
 """`vidcolor colorize`, the default command."""
 
+from dataclasses import fields
 from fractions import Fraction
-from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from vidcolor.cli.timecode import Timecode, check_range
 from vidcolor.errors import UsageError
 
 if TYPE_CHECKING:
-    from vidcolor.inference.colorizer import Colorizer
+    from vidcolor.batch.options import BatchOptions
 
 
 PRESET = Hinted(
@@ -162,21 +162,20 @@ def command(
     if output == "-":
         raise UsageError("-o -: a film is put together in a file. Name one, such as -o out.mkv.")
     check_range(options["start"], options["end"])
-    if options["cluster"]:
-        if options["fps"] is not None:
+    fps, dry_run = options["fps"], options["dry_run"]
+    asked = _batch_options(options)
+    if asked.cluster:
+        if fps is not None:
             raise UsageError("--cluster takes no --fps: color numbered pictures on one machine, or make them a film.")
-        options = _anywhere(options)
-    load = partial(_load, options)
-    if options["fps"] is not None:
-        inputs = (_sequence(inputs, options["fps"]),)
+        asked = asked.for_other_machines()
+    if fps is not None:
+        inputs = (_sequence(inputs, fps),)
     elif are_scans(inputs, Path(output)):
-        scans = Scans(inputs, Path(output), options, as_json, quiet)
-        ctx.exit(0 if (describe_scans if options["dry_run"] else colorize_scans)(scans, load) else 1)
+        scans = Scans(inputs, Path(output), asked, as_json, quiet, options["watch"])
+        ctx.exit(0 if (describe_scans if dry_run else colorize_scans)(scans) else 1)
     with reporter(as_json=as_json, quiet=quiet) as report:
-        if options["cluster"]:
-            code = colorize_films_on_cluster(inputs, output, options, load, report)
-        else:
-            code = colorize_films(inputs, output, options, cache(load), report)
+        colorize = colorize_films_on_cluster if asked.cluster else colorize_films
+        code = colorize(inputs, output, asked, report, dry_run=dry_run)
     ctx.exit(code)
 
 
@@ -197,25 +196,16 @@ def _sequence(inputs: tuple[Path, ...], rate: Fraction) -> Path:
     return sequence_address(inputs[0], rate)
 
 
-def _anywhere(options: dict[str, Any]) -> dict[str, Any]:
-    """The same options, their paths as other machines know them. Raises ModelError."""
-    from vidcolor.inference import weights
+def _batch_options(options: dict[str, Any]) -> "BatchOptions":
+    """What the command line asks for, as the library takes it. Raises UsageError."""
+    from vidcolor.batch.options import BatchOptions
+    from vidcolor.batch.photos import PhotoOptions
+    from vidcolor.films.job import FilmOptions
+    from vidcolor.inference.settings import ModelSettings
 
-    model = weights.find(options["model"])
-    return options | {
-        "model": options["model"] if model.parent == weights.models_folder() else str(model.absolute()),
-        "references": tuple(path.absolute() for path in options["references"]),
-    }
+    def chosen(kind: type) -> dict[str, Any]:
+        return {entry.name: options[entry.name] for entry in fields(kind) if entry.name in options}
 
-
-def _load(options: dict[str, Any]) -> "Colorizer":
-    from vidcolor.inference.colorizer import Colorizer
-
-    return Colorizer.load(
-        options["model"],
-        device=options["device"],
-        precision=options["precision"],
-        size=options["size"],
-        batch_size=options["batch_size"],
-        saturation=options["saturation"],
-    )
+    films = FilmOptions(**chosen(FilmOptions) | {"model": ModelSettings(**chosen(ModelSettings))})
+    photos = PhotoOptions(**chosen(PhotoOptions))
+    return BatchOptions(films, photos, others=options["others"], nested=options["nested"], cluster=options["cluster"])

@@ -1,24 +1,22 @@
 """Films of the `colorize` command: one after another, into files under their own names."""
 
-import hashlib
-import json
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import fields
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from vidcolor.cli.log import film_progress
 from vidcolor.cli.terminal import Reporter
 from vidcolor.errors import UsageError, VidcolorError
 from vidcolor.films.naming import FALLBACK_SUFFIX
 
 if TYPE_CHECKING:
-    from vidcolor.archives.journal import Outcome, Run
+    from vidcolor.archives.journal import Outcome
+    from vidcolor.batch.options import BatchOptions
     from vidcolor.films.finished import FinishedFilms
-    from vidcolor.films.job import FilmOptions, FilmStart
+    from vidcolor.films.job import FilmStart
     from vidcolor.films.naming import Job
     from vidcolor.inference.colorizer import Colorizer
     from vidcolor.media.encoders import OutputSettings
@@ -29,19 +27,20 @@ SAMPLE_SECONDS = 4.0  # how long a dry run works on the film's first frames to e
 
 
 def colorize_films(
-    inputs: tuple[Path, ...], output: str, options: dict[str, Any], load: Callable[[], "Colorizer"], report: Reporter
+    inputs: tuple[Path, ...], output: str, options: "BatchOptions", report: Reporter, *, dry_run: bool
 ) -> int:
     """Color every film, or say what would be done; the exit code."""
     from vidcolor.films.naming import plan
 
     jobs = plan(inputs, output)
     finished: FinishedFilms | None = None
-    if not options["dry_run"]:
+    load = cache(options.model.load)
+    if not dry_run:
         jobs, finished = unfinished(jobs, output, options, report)
-    work: Callable[..., Outcome | None] = _describe if options["dry_run"] else _colorize
+    work: Callable[..., Outcome | None] = _describe if dry_run else _colorize
     failures: list[VidcolorError] = []
     for job in jobs:
-        if finished is not None and options["resume"] and finished.has(job):  # by a run beside this one
+        if finished is not None and options.resume and finished.has(job):  # by a run beside this one
             report.passed(input=str(job.source), output=str(job.target))
             continue
         try:
@@ -57,7 +56,7 @@ def colorize_films(
 
 
 def unfinished(
-    jobs: "list[Job]", output: str, options: dict[str, Any], report: Reporter
+    jobs: "list[Job]", output: str, options: "BatchOptions", report: Reporter
 ) -> "tuple[list[Job], FinishedFilms | None]":
     """The films that an earlier run of a list has not finished; and where to note what is. A single file is no list."""
     from vidcolor.films.finished import FinishedFilms
@@ -65,8 +64,8 @@ def unfinished(
     folder = Path(output)
     if jobs[0].target == folder:
         return jobs, None
-    finished = FinishedFilms(folder, run_of(options))
-    if not options["resume"]:
+    finished = FinishedFilms(folder, options.run())
+    if not options.resume:
         return jobs, finished
     left = []
     for job in jobs:
@@ -77,31 +76,7 @@ def unfinished(
     return left, finished
 
 
-def run_of(options: dict[str, Any]) -> "Run":
-    """What decides the bytes of photos and films. Raises ModelError."""
-    from vidcolor import __version__
-    from vidcolor.archives.journal import Run
-    from vidcolor.films.naming import DECIDING
-    from vidcolor.inference import weights
-
-    deciding = {name: options[name] for name in (*DECIDING, "quality", "subsampling", "recolor", "others")}
-    settings = json.dumps(deciding | {"vidcolor": __version__}, sort_keys=True, default=str)
-    return Run(weights.sha256(weights.find(options["model"])), hashlib.sha256(settings.encode()).hexdigest())
-
-
-def film_options(options: dict[str, Any]) -> "FilmOptions":
-    """Those of the command's options that films know."""
-    from vidcolor.films.job import FilmOptions
-
-    return FilmOptions(**{entry.name: options[entry.name] for entry in fields(FilmOptions) if entry.name in options})
-
-
-def film_watched(name: str, start: "FilmStart") -> Callable[[int], None]:
-    """Tells the log file how far a film among other files has come."""
-    return film_progress(name, start.frames, start.done_before)
-
-
-def _colorize(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, Any], report: Reporter) -> "Outcome":
+def _colorize(job: "Job", load: Callable[[], "Colorizer"], options: "BatchOptions", report: Reporter) -> "Outcome":
     """Color one film; what became of it."""
     from vidcolor.films.job import color_film
 
@@ -111,7 +86,7 @@ def _colorize(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, An
         report.start(input=str(job.source), output=str(job.target), **vars(start))
 
     done = color_film(
-        job.source, job.target, film_options(options), load, may_begin_anew=report.confirm, on_start=started,
+        job.source, job.target, options.films, load, may_begin_anew=report.confirm, on_start=started,
         on_frame=report.advance, on_warning=lambda warning: report.warn(f"{job.source.name}: {warning}."),
     )  # fmt: skip
     if done.damage:
@@ -125,14 +100,14 @@ def _colorize(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, An
     return done.outcome
 
 
-def _describe(job: "Job", load: Callable[[], "Colorizer"], options: dict[str, Any], report: Reporter) -> None:
+def _describe(job: "Job", load: Callable[[], "Colorizer"], options: "BatchOptions", report: Reporter) -> None:
     """Say what coloring one film would do; time its first frames to tell how long it would take."""
     from vidcolor.films.tone import film_tone
     from vidcolor.media.encoder_trial import settle
     from vidcolor.media.plan import plan
     from vidcolor.painting.tone import IN_COLOR
 
-    asked = film_options(options)
+    asked = options.films
     kept = (IN_COLOR,) if asked.may_copy(job.source, job.target) and film_tone(job.source) == "color" else ()
     with asked.source(job.source, job.target) as source:
         settled = settle(source.examined, job.target, asked.output)

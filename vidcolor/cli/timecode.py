@@ -1,6 +1,5 @@
 """Times as people write and read them."""
 
-import re
 from typing import Any
 
 import click
@@ -8,10 +7,7 @@ import click
 from vidcolor.cli.number_types import shortened
 from vidcolor.cli.param_types import ParamType
 from vidcolor.errors import UsageError
-
-MOST_SECONDS = 10_000_000  # four months
-
-_TIME = re.compile(r"(?:(?:([0-9]{1,9}):)?([0-9]{1,9}):)?([0-9]{1,9}(?:\.[0-9]{0,20})?)s?")
+from vidcolor.timecode import parse_timecode
 
 
 def duration(seconds: float) -> str:
@@ -28,15 +24,10 @@ class Timecode(ParamType[float]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Text -> seconds."""
-        match = _TIME.fullmatch(str(value))
-        if match is None:
-            text = shortened(str(value))
-            self.fail(f"{text} is no time; write seconds (90.5) or H:MM:SS (0:01:30.5).", param, ctx)
-        hours, minutes, seconds = match.groups()
-        found = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
-        if found > MOST_SECONDS:
-            self.fail(f"{value!r} is later than any film lasts.", param, ctx)
-        return found
+        try:
+            return parse_timecode(str(value))
+        except ValueError as error:
+            self.fail(f"{shortened(str(value))} {error}", param, ctx)
 
 
 def check_range(start: float | None, end: float | None) -> None:

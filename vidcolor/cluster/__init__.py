@@ -7,7 +7,8 @@ last finished segment.
 """
 
 from vidcolor.cluster.actor import Work
+from vidcolor.cluster.batches import cluster_workers
 from vidcolor.cluster.session import check_installed, connected
 from vidcolor.cluster.workers import ClusterWorkers
 
-__all__ = ["ClusterWorkers", "Work", "check_installed", "connected"]
+__all__ = ["ClusterWorkers", "Work", "check_installed", "cluster_workers", "connected"]

@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from vidcolor.archives import Entry
-from vidcolor.batch.archive import BYTES_AHEAD, FILES_AHEAD
 from vidcolor.batch.worker import Done
+from vidcolor.batch.workers import BYTES_AHEAD, FILES_AHEAD
 from vidcolor.cluster.actor import Actor, Work
 from vidcolor.cluster.session import first_line
 from vidcolor.cluster.slots import Slot, slots_of
@@ -174,7 +174,7 @@ class ClusterWorkers:
                 self._first.set_result(None)
 
     def _deal(self) -> None:
-        """WorkerHandle out what waits to whoever has the least to do."""
+        """Give what waits to whoever has the least to do."""
         if self._error is not None:
             self._fail(self._error)
         while (match := self._match()) is not None:

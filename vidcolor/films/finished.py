@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vidcolor.archives.journal import Journal, Outcome, Record, Run
+from vidcolor.archives.journal import Journal, Outcome, Record
 from vidcolor.archives.names import JOURNAL_NAME
 from vidcolor.errors import BusyError, SinkError
 from vidcolor.films.naming import Job
+from vidcolor.run import Run
 
 _PATIENCE_SECONDS = 10.0  # for another run that notes a film of its own in the same folder
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -12,27 +12,31 @@ import cv2
 from vidcolor import __version__, outputs
 from vidcolor.errors import UsageError
 from vidcolor.films.color_shots import Shots
-from vidcolor.films.naming import DECIDING
 from vidcolor.films.pipeline import colorize_film
 from vidcolor.films.references import files_in, load_references
 from vidcolor.films.tone import film_tone
 from vidcolor.frames import FilmInfo
-from vidcolor.inference import weights
-from vidcolor.inference.backends import computing
 from vidcolor.inference.colorizer import Colorizer
+from vidcolor.inference.settings import ModelSettings
 from vidcolor.media.encoder_trial import settle
 from vidcolor.media.encoders import OutputSettings
 from vidcolor.media.identity import identity_of
 from vidcolor.media.plan import WITHOUT_CROPPING, check_output
 from vidcolor.media.probe import probe
-from vidcolor.media.segments import ChangedError, FilmRun
+from vidcolor.media.segments import ChangedError
 from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import Damage, FilmSource
 from vidcolor.media.versions import film_versions
 from vidcolor.painting.tone import IN_COLOR
+from vidcolor.run import Run
 from vidcolor.steady import MODES, Steadiness, SteadyMode
 from vidcolor.steady.key_frames import check_every
 
+# Options of FilmOptions itself that decide the output's bytes.
+DECIDING = (
+    "steady", "every", "shot_memory", "references", "codec", "crf", "preset", "pix_fmt", "encoder", "convert_audio",
+    "drop_audio", "start", "end", "recolor",
+)  # fmt: skip
 Sink = TypeVar("Sink", bound=FilmSink)
 
 
@@ -40,10 +44,7 @@ Sink = TypeVar("Sink", bound=FilmSink)
 class FilmOptions:
     """How a film is colored and written, by the names and with the defaults of the command's options."""
 
-    model: str = "default"
-    size: int | None = None
-    precision: str = "auto"
-    saturation: float = 1.0
+    model: ModelSettings = field(default_factory=ModelSettings)
     steady: SteadyMode = "flow"
     every: int | None = 1  # None: auto
     shot_memory: bool = False
@@ -61,7 +62,6 @@ class FilmOptions:
     recolor: bool = False  # what is in color already
     resume: bool = True
     overwrite: bool = False
-    device: str = "auto"
 
     def __post_init__(self) -> None:
         if self.steady not in MODES:
@@ -86,20 +86,30 @@ class FilmOptions:
         references = load_references(self.references, info)
         return Steadiness(self.steady, self.every, self.shot_memory, references, info.number_at(self.start))
 
-    def run(self, source: FilmSource, encoder: str = "software") -> FilmRun:
-        """What decides the output, options and machine. encoder: the identity of what encodes; see trial.Settled.
+    @property
+    def deciding(self) -> dict[str, object]:
+        """Options that decide the output's bytes, by name: what an earlier run with others made is not resumed."""
+        return self.model.deciding | {name: getattr(self, name) for name in DECIDING}
+
+    def run(self, source: FilmSource, encoder: str = "software") -> Run:
+        """What decides the output, options and machine. encoder: the identity of what encodes; see encoder_trial.
 
         Raises ModelError, DeviceError, UsageError.
         """
-        settings = {f"--{name.replace('_', '-')}": str(getattr(self, name)) for name in DECIDING}
+        settings = {f"--{name.replace('_', '-')}": str(value) for name, value in self.deciding.items()}
         del settings["--precision"]  # auto is another one on another machine
-        settings |= asdict(computing(self.device, self.precision))
+        settings |= self.model.computing()
         settings |= {"OpenCV": cv2.__version__, "film libraries": film_versions()}
         stills = [file for path in self.references for file in files_in(path)]
         settings["--references"] = identity_of(*stills)
         settings["--encoder"] = encoder  # on another machine `hardware` is another one, or none
         settings["vidcolor"] = __version__
-        return FilmRun(identity_of(source.path), weights.sha256(weights.find(self.model)), settings)
+        return Run(self.model.sha256(), settings, identity_of(source.path))
+
+    def for_other_machines(self) -> "FilmOptions":
+        """The same, its paths as other machines know them. Raises ModelError."""
+        references = tuple(path.absolute() for path in self.references)
+        return replace(self, model=self.model.for_other_machines(), references=references)
 
     def may_copy(self, path: Path, target: Path) -> bool:
         """Whether a film in color can go to the target as it is."""
@@ -112,7 +122,7 @@ class FilmOptions:
 
     def comment(self) -> str:
         """What the film's tags will say. Raises ModelError."""
-        header = weights.read_header(weights.find(self.model))
+        header = self.model.read_header()
         return f"Color by vidcolor {__version__}, model {header.name} {header.version}; the luma is the original's."
 
     def expected_frames(self, info: FilmInfo) -> int | None:
@@ -201,7 +211,7 @@ def _kept(
     on_warning(IN_COLOR)
     with outputs.replacing(target, overwrite=options.overwrite) as partial:
         outputs.copy(path, partial)
-    name = weights.read_header(weights.find(options.model)).name
+    name = options.model.read_header().name
     return FilmResult(target, frames, frames, name, (IN_COLOR,), outcome="kept")
 
 

@@ -11,12 +11,6 @@ from vidcolor.outputs import fitted_name
 
 FALLBACK_SUFFIX = ".mkv"  # holds every stream of a film whose own container we do not write
 
-# Options that change a film's output: what an earlier run with others made is not gone on with.
-DECIDING = (
-    "size", "precision", "saturation", "steady", "every", "shot_memory", "references", "codec", "crf", "preset",
-    "pix_fmt", "encoder", "convert_audio", "drop_audio", "start", "end", "recolor",
-)  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Job:

@@ -10,7 +10,6 @@ from vidcolor.media.sequences import is_address, pictures_of
 
 WHOLE_BYTES = 16 << 20  # inputs up to here are read from end to end
 BLOCKS, BLOCK_BYTES = 64, 64 << 10  # of longer ones: 4 MiB, a second or two from a slow file server
-_CONTENT = re.compile(r"(?P<times>.*) (?P<content>(whole|sampled):[0-9a-f]{64})")
 
 
 def identity_of(*paths: Path) -> str:
@@ -24,14 +23,6 @@ def identity_of(*paths: Path) -> str:
         return ""
     files = [file for path in paths for file in (pictures_of(path) if is_address(path) else [path])]
     return f"{' '.join(map(_times_of, paths))} {_content_of(files)}"
-
-
-def is_same(now: str, before: str) -> bool:
-    """Whether two identities are of the same input. Those of vidcolor 0.1.0 hold sizes and times alone."""
-    new, old = _CONTENT.fullmatch(now), _CONTENT.fullmatch(before)
-    if new and old:
-        return new["content"] == old["content"]
-    return (new["times"] if new else now) == (old["times"] if old else before)
 
 
 def _times_of(path: Path) -> str:

@@ -9,9 +9,10 @@ from av.packet import Packet
 
 from vidcolor.frames import ColoredFrame, Part
 from vidcolor.media.encoders import OutputSettings
-from vidcolor.media.segments import FilmRun, SegmentStore, part_of
+from vidcolor.media.segments import SegmentStore, part_of
 from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import FilmSource
+from vidcolor.run import Run
 from vidcolor.steady.state import Arrays
 
 
@@ -19,7 +20,7 @@ class PartSink(FilmSink):
     """Makes the segments of a part, and nothing else. Frames before its first are counted and thrown away."""
 
     def __init__(
-        self, path: Path, source: FilmSource, settings: OutputSettings, part: Part, *, run: FilmRun, resume: bool = True
+        self, path: Path, source: FilmSource, settings: OutputSettings, part: Part, *, run: Run, resume: bool = True
     ) -> None:
         """path: of the film.  run, resume: see FilmSink."""
         super().__init__(path, source, settings, comment="", run=run, resume=resume)
@@ -37,7 +38,7 @@ class PartSink(FilmSink):
         if self.frames_written > self._part.first:
             super().end_segment(state)
 
-    def _opened_store(self, run: FilmRun) -> SegmentStore:
+    def _opened_store(self, run: Run) -> SegmentStore:
         store = SegmentStore(part_of(self.path, self._part.first), run, resume=self._resume)
         self.warnings += store.warnings
         return store

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -23,45 +23,17 @@ from vidcolor.errors import SinkError
 from vidcolor.frames import ResumePoint
 from vidcolor.ledger import Ledger
 from vidcolor.media.identity import identity_of as identity_of
-from vidcolor.media.identity import is_same
 from vidcolor.media.segment_files import HEAD, has_packets, has_state, read_state, states_kept, write_state
+from vidcolor.run import Run
 from vidcolor.steady.state import Arrays
 
 PART_SIGN = "~"  # between an output's name and the first frame of a part of it
 _PART = re.compile(rf"(.*)({PART_SIGN}\d{{9,}})", re.DOTALL)
-_MACHINE = ("precision", "backend", "OpenCV", "film libraries")  # settings that tell what computed
 _NONE = -(1 << 63)  # no pts or dts
 
 
 class ChangedError(SinkError):
     """The output was begun from something else: it cannot be gone on with."""
-
-
-@dataclass(frozen=True)
-class FilmRun:
-    """What decides the output: segments of two different runs must not be joined."""
-
-    source: str  # identity of the input; see identity_of
-    model_sha256: str
-    settings: Mapping[str, str]
-
-    def changes(self, before: "FilmRun") -> list[str]:
-        """What differs, in words."""
-        found = [] if is_same(self.source, before.source) else ["the film is another"]
-        found += ["the model is another"] if self.model_sha256 != before.model_sha256 else []
-        is_told, was_told = self._told(), before._told()
-        for name in sorted({*is_told, *was_told}):
-            old, new = was_told.get(name, "-"), is_told.get(name, "-")
-            if "-" in (old, new) and name in _MACHINE:
-                continue  # unknown, as vidcolor 0.1.0 left it
-            found += [] if is_same(new, old) else [f"{name} was {old}, is {new}"]
-        return found
-
-    def _told(self) -> dict[str, str]:
-        """The settings; what vidcolor 0.1.0 noted of precision was the option, which can be auto."""
-        told = dict(self.settings)
-        option = told.pop("--precision", "auto")
-        return told if option == "auto" else {"precision": option} | told
 
 
 @dataclass(frozen=True)
@@ -101,7 +73,7 @@ def _folder_name(name: str) -> str:
     return outputs.hidden_name(*found.groups()) if found else outputs.hidden_name(name)
 
 
-def forget_parts(output: Path, run: FilmRun) -> None:
+def forget_parts(output: Path, run: Run) -> None:
     """Remove what was begun in parts, but for those that another run works on."""
     for part in parts_of(output):
         with suppress(SinkError):
@@ -112,19 +84,19 @@ class _FilmLedger(Ledger):
     """The run, then its segments."""
 
     def _reset(self) -> None:
-        self.run: FilmRun | None = None
+        self.run: Run | None = None
         self.segments: list[Segment] = []
         self._ends: list[int] = []  # of the lines of segments that were read
 
     def _take(self, fields: dict[str, Any], end: int) -> None:
         if "run" in fields:
-            self.run = FilmRun(**fields["run"])
+            self.run = Run(**fields["run"])
         else:
             self.segments.append(Segment(**fields))
             self._ends.append(end)
 
-    def begin(self, run: FilmRun) -> None:
-        self._write(self._line({"run": asdict(run)}))
+    def begin(self, run: Run) -> None:
+        self._write(self._line({"run": run.as_fields()}))
         self.run = run
 
     def add(self, *segments: Segment) -> None:
@@ -140,7 +112,7 @@ class _FilmLedger(Ledger):
 class SegmentStore:
     """The folder beside the output. For one thread."""
 
-    def __init__(self, output: Path, run: FilmRun, *, resume: bool = True) -> None:
+    def __init__(self, output: Path, run: Run, *, resume: bool = True) -> None:
         """Lock the folder and read what is there; resume=False forgets it.
 
         Raises ChangedError for what another film, model or setting left, SinkError when another run works on it.
@@ -163,7 +135,7 @@ class SegmentStore:
         self._file: BinaryIO | None = None
         self._bytes = self._crc32 = 0
 
-    def _check(self, output: Path, run: FilmRun) -> None:
+    def _check(self, output: Path, run: Run) -> None:
         before = self._ledger.run
         if before is not None and self._ledger.segments and (changes := run.changes(before)):
             raise ChangedError(

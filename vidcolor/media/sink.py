@@ -27,11 +27,12 @@ from vidcolor.media.output_file import WrittenFile
 from vidcolor.media.plan import AUDIBLE_SECONDS, Plan, check_output, make_plan
 from vidcolor.media.probe import CAPTIONS, Examined, decoder_of, examine, open_container
 from vidcolor.media.pyav import fraction_of, open_output, side_data_of, text_of
-from vidcolor.media.segments import FilmRun, SegmentStore, copy_of, forget_parts, parts_of
+from vidcolor.media.segments import SegmentStore, copy_of, forget_parts, parts_of
 from vidcolor.media.source import FilmSource
 from vidcolor.media.stream_copy import StreamCopy
 from vidcolor.media.video_track import VideoTrack
 from vidcolor.outputs import DISK_ERRORS, failure, move, sync_folder
+from vidcolor.run import Run
 from vidcolor.steady.state import Arrays
 
 from . import matroska, mp4
@@ -52,7 +53,7 @@ class FilmSink:
 
     def __init__(
         self, path: Path, source: Path | FilmSource, settings: OutputSettings, *, comment: str,
-        run: FilmRun | None = None, resume: bool = True,
+        run: Run | None = None, resume: bool = True,
     ) -> None:  # fmt: skip
         """Refusals come here, before any work, but for those of a changed run, which come on entering.
 
@@ -162,7 +163,7 @@ class FilmSink:
         if self._store is not None and self._store.first_pts is not None:
             self._go_on(self._store, self._store.first_pts)
 
-    def _opened_store(self, run: FilmRun) -> SegmentStore:
+    def _opened_store(self, run: Run) -> SegmentStore:
         store = SegmentStore(self.path, run, resume=self._resume)
         try:
             if not self._resume:
