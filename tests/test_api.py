@@ -314,8 +314,7 @@ def test_a_folder_is_what_the_command_makes_of_it(film: Path, photo: Path, tiny_
     shutil.copy(film, scans / "film.mkv")
     shutil.copy(photo, scans / "photo.png")
     (scans / "torn.jpg").write_bytes(b"\xff\xd8\xff")
-    command = ["colorize", str(scans), "-o", str(tmp_path / "command"), "--model", str(tiny_model), "-q"]
-    assert cli.main(command, standalone_mode=False) == 1
+    assert cli.run([str(scans), "-o", str(tmp_path / "command"), "--model", str(tiny_model), "-q"]) == 1
 
     class Heard(vidcolor.BatchObserver):
         said: typing.ClassVar[list[object]] = []

@@ -231,7 +231,7 @@ def test_a_second_run_over_a_folder_does_only_what_changed(tmp_path: Path) -> No
     assert (output / photos[0]).read_bytes() == invert(b"another picture")
     with open_source([source]) as entries, open_target(output, entries, Run("new", RUN.settings)) as target:
         reasons = {target.due(entry) for entry in entries if entry.kind != "directory"}
-    assert reasons == {"made by another model", "failed before: an empty file."}
+    assert reasons == {"made before, but the model is another", "failed before: an empty file."}
 
 
 def test_a_second_run_over_thousands_is_quick(tmp_path: Path) -> None:

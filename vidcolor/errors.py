@@ -43,6 +43,12 @@ class ShapeError(VidcolorError):
     """Arrays that belong together do not fit each other."""
 
 
+def unreadable(name: object, error: OSError) -> ReadError:
+    """What is wrong with an input file that the system cannot read. name: of the file, for people."""
+    why = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+    return ReadError(f"{name}: {why}.")
+
+
 def like(word: str, names: Iterable[str]) -> str | None:
     """The name that was probably meant; None where none is near. Capitals do not count."""
     from difflib import get_close_matches

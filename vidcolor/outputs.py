@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
-from vidcolor.errors import ReadError, SinkError, UsageError
+from vidcolor.errors import SinkError, UsageError, unreadable
 
 OWN_PREFIX = ".vidcolor-"  # of every name that only we may write
 _REASONS = {
@@ -235,13 +235,13 @@ class _Source(io.FileIO):
         try:
             return super().readinto(buffer) or 0
         except OSError as error:
-            raise ReadError(f"{self.name}: cannot be read: {error.strerror}.") from error
+            raise unreadable(self.name, error) from error
 
     def readall(self) -> bytes:
         try:
             return super().readall() or b""
         except OSError as error:
-            raise ReadError(f"{self.name}: cannot be read: {error.strerror}.") from error
+            raise unreadable(self.name, error) from error
 
 
 def source_of(path: Path) -> BinaryIO:
@@ -249,7 +249,7 @@ def source_of(path: Path) -> BinaryIO:
     try:
         return cast(BinaryIO, io.BufferedReader(_Source(path)))
     except OSError as error:
-        raise ReadError(f"{path}: cannot be read: {error.strerror}.") from error
+        raise unreadable(path, error) from error
 
 
 def copy(source: Path, partial: Path) -> None:

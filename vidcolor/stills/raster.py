@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageChops, ImageCms
 
-from vidcolor.errors import ReadError, SourceError
+from vidcolor.errors import SourceError, unreadable
 from vidcolor.lookup import look_up
 from vidcolor.painting.painter import Gray, RgbSpace
 from vidcolor.stills import profiles
@@ -47,7 +47,7 @@ def refusing_damage(name: str) -> Iterator[None]:
         ) from error
     except DAMAGED as error:
         if isinstance(error, OSError) and error.errno is not None:  # the system's, not a decoder's
-            raise ReadError(f"{name}: cannot be read: {error.strerror}.") from error
+            raise unreadable(name, error) from error
         what = " ".join(str(error).split()) or type(error).__name__
         raise SourceError(f"{name}: damaged or not a picture of its kind ({what[:120]}). Copy it again.") from error
 
