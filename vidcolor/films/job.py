@@ -123,7 +123,7 @@ class FilmOptions:
     def comment(self) -> str:
         """What the film's tags will say. Raises ModelError."""
         header = self.model.read_header()
-        return f"Color by vidcolor {__version__}, model {header.name} {header.version}; the luma is the original's."
+        return f"Colour by vidcolor {__version__}, model {header.name} {header.version}; the luma is the original's."
 
     def expected_frames(self, info: FilmInfo) -> int | None:
         """How many frames the range holds, as far as the container tells."""
