@@ -7,6 +7,7 @@ import click
 
 from vidcolor.cli.param_types import Existing, ModelName
 from vidcolor.cli.text import as_json, tell
+from vidcolor.formats import EXPORTS
 
 if TYPE_CHECKING:
     from vidcolor.inference.export import Exported
@@ -45,7 +46,7 @@ def command(
     from vidcolor.inference import weights
     from vidcolor.inference.export import export
 
-    chosen = form or ("onnx" if output.suffix == ".onnx" else "openvino")
+    chosen = form or ("onnx" if output.suffix == EXPORTS["onnx"] else "openvino")
     done = export(
         weights.find(model), output, form=chosen, precision=precision, calibrate=calibrate, overwrite=overwrite
     )

@@ -16,7 +16,7 @@ from vidcolor.cli.films import film_options, film_watched, run_of
 from vidcolor.cli.tally import Tally, tally
 from vidcolor.cli.text import answer, check_answered, event, say
 from vidcolor.errors import BusyError, SourceError, UsageError, VidcolorError
-from vidcolor.formats import CONTAINERS, PHOTOS, UNREAD_PHOTOS, archive_ending
+from vidcolor.formats import ANIMATIONS, CONTAINERS, PHOTOS, UNREAD_PHOTOS, archive_ending
 from vidcolor.outputs import check_is_no_input, fitted_name, hidden_name
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from vidcolor.inference.weights import ModelHeader
 
 WATCH_SECONDS = 2.0  # between looks at the folder
-ANIMATIONS = {".gif"}  # photos that FFmpeg reads as films
 MOST_TOLD = 10  # files of which one thing is said, a line each
 ESTIMATE_PHOTOS = 8  # that a dry run really colors
 

@@ -16,6 +16,7 @@ from vidcolor.films.naming import DECIDING
 from vidcolor.films.pipeline import colorize_film
 from vidcolor.films.references import files_in, load_references
 from vidcolor.films.tone import film_tone
+from vidcolor.formats import WITHOUT_CROPPING
 from vidcolor.frames import FilmInfo
 from vidcolor.inference import weights
 from vidcolor.inference.backends import computing
@@ -23,7 +24,7 @@ from vidcolor.inference.colorizer import Colorizer
 from vidcolor.media.encoder_trial import settle
 from vidcolor.media.encoders import OutputSettings
 from vidcolor.media.identity import identity_of
-from vidcolor.media.plan import WITHOUT_CROPPING, check_output
+from vidcolor.media.plan import check_output
 from vidcolor.media.probe import probe
 from vidcolor.media.segments import ChangedError, FilmRun
 from vidcolor.media.sink import FilmSink

@@ -19,13 +19,13 @@ import numpy as np
 from vidcolor import outputs
 from vidcolor.color import Floats
 from vidcolor.errors import ModelError, SinkError, UsageError
+from vidcolor.formats import EXPORTS
 from vidcolor.inference import calibration, weights
 from vidcolor.inference.backends import convert, has_bf16, load_openvino
 
 if TYPE_CHECKING:
     from torch import nn
 
-SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
 PRECISIONS = ("fp32", "fp16", "int8")
 OPSET = 17  # has layer normalization; read by ONNX Runtime 1.12 and later
 COMPARED = 6  # pictures, evenly spread over those that the package brings
@@ -65,7 +65,7 @@ def export(
 ) -> Exported:
     """Write a model as ONNX or OpenVINO: complete and answering as the network does, or not at all.
 
-    form: one of SUFFIXES.  precision: one of PRECISIONS, of the weights stored; in int8 they are computed with.
+    form: one of EXPORTS.  precision: one of PRECISIONS, of the weights stored; in int8 they are computed with.
     calibrate: photos and films to measure the 8-bit ranges on; default the package's own.
     Raises ModelError, SinkError, SourceError, UsageError.
     """
@@ -102,10 +102,10 @@ def metadata(model: Path, header: weights.ModelHeader) -> dict[str, str]:
 
 def _check(target: Path, form: str, precision: str, calibrate: Sequence[Path], *, overwrite: bool) -> None:
     """Everything that can be refused before the long work."""
-    if form not in SUFFIXES or precision not in PRECISIONS:
-        raise UsageError(f"{form}, {precision}: there is {', '.join(SUFFIXES)}, in {', '.join(PRECISIONS)}.")
-    if target.suffix != SUFFIXES[form]:
-        raise UsageError(f"{target}: {form} files end in {SUFFIXES[form]}; rename it, or choose another --format.")
+    if form not in EXPORTS or precision not in PRECISIONS:
+        raise UsageError(f"{form}, {precision}: there is {', '.join(EXPORTS)}, in {', '.join(PRECISIONS)}.")
+    if target.suffix != EXPORTS[form]:
+        raise UsageError(f"{target}: {form} files end in {EXPORTS[form]}; rename it, or choose another --format.")
     if form == "onnx" and precision == "fp16":
         raise UsageError("ONNX in fp16 is not made here; take fp32, which runtimes convert, or --format openvino.")
     if calibrate and precision != "int8":
@@ -186,7 +186,7 @@ def _runtimes(file: Path) -> Iterator[tuple[str, Run]]:
     for name, hint in (("fp32", "f32"), ("bf16", "bf16"))[: 2 if has_bf16(core) else 1]:
         compiled = core.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": hint})
         yield f"openvino {name}", partial(_ask, compiled)
-    if file.suffix == ".onnx" and find_spec("onnxruntime"):
+    if file.suffix == EXPORTS["onnx"] and find_spec("onnxruntime"):
         yield "onnxruntime", _onnxruntime(file)
 
 

@@ -21,7 +21,6 @@ from vidcolor.media.probe import Examined, codec_name, decoder_of, examine, is_c
 from vidcolor.media.pyav import open_output, text_of
 from vidcolor.media.subtitles import is_unread_webvtt
 
-WITHOUT_CROPPING = {".avi"}  # containers that cannot say that a part of the picture is not shown
 _TRACK_TAGS = {"language", "title", "handler_name", "creation_time", "timecode", "rotate"}
 AUDIBLE_SECONDS = 0.06  # sound further off the picture is noticed: ITU-R BT.1359-1 puts it at 45 to 125 ms
 # AVI has no times: sound is when its bytes or packets say. Of others the muxer writes too few of either.
