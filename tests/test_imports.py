@@ -12,8 +12,12 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "vidcolor"
 
 # A module may import from its own row and from the rows above it.
+# fmt: off
 ROWS = (
-    ("errors", "formats", "frames", "ledger", "lookup", "outputs", "overlap", "printable", "scaling", "system"),
+    (
+        "choices", "errors", "formats", "frames", "ledger", "lookup", "outputs", "overlap", "printable", "scaling",
+        "system",
+    ),
     ("color",),
     ("networks", "painting", "steady"),
     ("stills",),
@@ -29,6 +33,7 @@ ROWS = (
     ("cli",),
     ("__main__",),
 )
+# fmt: on
 
 # These are imported by the named modules alone.
 CALLERS = {

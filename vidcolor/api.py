@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidcolor.batch.photos import PhotoOptions, PhotoResult, color_array, color_file, color_photo
+from vidcolor.choices import Precision, SteadyMode
 from vidcolor.color import LumaCoding, chroma_levels, luma_table
 from vidcolor.errors import ShapeError, UsageError
 from vidcolor.films.job import FilmOptions, FilmResult, FilmStart, color_film
@@ -26,13 +27,12 @@ from vidcolor.frames import FilmInfo, Frame, PictureFormat, Plane
 from vidcolor.inference import colorizer as networks
 from vidcolor.lookup import look_up
 from vidcolor.painting.painter import Rgb
-from vidcolor.steady import Steadiness, SteadyMode
+from vidcolor.steady import Steadiness
 
 __all__ = ["Colorizer", "FilmResult", "PhotoResult", "PictureFormat", "colorize_film", "colorize_photo"]
 
 StrPath = str | os.PathLike[str]
 Every = int | Literal["auto"]
-Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
 
 class Colorizer:

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 import cv2
 
 from vidcolor import __version__, outputs
+from vidcolor.choices import STEADY_MODES, SteadyMode
 from vidcolor.errors import UsageError
 from vidcolor.films.color_shots import Shots
 from vidcolor.films.naming import DECIDING
@@ -31,7 +32,7 @@ from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import Damage, FilmSource
 from vidcolor.media.versions import film_versions
 from vidcolor.painting.tone import IN_COLOR
-from vidcolor.steady import MODES, Steadiness, SteadyMode
+from vidcolor.steady import Steadiness
 from vidcolor.steady.key_frames import check_every
 
 Sink = TypeVar("Sink", bound=FilmSink)
@@ -65,8 +66,8 @@ class FilmOptions:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.steady not in MODES:
-            raise UsageError(f"steady {self.steady!r} is unknown; choose one of {', '.join(MODES)}.")
+        if self.steady not in STEADY_MODES:
+            raise UsageError(f"steady {self.steady!r} is unknown; choose one of {', '.join(STEADY_MODES)}.")
         check_every(self.every)
 
     @property

@@ -11,10 +11,11 @@ from av.error import FFmpegError
 from av.stream import Stream
 
 from vidcolor import outputs
+from vidcolor.choices import LOSSY_AUDIO
 from vidcolor.errors import SinkError, UsageError
 from vidcolor.formats import CONTAINERS
 from vidcolor.frames import FilmInfo
-from vidcolor.media.audio import LOSSY, audio_target, without_block_size
+from vidcolor.media.audio import audio_target, without_block_size
 from vidcolor.media.encoders import Encoding, OutputSettings, choose_encoding
 from vidcolor.media.metadata import kept_tags
 from vidcolor.media.probe import Examined, codec_name, decoder_of, examine, is_cover_art, open_film
@@ -155,7 +156,7 @@ def _called(entry: StreamPlan) -> str:
 
 
 def _how(entry: StreamPlan) -> str:
-    return " without loss" if entry.kind == "audio" and entry.detail not in LOSSY else ""
+    return " without loss" if entry.kind == "audio" and entry.detail not in LOSSY_AUDIO else ""
 
 
 def _no_sound(output_path: Path, container: str, lost: list[StreamPlan], settings: OutputSettings) -> str:
