@@ -44,6 +44,8 @@ CALLERS = {
 
 # A third-party package is imported by its home alone, so that an upgrade touches one place.
 HOMES = {
+    "filelock": {"ledger"},
+    "platformdirs": {"system"},
     "av": {"media"},
     "PIL": {"stills"},
     "tifffile": {"stills"},
