@@ -1,7 +1,10 @@
 """What options may be stands in one table: the command line offers it, and the library does and refuses by it."""
 
+import ast
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -73,3 +76,25 @@ def test_the_table_is_light_to_import() -> None:
     script = "import sys, vidcolor.choices; print(*{'torch', 'av', 'numpy', 'click', 'PIL'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert not done.stdout.strip()
+
+
+def literals(path: Path) -> Iterator[set[str]]:
+    """What a file lists: the words of its tuples, lists, sets and Literals."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Tuple | ast.List | ast.Set):
+            words = [part.value for part in node.elts if isinstance(part, ast.Constant)]
+            if len(words) == len(node.elts):
+                yield {word for word in words if isinstance(word, str)}
+
+
+def test_no_module_has_a_list_of_its_own() -> None:
+    listed = [set(table) for name, table in vars(choices).items() if name.isupper()]
+    tables = [table for table in listed if len(table) > 1]
+    package = Path(choices.__file__).parent
+    for path in package.rglob("*.py"):
+        for words in literals(path):
+            if path.name != "choices.py":
+                assert words not in tables, f"{path}: {words} is in choices.py"
+            if path.name != "formats.py":
+                suffixes = [word for word in words if re.fullmatch(r"\.[a-z0-9]{1,9}", word)]
+                assert len(suffixes) < 2, f"{path}: {suffixes} belong in formats.py"

@@ -47,7 +47,7 @@ def open_still(source: Source, name: str | None = None, *, largest_pixels: int =
 
 @contextmanager
 def open_in_turn(source: Source, name: str | None = None, *, largest_pixels: int = LARGEST_PIXELS) -> Iterator[Still]:
-    """`open_still`, as soon as what this process holds decoded leaves room for it: see room.py.
+    """`open_still`, as soon as what this process holds decoded leaves room for it: see budget.py.
 
     Who has one open must not wait for another one.
     """
