@@ -123,7 +123,7 @@ def test_training_ends_on_them_too(tmp_path: Path) -> None:
     path = tmp_path / "box.tar"
     path.write_bytes(photo("good.jpg") + WRONG["PAX size below 0"] + bytes(1024))
     names = []
-    with pytest.raises(SourceError, match="breaks off after 1 photos"):
+    with pytest.raises(SourceError, match="breaks off after 1 members"):
         names.extend(name for name, _ in encoded([path]))
 
 

@@ -1,14 +1,17 @@
 """The journal claims what is true, notices what is torn, and lets one run at a time write."""
 
+import errno
 import json
 import multiprocessing
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from vidcolor import ledger
 from vidcolor.archives.journal import Journal, Record
-from vidcolor.errors import SinkError
+from vidcolor.errors import BusyError, SinkError
 from vidcolor.ledger import parse
 from vidcolor.run import Run
 
@@ -110,6 +113,36 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
         journal.remove()
         with Journal(path):  # removed: whoever comes next has a journal of its own
             pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="of POSIX")
+def test_the_lock_is_that_of_the_first_release_and_leaves_no_file(tmp_path: Path) -> None:
+    """0.1.0 calls flock on the journal itself."""
+    import fcntl
+
+    path = written(tmp_path / "j", 1)
+    with path.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(BusyError, match="another run is writing there now"), Journal(path):
+            pass
+    with Journal(path):
+        assert [entry.name for entry in tmp_path.iterdir()] == ["j"]
+        with path.open("r+b") as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["j"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_network_drive_without_locks_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def lock(_: int, *, blocking: bool) -> bool:
+        assert not blocking
+        raise OSError(code, "no locks")
+
+    monkeypatch.setattr(ledger, "lock_descriptor", lock)
+    with Journal(written(tmp_path / "j")) as journal:
+        assert len(journal.records) == 5
 
 
 def hold(path: Path, ready) -> None:

@@ -227,4 +227,3 @@ def test_extras_and_codecs_are_those_that_there_are():
     for extra, (modules, _) in doctor.EXTRAS.items():
         wanted = " ".join(extras[extra]).replace("-", "_")
         assert all(module in wanted for module in modules)
-    assert tuple(_ENCODERS) == doctor.CODECS

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from vidcolor import color
+from vidcolor.choices import PRECISIONS
 from vidcolor.color import LumaCoding
 from vidcolor.errors import DeviceError, ModelError, ShapeError, UsageError
 from vidcolor.frames import PictureFormat
 from vidcolor.inference import weights
 from vidcolor.inference.backends import (
-    PRECISIONS,
     OpenVINOBackend,
     OutOfMemoryError,
     TorchBackend,

@@ -13,6 +13,7 @@ from av.codec import CodecContext
 from media_fixtures import color_film, flat_chroma, make_film, noise_frame, packets, times
 
 from vidcolor import cli
+from vidcolor.choices import HW_CODECS, HW_DECODERS, HW_ENCODERS, PRESETS
 from vidcolor.cli.colorize import command
 from vidcolor.errors import UsageError
 from vidcolor.films.job import FilmOptions
@@ -20,9 +21,8 @@ from vidcolor.frames import FilmInfo
 from vidcolor.inference.settings import ModelSettings
 from vidcolor.media import encoder_trial, encoders, hw_encoders
 from vidcolor.media.encoder_trial import settle
-from vidcolor.media.encoders import PRESETS, OutputSettings
-from vidcolor.media.hw_decoders import DEVICES
-from vidcolor.media.hw_encoders import FAMILIES, built_in, family_of, formats_of, options_of
+from vidcolor.media.encoders import OutputSettings
+from vidcolor.media.hw_encoders import built_in, family_of, formats_of, options_of
 from vidcolor.media.pixels import layout_of, luma_of
 from vidcolor.media.plan import make_plan
 from vidcolor.media.probe import examine
@@ -32,7 +32,7 @@ from vidcolor.media.source import FilmSource
 
 def encoders_here() -> list[str]:
     """Those of every family that this FFmpeg knows."""
-    return [name for family in FAMILIES for codec in ("h264", "hevc", "av1") if formats_of(name := f"{codec}_{family}")]
+    return [name for family in HW_ENCODERS for codec in HW_CODECS if formats_of(name := f"{codec}_{family}")]
 
 
 def opens(codec: str) -> str | None:
@@ -208,8 +208,8 @@ def segmented(film: Path, out: Path, settings: OutputSettings, every: int) -> Fi
 
 def test_the_command_offers_what_there_is() -> None:
     offered: dict[str, Any] = {option.name: option.type for option in command.params}
-    assert tuple(offered["encoder"].choices) == ("software", "hardware", *FAMILIES)
-    assert tuple(offered["hwaccel"].choices) == ("off", "auto", *DEVICES)
+    assert tuple(offered["encoder"].choices) == ("software", "hardware", *HW_ENCODERS)
+    assert tuple(offered["hwaccel"].choices) == ("off", "auto", *HW_DECODERS)
 
 
 def test_the_encoder_decides_what_a_film_can_go_on_from(tmp_path: Path, tiny_model: Path):

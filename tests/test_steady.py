@@ -2,21 +2,23 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import get_args
 
 import numpy as np
 import pytest
 
+from vidcolor.choices import AveragingMode
 from vidcolor.color import Floats
 from vidcolor.errors import ShapeError, UsageError
 from vidcolor.steady.carrying import Carrier, CarryState, carried
 from vidcolor.steady.key_frames import FURTHEST, KeyPlanner, PlanState
-from vidcolor.steady.smoothing import Mode, Steadier, SteadyState, steady
+from vidcolor.steady.smoothing import Steadier, SteadyState, steady
 from vidcolor.steady.state import arrays_of, restored
 
 ROWS, COLUMNS = 96, 160
 STRIDE = 4  # L* pixels for one of a*b*
 LENGTH = 24
-MODES: tuple[Mode, ...] = ("smooth", "flow")
+MODES: tuple[AveragingMode, ...] = get_args(AveragingMode)
 RED, GREEN = (50.0, 30.0), (-40.0, 30.0)
 Film = tuple[list[Floats], list[Floats]]  # L* and the network's a*b*
 
@@ -90,7 +92,7 @@ def distinct(film: Film) -> Film:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_still_scene_holds_its_color(mode: Mode) -> None:
+def test_a_still_scene_holds_its_color(mode: AveragingMode) -> None:
     lightness, ab = still_film()
     found = list(steady(pairs(lightness, ab), mode))
     assert len(found) == LENGTH
@@ -99,7 +101,7 @@ def test_a_still_scene_holds_its_color(mode: Mode) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_flicker_of_exposure_does_not_let_color_flicker(mode: Mode) -> None:
+def test_flicker_of_exposure_does_not_let_color_flicker(mode: AveragingMode) -> None:
     lightness, ab = still_film()
     random = np.random.default_rng(8)
     exposed = [np.clip((frame + 16) * random.uniform(0.85, 1.1) - 16, 0, 100) for frame in lightness]
@@ -108,7 +110,7 @@ def test_flicker_of_exposure_does_not_let_color_flicker(mode: Mode) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("speed", [4, 12, 24])
-def test_a_moving_thing_keeps_its_color_and_leaves_no_trail(mode: Mode, speed: int) -> None:
+def test_a_moving_thing_keeps_its_color_and_leaves_no_trail(mode: AveragingMode, speed: int) -> None:
     lightness, ab = ball_film(speed, min(LENGTH, (COLUMNS - 32) // speed))
     for true, found in list(zip(ab, steady(pairs(lightness, ab), mode), strict=True))[2:]:
         is_red = true[0] == RED[0]
@@ -120,14 +122,14 @@ def test_a_moving_thing_keeps_its_color_and_leaves_no_trail(mode: Mode, speed: i
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_cut_changes_color_at_once(mode: Mode) -> None:
+def test_a_cut_changes_color_at_once(mode: AveragingMode) -> None:
     lightness, ab = cut_film()
     found = list(steady(pairs(lightness, ab), mode))
     np.testing.assert_array_equal(found[LENGTH], ab[LENGTH])
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_color_does_not_get_duller(mode: Mode) -> None:
+def test_color_does_not_get_duller(mode: AveragingMode) -> None:
     ab = flickering([plain((14, 8))] * 60)
     found = list(steady(pairs([ground()] * 60, ab), mode))
     chroma = [float(np.mean([np.hypot(*frame).mean() for frame in frames[20:]])) for frames in (found, ab)]
@@ -135,7 +137,7 @@ def test_color_does_not_get_duller(mode: Mode) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_film_in_pieces_equals_the_film_in_one_piece(mode: Mode) -> None:
+def test_a_film_in_pieces_equals_the_film_in_one_piece(mode: AveragingMode) -> None:
     lightness, ab = cut_film()
     found, state = list[Floats](), SteadyState()
     for first in range(0, len(lightness), 7):

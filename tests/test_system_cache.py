@@ -6,11 +6,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from platformdirs import macos, unix
 
 from vidcolor.inference import backends, weights
 from vidcolor.inference.backends import OpenVINOBackend
@@ -205,12 +207,34 @@ def test_many_at_once_find_a_whole_network(place: Path):
     assert [file.name for file in place.iterdir()] == ["one"]
 
 
+@pytest.mark.parametrize(
+    ("system", "place"), [("linux", ".cache/vidcolor"), ("darwin", "Library/Caches/vidcolor")], ids=["Linux", "macOS"]
+)
+def test_the_cache_lies_where_each_system_keeps_caches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, place: str
+):
+    monkeypatch.setattr(cache, "user_cache_path", of_system(system))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for value in ("", "relative/folder"):
+        monkeypatch.setenv("XDG_CACHE_HOME", value)
+        assert cache.folder() == tmp_path / place
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "named"))
+    assert cache.folder() == tmp_path / "named" / "vidcolor"
+
+
+def of_system(system: str) -> Callable[..., Path]:
+    """What platformdirs says on a system."""
+    kind = {"linux": unix.Unix, "darwin": macos.MacOS}[system]
+    return lambda *args, **options: kind(*args, **options).user_cache_path
+
+
 @pytest.mark.skipif(os.name == "nt", reason="homes are found otherwise")
 def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch):
-    def homeless() -> Path:
-        raise RuntimeError("Could not determine home directory.")
+    def homeless(number: int) -> Any:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
 
-    monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", homeless)
     for value in ("", "relative/folder"):
         monkeypatch.setenv("XDG_CACHE_HOME", value)
         with pytest.raises(FileNotFoundError, match="no home folder"):

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import warnings
 import zipfile
 from collections.abc import Sequence
 from fractions import Fraction
@@ -17,12 +18,17 @@ import pytest
 from media_fixtures import make_film
 from PIL import Image
 
-from vidcolor.archives.photos import encoded
+from vidcolor.archives.photos import encoded, is_archive
 from vidcolor.errors import SourceError
 from vidcolor.stills.rgb import Rgb, decode
 from vidcolor.training import films
 from vidcolor.training.films import choose, difference_hash, is_gray, read_film
 from vidcolor.training.photos import Intake, Photos, is_for_validation
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 READERS = [
     pytest.param(
@@ -117,10 +123,64 @@ def test_tar_files_are_read_however_packed(tmp_path: Path, name: str, mode: str)
     assert dict(encoded([tarred(tmp_path / name, mode, photos | others)])) == photos
 
 
+def test_what_an_archive_is_its_bytes_say(tmp_path: Path):
+    photos = {"PKW/1.png": file_of(picture(1)), "2.png": file_of(picture(2))}
+    whole = tarred(tmp_path / "PK.tar", "w", photos).read_bytes()
+    (tmp_path / "no-end.tar").write_bytes(whole.rstrip(b"\0") + bytes(-len(whole.rstrip(b"\0")) % 512))
+    (tmp_path / "packed.tar.zst").write_bytes(zstd.compress(whole))
+    with tarfile.open(tmp_path / "old.dat", "w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, content in photos.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    old = bytearray((tmp_path / "old.dat").read_bytes())
+    for at in [at for at in range(0, len(old), 512) if old[at + 257 : at + 262] == b"ustar"]:
+        old[at + 257 : at + 265] = bytes(8)  # as before POSIX
+        old[at + 148 : at + 156] = b"%06o\0 " % (sum(old[at : at + 148]) + 8 * 32 + sum(old[at + 156 : at + 512]))
+    (tmp_path / "old.dat").write_bytes(old)
+    program = b"MZ this program unpacks itself" * 40 + zipped(tmp_path / "a.zip", photos).read_bytes()
+    (tmp_path / "program.exe").write_bytes(program)
+    (tmp_path / "comic.cbz").write_bytes((tmp_path / "a.zip").read_bytes())
+    for path in sorted(tmp_path.iterdir()):
+        assert is_archive(path), path
+        assert list(encoded([path])) == list(photos.items()), path
+
+
+def test_a_broken_header_loses_no_photos_silently(tmp_path: Path):
+    photos = {f"{number}.png": file_of(picture(number)) for number in range(4)}
+    path = tarred(tmp_path / "a.tar", "w", photos)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"2.png")] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=r"a\.tar: breaks off after 2 members \(bad checksum\)\. Copy it again"):
+        Photos([path], crop=32)
+    path = zipped(tmp_path / "a.zip", photos)
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(SourceError, match=r"its directory cannot be read .+ 4 members found .+ Copy it again\.$"):
+        Photos([path], crop=32)
+
+
+def test_names_are_those_stored_and_may_come_again(tmp_path: Path):
+    names = ["a/1.png", "A/1.PNG", "a/1.png", "__MACOSX/1.png", ".hidden/1.png", "b/../1.png", "C:/1.png"]
+    for path in (tmp_path / "a.tar", tmp_path / "a.zip"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of names that come again
+            with zipfile.ZipFile(path, "w") if path.suffix == ".zip" else tarfile.open(path, "w") as archive:
+                for number, name in enumerate(names):
+                    content = bytes([number]) * 9
+                    if isinstance(archive, zipfile.ZipFile):
+                        archive.writestr(name, content)
+                    else:
+                        member = tarfile.TarInfo(name)
+                        member.size = len(content)
+                        archive.addfile(member, io.BytesIO(content))
+        assert list(encoded([path])) == [(name, bytes([number]) * 9) for number, name in enumerate(names)]
+
+
 @pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.tar.xz"])
 def test_an_unreadable_archive_is_one_clear_error(tmp_path: Path, name: str):
     (tmp_path / name).write_bytes(b"this is no archive " * 100)
-    with pytest.raises(SourceError, match=rf"{name}: not a readable zip or tar archive\. Copy it again\.$"):
+    with pytest.raises(SourceError, match=rf"{name}: not a readable (zip|tar) archive \(.+\)\. Copy it again\.$"):
         Photos([tmp_path / name], crop=32)
 
 
@@ -130,7 +190,7 @@ def test_an_archive_that_breaks_off_is_one_clear_error(tmp_path: Path, name: str
     path = tarred(tmp_path / name, mode, {f"{number}.png": file_of(noise) for number in range(4)})
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
     with pytest.raises(
-        SourceError, match=r"(breaks off after \d photos|not a readable zip or tar archive)\. Copy it again\.$"
+        SourceError, match=r"(breaks off after \d members|not a readable tar archive) \(.+\)\. Copy it again(; .+)?\.$"
     ):
         list(encoded([path]))
 

@@ -21,6 +21,7 @@ from vidcolor.batch.options import BatchOptions
 from vidcolor.batch.photos import PhotoOptions, PhotoResult, color_array, color_file, color_photo
 from vidcolor.batch.report import FileResult
 from vidcolor.batch.result import BatchResult
+from vidcolor.choices import Precision, SteadyMode
 from vidcolor.color import LumaCoding, chroma_levels, luma_table
 from vidcolor.errors import ShapeError, UsageError
 from vidcolor.films.job import FilmOptions, FilmResult, FilmStart, color_film
@@ -31,7 +32,7 @@ from vidcolor.inference import colorizer as networks
 from vidcolor.inference.settings import ModelSettings
 from vidcolor.lookup import look_up
 from vidcolor.painting.painter import Rgb
-from vidcolor.steady import Steadiness, SteadyMode
+from vidcolor.steady import Steadiness
 from vidcolor.timecode import parse_timecode
 
 __all__ = [
@@ -49,7 +50,6 @@ __all__ = [
 
 StrPath = str | os.PathLike[str]
 Every = int | Literal["auto"]
-Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
 
 class Colorizer:

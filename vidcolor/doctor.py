@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vidcolor import __version__
+from vidcolor.choices import CODECS, HW_CODECS, HW_DECODERS
 from vidcolor.errors import SourceError, VidcolorError
 from vidcolor.inference import weights
 from vidcolor.system import cache, packages, scarcity
@@ -39,8 +40,6 @@ EXTRAS = {  # of pyproject.toml -> the modules that they bring, and what they ar
     "metrics": (("torchmetrics", "torch_fidelity"), "evaluate --metric"),
     "onnx": (("onnx", "onnxruntime"), "export to ONNX"),
 }
-CODECS = ("h264", "hevc", "av1", "vp9", "prores", "ffv1")  # the first is the default
-CHIP_CODECS = CODECS[:3]
 LEAST_BYTES, FEW_BYTES = 100_000_000, 1_000_000_000  # free: no film fits; a long one may not
 TEST_FRAMES, TEST_WIDTH, TEST_HEIGHT = 72, 640, 480
 PICTURES = 2  # of real luma: the test film's shots
@@ -283,10 +282,10 @@ def _encoders() -> Iterator[Finding]:
             for family in built_in():
                 settled = [
                     settle(source.examined, film.with_name("out.mkv"), OutputSettings(codec=codec, encoder=family))
-                    for codec in CHIP_CODECS
+                    for codec in HW_CODECS
                 ]
                 works = [
-                    codec for codec, found in zip(CHIP_CODECS, settled, strict=True) if found.settings.encoder == family
+                    codec for codec, found in zip(HW_CODECS, settled, strict=True) if found.settings.encoder == family
                 ]
                 if works:
                     yield Finding("encoders", family, "good", f"encodes {', '.join(works)} on a chip")
@@ -314,7 +313,7 @@ def _encode(film: Path, codec: str) -> str:
 def _decoders() -> Iterator[Finding]:
     """Kinds of device that this FFmpeg knows, and whether they decode H.264 as the software does."""
     from vidcolor.media import synthetic_film
-    from vidcolor.media.hw_decoders import DEVICES, HardwareError, choose_device
+    from vidcolor.media.hw_decoders import HardwareError, choose_device
     from vidcolor.media.source import FilmSource
 
     with tempfile.TemporaryDirectory(prefix="vidcolor-") as name:
@@ -322,7 +321,7 @@ def _decoders() -> Iterator[Finding]:
         synthetic_film.make_film(film, _lumas(24))
         _encode(film, CODECS[0])
         with FilmSource(film.with_name(f"{CODECS[0]}.mkv")) as source:
-            for device in DEVICES:
+            for device in HW_DECODERS:
                 try:
                     choose_device(source.path, source.examined, device)
                     yield Finding("decoders", device, "good", "decodes H.264, every sample as the software does")

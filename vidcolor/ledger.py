@@ -18,14 +18,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from vidcolor.errors import BusyError, SinkError
+from filelock import lock_descriptor
 
-if sys.platform != "win32":
-    import fcntl
+from vidcolor.errors import BusyError, SinkError
 
 _SUM_KEY, _SUM_DIGITS = ',"sum":"', 16
 _SYNC_SECONDS = 1.0
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}  # some network file systems have none
+_NO_LOCKS_ON_WINDOWS = {1, 50}  # ERROR_INVALID_FUNCTION, ERROR_NOT_SUPPORTED
 
 
 class Ledger(ABC):
@@ -89,7 +89,9 @@ class Ledger(ABC):
         self._load()
 
     def remove(self) -> None:
-        """Delete the file, still locked."""
+        """Delete the file, still locked; but Windows deletes no file that is open."""
+        if sys.platform == "win32":
+            self.close()
         self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -119,17 +121,20 @@ class Ledger(ABC):
             return False
 
     def _lock(self, fd: int) -> None:
-        if sys.platform == "win32":  # two runs on one output are not noticed there
-            return
+        """Lock the file itself, which the system undoes when the process ends: nothing lies beside the output.
+
+        A POSIX flock, as 0.1.0 takes it, so that the two notice each other; on Windows LockFileEx.
+        """
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            is_ours = lock_descriptor(fd, blocking=False)
+        except OSError as error:
+            if error.errno in _NO_LOCKS or getattr(error, "winerror", None) in _NO_LOCKS_ON_WINDOWS:
+                return
+            raise
+        if not is_ours:
             raise BusyError(
                 f"{self._output}: another run is writing there now. Wait until it ends, or choose another output."
-            ) from error
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
+            )
 
     def _load(self) -> None:
         self._reset()

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from vidcolor.errors import SinkError, UsageError, unreadable
+from vidcolor.formats import RESULTS
 
 OWN_PREFIX = ".vidcolor-"  # of every name that only we may write
 _REASONS = {
@@ -30,7 +31,6 @@ _REASONS = {
 }
 DISK_ERRORS = {*_REASONS, errno.EIO}
 _ODD_NAME = re.compile(r'[^\x20-\x7e]|[<>:"|?*\\]|[. ]$|.{100}')  # what some file system does not hold
-_NO_DATA = {".html", ".csv", ".json", ".safetensors", ".onnx", ".xml", ".bin"}  # what no run looks for in a folder
 _CHUNK_BYTES = 1 << 20
 _LONGEST_SUFFIX = 16  # bytes
 _LONGEST_NAME = 255  # bytes that file systems allow
@@ -91,7 +91,7 @@ def check_is_no_input(path: Path, inputs: Iterable[Path]) -> None:
     for source in inputs:
         if is_same(path, source):
             raise UsageError(f"{path}: is the input itself, which is never changed. Choose another output name.")
-        if path.suffix.lower() not in _NO_DATA and is_inside(path, source):
+        if path.suffix.lower() not in RESULTS and is_inside(path, source):
             raise UsageError(f"{path}: lies in the input {source}, which is never changed. Choose another output name.")
 
 

@@ -18,7 +18,7 @@ from vidcolor.outputs import short_suffix
 Kind = Literal["photo", "film", "archive", "other", "directory", "link"]
 
 _JUNK = {"thumbs.db", "desktop.ini", "ehthumbs.db", "__macosx"}
-_COPY_BYTES = 1 << 20
+_COPY_BYTES, _LEAST_BYTES = 1 << 20, 1 << 14
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,8 @@ class Entry:
 
     def read(self, limit: int = Limits.in_memory_bytes) -> bytes:
         """All of its bytes. Raises SourceError for damage, and past `limit` bytes whatever the header says."""
-        content = bytearray()
         with self.open() as file:
-            while chunk := file.read(_COPY_BYTES):  # never ask for what a header claims
-                content += chunk
-                if len(content) > limit:
-                    raise SourceError(f"{self.shown}: larger than {limit} bytes, too large to be read at once.")
-        return bytes(content)
+            return content_of(file, self.size, limit, self.name)
 
     @contextmanager
     def as_file(self, folder: Path, number: int = 0) -> Iterator[Path]:
@@ -83,6 +78,19 @@ class Entry:
             yield path
         finally:
             path.unlink(missing_ok=True)
+
+
+def content_of(file: BinaryIO, size: int, limit: int, name: str) -> bytes:
+    """All bytes of a stream that should give `size`. Raises SourceError for damage, and past `limit` bytes."""
+    # Never what a header claims, where that is much; nor a large buffer for a small file, which takes longer.
+    step = min(_COPY_BYTES, max(_LEAST_BYTES, size + 1))
+    chunks, length = [], 0
+    while chunk := file.read(step):
+        chunks.append(chunk)
+        length += len(chunk)
+        if length > limit:
+            raise SourceError(f"{shown(name)}: larger than {limit} bytes, too large to be read at once.")
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def kind_of(name: str) -> Kind:
@@ -142,3 +150,15 @@ class Source(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class ArchiveSource(Source):
+    """The members of one file. Iterate, or take the contents: one of them, once."""
+
+    @abstractmethod
+    def contents(self, wanted: Callable[[str], bool], limit: int) -> Iterator[tuple[str, bytes]]:
+        """Stored name and bytes of every file that is wanted by its stored name, for who writes nothing of it.
+
+        Such names are only names: they may be unsafe, and come again. The bytes are empty where they are refused,
+        broken, or more than `limit`. Raises SourceError past the limits of the archive, ReadError for its drive.
+        """

@@ -1,16 +1,18 @@
 """Which source and which target some paths mean."""
 
 import tarfile
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from vidcolor.archives.archive_target import MixedError, files_of
 from vidcolor.archives.compression import packing_named, packing_of
-from vidcolor.archives.entries import Source
+from vidcolor.archives.entries import ArchiveSource, Source
 from vidcolor.archives.folder_source import FolderSource, globbed
 from vidcolor.archives.folder_target import FolderTarget
 from vidcolor.archives.limits import Limits
+from vidcolor.archives.tar_headers import is_header
 from vidcolor.archives.tar_source import TarSource
 from vidcolor.archives.tar_target import TarTarget
 from vidcolor.archives.targets import Target
@@ -18,12 +20,10 @@ from vidcolor.archives.zip_records import LOCAL_MAGIC
 from vidcolor.archives.zip_source import ZipSource
 from vidcolor.archives.zip_target import ZipTarget
 from vidcolor.errors import SinkError, SourceError, UsageError
-from vidcolor.formats import FILMS, PHOTOS, UNREAD_ARCHIVES, ZIPS, archive_ending
+from vidcolor.formats import FILMS, PHOTOS, REFUSED_ARCHIVES, ZIPS, archive_ending
 from vidcolor.outputs import is_same
 from vidcolor.run import Run
 
-# Archives for sure; a .gz or .iso may be anything.
-_UNREADABLE = UNREAD_ARCHIVES & {".7z", ".rar", ".cbr", ".cb7", ".lha", ".lzh", ".arj", ".ace", ".sit", ".sitx"}
 _TAR_MAGIC, _TAR_MAGIC_OFFSET = b"ustar", 257  # POSIX.1-1988
 
 
@@ -44,8 +44,13 @@ def open_source(
         exclude = () if output is None else files_of(output) if is_archive_name(output) else (output,)
         return FolderSource(paths, limits=limits, follow_outside=follow_outside, exclude=exclude)
     path = archives[0]
-    if path.suffix.lower() in _UNREADABLE:
+    if path.suffix.lower() in REFUSED_ARCHIVES:
         raise SourceError(f"{path}: a {path.suffix} archive, which cannot be read. Unpack it, or make a zip of it.")
+    return open_archive(path, limits=limits)
+
+
+def open_archive(path: Path, *, limits: Limits | None = None) -> ArchiveSource:
+    """One file as the zip or tar that it is, whatever its name. Raises SourceError where it is neither."""
     return (ZipSource if _is_zip(path) else TarSource)(path, limits=limits)
 
 
@@ -64,7 +69,7 @@ def open_target(
     if is_archive_name(output) and not output.is_dir():
         kind = ZipTarget if output.suffix.lower() in ZIPS else TarTarget
         return kind(output, source, run, overwrite=overwrite, resume=resume)
-    if output.suffix.lower() in _UNREADABLE:
+    if output.suffix.lower() in REFUSED_ARCHIVES:
         raise UsageError(f"{output}: {output.suffix} archives cannot be written. Choose .zip, .cbz or .tar.zst.")
     if output.exists() and not output.is_dir():
         raise SinkError(f"{output}: is a file; many files need a folder, or an archive such as {output}.zip.")
@@ -92,20 +97,34 @@ def is_archive(path: Path) -> bool:
     suffix = path.suffix.lower()
     if path.is_dir():
         return False
-    if is_archive_name(path) or suffix in _UNREADABLE:
+    if is_archive_name(path) or suffix in REFUSED_ARCHIVES:
         return True
     if suffix:
         return suffix not in PHOTOS | FILMS and packing_named(Path(path.stem)) is not None
-    with path.open("rb") as file:
-        head = file.read(tarfile.BLOCKSIZE)
-    return head.startswith(LOCAL_MAGIC) or bool(packing_of(head)) or head[_TAR_MAGIC_OFFSET:].startswith(_TAR_MAGIC)
+    head = _head(path)
+    return head.startswith(LOCAL_MAGIC) or _is_tar(head)
+
+
+def holds_archive(path: Path) -> bool:
+    """Whether a file is an archive by its bytes, also a zip behind a program."""
+    head = _head(path)
+    return _is_tar(head) or head.startswith(LOCAL_MAGIC) or zipfile.is_zipfile(path)
 
 
 def _is_zip(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(tarfile.BLOCKSIZE)
-    if head.startswith(b"PK"):
-        return True
-    if packing_of(head) or head[_TAR_MAGIC_OFFSET:].startswith(_TAR_MAGIC):
+    head = _head(path)
+    if _is_tar(head):  # also one whose first member has a name such as PKW/1.jpg
         return False
-    return path.suffix.lower() in ZIPS
+    if head.startswith(b"PK") or path.suffix.lower() in ZIPS:
+        return True
+    # A broken tar whose last member is a zip looks like a zip from behind.
+    return packing_named(path) is None and zipfile.is_zipfile(path)
+
+
+def _is_tar(head: bytes) -> bool:
+    return bool(packing_of(head)) or head[_TAR_MAGIC_OFFSET:].startswith(_TAR_MAGIC) or is_header(head)
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(tarfile.BLOCKSIZE)

@@ -1,19 +1,13 @@
 """Encoded color photos for learning and measuring, out of folders, zip and tar archives."""
 
-import tarfile
-import zipfile
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from vidcolor import formats
-from vidcolor.archives.tar_headers import Tar
+from vidcolor.archives.entries import Source
+from vidcolor.archives.opening import holds_archive, open_archive
 from vidcolor.errors import SourceError
-from vidcolor.stills.damage import DAMAGED
+from vidcolor.formats import ARCHIVES, LEARNED_PHOTOS
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
-# Archives to learn from.
-ARCHIVE_SUFFIXES = {".zip", ".tar", ".tgz", ".txz", ".tbz", ".tbz2", ".gz", ".xz", ".bz2"}
-FILM_SUFFIXES = formats.FILMS
 LARGEST_MEMBER = 1 << 30  # bytes; a photo never is so large, a bomb is
 WAITING_BYTES = 1 << 28  # of files out of archives that wait to be decoded
 
@@ -22,23 +16,14 @@ Encoded = tuple[str, bytes | Path]  # name, and file content or where it lies
 
 def is_photo(name: str) -> bool:
     """Whether a file of this name should be a photo. macOS puts files named ._photo.jpg beside them, which are not."""
-    path = PurePosixPath(name)
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith("._")
+    base = name.rpartition("/")[2]  # PurePosixPath takes as long as a small member's bytes
+    stem, _, suffix = base.rpartition(".")
+    return bool(stem) and f".{suffix.lower()}" in LEARNED_PHOTOS and not base.startswith("._")
 
 
 def is_archive(path: Path) -> bool:
     """Whether a file is, or by its name should be, a zip or tar archive."""
-    return path.suffix.lower() in ARCHIVE_SUFFIXES or _is_tar(path) or zipfile.is_zipfile(path)
-
-
-def _is_tar(path: Path) -> bool:
-    try:
-        Tar.open(path).close()
-    except tarfile.TarError:
-        return False
-    except DAMAGED:  # a packed one that breaks off at once
-        pass
-    return True
+    return path.suffix.lower() in ARCHIVES or holds_archive(path)
 
 
 def encoded(sources: list[Path]) -> Iterator[Encoded]:
@@ -46,7 +31,8 @@ def encoded(sources: list[Path]) -> Iterator[Encoded]:
 
     A file of an archive comes as its content, which is empty where the member is encrypted or broken.
     Names are only names: nothing is unpacked.
-    Raises SourceError for a source that is none of these, and for an archive that cannot be read.
+    Raises SourceError for a source that is none of these, and for an archive that cannot be read in full; ReadError
+    for a drive that fails.
     """
     for source in sources:
         if source.is_dir():
@@ -78,41 +64,13 @@ def batches(files: Iterator[Encoded], most: int) -> Iterator[list[Encoded]]:
         yield batch
 
 
-def _archived(source: Path) -> Iterator[tuple[str, bytes]]:
-    # A tar whose last member is a zip looks like a zip, too.
-    members = _zipped(source) if zipfile.is_zipfile(source) and not _is_tar(source) else _tarred(source)
-    count = 0
-    while True:
-        try:
-            member = next(members, None)
-        except DAMAGED as error:
-            found = f"an archive that breaks off after {count} photos" if count else "not a readable zip or tar archive"
-            raise SourceError(f"{source}: {found}. Copy it again.") from error
-        if member is None:
-            return
-        count += 1
-        yield member
+def _archived(path: Path) -> Iterator[tuple[str, bytes]]:
+    with open_archive(path) as source:
+        _check_whole(source)  # of a zip without a directory, that is known before any work
+        yield from source.contents(is_photo, LARGEST_MEMBER)
+        _check_whole(source)
 
 
-def _zipped(source: Path) -> Iterator[tuple[str, bytes]]:
-    with zipfile.ZipFile(source) as archive:
-        for member in archive.infolist():
-            if not member.is_dir() and is_photo(member.filename):
-                yield member.filename, _unzipped(archive, member)
-
-
-def _unzipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    if member.file_size > LARGEST_MEMBER:
-        return b""
-    try:
-        return archive.read(member)
-    except DAMAGED:  # RuntimeError: encrypted; NotImplementedError: a compression that Python lacks
-        return b""
-
-
-def _tarred(source: Path) -> Iterator[tuple[str, bytes]]:
-    with Tar.open(source) as archive:
-        for member in archive:
-            if member.isfile() and is_photo(member.name):
-                content = archive.extractfile(member) if member.size <= LARGEST_MEMBER else None
-                yield member.name, content.read() if content is not None else b""
+def _check_whole(source: Source) -> None:
+    if source.damage:
+        raise SourceError(source.damage[0])

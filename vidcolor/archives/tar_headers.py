@@ -58,6 +58,15 @@ class Tar(tarfile.TarFile):
         return member
 
 
+def is_header(block: bytes) -> bool:
+    """Whether the first block of a file is a member's header, by its checksum: the oldest tars have no magic number."""
+    try:
+        _Member.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
+
+
 def _impossible(member: tarfile.TarInfo, before: int, end: int) -> str:
     """What in a member's numbers, by PAX fields too, cannot be; "" for nothing.
 

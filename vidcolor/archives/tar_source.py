@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from vidcolor.archives.compression import DAMAGED, packing_of, unpacked
-from vidcolor.archives.entries import Entry, Kind, Source, kind_of, notes_of
+from vidcolor.archives.entries import ArchiveSource, Entry, Kind, content_of, kind_of, notes_of
 from vidcolor.archives.limits import Limits, Meter, Metered
 from vidcolor.archives.names import UniqueNames, UnsafeNameError, inside, safe_name, shown
 from vidcolor.archives.tar_headers import Tar
@@ -21,7 +21,7 @@ _MOST_HEADER_BYTES = 1 << 24  # of one member, extended headers and maps of hole
 _STRANGE = {tarfile.CHRTYPE: "a device", tarfile.BLKTYPE: "a device", tarfile.FIFOTYPE: "a named pipe"}
 
 
-class TarSource(Source):
+class TarSource(ArchiveSource):
     """The members of a tar, in its order. Damage ends it: `damage` says where.
 
     Raises SourceError when the file is no tar at all.
@@ -47,7 +47,7 @@ class TarSource(Source):
             raise
         except (*_DAMAGED, SourceError) as error:
             self.close()
-            raise SourceError(f"{path}: not a readable tar archive ({error}).") from error
+            raise SourceError(f"{path}: not a readable tar archive ({error}). Copy it again.") from error
 
     def __iter__(self) -> Iterator[Entry]:
         while (member := self._next()) is not None:
@@ -57,10 +57,29 @@ class TarSource(Source):
             if not (entry.kind == "directory" and self._names.is_repeated(entry.name)):
                 yield entry
 
+    def contents(self, wanted: Callable[[str], bool], limit: int) -> Iterator[tuple[str, bytes]]:
+        """See ArchiveSource. A missing end mark, which some writers leave out, is no damage here."""
+        while (member := self._next(needs_end=False)) is not None:
+            self._current = member
+            self._meter.count_member()
+            if member.isfile() and wanted(member.name):
+                yield member.name, self._content(member, limit)
+
+    def _content(self, member: tarfile.TarInfo, limit: int) -> bytes:
+        if member.size > limit:
+            return b""
+        try:
+            with self._opener(member, member.name)() as file:
+                return content_of(file, member.size, limit, member.name)
+        except ReadError:  # of the drive
+            raise
+        except SourceError:
+            return b""
+
     def close(self) -> None:
         self._stream.close()
 
-    def _next(self) -> tarfile.TarInfo | None:
+    def _next(self, *, needs_end: bool = True) -> tarfile.TarInfo | None:
         try:
             with self._stream.reading_header():
                 member = self._tar.next()
@@ -70,7 +89,8 @@ class TarSource(Source):
             self._note_damage(shown(str(error)))
             return None
         self._tar.members.clear()  # type: ignore[attr-defined] # else they would all be kept
-        if member is None and not isinstance(self._tar.ended_by, tarfile.EOFHeaderError):  # type: ignore[attr-defined]
+        ends = (tarfile.EOFHeaderError, *(() if needs_end else (tarfile.EmptyHeaderError,)))  # type: ignore[attr-defined]
+        if member is None and not isinstance(self._tar.ended_by, ends):
             self._note_damage(shown(str(self._tar.ended_by)))
         return member
 

@@ -7,13 +7,13 @@ import struct
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from vidcolor.archives import zip_salvage
-from vidcolor.archives.entries import Entry, Kind, Source, kind_of, notes_of
+from vidcolor.archives.entries import ArchiveSource, Entry, Kind, content_of, kind_of, notes_of
 from vidcolor.archives.limits import Limits, Meter, Metered
 from vidcolor.archives.names import UniqueNames, UnsafeNameError, inside, safe_name, shown
 from vidcolor.archives.zip_records import ENCRYPTED_FLAG, LOCAL, LOCAL_MAGIC, UTF8_FLAG, extra_of, name_and_extra_bytes
@@ -66,7 +66,7 @@ class ZipOrigin:
         return file.read(extra_bytes)
 
 
-class ZipSource(Source):
+class ZipSource(ArchiveSource):
     """The members of a zip. One without a readable directory is read from its start, and `damage` says so.
 
     Raises SourceError when the file is no zip at all.
@@ -99,6 +99,24 @@ class ZipSource(Source):
             entry = self._entry(info, names)
             if not (entry.kind == "directory" and names.is_repeated(entry.name)):
                 yield entry
+
+    def contents(self, wanted: Callable[[str], bool], limit: int) -> Iterator[tuple[str, bytes]]:
+        """See ArchiveSource."""
+        for info in self._infos:
+            self._meter.count_member()
+            if not info.is_dir() and wanted(info.filename):
+                yield info.filename, self._content(info, limit)
+
+    def _content(self, info: zipfile.ZipInfo, limit: int) -> bytes:
+        if info.file_size > limit or self._refusal(info):
+            return b""
+        try:
+            with self._open(info, shown(info.filename)) as file:
+                return content_of(file, info.file_size, limit, info.filename)
+        except ReadError:  # of the drive
+            raise
+        except SourceError:
+            return b""
 
     def close(self) -> None:
         self._zip.close()
@@ -149,12 +167,8 @@ class ZipSource(Source):
         )  # fmt: skip
 
     def _kind_and_refusal(self, info: zipfile.ZipInfo, name: str, mode: int) -> tuple[Kind, str]:
-        if info.flag_bits & ENCRYPTED_FLAG:
-            return kind_of(name), "it is encrypted; unpack the archive with its password first"
-        if self._is_outside(info):
-            return kind_of(name), "its bytes would lie outside of the archive"
-        if info.header_offset in self._overlapping:
-            return kind_of(name), "its bytes overlap with another member's, as a bomb's do"
+        if refusal := self._refusal(info):
+            return kind_of(name), refusal
         if name.endswith(("/", "\\")):
             return "directory", ""
         if stat.S_ISLNK(mode):
@@ -162,6 +176,16 @@ class ZipSource(Source):
         if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
             return "other", "a device or pipe; not read"
         return kind_of(name), ""
+
+    def _refusal(self, info: zipfile.ZipInfo) -> str:
+        """Why its bytes must not be read; "" for almost all."""
+        if info.flag_bits & ENCRYPTED_FLAG:
+            return "it is encrypted; unpack the archive with its password first"
+        if self._is_outside(info):
+            return "its bytes would lie outside of the archive"
+        if info.header_offset in self._overlapping:
+            return "its bytes overlap with another member's, as a bomb's do"
+        return ""
 
     def _link(self, info: zipfile.ZipInfo, name: str) -> str | None:
         """Where a symbolic link leads, which its content says; None when outside."""

@@ -8,9 +8,8 @@ from pathlib import Path, PurePosixPath
 from vidcolor import outputs
 from vidcolor.films import parts
 from vidcolor.films.job import FilmOptions, FilmStart, color_film, resumed
-from vidcolor.films.naming import FALLBACK_SUFFIX
 from vidcolor.films.pipeline import colorize_film
-from vidcolor.formats import CONTAINERS
+from vidcolor.formats import CONTAINERS, FALLBACK_CONTAINER
 from vidcolor.frames import Part
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.media.encoder_trial import settle
@@ -37,7 +36,7 @@ class ArchivedFilms:
         path = PurePosixPath(name)
         if path.suffix.lower() in CONTAINERS:
             return name
-        return str(path.with_name(outputs.fitted_name(path.stem, FALLBACK_SUFFIX)))
+        return str(path.with_name(outputs.fitted_name(path.stem, FALLBACK_CONTAINER)))
 
     def color(self, source: Path, target: Path, colorizer: Colorizer, *, is_again: bool) -> tuple[tuple[str, ...], str]:
         """What this run has begun it goes on with, even if it was told to leave alone what others did."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vidcolor import choices
 from vidcolor.cli import log
 from vidcolor.cli.cluster_films import colorize_films_on_cluster
 from vidcolor.cli.films import colorize_films
@@ -21,10 +22,7 @@ if TYPE_CHECKING:
     from vidcolor.batch.options import BatchOptions
 
 
-PRESET = Hinted(
-    click.STRING,
-    ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"),
-)
+PRESET = Hinted(click.STRING, choices.PRESETS)
 
 
 class Rhythm(OrAuto):
@@ -55,12 +53,12 @@ class Rhythm(OrAuto):
     "--device", type=DEVICE, default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1."
 )
 @click.option(
-    "--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16", "int8"]), default="auto", show_default=True,
+    "--precision", type=click.Choice(choices.PRECISIONS), default="auto", show_default=True,
     help="Arithmetic of the network; auto takes the faster of fp32 and bf16, int8 suits CPUs without bf16.",
 )  # fmt: skip
 @click.option("--saturation", type=Number(0, 4), default=1.0, show_default=True, help="Factor on color.")
 @click.option(
-    "--steady", type=click.Choice(["off", "smooth", "flow"]), default="flow", show_default=True,
+    "--steady", type=click.Choice(choices.STEADY_MODES), default="flow", show_default=True,
     help="Hold colors still over time: not at all, where pixels stay alike, or along the motion.",
 )  # fmt: skip
 @click.option(
@@ -74,7 +72,7 @@ class Rhythm(OrAuto):
     help="Still in color that its shot follows; a folder of them, or a list of times and stills. May be repeated.",
 )  # fmt: skip
 @click.option(
-    "--codec", type=click.Choice(["h264", "hevc", "av1", "vp9", "prores", "ffv1"]),
+    "--codec", type=click.Choice(choices.CODECS),
     help="Video codec. [default: h264; in WebM av1]",
 )  # fmt: skip
 @click.option("--crf", type=Whole(0, 63), default=18, show_default=True, help="Quality; lower is better.")
@@ -83,18 +81,15 @@ class Rhythm(OrAuto):
 )
 @click.option("--pix-fmt", help="Pixel format to write. [default: the film's depth and subsampling]")
 @click.option(
-    "--encoder", type=click.Choice(["software", "hardware", "nvenc", "qsv", "amf", "videotoolbox"]), default="software",
-    show_default=True, help="What encodes: the processor, or a graphics chip, of this maker or any (hardware).",
+    "--encoder", type=click.Choice(choices.ENCODERS), default="software", show_default=True,
+    help="What encodes: the processor, or a graphics chip, of this maker or any (hardware).",
 )  # fmt: skip
 @click.option(
-    "--hwaccel",
-    type=click.Choice(
-        ["off", "auto", "cuda", "videotoolbox", "d3d12va", "d3d11va", "dxva2", "vaapi", "vdpau", "vulkan"]
-    ),
-    default="off", show_default=True, help="Decode on a graphics chip, where it gives the very same luma.",
+    "--hwaccel", type=click.Choice(choices.HWACCELS), default="off", show_default=True,
+    help="Decode on a graphics chip, where it gives the very same luma.",
 )  # fmt: skip
 @click.option(
-    "--convert-audio", type=click.Choice(["aac", "opus"]),
+    "--convert-audio", type=click.Choice(choices.LOSSY_AUDIO),
     help="Lossy codec for sound that the container can hold in no other way; without it such a film is refused.",
 )  # fmt: skip
 @click.option("--drop-audio", is_flag=True, help="Leave all sound out.")
@@ -107,7 +102,7 @@ class Rhythm(OrAuto):
     help="Photos, films and shots that have colors: color them anew, or keep them.",
 )
 @click.option(
-    "--others", type=click.Choice(["copy", "skip"]), default="copy", show_default=True,
+    "--others", type=click.Choice(choices.OTHERS), default="copy", show_default=True,
     help="Files that are neither photos nor films.",
 )  # fmt: skip
 @click.option(
@@ -115,9 +110,7 @@ class Rhythm(OrAuto):
     help="Zip and tar archives in a folder: color what is in them, or copy them as they are.",
 )  # fmt: skip
 @click.option("--quality", type=Whole(1, 100), help="Of lossy photo formats. [default: the source's]")
-@click.option(
-    "--subsampling", type=click.Choice(["4:4:4", "4:2:2", "4:2:0"]), help="Of JPEG photos. [default: the source's]"
-)
+@click.option("--subsampling", type=click.Choice(choices.SUBSAMPLINGS), help="Of JPEG photos. [default: the source's]")
 @click.option(
     "--largest-photo", type=Number(min=1), default=1000.0, show_default=True,
     help="Megapixels; larger pages are refused, as is what unpacks like a bomb.",

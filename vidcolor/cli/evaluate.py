@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vidcolor import outputs
+from vidcolor import choices, outputs
 from vidcolor.cli.number_types import Number, Whole
 from vidcolor.cli.param_types import DEVICE, Existing, ModelName
 from vidcolor.cli.terminal import counting
@@ -37,12 +37,12 @@ MOST_NAMED = 5  # photos left out that are named one by one
 )
 @click.option("--size", type=Whole(32, 4096), help="Short side, in pixels, that the network looks at.")
 @click.option(
-    "--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16", "int8"]), default="auto", show_default=True,
+    "--precision", type=click.Choice(choices.PRECISIONS), default="auto", show_default=True,
     help="Arithmetic of the network, as in colorize.",
 )  # fmt: skip
 @click.option("--saturation", type=Number(0, 4), default=1.0, show_default=True, help="Factor on color.")
 @click.option(
-    "--steady", "steadying", multiple=True, type=click.Choice(["off", "ema", "smooth", "flow", "auto"]),
+    "--steady", "steadying", multiple=True, type=click.Choice(choices.EVALUATED_STEADY_MODES),
     default=["flow"], show_default=True,
     help="How films' colors are held still; auto: --every auto. May be repeated.",
 )  # fmt: skip
@@ -50,12 +50,12 @@ MOST_NAMED = 5  # photos left out that are named one by one
     "--device", type=DEVICE, default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1."
 )
 @click.option(
-    "--metric", "metrics", multiple=True, type=click.Choice(["wobble", "neutrals", "lpips", "fid", "is"]),
+    "--metric", "metrics", multiple=True, type=click.Choice(choices.METRICS),
     help="One more metric of photos; may be repeated.",
 )  # fmt: skip
 @click.option(
     "--stock", "stocks", multiple=True, default=["panchromatic"], show_default=True,
-    type=click.Choice(["panchromatic", "orthochromatic", "faded", "low-contrast", "grainy"]),
+    type=click.Choice(choices.STOCKS),
     help="What photos look like to the model; may be repeated.",
 )  # fmt: skip
 @click.option("--limit", type=Whole(min=1), help="Measure only so many photos, evenly spread.")
@@ -125,11 +125,11 @@ def command(
 
 def _metrics(names: tuple[str, ...], device: str) -> "list[Metric]":
     """The metrics that look at one picture at a time."""
-    from vidcolor.evaluation.learned_metrics import NEEDS, load_metrics
+    from vidcolor.evaluation.learned_metrics import load_metrics
     from vidcolor.evaluation.neutrals import Neutrals
 
     plain: list[Metric] = [Neutrals()] if "neutrals" in names else []
-    return plain + load_metrics([name for name in names if name in NEEDS], device)
+    return plain + load_metrics([name for name in names if name in choices.LEARNED_METRICS], device)
 
 
 def _measure_photos(
@@ -200,11 +200,11 @@ def _measure_films(
 
 def _film_way(colorizer: "Colorizer", how: str) -> "FilmWay":
     from vidcolor.evaluation.film_ways import ema_way, model_way
-    from vidcolor.steady import MODES, Steadiness, SteadyMode
+    from vidcolor.steady import Steadiness
 
     if how == "ema":
         return ema_way(colorizer)
-    mode: SteadyMode = next((mode for mode in MODES if mode == how), "flow")
+    mode: choices.SteadyMode = next((mode for mode in choices.STEADY_MODES if mode == how), "flow")
     return model_way(colorizer, Steadiness(mode, every=None if how == "auto" else 1))
 
 

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vidcolor import choices
 from vidcolor.cli.param_types import Existing, ModelName
 from vidcolor.cli.text import as_json, tell
+from vidcolor.formats import EXPORTS
 
 if TYPE_CHECKING:
     from vidcolor.inference.export import Exported
@@ -16,10 +18,10 @@ if TYPE_CHECKING:
 @click.argument("model", type=ModelName())
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File to write: .onnx or .xml.")
 @click.option(
-    "--format", "form", type=click.Choice(["onnx", "openvino"]), help="What to write. [default: by the file's suffix]"
+    "--format", "form", type=click.Choice(choices.EXPORT_FORMS), help="What to write. [default: by the file's suffix]"
 )
 @click.option(
-    "--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True,
+    "--precision", type=click.Choice(choices.EXPORT_PRECISIONS), default="fp32", show_default=True,
     help="Of the weights; in int8 the network computes in 8 bits, too.",
 )  # fmt: skip
 @click.option(
@@ -45,7 +47,7 @@ def command(
     from vidcolor.inference import weights
     from vidcolor.inference.export import export
 
-    chosen = form or ("onnx" if output.suffix == ".onnx" else "openvino")
+    chosen = form or ("onnx" if output.suffix == EXPORTS["onnx"] else "openvino")
     done = export(
         weights.find(model), output, form=chosen, precision=precision, calibrate=calibrate, overwrite=overwrite
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vidcolor.cli.terminal import Reporter
 from vidcolor.errors import UsageError, VidcolorError
-from vidcolor.films.naming import FALLBACK_SUFFIX
+from vidcolor.formats import FALLBACK_CONTAINER
 
 if TYPE_CHECKING:
     from vidcolor.archives.journal import Outcome
@@ -149,7 +149,7 @@ def _measured_fps(
             raise Enough
 
     with tempfile.TemporaryDirectory(prefix="vidcolor-") as folder, suppress(Enough):
-        trial = Path(folder) / f"trial{FALLBACK_SUFFIX}"
+        trial = Path(folder) / f"trial{FALLBACK_CONTAINER}"
         with FilmSink(trial, source, settings, comment="trial") as sink:
             colorize_film(source, sink, colorizer, held, tick)
     return max(clock["frames"] - 1, 1) / max(clock["last"] - clock["first"], 0.04)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from vidcolor import choices
 from vidcolor.errors import ModelError, SourceError, UsageError, like
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class Hinted(ParamType[T]):
         return beginning(incomplete, self._hints)
 
 
-DEVICE = Hinted(click.STRING, ("auto", "all", "cpu", "cuda:0"))
+DEVICE = Hinted(click.STRING, choices.DEVICE_WORDS)
 FILE = click.Path()  # a text that is completed as a file's name
 
 

@@ -13,7 +13,7 @@ from vidcolor.cli.log import film_progress
 from vidcolor.cli.tally import Tally, tally
 from vidcolor.cli.text import answer, check_answered, event, say
 from vidcolor.errors import UsageError
-from vidcolor.formats import CONTAINERS, PHOTOS, UNREAD_PHOTOS
+from vidcolor.formats import ANIMATIONS, CONTAINERS, PHOTOS, UNREAD_PHOTOS
 from vidcolor.outputs import check_is_no_input
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from vidcolor.batch.options import BatchOptions
     from vidcolor.batch.result import BatchResult
     from vidcolor.films.job import FilmStart
-
-ANIMATIONS = {".gif"}  # photos that FFmpeg reads as films
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidcolor.archives.photos import FILM_SUFFIXES, Encoded, batches, encoded, is_archive, is_photo
+from vidcolor.archives.photos import Encoded, batches, encoded, is_archive, is_photo
 from vidcolor.errors import SourceError
 from vidcolor.evaluation.photo_metrics import SSIM_WINDOW
+from vidcolor.formats import FILMS
 from vidcolor.stills.rgb import Rgb, decode
 
 _DECODED_AT_ONCE = 8
@@ -33,7 +34,7 @@ def split(data: list[Path]) -> Sources:
             films += [file for file in sorted(source.rglob("*")) if _is_film(file)]
         elif not source.is_file():
             raise SourceError(f"{source}: no such file or folder.")
-        elif source.suffix.lower() in FILM_SUFFIXES or not (is_photo(source.name) or is_archive(source)):
+        elif source.suffix.lower() in FILMS or not (is_photo(source.name) or is_archive(source)):
             films.append(source)
         else:
             photos.append(source)
@@ -41,7 +42,7 @@ def split(data: list[Path]) -> Sources:
 
 
 def _is_film(file: Path) -> bool:
-    return file.suffix.lower() in FILM_SUFFIXES and not file.name.startswith("._") and file.is_file()
+    return file.suffix.lower() in FILMS and not file.name.startswith("._") and file.is_file()
 
 
 def count_photos(photos: tuple[Path, ...]) -> int:

@@ -10,18 +10,20 @@ from typing import Literal, TypeVar
 import cv2
 
 from vidcolor import __version__, outputs
+from vidcolor.choices import STEADY_MODES, SteadyMode
 from vidcolor.errors import UsageError
 from vidcolor.films.color_shots import Shots
 from vidcolor.films.pipeline import colorize_film
 from vidcolor.films.references import files_in, load_references
 from vidcolor.films.tone import film_tone
+from vidcolor.formats import WITHOUT_CROPPING
 from vidcolor.frames import FilmInfo
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.inference.settings import ModelSettings
 from vidcolor.media.encoder_trial import settle
 from vidcolor.media.encoders import OutputSettings
 from vidcolor.media.identity import identity_of
-from vidcolor.media.plan import WITHOUT_CROPPING, check_output
+from vidcolor.media.plan import check_output
 from vidcolor.media.probe import probe
 from vidcolor.media.segments import ChangedError
 from vidcolor.media.sink import FilmSink
@@ -29,7 +31,7 @@ from vidcolor.media.source import Damage, FilmSource
 from vidcolor.media.versions import film_versions
 from vidcolor.painting.tone import IN_COLOR
 from vidcolor.run import Run
-from vidcolor.steady import MODES, Steadiness, SteadyMode
+from vidcolor.steady import Steadiness
 from vidcolor.steady.key_frames import check_every
 
 # Options of FilmOptions itself that decide the output's bytes.
@@ -64,8 +66,8 @@ class FilmOptions:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.steady not in MODES:
-            raise UsageError(f"steady {self.steady!r} is unknown; choose one of {', '.join(MODES)}.")
+        if self.steady not in STEADY_MODES:
+            raise UsageError(f"steady {self.steady!r} is unknown; choose one of {', '.join(STEADY_MODES)}.")
         check_every(self.every)
 
     @property

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidcolor.errors import UsageError
-from vidcolor.formats import CONTAINERS
+from vidcolor.formats import CONTAINERS, FALLBACK_CONTAINER
 from vidcolor.outputs import fitted_name
-
-FALLBACK_SUFFIX = ".mkv"  # holds every stream of a film whose own container we do not write
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ def plan(inputs: Sequence[Path], output: str) -> list[Job]:
     jobs: dict[str, Job] = {}
     for source in inputs:
         suffix = source.suffix.lower()
-        target = folder / (source.name if suffix in CONTAINERS else fitted_name(source.stem, FALLBACK_SUFFIX))
+        target = folder / (source.name if suffix in CONTAINERS else fitted_name(source.stem, FALLBACK_CONTAINER))
         if (other := jobs.get(target.name.casefold())) is not None:
             raise UsageError(f"{other.source} and {source} would both become {target}; color them one by one.")
         jobs[target.name.casefold()] = Job(source, target)

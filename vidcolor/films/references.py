@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from vidcolor.archives.photos import SUFFIXES, is_photo
+from vidcolor.archives.photos import is_photo
 from vidcolor.color import picture_to_lab
 from vidcolor.errors import SourceError, UsageError
+from vidcolor.formats import LEARNED_PHOTOS, REFERENCE_LISTS
 from vidcolor.frames import FilmInfo
 from vidcolor.steady.references import Reference
 from vidcolor.stills.rgb import decode, is_gray
 
 SHORT_SIDE = 192  # pixels that are kept of a still: more than colors are carried at
-LISTS = {".txt", ".csv", ".tsv"}
 _NUMBERED = re.compile(r"frame_(\d+)")
 _LINE = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)[\s,;]+(\S.*)")
 
@@ -42,9 +42,9 @@ def _of_path(path: Path, info: FilmInfo) -> list[Reference]:
         if not found:
             raise UsageError(f"{path}: no pictures in it; {reference_name(123)} would be that of frame 123.")
         return [_of_picture(file, _number_of(file)) for file in found]
-    if path.suffix.lower() in LISTS and path.is_file():
+    if path.suffix.lower() in REFERENCE_LISTS and path.is_file():
         return _of_list(path, info)
-    if path.suffix.lower() in SUFFIXES:
+    if path.suffix.lower() in LEARNED_PHOTOS:
         return [_of_picture(path, _number_of(path))]
     raise UsageError(f"{path}: a still is a picture, a folder of pictures, or a .txt list of times and pictures.")
 

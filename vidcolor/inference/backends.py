@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from vidcolor.choices import PRECISIONS
 from vidcolor.color import Floats
 from vidcolor.errors import DeviceError, UsageError, VidcolorError
 from vidcolor.inference import weights
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 SIZES_KEPT = 8  # compiled networks, for photos of mixed shapes; the one unused for longest goes
-PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 
 class OutOfMemoryError(VidcolorError):

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from vidcolor import color
-from vidcolor.archives.photos import FILM_SUFFIXES, encoded
+from vidcolor.archives.photos import encoded
 from vidcolor.color import Floats, LumaCoding
 from vidcolor.errors import SourceError, UsageError
+from vidcolor.formats import FILMS
 from vidcolor.inference import weights
 from vidcolor.media.seeking import looks, survey
 from vidcolor.scaling import network_size, shrink
@@ -76,7 +77,7 @@ def _pictures(sources: list[Path], side: int) -> Iterator[Rgb]:
 
 def _films(source: Path) -> list[Path]:
     files = sorted(source.rglob("*")) if source.is_dir() else [source]
-    return [file for file in files if file.suffix.lower() in FILM_SUFFIXES and file.is_file()]
+    return [file for file in files if file.suffix.lower() in FILMS and file.is_file()]
 
 
 def _lightness(rgb: Rgb, header: weights.ModelHeader) -> Floats:

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vidcolor import outputs
+from vidcolor.choices import EXPORT_FORMS, EXPORT_PRECISIONS
 from vidcolor.color import Floats
 from vidcolor.errors import ModelError, SinkError, UsageError
+from vidcolor.formats import EXPORTS
 from vidcolor.inference import calibration, weights
 from vidcolor.inference.backends import convert, has_bf16, load_openvino
 
 if TYPE_CHECKING:
     from torch import nn
 
-SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
-PRECISIONS = ("fp32", "fp16", "int8")
 OPSET = 17  # has layer normalization; read by ONNX Runtime 1.12 and later
 COMPARED = 6  # pictures, evenly spread over those that the package brings
 # Mean |Δab| beyond which a file is not what was asked for. Of the default model: 0.00003, 0.05 and 0.6.
@@ -65,8 +65,8 @@ def export(
 ) -> Exported:
     """Write a model as ONNX or OpenVINO: complete and answering as the network does, or not at all.
 
-    form: one of SUFFIXES.  precision: one of PRECISIONS, of the weights stored; in int8 they are computed with.
-    calibrate: photos and films to measure the 8-bit ranges on; default the package's own.
+    form: one of EXPORT_FORMS.  precision: one of EXPORT_PRECISIONS, of the weights stored; in int8 they are
+    computed with.  calibrate: photos and films to measure the 8-bit ranges on; default the package's own.
     Raises ModelError, SinkError, SourceError, UsageError.
     """
     _check(target, form, precision, calibrate, overwrite=overwrite)
@@ -102,10 +102,10 @@ def metadata(model: Path, header: weights.ModelHeader) -> dict[str, str]:
 
 def _check(target: Path, form: str, precision: str, calibrate: Sequence[Path], *, overwrite: bool) -> None:
     """Everything that can be refused before the long work."""
-    if form not in SUFFIXES or precision not in PRECISIONS:
-        raise UsageError(f"{form}, {precision}: there is {', '.join(SUFFIXES)}, in {', '.join(PRECISIONS)}.")
-    if target.suffix != SUFFIXES[form]:
-        raise UsageError(f"{target}: {form} files end in {SUFFIXES[form]}; rename it, or choose another --format.")
+    if form not in EXPORT_FORMS or precision not in EXPORT_PRECISIONS:
+        raise UsageError(f"{form}, {precision}: there is {', '.join(EXPORT_FORMS)}, in {', '.join(EXPORT_PRECISIONS)}.")
+    if target.suffix != EXPORTS[form]:
+        raise UsageError(f"{target}: {form} files end in {EXPORTS[form]}; rename it, or choose another --format.")
     if form == "onnx" and precision == "fp16":
         raise UsageError("ONNX in fp16 is not made here; take fp32, which runtimes convert, or --format openvino.")
     if calibrate and precision != "int8":
@@ -186,7 +186,7 @@ def _runtimes(file: Path) -> Iterator[tuple[str, Run]]:
     for name, hint in (("fp32", "f32"), ("bf16", "bf16"))[: 2 if has_bf16(core) else 1]:
         compiled = core.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": hint})
         yield f"openvino {name}", partial(_ask, compiled)
-    if file.suffix == ".onnx" and find_spec("onnxruntime"):
+    if file.suffix == EXPORTS["onnx"] and find_spec("onnxruntime"):
         yield "onnxruntime", _onnxruntime(file)
 
 

@@ -14,9 +14,9 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Stream
 
+from vidcolor.choices import LOSSY_AUDIO
 from vidcolor.media.pyav import open_input, open_output
 
-LOSSY = ("aac", "opus")  # FFmpeg's names of what --convert-audio offers
 _ENCODERS = {"opus": "libopus"}  # where the encoder's name is not the codec's
 _BIT_RATE = 96_000  # bits a second and channel of what is lossy: transparent for most ears
 _USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
@@ -33,7 +33,7 @@ _EXACTLY_DECODED = {"pcm_alaw", "pcm_mulaw"}  # called lossy, as is ADPCM, but t
 def audio_target(stream: Stream, container: str, lossy: str | None) -> str | None:
     """The codec that a sound the container does not take is converted to, one without loss first; None: there is none.
 
-    lossy: one of LOSSY that may be taken where none is without loss.
+    lossy: one of LOSSY_AUDIO that may be taken where none is without loss.
     """
     wanted = [*_lossless(stream, container), *([lossy] if lossy else [])]
     return next((codec for codec in wanted if _can_convert(stream, container, codec)), None)
@@ -112,7 +112,7 @@ class AudioConverter:
         if codec == "opus":
             name = _OPUS_LAYOUTS.get(name, name)
         self.target = cast(AudioStream, output.add_stream(encoder, rate=rate, layout=name))
-        if codec in LOSSY:
+        if codec in LOSSY_AUDIO:
             self.target.codec_context.bit_rate = _BIT_RATE * layout.nb_channels
 
     def convert(self, packet: Packet[Any]) -> list[Packet[Any]]:

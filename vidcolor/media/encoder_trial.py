@@ -10,9 +10,10 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from vidcolor.choices import ENCODERS
 from vidcolor.errors import SinkError, UsageError, VidcolorError
 from vidcolor.media.encoders import OutputSettings
-from vidcolor.media.hw_encoders import FAMILIES, built_in
+from vidcolor.media.hw_encoders import built_in
 from vidcolor.media.plan import Plan, make_plan
 from vidcolor.media.probe import Examined, open_film
 from vidcolor.media.pyav import open_output
@@ -33,8 +34,8 @@ def settle(examined: Examined, output_path: Path, settings: OutputSettings) -> S
 
     Raises UsageError for a name that is unknown, or settings that software refuses too.
     """
-    if settings.encoder not in ("software", "hardware", *FAMILIES):
-        raise UsageError(f"encoder {settings.encoder!r} is unknown; choose software, hardware, {', '.join(FAMILIES)}.")
+    if settings.encoder not in ENCODERS:
+        raise UsageError(f"encoder {settings.encoder!r} is unknown; choose {', '.join(ENCODERS)}.")
     if settings.encoder == "software":
         return Settled(settings, "software")
     reasons = []

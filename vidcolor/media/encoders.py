@@ -8,10 +8,10 @@ import cv2
 from av.codec import Codec
 from av.codec.codec import UnknownCodecError
 
+from vidcolor.choices import CODECS, LOSSY_AUDIO, PRESETS
 from vidcolor.errors import SinkError, UsageError
 from vidcolor.frames import PictureFormat
 from vidcolor.media import hw_encoders
-from vidcolor.media.audio import LOSSY
 from vidcolor.media.pixels import Layout, layout_of
 from vidcolor.media.probe import Examined
 
@@ -23,7 +23,6 @@ _ENCODERS = {
     "prores": ("prores_ks",),
     "ffv1": ("ffv1",),
 }
-PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 _SVTAV1_PRESETS = dict(zip(PRESETS, (12, 11, 10, 9, 8, 7, 5, 4, 3), strict=True))
 _VP9_CPU_USED = dict(zip(PRESETS, (5, 5, 5, 4, 4, 3, 2, 1, 0), strict=True))
 _STATIC_HDR_ENCODERS = {"libx264", "libx265", "libsvtav1"}
@@ -39,13 +38,13 @@ _WHOLE_CHROMA_ENCODERS = {"libx264", "libx265"}  # their bitstreams crop by whol
 class OutputSettings:
     """How the colored picture is written."""
 
-    codec: str | None = None  # h264, hevc, av1, vp9, prores, ffv1; None: h264, or what the container takes (WebM)
+    codec: str | None = None  # one of choices.CODECS; None: h264, or what the container takes (WebM)
     crf: int = 18  # constant quality on the encoder's own scale; unused by prores and ffv1
     preset: str = "veryfast"  # by x264's names; turned into the like of other encoders
     pix_fmt: str | None = None  # None: depth and subsampling of the source
     overwrite: bool = False
-    encoder: str = "software"  # or one of hw_encoders.FAMILIES, which has to be there: see trial.settle
-    convert_audio: str | None = None  # aac, opus: what sound becomes that the container cannot hold as it is
+    encoder: str = "software"  # or one of choices.HW_ENCODERS, which has to be there: see trial.settle
+    convert_audio: str | None = None  # one of choices.LOSSY_AUDIO: what sound becomes that has no place as it is
     drop_audio: bool = False
 
 
@@ -65,14 +64,16 @@ def choose_encoding(examined: Examined, settings: OutputSettings, container: str
     """Pick encoder and pixel format. takes: FFmpeg's names of the codecs that the container holds."""
     if settings.convert_audio and settings.drop_audio:
         raise UsageError("--convert-audio and --drop-audio: sound is converted or left out; give one of them.")
-    if settings.convert_audio not in (None, *LOSSY):
-        raise UsageError(f"convert_audio {settings.convert_audio!r} is unknown; choose one of {', '.join(LOSSY)}.")
+    if settings.convert_audio not in (None, *LOSSY_AUDIO):
+        raise UsageError(
+            f"convert_audio {settings.convert_audio!r} is unknown; choose one of {', '.join(LOSSY_AUDIO)}."
+        )
     if settings.preset not in PRESETS:
         raise UsageError(f"preset {settings.preset!r} is unknown; choose one of {', '.join(PRESETS)}.")
-    if settings.codec is not None and settings.codec not in _ENCODERS:
-        raise UsageError(f"codec {settings.codec!r} is unknown; choose one of {', '.join(_ENCODERS)}.")
+    if settings.codec is not None and settings.codec not in CODECS:
+        raise UsageError(f"codec {settings.codec!r} is unknown; choose one of {', '.join(CODECS)}.")
     if settings.codec is not None and settings.codec not in takes:
-        fitting = ", ".join(codec for codec in _ENCODERS if codec in takes)
+        fitting = ", ".join(codec for codec in CODECS if codec in takes)
         raise UsageError(
             f"{container} cannot hold {settings.codec}; choose --codec {fitting}, or another suffix (.mkv)."
         )

@@ -11,13 +11,13 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
+from vidcolor.choices import HW_DECODERS, HWACCELS
 from vidcolor.errors import UsageError
 from vidcolor.media.input_file import packets
 from vidcolor.media.pixels import Layout, layout_of, luma_of
 from vidcolor.media.probe import Examined, choose_video, open_container
 from vidcolor.media.pyav import open_input
 
-DEVICES = ("cuda", "videotoolbox", "d3d12va", "d3d11va", "dxva2", "vaapi", "vdpau", "vulkan")  # the likeliest first
 # MPEG-2 and MPEG-4 part 2 leave the inverse transform's rounding to the decoder.
 EXACT_CODECS = ("h264", "hevc", "vp8", "vp9", "av1")
 PROVED_FRAMES = 24  # compared with the software's before a device is trusted; a film may begin with black
@@ -28,15 +28,15 @@ class HardwareError(Exception):
 
 
 def choose_device(path: Path, examined: Examined, wanted: str) -> str:
-    """The kind of device that decodes the film; wanted: one of DEVICES, or auto for the first that does.
+    """The kind of device that decodes the film; wanted: one of HW_DECODERS, or auto for the first that does.
 
     Raises HardwareError where none does, UsageError for a kind that is unknown.
     """
-    if wanted not in ("auto", *DEVICES):
-        raise UsageError(f"hwaccel {wanted!r} is unknown; choose off, auto, {', '.join(DEVICES)}.")
+    if wanted not in HWACCELS:
+        raise UsageError(f"hwaccel {wanted!r} is unknown; choose {', '.join(HWACCELS)}.")
     if examined.info.codec not in EXACT_CODECS:
         raise HardwareError(f"{examined.info.codec} is not decoded alike by every device")
-    built_in = [device for device in DEVICES if device in hwdevices_available()]
+    built_in = [device for device in HW_DECODERS if device in hwdevices_available()]
     tried = built_in if wanted == "auto" else [wanted]
     reasons = []
     for device in tried:

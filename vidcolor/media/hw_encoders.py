@@ -7,9 +7,9 @@ options: https://ffmpeg.org/ffmpeg-codecs.html, and `ffmpeg -h encoder=h264_nven
 from av.codec import Codec
 from av.codec.codec import UnknownCodecError
 
+from vidcolor.choices import HW_ENCODERS
 from vidcolor.errors import UsageError
 
-FAMILIES = ("nvenc", "qsv", "amf", "videotoolbox")  # NVIDIA, Intel, AMD, Apple; the likeliest first
 # What every generation of chips that takes the depth at all takes, as FFmpeg hands it on without loss.
 _FORMATS = ("yuv420p", "nv12", "p010le", "yuv444p")
 _NVENC_PRESETS = ("p1", "p1", "p2", "p3", "p4", "p4", "p5", "p6", "p7")
@@ -21,12 +21,12 @@ _QP2LAMBDA = 118  # FFmpeg's FF_QP2LAMBDA: what a unit of -q:v is in global_qual
 def family_of(encoder: str) -> str | None:
     """The family of an encoder by FFmpeg's name; None for one in software."""
     family = encoder.rpartition("_")[2]
-    return family if family in FAMILIES else None
+    return family if family in HW_ENCODERS else None
 
 
 def built_in() -> tuple[str, ...]:
     """Families that this FFmpeg knows, whatever the machine has."""
-    return tuple(family for family in FAMILIES if formats_of(f"h264_{family}"))
+    return tuple(family for family in HW_ENCODERS if formats_of(f"h264_{family}"))
 
 
 def formats_of(encoder: str) -> list[str]:
@@ -39,7 +39,7 @@ def formats_of(encoder: str) -> list[str]:
 
 
 def options_of(encoder: str, crf: int, speed: int) -> dict[str, str]:
-    """FFmpeg's options for constant quality. speed: place of the preset in encoders.PRESETS, 0 the fastest.
+    """FFmpeg's options for constant quality. speed: place of the preset in choices.PRESETS, 0 the fastest.
 
     Raises UsageError for crf 0.
     """

@@ -11,17 +11,17 @@ from av.error import FFmpegError
 from av.stream import Stream
 
 from vidcolor import outputs
+from vidcolor.choices import LOSSY_AUDIO
 from vidcolor.errors import SinkError, UsageError
 from vidcolor.formats import CONTAINERS
 from vidcolor.frames import FilmInfo
-from vidcolor.media.audio import LOSSY, audio_target, without_block_size
+from vidcolor.media.audio import audio_target, without_block_size
 from vidcolor.media.encoders import Encoding, OutputSettings, choose_encoding
 from vidcolor.media.metadata import kept_tags
 from vidcolor.media.probe import Examined, codec_name, decoder_of, examine, is_cover_art, open_film
 from vidcolor.media.pyav import open_output, text_of
 from vidcolor.media.subtitles import is_unread_webvtt
 
-WITHOUT_CROPPING = {".avi"}  # containers that cannot say that a part of the picture is not shown
 _TRACK_TAGS = {"language", "title", "handler_name", "creation_time", "timecode", "rotate"}
 AUDIBLE_SECONDS = 0.06  # sound further off the picture is noticed: ITU-R BT.1359-1 puts it at 45 to 125 ms
 # AVI has no times: sound is when its bytes or packets say. Of others the muxer writes too few of either.
@@ -156,7 +156,7 @@ def _called(entry: StreamPlan) -> str:
 
 
 def _how(entry: StreamPlan) -> str:
-    return " without loss" if entry.kind == "audio" and entry.detail not in LOSSY else ""
+    return " without loss" if entry.kind == "audio" and entry.detail not in LOSSY_AUDIO else ""
 
 
 def _no_sound(output_path: Path, container: str, lost: list[StreamPlan], settings: OutputSettings) -> str:

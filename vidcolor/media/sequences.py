@@ -12,12 +12,12 @@ from pathlib import Path
 from av.container import InputContainer
 
 from vidcolor.errors import SourceError, UsageError
+from vidcolor.formats import NUMBERED_PICTURES
 from vidcolor.media.pyav import open_pictures
 
 _ADDRESS = re.compile(r"(?P<pattern>.*%0?\d*d[^/\\]*)@(?P<rate>\d+(:\d+)?)")
 _NUMBERED = re.compile(r"(?P<before>.*?)(?P<number>\d+)(?P<after>\.[^.\d]+)")
 _COUNTER = re.compile(r"%(0(?P<digits>\d+))?d")
-SUFFIXES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".dpx", ".exr", ".jp2", ".j2k", ".pgm", ".ppm", ".webp"}
 
 
 def is_address(path: Path) -> bool:
@@ -59,7 +59,7 @@ def _pattern_in(folder: Path) -> Path:
     if not folder.is_dir():
         raise UsageError(f"{folder}: --fps needs a folder of numbered pictures, or a pattern such as frame_%06d.png.")
     parts = [found for file in folder.iterdir() if (found := _NUMBERED.fullmatch(file.name))]
-    parts = [found for found in parts if found["after"].lower() in SUFFIXES]
+    parts = [found for found in parts if found["after"].lower() in NUMBERED_PICTURES]
     kinds = [(found["before"], len(found["number"]), found["after"]) for found in parts]
     if not kinds:
         raise UsageError(f"{folder}: no numbered pictures such as frame_000001.png in it.")

@@ -68,7 +68,7 @@ class FilmSource:
     """Decodes the picture of a film. `start` and `end` are seconds as a player shows them.
 
     is_cropping: give only the part of the picture that players show, where the file says that.
-    hwaccel: off, auto or one of devices.DEVICES, to decode on a graphics chip. Where none can, and from where it fails
+    hwaccel: one of choices.HWACCELS, to decode on a graphics chip. Where none can, and from where it fails
     or meets damage, the film is decoded in software: frames are the same, each comes once, and `warnings` says why.
     """
 

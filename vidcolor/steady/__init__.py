@@ -1,17 +1,14 @@
 """Steadiness of a film's colors over time: averaged frame by frame, or carried from key frames."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
+from vidcolor.choices import AveragingMode, SteadyMode
 from vidcolor.errors import UsageError
 from vidcolor.steady.carrying import Carrier, CarryState
 from vidcolor.steady.key_frames import KeyPlanner, PlanState, check_every
 from vidcolor.steady.references import Guide, Reference
-from vidcolor.steady.smoothing import Mode, Steadier, SteadyState
+from vidcolor.steady.smoothing import Steadier, SteadyState
 from vidcolor.steady.state import Arrays, restored
-
-SteadyMode = Literal["off", "smooth", "flow"]
-MODES: tuple[SteadyMode, ...] = get_args(SteadyMode)
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class Steadiness:
 
     def steadier(self, state: Arrays) -> Steadier:
         """For every frame's opinion. state: as it was stored; empty at the film's start."""
-        mode: Mode = "smooth" if self.mode == "smooth" else "flow"
+        mode: AveragingMode = "smooth" if self.mode == "smooth" else "flow"
         begun = restored(SteadyState, state) if state else SteadyState(number=self.first_number)
         return Steadier(mode, begun, self._guide())
 

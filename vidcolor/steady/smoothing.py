@@ -2,18 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import numpy as np
 
+from vidcolor.choices import AveragingMode
 from vidcolor.color import Floats
 from vidcolor.steady.averaging import Average
 from vidcolor.steady.cuts import CutDetector, CutState
 from vidcolor.steady.links import Link, find_link
 from vidcolor.steady.motion import FlowFinder, Gray, gray_of
 from vidcolor.steady.references import Guide, GuideState
-
-Mode = Literal["smooth", "flow"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,9 @@ class Steadier:
     of a shot begins afresh. At most two frames (cuts.DELAY_FRAMES) wait.
     """
 
-    def __init__(self, mode: Mode = "smooth", state: SteadyState | None = None, guide: Guide | None = None) -> None:
+    def __init__(
+        self, mode: AveragingMode = "smooth", state: SteadyState | None = None, guide: Guide | None = None
+    ) -> None:
         """state: where another one left off.  guide: what is known of the film's colors; it takes over its state."""
         self.mode = mode
         self._state = state or SteadyState()
@@ -92,7 +92,7 @@ class Steadier:
         return find_link(before, now, flow, size)
 
 
-def steady(pairs: Iterable[tuple[Floats, Floats]], mode: Mode = "smooth") -> Iterator[Floats]:
+def steady(pairs: Iterable[tuple[Floats, Floats]], mode: AveragingMode = "smooth") -> Iterator[Floats]:
     """(L* (h, w), a*b* (2, h', w')) of every frame of a film -> steady a*b* of every frame, at most two frames late."""
     steadier = Steadier(mode)
     for lightness_hw, ab_2hw in pairs:

@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from itertools import chain
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -14,21 +14,19 @@ from vidcolor.color import Floats
 from vidcolor.stills import animation as animations
 from vidcolor.stills import exif, jpeg, metadata, pillow
 from vidcolor.stills.page import Page, StillSettings
-
-if TYPE_CHECKING:
-    from vidcolor.stills.files import Still
+from vidcolor.stills.still import Still
 
 THUMBNAIL = (160, 120)  # pixels (CIPA DC-008, 4.5.3)
 _LOSSY_QUALITY = {"WEBP": 90, "AVIF": 85, "HEIF": 90}  # these formats do not say with what they were made
 
 
-def encoded(still: "Still", ab: Floats, settings: StillSettings) -> tuple[bytes, tuple[str, ...]]:
+def encoded(still: Still, ab: Floats, settings: StillSettings) -> tuple[bytes, tuple[str, ...]]:
     """The colored file of one picture, and what it could not keep."""
     content, losses = _encoded(still, still.pages[0], ab, settings)
     return content, still.pages[0].losses + losses
 
 
-def _encoded(still: "Still", page: Page, ab: Floats, settings: StillSettings) -> tuple[bytes, tuple[str, ...]]:
+def _encoded(still: Still, page: Page, ab: Floats, settings: StillSettings) -> tuple[bytes, tuple[str, ...]]:
     source = pillow.opened(pillow.file_of(still.content), still.format, still.name)
     before, after = page.profiles
     block = metadata.exif_of(source.info.get("exif"), still.content, still.format)
@@ -111,7 +109,7 @@ def _jp2(pixels: Any, page: Page, source: bytes, settings: StillSettings) -> byt
     return bytes(encode(values, level=level, reversible=False, codecformat=form))
 
 
-def _lossy(still: "Still", settings: StillSettings) -> dict[str, Any]:
+def _lossy(still: Still, settings: StillSettings) -> dict[str, Any]:
     if still.format == "WEBP" and settings.quality is None and b"VP8L" in metadata.webp_chunks(still.content):
         return {"lossless": True, "exact": True}
     options: dict[str, Any] = {"quality": settings.quality or _LOSSY_QUALITY[still.format]}
@@ -119,7 +117,7 @@ def _lossy(still: "Still", settings: StillSettings) -> dict[str, Any]:
 
 
 def animation(
-    still: "Still", colors: Iterator[Floats | None], file: BinaryIO, settings: StillSettings
+    still: Still, colors: Iterator[Floats | None], file: BinaryIO, settings: StillSettings
 ) -> tuple[str, ...] | None:
     """Write GIF or an animation, every frame with its own time, and say what was lost; None where no frame has color.
 
@@ -141,7 +139,7 @@ def animation(
 
 
 def _frames(
-    still: "Still", source: Any, colors: Iterable[Floats | None], losses: dict[str, None]
+    still: Still, source: Any, colors: Iterable[Floats | None], losses: dict[str, None]
 ) -> Iterator[animations.Frame]:
     mode = None
     for number, ab in enumerate(colors):
@@ -160,7 +158,7 @@ def _frames(
 
 
 def _write_animation(
-    still: "Still", source: Any, frames: Iterator[animations.Frame], icc: bytes | None, file: BinaryIO,
+    still: Still, source: Any, frames: Iterator[animations.Frame], icc: bytes | None, file: BinaryIO,
     settings: StillSettings,
 ) -> tuple[str, ...]:  # fmt: skip
     loop = source.info.get("loop")

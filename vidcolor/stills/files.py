@@ -3,7 +3,6 @@
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,48 +15,10 @@ from vidcolor.stills.decode import bits_lost, decoded, icc_of
 from vidcolor.stills.encode import animation, encoded
 from vidcolor.stills.page import Page, Pages, StillSettings, page_of
 from vidcolor.stills.raster import LARGEST_PIXELS, refusing_damage
+from vidcolor.stills.still import Still
 from vidcolor.stills.trailers import lost_behind
 
 Source = Path | bytes | BinaryIO  # where a file lies, its content, or a seekable file
-
-
-@dataclass(frozen=True)
-class Still:
-    """An open still image file.
-
-    format: one of header.FORMATS.  pages: decoded when asked for; the last one stays in memory.  pixels: of all pages.
-    """
-
-    name: str
-    format: str
-    pages: Pages
-    pixels: int
-    own_losses: tuple[str, ...] = ()
-    content: bytes = field(repr=False, default=b"")
-    reader: "tiff.TiffPages | None" = field(repr=False, default=None)
-
-    @property
-    def losses(self) -> tuple[str, ...]:
-        """What reading could not keep so far, one sentence each."""
-        return self.own_losses if self.reader is None else self.reader.losses
-
-    def recolored(self) -> "Still":
-        """The same, of whose pages none keeps colors in parts."""
-        pages = Pages(len(self.pages), lambda number: replace(self.pages[number], own=None, colors=None))
-        if self.reader is not None:
-            self.reader.pages = pages
-        return replace(self, pages=pages)
-
-    def close(self) -> None:
-        """Let the file go, where it is still read from."""
-        if self.reader is not None:
-            self.reader.close()
-
-    def __enter__(self) -> "Still":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def open_still(source: Source, name: str | None = None, *, largest_pixels: int = LARGEST_PIXELS) -> Still:
@@ -86,7 +47,7 @@ def open_still(source: Source, name: str | None = None, *, largest_pixels: int =
 
 @contextmanager
 def open_in_turn(source: Source, name: str | None = None, *, largest_pixels: int = LARGEST_PIXELS) -> Iterator[Still]:
-    """`open_still`, as soon as what this process holds decoded leaves room for it: see room.py.
+    """`open_still`, as soon as what this process holds decoded leaves room for it: see budget.py.
 
     Who has one open must not wait for another one.
     """

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
+from vidcolor.choices import SUBSAMPLINGS
 from vidcolor.color import Floats
 from vidcolor.painting.jpeg_planes import Planes
 from vidcolor.stills.page import Page, StillSettings
@@ -35,7 +36,7 @@ _OTHER_QUALITY = 90  # where the source does not say
 def encoded(page: Page, ab: Floats, source: Any, settings: StillSettings) -> bytes:
     """A page in color. source: the gray file, opened by Pillow. Only pixels and tables: no profile, no EXIF."""
     sampling = JpegImagePlugin.get_sampling(source)
-    subsampling = settings.subsampling or ("4:4:4", "4:2:2", "4:2:0", "4:2:0")[sampling]  # -1: another
+    subsampling = settings.subsampling or (*SUBSAMPLINGS, "4:2:0")[sampling]  # -1: another
     tables = _tables(source) if settings.quality is None else _standard(settings.quality)
     quality = settings.quality or _quality_like(*tables)
     is_progressive = bool(source.info.get("progressive"))

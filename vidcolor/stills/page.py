@@ -10,8 +10,9 @@ from typing import Any, overload
 import cv2
 import numpy as np
 
+from vidcolor.choices import SUBSAMPLINGS
 from vidcolor.color import Floats
-from vidcolor.errors import ShapeError
+from vidcolor.errors import ShapeError, UsageError
 from vidcolor.painting.painter import Painter, Rgb, RgbSpace
 from vidcolor.painting.regions import SHORT_SIDE as REGIONS_SIDE
 from vidcolor.painting.regions import OwnColor, own_color
@@ -38,7 +39,7 @@ class StillSettings:
     """How colored stills are written.
 
     software: what the tag says colored it, with model and version.  quality: 1..100 for lossy formats; None: as the
-    source's.  subsampling: "4:4:4", "4:2:2", "4:2:0"; None: as the source's (4:2:0 for gray JPEG).
+    source's.  subsampling: one of choices.SUBSAMPLINGS; None: as the source's (4:2:0 for gray JPEG).
     is_recoloring: paint over the colors that a page has in parts, too.
     """
 
@@ -46,6 +47,10 @@ class StillSettings:
     quality: int | None = None
     subsampling: str | None = None
     is_recoloring: bool = False
+
+    def __post_init__(self) -> None:
+        if self.subsampling not in (None, *SUBSAMPLINGS):
+            raise UsageError(f"subsampling {self.subsampling!r} is unknown; choose one of {', '.join(SUBSAMPLINGS)}.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,7 +32,7 @@ def size_of(content: bytes | Path) -> tuple[int, int] | None:
 def decode(content: bytes | Path, *, short_side: int | None = None, least: int = 1) -> Rgb | None:
     """A photo file's first picture, upright, as sRGB, or None where it cannot be read.
 
-    Waits until there is room for it: see stills/room.py. Raises ReadError where the system cannot read it.
+    Waits until there is room for it: see stills/budget.py. Raises ReadError where the system cannot read it.
     short_side: pixels to resize the short side to.  least: the least length of either side after that.
     """
     from vidcolor.stills import upright  # all that paints, which few who import this need

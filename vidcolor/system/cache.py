@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 _HEAD = struct.Struct("<16s32sQ")  # mark, sha256, number of parts; then each part's length, then the parts
 _MARK = b"vidcolor cache 1"
 _MOST_BYTES, _MOST_PARTS = 4 << 30, 8
@@ -23,13 +25,12 @@ _STALE_SECONDS = 24 * 3600.0  # after which nobody is at work on it any more
 
 def folder() -> Path:
     """Where it is; the folder may not be there yet. Raises OSError for a user who has none."""
-    named = [os.environ.get("XDG_CACHE_HOME", "")] + ([os.environ.get("LOCALAPPDATA", "")] if os.name == "nt" else [])
-    for base in map(Path, named):
-        if base.is_absolute():  # others are to be passed over (XDG Base Directory Specification)
-            return base / "vidcolor"
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if base.is_absolute():  # others are to be passed over (XDG Base Directory Specification)
+        return base / "vidcolor"  # on every system: who names a folder means it
     with suppress(RuntimeError):
-        if (home := Path.home()).is_absolute():
-            return home / ".cache" / "vidcolor"
+        if (place := user_cache_path("vidcolor", appauthor=False, opinion=False)).is_absolute():
+            return place
     raise FileNotFoundError(2, "this user has no home folder", "~")
 
 

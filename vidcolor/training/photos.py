@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vidcolor.archives.photos import FILM_SUFFIXES, Encoded, batches, encoded, is_archive, is_photo
+from vidcolor.archives.photos import Encoded, batches, encoded, is_archive, is_photo
 from vidcolor.errors import ReadError, SourceError
+from vidcolor.formats import FILMS
 from vidcolor.stills.rgb import Rgb, decode, is_gray, resized, size_of
 from vidcolor.stills.title_cards import draw_card
 from vidcolor.training import films
@@ -66,8 +67,8 @@ def split_sources(sources: list[Path]) -> tuple[list[Path], list[Path]]:
         if source.is_dir():
             photos.append(source)
             files = (file for file in sorted(source.rglob("*")) if not file.name.startswith("._"))
-            found += [file for file in files if file.suffix.lower() in FILM_SUFFIXES and file.is_file()]
-        elif source.is_file() and source.suffix.lower() in FILM_SUFFIXES:
+            found += [file for file in files if file.suffix.lower() in FILMS and file.is_file()]
+        elif source.is_file() and source.suffix.lower() in FILMS:
             found.append(source)
         elif source.is_file() and not is_photo(source.name) and not is_archive(source):
             found.append(source)  # of a name that tells nothing: let FFmpeg look at it

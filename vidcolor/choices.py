@@ -1,0 +1,43 @@
+"""What options may be: every list of names that the command line offers and the library checks, once.
+
+Light to import, so that help and completion need nothing else. The order is that in which they are offered.
+"""
+
+from typing import Literal, get_args
+
+from vidcolor.formats import EXPORTS
+
+# The network
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+DEVICE_WORDS = ("auto", "all", "cpu", "cuda:0")  # examples: lists such as cuda:0,cuda:1 are devices, too
+EXPORT_FORMS = tuple(EXPORTS)
+EXPORT_PRECISIONS = ("fp32", "fp16", "int8")  # of the weights in an exported file
+
+# Colors over time
+SteadyMode = Literal["off", "smooth", "flow"]
+AveragingMode = Literal["smooth", "flow"]  # of those that average
+STEADY_MODES: tuple[SteadyMode, ...] = get_args(SteadyMode)
+EVALUATED_STEADY_MODES = ("off", "ema", "smooth", "flow", "auto")  # ema: a baseline; auto: flow with --every auto
+
+# Films
+CODECS = ("h264", "hevc", "av1", "vp9", "prores", "ffv1")  # the first is the default
+HW_CODECS = ("h264", "hevc", "av1")  # that graphics chips encode
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")  # x264's
+HW_ENCODERS = ("nvenc", "qsv", "amf", "videotoolbox")  # NVIDIA, Intel, AMD, Apple; the likeliest first
+ENCODERS = ("software", "hardware", *HW_ENCODERS)
+# FFmpeg's names of devices, the likeliest first.
+HW_DECODERS = ("cuda", "videotoolbox", "d3d12va", "d3d11va", "dxva2", "vaapi", "vdpau", "vulkan")
+HWACCELS = ("off", "auto", *HW_DECODERS)
+LOSSY_AUDIO = ("aac", "opus")  # FFmpeg's names of what --convert-audio takes
+
+# Photos and archives
+SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")  # of JPEG
+OTHERS = ("copy", "skip")  # what becomes of files that are neither photos nor films
+
+# Evaluation
+LEARNED_METRICS = ("lpips", "fid", "is")  # by networks of others: the extra `metrics`
+METRICS = ("wobble", "neutrals", *LEARNED_METRICS)  # beside those that are always measured
+STOCKS = ("panchromatic", "orthochromatic", "faded", "low-contrast", "grainy")  # what photos look like to the model
+
+SHELLS = ("bash", "zsh", "fish")  # that completion is printed for
