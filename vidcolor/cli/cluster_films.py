@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidcolor.cli.films import film_options, unfinished
-from vidcolor.cli.terminal import Reporter
+from vidcolor.cli.progress import Observer
 from vidcolor.errors import UsageError, VidcolorError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def colorize_films_on_cluster(
-    inputs: tuple[Path, ...], output: str, options: dict[str, Any], load: Callable[[], "Colorizer"], report: Reporter
+    inputs: tuple[Path, ...], output: str, options: dict[str, Any], load: Callable[[], "Colorizer"], report: Observer
 ) -> int:
     """Color every film; the exit code. load: pickles.  Raises VidcolorError where nothing can be done at all."""
     from vidcolor.cluster import ClusterWorkers, connected
@@ -39,7 +39,7 @@ def colorize_films_on_cluster(
         began = time.monotonic()
         for job in jobs:
             info = probe(job.source)
-            report.start(
+            report.film_started(
                 input=str(job.source), output=str(job.target), frames=info.frame_count, devices=workers.devices
             )
         futures = [workers.film(_entry(job), job.source, job.target) for job in jobs]
@@ -50,20 +50,20 @@ def colorize_films_on_cluster(
                     _copy(job, overwrite=options["overwrite"])
             except VidcolorError as error:
                 failed += 1
-                report.fail(str(error))
+                report.film_failed(str(error))
                 continue
             if finished is not None:
                 finished.add(job, done.outcome)
             for note in done.notes:
-                report.warn(f"{job.source.name}: {note}.")
+                report.warning(f"{job.source.name}: {note}.")
             seconds, frames = time.monotonic() - began, probe(job.target).frame_count or 0
-            report.done(
+            report.film_finished(
                 input=str(job.source), output=str(job.target), frames=frames, seconds=round(seconds, 2),
                 fps=round(frames / seconds, 2), done_before=0, devices=workers.devices,
                 outcome=done.outcome,
             )  # fmt: skip
         for note in workers.notes:
-            report.warn(f"{note}.")
+            report.warning(f"{note}.")
     return 1 if failed else 0
 
 

@@ -12,8 +12,8 @@ from vidcolor.cli.cluster_films import colorize_films_on_cluster
 from vidcolor.cli.films import colorize_films
 from vidcolor.cli.number_types import Number, OrAuto, Rate, Whole
 from vidcolor.cli.param_types import DEVICE, FILE, Existing, Hinted, ModelName
+from vidcolor.cli.progress import observer
 from vidcolor.cli.scans import Scans, are_scans, colorize_scans, describe_scans
-from vidcolor.cli.terminal import reporter
 from vidcolor.cli.timecode import Timecode, check_range
 from vidcolor.errors import UsageError
 
@@ -172,7 +172,8 @@ def command(
     elif are_scans(inputs, Path(output)):
         scans = Scans(inputs, Path(output), options, as_json, quiet)
         ctx.exit(0 if (describe_scans if options["dry_run"] else colorize_scans)(scans, load) else 1)
-    with reporter(as_json=as_json, quiet=quiet) as report:
+    with observer(as_json=as_json, quiet=quiet) as report:
+        report.films_started()
         if options["cluster"]:
             code = colorize_films_on_cluster(inputs, output, options, load, report)
         else:

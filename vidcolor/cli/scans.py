@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from vidcolor.cli.films import film_options, film_watched, run_of
-from vidcolor.cli.tally import Tally, tally
+from vidcolor.cli.progress import Observer, Tally, observer
 from vidcolor.cli.text import answer, check_answered, event, say
 from vidcolor.errors import BusyError, SourceError, UsageError, VidcolorError
 from vidcolor.formats import CONTAINERS, PHOTOS, UNREAD_PHOTOS, archive_ending
@@ -126,22 +126,23 @@ def colorize_scans(scans: Scans, load: Callable[[], "Colorizer"]) -> bool:
         is_watching = scans.options["watch"]
         counts = None if is_watching else _counted(scans)
         total = sum(counts.values()) if counts is not None else None
-        shown = stack.enter_context(tally(total, as_json=scans.as_json, quiet=scans.quiet, is_telling_all=is_watching))
+        shown = stack.enter_context(observer(as_json=scans.as_json, quiet=scans.quiet, is_telling_all=is_watching))
+        shown.batch_started(total)
         crew = Crew(scans, load, stack)
         if is_watching:
             _watch(scans, crew, shown)
-        facts, all_is_well = _pass(scans, crew, shown)
-        shown.finish(facts)
+        facts, all_is_well = _pass(scans, crew, shown, Tally(total))
+        shown.batch_finished(**facts)
         return all_is_well
 
 
-def _watch(scans: Scans, crew: "Crew", shown: Tally) -> NoReturn:
+def _watch(scans: Scans, crew: "Crew", shown: Observer) -> NoReturn:
     """Color what comes into the folder, until somebody ends it; then say how much it was."""
     from vidcolor.archives import Arrivals
 
     if hasattr(signal, "SIGIO"):
         signal.signal(signal.SIGIO, signal.SIG_IGN)  # see Arrivals
-    began, arrivals, waits_for = time.monotonic(), Arrivals(), ""
+    began, arrivals, tally, waits_for = time.monotonic(), Arrivals(), Tally(), ""
     facts = _facts(scans, crew)
     try:
         while True:
@@ -149,15 +150,15 @@ def _watch(scans: Scans, crew: "Crew", shown: Tally) -> NoReturn:
                 with _opened(scans) as source:
                     is_due = arrivals.look(source)
                 if is_due:
-                    facts = _pass(scans, crew, shown, arrivals)[0]
+                    facts = _pass(scans, crew, shown, tally, arrivals)[0]
                 waits_for = ""
             except (BusyError, SourceError) as error:  # the other run is done some time, and the network is back
                 if waits_for != str(error):
-                    shown.note(f"{error} Waiting.")
+                    shown.warning(f"{error} Waiting.")
                 waits_for = str(error)
             time.sleep(WATCH_SECONDS)
     finally:
-        shown.finish({"report": "none"} | facts | {"seconds": round(time.monotonic() - began, 1)})
+        shown.batch_finished(**{"report": "none"} | facts | {"seconds": round(time.monotonic() - began, 1)})
 
 
 class Crew:
@@ -202,23 +203,26 @@ def _one_photo(scans: Scans, colorizer: "Colorizer") -> None:
 
     source, target = scans.inputs[0], scans.output
     done = color_photo(source, target, _photo_options(scans), colorizer)
-    shown = tally(1, as_json=scans.as_json, quiet=scans.quiet)
-    shown.entry(str(source), done.outcome, done.notes)
+    shown = observer(as_json=scans.as_json, quiet=True)
+    shown.batch_started(1)
+    shown.file_finished(str(source), done.outcome, done.notes)
     if not scans.as_json and (done.notes or not scans.quiet):  # what could not be kept is said in any case
         say("; ".join((f"{target}: {done.outcome}", *done.notes)))
 
 
-def _pass(scans: Scans, crew: Crew, shown: Tally, arrivals: "Arrivals | None" = None) -> tuple[dict[str, Any], bool]:
+def _pass(
+    scans: Scans, crew: Crew, shown: Observer, tally: Tally, arrivals: "Arrivals | None" = None
+) -> tuple[dict[str, Any], bool]:
     """Go through the source once; what there is to say of it, and whether all went well.
 
-    arrivals: says what of it is to be done.
+    tally: of the files so far.  arrivals: says what of it is to be done.
     """
     from vidcolor.archives import open_target
     from vidcolor.batch.archive import colorize_archive
     from vidcolor.batch.report import Gallery
 
     began, options = time.monotonic(), scans.options
-    gallery = Gallery(scans.pictures, shown.total)
+    gallery = Gallery(scans.pictures, tally.total)
     changed: dict[str, str] = {}  # outputs that somebody changed since
     present: set[str] = set()  # names; the records of an earlier run are of files that may be gone by now
     with ExitStack() as stack:
@@ -237,9 +241,9 @@ def _pass(scans: Scans, crew: Crew, shown: Tally, arrivals: "Arrivals | None" = 
                 names = passed_over.setdefault(done.passed_over, [])
                 names.append(f"{done.within}/{entry.shown}".lstrip("/"))
             if done.damage and entry.kind == "archive":
-                shown.note(done.damage)
+                shown.warning(done.damage)
             if done.within:
-                shown.within(done.within)
+                shown.archived_file_finished(done.within)
                 return
             present.add(entry.name)
             if done.pair is not None:
@@ -249,9 +253,11 @@ def _pass(scans: Scans, crew: Crew, shown: Tally, arrivals: "Arrivals | None" = 
             if done.was_done and done.notes:
                 changed[entry.name] = "; ".join(done.notes)
             if entry.kind != "directory" and not (done.was_done and options["watch"]):
-                shown.entry(
+                is_damaged = bool(done.damage) and entry.kind == "film"
+                tally.add(done.outcome, was_done=done.was_done, is_damaged=is_damaged)
+                shown.file_finished(
                     entry.shown, done.outcome, (*entry.notes, *done.notes), was_done=done.was_done,
-                    is_damaged=bool(done.damage) and entry.kind == "film",
+                    is_damaged=is_damaged,
                 )  # fmt: skip
 
         entries = iter(source) if arrivals is None else arrivals.take(source)
@@ -261,7 +267,7 @@ def _pass(scans: Scans, crew: Crew, shown: Tally, arrivals: "Arrivals | None" = 
         entries = _placed(entries, places) if workers.films_any_time else entries
         colorize_archive(entries, target, workers, rules, settled)
     for message in (*source.damage, *target.notes, *workers.notes, *_told(changed), *_remarks(passed_over)):
-        shown.note(message)
+        shown.warning(message)
     workers.notes.clear()
     records = list(target.records.values())
     if workers.films_any_time:
@@ -271,7 +277,7 @@ def _pass(scans: Scans, crew: Crew, shown: Tally, arrivals: "Arrivals | None" = 
         "devices": ", ".join(workers.devices), "seconds": round(time.monotonic() - began, 1),
     }  # fmt: skip
     report = _write_report(scans, lines, gallery, facts)
-    counts = {"counts": dict(shown.counts), "damaged": shown.damaged, "done_before": shown.was_done}
+    counts = {"counts": dict(tally.counts), "damaged": tally.damaged, "done_before": tally.was_done}
     is_well = not source.damage and not any(_is_wrong(line) for line in lines if line.name in present)
     return facts | {"report": str(report)} | counts, is_well
 
