@@ -319,13 +319,13 @@ def test_a_folder_is_what_the_command_makes_of_it(film: Path, photo: Path, tiny_
     class Heard(vidcolor.BatchObserver):
         said: typing.ClassVar[list[object]] = []
 
-        def start(self, total: int | None) -> None:
+        def batch_started(self, total: int | None) -> None:
             self.said.append(total)
 
-        def finish_file(self, name: str, outcome: str, notes: tuple[str, ...], **_: bool) -> None:  # noqa: ARG002
+        def file_finished(self, name: str, outcome: str, notes: tuple[str, ...], **_: bool) -> None:  # noqa: ARG002
             self.said.append((name, outcome))
 
-        def finish(self, result: vidcolor.BatchResult) -> None:
+        def batch_finished(self, result: vidcolor.BatchResult) -> None:
             self.said.append(result.is_complete)
 
     result = vidcolor.colorize_files(scans, tmp_path / "call", model=tiny_model, observer=Heard())

@@ -10,8 +10,8 @@ from media_fixtures import make_film
 from PIL import Image
 
 from vidcolor import cli
-from vidcolor.cli.bars import Bars
 from vidcolor.cli.console import Terminal
+from vidcolor.cli.progress.bars import Bars
 from vidcolor.cli.text import folded
 from vidcolor.inference import weights
 from vidcolor.networks import build
@@ -98,7 +98,7 @@ def forbidden(text: str) -> list[int]:
 
 
 def test_nothing_is_shown_but_by_the_exits_that_make_it_printable():
-    exits = {"lines.py", "console.py", "stopping.py"}
+    exits = {"text.py", "console.py", "signals.py"}
     for path in sorted(PACKAGE.rglob("*.py")):
         if path.parent.name != "cli" or path.name not in exits:
             assert forbidden(path.read_text(encoding="utf-8")) == [], path
@@ -193,7 +193,7 @@ def test_no_command_lets_a_name_or_a_tag_speak_to_the_terminal(
 
 
 def test_what_was_passed_over_in_training_cannot_speak(capfd: pytest.CaptureFixture[str]):
-    from vidcolor.cli.training import LineDisplay
+    from vidcolor.cli.progress.plain import PlainLines
 
-    LineDisplay().intake(Intake(1, 0, 0, 0, 1, 0, ((EVIL, EVIL),)))
+    PlainLines().photos_read(Intake(1, 0, 0, 0, 1, 0, ((EVIL, EVIL),)))
     assert obeyed(capfd.readouterr().err) == set()

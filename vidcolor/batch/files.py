@@ -107,7 +107,7 @@ class Batch:
         """Go through the inputs once."""
         self._start()
         result = self._pass(None)
-        self._observer.finish(result)
+        self._observer.batch_finished(result)
         return result
 
     def watch(self) -> NoReturn:
@@ -125,16 +125,16 @@ class Batch:
                     waits_for = ""
                 except (BusyError, SourceError) as error:  # the other run is done some time, and the network is back
                     if waits_for != str(error):
-                        self._observer.note(f"{error} Waiting.")
+                        self._observer.warning(f"{error} Waiting.")
                     waits_for = str(error)
                 time.sleep(WATCH_SECONDS)
         finally:
-            self._observer.finish(replace(result, seconds=time.monotonic() - began))
+            self._observer.batch_finished(replace(result, seconds=time.monotonic() - began))
 
     def _start(self) -> None:
         """Read the model's header, and load it, before anything is written."""
         self._total = None if self._is_watching else self._count()
-        self._observer.start(self._total)
+        self._observer.batch_started(self._total)
         self._header = self._options.model.read_header()
         if self._open_workers is None and self._colorizer is None:
             self._colorizer = self._options.model.load()
@@ -164,9 +164,9 @@ class Batch:
             )  # fmt: skip
             if target.changes:
                 made_by = f"was made by another run ({'; '.join(target.changes)})"
-                self._observer.note(f"{self._output}: what {made_by} is made again.")
+                self._observer.warning(f"{self._output}: what {made_by} is made again.")
             account = _Account(target, gallery, self._observer, is_watching=self._is_watching)
-            watch = unwatched if self._open_workers else self._observer.start_film
+            watch = unwatched if self._open_workers else self._observer.watch_film
             software = options.photos.software(self._header)
             rules = rules_for(options, self._output, software=software, is_shown=gallery.wants, watch=watch)
             workers = self._open(rules)
@@ -175,7 +175,7 @@ class Batch:
             entries = _numbered(entries, numbers) if workers.films_any_time else entries
             colorize_archive(entries, target, workers, rules, account.settle)
         for message in (*source.damage, *target.notes, *workers.notes, *account.remarks()):
-            self._observer.note(message)
+            self._observer.warning(message)
         workers.notes.clear()
         records = list(target.records.values())
         if workers.films_any_time:
@@ -225,9 +225,9 @@ class _Account:
         if done.passed_over:
             self._passed_over.setdefault(done.passed_over, []).append(f"{done.within}/{entry.shown}".lstrip("/"))
         if done.damage and entry.kind == "archive":
-            self._observer.note(done.damage)
+            self._observer.warning(done.damage)
         if done.within:
-            self._observer.finish_file_within(done.within)
+            self._observer.archived_file_finished(done.within)
             return
         self.present.add(entry.name)
         self._show(entry, done)
@@ -242,7 +242,7 @@ class _Account:
             self.counts[done.outcome] += 1
             self.damaged += is_damaged
         notes = (*entry.notes, *done.notes)
-        self._observer.finish_file(entry.shown, done.outcome, notes, was_done=done.was_done, is_damaged=is_damaged)
+        self._observer.file_finished(entry.shown, done.outcome, notes, was_done=done.was_done, is_damaged=is_damaged)
 
     def remarks(self) -> Iterator[str]:
         """Lines about the whole: outputs that were changed, and files that stay as they are."""

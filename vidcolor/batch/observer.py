@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 class BatchObserver:
     """Told what happens, on the caller's thread, in the order of the inputs. Override what is of interest."""
 
-    def start(self, total: int | None) -> None:
+    def batch_started(self, total: int | None) -> None:
         """The work begins. total: files of the inputs; None where counting them would mean unpacking everything."""
 
-    def finish_file(
+    def file_finished(
         self, name: str, outcome: str, notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
     ) -> None:
         """A file is done with.
@@ -23,15 +23,15 @@ class BatchObserver:
         run.  is_damaged: it is a film, colored as far as it decodes.
         """
 
-    def finish_file_within(self, archive: str) -> None:
+    def archived_file_finished(self, archive: str) -> None:
         """A file of an archive that lies in an input folder is done with."""
 
-    def start_film(self, name: str, start: "FilmStart") -> Callable[[int], None]:  # noqa: ARG002
+    def watch_film(self, name: str, start: "FilmStart") -> Callable[[int], None]:  # noqa: ARG002
         """A film among the files begins. Gives what is told how many of its frames are done; not on a cluster."""
         return lambda _: None
 
-    def note(self, message: str) -> None:
+    def warning(self, message: str) -> None:
         """Something about the whole, in one line."""
 
-    def finish(self, result: "BatchResult") -> None:
+    def batch_finished(self, result: "BatchResult") -> None:
         """The work is over."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidcolor.cli.films import unfinished
-from vidcolor.cli.terminal import Reporter
+from vidcolor.cli.progress import Observer
 from vidcolor.errors import UsageError, VidcolorError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def colorize_films_on_cluster(
-    inputs: tuple[Path, ...], output: str, options: "BatchOptions", report: Reporter, *, dry_run: bool
+    inputs: tuple[Path, ...], output: str, options: "BatchOptions", report: Observer, *, dry_run: bool
 ) -> int:
     """Color every film; the exit code. Raises VidcolorError where nothing can be done at all."""
     from vidcolor.batch.rules import rules_for
@@ -41,7 +41,7 @@ def colorize_films_on_cluster(
         began = time.monotonic()
         for job in jobs:
             info = probe(job.source)
-            report.start(
+            report.film_started(
                 input=str(job.source), output=str(job.target), frames=info.frame_count, devices=workers.devices
             )
         futures = [workers.film(_entry(job), job.source, job.target) for job in jobs]
@@ -52,20 +52,20 @@ def colorize_films_on_cluster(
                     _copy(job, overwrite=options.overwrite)
             except VidcolorError as error:
                 failed += 1
-                report.fail(str(error))
+                report.film_failed(str(error))
                 continue
             if finished is not None:
                 finished.add(job, done.outcome)
             for note in done.notes:
-                report.warn(f"{job.source.name}: {note}.")
+                report.warning(f"{job.source.name}: {note}.")
             seconds, frames = time.monotonic() - began, probe(job.target).frame_count or 0
-            report.done(
+            report.film_finished(
                 input=str(job.source), output=str(job.target), frames=frames, seconds=round(seconds, 2),
                 fps=round(frames / seconds, 2), done_before=0, devices=workers.devices,
                 outcome=done.outcome,
             )  # fmt: skip
         for note in workers.notes:
-            report.warn(f"{note}.")
+            report.warning(f"{note}.")
     return 1 if failed else 0
 
 

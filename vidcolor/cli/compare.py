@@ -7,7 +7,7 @@ import click
 from vidcolor import outputs
 from vidcolor.cli.number_types import Number, Whole
 from vidcolor.cli.param_types import Existing
-from vidcolor.cli.terminal import counting
+from vidcolor.cli.progress import counting
 from vidcolor.cli.text import say
 from vidcolor.cli.timecode import Timecode
 

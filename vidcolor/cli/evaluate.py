@@ -11,7 +11,7 @@ import click
 from vidcolor import choices, outputs
 from vidcolor.cli.number_types import Number, Whole
 from vidcolor.cli.param_types import DEVICE, Existing, ModelName
-from vidcolor.cli.terminal import counting
+from vidcolor.cli.progress import counting
 from vidcolor.cli.text import answer, as_json, check_answered, say
 from vidcolor.errors import SourceError
 from vidcolor.printable import printable

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidcolor.cli.terminal import Reporter
+from vidcolor.cli.progress import Observer
 from vidcolor.errors import UsageError, VidcolorError
 from vidcolor.formats import FALLBACK_CONTAINER
 
@@ -27,7 +27,7 @@ SAMPLE_SECONDS = 4.0  # how long a dry run works on the film's first frames to e
 
 
 def colorize_films(
-    inputs: tuple[Path, ...], output: str, options: "BatchOptions", report: Reporter, *, dry_run: bool
+    inputs: tuple[Path, ...], output: str, options: "BatchOptions", report: Observer, *, dry_run: bool
 ) -> int:
     """Color every film, or say what would be done; the exit code."""
     from vidcolor.films.naming import plan
@@ -41,7 +41,7 @@ def colorize_films(
     failures: list[VidcolorError] = []
     for job in jobs:
         if finished is not None and options.resume and finished.has(job):  # by a run beside this one
-            report.passed(input=str(job.source), output=str(job.target))
+            report.film_done_before(input=str(job.source), output=str(job.target))
             continue
         try:
             outcome = work(job, load, options, report)
@@ -49,14 +49,14 @@ def colorize_films(
                 finished.add(job, outcome)
         except VidcolorError as error:
             failures.append(error)
-            report.fail(str(error))
+            report.film_failed(str(error))
     if not failures:
         return 0
     return 2 if len(jobs) == 1 and isinstance(failures[0], UsageError) else 1
 
 
 def unfinished(
-    jobs: "list[Job]", output: str, options: "BatchOptions", report: Reporter
+    jobs: "list[Job]", output: str, options: "BatchOptions", report: Observer
 ) -> "tuple[list[Job], FinishedFilms | None]":
     """The films that an earlier run of a list has not finished; and where to note what is. A single file is no list."""
     from vidcolor.films.finished import FinishedFilms
@@ -70,29 +70,29 @@ def unfinished(
     left = []
     for job in jobs:
         if finished.has(job):
-            report.passed(input=str(job.source), output=str(job.target))
+            report.film_done_before(input=str(job.source), output=str(job.target))
         else:
             left.append(job)
     return left, finished
 
 
-def _colorize(job: "Job", load: Callable[[], "Colorizer"], options: "BatchOptions", report: Reporter) -> "Outcome":
+def _colorize(job: "Job", load: Callable[[], "Colorizer"], options: "BatchOptions", report: Observer) -> "Outcome":
     """Color one film; what became of it."""
     from vidcolor.films.job import color_film
 
     began = time.monotonic()
 
     def started(start: "FilmStart") -> None:
-        report.start(input=str(job.source), output=str(job.target), **vars(start))
+        report.film_started(input=str(job.source), output=str(job.target), **vars(start))
 
     done = color_film(
         job.source, job.target, options.films, load, may_begin_anew=report.confirm, on_start=started,
-        on_frame=report.advance, on_warning=lambda warning: report.warn(f"{job.source.name}: {warning}."),
+        on_frame=report.film_advanced, on_warning=lambda warning: report.warning(f"{job.source.name}: {warning}."),
     )  # fmt: skip
     if done.damage:
-        report.warn(f"{job.source.name} is damaged: {done.damage.describe()}; colored as far as it decodes.")
+        report.warning(f"{job.source.name} is damaged: {done.damage.describe()}; colored as far as it decodes.")
     seconds = time.monotonic() - began
-    report.done(
+    report.film_finished(
         input=str(job.source), output=str(job.target), frames=done.frames, seconds=round(seconds, 2),
         fps=round((done.frames - done.done_before) / seconds, 2), done_before=done.done_before,
         damage=vars(done.damage), model=done.model, outcome=done.outcome,
@@ -100,7 +100,7 @@ def _colorize(job: "Job", load: Callable[[], "Colorizer"], options: "BatchOption
     return done.outcome
 
 
-def _describe(job: "Job", load: Callable[[], "Colorizer"], options: "BatchOptions", report: Reporter) -> None:
+def _describe(job: "Job", load: Callable[[], "Colorizer"], options: "BatchOptions", report: Observer) -> None:
     """Say what coloring one film would do; time its first frames to tell how long it would take."""
     from vidcolor.films.tone import film_tone
     from vidcolor.media.encoder_trial import settle
@@ -116,7 +116,7 @@ def _describe(job: "Job", load: Callable[[], "Colorizer"], options: "BatchOption
         colorizer = load()
         frames, fps = asked.expected_frames(source.info), _measured_fps(source, colorizer, settings, held)
     encoding = decided.encoding
-    report.plan(
+    report.film_planned(
         input=str(job.source), output=str(job.target), container=decided.container, codec=encoding.codec,
         pixel_format=encoding.pixel_format, frames=frames, fps=round(fps, 1),
         seconds=frames and round(frames / fps), model=colorizer.header.name, devices=colorizer.devices,

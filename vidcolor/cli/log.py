@@ -148,20 +148,6 @@ class Pace:
         return True
 
 
-def film_progress(name: str, total: int | None, done_before: int = 0) -> Callable[[int], None]:
-    """What to tell of frames that are done, for a line every few minutes."""
-    began, pace = time.monotonic(), Pace()
-
-    def tell(frames: int) -> None:
-        if not pace.is_due():
-            return
-        fps = (frames - done_before) / max(time.monotonic() - began, 1e-6)
-        left = f", {duration((total - frames) / fps)} left" if total and fps and total >= frames else ""
-        LOG.info("%s: frame %d of %s, %.1f frames a second%s", name, frames, total or "an unknown number", fps, left)
-
-    return tell
-
-
 option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
     "--log", type=click.Path(path_type=Path, dir_okay=False), callback=_begin, expose_value=False, is_eager=True,
     help="Add to this file what is done, line by line: for jobs that nobody watches.",

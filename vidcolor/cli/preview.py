@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from vidcolor import __version__, outputs
 from vidcolor.cli.number_types import Number, Whole
 from vidcolor.cli.param_types import DEVICE, Existing, ModelName, ParamType
-from vidcolor.cli.terminal import counting
+from vidcolor.cli.progress import counting
 from vidcolor.cli.text import say
 from vidcolor.cli.timecode import Timecode, check_range
 from vidcolor.errors import UsageError

@@ -6,11 +6,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vidcolor.batch.observer import BatchObserver
-from vidcolor.cli.log import film_progress
-from vidcolor.cli.tally import Tally, tally
+from vidcolor.cli.progress import Observer, film_progress, observer
 from vidcolor.cli.text import answer, check_answered, event, say
 from vidcolor.errors import UsageError
 from vidcolor.formats import ANIMATIONS, CONTAINERS, PHOTOS, UNREAD_PHOTOS
@@ -83,7 +82,8 @@ def colorize_scans(scans: Scans) -> bool:
             from vidcolor.cluster import cluster_workers
 
             open_workers = stack.enter_context(cluster_workers(scans.inputs, scans.options))
-        shown = stack.enter_context(_Shown(scans))
+        renderer = observer(as_json=scans.as_json, quiet=scans.quiet, is_telling_all=scans.watch)
+        shown = _Shown(stack.enter_context(renderer))
         if scans.watch:
             if hasattr(signal, "SIGIO"):
                 signal.signal(signal.SIGIO, signal.SIG_IGN)  # see Arrivals
@@ -94,47 +94,40 @@ def colorize_scans(scans: Scans) -> bool:
 
 
 class _Shown(BatchObserver):
-    """Shows a batch as the options ask. A context manager."""
+    """Tells the renderer what a batch tells."""
 
-    def __init__(self, scans: Scans) -> None:
-        self._scans, self._stack = scans, ExitStack()
-        self._tally: Tally | None = None
+    def __init__(self, renderer: Observer) -> None:
+        self._renderer = renderer
 
-    def start(self, total: int | None) -> None:
-        scans = self._scans
-        self._tally = self._stack.enter_context(
-            tally(total, as_json=scans.as_json, quiet=scans.quiet, is_telling_all=scans.watch)
-        )
+    def batch_started(self, total: int | None) -> None:
+        """See BatchObserver."""
+        self._renderer.batch_started(total)
 
-    def finish_file(
+    def file_finished(
         self, name: str, outcome: str, notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
     ) -> None:
-        self._shown.entry(name, outcome, notes, was_done=was_done, is_damaged=is_damaged)
+        """See BatchObserver."""
+        self._renderer.file_finished(name, outcome, notes, was_done=was_done, is_damaged=is_damaged)
 
-    def finish_file_within(self, archive: str) -> None:
-        self._shown.within(archive)
+    def archived_file_finished(self, archive: str) -> None:
+        """See BatchObserver."""
+        self._renderer.archived_file_finished(archive)
 
-    def start_film(self, name: str, start: "FilmStart") -> Callable[[int], None]:
+    def warning(self, message: str) -> None:
+        """See BatchObserver."""
+        self._renderer.warning(message)
+
+    def watch_film(self, name: str, start: "FilmStart") -> Callable[[int], None]:
+        """For the log alone."""
         return film_progress(name, start.frames, start.done_before)
 
-    def note(self, message: str) -> None:
-        self._shown.note(message)
-
-    def finish(self, result: "BatchResult") -> None:
-        facts: dict[str, Any] = {**result.facts(), "report": str(result.report or "none")}
-        counts = {"counts": result.counts, "damaged": result.damaged, "done_before": result.done_before}
-        self._shown.finish(facts | counts)
-
-    @property
-    def _shown(self) -> Tally:
-        assert self._tally is not None
-        return self._tally
-
-    def __enter__(self) -> "_Shown":
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._stack.__exit__(*error)
+    def batch_finished(self, result: "BatchResult") -> None:
+        """See BatchObserver."""
+        self._renderer.batch_finished(
+            input=", ".join(map(str, result.inputs)), output=str(result.output), model=result.model,
+            devices=", ".join(result.devices), seconds=round(result.seconds, 1), report=str(result.report or "none"),
+            counts=result.counts, damaged=result.damaged, done_before=result.done_before,
+        )  # fmt: skip
 
 
 def _colorize_photo(scans: Scans) -> None:
@@ -146,8 +139,9 @@ def _colorize_photo(scans: Scans) -> None:
         raise UsageError("--cluster shares out many files; one photo is done sooner without it.")
     check_is_no_input(target, options.reading)
     done = color_photo(source, target, options.photos, options.model.load())
-    shown = tally(1, as_json=scans.as_json, quiet=scans.quiet)
-    shown.entry(str(source), done.outcome, done.notes)
+    shown = observer(as_json=scans.as_json, quiet=True)
+    shown.batch_started(1)
+    shown.file_finished(str(source), done.outcome, done.notes)
     if not scans.as_json and (done.notes or not scans.quiet):  # what could not be kept is said in any case
         say("; ".join((f"{target}: {done.outcome}", *done.notes)))
 

@@ -1,6 +1,7 @@
 """`vidcolor train`."""
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,13 +14,12 @@ import click
 from vidcolor.cli import log
 from vidcolor.cli.number_types import Number, Whole, number, shortened, whole
 from vidcolor.cli.param_types import DEVICE, Existing, ModelName, RecipeName
+from vidcolor.cli.progress import Observer, observer
 from vidcolor.cli.signals import CODES, Terminated
 from vidcolor.cli.text import answer, say
-from vidcolor.cli.training import display
 from vidcolor.errors import TrainingError, UsageError
 
 if TYPE_CHECKING:
-    from vidcolor.cli.training import Display
     from vidcolor.stills.rgb import Rgb
     from vidcolor.training.photos import Intake
     from vidcolor.training.recipes import Recipe
@@ -101,32 +101,35 @@ def command(
     if not resume:
         for name in ("state.pt", "log.jsonl"):
             (folder / name).unlink(missing_ok=True)
-    with Record(folder) as record, display(as_json=as_json, quiet=quiet) as shown, _saving_on_sigterm(trainer):
+    # Where FORCE_COLOR makes a file a terminal, a table that is drawn anew twice a second would fill it.
+    told = observer(as_json=as_json, quiet=quiet, is_terminal=sys.stderr.isatty())
+    with Record(folder) as record, told as shown, _saving_on_sigterm(trainer):
+        shown.training_started()
         trainer.events = _told(record, shown, trainer, folder / "models")
         trainer.run(state)
         trainer.export(output, output.stem, overwrite=overwrite)
-        shown.done({"output": str(output), "images": trainer.images, "minutes": trainer.elapsed / 60})
+        shown.model_written(output=str(output), images=trainer.images, minutes=trainer.elapsed / 60)
 
 
-def _told(record: "Record", shown: "Display", trainer: "Trainer", kept: Path) -> "Events":
+def _told(record: "Record", shown: Observer, trainer: "Trainer", kept: Path) -> "Events":
     """Events of the run, told to its files and to the person."""
     from vidcolor.training.trainer import Events
 
     class Told(Events):
         def intake(self, intake: "Intake") -> None:
             record.intake(intake)
-            shown.intake(intake)
+            shown.photos_read(intake)
 
         def advance(self, facts: dict[str, Any]) -> None:
-            shown.advance(facts)
+            shown.step_finished(facts)
 
         def steps(self, facts: dict[str, Any]) -> None:
             record.steps(facts)
-            shown.steps(facts)
+            shown.losses_measured(facts)
 
         def epoch(self, facts: dict[str, Any], grid: "Rgb") -> None:
             record.epoch(facts, grid)
-            shown.epoch(facts)
+            shown.epoch_finished(facts)
 
         def keep(self, name: str) -> None:
             trainer.export(kept / f"{name}.safetensors", name)

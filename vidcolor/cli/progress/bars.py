@@ -113,3 +113,12 @@ class _Spent(ProgressColumn):
         """See ProgressColumn."""
         elapsed = task.fields.get("spent", task.finished_time if task.finished else task.elapsed)
         return Text(f"{duration(elapsed or 0)} spent", style="progress.elapsed")
+
+
+def counts_table(rows: Iterable[tuple[int, str]]) -> Table:
+    """What became of a batch's files: see Tally.rows."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(justify="right")
+    for count, what in rows:
+        table.add_row(f"{count:,}", what)
+    return table

@@ -1,0 +1,68 @@
+"""What is known at an event, by name; JSON lines hold the same, in the order in which it was told."""
+
+from typing import Any, NotRequired, TypedDict
+
+
+class FilmPaths(TypedDict):
+    """A film and what is made of it."""
+
+    input: str
+    output: str
+
+
+class FilmStarted(FilmPaths):
+    """frames: None where the container does not tell.  done_before: frames that an earlier run has made."""
+
+    frames: int | None
+    devices: list[str]
+    done_before: NotRequired[int]
+
+
+class FilmFinished(FilmPaths):
+    """frames: in the output.  fps: of this run.  damage: counts, by what is torn."""
+
+    frames: int
+    seconds: float
+    fps: float
+    done_before: int
+    damage: NotRequired[dict[str, Any]]
+    model: NotRequired[str]
+    devices: NotRequired[list[str]]
+    outcome: str
+
+
+class FilmPlan(FilmPaths):
+    """What a dry run finds. seconds: that the work would take; None where the film's length is unknown."""
+
+    container: str
+    codec: str
+    pixel_format: str
+    frames: int | None
+    fps: float
+    seconds: int | None
+    model: str
+    devices: list[str]
+    streams: list[dict[str, Any]]  # index, kind, codec, name, action
+    warnings: list[str]
+
+
+class BatchFinished(TypedDict):
+    """report: the page's path, or "none".  counts: files by outcome, of this run."""
+
+    input: str
+    output: str
+    model: str
+    devices: str
+    seconds: float
+    report: str
+    counts: NotRequired[dict[str, int]]
+    damaged: NotRequired[int]
+    done_before: NotRequired[int]
+
+
+class ModelWritten(TypedDict):
+    """images: crops that the network has seen."""
+
+    output: str
+    images: int
+    minutes: float

@@ -1,0 +1,126 @@
+"""What `--log FILE` keeps of a job: every film and file, and how far a long one is every few minutes."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Unpack
+
+from vidcolor.cli.log import LOG, Pace
+from vidcolor.cli.progress import events
+from vidcolor.cli.progress.observer import Observer
+from vidcolor.cli.progress.tally import FilmClock, Tally
+from vidcolor.cli.progress.wording import (
+    epoch_line,
+    file_line,
+    last_part,
+    passed_over,
+    training_place,
+    training_summary,
+)
+from vidcolor.cli.timecode import duration
+
+if TYPE_CHECKING:
+    from vidcolor.training.photos import Intake
+
+
+class LogLines(Observer):
+    """Tells the log file, whatever is shown; nobody where there is none."""
+
+    def __init__(self) -> None:
+        self._film_advanced: Callable[[int], None] = lambda _: None
+        self._films, self._files, self._pace = Counter[str](), Tally(), Pace()
+
+    def warning(self, message: str) -> None:
+        LOG.warning("%s", message)
+
+    def confirmed(self, message: str, *, is_wanted: bool) -> None:
+        LOG.info("%s Begin anew? %s.", message, "Yes" if is_wanted else "No")
+
+    def film_started(self, **facts: Unpack[events.FilmStarted]) -> None:
+        done_before = facts.get("done_before", 0)
+        going_on = f", going on after frame {done_before}" if done_before else ""
+        LOG.info(
+            "%s -> %s: %s frames, on %s%s", facts["input"], facts["output"], facts["frames"] or "an unknown number of",
+            ", ".join(facts["devices"]), going_on,
+        )  # fmt: skip
+        self._film_advanced = film_progress(last_part(facts["input"]), facts["frames"], done_before)
+
+    def film_advanced(self, frames: int) -> None:
+        self._film_advanced(frames)
+
+    def film_finished(self, **facts: Unpack[events.FilmFinished]) -> None:
+        self._films["done"] += 1
+        LOG.info(
+            "%s: done, %d frames in %s, %.1f a second", facts["output"], facts["frames"], duration(facts["seconds"]),
+            facts["fps"],
+        )  # fmt: skip
+
+    def film_done_before(self, **facts: Unpack[events.FilmPaths]) -> None:
+        self._films["done before"] += 1
+        LOG.info("%s: done before", facts["output"])
+
+    def film_failed(self, message: str) -> None:
+        self._films["failed"] += 1
+        LOG.error("%s", message)
+
+    def film_planned(self, **facts: Unpack[events.FilmPlan]) -> None:
+        LOG.info("%s -> %s: a dry run", facts["input"], facts["output"])
+
+    def file_finished(
+        self, name: str, outcome: str, notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
+    ) -> None:
+        self._files.add(outcome, was_done=was_done, is_damaged=is_damaged)
+        if not was_done:
+            LOG.log(_level(outcome, notes), "%s: %s", outcome, file_line(name, notes))
+
+    def batch_finished(self, **facts: Unpack[events.BatchFinished]) -> None:
+        counted = ", ".join(f"{count} {what}" for count, what in self._files.rows())
+        LOG.info(
+            "%s: %s, in %s, on %s; report: %s", facts["output"], counted or "no files", duration(facts["seconds"]),
+            facts["devices"], facts["report"],
+        )  # fmt: skip
+
+    def photos_read(self, intake: "Intake") -> None:
+        LOG.info("%s", intake.describe())
+        for line in passed_over(intake):
+            LOG.warning("%s", line)
+
+    def losses_measured(self, facts: dict[str, Any]) -> None:
+        if self._pace.is_due():
+            LOG.info("%s", training_place(facts))
+
+    def epoch_finished(self, facts: dict[str, Any]) -> None:
+        LOG.info("%s", epoch_line(facts))
+
+    def model_written(self, **facts: Unpack[events.ModelWritten]) -> None:
+        LOG.info("%s", training_summary(facts))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._films:
+            LOG.info("films: %s", ", ".join(f"{count} {outcome}" for outcome, count in self._films.items()))
+
+
+def film_progress(name: str, total: int | None, done_before: int = 0) -> Callable[[int], None]:
+    """What to tell of frames that are done, for a line in the log every few minutes."""
+    clock, pace = FilmClock(total, done_before), Pace()
+
+    def tell(frames: int) -> None:
+        if not pace.is_due():
+            return
+        seconds = clock.seconds_left(frames)
+        left = "" if seconds is None else f", {duration(seconds)} left"
+        LOG.info(
+            "%s: frame %d of %s, %.1f frames a second%s", name, frames, total or "an unknown number",
+            clock.fps(frames), left,
+        )  # fmt: skip
+
+    return tell
+
+
+def _level(outcome: str, notes: tuple[str, ...]) -> int:
+    if outcome == "failed":
+        return logging.ERROR
+    return logging.WARNING if notes else logging.INFO

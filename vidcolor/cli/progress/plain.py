@@ -1,0 +1,119 @@
+"""Lines on stderr: of warnings and failures alone, or of everything that is done with."""
+
+import time
+from typing import TYPE_CHECKING, Any, Unpack
+
+from vidcolor.cli.progress import events
+from vidcolor.cli.progress.observer import Observer
+from vidcolor.cli.progress.tally import Tally
+from vidcolor.cli.progress.wording import (
+    epoch_line,
+    file_line,
+    film_work,
+    passed_over,
+    plan_lines,
+    training_place,
+    training_summary,
+)
+from vidcolor.cli.text import answer, folded, note, say
+from vidcolor.cli.timecode import duration
+
+if TYPE_CHECKING:
+    from vidcolor.training.photos import Intake
+
+LINE_SECONDS = 10.0  # at most one line on a training run's losses in this time
+MOST_SKIPPED_SHOWN = 10
+
+
+class QuietLines(Observer):
+    """Warnings and failures, and what a dry run was asked for; of training what was passed over."""
+
+    def warning(self, message: str) -> None:
+        say(f"vidcolor: warning: {message}")
+
+    def film_failed(self, message: str) -> None:
+        say(f"vidcolor: {message}")
+
+    def film_planned(self, **facts: Unpack[events.FilmPlan]) -> None:
+        answer(*plan_lines(facts))
+
+    def file_finished(self, name: str, outcome: str, notes: tuple[str, ...], **_: bool) -> None:
+        if outcome == "failed":
+            say(f"vidcolor: {file_line(name, notes)}")
+
+    def photos_read(self, intake: "Intake") -> None:
+        if intake.skipped:
+            tell_intake(intake)
+
+
+class PlainLines(Observer):
+    """A line on each film, failure and epoch, for pipes and files."""
+
+    def __init__(self, *, is_telling_all: bool = False) -> None:
+        """is_telling_all: a line on every file that this run worked, too."""
+        self._is_telling_all, self._tally = is_telling_all, Tally()
+        self._last = 0.0
+
+    def tell(self, text: str, style: str = "") -> None:  # noqa: ARG002 - see LiveBars
+        """Say a line. style: of its beginning, up to a colon, where the terminal has colors."""
+        note(folded(text, None))
+
+    def warning(self, message: str) -> None:
+        self.tell(f"warning: {message}", style="yellow")
+
+    def film_started(self, **facts: Unpack[events.FilmStarted]) -> None:
+        if done_before := facts.get("done_before", 0):
+            self.tell(f"{facts['output']}: going on after frame {done_before}.")
+
+    def film_finished(self, **facts: Unpack[events.FilmFinished]) -> None:
+        self.tell(f"{facts['output']}: {film_work(facts)}")
+
+    def film_done_before(self, **facts: Unpack[events.FilmPaths]) -> None:
+        self.tell(f"{facts['output']}: done before")
+
+    def film_failed(self, message: str) -> None:
+        self.tell(f"vidcolor: {message}", style="red")
+
+    def film_planned(self, **facts: Unpack[events.FilmPlan]) -> None:
+        answer(*plan_lines(facts))
+
+    def batch_started(self, total: int | None) -> None:
+        self._tally = Tally(total)
+
+    def file_finished(
+        self, name: str, outcome: str, notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
+    ) -> None:
+        self._tally.add(outcome, was_done=was_done, is_damaged=is_damaged)
+        if outcome == "failed":
+            self.tell(f"vidcolor: {file_line(name, notes)}", style="red")
+        elif self._is_telling_all and not was_done:
+            self.tell(file_line(name, (outcome, *notes)))
+
+    def batch_finished(self, **facts: Unpack[events.BatchFinished]) -> None:
+        from vidcolor.cli.console import Terminal
+        from vidcolor.cli.progress.bars import counts_table
+
+        Terminal(stderr=True).print(counts_table(self._tally.rows()))
+        took = duration(facts["seconds"])
+        self.tell(f"{facts['output']}: {self._tally.done:,} files in {took}; report: {facts['report']}")
+
+    def photos_read(self, intake: "Intake") -> None:
+        tell_intake(intake)
+
+    def losses_measured(self, facts: dict[str, Any]) -> None:
+        if time.monotonic() - self._last >= LINE_SECONDS or facts["progress"] >= 1:
+            self._last = time.monotonic()
+            note(training_place(facts))
+
+    def epoch_finished(self, facts: dict[str, Any]) -> None:
+        note(epoch_line(facts))
+
+    def model_written(self, **facts: Unpack[events.ModelWritten]) -> None:
+        note(training_summary(facts))
+
+
+def tell_intake(intake: "Intake") -> None:
+    """What was read, and the first of what was passed over."""
+    note(intake.describe(), *(f"  {line}" for line in passed_over(intake, MOST_SKIPPED_SHOWN)))
+    if len(intake.skipped) > MOST_SKIPPED_SHOWN:
+        note(f"  and {len(intake.skipped) - MOST_SKIPPED_SHOWN} more: see skipped.txt")

@@ -1,0 +1,81 @@
+"""Events in words, as people and the log read them."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from vidcolor.cli.progress import events
+from vidcolor.cli.timecode import duration
+
+if TYPE_CHECKING:
+    from vidcolor.training.photos import Intake
+
+
+def last_part(path: str) -> str:
+    """The name of a file on any system."""
+    return path.replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def film_work(facts: events.FilmFinished) -> str:
+    """How much of a film was worked, and how fast; of one that is kept there is no speed."""
+    if facts.get("outcome") == "kept":
+        return f"copied as it is in {facts['seconds']:.1f} s"
+    return f"{facts['frames']} frames in {facts['seconds']:.1f} s, {facts['fps']:.1f} fps"
+
+
+def plan_lines(facts: events.FilmPlan) -> Iterator[str]:
+    """What a dry run finds of a film."""
+    frames = facts["frames"] if facts["frames"] is not None else "an unknown number of"
+    yield f"{facts['input']} -> {facts['output']}"
+    yield f"  picture    {frames} frames as {facts['codec']} {facts['pixel_format']} in {facts['container']}"
+    for stream in facts["streams"]:
+        name = f" {stream['name']}" if stream["name"] else ""
+        yield f"  stream {stream['index']:<3} {stream['kind']}, {stream['codec']}{name}: {stream['action']}"
+    for warning in facts["warnings"]:
+        yield f"  warning    {warning}"
+    yield f"  model      {facts['model']} on {', '.join(facts['devices'])}"
+    minutes, seconds = divmod(facts["seconds"] or 0, 60)
+    took = f"{minutes} min {seconds} s" if facts["seconds"] is not None else "unknown, the film's length is"
+    yield f"  time       about {took} (measured {facts['fps']} frames a second)"
+
+
+def file_line(name: str, said: Iterable[str]) -> str:
+    """A file and what there is to say of it, which may begin with its name."""
+    line = " ".join("; ".join(said).split())
+    return line if line.startswith(name) else f"{name}: {line}".removesuffix(": ")
+
+
+def passed_over(intake: "Intake", most: int | None = None) -> Iterator[str]:
+    """Photos that training leaves out, and why. most: so many of them."""
+    for name, why in islice(intake.skipped, most):
+        yield f"passed over: {name}: {why}"
+
+
+def training_place(facts: Mapping[str, Any]) -> str:
+    """How far a training run is, and its losses."""
+    elapsed = facts["minutes"] * 60
+    left = elapsed / facts["progress"] - elapsed if facts["progress"] > 0 else 0.0
+    return (
+        f"step {facts['step']}  {facts['progress']:.1%} in {duration(elapsed)}, {duration(left)} left  crop"
+        f" {facts['crop']} px  {facts['images'] / max(elapsed, 1e-6):.1f} images/s  {losses(facts)}"
+    )
+
+
+def epoch_line(facts: Mapping[str, Any]) -> str:
+    """The losses of an epoch."""
+    return f"epoch {facts['epoch']:.2f}: {losses(facts)}"
+
+
+def losses(facts: Mapping[str, Any]) -> str:
+    """Those of training and validation, by name."""
+    return "  ".join(f"{name} {facts[name]:.3f}" for name in loss_names(facts))
+
+
+def loss_names(facts: Mapping[str, Any]) -> list[str]:
+    """Which of the facts are losses."""
+    return [name for name in facts if name.startswith(("loss", "validation"))]
+
+
+def training_summary(facts: events.ModelWritten) -> str:
+    """What a training run has made."""
+    return f"{facts['output']}: {facts['images']} crops in {facts['minutes']:.1f} minutes."
