@@ -16,9 +16,10 @@ from vidcolor.errors import UsageError
 from vidcolor.frames import ResumePoint, checksum_of
 from vidcolor.media import hw_decoders
 from vidcolor.media.encoders import OutputSettings
-from vidcolor.media.hw_decoders import DEVICES, HardwareError, choose_device, open_on
+from vidcolor.media.hw_decoders import DEVICES, HardwareError, choose_device, open_on_device
+from vidcolor.media.opening import open_container
 from vidcolor.media.pixels import layout_of, luma_of
-from vidcolor.media.probe import examine, open_container
+from vidcolor.media.probe import examine
 from vidcolor.media.pyav import side_data_of
 from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import FilmSource
@@ -72,7 +73,7 @@ class FakeDevice:
     def __init__(self, until: int | None = None, trouble: Callable[[VideoFrame], VideoFrame] | None = None):
         self.until, self.trouble, self.count = until, trouble, 0
 
-    def open_on(self, path: Path, device: str) -> FakeContainer:
+    def open_on_device(self, path: Path, device: str) -> FakeContainer:
         assert device == "cuda"
         return FakeContainer(path, self)
 
@@ -87,9 +88,9 @@ class FakeDevice:
 @pytest.fixture
 def use(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeDevice]:
     def use(device: FakeDevice) -> FakeDevice:
-        for module in ("devices", "source"):
-            monkeypatch.setattr(f"vidcolor.media.{module}.open_on", device.open_on)
-        monkeypatch.setattr(hw_decoders, "PROVED_FRAMES", 4)
+        for module in ("hw_decoders", "frame_reader"):
+            monkeypatch.setattr(f"vidcolor.media.{module}.open_on_device", device.open_on_device)
+        monkeypatch.setattr(hw_decoders, "COMPARED_FRAMES", 4)
         monkeypatch.setattr(hw_decoders, "hwdevices_available", lambda: ["cuda", "drm"])
         return device
 
@@ -239,12 +240,12 @@ def test_a_kind_that_is_unknown_or_not_built_in_is_said_so(tmp_path: Path):
     with pytest.raises(UsageError, match="choose off, auto, cuda"):
         choose_device(film, examine(film), "toaster")
     with pytest.raises(HardwareError, match="not in this FFmpeg"):
-        open_on(film, "toaster")
+        open_on_device(film, "toaster")
 
 
 def has_gpu() -> bool:
     with suppress(HardwareError):
-        open_on(Path(__file__).parent.parent / "samples" / "clip.mp4", "cuda").close()
+        open_on_device(Path(__file__).parent.parent / "samples" / "clip.mp4", "cuda").close()
         return True
     return False
 

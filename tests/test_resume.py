@@ -22,8 +22,10 @@ from vidcolor import cli
 from vidcolor.errors import SinkError, UsageError, VidcolorError
 from vidcolor.films.job import FilmOptions
 from vidcolor.frames import ResumePoint, checksum_of
-from vidcolor.media import segments
-from vidcolor.media.segments import ChangedError, FilmRun, SegmentStore
+from vidcolor.media.film_ledger import FilmLedger
+from vidcolor.media.film_run import ChangedError, FilmRun
+from vidcolor.media.segment_files import make_packet
+from vidcolor.media.segments import SegmentStore
 from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import FilmSource
 from vidcolor.steady import Steadiness
@@ -269,7 +271,7 @@ def filled(folder: Path, count: int = 3) -> None:
     made = store(folder)
     for number in range(count + 1):
         for index in range(3):
-            packet = segments._packet(
+            packet = make_packet(
                 bytes([number, index]) * 9, 10 * number + index, index, 1, Fraction(1, 25), is_key=index == 0
             )
             made.write(packet)
@@ -282,7 +284,7 @@ def filled(folder: Path, count: int = 3) -> None:
 def test_the_store_gives_back_what_was_finished(tmp_path: Path):
     filled(tmp_path)
     found = store(tmp_path)
-    assert (found.frames, found.first_pts, found.place) == (30, 5, ResumePoint(30, 7, 8))
+    assert (found.frames, found.first_pts, found.resume_point) == (30, 5, ResumePoint(30, 7, 8))
     kept = [
         (packet.pts, packet.dts, packet.duration, bytes(packet), packet.is_keyframe)
         for packet in found.packets(Fraction(1, 25))
@@ -326,7 +328,7 @@ def repaired(folder: Path, number: int, frames: int) -> None:
         assert found.warnings == [f"segment {number} of the work kept was damaged; made again from frame {frames}"]
         kept = [(packet.pts, bytes(packet)) for packet in found.packets(Fraction(1, 25))]
         assert kept == [(10 * n + i, bytes([n, i]) * 9) for n in range(frames // 10) for i in range(3)]
-        assert found.place == (ResumePoint(frames, 7, 8) if frames else None)
+        assert found.resume_point == (ResumePoint(frames, 7, 8) if frames else None)
         assert found.state().get("a", np.empty(0)).tolist() == list(range(frames // 10))
     finally:
         found.close(is_done=False)
@@ -375,7 +377,7 @@ def test_states_grow_sparse_with_age(tmp_path: Path):
 
 def as_of_0_1_0(folder: Path) -> None:
     """What vidcolor 0.1.0 left: no checksums, and the last state alone."""
-    with segments._FilmLedger(folder / "ledger", folder) as ledger:
+    with FilmLedger(folder / "ledger", folder) as ledger:
         made, run = list(ledger.segments), ledger.run
         ledger.clear()
         ledger.begin(run)

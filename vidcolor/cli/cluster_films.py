@@ -21,7 +21,7 @@ def colorize_films_on_cluster(
     inputs: tuple[Path, ...], output: str, options: dict[str, Any], load: Callable[[], "Colorizer"], report: Reporter
 ) -> int:
     """Color every film; the exit code. load: pickles.  Raises VidcolorError where nothing can be done at all."""
-    from vidcolor.cluster import ClusterWorkers, connected
+    from vidcolor.cluster import ClusterWorkers, connect
     from vidcolor.films.naming import plan
     from vidcolor.media.plan import check_output
     from vidcolor.media.probe import probe
@@ -35,7 +35,7 @@ def colorize_films_on_cluster(
     for job in jobs:
         job.target.parent.mkdir(parents=True, exist_ok=True)
         check_output(job.source, job.target, overwrite=options["overwrite"])
-    with connected(options["cluster"]), ClusterWorkers(_work(jobs, options, load)) as workers:
+    with connect(options["cluster"]), ClusterWorkers(_work(jobs, options, load)) as workers:
         began = time.monotonic()
         for job in jobs:
             info = probe(job.source)

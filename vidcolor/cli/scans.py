@@ -120,9 +120,9 @@ def colorize_scans(scans: Scans, load: Callable[[], "Colorizer"]) -> bool:
         return True
     with ExitStack() as stack:
         if scans.options["cluster"]:
-            from vidcolor.cluster import connected
+            from vidcolor.cluster import connect
 
-            stack.enter_context(connected(scans.options["cluster"]))
+            stack.enter_context(connect(scans.options["cluster"]))
         is_watching = scans.options["watch"]
         counts = None if is_watching else _counted(scans)
         total = sum(counts.values()) if counts is not None else None

@@ -20,14 +20,15 @@ from vidcolor.frames import FilmInfo
 from vidcolor.inference import weights
 from vidcolor.inference.backends import computing
 from vidcolor.inference.colorizer import Colorizer
-from vidcolor.media.encoder_trial import settle
+from vidcolor.media.damage import Damage
+from vidcolor.media.encoder_trial import choose_encoder
 from vidcolor.media.encoders import OutputSettings
+from vidcolor.media.film_run import ChangedError, FilmRun
 from vidcolor.media.identity import identity_of
 from vidcolor.media.plan import WITHOUT_CROPPING, check_output
 from vidcolor.media.probe import probe
-from vidcolor.media.segments import ChangedError, FilmRun
 from vidcolor.media.sink import FilmSink
-from vidcolor.media.source import Damage, FilmSource
+from vidcolor.media.source import FilmSource
 from vidcolor.media.versions import film_versions
 from vidcolor.painting.tone import IN_COLOR
 from vidcolor.steady import MODES, Steadiness, SteadyMode
@@ -87,7 +88,7 @@ class FilmOptions:
         return Steadiness(self.steady, self.every, self.shot_memory, references, info.number_at(self.start))
 
     def run(self, source: FilmSource, encoder: str = "software") -> FilmRun:
-        """What decides the output, options and machine. encoder: the identity of what encodes; see trial.Settled.
+        """What decides the output, options and machine. encoder: see encoder_trial.EncoderChoice.identity.
 
         Raises ModelError, DeviceError, UsageError.
         """
@@ -213,7 +214,7 @@ def _entered(
     may_begin_anew: Callable[[str], bool],
 ) -> FilmSink:
     """The sink, open, with what an earlier run finished."""
-    settled = settle(source.examined, target, options.output)
+    settled = choose_encoder(source.examined, target, options.output)
     run = options.run(source, settled.identity)
 
     def make(resume: bool) -> FilmSink:
