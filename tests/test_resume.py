@@ -434,8 +434,8 @@ def test_a_film_whose_kept_work_was_damaged_is_the_same_film(
 
 
 @pytest.mark.parametrize(("run", "said"), [
-    (FilmRun("other", "model", {"--crf": "18"}), "the film is another"),
-    (FilmRun("1 2", "other", {"--crf": "18"}), "the model is another"),
+    (FilmRun("other", "model", {"--crf": "18"}), "the film has changed"),
+    (FilmRun("1 2", "other", {"--crf": "18"}), "the model has changed"),
     (FilmRun("1 2", "model", {"--crf": "20"}), "--crf was 18, is 20"),
     (FilmRun("1 2", "model", {"--crf": "18", "--size": "64"}), "--size was -, is 64"),
 ])  # fmt: skip
@@ -486,7 +486,7 @@ def test_what_another_machine_began_is_not_gone_on_with(
     monkeypatch.setattr("vidcolor.inference.colorizer.open_backend", None)  # no network is loaded to find out
     capsys.readouterr()
     assert run(film, "-o", out, "-q", "--device", "cpu", model=tiny_model) == 1
-    assert re.search(f"16 frames of it were made before, but .*{said}", capsys.readouterr().err)
+    assert re.search(f"16 frames of it were made with other inputs or settings and cannot be resumed: .*{said}", capsys.readouterr().err)
 
 
 def test_auto_is_what_it_becomes(film: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch):

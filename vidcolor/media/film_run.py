@@ -23,8 +23,8 @@ class FilmRun:
 
     def changes(self, before: "FilmRun") -> list[str]:
         """What differs from an earlier run, one clause each."""
-        found = [] if is_same(self.source, before.source) else ["the film is another"]
-        found += ["the model is another"] if self.model_sha256 != before.model_sha256 else []
+        found = [] if is_same(self.source, before.source) else ["the film has changed"]
+        found += ["the model has changed"] if self.model_sha256 != before.model_sha256 else []
         new_settings, old_settings = self._comparable_settings(), before._comparable_settings()
         for name in sorted({*new_settings, *old_settings}):
             old, new = old_settings.get(name, "-"), new_settings.get(name, "-")

@@ -107,11 +107,11 @@ def _read_timeline(path: Path) -> Timeline:
         status = path.stat()
     except OSError as error:
         raise read_error(path, error) from error
-    return _read_timeline_of_version(path, status.st_size, status.st_mtime_ns)
+    return _read_timeline_cached(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=16)
-def _read_timeline_of_version(path: Path, size: int, time_ns: int) -> Timeline:  # noqa: ARG001 - a file that changed is another
+def _read_timeline_cached(path: Path, size: int, time_ns: int) -> Timeline:  # noqa: ARG001 - a file that changed is another
     with open_film(path) as container:
         return read_timeline(container)
 
@@ -129,11 +129,11 @@ def _sample_film(path: Path, found: ProbeResult) -> FrameSample:
     if is_address(path):
         return FrameSample()
     status = path.stat()
-    return _sample_version(path, status.st_size, status.st_mtime_ns, found.info.frame_count, not found.timeline.jumps)
+    return _sample_cached(path, status.st_size, status.st_mtime_ns, found.info.frame_count, not found.timeline.jumps)
 
 
 @lru_cache(maxsize=16)
-def _sample_version(path: Path, size: int, time_ns: int, frames: int | None, can_seek: bool) -> FrameSample:  # noqa: ARG001
+def _sample_cached(path: Path, size: int, time_ns: int, frames: int | None, can_seek: bool) -> FrameSample:  # noqa: ARG001
     with open_film(path) as container:
         return take_sample(container, choose_video(container, path)[0], frames, can_seek=can_seek)
 

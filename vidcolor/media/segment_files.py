@@ -105,7 +105,7 @@ def read_state(path: Path) -> Arrays:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # which leaves damaged ones open
             return dict(arrays)
     except _DAMAGE as error:
-        raise SinkError(f"{path}: damaged. Say --no-resume to begin anew.") from error
+        raise SinkError(f"{path}: damaged. Say --no-resume to start over.") from error
 
 
 def has_state(path: Path, crc32: int | None) -> bool:

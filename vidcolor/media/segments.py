@@ -94,8 +94,8 @@ class SegmentStore:
         before = self._ledger.run
         if before is not None and self._ledger.segments and (changes := run.changes(before)):
             raise ChangedError(
-                f"{output}: {self.frames} frames of it were made before, but {'; '.join(changes)}. Say --no-resume to"
-                " begin anew, or give the command as it was."
+                f"{output}: {self.frames} frames of it were made with other inputs or settings and cannot be resumed:"
+                f" {'; '.join(changes)}. Give the command as it was, or say --no-resume to start over."
             )
         self._drop_damaged()
         if not self._ledger.segments:
