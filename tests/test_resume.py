@@ -468,10 +468,10 @@ def begun_elsewhere(film: Path, out: Path, model: Path, monkeypatch: pytest.Monk
 
 
 OTHERS = {
-    "precision": ({"backends__has_bf16": lambda _: False}, "precision was fp32, is bf16"),
-    "backend": ({"backends__find_spec": lambda _: None}, r"backend was torch \S+ on cpu, is openvino \S+"),
-    "FFmpeg": ({"films__film_versions": lambda: "PyAV 1"}, "film libraries was PyAV 1, is PyAV "),
-    "OpenCV": ({"films__cv2": SimpleNamespace(__version__="1.0")}, "OpenCV was 1.0, is "),
+    "precision": ({"inference__backends__has_bf16": lambda _: False}, "precision was fp32, is bf16"),
+    "backend": ({"inference__backends__find_spec": lambda _: None}, r"backend was torch \S+ on cpu, is openvino \S+"),
+    "FFmpeg": ({"films__job__film_versions": lambda: "PyAV 1"}, "film libraries was PyAV 1, is PyAV "),
+    "OpenCV": ({"films__job__cv2": SimpleNamespace(__version__="1.0")}, "OpenCV was 1.0, is "),
 }
 
 
@@ -486,13 +486,14 @@ def test_what_another_machine_began_is_not_gone_on_with(
     monkeypatch.setattr("vidcolor.inference.colorizer.open_backend", None)  # no network is loaded to find out
     capsys.readouterr()
     assert run(film, "-o", out, "-q", "--device", "cpu", model=tiny_model) == 1
-    assert re.search(f"16 frames of it were made with other inputs or settings and cannot be resumed: .*{said}", capsys.readouterr().err)
+    told = capsys.readouterr().err
+    assert re.search(f"16 frames of it were made with other inputs or settings and cannot be resumed: .*{said}", told)
 
 
 def test_auto_is_what_it_becomes(film: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
     """Another machine of the kind goes on, and so does the option that says what auto came to."""
     out = tmp_path / "out.mkv"
-    begun_elsewhere(film, out, tiny_model, monkeypatch, backends__has_bf16=lambda _: False)
+    begun_elsewhere(film, out, tiny_model, monkeypatch, inference__backends__has_bf16=lambda _: False)
     assert run(film, "-o", out, "-q", "--precision", "fp32", "--device", "cpu,cpu", model=tiny_model) == 0
 
 
