@@ -3,23 +3,21 @@
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from av.audio.codeccontext import AudioCodecContext
-from av.container import OutputContainer
-from av.error import FFmpegError
 from av.stream import Stream
 
 from vidcolor import outputs
 from vidcolor.errors import SinkError, UsageError
 from vidcolor.formats import CONTAINERS
 from vidcolor.frames import FilmInfo
-from vidcolor.media.audio import LOSSY, choose_audio_codec, open_without_block_size
+from vidcolor.media.audio import LOSSY, choose_audio_codec
 from vidcolor.media.encoders import Encoding, OutputSettings, choose_encoding
 from vidcolor.media.metadata import kept_tags
 from vidcolor.media.opening import open_film
 from vidcolor.media.probe import ProbeResult, examine
 from vidcolor.media.pyav import open_output, text_of
+from vidcolor.media.stream_support import accepts
 from vidcolor.media.streams import codec_name, decoder_of, is_cover_art
 from vidcolor.media.subtitles import is_unread_webvtt
 
@@ -238,33 +236,3 @@ def _codec_tag(stream: Stream) -> str:
     if decoder is not None:
         return decoder.codec_tag
     return "text" if stream.name == "bin_data" else ""
-
-
-def accepts(container: str, stream: Stream, *, any_codec: bool = False) -> bool:
-    """Whether the container takes the stream, by writing a header of it into memory. any_codec: see open_output."""
-    decoder = decoder_of(stream)
-    if stream.type == "unknown" or (any_codec and decoder is None):
-        return False
-    is_pcm = isinstance(decoder, AudioCodecContext) and decoder.name.startswith("pcm_")
-    if container == "mp4" and is_pcm and cast(AudioCodecContext, decoder).layout.name.endswith("channels"):
-        return False  # ISO/IEC 23003-5 wants to know which channel is which, and FFmpeg notices at the film's end only
-    try:
-        with open_output(io.BytesIO(), format=container, any_codec=any_codec) as trial:
-            add_copy(trial, stream)
-            trial.start_encoding()
-    except (ValueError, FFmpegError, OSError):
-        return False
-    return True
-
-
-def add_copy(output: OutputContainer, stream: Stream) -> Stream:
-    """Add a stream for copies of this one's packets. Raises ValueError where the container refuses."""
-    if stream.type == "attachment":
-        name, mimetype = stream.metadata.get("filename", "attachment"), stream.metadata.get("mimetype")
-        return output.add_attachment(name, mimetype or "application/octet-stream", stream.data)  # type: ignore[attr-defined]
-    if stream.type == "unknown":
-        raise ValueError("a stream of unknown type has no packets to copy")
-    if output.format.name == "avi" and stream.type == "audio" and (plain := open_without_block_size(stream)):
-        with plain:
-            return output.add_stream_from_template(plain.streams.audio[0], opaque=True)
-    return output.add_stream_from_template(stream, opaque=True)

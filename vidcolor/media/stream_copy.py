@@ -16,8 +16,9 @@ from av.stream import Discard, Stream
 from vidcolor.media.audio import AudioConverter
 from vidcolor.media.input_file import demux
 from vidcolor.media.metadata import kept_tags
-from vidcolor.media.plan import StreamPlan, add_copy
+from vidcolor.media.plan import StreamPlan
 from vidcolor.media.pyav import fraction_of
+from vidcolor.media.stream_support import add_copy
 from vidcolor.media.subtitles import SubtitleConverter
 from vidcolor.media.timeline import Timeline
 
