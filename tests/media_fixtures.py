@@ -14,7 +14,7 @@ from PIL import Image
 
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame
 from vidcolor.media.encoders import OutputSettings
-from vidcolor.media.pixels import layout_of, samples
+from vidcolor.media.pixels import layout_of, plane_view
 from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import FilmSource
 from vidcolor.media.subtitles import PLAIN_HEADER
@@ -158,7 +158,7 @@ def noise_frame(width: int, height: int, pix_fmt: str, seed: int, *, has_color: 
             neutral = neutral[::-1] if layout.big_endian else neutral
             video_plane.update(neutral * (video_plane.buffer_size // len(neutral)))
         elif layout.readable and not layout.msb_shift:
-            view = samples(
+            view = plane_view(
                 frame, plane, video_plane.height, video_plane.width, layout.bits, big_endian=layout.big_endian
             )
             view[:] = random.integers(0, 1 << layout.bits, view.shape)

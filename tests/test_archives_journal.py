@@ -87,7 +87,7 @@ def test_why_a_record_no_longer_holds(tmp_path: Path) -> None:
     with Journal(written(tmp_path / "j")) as journal:
         one = journal.records["1.jpg"]
         assert journal.why_stale(one, RUN) == ""
-        assert journal.why_stale(one, Run("new", RUN.settings)) == "made before, but the model is another"
+        assert journal.why_stale(one, Run("new", RUN.settings)) == "made before, but the model has changed"
         assert journal.why_stale(one, Run("model", {"--crf": "20"})) == "made before, but --crf was 18, is 20"
         journal.begin(Run("new", RUN.settings))
         journal.append(record(1, outcome="failed", reason="damaged"))

@@ -193,7 +193,7 @@ def test_what_failed_is_appended_by_the_next_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("run", "message"),
-    [(Run("other", RUN.settings), "the model is another"), (Run("model", {"--crf": "20"}), "--crf was 18, is 20")],
+    [(Run("other", RUN.settings), "the model has changed"), (Run("model", {"--crf": "20"}), "--crf was 18, is 20")],
 )
 def test_a_partial_archive_is_not_mixed_with_another_run(tmp_path: Path, run: Run, message: str) -> None:
     source, output = make(tmp_path / "in.zip", 20), tmp_path / "out.zip"
@@ -231,7 +231,7 @@ def test_a_second_run_over_a_folder_does_only_what_changed(tmp_path: Path) -> No
     assert (output / photos[0]).read_bytes() == invert(b"another picture")
     with open_source([source]) as entries, open_target(output, entries, Run("new", RUN.settings)) as target:
         reasons = {target.due(entry) for entry in entries if entry.kind != "directory"}
-    assert reasons == {"made before, but the model is another", "failed before: an empty file."}
+    assert reasons == {"made before, but the model has changed", "failed before: an empty file."}
 
 
 def test_a_second_run_over_thousands_is_quick(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from vidcolor import cli, outputs
 from vidcolor.archives.names import JOURNAL_NAME
 from vidcolor.films.naming import plan
 from vidcolor.frames import ResumePoint
-from vidcolor.media import segments
-from vidcolor.media.segments import SegmentStore, part_of, parts_of
+from vidcolor.media.segment_files import make_packet
+from vidcolor.media.segments import SegmentStore, find_parts, part_path
 from vidcolor.run import Run
 
 LONGEST = 255  # bytes
@@ -104,14 +104,14 @@ def test_parts_of_films_with_the_longest_names_are_found_and_joined(tmp_path: Pa
     for name in (name_of(".mkv"), name_of("y.mkv"), "short.mkv"):
         film, run_ = tmp_path / name, Run("model", {}, "film")
         for first in (0, 8):
-            part = SegmentStore(part_of(film, first), run_)
-            part.write(segments._packet(b"packet", first, first, 1, Fraction(1, 25), is_key=True))
+            part = SegmentStore(part_path(film, first), run_)
+            part.write(make_packet(b"packet", first, first, 1, Fraction(1, 25), is_key=True))
             part.finish(ResumePoint(first + 8, 7, 8), 5, {"a": np.arange(3)})
             part.close(is_done=False)
-        assert parts_of(film) == [part_of(film, 0), part_of(film, 8)]
+        assert find_parts(film) == [part_path(film, 0), part_path(film, 8)]
         whole = SegmentStore(film, run_)
-        for part_path in parts_of(film):
-            whole.adopt(part_path)
+        for begun in find_parts(film):
+            whole.adopt(begun)
         assert whole.frames == 16
         whole.close(is_done=True)
     assert not list(tmp_path.iterdir())

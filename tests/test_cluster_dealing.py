@@ -34,7 +34,7 @@ class Alone:
     def __init__(self, handles: int, monkeypatch: pytest.MonkeyPatch, *, is_giving: bool = False) -> None:
         monkeypatch.setattr(workers, "kill", lambda _: None)
         if is_giving:
-            monkeypatch.setattr(Job, "begun_by", lambda *_: type("Ref", (), {"future": lambda _: Future()})())
+            monkeypatch.setattr(Job, "start_remote", lambda *_: type("Ref", (), {"future": lambda _: Future()})())
         else:
             monkeypatch.setattr(workers.ClusterWorkers, "_give", lambda _, handle, job: handle.jobs.add(job))
         rules = type("Rules", (), {"scratch": Path()})()

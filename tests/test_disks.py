@@ -21,7 +21,7 @@ from vidcolor.archives import open_source, open_target
 from vidcolor.errors import ReadError, SinkError
 from vidcolor.films.job import FilmOptions, color_film
 from vidcolor.inference.colorizer import Colorizer
-from vidcolor.media.output_file import WrittenFile
+from vidcolor.media.output_file import OutputFile
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits and users of POSIX")
 
@@ -106,7 +106,7 @@ class Full:
 
 def test_a_full_disk_is_told_once_it_is_asked_for():
     file = Full(10)
-    written = WrittenFile(file)
+    written = OutputFile(file)
     for _ in range(4):
         assert written.write(b"12345") == 5
     assert file.content == b"1234512345"

@@ -18,7 +18,7 @@ from vidcolor.evaluation.film_ways import SharedFrames, model_way, true_way
 from vidcolor.evaluation.films import FilmScore, evaluate_film, is_gray_film, mean_of
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame
 from vidcolor.inference.colorizer import Colorizer
-from vidcolor.media.pixels import samples
+from vidcolor.media.pixels import plane_view
 from vidcolor.steady import Steadiness
 
 ROWS, COLUMNS = 96, 128
@@ -48,7 +48,7 @@ def write_film(path: Path, frames: Sequence[Planes], pix_fmt: str = "yuv444p", m
         for index, planes in enumerate(frames):
             frame = av.VideoFrame(stream.width, stream.height, pix_fmt)
             for number, plane in enumerate(planes):
-                samples(frame, number, *plane.shape, 8 * plane.itemsize)[:] = plane
+                plane_view(frame, number, *plane.shape, 8 * plane.itemsize)[:] = plane
             frame.pts, frame.time_base, frame.colorspace = index, Fraction(1, 25), matrix
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))

@@ -16,7 +16,7 @@ from vidcolor.films.tone import film_tone
 from vidcolor.frames import Part
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.inference.settings import ModelSettings
-from vidcolor.media.segments import SegmentStore, part_of, parts_of
+from vidcolor.media.segments import SegmentStore, find_parts, part_path
 from vidcolor.media.source import FilmSource
 from vidcolor.steady import Steadiness
 
@@ -57,7 +57,7 @@ def films_of(model: Path, **changes: Any) -> ArchivedFilms:
 
 def survey(film: Path, colorizer: Colorizer, wanted: int, steadiness: Steadiness | None = None) -> list[Part]:
     with FilmSource(film) as source:
-        return parts.survey(source, colorizer, steadiness or Steadiness(), wanted)
+        return parts.plan_parts(source, colorizer, steadiness or Steadiness(), wanted)
 
 
 def contents(path: Path) -> list[Any]:
@@ -105,7 +105,7 @@ def test_parts_in_any_order_make_the_same_film(
     assert len(found) > 1
     for part in reversed(found):
         films.color_part(film, joined, colorizer, part, is_again=False)
-    assert len(parts_of(joined)) == len(found)
+    assert len(find_parts(joined)) == len(found)
     made: list[int] = []
     predict = colorizer.predict
     try:
@@ -163,11 +163,11 @@ def test_a_part_that_does_not_follow_is_left_alone_until_the_film_is_done(
     films.color(film, whole, colorizer, is_again=False)
     last = films.survey(film, colorizer, 3)[-1]
     films.color_part(film, joined, colorizer, last, is_again=False)
-    assert [path.name for path in parts_of(joined)] == [f"joined.mkv~{last.first:09d}"]
-    assert (tmp_path / f".vidcolor-{part_of(joined, last.first).name}").is_dir()
+    assert [path.name for path in find_parts(joined)] == [f"joined.mkv~{last.first:09d}"]
+    assert (tmp_path / f".vidcolor-{part_path(joined, last.first).name}").is_dir()
     films.color(film, joined, colorizer, is_again=True)
     assert contents(joined) == contents(whole)
-    assert parts_of(joined) == []
+    assert find_parts(joined) == []
 
 
 def test_parts_of_other_settings_are_not_joined(film: Path, tmp_path: Path, tiny_model: Path, colorizer: Colorizer):
@@ -178,7 +178,7 @@ def test_parts_of_other_settings_are_not_joined(film: Path, tmp_path: Path, tiny
         other.color_part(film, joined, colorizer, part, is_again=False)
     films.color(film, joined, colorizer, is_again=True)
     assert contents(joined) == contents(whole)
-    assert parts_of(joined) == []
+    assert find_parts(joined) == []
 
 
 def test_no_resume_forgets_parts(film: Path, tmp_path: Path, tiny_model: Path, colorizer: Colorizer):

@@ -38,7 +38,7 @@ class Kept:
         self.frames: list[ColoredFrame] = []
         self.frames_written = 0
         self.state: Arrays = {}
-        self.place: ResumePoint | None = None
+        self.resume_point: ResumePoint | None = None
 
     def write(self, colored: ColoredFrame) -> None:
         self.frames.append(colored)

@@ -9,7 +9,7 @@ from media_fixtures import make_film
 from PIL import Image
 
 from vidcolor import cli
-from vidcolor.films.preview import Shot, evenly
+from vidcolor.films.preview import Shot, choose_evenly
 from vidcolor.frames import Frame
 from vidcolor.media.source import FilmSource
 
@@ -141,7 +141,7 @@ def test_a_folder_with_files_is_left_alone(film: Path, tmp_path: Path, tiny_mode
 @pytest.mark.parametrize(("count", "most"), [(0, 3), (2, 3), (3, 3), (7, 3), (100, 3), (5, 24)])
 def test_shots_are_chosen_from_all_over_the_film(count: int, most: int):
     frame = Frame(np.zeros((2, 2), np.uint8), 0)
-    chosen = [shot.number for shot in evenly((Shot(number, frame) for number in range(count)), most)]
+    chosen = [shot.number for shot in choose_evenly((Shot(number, frame) for number in range(count)), most)]
     assert len(chosen) == min(count, most)
     assert chosen == sorted(set(chosen))
     if count > most:

@@ -68,7 +68,7 @@ def test_blocks_along_a_long_film_are_looked_at(share: float, tmp_path: Path):
 
 def test_of_a_long_film_a_few_megabytes_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     film, read = sparse(tmp_path / "film.mkv", 5 * 2**30), 0
-    samples = identity._samples_of
+    samples = identity._sampled_blocks
 
     def counted(sizes: list[int]):
         nonlocal read
@@ -76,7 +76,7 @@ def test_of_a_long_film_a_few_megabytes_are_read(tmp_path: Path, monkeypatch: py
             read += sample[2]
             yield sample
 
-    monkeypatch.setattr(identity, "_samples_of", counted)
+    monkeypatch.setattr(identity, "_sampled_blocks", counted)
     identity_of(film)
     assert 0 < read <= 4 << 20
 
@@ -116,11 +116,11 @@ def test_pictures_that_changed_places_are_noticed(tmp_path: Path):
 
 
 @pytest.mark.parametrize("kind", ["film", "stills", "pictures"])
-def test_sizes_and_times_of_0_1_0_still_speak(kind: str, tmp_path: Path):
+def test_sizes_and_status_text_0_1_0_still_speak(kind: str, tmp_path: Path):
     address = numbered(tmp_path / "scans")
     stills = sorted((tmp_path / "scans").iterdir())
     paths = {"film": stills[:1], "stills": stills, "pictures": [address]}[kind]
-    old = " ".join(identity._times_of(path) for path in paths)
+    old = " ".join(identity._status_text(path) for path in paths)
     if kind != "pictures":
         assert old == " ".join(f"{path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths)
     assert is_same(identity_of(*paths), old)
@@ -147,7 +147,8 @@ def test_a_film_begun_from_other_bytes_is_not_gone_on_with(tmp_path: Path, tiny_
     flip(film, film.stat().st_size * 2 // 3)
     capsys.readouterr()
     assert cli.run(command) == 1
-    assert "16 frames of it were made before, but the film is another" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "16 frames of it were made with other inputs or settings and cannot be resumed: the film has changed" in told
     flip(film, film.stat().st_size * 2 // 3)
     os.utime(film, (1e9, 1e9))
     assert cli.run(command) == 0

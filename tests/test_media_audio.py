@@ -14,7 +14,7 @@ from vidcolor.cli.scans import are_scans
 from vidcolor.errors import SinkError, UsageError
 from vidcolor.media import matroska
 from vidcolor.media.encoders import OutputSettings
-from vidcolor.media.plan import plan
+from vidcolor.media.plan import plan_output
 from vidcolor.media.probe import probe
 from vidcolor.media.pyav import open_input
 
@@ -65,7 +65,7 @@ def test_chapters_stay_beside_such_sound(tmp_path: Path):
     with (tmp_path / "first.mkv").open("r+b") as file:
         assert matroska.write_chapters(file, chapters)
     _, sink = color_film(tmp_path / "first.mkv", tmp_path / "out.mkv")
-    assert sink.plan.takes_all
+    assert sink.plan.any_codec
     for path in (tmp_path / "first.mkv", tmp_path / "out.mkv"):
         with open_input(path) as container:
             found = [
@@ -145,14 +145,14 @@ def test_sound_is_left_out_where_asked(tmp_path: Path):
     _, sink = color_film(film, tmp_path / "out.webm", drop_audio=True, codec="av1")
     assert not probe(tmp_path / "out.webm").streams
     assert not any("audio" in warning for warning in sink.warnings)
-    decided = plan(probe(film), tmp_path / "other.mkv", OutputSettings(drop_audio=True))
+    decided = plan_output(probe(film), tmp_path / "other.mkv", OutputSettings(drop_audio=True))
     assert [entry.describe() for entry in decided.streams] == ["left out, as asked"] * 2
 
 
 def test_an_unknown_way_to_convert_is_refused(tmp_path: Path):
     film = make_film(tmp_path / "in.mkv")
     with pytest.raises(UsageError, match="choose one of aac, opus"):
-        plan(probe(film), tmp_path / "out.mkv", OutputSettings(convert_audio="mp3"))
+        plan_output(probe(film), tmp_path / "out.mkv", OutputSettings(convert_audio="mp3"))
 
 
 def boxes(data: bytes, start: int, end: int):

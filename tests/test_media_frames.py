@@ -11,7 +11,7 @@ import pytest
 from media_fixtures import color_film, lumas, make_film
 
 from vidcolor.media.encoders import OutputSettings, choose_encoding
-from vidcolor.media.first_frames import order_of
+from vidcolor.media.frame_sampling import field_order_of
 from vidcolor.media.probe import examine, probe
 from vidcolor.media.pyav import fraction_of, open_input, side_data_of
 from vidcolor.media.source import FilmSource
@@ -32,7 +32,7 @@ def joined(folder: Path, *parts: dict) -> Path:
 
 def orders(path: Path) -> list[tuple[str, int]]:
     with open_input(path) as container:
-        found = [order_of(frame) for frame in container.decode(video=0)]
+        found = [field_order_of(frame) for frame in container.decode(video=0)]
     return [(order, len(list(group))) for order, group in groupby(found)]
 
 

@@ -12,13 +12,15 @@ from av.error import InvalidDataError
 from av.video.frame import VideoFrame
 from media_fixtures import flat_chroma, make_film, noise_frame
 
+from vidcolor.choices import HW_DECODERS
 from vidcolor.errors import UsageError
 from vidcolor.frames import ResumePoint, checksum_of
 from vidcolor.media import hw_decoders
 from vidcolor.media.encoders import OutputSettings
-from vidcolor.media.hw_decoders import DEVICES, HardwareError, choose_device, open_on
+from vidcolor.media.hw_decoders import HardwareError, choose_device, open_on_device
+from vidcolor.media.opening import open_container
 from vidcolor.media.pixels import layout_of, luma_of
-from vidcolor.media.probe import examine, open_container
+from vidcolor.media.probe import examine
 from vidcolor.media.pyav import side_data_of
 from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import FilmSource
@@ -72,7 +74,7 @@ class FakeDevice:
     def __init__(self, until: int | None = None, trouble: Callable[[VideoFrame], VideoFrame] | None = None):
         self.until, self.trouble, self.count = until, trouble, 0
 
-    def open_on(self, path: Path, device: str) -> FakeContainer:
+    def open_on_device(self, path: Path, device: str) -> FakeContainer:
         assert device == "cuda"
         return FakeContainer(path, self)
 
@@ -87,9 +89,9 @@ class FakeDevice:
 @pytest.fixture
 def use(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeDevice]:
     def use(device: FakeDevice) -> FakeDevice:
-        for module in ("devices", "source"):
-            monkeypatch.setattr(f"vidcolor.media.{module}.open_on", device.open_on)
-        monkeypatch.setattr(hw_decoders, "PROVED_FRAMES", 4)
+        for module in ("hw_decoders", "frame_reader"):
+            monkeypatch.setattr(f"vidcolor.media.{module}.open_on_device", device.open_on_device)
+        monkeypatch.setattr(hw_decoders, "COMPARED_FRAMES", 4)
         monkeypatch.setattr(hw_decoders, "hwdevices_available", lambda: ["cuda", "drm"])
         return device
 
@@ -239,12 +241,12 @@ def test_a_kind_that_is_unknown_or_not_built_in_is_said_so(tmp_path: Path):
     with pytest.raises(UsageError, match="choose off, auto, cuda"):
         choose_device(film, examine(film), "toaster")
     with pytest.raises(HardwareError, match="not in this FFmpeg"):
-        open_on(film, "toaster")
+        open_on_device(film, "toaster")
 
 
 def has_gpu() -> bool:
     with suppress(HardwareError):
-        open_on(Path(__file__).parent.parent / "samples" / "clip.mp4", "cuda").close()
+        open_on_device(Path(__file__).parent.parent / "samples" / "clip.mp4", "cuda").close()
         return True
     return False
 
@@ -261,7 +263,7 @@ def test_a_real_device_gives_the_same_film(tmp_path: Path, codec: str, pix_fmt: 
 
 def test_without_a_device_the_film_is_decoded_all_the_same(tmp_path: Path):
     film = film_of(tmp_path)
-    for kind in ("auto", *DEVICES):
+    for kind in ("auto", *HW_DECODERS):
         source, found = seen(film, hwaccel=kind)
         assert found == seen(film)[1]
         assert len(source.warnings) == (0 if has_gpu() and kind in ("auto", "cuda") else 1)

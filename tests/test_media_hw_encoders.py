@@ -20,9 +20,9 @@ from vidcolor.films.job import FilmOptions
 from vidcolor.frames import FilmInfo
 from vidcolor.inference.settings import ModelSettings
 from vidcolor.media import encoder_trial, encoders, hw_encoders
-from vidcolor.media.encoder_trial import settle
+from vidcolor.media.encoder_trial import choose_encoder
 from vidcolor.media.encoders import OutputSettings
-from vidcolor.media.hw_encoders import built_in, family_of, formats_of, options_of
+from vidcolor.media.hw_encoders import built_in_families, family_of, formats_of, options_of
 from vidcolor.media.pixels import layout_of, luma_of
 from vidcolor.media.plan import make_plan
 from vidcolor.media.probe import examine
@@ -37,7 +37,7 @@ def encoders_here() -> list[str]:
 
 def opens(codec: str) -> str | None:
     """The family that really encodes here; None on a machine without a chip."""
-    for family in built_in():
+    for family in built_in_families():
         context = CodecContext.create(f"{codec}_{family}", "w")
         context.width, context.height, context.time_base, context.framerate = 256, 256, Fraction(1, 25), Fraction(25)
         context.pix_fmt = formats_of(f"{codec}_{family}")[0]
@@ -90,7 +90,7 @@ def test_lossless_is_refused():
 )
 def test_depth_stays_where_the_chip_has_it(tmp_path: Path, pix_fmt: str, asked: str | None, written: set[str]):
     film = examine(make_film(tmp_path / "in.mkv", pix_fmt=pix_fmt))
-    for family in built_in():
+    for family in built_in_families():
         settings = OutputSettings(codec="hevc", encoder=family, pix_fmt=asked)
         encoding = make_plan(film, tmp_path / "out.mkv", settings).encoding
         assert encoding.encoder == f"hevc_{family}"
@@ -110,9 +110,9 @@ def test_what_a_chip_is_fed_has_the_luma_bit_for_bit(planar: str, fed: str, colo
 
 
 def test_software_needs_no_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(encoder_trial, "_header", lambda *_: pytest.fail("tried"))
+    monkeypatch.setattr(encoder_trial, "_encode_trial_frame", lambda *_: pytest.fail("tried"))
     settings = OutputSettings()
-    settled = settle(examine(make_film(tmp_path / "in.mkv")), tmp_path / "out.mkv", settings)
+    settled = choose_encoder(examine(make_film(tmp_path / "in.mkv")), tmp_path / "out.mkv", settings)
     assert (settled.settings, settled.identity, settled.warnings) == (settings, "software", ())
 
 
@@ -120,7 +120,7 @@ def test_software_needs_no_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.skipif(bool(opens("h264")), reason="here one opens")
 def test_an_encoder_that_does_not_open_leaves_the_work_to_software(tmp_path: Path, asked: str):
     film = examine(make_film(tmp_path / "in.mkv"))
-    settled = settle(film, tmp_path / "out.mkv", OutputSettings(encoder=asked))
+    settled = choose_encoder(film, tmp_path / "out.mkv", OutputSettings(encoder=asked))
     assert (settled.settings, settled.identity) == (OutputSettings(), "software")
     (warning,) = settled.warnings
     assert "encoded in software" in warning
@@ -132,31 +132,31 @@ def test_an_encoder_that_does_not_open_leaves_the_work_to_software(tmp_path: Pat
     "settings", [OutputSettings(codec="ffv1", encoder="hardware"), OutputSettings(crf=0, encoder="nvenc")]
 )
 def test_what_chips_cannot_do_is_done_in_software(tmp_path: Path, settings: OutputSettings):
-    settled = settle(examine(make_film(tmp_path / "in.mkv")), tmp_path / "out.mkv", settings)
+    settled = choose_encoder(examine(make_film(tmp_path / "in.mkv")), tmp_path / "out.mkv", settings)
     assert settled.settings.encoder == settled.identity == "software"
     assert len(settled.warnings) == 1
 
 
 def test_a_family_that_is_unknown_is_refused(tmp_path: Path):
     with pytest.raises(UsageError, match="choose software, hardware, nvenc"):
-        settle(examine(make_film(tmp_path / "in.mkv")), tmp_path / "out.mkv", OutputSettings(encoder="toaster"))
+        choose_encoder(examine(make_film(tmp_path / "in.mkv")), tmp_path / "out.mkv", OutputSettings(encoder="toaster"))
 
 
 @pytest.fixture
 def pretend(monkeypatch: pytest.MonkeyPatch) -> None:
     """libx264 goes by the name of a chip's encoder, and takes NV12 alone."""
-    monkeypatch.setattr(encoders, "_names", lambda codec, _: ("libx264",) if codec == "h264" else ())
+    monkeypatch.setattr(encoders, "_encoder_names", lambda codec, _: ("libx264",) if codec == "h264" else ())
     monkeypatch.setattr(hw_encoders, "family_of", lambda encoder: "nvenc" if encoder == "libx264" else None)
     monkeypatch.setattr(hw_encoders, "formats_of", lambda _: ["nv12"])
     monkeypatch.setattr(hw_encoders, "options_of", lambda *_: {"crf": "10", "preset": "ultrafast", "bf": "0"})
-    monkeypatch.setattr(encoder_trial, "built_in", lambda: ("nvenc",))
+    monkeypatch.setattr(encoder_trial, "built_in_families", lambda: ("nvenc",))
 
 
 @pytest.mark.usefixtures("pretend")
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])
 def test_an_encoder_that_opens_makes_the_film(tmp_path: Path, suffix: str):
     film = make_film(tmp_path / "in.mkv", sound=[{}])
-    settled = settle(examine(film), tmp_path / f"out.{suffix}", OutputSettings(encoder="hardware"))
+    settled = choose_encoder(examine(film), tmp_path / f"out.{suffix}", OutputSettings(encoder="hardware"))
     assert settled.settings.encoder == "nvenc"
     assert not settled.warnings
     _, sink = color_film(film, tmp_path / f"out.{suffix}", encoder=settled.settings.encoder)
@@ -167,13 +167,13 @@ def test_an_encoder_that_opens_makes_the_film(tmp_path: Path, suffix: str):
 @pytest.mark.usefixtures("pretend")
 def test_the_identity_is_that_of_the_streams_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     film, out = examine(make_film(tmp_path / "in.mkv")), tmp_path / "out.mkv"
-    first, again = (settle(film, out, OutputSettings(encoder="hardware")).identity for _ in range(2))
+    first, again = (choose_encoder(film, out, OutputSettings(encoder="hardware")).identity for _ in range(2))
     assert first == again
     assert first.startswith("libx264 ")
     monkeypatch.setattr(
         hw_encoders, "options_of", lambda *_: {"crf": "10", "preset": "slow"}
     )  # another generation of chip
-    assert settle(film, out, OutputSettings(encoder="hardware")).identity != first
+    assert choose_encoder(film, out, OutputSettings(encoder="hardware")).identity != first
 
 
 @pytest.mark.skipif(not opens("h264"), reason="needs a chip that encodes")
@@ -184,7 +184,7 @@ def test_a_real_chip_makes_segments_that_decode_by_themselves(tmp_path: Path, co
         pytest.skip("AVI takes no HEVC")
     film = make_film(tmp_path / "in.mkv", pix_fmt=pix_fmt, size=(320, 240), pts=range(48), color={"colorspace": 1})
     out = tmp_path / f"out.{suffix}"
-    settled = settle(examine(film), out, OutputSettings(codec=codec, encoder="hardware"))
+    settled = choose_encoder(examine(film), out, OutputSettings(codec=codec, encoder="hardware"))
     assert not settled.warnings
     info = segmented(film, out, settled.settings, every=16)
     with av.open(str(out)) as made:

@@ -8,7 +8,7 @@ import pytest
 from media_fixtures import flat_chroma, make_film, noise_frame
 
 from vidcolor.frames import PictureFormat
-from vidcolor.media.encoder_frames import Canvas
+from vidcolor.media.encoder_frames import FrameBuilder
 from vidcolor.media.encoders import Encoding
 from vidcolor.media.pixels import Layout, layout_of, luma_of, reformat, to_planar
 from vidcolor.media.probe import examine
@@ -68,11 +68,11 @@ def picture_of(width: int, layout: Layout) -> PictureFormat:
 def test_what_is_encoded_has_the_films_luma(tmp_path: Path, source: str, target: str, width: int):
     film = make_film(tmp_path / "in.mkv", pix_fmt=source, size=(width, HEIGHT), pts=range(4))
     examined = examine(film)
-    canvas = Canvas(examined, Encoding("ffv1", "ffv1", target, interlaced=False, options={}))
+    builder = FrameBuilder(examined, Encoding("ffv1", "ffv1", target, interlaced=False, options={}))
     with FilmSource(film) as opened:
         for frame in opened.frames():
             for _ in range(RUNS):
-                assert np.array_equal(luma_in(canvas.paint(flat_chroma(opened.info, frame))), frame.luma)
+                assert np.array_equal(luma_in(builder.build(flat_chroma(opened.info, frame))), frame.luma)
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 16])
@@ -80,9 +80,9 @@ def test_gray_is_painted_with_its_own_luma_at_every_width(tmp_path: Path, bits: 
     deep = "" if bits == 8 else f"{bits}le"
     for width in WIDTHS:
         film = make_film(tmp_path / "in.mkv", pix_fmt=f"gray{deep}", size=(width, HEIGHT), pts=range(2))
-        canvas = Canvas(examine(film), Encoding("ffv1", "ffv1", f"yuv444p{deep}", interlaced=False, options={}))
+        builder = FrameBuilder(examine(film), Encoding("ffv1", "ffv1", f"yuv444p{deep}", interlaced=False, options={}))
         with FilmSource(film) as opened:
             for frame in opened.frames():
                 colored = flat_chroma(opened.info, frame)
-                assert all(np.array_equal(luma_in(canvas.paint(colored)), frame.luma) for _ in range(RUNS)), width
+                assert all(np.array_equal(luma_in(builder.build(colored)), frame.luma) for _ in range(RUNS)), width
         film.unlink()

@@ -19,9 +19,10 @@ from PIL import Image
 from vidcolor import cli
 from vidcolor.errors import ReadError, SourceError
 from vidcolor.media import sink
-from vidcolor.media.input_file import ReadFile
-from vidcolor.media.probe import open_container, probe
-from vidcolor.media.seeking import frames_at, looks, survey
+from vidcolor.media.input_file import InputFile
+from vidcolor.media.opening import open_container
+from vidcolor.media.probe import probe
+from vidcolor.media.seeking import frames_at, read_properties, sample_frames
 from vidcolor.media.sequences import sequence_address
 from vidcolor.media.source import FilmSource
 from vidcolor.training.photos import Photos
@@ -126,14 +127,14 @@ class _Failing:
 
 @pytest.fixture
 def drive(monkeypatch: pytest.MonkeyPatch) -> Drive:
-    made, begin = Drive(), ReadFile.__init__
+    made, begin = Drive(), InputFile.__init__
 
-    def begun(file: ReadFile, path: Path) -> None:
+    def begun(file: InputFile, path: Path) -> None:
         begin(file, path)
         if made.is_meant:
             file._file = _Failing(file._file, made)  # type: ignore[assignment]
 
-    monkeypatch.setattr(ReadFile, "__init__", begun)
+    monkeypatch.setattr(InputFile, "__init__", begun)
     return made
 
 
@@ -260,14 +261,14 @@ def test_a_drive_that_fails_at_once_is_told(suffix: str, read: int, films: Any, 
 
 
 def test_single_frames_are_not_passed_over(films: Any, drive: Drive):
-    film = survey(films["mkv"])
+    film = read_properties(films["mkv"])
     reads = []
     drive.is_gone = lambda: reads.append(1) or False  # type: ignore[func-returns-value]
-    assert len(list(looks(films["mkv"], film, 12, (64, 48)))) == 12
+    assert len(list(sample_frames(films["mkv"], film, 12, (64, 48)))) == 12
     left = iter(range(len(reads) * 2 // 3))
     drive.is_gone = lambda: next(left, None) is None
     with pytest.raises(ReadError):
-        list(looks(films["mkv"], film, 12, (64, 48)))
+        list(sample_frames(films["mkv"], film, 12, (64, 48)))
     drive.is_gone = lambda: True
     with pytest.raises(ReadError):
         list(frames_at(films["mkv"], [(0, 5)], film, (64, 48)))

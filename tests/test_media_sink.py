@@ -11,7 +11,7 @@ from media_fixtures import TWO_SOUNDS, color_film, flat_chroma, lumas, make_film
 from vidcolor.errors import SinkError, UsageError
 from vidcolor.frames import ColoredFrame
 from vidcolor.media.encoders import OutputSettings
-from vidcolor.media.plan import plan
+from vidcolor.media.plan import plan_output
 from vidcolor.media.probe import examine, probe
 from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import FilmSource
@@ -214,16 +214,16 @@ def test_depth_is_never_lowered_in_silence(tmp_path: Path) -> None:
 
 def test_a_plan_tells_without_writing(tmp_path: Path) -> None:
     film = make_film(tmp_path / "in.mkv", codec="libx264", sound=TWO_SOUNDS, subtitles=[(0, 9, b"x")], attachment=b"f")
-    fates = [entry.describe() for entry in plan(probe(film), tmp_path / "out.mp4", OutputSettings()).streams]
-    assert fates == ["copy", "copy", "convert to mov_text", "cannot be carried: mp4 has no attachments"]
+    actions = [entry.describe() for entry in plan_output(probe(film), tmp_path / "out.mp4", OutputSettings()).streams]
+    assert actions == ["copy", "copy", "convert to mov_text", "cannot be carried: mp4 has no attachments"]
     assert not (tmp_path / "out.mp4").exists()
 
 
 def test_webm_takes_its_own_codecs_and_refuses_others(tmp_path: Path) -> None:
     film = make_film(tmp_path / "in.mkv", pix_fmt="yuv444p")
-    assert plan(probe(film), tmp_path / "out.webm", OutputSettings()).encoding.codec in ("av1", "vp9")
+    assert plan_output(probe(film), tmp_path / "out.webm", OutputSettings()).encoding.codec in ("av1", "vp9")
     with pytest.raises(UsageError, match="cannot hold h264"):
-        plan(probe(film), tmp_path / "out.webm", OutputSettings(codec="h264"))
+        plan_output(probe(film), tmp_path / "out.webm", OutputSettings(codec="h264"))
 
 
 def test_frames_may_come_without_the_decoders_own(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from browser import Browser, chromium
 from PIL import Image
 
 from vidcolor.batch.report import FileResult, write_html
-from vidcolor.media.display import clip
+from vidcolor.media.display import encode_clip
 from vidcolor.page import Clip, Pair, document, gallery
 
 RED, BLUE = (220, 30, 30), (30, 30, 220)
@@ -34,7 +34,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A photo, a photo with no larger copy, a clip: red before, blue after."""
     small, large = [[jpeg(color, size) for color in (RED, BLUE)] for size in ((60, 80), (1200, 1600))]
     both = np.concatenate([flat(RED), flat(BLUE)])
-    film = clip(((Fraction(number, 10), both) for number in range(10)), 1.0, 1_000_000)
+    film = encode_clip(((Fraction(number, 10), both) for number in range(10)), 1.0, 1_000_000)
     pairs = [
         Pair("photo.jpg", small[0], small[1], (large[0], large[1])),
         Pair(HOSTILE, small[0], small[1]),

@@ -22,7 +22,8 @@ from vidcolor import cli
 from vidcolor.errors import SinkError, UsageError, VidcolorError
 from vidcolor.films.job import FilmOptions
 from vidcolor.frames import ResumePoint, checksum_of
-from vidcolor.media import segments
+from vidcolor.media.film_ledger import FilmLedger
+from vidcolor.media.segment_files import make_packet
 from vidcolor.media.segments import ChangedError, SegmentStore
 from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import FilmSource
@@ -270,7 +271,7 @@ def filled(folder: Path, count: int = 3) -> None:
     made = store(folder)
     for number in range(count + 1):
         for index in range(3):
-            packet = segments._packet(
+            packet = make_packet(
                 bytes([number, index]) * 9, 10 * number + index, index, 1, Fraction(1, 25), is_key=index == 0
             )
             made.write(packet)
@@ -283,7 +284,7 @@ def filled(folder: Path, count: int = 3) -> None:
 def test_the_store_gives_back_what_was_finished(tmp_path: Path):
     filled(tmp_path)
     found = store(tmp_path)
-    assert (found.frames, found.first_pts, found.place) == (30, 5, ResumePoint(30, 7, 8))
+    assert (found.frames, found.first_pts, found.resume_point) == (30, 5, ResumePoint(30, 7, 8))
     kept = [
         (packet.pts, packet.dts, packet.duration, bytes(packet), packet.is_keyframe)
         for packet in found.packets(Fraction(1, 25))
@@ -327,7 +328,7 @@ def repaired(folder: Path, number: int, frames: int) -> None:
         assert found.warnings == [f"segment {number} of the work kept was damaged; made again from frame {frames}"]
         kept = [(packet.pts, bytes(packet)) for packet in found.packets(Fraction(1, 25))]
         assert kept == [(10 * n + i, bytes([n, i]) * 9) for n in range(frames // 10) for i in range(3)]
-        assert found.place == (ResumePoint(frames, 7, 8) if frames else None)
+        assert found.resume_point == (ResumePoint(frames, 7, 8) if frames else None)
         assert found.state().get("a", np.empty(0)).tolist() == list(range(frames // 10))
     finally:
         found.close(is_done=False)
@@ -376,7 +377,7 @@ def test_states_grow_sparse_with_age(tmp_path: Path):
 
 def as_of_0_1_0(folder: Path) -> None:
     """What vidcolor 0.1.0 left: no checksums, and the last state alone."""
-    with segments._FilmLedger(folder / "ledger", folder) as ledger:
+    with FilmLedger(folder / "ledger", folder) as ledger:
         made, run = list(ledger.segments), ledger.run
         ledger.clear()
         ledger.begin(run)
@@ -433,8 +434,8 @@ def test_a_film_whose_kept_work_was_damaged_is_the_same_film(
 
 
 @pytest.mark.parametrize(("run", "said"), [
-    (Run("model", {"--crf": "18"}, "other"), "the input is another"),
-    (Run("other", {"--crf": "18"}, "1 2"), "the model is another"),
+    (Run("model", {"--crf": "18"}, "other"), "the input has changed"),
+    (Run("other", {"--crf": "18"}, "1 2"), "the model has changed"),
     (Run("model", {"--crf": "20"}, "1 2"), "--crf was 18, is 20"),
     (Run("model", {"--crf": "18", "--size": "64"}, "1 2"), "--size was -, is 64"),
 ])  # fmt: skip
@@ -485,7 +486,8 @@ def test_what_another_machine_began_is_not_gone_on_with(
     monkeypatch.setattr("vidcolor.inference.colorizer.open_backend", None)  # no network is loaded to find out
     capsys.readouterr()
     assert run(film, "-o", out, "-q", "--device", "cpu", model=tiny_model) == 1
-    assert re.search(f"16 frames of it were made before, but .*{said}", capsys.readouterr().err)
+    told = capsys.readouterr().err
+    assert re.search(f"16 frames of it were made with other inputs or settings and cannot be resumed: .*{said}", told)
 
 
 def test_auto_is_what_it_becomes(film: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch):

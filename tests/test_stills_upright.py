@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from stills_fixtures import DEEP, GRAY, HEIGHT, LOSSLESS, LOSSY, WIDTH
 
 from vidcolor.evaluation.sources import read_photos
-from vidcolor.films.references import _of_picture
+from vidcolor.films.references import _load_picture
 from vidcolor.stills import open_still
 from vidcolor.stills.display import read_photo
 from vidcolor.stills.profiles import _matching
@@ -78,7 +78,7 @@ def test_all_who_read_photos_read_them_upright_and_by_their_profile(tmp_path: Pa
         learned = Photos([path], crop=64).rgb[0]
         assert learned.shape[1] > learned.shape[0]
         assert off(Image.fromarray(learned).resize((120, 80)), scene()) < 2 * allowed
-        reference = _of_picture(path, None)
+        reference = _load_picture(path, None)
         ab = reference.known.ab_2hw
         assert ab.shape[2] > ab.shape[1]
         assert ab[0, :, 0].mean() > ab[0, :, -1].mean() + 20  # red to the left

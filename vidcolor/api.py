@@ -21,7 +21,7 @@ from vidcolor.batch.options import BatchOptions
 from vidcolor.batch.photos import PhotoOptions, PhotoResult, color_array, color_file, color_photo
 from vidcolor.batch.report import FileResult
 from vidcolor.batch.result import BatchResult
-from vidcolor.choices import Precision, SteadyMode
+from vidcolor.choices import Others, Precision, SteadyMode
 from vidcolor.color import LumaCoding, chroma_levels, luma_table
 from vidcolor.errors import ShapeError, UsageError
 from vidcolor.films.job import FilmOptions, FilmResult, FilmStart, color_film
@@ -269,7 +269,7 @@ def colorize_files(
     convert_audio: str | None = None,
     drop_audio: bool = False,
     recolor: bool = False,
-    others: Literal["copy", "skip"] = "copy",
+    others: Others = "copy",
     nested: bool = True,
     quality: int | None = None,
     subsampling: str | None = None,

@@ -33,7 +33,8 @@ LOSSY_AUDIO = ("aac", "opus")  # FFmpeg's names of what --convert-audio takes
 
 # Photos and archives
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")  # of JPEG
-OTHERS = ("copy", "skip")  # what becomes of files that are neither photos nor films
+Others = Literal["copy", "skip"]  # what becomes of files that are neither photos nor films
+OTHERS: tuple[Others, ...] = get_args(Others)
 
 # Evaluation
 LEARNED_METRICS = ("lpips", "fid", "is")  # by networks of others: the extra `metrics`

@@ -264,9 +264,9 @@ def _extras() -> Iterator[Finding]:
 def _encoders() -> Iterator[Finding]:
     """Each by a film of two frames, in software and on graphics chips."""
     from vidcolor.media import synthetic_film
-    from vidcolor.media.encoder_trial import settle
+    from vidcolor.media.encoder_trial import choose_encoder
     from vidcolor.media.encoders import OutputSettings
-    from vidcolor.media.hw_encoders import built_in
+    from vidcolor.media.hw_encoders import built_in_families
     from vidcolor.media.source import FilmSource
 
     with tempfile.TemporaryDirectory(prefix="vidcolor-") as name:
@@ -279,9 +279,11 @@ def _encoders() -> Iterator[Finding]:
             except VidcolorError as error:
                 yield Finding("encoders", codec, "bad" if codec == CODECS[0] else "note", str(error))
         with FilmSource(film) as source:
-            for family in built_in():
+            for family in built_in_families():
                 settled = [
-                    settle(source.examined, film.with_name("out.mkv"), OutputSettings(codec=codec, encoder=family))
+                    choose_encoder(
+                        source.examined, film.with_name("out.mkv"), OutputSettings(codec=codec, encoder=family)
+                    )
                     for codec in HW_CODECS
                 ]
                 works = [

@@ -24,10 +24,10 @@ class Run:
 
         is_any_machine: do not count what computed, where the options are the same.
         """
-        found = [] if is_same_input(self.source, before.source) else ["the input is another"]
-        found += ["the model is another"] if self.model_sha256 != before.model_sha256 else []
+        found = [] if is_same_input(self.source, before.source) else ["the input has changed"]
+        found += ["the model has changed"] if self.model_sha256 != before.model_sha256 else []
         if before.settings_hash and not before.settings:
-            return found + (["the settings are others"] if self.settings_hash != before.settings_hash else [])
+            return found + (["the settings have changed"] if self.settings_hash != before.settings_hash else [])
         is_told, was_told = (run.settings if is_any_machine else run._told() for run in (self, before))
         for name in sorted({*is_told, *was_told}):
             old, new = was_told.get(name, "-"), is_told.get(name, "-")

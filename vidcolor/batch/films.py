@@ -12,7 +12,7 @@ from vidcolor.films.pipeline import colorize_film
 from vidcolor.formats import CONTAINERS, FALLBACK_CONTAINER
 from vidcolor.frames import Part
 from vidcolor.inference.colorizer import Colorizer
-from vidcolor.media.encoder_trial import settle
+from vidcolor.media.encoder_trial import choose_encoder
 from vidcolor.media.part_sink import PartSink
 
 # Told of a film that is colored as a whole, by name; gives what is then told how many frames of it there are.
@@ -53,13 +53,13 @@ class ArchivedFilms:
         """See Films."""
         with self._whole().source(source, source) as film:
             held, keeps_color = self.options.steadiness(film.info), self.options.shots(film) is not None
-            return parts.survey(film, colorizer, held, wanted, keeps_color=keeps_color)
+            return parts.plan_parts(film, colorizer, held, wanted, keeps_color=keeps_color)
 
     def color_part(self, source: Path, target: Path, colorizer: Colorizer, part: Part, *, is_again: bool) -> None:
         """See Films."""
         options = self._whole(is_again=is_again)
         with options.source(source, target) as film, ExitStack() as stack:
-            settled = settle(film.examined, target, options.output)
+            settled = choose_encoder(film.examined, target, options.output)
             run = options.run(film, settled.identity)
 
             def make(resume: bool) -> PartSink:

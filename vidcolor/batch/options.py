@@ -4,10 +4,10 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 from vidcolor import __version__
 from vidcolor.batch.photos import PhotoOptions
+from vidcolor.choices import Others
 from vidcolor.films.job import FilmOptions
 from vidcolor.films.references import files_in
 from vidcolor.inference import weights
@@ -21,7 +21,7 @@ class BatchOptions:
 
     films: FilmOptions = field(default_factory=FilmOptions)  # the model, resume and overwrite are the batch's, too
     photos: PhotoOptions = field(default_factory=PhotoOptions)
-    others: Literal["copy", "skip"] = "copy"  # files that are neither photos nor films
+    others: Others = "copy"  # files that are neither photos nor films
     nested: bool = True  # color what is in archives in a folder
     cluster: str | None = None  # address of a Ray cluster, or auto
 

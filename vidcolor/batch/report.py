@@ -17,7 +17,7 @@ from pathlib import Path
 
 from vidcolor import __version__, outputs
 from vidcolor.errors import SinkError
-from vidcolor.page import Pair, document, gallery, safe
+from vidcolor.page import Pair, document, escape, gallery
 
 _SEAL = re.compile(rb"vidcolor-seal:([0-9a-f]{64})[^\n]*\n?\Z")  # at a report's end: SHA-256 of all before its line
 GALLERY = 200  # pictures that the page shows at most, about 15 KB each
@@ -99,7 +99,7 @@ def write_html(path: Path, lines: Sequence[FileResult], pairs: Iterable[Pair], f
     figures = "".join(f"<li><b>{counts[name]:,}</b> {name}</li>" for name in OUTCOMES if counts[name])
     if damaged := sum(bool(line.damage) for line in lines):
         figures += f"<li><b>{damaged:,}</b> of the films damaged</li>"
-    details = "".join(f"<dt>{safe(key)}</dt><dd>{safe(value)}</dd>" for key, value in facts.items())
+    details = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in facts.items())
     rows = "".join(map(_row, told[:MOST_ROWS])) or "<tr><td colspan=3>Nothing.</td></tr>"
     more = f"<p>and {len(told) - MOST_ROWS:,} more, see report.json</p>" if len(told) > MOST_ROWS else ""
     shown = gallery(list(pairs)) or "<p>None was colored.</p>"
@@ -114,7 +114,7 @@ OUTCOMES = ("colored", "kept", "copied", "skipped", "failed")
 def _row(line: FileResult) -> str:
     said = "; ".join(filter(None, (line.reason, *line.notes)))
     outcome = f"<td class=outcome>{line.outcome}</td>"
-    return f"<tr class={line.outcome}><td>{safe(line.name)}</td>{outcome}<td>{safe(said)}</td></tr>"
+    return f"<tr class={line.outcome}><td>{escape(line.name)}</td>{outcome}<td>{escape(said)}</td></tr>"
 
 
 _BODY = """<ul class=figures>{figures}</ul>

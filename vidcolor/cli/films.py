@@ -103,16 +103,16 @@ def _colorize(job: "Job", load: Callable[[], "Colorizer"], options: "BatchOption
 def _describe(job: "Job", load: Callable[[], "Colorizer"], options: "BatchOptions", report: Observer) -> None:
     """Say what coloring one film would do; time its first frames to tell how long it would take."""
     from vidcolor.films.tone import film_tone
-    from vidcolor.media.encoder_trial import settle
-    from vidcolor.media.plan import plan
+    from vidcolor.media.encoder_trial import choose_encoder
+    from vidcolor.media.plan import plan_output
     from vidcolor.painting.tone import IN_COLOR
 
     asked = options.films
     kept = (IN_COLOR,) if asked.may_copy(job.source, job.target) and film_tone(job.source) == "color" else ()
     with asked.source(job.source, job.target) as source:
-        settled = settle(source.examined, job.target, asked.output)
+        settled = choose_encoder(source.examined, job.target, asked.output)
         settings = settled.settings
-        decided, held = plan(source.info, job.target, settings), asked.steadiness(source.info)
+        decided, held = plan_output(source.info, job.target, settings), asked.steadiness(source.info)
         colorizer = load()
         frames, fps = asked.expected_frames(source.info), _measured_fps(source, colorizer, settings, held)
     encoding = decided.encoding

@@ -149,7 +149,7 @@ def _write_shots(
     """The sheet, the stills, or both."""
     from vidcolor.evaluation.sheet import Sheet
     from vidcolor.films.pipeline import view_of
-    from vidcolor.films.preview import evenly, in_color, in_gray, shots
+    from vidcolor.films.preview import choose_evenly, find_shots, render_color, render_gray
     from vidcolor.films.references import reference_name
     from vidcolor.media.source import FilmSource
     from vidcolor.stills.rgb import write_png
@@ -162,18 +162,18 @@ def _write_shots(
 
         def exported() -> "Iterator[Shot]":
             nonlocal count
-            for count, shot in enumerate(shots(source, seen), start=1):
+            for count, shot in enumerate(find_shots(source, seen), start=1):
                 if folder is not None:
-                    write_png(folder / reference_name(first + shot.number), in_color(shot, info, first_one))
+                    write_png(folder / reference_name(first + shot.number), render_color(shot, info, first_one))
                 tell(count, None)
                 yield shot
 
-        for shot in evenly(exported(), most):
+        for shot in choose_evenly(exported(), most):
             number = first + shot.number
             label = f"frame {number}" + (f", {number / float(info.frame_rate):.1f} s" if info.frame_rate else "")
             if output is not None:
-                columns = {name: in_color(shot, info, colorizer) for name, colorizer in colorizers.items()}
-                sheet.add((0, number), label, {"before": in_gray(shot, info), **columns})
+                columns = {name: render_color(shot, info, colorizer) for name, colorizer in colorizers.items()}
+                sheet.add((0, number), label, {"before": render_gray(shot, info), **columns})
     if output is not None:
         outputs.write(output, sheet.png(), overwrite=overwrite)
         say(f"{output}: {len(sheet)} of {count} shots")

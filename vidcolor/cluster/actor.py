@@ -1,4 +1,4 @@
-"""A worker's own process."""
+"""The actor that runs in a worker's process."""
 
 import os
 import time
@@ -15,12 +15,12 @@ from vidcolor.errors import DeviceError, SinkError, VidcolorError
 from vidcolor.frames import Part
 from vidcolor.inference.colorizer import Colorizer
 
-LOCK_SECONDS = 120.0  # for a lost machine's locks to go; a file server keeps them for a minute and a half
+LOCK_SECONDS = 120.0  # to wait for a lost machine's locks; a file server keeps them for a minute and a half
 
 
 @dataclass(frozen=True)
 class Work:
-    """What every worker is given. All of it has to pickle."""
+    """What every worker is given. Everything in it must pickle."""
 
     load: Callable[[], Colorizer]
     rules: Rules
@@ -30,12 +30,12 @@ class Work:
 
 
 class Actor:
-    """The process of a worker. Expected failures are handed back, since Ray would wrap them in a trace when raised."""
+    """Runs in a worker's process. Expected errors are returned, since Ray would wrap raised ones in a traceback."""
 
     _worker: Worker
 
     def open(self, work: Work, slot: Slot, token: Path, identity: object) -> list[str] | VidcolorError:
-        """Get ready; the devices. A DeviceError where this machine cannot do the work as the others do it."""
+        """Load the model; gives the devices, or a DeviceError where this machine would color unlike others."""
         if not slot.has_gpu:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
             if not slot.is_alone:
@@ -53,26 +53,28 @@ class Actor:
 
     def photo(self, entry: Entry, source: Path | bytes) -> Done | VidcolorError:
         """See Worker."""
-        return _patient(lambda: self._worker.photo(entry, source), is_again=False)
+        return _retry_while_locked(lambda: self._worker.photo(entry, source), is_again=False)
 
     def film(self, entry: Entry, source: Path, target: Path, is_again: bool) -> Done | VidcolorError:  # noqa: ARG002
         """See Worker."""
-        return _patient(lambda: self._worker.film(source, target, is_again=is_again), is_again=is_again)
+        return _retry_while_locked(lambda: self._worker.film(source, target, is_again=is_again), is_again=is_again)
 
     def survey(self, source: Path, wanted: int) -> list[Part] | VidcolorError:
         """See Worker."""
-        return _patient(lambda: self._worker.survey(source, wanted), is_again=False)
+        return _retry_while_locked(lambda: self._worker.survey(source, wanted), is_again=False)
 
     def part(self, source: Path, target: Path, part: Part, is_again: bool) -> VidcolorError | None:
         """See Worker."""
-        return _patient(lambda: self._worker.part(source, target, part, is_again=is_again), is_again=is_again)
+        return _retry_while_locked(
+            lambda: self._worker.part(source, target, part, is_again=is_again), is_again=is_again
+        )
 
 
 T = TypeVar("T")
 
 
-def _patient(work: Callable[[], T], *, is_again: bool) -> T | VidcolorError:
-    """What work gives, or how it failed. Waits for the locks of a lost worker that had begun it."""
+def _retry_while_locked(work: Callable[[], T], *, is_again: bool) -> T | VidcolorError:
+    """The result of the work, or its error. is_again: a lost worker had begun it, whose locks are waited for."""
     until = time.monotonic() + (LOCK_SECONDS if is_again else 0)
     while True:
         try:
@@ -86,7 +88,7 @@ def _patient(work: Callable[[], T], *, is_again: bool) -> T | VidcolorError:
 
 
 def _keep_to_cores(slot: Slot) -> None:
-    """Use this worker's share of the machine's cores alone, where the system can be told so."""
+    """Limit this process to its share of the machine's cores, where the system can do that."""
     if not hasattr(os, "sched_setaffinity"):
         return
     cores = sorted(os.sched_getaffinity(0))[slot.number * slot.cores :][: slot.cores]

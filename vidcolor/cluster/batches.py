@@ -8,7 +8,7 @@ from pathlib import Path
 from vidcolor.batch.options import BatchOptions
 from vidcolor.batch.worker import Rules
 from vidcolor.cluster.actor import Work
-from vidcolor.cluster.session import connected
+from vidcolor.cluster.session import connect
 from vidcolor.cluster.workers import ClusterWorkers
 
 
@@ -27,5 +27,5 @@ def cluster_workers(
         rules = replace(rules, scratch=rules.scratch.absolute())
         return ClusterWorkers(Work(options.model.load, rules, options.run, seen, options.model.device))
 
-    with connected(options.cluster or "auto"):
+    with connect(options.cluster or "auto"):
         yield open_workers

@@ -1,4 +1,4 @@
-"""Being part of a Ray cluster, for as long as a command runs."""
+"""The connection to a Ray cluster, for as long as a command runs."""
 
 import os
 import re
@@ -12,23 +12,23 @@ from typing import Any
 
 from vidcolor.errors import DeviceError, UsageError
 
-ANSWER_SECONDS = 5.0  # for a cluster's port
+ANSWER_SECONDS = 5.0  # to wait for a cluster's port
 
 
 def check_installed() -> None:
-    """Raises DeviceError where Ray is missing."""
+    """Raise DeviceError where Ray is missing."""
     if find_spec("ray") is None:
         raise DeviceError("--cluster needs Ray, which is not installed. Say: pip install 'vidcolor[cluster]'.")
 
 
 @contextmanager
-def connected(address: str) -> Iterator[None]:
-    """Be part of the cluster at HOST:PORT; auto: of the one that this machine belongs to, else of one of its own.
+def connect(address: str) -> Iterator[None]:
+    """Connect to the cluster at HOST:PORT; auto: to the one that this machine belongs to, else start one here.
 
-    Raises DeviceError where there is none, or Ray is not installed, and UsageError for what is no address.
+    Raises DeviceError where there is none or Ray is not installed, UsageError for what is no address.
     """
     check_installed()
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # of a cluster that is started here: it calls nobody
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster that is started here calls nobody
     if address != "auto":
         _check_answers(address)
     import ray
@@ -48,15 +48,15 @@ def connected(address: str) -> Iterator[None]:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)  # Ray sets its own, by which exit codes would change
     try:
-        with _silent(ray):
+        with _silence(ray):
             yield
     finally:
         ray.shutdown()
 
 
 @contextmanager
-def _silent(ray: Any) -> Iterator[None]:
-    """Keep Ray from telling of lost machines on stdout, where it has no switch and --json no place for it."""
+def _silence(ray: Any) -> Iterator[None]:
+    """Keep Ray from printing lost machines on stdout, which --json needs for itself; Ray has no option for that."""
     worker: Any = getattr(getattr(ray, "_private", None), "worker", None)
     shown = getattr(worker, "print_to_stdstream", None)
     if shown is None:
@@ -70,7 +70,10 @@ def _silent(ray: Any) -> Iterator[None]:
 
 
 def _check_answers(address: str) -> None:
-    """Ray itself would try for minutes, and then end the process. Raises UsageError, DeviceError."""
+    """Check that the port answers: Ray itself would try for minutes, then end the process.
+
+    Raises UsageError, DeviceError.
+    """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not re.fullmatch("[0-9]{1,5}", port):
         raise UsageError(f"--cluster {address}: needs HOST:PORT, as `ray start --head` shows it, or auto.")
@@ -83,5 +86,5 @@ def _check_answers(address: str) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """Of its message, which Ray makes long."""
+    """The first line of an error's message, which Ray makes long."""
     return (str(error).splitlines() or [""])[0] or type(error).__name__

@@ -1,4 +1,4 @@
-"""Workers and what they are given, as the driver sees them."""
+"""The driver's view of workers and of the jobs that they are given."""
 
 from concurrent.futures import Future
 from contextlib import suppress
@@ -13,35 +13,35 @@ from vidcolor.cluster.slots import Slot
 from vidcolor.errors import VidcolorError
 from vidcolor.frames import Part
 
-LOSSES = 3  # of workers over one entry, until it counts as failed; and of a slot in a row, until it is given up
+LOSSES = 3  # workers lost over one entry before it fails, and lost in a row in one slot before it is given up
 
 
 class LostError(Exception):
-    """A worker is gone."""
+    """A worker has died, or its machine is lost."""
 
 
 @dataclass(eq=False)
 class Job:
-    """An entry on its way, or a part of a film. future: what becomes of the entry."""
+    """An entry to color, or a part of a film. future: the result of the entry."""
 
     entry: Entry
     source: Path | bytes
     target: Path | None  # of a film
     future: Future[Done] = field(default_factory=Future)
-    losses: int = 0  # of workers that had it
-    wanted: int = 0  # parts that the film is to be taken into: it has to be surveyed for that
-    part: Part | None = None  # to be made, instead of the whole film
-    whole: "Job | None" = None  # whose part it is
-    parts_left: int = 0  # of a film in parts
-    is_parted: bool = False  # or cannot be
+    losses: int = 0  # workers lost while they had it
+    wanted: int = 0  # parts that the film is to be split into, which a worker has to plan
+    part: Part | None = None  # to color instead of the whole film
+    whole: "Job | None" = None  # the job of the whole film, for a part
+    parts_left: int = 0  # unfinished parts of a film
+    is_parted: bool = False  # whether it was split, or cannot be
 
     @property
     def is_alone(self) -> bool:
-        """Whether it is kept apart now, as it may be what takes workers down."""
+        """Whether it gets a worker of its own, as it may be the cause of lost workers."""
         return self.losses == LOSSES - 1
 
-    def begun_by(self, actor: Any) -> Any:
-        """Ray's promise of what the actor will make of it."""
+    def start_remote(self, actor: Any) -> Any:
+        """Start the job on a worker's actor; Ray's reference to the result."""
         if self.target is None:
             return actor.photo.remote(self.entry, self.source)
         if self.wanted:
@@ -53,7 +53,7 @@ class Job:
 
 @dataclass(eq=False)
 class WorkerHandle:
-    """A worker as its driver sees it."""
+    """A worker as the driver knows it."""
 
     slot: Slot
     actor: Any
@@ -62,6 +62,7 @@ class WorkerHandle:
     jobs: set[Job] = field(default_factory=set)
 
     def may_take(self, job: Job) -> bool:
+        """Whether the job may run beside the jobs that the worker has: one film at a time, suspects alone."""
         if job.target is not None and any(other.target is not None for other in self.jobs):
             return False
         return not self.jobs or not (job.is_alone or any(other.is_alone for other in self.jobs))
@@ -71,12 +72,12 @@ def kill(handle: WorkerHandle) -> None:
     """End a worker's process."""
     import ray
 
-    with suppress(Exception):  # it is gone already, or Ray is
+    with suppress(Exception):  # it has died already, or Ray has
         ray.kill(handle.actor)
 
 
 def result_of(done: "Future[Any]") -> Any:
-    """What a worker gave. Raises what went wrong there, LostError where the worker itself is gone."""
+    """The result of a worker's call. Raises the worker's error, LostError where the worker itself is lost."""
     from ray.exceptions import RayTaskError
 
     error = done.exception()

@@ -203,7 +203,7 @@ class ClusterWorkers:
         if job.target is not None and job.part is None and not job.is_parted:
             job.wanted = self._parts_worth(handle)
         handle.jobs.add(job)
-        done = job.begun_by(handle.actor).future()
+        done = job.start_remote(handle.actor).future()
         done.add_done_callback(lambda future: self._events.put(partial(self._finished, handle, job, future)))
 
     def _parts_worth(self, handle: WorkerHandle) -> int:

@@ -1,7 +1,7 @@
 """Films, photos and folders of them, before and after, on one page.
 
-A film is shown by its shots' first frames and a short clip, a photo by itself. The page has a size that it keeps to:
-pictures shrink, then there are fewer of them.
+A film is shown by the first frames of its shots and a short clip. The page keeps to a size limit: pictures shrink, then
+there are fewer of them.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,21 +10,21 @@ from pathlib import Path
 
 from vidcolor.compare.films import film_pairs
 from vidcolor.compare.matches import Match, Matches, match
-from vidcolor.compare.pictures import LEAST_BYTES, bytes_of, pair_of
+from vidcolor.compare.pictures import LEAST_BYTES, byte_count, make_pair
 from vidcolor.compare.settings import Settings
 from vidcolor.errors import SourceError
-from vidcolor.page import Pair, document, gallery, safe
+from vidcolor.page import Pair, document, escape, gallery
 from vidcolor.stills.display import read_photo
 
 __all__ = ["Comparison", "Match", "Matches", "Settings", "compare", "match"]
 
 MOST_NAMED = 200  # files left out that the page names
-TEXT_BYTES = 200_000  # of the page that are no pictures, about
+TEXT_BYTES = 200_000  # of the page beside its pictures, about
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The page, and what could not be shown on it, one sentence each."""
+    """The page, and the problems with what could not be shown, one sentence each."""
 
     html: str
     shown: int  # files
@@ -32,66 +32,68 @@ class Comparison:
 
 
 def compare(
-    before: Path, after: Path, matches: Matches, settings: Settings, tell: Callable[[int, int | None], None]
+    before: Path, after: Path, matches: Matches, settings: Settings, on_progress: Callable[[int, int | None], None]
 ) -> Comparison:
-    """Read what matches and make the page. tell: how many files are done, of how many.
+    """Read the files that match and make the page. on_progress: called with how many files are done, of how many.
 
-    Raises SourceError where not one can be shown.
+    Raises SourceError where no file can be shown.
     """
-    room = settings.megabytes * 1e6 * 3 / 4 - TEXT_BYTES  # base64 makes four bytes of three
-    chosen = _spread(matches.found, min(settings.pairs, max(1, int(room / LEAST_BYTES))))
+    budget = settings.megabytes * 1e6 * 3 / 4 - TEXT_BYTES  # base64 makes four bytes of three
+    chosen = _choose_evenly(matches.found, min(settings.pairs, max(1, int(budget / LEAST_BYTES))))
     sections: list[tuple[str, list[Pair]]] = []  # heading, pictures
     photos: list[Pair] = []
     problems: list[str] = []
     shown = 0
-    weights = [1 if one.kind == "photo" else settings.shots + 6 for one in chosen]
-    for number, one in enumerate(chosen):
-        share = int(room * weights[number] / sum(weights[number:]))
+    weights = [1 if files.kind == "photo" else settings.shots + 6 for files in chosen]
+    for number, files in enumerate(chosen):
+        share = int(budget * weights[number] / sum(weights[number:]))
         try:
             pairs = (
-                [_photo(one, settings, share)] if one.kind == "photo" else film_pairs(one, settings, share, problems)
+                [_photo_pair(files, settings, share)]
+                if files.kind == "photo"
+                else film_pairs(files, settings, share, problems)
             )
         except SourceError as error:
             problems.append(str(error))
             continue
-        while pairs and sum(map(bytes_of, pairs)) > room:  # pure noise may not shrink enough
+        while pairs and sum(map(byte_count, pairs)) > budget:  # pure noise may not shrink enough
             pairs.pop()
-        room -= sum(map(bytes_of, pairs))
+        budget -= sum(map(byte_count, pairs))
         shown += bool(pairs)
-        if one.kind == "photo":
+        if files.kind == "photo":
             photos += pairs
         else:
-            sections.append((one.name if len(matches.found) > 1 else "", pairs))
-        tell(number + 1, len(chosen))
+            sections.append((files.name if len(matches.found) > 1 else "", pairs))
+        on_progress(number + 1, len(chosen))
     if photos:
         sections.append(("Photos" if sections else "", photos))
     if not shown:
         raise SourceError(" ".join(problems) or f"{before}: not one picture fits; allow for a larger page.")
     names = [path.name if before.name != after.name else path for path in (before, after)]
-    said = f"<p class=soft>{safe(names[0])} and {safe(names[1])}{_counted(shown, matches)}</p>"
-    pictures = "".join(f"{heading and f'<h2>{safe(heading)}</h2>'}{gallery(pairs)}" for heading, pairs in sections)
-    html = document("Before and after", said + pictures + _left_out(matches, problems))
+    heading_line = f"<p class=soft>{escape(names[0])} and {escape(names[1])}{_count_text(shown, matches)}</p>"
+    pictures = "".join(f"{heading and f'<h2>{escape(heading)}</h2>'}{gallery(pairs)}" for heading, pairs in sections)
+    html = document("Before and after", heading_line + pictures + _left_out_html(matches, problems))
     return Comparison(html, shown, tuple(problems))
 
 
-def _spread(found: Sequence[Match], most: int) -> list[Match]:
+def _choose_evenly(found: Sequence[Match], most: int) -> list[Match]:
     return [found[len(found) * place // most] for place in range(most)] if len(found) > most else list(found)
 
 
-def _counted(shown: int, matches: Matches) -> str:
+def _count_text(shown: int, matches: Matches) -> str:
     total = len(matches.found)
     if total == 1:
         return ""
     return f": all {total} pairs" if shown == total else f": {shown:,} of {total:,} pairs, from all over"
 
 
-def _left_out(matches: Matches, problems: Sequence[str]) -> str:
+def _left_out_html(matches: Matches, problems: Sequence[str]) -> str:
     lists = (
         (matches.only_before, "only before"), (matches.only_after, "only after"), (problems, "could not be shown"),
     )  # fmt: skip
     return "".join(
         f"<details><summary class=soft>{len(names):,} {what}</summary><ul>"
-        + "".join(f"<li>{safe(name)}</li>" for name in names[:MOST_NAMED])
+        + "".join(f"<li>{escape(name)}</li>" for name in names[:MOST_NAMED])
         + (f"<li>and {len(names) - MOST_NAMED:,} more</li>" if len(names) > MOST_NAMED else "")
         + "</ul></details>"
         for names, what in lists
@@ -99,6 +101,6 @@ def _left_out(matches: Matches, problems: Sequence[str]) -> str:
     )
 
 
-def _photo(one: Match, settings: Settings, room: int) -> Pair:
-    before, after = (read_photo(path, settings.side) for path in (one.before, one.after))
-    return pair_of(one.name, before, after, settings.side, room)
+def _photo_pair(files: Match, settings: Settings, budget: int) -> Pair:
+    before, after = (read_photo(path, settings.side) for path in (files.before, files.after))
+    return make_pair(files.name, before, after, settings.side, budget)

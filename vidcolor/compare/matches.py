@@ -1,4 +1,4 @@
-"""Which files belong together, before and after."""
+"""Finds which files belong together, before and after."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ class Match:
 
 @dataclass(frozen=True)
 class Matches:
-    """What belongs together in two folders, and the names of what has no counterpart."""
+    """The files of two folders that belong together, and the names of files without a counterpart."""
 
     found: tuple[Match, ...]
     only_before: tuple[str, ...] = ()
@@ -32,8 +32,8 @@ class Matches:
 def match(before: Path, after: Path) -> Matches:
     """Pair two files, or the files of two folders: by name, or by stem where only the suffix differs.
 
-    Raises SourceError for what does not exist or has no counterpart at all, UsageError for two of different kinds
-    and for archives.
+    Raises SourceError where a path does not exist or nothing matches, UsageError for two of different kinds and for
+    archives.
     """
     kinds = [_kind(path) for path in (before, after)]
     if kinds[0] != kinds[1]:
@@ -48,7 +48,7 @@ def match(before: Path, after: Path) -> Matches:
         if len(names) == len(others) == 1:
             partners[names[0]] = others[0]
     if not partners:
-        found = " and ".join(_described(folder, names) for folder, names in ((before, ours), (after, theirs)))
+        found = " and ".join(_describe(folder, names) for folder, names in ((before, ours), (after, theirs)))
         raise SourceError(f"nothing belongs together: {found}. Files are matched by their names in the folders.")
     return Matches(
         tuple(Match(name, _kind_of_name(name), ours[name], theirs[partners[name]]) for name in sorted(partners)),
@@ -72,7 +72,7 @@ def _kind_of_name(name: str) -> Kind:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Photos and films by their names in the folder; not what is hidden."""
+    """Photos and films by their names in the folder, without hidden files."""
     paths = (path for path in folder.rglob("*") if path.suffix.lower() in PHOTOS | FILMS)
     names = {path.relative_to(folder).as_posix(): path for path in paths if path.is_file()}
     return {name: path for name, path in names.items() if not any(part[0] == "." for part in name.split("/"))}
@@ -85,5 +85,5 @@ def _by_stem(names: set[str]) -> dict[tuple[str, Kind], list[str]]:
     return found
 
 
-def _described(folder: Path, names: dict[str, Path]) -> str:
+def _describe(folder: Path, names: dict[str, Path]) -> str:
     return f"{folder} has {len(names)} photos and films" + (f" such as {min(names)}" if names else "")

@@ -1,4 +1,4 @@
-"""What a page is to show."""
+"""What the page of a comparison shows."""
 
 from dataclasses import dataclass
 

@@ -17,7 +17,7 @@ from vidcolor.errors import ShapeError, SourceError
 from vidcolor.films.pipeline import colored_frames, view_of
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, PictureFormat, Plane
 from vidcolor.inference.colorizer import Colorizer, paint
-from vidcolor.media.pixels import layout_of, samples, to_planar
+from vidcolor.media.pixels import layout_of, plane_view, to_planar
 from vidcolor.steady import Steadiness
 
 EMA = 0.8  # share of the frames before
@@ -65,7 +65,7 @@ def true_chroma(frame: Frame, picture: PictureFormat) -> tuple[Plane, Plane]:
     if native.format.name not in (layout.planar, layout.planar.replace("yuv", "yuvj")):
         native = to_planar(native, layout, picture)
     rows, columns = picture.chroma_size
-    planes: list[Any] = [samples(native, plane, rows, columns, layout.bits) for plane in (1, 2)]
+    planes: list[Any] = [plane_view(native, plane, rows, columns, layout.bits) for plane in (1, 2)]
     return planes[0], planes[1]
 
 

@@ -20,7 +20,7 @@ from vidcolor.evaluation.photo_metrics import colorfulness, psnr
 from vidcolor.films.pipeline import view_of
 from vidcolor.frames import ColoredFrame, Frame, PictureFormat, Plane
 from vidcolor.lookup import look_up
-from vidcolor.media.seeking import looks, survey
+from vidcolor.media.seeking import read_properties, sample_frames
 from vidcolor.media.source import FilmSource
 from vidcolor.overlap import ahead
 from vidcolor.stills.rgb import Rgb, is_gray
@@ -60,7 +60,7 @@ class FilmReport:
 
 def is_gray_film(path: Path) -> bool:
     """Whether a film has no color, or one tint all over, in frames spread over it. Raises SourceError."""
-    seen = list(looks(path, survey(path), LOOKS, (64, 64)))
+    seen = list(sample_frames(path, read_properties(path), LOOKS, (64, 64)))
     return bool(seen) and all(map(is_gray, seen))
 
 

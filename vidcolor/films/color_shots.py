@@ -1,7 +1,7 @@
-"""Which shots of a film have colors already, told while it streams by.
+"""Decides which shots of a film have colors already, while the film streams by.
 
-A shot is judged by its first frames, and again where what follows is of the other kind for a while: a dissolve, a fade
-from black. Nothing before the shot counts, so that parts of a film can be judged apart.
+A shot is judged by its first frames, and again where the frames that follow are of the other kind for a while: after a
+dissolve or a fade from black. Nothing before the shot counts, so that parts of a film can be judged apart.
 """
 
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ from vidcolor.steady.cuts import CutDetector, CutState
 from vidcolor.steady.state import Arrays, restored
 
 AHEAD = 6  # frames that a shot is judged by
-NEUTRAL = 0.01  # Cb and Cr -0.5..0.5: less everywhere is gray, and needs no closer look
+NEUTRAL = 0.01  # Cb and Cr -0.5..0.5: a frame with less everywhere is gray
 
 
 def has_color(frame: Frame, picture: PictureFormat) -> bool:
@@ -37,41 +37,41 @@ def has_color(frame: Frame, picture: PictureFormat) -> bool:
 
 @dataclass(frozen=True)
 class ShotState:
-    """What a decision needs; plain values, so that it can be stored and the film gone on with."""
+    """Everything that later decisions depend on: plain values, stored so that the film can be resumed."""
 
     cuts: CutState = field(default_factory=CutState)
-    waiting: tuple[bool, ...] = ()  # whether frames have color whose shot is not known yet
-    shot: tuple[bool, ...] = ()  # the same of frames of the newest shot that are not decided
-    is_new: bool = True  # nothing of that shot is decided
-    is_kept: bool = False  # what was decided of the frame before
+    waiting: tuple[bool, ...] = ()  # whether each frame has color whose shot is not known yet
+    shot: tuple[bool, ...] = ()  # whether each undecided frame of the newest shot has color
+    is_new: bool = True  # no frame of that shot is decided
+    is_kept: bool = False  # the decision on the frame before
     kept_shots: int = 0
     kept_frames: int = 0
 
 
 class Shots:
-    """Says of every frame whether it keeps its colors, at most AHEAD and two frames late."""
+    """Decides for every frame whether it keeps its colors, at most AHEAD and two frames late."""
 
     def __init__(self, state: ShotState = ShotState()) -> None:
         self._state, self._detector = state, CutDetector(state.cuts)
 
     @property
     def state(self) -> ShotState:
-        """All that what follows depends on."""
+        """The state after the last frame."""
         return replace(self._state, cuts=self._detector.state)
 
-    def go_on(self, arrays: Arrays) -> None:
-        """From where an earlier run came to: its state as it was stored; empty at the film's start."""
+    def restore(self, arrays: Arrays) -> None:
+        """Resume from the stored state of an earlier run; empty at the film's start."""
         if arrays:
             self._state = restored(ShotState, arrays)
             self._detector = CutDetector(self._state.cuts)
 
     @property
     def undecided(self) -> int:
-        """Frames that wait for a decision."""
+        """How many frames wait for a decision."""
         return len(self._state.waiting) + len(self._state.shot)
 
     def describe(self) -> str:
-        """What was kept, in words; empty where nothing was."""
+        """What was kept, for people; empty where nothing was."""
         found = self._state
         if not found.kept_frames:
             return ""
@@ -79,27 +79,27 @@ class Shots:
         return f"{shots} in color already and kept ({found.kept_frames:,} frames); --recolor colors them anew"
 
     def push(self, lightness_hw: Floats, has_color: bool) -> list[bool]:
-        """The next frame -> what is now decided of the oldest undecided ones."""
+        """Take the next frame; gives the decisions on the oldest undecided frames that can be made now."""
         self._state = replace(self._state, waiting=(*self._state.waiting, has_color))
-        return self._sorted(self._detector.push(lightness_hw))
+        return self._assign(self._detector.push(lightness_hw))
 
     def finish(self) -> list[bool]:
-        """The film has ended: what is left."""
-        return [*self._sorted(self._detector.finish()), *self._decided(is_whole=True)]
+        """End the film; gives the decisions that are left."""
+        return [*self._assign(self._detector.finish()), *self._decide(is_whole=True)]
 
-    def _sorted(self, starts: list[bool]) -> list[bool]:
+    def _assign(self, starts: list[bool]) -> list[bool]:
         decided = []
         for is_start in starts:
             if is_start:
-                decided += self._decided(is_whole=True)
+                decided += self._decide(is_whole=True)
                 self._state = replace(self._state, is_new=True)
             state = self._state
             self._state = replace(state, waiting=state.waiting[1:], shot=(*state.shot, state.waiting[0]))
-            decided += self._decided(is_whole=False)
+            decided += self._decide(is_whole=False)
         return decided
 
-    def _decided(self, *, is_whole: bool) -> list[bool]:
-        """Frames of the newest shot that can be decided. is_whole: no more of it will come."""
+    def _decide(self, *, is_whole: bool) -> list[bool]:
+        """Decide frames of the newest shot, as far as that can be. is_whole: the shot has no more frames."""
         decided: list[bool] = []
         while len(self._state.shot) >= AHEAD or (is_whole and self._state.shot):
             state = self._state

@@ -20,14 +20,15 @@ from vidcolor.formats import WITHOUT_CROPPING
 from vidcolor.frames import FilmInfo
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.inference.settings import ModelSettings
-from vidcolor.media.encoder_trial import settle
+from vidcolor.media.damage import Damage
+from vidcolor.media.encoder_trial import choose_encoder
 from vidcolor.media.encoders import OutputSettings
 from vidcolor.media.identity import identity_of
 from vidcolor.media.plan import check_output
 from vidcolor.media.probe import probe
 from vidcolor.media.segments import ChangedError
 from vidcolor.media.sink import FilmSink
-from vidcolor.media.source import Damage, FilmSource
+from vidcolor.media.source import FilmSource
 from vidcolor.media.versions import film_versions
 from vidcolor.painting.tone import IN_COLOR
 from vidcolor.run import Run
@@ -94,7 +95,7 @@ class FilmOptions:
         return self.model.deciding | {name: getattr(self, name) for name in DECIDING}
 
     def run(self, source: FilmSource, encoder: str = "software") -> Run:
-        """What decides the output, options and machine. encoder: the identity of what encodes; see encoder_trial.
+        """What decides the output, options and machine. encoder: see encoder_trial.EncoderChoice.identity.
 
         Raises ModelError, DeviceError, UsageError.
         """
@@ -225,7 +226,7 @@ def _entered(
     may_begin_anew: Callable[[str], bool],
 ) -> FilmSink:
     """The sink, open, with what an earlier run finished."""
-    settled = settle(source.examined, target, options.output)
+    settled = choose_encoder(source.examined, target, options.output)
     run = options.run(source, settled.identity)
 
     def make(resume: bool) -> FilmSink:

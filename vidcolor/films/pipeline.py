@@ -1,7 +1,7 @@
 """A film from source to sink: decoding, the network, steadying, painting and encoding overlap through bounded queues.
 
-Every stage takes an iterator and gives one; the end of the iterator is the flush, so no stage can lose its tail.
-Memory is the queues' length, whatever the film's.
+Every stage takes an iterator and gives one; the end of the iterator flushes the stage, so none can lose its last
+frames. Memory depends on the length of the queues, not of the film.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -21,48 +21,51 @@ from vidcolor.steady.key_frames import FURTHEST, Planned
 from vidcolor.steady.state import Arrays
 
 T = TypeVar("T")
-Seen = tuple[Frame, Floats]  # a frame and its L*, as the network sees it
-Colored = tuple[Frame, Floats]  # a frame and its a*b*
+LightFrame = tuple[Frame, Floats]  # a frame and its L*, as the network takes it
+ColorFrame = tuple[Frame, Floats]  # a frame and its a*b*
 DECODED_AHEAD = 4  # frames that wait for the network, beyond its batch
-PLANNED_AHEAD = 8  # frames that wait for the network to be asked about the key before them
-KEYS_A_DEVICE = 2  # key frames that a device works at once: their frames have to be held
+PLANNED_AHEAD = 8  # frames that wait for the network to color the key frame before them
+KEYS_A_DEVICE = 2  # key frames that a device works on at once: all frames between them are held
 PAINTED_AHEAD = 4  # frames that wait for the encoder
 
 
 class Source(Protocol):
-    """What gives frames."""
+    """A film to read frames from."""
 
     @property
     def info(self) -> FilmInfo:
         """What the film is."""
 
     def frames(self, after: ResumePoint | None = None) -> Iterator[Frame]:
-        """Every frame, in the order of showing. after: without those up to this one."""
+        """Every frame, in the order shown. after: leave out the frames up to this point."""
 
 
 class Sink(Protocol):
-    """What takes colored frames, and may have some of an earlier run."""
+    """An output for colored frames, which may hold frames of an earlier run."""
 
     frames_written: int
-    place: ResumePoint | None  # the last of them; None where nothing was made before
-    state: Arrays  # what `end_segment` was given then; empty likewise
+    resume_point: ResumePoint | None  # the last frame of the earlier run; None where there is none
+    state: Arrays  # the last that `end_segment` was given; empty where there is none
 
     def write(self, colored: ColoredFrame) -> None:
         """Encode the next frame."""
 
     def end_segment(self, state: Arrays) -> None:
-        """Make what was written so far last. state: what going on after it needs."""
+        """Commit everything written so far, so that a later run can resume here.
+
+        state: of the stages that color frames, to resume with.
+        """
 
 
 class Overlap(Protocol):
-    """What lets a stage run at most `depth` items ahead of the next one."""
+    """A way to let a stage run at most `depth` items ahead of the next one."""
 
     def __call__(self, items: Iterator[T], depth: int, /) -> Iterator[T]:
-        """The same items."""
+        """Yield the items unchanged."""
 
 
-def one_by_one(items: Iterator[T], _: int, /) -> Iterator[T]:
-    """No overlap: every stage works when it is asked."""
+def no_overlap(items: Iterator[T], _: int, /) -> Iterator[T]:
+    """Let every stage work only when the next one asks it for an item."""
     return items
 
 
@@ -75,10 +78,11 @@ def colorize_film(
     until: int | None = None,
     shots: Shots | None = None,
 ) -> int:
-    """Color every frame of `source` that `sink` does not have yet; returns their number, and tells it as it grows.
+    """Color every frame of `source` that `sink` does not have yet; returns how many frames the sink has then.
 
-    until: stop after that many frames of the film.  shots: tells which of them keep the colors that they have; as it
-    was at the film's start, it is brought to where the sink goes on. None: no frame does.
+    on_frame: called with that number after every frame.  until: stop after that many frames of the film.
+    shots: decides which frames keep the colors that they have; it is given as at the film's start, and restored to
+    where the sink resumes. None: no frame does.
     """
     count, checkpoints = sink.frames_written, Checkpoints(sink.frames_written, sink.state)
     if until is not None and count >= until:
@@ -89,7 +93,7 @@ def colorize_film(
         def overlap(items: Iterator[T], depth: int, /) -> Iterator[T]:
             return stages.enter_context(closing(ahead(items, depth)))
 
-        frames = overlap(source.frames(sink.place), DECODED_AHEAD)
+        frames = overlap(source.frames(sink.resume_point), DECODED_AHEAD)
         colored = colored_frames(frames, source.info, colorizer, steadiness, overlap, checkpoints, shots)
         for count, frame in enumerate(colored, start=checkpoints.first + 1):
             sink.write(frame)
@@ -106,109 +110,120 @@ def colored_frames(
     info: FilmInfo,
     colorizer: Colorizer,
     steadiness: Steadiness,
-    overlap: Overlap = one_by_one,
+    overlap: Overlap = no_overlap,
     checkpoints: Checkpoints | None = None,
     shots: Shots | None = None,
 ) -> Iterator[ColoredFrame]:
-    """Every frame with its chroma, in order. checkpoints: where an earlier run ended, and where states are noted.
+    """Every frame with its chroma, in order.
 
-    shots: see `colorize_film`.
+    checkpoints: where an earlier run ended, and where the stages' states are noted.  shots: see `colorize_film`.
     """
     picture, view, checkpoints = info.picture, view_of(info), checkpoints or Checkpoints(are_taken=False)
-    seen: Iterator[Seen] = ((frame, colorizer.lightness(frame.luma, picture, view)) for frame in frames)
+    light_frames: Iterator[LightFrame] = ((frame, colorizer.lightness(frame.luma, picture, view)) for frame in frames)
     if shots is not None:
-        seen = overlap(_judged(seen, shots, picture, checkpoints), DECODED_AHEAD)
+        light_frames = overlap(_mark_kept(light_frames, shots, picture, checkpoints), DECODED_AHEAD)
     if steadiness.every == 1:
-        opinions = overlap(_asked(seen, colorizer, checkpoints.first), colorizer.batch_size)
+        predictions = overlap(_predict(light_frames, colorizer, checkpoints.first), colorizer.batch_size)
         if steadiness.mode == "off":
-            colors: Iterator[Colored] = ((frame, ab) for frame, _, ab in opinions)
+            colors: Iterator[ColorFrame] = ((frame, ab) for frame, _, ab in predictions)
         else:
-            colors = overlap(_steadied(opinions, steadiness, checkpoints), PAINTED_AHEAD)
+            colors = overlap(_average(predictions, steadiness, checkpoints), PAINTED_AHEAD)
     else:
-        planned = overlap(_planned(seen, steadiness, checkpoints), PLANNED_AHEAD)
-        colors = overlap(_carried(planned, colorizer, steadiness, checkpoints), PAINTED_AHEAD)
-    return overlap((_painted(frame, ab, picture, view) for frame, ab in colors), PAINTED_AHEAD)
+        planned = overlap(_plan_keys(light_frames, steadiness, checkpoints), PLANNED_AHEAD)
+        colors = overlap(_carry(planned, colorizer, steadiness, checkpoints), PAINTED_AHEAD)
+    return overlap((_paint(frame, ab, picture, view) for frame, ab in colors), PAINTED_AHEAD)
 
 
 def view_of(info: FilmInfo) -> View:
-    """How the film is meant to be seen."""
+    """Pixel shape and rotation, as the film is shown."""
     return View(info.sample_aspect_ratio or View.sample_aspect_ratio, info.rotation_degrees // 90 % 4)
 
 
-def _judged(seen: Iterable[Seen], shots: Shots, picture: PictureFormat, checkpoints: Checkpoints) -> Iterator[Seen]:
-    """The same, each frame marked that keeps its colors."""
-    shots.go_on(checkpoints.state_of("shots"))
-    waiting = Waiting[Seen](shots.undecided)
-    for number, (frame, lightness) in enumerate(seen, start=checkpoints.first + 1):
+def _mark_kept(
+    light_frames: Iterable[LightFrame], shots: Shots, picture: PictureFormat, checkpoints: Checkpoints
+) -> Iterator[LightFrame]:
+    """Mark the frames that keep their own colors; yields every frame."""
+    shots.restore(checkpoints.state_of("shots"))
+    waiting = Waiting[LightFrame](shots.undecided)
+    for number, (frame, lightness) in enumerate(light_frames, start=checkpoints.first + 1):
         decided = shots.push(lightness, has_color(frame, picture))
         checkpoints.note("shots", number, shots)
-        yield from map(_marked, waiting.put((frame, lightness), decided))
-    yield from map(_marked, waiting.rest(shots.finish()))
+        yield from map(_mark, waiting.put((frame, lightness), decided))
+    yield from map(_mark, waiting.rest(shots.finish()))
 
 
-def _marked(decided: tuple[Seen, bool]) -> Seen:
+def _mark(decided: tuple[LightFrame, bool]) -> LightFrame:
     (frame, lightness), is_kept = decided
     return replace(frame, keeps_chroma=is_kept), lightness
 
 
-def _painted(frame: Frame, ab: Floats, picture: PictureFormat, view: View) -> ColoredFrame:
+def _paint(frame: Frame, ab: Floats, picture: PictureFormat, view: View) -> ColoredFrame:
     if frame.keeps_chroma and frame.chroma is not None:
         return ColoredFrame(frame, *frame.chroma())
     return ColoredFrame(frame, *paint(frame.luma, ab, picture, view))
 
 
-def _asked(seen: Iterable[Seen], colorizer: Colorizer, first: int) -> Iterator[tuple[Frame, Floats, Floats]]:
-    """Frames, L*, and a*b* as the network gives it, batch by batch; no batch goes over the end of a segment."""
-    remaining = iter(seen)
+def _predict(
+    light_frames: Iterable[LightFrame], colorizer: Colorizer, first: int
+) -> Iterator[tuple[Frame, Floats, Floats]]:
+    """Predict a*b* batch by batch: frames, L*, a*b*. No batch crosses the end of a segment."""
+    remaining = iter(light_frames)
     while batch := list(islice(remaining, min(colorizer.batch_size, SEGMENT_FRAMES - first % SEGMENT_FRAMES))):
         first += len(batch)
-        opinions = colorizer.predict([lightness for _, lightness in batch])
-        yield from ((*pair, ab) for pair, ab in zip(batch, opinions, strict=True))
+        predictions = colorizer.predict([lightness for _, lightness in batch])
+        yield from ((*pair, ab) for pair, ab in zip(batch, predictions, strict=True))
 
 
-def _steadied(
-    opinions: Iterable[tuple[Frame, Floats, Floats]], steadiness: Steadiness, checkpoints: Checkpoints
-) -> Iterator[Colored]:
-    """The network's opinions, averaged over time."""
+def _average(
+    predictions: Iterable[tuple[Frame, Floats, Floats]], steadiness: Steadiness, checkpoints: Checkpoints
+) -> Iterator[ColorFrame]:
+    """Average the network's predictions over time."""
     steadier = steadiness.steadier(checkpoints.state_of("steadier"))
     waiting = Waiting[Frame](steadier.waiting)
-    for number, (frame, lightness, ab) in enumerate(opinions, start=checkpoints.first + 1):
+    for number, (frame, lightness, ab) in enumerate(predictions, start=checkpoints.first + 1):
         ready = steadier.push(lightness, ab)
         checkpoints.note("steadier", number, steadier)  # before the frames pass on
         yield from waiting.put(frame, ready)
     yield from waiting.rest(steadier.finish())
 
 
-def _planned(seen: Iterable[Seen], steadiness: Steadiness, checkpoints: Checkpoints) -> Iterator[tuple[Seen, Planned]]:
-    """Frames, L*, and where their color will come from."""
+def _plan_keys(
+    light_frames: Iterable[LightFrame], steadiness: Steadiness, checkpoints: Checkpoints
+) -> Iterator[tuple[LightFrame, Planned]]:
+    """Choose key frames: frames, L*, and which key frames their color will come from."""
     planner = steadiness.planner(checkpoints.state_of("planner"))
-    waiting = Waiting[Seen](planner.waiting)
-    for number, pair in enumerate(seen, start=checkpoints.first + 1):
+    waiting = Waiting[LightFrame](planner.waiting)
+    for number, pair in enumerate(light_frames, start=checkpoints.first + 1):
         ready = planner.push(pair[1])
         checkpoints.note("planner", number, planner)
         yield from waiting.put(pair, ready)
     yield from waiting.rest(planner.finish())
 
 
-def _carried(
-    planned: Iterable[tuple[Seen, Planned]], colorizer: Colorizer, steadiness: Steadiness, checkpoints: Checkpoints
-) -> Iterator[Colored]:
-    """The network's opinions on key frames, and between them what is carried from both sides."""
+def _carry(
+    planned: Iterable[tuple[LightFrame, Planned]],
+    colorizer: Colorizer,
+    steadiness: Steadiness,
+    checkpoints: Checkpoints,
+) -> Iterator[ColorFrame]:
+    """Predict key frames, and carry their colors to the frames between them, from both sides."""
     carrier, number = steadiness.carrier(checkpoints.state_of("carrier")), checkpoints.first
     waiting = Waiting[Frame](carrier.waiting)
-    for group in _up_to_keys(planned, KEYS_A_DEVICE * len(colorizer.devices), checkpoints.first):
-        opinions = iter(colorizer.predict([lightness for (_, lightness), plan in group if plan.is_key]))
+    for group in _group_by_keys(planned, KEYS_A_DEVICE * len(colorizer.devices), checkpoints.first):
+        predictions = iter(colorizer.predict([lightness for (_, lightness), plan in group if plan.is_key]))
         for (frame, _), plan in group:
             number += 1
-            ready = carrier.push(plan, next(opinions) if plan.is_key else None)
+            ready = carrier.push(plan, next(predictions) if plan.is_key else None)
             checkpoints.note("carrier", number, carrier)
             yield from waiting.put(frame, ready)
     yield from waiting.rest(carrier.finish())
 
 
-def _up_to_keys(planned: Iterable[tuple[Seen, Planned]], most: int, first: int) -> Iterator[list[tuple[Seen, Planned]]]:
-    """Frames in groups that end with the key that fills them, or with a segment, or where they would grow too long."""
-    group: list[tuple[Seen, Planned]] = []
+def _group_by_keys(
+    planned: Iterable[tuple[LightFrame, Planned]], most: int, first: int
+) -> Iterator[list[tuple[LightFrame, Planned]]]:
+    """Group frames: a group ends with its `most`-th key frame, with a segment, or where it would grow too long."""
+    group: list[tuple[LightFrame, Planned]] = []
     for number, item in enumerate(planned, start=first + 1):
         group.append(item)
         is_full = sum(plan.is_key for _, plan in group) == most or len(group) == most * FURTHEST

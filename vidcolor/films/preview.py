@@ -1,4 +1,4 @@
-"""A film's shots, one picture of each, in color: to be looked at before the whole film is worked."""
+"""Previews of a film: its shots, one picture of each, and frames with one half in color."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -22,59 +22,59 @@ from vidcolor.steady.cuts import CutDetector
 
 @dataclass(frozen=True)
 class Shot:
-    """The first frame of a shot. number: of the film's frames that came, from 0."""
+    """The first frame of a shot. number: of the frame, counted from 0 where the source begins."""
 
     number: int
     frame: Frame
 
 
-def shots(source: Source, lightness: Callable[[Plane], Floats]) -> Iterator[Shot]:
-    """The film's shots, while it is decoded. lightness: of a luma plane (H, W), small L* 0..100, (h, w)."""
+def find_shots(source: Source, lightness: Callable[[Plane], Floats]) -> Iterator[Shot]:
+    """Find the film's shots while it is decoded. lightness: luma plane (H, W) -> small L* 0..100, (h, w)."""
     detector, waiting = CutDetector(), Waiting[Frame](0)
 
-    def decided() -> Iterator[tuple[Frame, bool]]:
+    def decide() -> Iterator[tuple[Frame, bool]]:
         for frame in decoded:
             yield from waiting.put(frame, detector.push(lightness(frame.luma)))
         yield from waiting.rest(detector.finish())
 
     with closing(ahead(source.frames(), DECODED_AHEAD)) as decoded:
-        for number, (frame, is_start) in enumerate(decided()):
+        for number, (frame, is_start) in enumerate(decide()):
             if is_start or number == 0:
                 yield Shot(number, frame)
 
 
-def evenly(found: Iterator[Shot], most: int) -> list[Shot]:
-    """At most so many shots from all over the film; no more than twice as many are held."""
-    kept: list[Shot] = []
+def choose_evenly(found: Iterator[Shot], most: int) -> list[Shot]:
+    """Choose at most so many shots, evenly spaced over the film; at most twice as many are held."""
+    chosen: list[Shot] = []
     stride = 1
     for count, shot in enumerate(found):
         if count % stride == 0:
-            kept.append(shot)
-        if len(kept) == 2 * most:
-            kept, stride = kept[::2], 2 * stride
-    return [kept[len(kept) * place // most] for place in range(most)] if len(kept) > most else kept
+            chosen.append(shot)
+        if len(chosen) == 2 * most:
+            chosen, stride = chosen[::2], 2 * stride
+    return [chosen[len(chosen) * place // most] for place in range(most)] if len(chosen) > most else chosen
 
 
-def in_gray(shot: Shot, info: FilmInfo) -> NDArray[np.uint8]:
-    """Its picture as it was: sRGB (H, W, 3), upright, with square pixels."""
+def render_gray(shot: Shot, info: FilmInfo) -> NDArray[np.uint8]:
+    """The shot's frame in gray: sRGB (H, W, 3) uint8, upright, with square pixels."""
     neutral: Any = np.full(info.picture.chroma_size, 1 << (info.picture.bits - 1), info.picture.dtype)
-    return shown(shot.frame.luma, (neutral, neutral), info.picture, view_of(info))
+    return render(shot.frame.luma, (neutral, neutral), info.picture, view_of(info))
 
 
-def in_color(shot: Shot, info: FilmInfo, colorizer: Colorizer) -> NDArray[np.uint8]:
-    """The same in color."""
+def render_color(shot: Shot, info: FilmInfo, colorizer: Colorizer) -> NDArray[np.uint8]:
+    """The shot's frame in color: sRGB (H, W, 3) uint8, upright, with square pixels."""
     (chroma,) = colorizer.colorize([shot.frame.luma], info.picture, view_of(info))
-    return shown(shot.frame.luma, chroma, info.picture, view_of(info))
+    return render(shot.frame.luma, chroma, info.picture, view_of(info))
 
 
 def split_frames(source: Source, colorizer: Colorizer) -> Iterator[ColoredFrame]:
-    """The film in color, but for its left half as shown, and a white line between the halves."""
+    """The film with its right half in color and its left half gray, as shown, and a white line between them."""
     for colored in colored_frames(source.frames(), source.info, colorizer, Steadiness()):
         yield split(colored, source.info)
 
 
 def split(colored: ColoredFrame, info: FilmInfo) -> ColoredFrame:
-    """A copy whose left half has no color."""
+    """A copy whose left half, as shown, is gray."""
     picture, turns = info.picture, info.rotation_degrees // 90 % 4
     luma, cb, cr = colored.frame.luma.copy(), colored.cb.copy(), colored.cr.copy()
     seen, *chroma = (np.rot90(plane, turns) for plane in (luma, cb, cr))  # views: writing there writes in the plane
@@ -87,8 +87,8 @@ def split(colored: ColoredFrame, info: FilmInfo) -> ColoredFrame:
     return ColoredFrame(replace(colored.frame, luma=luma), cb, cr)
 
 
-def shown(luma: Plane, chroma: tuple[Plane, Plane], picture: PictureFormat, view: View) -> NDArray[np.uint8]:
-    """Planes as a viewer sees them: gamma-coded RGB (H, W, 3), upright, with square pixels."""
+def render(luma: Plane, chroma: tuple[Plane, Plane], picture: PictureFormat, view: View) -> NDArray[np.uint8]:
+    """Planes as players show them: gamma-coded RGB (H, W, 3) uint8, upright, with square pixels."""
     levels = look_up(luma, luma_table(picture.bits, picture.full_range))
     cb, cr = (
         cv2.resize(chroma_levels(plane, picture), luma.shape[::-1], interpolation=cv2.INTER_LINEAR) for plane in chroma

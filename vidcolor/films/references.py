@@ -1,6 +1,7 @@
-"""Stills in color that a film is to follow: pictures, a folder of them, or a list of times and pictures.
+"""Loads stills in color that a film is to follow: pictures, a folder of them, or a list of times and pictures.
 
-A picture named frame_000123.png belongs to the film's frame 123, the first being 0. Others are found by their likeness.
+A picture named frame_000123.png belongs to the film's frame 123, the first being 0. Others belong to the frames that
+they resemble.
 """
 
 import re
@@ -16,41 +17,41 @@ from vidcolor.frames import FilmInfo
 from vidcolor.steady.references import Reference
 from vidcolor.stills.rgb import decode, is_gray
 
-SHORT_SIDE = 192  # pixels that are kept of a still: more than colors are carried at
+SHORT_SIDE = 192  # pixels that a still is shrunk to: more than colors are carried at
 _NUMBERED = re.compile(r"frame_(\d+)")
 _LINE = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)[\s,;]+(\S.*)")
 
 
 def reference_name(number: int) -> str:
-    """What the picture of a frame is called."""
+    """The file name of the picture of a frame."""
     return f"frame_{number:06d}.png"
 
 
 def files_in(path: Path) -> list[Path]:
-    """The files that a user names by a path: itself, or all in a folder."""
+    """The files that a path names: itself, or all files in the folder."""
     return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
 
 
 def load_references(paths: tuple[Path, ...], info: FilmInfo) -> tuple[Reference, ...]:
-    """The stills that a user gave for a film. Raises SourceError for a picture, UsageError for a list or a folder."""
-    return tuple(reference for path in paths for reference in _of_path(path, info))
+    """Load the stills of a film. Raises SourceError for a bad picture, UsageError for a bad list or folder."""
+    return tuple(reference for path in paths for reference in _load_path(path, info))
 
 
-def _of_path(path: Path, info: FilmInfo) -> list[Reference]:
+def _load_path(path: Path, info: FilmInfo) -> list[Reference]:
     if path.is_dir():
         found = sorted(file for file in path.iterdir() if is_photo(file.name))
         if not found:
             raise UsageError(f"{path}: no pictures in it; {reference_name(123)} would be that of frame 123.")
-        return [_of_picture(file, _number_of(file)) for file in found]
+        return [_load_picture(file, _number_of(file)) for file in found]
     if path.suffix.lower() in REFERENCE_LISTS and path.is_file():
-        return _of_list(path, info)
+        return _load_list(path, info)
     if path.suffix.lower() in LEARNED_PHOTOS:
-        return [_of_picture(path, _number_of(path))]
+        return [_load_picture(path, _number_of(path))]
     raise UsageError(f"{path}: a still is a picture, a folder of pictures, or a .txt list of times and pictures.")
 
 
-def _of_list(path: Path, info: FilmInfo) -> list[Reference]:
-    """Lines such as `0:01:23.5 still.png`; the file is looked for beside the list."""
+def _load_list(path: Path, info: FilmInfo) -> list[Reference]:
+    """Load a list with lines such as `0:01:23.5 still.png`; the file lies beside the list."""
     if not info.frame_rate:
         raise UsageError(f"{path}: the film states no frame rate to count times by; name the stills frame_000123.png.")
     found = []
@@ -64,7 +65,7 @@ def _of_list(path: Path, info: FilmInfo) -> list[Reference]:
             )
         hours, minutes, seconds = (float(part or 0) for part in match.groups()[:3])
         time = 3600 * hours + 60 * minutes + seconds
-        found.append(_of_picture(path.parent / match[4].strip("\"'"), info.number_shown_at(time)))
+        found.append(_load_picture(path.parent / match[4].strip("\"'"), info.number_shown_at(time)))
     return found
 
 
@@ -73,7 +74,7 @@ def _number_of(path: Path) -> int | None:
     return int(match[1]) if match else None
 
 
-def _of_picture(path: Path, number: int | None) -> Reference:
+def _load_picture(path: Path, number: int | None) -> Reference:
     rgb = decode(path, short_side=SHORT_SIDE)
     if rgb is None:
         raise SourceError(f"{path}: not a picture that can be read. Save it as PNG or JPEG.")

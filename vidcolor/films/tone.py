@@ -1,24 +1,23 @@
-"""Whether a film is gray, toned or has colors of its own, judged by frames from all over it."""
+"""Whether a film is gray, toned or in color, judged by frames from all over it."""
 
 from collections import Counter
 from pathlib import Path
 
-from vidcolor.media.seeking import looks, survey
+from vidcolor.media.seeking import read_properties, sample_frames
 from vidcolor.painting.tone import SHORT_SIDE, Tone, tone_of
 
-LOOKS = 16  # frames looked at
-
-
-SHOWS = 4.0  # 8-bit codes: a look with less contrast (black, a fade) says nothing of a film
-THROUGHOUT = 0.9  # of the looks in color, at least, of a film that is in color
+SAMPLED_FRAMES = 16
+LEAST_CONTRAST = 4.0  # standard deviation in 8-bit codes: a frame with less (black, a fade) says nothing of a film
+THROUGHOUT = 0.9  # share of frames in color, at least, of a film that is in color
 
 
 def film_tone(path: Path) -> Tone:
-    """That of most of its frames; in color is what is so throughout, mixed what is so in part. Raises SourceError."""
-    film = survey(path)
+    """The tone of most frames; "color" for a film in color throughout, "mixed" for one in part. Raises SourceError."""
+    film = read_properties(path)
     shrink = SHORT_SIDE / min(film.width, film.height)
     size = max(1, round(film.width * shrink)), max(1, round(film.height * shrink))
-    tones = Counter(tone_of(look) for look in looks(path, film, LOOKS, size) if look.std() > SHOWS)
+    pictures = sample_frames(path, film, SAMPLED_FRAMES, size)
+    tones = Counter(tone_of(picture) for picture in pictures if picture.std() > LEAST_CONTRAST)
     if tones["color"] and tones["color"] >= THROUGHOUT * tones.total():
         return "color"
     if tones["color"]:

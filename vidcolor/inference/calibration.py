@@ -22,7 +22,7 @@ from vidcolor.color import Floats, LumaCoding
 from vidcolor.errors import SourceError, UsageError
 from vidcolor.formats import FILMS
 from vidcolor.inference import weights
-from vidcolor.media.seeking import looks, survey
+from vidcolor.media.seeking import read_properties, sample_frames
 from vidcolor.scaling import network_size, shrink
 from vidcolor.stills.rgb import Rgb, decode
 
@@ -70,9 +70,9 @@ def _pictures(sources: list[Path], side: int) -> Iterator[Rgb]:
         if (picture := decode(content)) is not None:
             yield picture
     for film in films:
-        seen = survey(film)
+        seen = read_properties(film)
         rows, columns = network_size(seen.height, seen.width, side)
-        yield from looks(film, seen, FILM_FRAMES, (columns, rows))
+        yield from sample_frames(film, seen, FILM_FRAMES, (columns, rows))
 
 
 def _films(source: Path) -> list[Path]:

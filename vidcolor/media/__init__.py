@@ -1,6 +1,6 @@
-"""Films and photos in and out: what a file holds, its frames, and the colored copy with everything else carried along.
+"""Films in and out: what a file holds, its frames, and the colored copy with all other streams. The only home of PyAV.
 
-Nothing is imported here: training on photos works without PyAV.
+Nothing is imported here, so that training on photos works without PyAV.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Sound that a container cannot hold as it is, turned into what it can: without loss where that exists."""
+"""Audio that a container cannot hold as it is, converted into a codec that it can: lossless where there is one."""
 
 from __future__ import annotations  # Packet[...] is for type checkers only
 
@@ -18,29 +18,29 @@ from vidcolor.choices import LOSSY_AUDIO
 from vidcolor.media.pyav import open_input, open_output
 
 _ENCODERS = {"opus": "libopus"}  # where the encoder's name is not the codec's
-_BIT_RATE = 96_000  # bits a second and channel of what is lossy: transparent for most ears
+_BIT_RATE = 96_000  # bits a second and channel for lossy codecs: transparent for most ears
 _USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-# RFC 7845 names these channels behind the listener, not beside; FFmpeg's encoder wants its own names for them.
+# RFC 7845 places these channels behind the listener, not beside; FFmpeg's encoder wants its own names for them.
 _OPUS_LAYOUTS = {
     "5.1(side)": "5.1", "5.0(side)": "5.0", "4.0": "quad", "2.1": "3.0", "3.0(back)": "3.0", "quad(side)": "quad",
     "hexagonal": "5.1", "6.0": "6.1", "7.0": "7.1", "7.1(wide)": "7.1", "3.1": "quad", "4.1": "5.0",
 }  # fmt: skip
-_PACKETS_TO_KNOW = 8  # of a sound, for FFmpeg to tell its parameters
+_PACKETS_TO_KNOW = 8  # from which FFmpeg reads a stream's parameters
 _OPUS_RATE = 48_000
 _EXACTLY_DECODED = {"pcm_alaw", "pcm_mulaw"}  # called lossy, as is ADPCM, but they decode to 16-bit values alone
 
 
-def audio_target(stream: Stream, container: str, lossy: str | None) -> str | None:
-    """The codec that a sound the container does not take is converted to, one without loss first; None: there is none.
+def choose_audio_codec(stream: Stream, container: str, lossy: str | None) -> str | None:
+    """The codec to convert audio to that the container does not take, lossless before lossy; None: there is none.
 
-    lossy: one of LOSSY_AUDIO that may be taken where none is without loss.
+    lossy: one of LOSSY_AUDIO, allowed where no lossless codec fits.
     """
-    wanted = [*_lossless(stream, container), *([lossy] if lossy else [])]
+    wanted = [*_lossless_codecs(stream, container), *([lossy] if lossy else [])]
     return next((codec for codec in wanted if _can_convert(stream, container, codec)), None)
 
 
-def _lossless(stream: Stream, container: str) -> list[str]:
-    """Codecs that hold every sample as the decoder gives it."""
+def _lossless_codecs(stream: Stream, container: str) -> list[str]:
+    """Codecs that keep every sample exactly."""
     context = cast(AudioCodecContext, stream.codec_context)
     name, codec = context.name, context.codec
     if not (name in _EXACTLY_DECODED or name.startswith("adpcm_") or (codec.lossless and not codec.lossy)):
@@ -56,7 +56,7 @@ def _lossless(stream: Stream, container: str) -> list[str]:
 
 
 def _bits_of(context: AudioCodecContext) -> int:
-    """How many of a sample's 32 bits mean anything: 24 or fewer, or 32 where that is not sure."""
+    """How many of a sample's 32 bits are used: 24, or 32 where fewer are not certain."""
     name, head = context.name, context.extradata or b""
     if name.startswith(("pcm_s24", "pcm_u24")) or name in ("truehd", "mlp", "pcm_bluray", "pcm_dvd"):
         return 24
@@ -79,11 +79,11 @@ def _can_convert(stream: Stream, container: str, codec: str) -> bool:
     return True
 
 
-def without_block_size(stream: Stream) -> InputContainer | None:
-    """A file in memory whose one stream is like this sound, but for what AVI has stored of its blocks.
+def open_without_block_size(stream: Stream) -> InputContainer | None:
+    """Open an in-memory copy of an AVI's audio stream without its block size; None where that does not matter.
 
-    Of AC-3 and MP3 that is a number of bytes which means nothing, and by which AVI's muxer would count time; FFmpeg's
-    own program sets it to 0, which PyAV cannot. None where it is of no matter.
+    AVI stores a block size for AC-3 and MP3 that means nothing, and its muxer would count time by it. FFmpeg's own
+    program sets it to 0, which PyAV cannot.
     """
     context = cast(AudioCodecContext, stream.codec_context)
     if stream.container.format.name != "avi" or context.codec.canonical_name not in ("ac3", "mp3", "mp2", "aac"):
@@ -100,10 +100,13 @@ def without_block_size(stream: Stream) -> InputContainer | None:
 
 
 class AudioConverter:
-    """Packets of one sound in, packets for `target` out."""
+    """Converts packets of an audio stream into packets of the stream `target`."""
 
     def __init__(self, stream: Stream, output: OutputContainer, codec: str) -> None:
-        """codec: FFmpeg's name. Raises ValueError or FFmpegError where it cannot be encoded or held."""
+        """Add the stream `target`. codec: FFmpeg's name.
+
+        Raises ValueError or FFmpegError where the codec cannot be encoded, or the container cannot hold it.
+        """
         self._decoder = cast(AudioCodecContext, stream.codec_context)
         rate = _OPUS_RATE if codec == "opus" else self._decoder.sample_rate
         layout, encoder = self._decoder.layout, cast(Any, _ENCODERS.get(codec, codec))
@@ -116,11 +119,11 @@ class AudioConverter:
             self.target.codec_context.bit_rate = _BIT_RATE * layout.nb_channels
 
     def convert(self, packet: Packet[Any]) -> list[Packet[Any]]:
-        """What is ready. A packet that does not decode is passed over, as players do."""
+        """Convert a packet; the packets that are ready."""
         frames = self._decoder.decode(packet)
         return [made for frame in frames for made in self.target.encode(frame)]
 
     def flush(self) -> list[Packet[Any]]:
-        """The end."""
+        """The packets that are left at the end."""
         rest = [made for frame in self._decoder.decode(None) for made in self.target.encode(frame)]
         return [*rest, *self.target.encode(None)]

@@ -22,8 +22,8 @@ _BT709 = 1  # AVCOL_SPC_BT709, AVCOL_PRI_BT709, AVCOL_TRC_BT709
 _MATRICES = {"bt601": Colorspace.ITU601, "bt709": Colorspace.ITU709, "bt2020": Colorspace.BT2020}
 
 
-def read_frame(native: VideoFrame, info: FilmInfo, longest: int) -> Rgb:
-    """A decoded frame of a film, its long side at most `longest` pixels as shown."""
+def frame_to_rgb(native: VideoFrame, info: FilmInfo, longest: int) -> Rgb:
+    """A decoded frame of a film as sRGB (H, W, 3), upright, its long side at most `longest` pixels."""
     turns = info.rotation_degrees // 90 % 4
     width = native.width * float(info.sample_aspect_ratio or 1)
     scale = min(1.0, longest / max(width, native.height))
@@ -38,8 +38,8 @@ def read_frame(native: VideoFrame, info: FilmInfo, longest: int) -> Rgb:
     return np.ascontiguousarray(np.rot90(rgb.to_ndarray(), turns))
 
 
-def clip(pictures: Iterable[tuple[Fraction, Rgb]], seconds: float, most_bytes: int) -> bytes:
-    """A film without sound, H.264 in MP4, that every browser plays.
+def encode_clip(pictures: Iterable[tuple[Fraction, Rgb]], seconds: float, most_bytes: int) -> bytes:
+    """Encode a film without sound, H.264 in MP4, that every browser plays.
 
     pictures: seconds from 0, rising, and pictures of one size with even sides.  seconds: how long they last in all.
     most_bytes: the encoder stays below it, about.

@@ -1,4 +1,4 @@
-"""Whether an encoder on a graphics chip really works here: that FFmpeg has it says nothing of the machine."""
+"""Tries whether an encoder on a graphics chip works here: FFmpeg may have one that the machine cannot run."""
 
 import hashlib
 import io
@@ -13,46 +13,47 @@ from av.video.stream import VideoStream
 from vidcolor.choices import ENCODERS
 from vidcolor.errors import SinkError, UsageError, VidcolorError
 from vidcolor.media.encoders import OutputSettings
-from vidcolor.media.hw_encoders import built_in
-from vidcolor.media.plan import Plan, make_plan
-from vidcolor.media.probe import Examined, open_film
+from vidcolor.media.hw_encoders import built_in_families
+from vidcolor.media.opening import open_film
+from vidcolor.media.plan import OutputPlan, make_plan
+from vidcolor.media.probe import ProbeResult
 from vidcolor.media.pyav import open_output
 from vidcolor.media.video_track import VideoTrack
 
 
 @dataclass(frozen=True)
-class Settled:
-    """What will encode."""
+class EncoderChoice:
+    """The encoder that works here."""
 
     settings: OutputSettings  # its encoder is software or a family
-    identity: str  # of what decides the stream's header: segments of two encoders must not be joined
+    identity: str  # of the encoder and its stream header: segments of two encoders must not be joined
     warnings: tuple[str, ...] = ()
 
 
-def settle(examined: Examined, output_path: Path, settings: OutputSettings) -> Settled:
-    """Try a family of encoders, or with `hardware` all; software where none opens for this film and says so.
+def choose_encoder(examined: ProbeResult, output_path: Path, settings: OutputSettings) -> EncoderChoice:
+    """Try the family of encoders that is asked for, or all with `hardware`; else choose software, with a warning.
 
-    Raises UsageError for a name that is unknown, or settings that software refuses too.
+    Raises UsageError for an unknown name, or settings that software refuses too.
     """
     if settings.encoder not in ENCODERS:
         raise UsageError(f"encoder {settings.encoder!r} is unknown; choose {', '.join(ENCODERS)}.")
     if settings.encoder == "software":
-        return Settled(settings, "software")
+        return EncoderChoice(settings, "software")
     reasons = []
-    for family in built_in() if settings.encoder == "hardware" else (settings.encoder,):
+    for family in built_in_families() if settings.encoder == "hardware" else (settings.encoder,):
         tried = replace(settings, encoder=family)
         try:
             plan = make_plan(examined, output_path, tried)
-            return Settled(tried, f"{plan.encoding.encoder} {_header(examined, plan)}")
+            return EncoderChoice(tried, f"{plan.encoding.encoder} {_encode_trial_frame(examined, plan)}")
         except VidcolorError as error:
             reasons.append(str(error).rstrip("."))
     why = ", ".join(reasons) or "this FFmpeg knows none"
     refusal = f"encoded in software, as no hardware encoder serves: {why}"
-    return Settled(replace(settings, encoder="software"), "software", (refusal,))
+    return EncoderChoice(replace(settings, encoder="software"), "software", (refusal,))
 
 
-def _header(examined: Examined, plan: Plan) -> str:
-    """Encode one frame as the film's will be, into memory; a checksum of the stream's header. Raises SinkError."""
+def _encode_trial_frame(examined: ProbeResult, plan: OutputPlan) -> str:
+    """Encode one frame into memory, as the film would be; a checksum of the stream's header. Raises SinkError."""
     name = plan.encoding.encoder
     try:
         with open_film(Path(examined.info.path)) as film, open_output(io.BytesIO(), format=plan.container) as output:

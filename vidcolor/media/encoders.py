@@ -13,7 +13,7 @@ from vidcolor.errors import SinkError, UsageError
 from vidcolor.frames import PictureFormat
 from vidcolor.media import hw_encoders
 from vidcolor.media.pixels import Layout, layout_of
-from vidcolor.media.probe import Examined
+from vidcolor.media.probe import ProbeResult
 
 _ENCODERS = {
     "h264": ("libx264",),
@@ -26,7 +26,7 @@ _ENCODERS = {
 _SVTAV1_PRESETS = dict(zip(PRESETS, (12, 11, 10, 9, 8, 7, 5, 4, 3), strict=True))
 _VP9_CPU_USED = dict(zip(PRESETS, (5, 5, 5, 4, 4, 3, 2, 1, 0), strict=True))
 _STATIC_HDR_ENCODERS = {"libx264", "libx265", "libsvtav1"}
-# Captions lie in the frames' side data (ATSC A/53, CEA-608 and 708); these write it into their streams.
+# Closed captions are side data of frames (ATSC A/53, CEA-608 and 708); these encoders write it into their streams.
 CAPTION_ENCODERS = {"libx264", "libx265", "h264_nvenc", "hevc_nvenc", "h264_qsv"}
 _AVX_512 = 13  # OpenCV's CV_CPU_AVX_512F
 _GREATEST_CRF = {"libsvtav1": 63, "libaom-av1": 63, "libvpx-vp9": 63, "av1_nvenc": 63, "av1_amf": 63}  # 51 elsewhere
@@ -36,21 +36,21 @@ _WHOLE_CHROMA_ENCODERS = {"libx264", "libx265"}  # their bitstreams crop by whol
 
 @dataclass(frozen=True)
 class OutputSettings:
-    """How the colored picture is written."""
+    """How the colored film is written."""
 
     codec: str | None = None  # one of choices.CODECS; None: h264, or what the container takes (WebM)
     crf: int = 18  # constant quality on the encoder's own scale; unused by prores and ffv1
-    preset: str = "veryfast"  # by x264's names; turned into the like of other encoders
+    preset: str = "veryfast"  # by x264's names; translated for other encoders
     pix_fmt: str | None = None  # None: depth and subsampling of the source
     overwrite: bool = False
-    encoder: str = "software"  # or one of choices.HW_ENCODERS, which has to be there: see trial.settle
-    convert_audio: str | None = None  # one of choices.LOSSY_AUDIO: what sound becomes that has no place as it is
+    encoder: str = "software"  # or one of choices.HW_ENCODERS that works here: see encoder_trial.choose_encoder
+    convert_audio: str | None = None  # aac or opus, for audio that the container cannot hold as it is
     drop_audio: bool = False
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """What was chosen for the picture."""
+    """The encoder that was chosen for the picture, and its settings."""
 
     codec: str
     encoder: str
@@ -60,8 +60,11 @@ class Encoding:
     warnings: tuple[str, ...] = field(default=())
 
 
-def choose_encoding(examined: Examined, settings: OutputSettings, container: str, takes: set[str]) -> Encoding:
-    """Pick encoder and pixel format. takes: FFmpeg's names of the codecs that the container holds."""
+def choose_encoding(examined: ProbeResult, settings: OutputSettings, container: str, takes: set[str]) -> Encoding:
+    """Choose encoder and pixel format. takes: FFmpeg's names of the codecs that the container holds.
+
+    Raises UsageError for settings that cannot be met, SinkError where this FFmpeg has no encoder for them.
+    """
     if settings.convert_audio and settings.drop_audio:
         raise UsageError("--convert-audio and --drop-audio: sound is converted or left out; give one of them.")
     if settings.convert_audio not in (None, *LOSSY_AUDIO):
@@ -78,22 +81,24 @@ def choose_encoding(examined: Examined, settings: OutputSettings, container: str
             f"{container} cannot hold {settings.codec}; choose --codec {fitting}, or another suffix (.mkv)."
         )
     codecs = [settings.codec] if settings.codec else [codec for codec in ("h264", "av1", "vp9") if codec in takes][:2]
-    found = [(codec, name) for codec in codecs for name in _names(codec, settings.encoder) if _exists(name)]
+    found = [
+        (codec, name) for codec in codecs for name in _encoder_names(codec, settings.encoder) if _has_encoder(name)
+    ]
     if not found:
         kind = "" if settings.encoder == "software" else f"{settings.encoder} "
         raise SinkError(f"this FFmpeg has no {kind}encoder for {' or '.join(codecs)}; choose another --codec.")
     if not settings.codec and found[0][0] == "h264":
         found = found[:1]
-    encodings = [_encoding(examined, settings, codec, name) for codec, name in found]
+    encodings = [_make_encoding(examined, settings, codec, name) for codec, name in found]
     # Where the container leaves the choice (WebM), the first that needs no compromise, else the first.
     return next((encoding for encoding in encodings if not encoding.warnings), encodings[0])
 
 
-def _names(codec: str, encoder: str) -> tuple[str, ...]:
+def _encoder_names(codec: str, encoder: str) -> tuple[str, ...]:
     return _ENCODERS[codec] if encoder == "software" else (f"{codec}_{encoder}",)
 
 
-def _exists(encoder: str) -> bool:
+def _has_encoder(encoder: str) -> bool:
     try:
         Codec(encoder, "w")
     except UnknownCodecError:
@@ -101,7 +106,7 @@ def _exists(encoder: str) -> bool:
     return True
 
 
-def _encoding(examined: Examined, settings: OutputSettings, codec: str, encoder: str) -> Encoding:
+def _make_encoding(examined: ProbeResult, settings: OutputSettings, codec: str, encoder: str) -> Encoding:
     greatest = _GREATEST_CRF.get(encoder, 51)
     if not 0 <= settings.crf <= greatest:
         raise UsageError(f"crf {settings.crf} is out of range; {encoder} takes 0 (finest) to {greatest} (smallest).")
@@ -118,19 +123,19 @@ def _encoding(examined: Examined, settings: OutputSettings, codec: str, encoder:
         keeping = "--encoder software --codec hevc" if hw_encoders.family_of(encoder) else "--codec hevc"
         warnings.append(f"{encoder} does not store the HDR mastering display; choose {keeping} to keep it")
     if examined.has_captions and encoder not in CAPTION_ENCODERS:
-        warnings.append(no_captions(encoder))
+        warnings.append(lost_captions_text(encoder))
     options = _options(encoder, settings, layout_of(pixel_format), examined)
     return Encoding(codec, encoder, pixel_format, interlaced, options, tuple(warnings))
 
 
-def no_captions(encoder: str) -> str:
-    """What is lost, for people."""
-    keeping = "in .mkv, .mp4 and .mov h264 and hevc keep them"
-    return f"closed captions in the picture (CEA-608/708) cannot be carried by {encoder}; {keeping}"
+def lost_captions_text(encoder: str) -> str:
+    """A warning that an encoder does not store closed captions."""
+    advice = "in .mkv, .mp4 and .mov h264 and hevc keep them"
+    return f"closed captions in the picture (CEA-608/708) cannot be carried by {encoder}; {advice}"
 
 
-def _formats(encoder: str) -> dict[str, Layout]:
-    """YCbCr formats without alpha that the encoder takes; yuvj twins are left to the range flag."""
+def _pixel_formats(encoder: str) -> dict[str, Layout]:
+    """YCbCr formats without alpha that the encoder takes, without yuvj formats: the range flag states the same."""
     if hw_encoders.family_of(encoder):
         return {name: layout_of(name) for name in hw_encoders.formats_of(encoder)}
     names = [known.name for known in Codec(encoder, "w").video_formats or []]
@@ -139,7 +144,7 @@ def _formats(encoder: str) -> dict[str, Layout]:
 
 
 def _nearest_format(picture: PictureFormat, encoder: str, interlaced: bool, warnings: list[str]) -> str:
-    """The source's own depth and subsampling, else the next that loses nothing, else the least loss, named."""
+    """The source's depth and subsampling, else the nearest format without loss, else the least loss, with a warning."""
 
     def loss(layout: Layout) -> tuple[int, ...]:
         finer = [have - want for have, want in zip(layout.chroma_shift, picture.chroma_shift, strict=True)]
@@ -150,7 +155,7 @@ def _nearest_format(picture: PictureFormat, encoder: str, interlaced: bool, warn
     is_cropped_whole = encoder in _WHOLE_CHROMA_ENCODERS or hw_encoders.family_of(encoder) is not None
     fitting = {
         name: layout
-        for name, layout in _formats(encoder).items()
+        for name, layout in _pixel_formats(encoder).items()
         if not is_cropped_whole or _whole_chroma(picture, layout, interlaced)
     }
     if not fitting:
@@ -158,7 +163,7 @@ def _nearest_format(picture: PictureFormat, encoder: str, interlaced: bool, warn
     best = min(fitting, key=lambda name: loss(fitting[name]))
     if any(loss(fitting[best])):
         warnings.append(
-            f"{encoder} cannot write {_describe(picture.bits, picture.chroma_shift)} at"
+            f"{encoder} cannot write {_format_text(picture.bits, picture.chroma_shift)} at"
             f" {picture.width}x{picture.height}{' interlaced' if interlaced else ''}; written as {best}"
         )
     return best
@@ -170,7 +175,7 @@ def _whole_chroma(picture: PictureFormat, layout: Layout, interlaced: bool) -> b
 
 
 def _requested_format(name: str, picture: PictureFormat, encoder: str, warnings: list[str]) -> str:
-    formats = _formats(encoder)
+    formats = _pixel_formats(encoder)
     if hw_encoders.family_of(encoder):  # which may know yuv420p10le as p010le alone
         name = next((known for known, has in formats.items() if name in (known, has.planar)), name)
     if name not in formats:
@@ -180,18 +185,18 @@ def _requested_format(name: str, picture: PictureFormat, encoder: str, warnings:
     return name
 
 
-def _describe(bits: int, chroma_shift: tuple[int, int]) -> str:
+def _format_text(bits: int, chroma_shift: tuple[int, int]) -> str:
     return Layout(bits, chroma_shift, True).planar
 
 
-def _options(encoder: str, settings: OutputSettings, layout: Layout, examined: Examined) -> dict[str, str]:
+def _options(encoder: str, settings: OutputSettings, layout: Layout, examined: ProbeResult) -> dict[str, str]:
     crf, preset = str(settings.crf), settings.preset
     if hw_encoders.family_of(encoder):
         return hw_encoders.options_of(encoder, settings.crf, PRESETS.index(preset))
     light = _static_hdr(examined)
     match encoder:
         case "libx264":
-            parameters = ":".join(filter(None, (_x264_code(), light)))
+            parameters = ":".join(filter(None, (_x264_parameters(), light)))
             return {"crf": crf, "preset": preset} | ({"x264-params": parameters} if parameters else {})
         case "libx265":
             light = light.replace("mastering-display", "master-display").replace("cll", "max-cll")
@@ -211,12 +216,12 @@ def _options(encoder: str, settings: OutputSettings, layout: Layout, examined: E
     return {"level": "3", "slicecrc": "1"}
 
 
-def _x264_code() -> str:
-    """x264's code for AVX-512 encodes the same frames differently from time to time, and that for AVX2 is as fast."""
+def _x264_parameters() -> str:
+    """Keep x264 from AVX-512: that code encodes equal frames differently now and then, and AVX2 is as fast."""
     return "asm=avx2" if cv2.checkHardwareSupport(_AVX_512) else ""
 
 
-def _static_hdr(examined: Examined, *, floats: bool = False) -> str:
+def _static_hdr(examined: ProbeResult, *, floats: bool = False) -> str:
     """Mastering display and light level as x264, x265 (integers, 1/50000 and 1/10000) or SVT-AV1 (floats) read them."""
     parts = []
     display = examined.mastering_display

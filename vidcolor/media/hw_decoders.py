@@ -1,4 +1,4 @@
-"""Decoding on a graphics chip, for codecs whose every decoded sample the standard fixes: the luma is the software's."""
+"""Decoding on a graphics chip, for codecs whose standard fixes every sample: the luma equals that of software."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,24 +13,26 @@ from av.video.frame import VideoFrame
 
 from vidcolor.choices import HW_DECODERS, HWACCELS
 from vidcolor.errors import UsageError
-from vidcolor.media.input_file import packets
+from vidcolor.media.input_file import demux
+from vidcolor.media.opening import open_container
 from vidcolor.media.pixels import Layout, layout_of, luma_of
-from vidcolor.media.probe import Examined, choose_video, open_container
+from vidcolor.media.probe import ProbeResult
 from vidcolor.media.pyav import open_input
+from vidcolor.media.streams import choose_video
 
 # MPEG-2 and MPEG-4 part 2 leave the inverse transform's rounding to the decoder.
 EXACT_CODECS = ("h264", "hevc", "vp8", "vp9", "av1")
-PROVED_FRAMES = 24  # compared with the software's before a device is trusted; a film may begin with black
+COMPARED_FRAMES = 24  # with software, before a device is trusted; a film may begin with black
 
 
 class HardwareError(Exception):
     """The device cannot decode the film, or not as the software does. The message is a clause, for a warning."""
 
 
-def choose_device(path: Path, examined: Examined, wanted: str) -> str:
-    """The kind of device that decodes the film; wanted: one of HW_DECODERS, or auto for the first that does.
+def choose_device(path: Path, examined: ProbeResult, wanted: str) -> str:
+    """Choose the kind of device that decodes the film. wanted: one of HW_DECODERS, or auto for the first that works.
 
-    Raises HardwareError where none does, UsageError for a kind that is unknown.
+    Raises HardwareError where none works, UsageError for an unknown kind.
     """
     if wanted not in HWACCELS:
         raise UsageError(f"hwaccel {wanted!r} is unknown; choose {', '.join(HWACCELS)}.")
@@ -41,7 +43,7 @@ def choose_device(path: Path, examined: Examined, wanted: str) -> str:
     reasons = []
     for device in tried:
         try:
-            _prove(path, examined, device)
+            _verify(path, examined, device)
         except HardwareError as failure:
             reasons.append(f"{device} ({failure})")
         else:
@@ -49,11 +51,8 @@ def choose_device(path: Path, examined: Examined, wanted: str) -> str:
     raise HardwareError(", ".join(reasons) or "this FFmpeg knows none")
 
 
-def open_on(path: Path, device: str) -> InputContainer:
-    """The film, its frames decoded on the device and brought back, as NV12, P010 or their like.
-
-    Raises HardwareError.
-    """
+def open_on_device(path: Path, device: str) -> InputContainer:
+    """Open the film for decoding on a device, which gives frames as NV12, P010 or similar. Raises HardwareError."""
     if device not in hwdevices_available():
         raise HardwareError("not in this FFmpeg")  # which would take another device for a name that it does not know
     try:
@@ -69,21 +68,21 @@ def open_on(path: Path, device: str) -> InputContainer:
     return container
 
 
-def is_twin(frame: VideoFrame, layout: Layout) -> bool:
-    """Whether a frame from a device has its luma in the same depth, and chroma in the same places, as the film's."""
+def has_layout(frame: VideoFrame, layout: Layout) -> bool:
+    """Whether a frame from a device has the bit depth and chroma subsampling of the film."""
     found = layout_of(frame.format.name)
     return found.readable and (found.bits, found.chroma_shift) == (layout.bits, layout.chroma_shift)
 
 
-def _prove(path: Path, examined: Examined, device: str) -> None:
-    """Compare the first frames with the software's. Raises HardwareError."""
-    with closing(open_on(path, device)) as fast, closing(open_container(path)) as plain:
-        pairs = zip_longest(*(_frames(film, path) for film in (fast, plain)))
+def _verify(path: Path, examined: ProbeResult, device: str) -> None:
+    """Compare the first frames with frames decoded in software. Raises HardwareError."""
+    with closing(open_on_device(path, device)) as fast, closing(open_container(path)) as plain:
+        pairs = zip_longest(*(_decode(film, path) for film in (fast, plain)))
         try:
-            for number, (theirs, ours) in enumerate(islice(pairs, PROVED_FRAMES)):
+            for number, (theirs, ours) in enumerate(islice(pairs, COMPARED_FRAMES)):
                 if theirs is None or ours is None:
                     raise HardwareError("it gives another number of frames")
-                if not is_twin(theirs, examined.layout):
+                if not has_layout(theirs, examined.layout):
                     raise HardwareError(f"it gives {theirs.format.name} for {ours.format.name}")
                 one, other = (luma_of(frame, layout_of(frame.format.name)) for frame in (theirs, ours))
                 if not np.array_equal(one, other):
@@ -92,9 +91,9 @@ def _prove(path: Path, examined: Examined, device: str) -> None:
             raise HardwareError(_reason(error)) from error
 
 
-def _frames(film: InputContainer, path: Path) -> Iterator[VideoFrame]:
-    """Raises ReadError, which is no device's fault, and what decoding raises."""
-    for packet in packets(film, choose_video(film, path)[0]):
+def _decode(film: InputContainer, path: Path) -> Iterator[VideoFrame]:
+    """All frames. Raises ReadError, which is no device's fault, and errors of decoding."""
+    for packet in demux(film, choose_video(film, path)[0]):
         yield from packet.decode()
 
 

@@ -1,4 +1,4 @@
-"""Encoders on graphics chips: what they are called, and vidcolor's quality and speed in their own terms.
+"""Encoders on graphics chips: their names, and the options that crf and preset become.
 
 No B-frames: drivers disagree on their times, and segments then meet without overlap. FFmpeg's documentation of the
 options: https://ffmpeg.org/ffmpeg-codecs.html, and `ffmpeg -h encoder=h264_nvenc` for those of NVENC and AMF.
@@ -10,7 +10,7 @@ from av.codec.codec import UnknownCodecError
 from vidcolor.choices import HW_ENCODERS
 from vidcolor.errors import UsageError
 
-# What every generation of chips that takes the depth at all takes, as FFmpeg hands it on without loss.
+# Every chip that takes the depth takes these, and FFmpeg hands them on without loss.
 _FORMATS = ("yuv420p", "nv12", "p010le", "yuv444p")
 _NVENC_PRESETS = ("p1", "p1", "p2", "p3", "p4", "p4", "p5", "p6", "p7")
 _QSV_PRESETS = ("veryfast", "veryfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
@@ -24,13 +24,13 @@ def family_of(encoder: str) -> str | None:
     return family if family in HW_ENCODERS else None
 
 
-def built_in() -> tuple[str, ...]:
-    """Families that this FFmpeg knows, whatever the machine has."""
+def built_in_families() -> tuple[str, ...]:
+    """Families that this FFmpeg is built with, whatever chip the machine has."""
     return tuple(family for family in HW_ENCODERS if formats_of(f"h264_{family}"))
 
 
 def formats_of(encoder: str) -> list[str]:
-    """Pixel formats to feed an encoder with, of those that it lists."""
+    """Pixel formats that an encoder is given, of the formats that it lists."""
     try:
         listed = {known.name for known in Codec(encoder, "w").video_formats or []}
     except UnknownCodecError:
@@ -39,13 +39,13 @@ def formats_of(encoder: str) -> list[str]:
 
 
 def options_of(encoder: str, crf: int, speed: int) -> dict[str, str]:
-    """FFmpeg's options for constant quality. speed: place of the preset in choices.PRESETS, 0 the fastest.
+    """FFmpeg's options for constant quality. speed: index of the preset in choices.PRESETS, 0 the fastest.
 
     Raises UsageError for crf 0.
     """
     if not crf:
         raise UsageError(f"crf 0 is lossless, which {encoder} is not; give 1 or more, or --encoder software.")
-    common = {"bf": "0", "g": "250"}  # g: as x264 has it
+    common = {"bf": "0", "g": "250"}  # g: as x264 sets it
     match family_of(encoder):
         case "nvenc":
             # Without a bit rate of 0, cq has a ceiling of 2 Mbit/s.

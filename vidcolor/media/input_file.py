@@ -1,4 +1,4 @@
-"""Reading a film file so that an error of the drive or the network is never taken for damage, nor for the film's end.
+"""Reads film files so that an error of the drive or network is never mistaken for damage or the film's end.
 
 FFmpeg cannot be asked which of them it was. Its reader of MP4 says "invalid data" where the system gave EIO, or hands
 on half a packet and goes on; others look for the next place that makes sense; and some say EIO, of their own accord, of
@@ -21,14 +21,14 @@ from av.packet import Packet
 
 from vidcolor.errors import ReadError
 
-# FFmpeg's demuxers say these of the content, too, without having asked the system for anything.
+# FFmpeg's demuxers also raise these for bad content, without asking the system for anything.
 _OF_CONTENT = {errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.ERANGE, errno.EDOM, errno.EAGAIN}
 
 _LAST_POSITION = (1 << 63) - 1
 
 
-class ReadFile:
-    """A file for PyAV to read: the first error is kept as `failure`, and from there on the file seems to be at its end.
+class InputFile:
+    """A file for PyAV to read. The first error is kept as `failure`; from then on the file seems to be at its end.
 
     Raised, the error would come up in PyAV whenever the same thread next asks FFmpeg for anything, if only to encode.
     A file that has become shorter is such an error, too.
@@ -40,14 +40,14 @@ class ReadFile:
         self.failure: OSError | None = None
         self._file = path.open("rb", 0)  # unbuffered: FFmpeg has a buffer
         self._size = os.fstat(self._file.fileno()).st_size
-        self._position = self._at = 0  # wanted, and where the system stands
+        self._position = self._at = 0  # of the next read, and of the system's file
 
     def read(self, size: int) -> bytes:
-        """At most so many bytes; none at the end, and from the first error on."""
+        """Read at most so many bytes; none at the end, and none after an error."""
         if self.failure is not None:
             return b""
         try:
-            if self._position != self._at and not self._seek():
+            if self._position != self._at and not self._move():
                 return b""
             content = self._file.read(size) or b""
         except OSError as error:
@@ -59,13 +59,13 @@ class ReadFile:
         return content
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Where the next bytes come from. It asks nothing of the system, so that it cannot fail."""
+        """Set and give the position of the next read. It asks nothing of the system, so it cannot fail."""
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         self._position = min(max(0, start + offset), _LAST_POSITION)
         return self._position
 
-    def _seek(self) -> bool:
-        """Whether there is such a place: what is damaged may point anywhere."""
+    def _move(self) -> bool:
+        """Move the system's position to the wanted one; False where there is none: damaged files point anywhere."""
         try:
             self._file.seek(self._position)
         except OSError:
@@ -75,10 +75,10 @@ class ReadFile:
         return True
 
     def tell(self) -> int:
-        """Where the next bytes come from."""
+        """The position of the next read."""
         return self._position
 
-    def require(self) -> None:
+    def check(self) -> None:
         """Raise ReadError if reading has failed."""
         if self.failure is not None:
             raise read_error(self.name, self.failure) from self.failure
@@ -88,18 +88,18 @@ class ReadFile:
             self._file.close()
 
 
-class ReadFiles:
-    """Opens numbered pictures for PyAV, one after another. `failure` is the first error of any."""
+class InputFiles:
+    """Opens numbered pictures for PyAV, one after another. `failure` is the first error."""
 
     def __init__(self) -> None:
         self._failure: OSError | None = None
-        self._last: ReadFile | None = None
+        self._last: InputFile | None = None
 
-    def __call__(self, name: str, flags: int, options: dict[str, str]) -> ReadFile:  # noqa: ARG002 - PyAV's io_open
-        """Raises OSError, which is the failure then."""
+    def __call__(self, name: str, flags: int, options: dict[str, str]) -> InputFile:  # noqa: ARG002 - PyAV's io_open
+        """Open a picture. Raises OSError, and keeps it as `failure`."""
         self._failure, self._last = self.failure, None
         try:
-            self._last = ReadFile(Path(name))
+            self._last = InputFile(Path(name))
         except OSError as error:
             self._failure = self._failure or error
             raise
@@ -107,20 +107,20 @@ class ReadFiles:
 
     @property
     def failure(self) -> OSError | None:
-        """What the system said first; None where all went well."""
+        """The first error; None where there was none."""
         return self._failure or (self._last.failure if self._last else None)
 
 
-def packets(container: InputContainer, *streams: Any) -> Iterator[Packet[Any]]:
-    """What the container's `demux` gives. Raises ReadError where reading failed, FFmpegError for damage."""
+def demux(container: InputContainer, *streams: Any) -> Iterator[Packet[Any]]:
+    """The packets of the container's `demux`. Raises ReadError where reading failed, FFmpegError for damage."""
     demuxed, last = container.demux(*streams), None
     while True:
         try:
             packet = next(demuxed, None)
         except (FFmpegError, OSError) as error:
-            require_read(container, error, last)
+            check_read(container, error, last)
             raise
-        require_read(container, None, last)  # first, as a packet may be the half of one
+        check_read(container, None, last)  # first, as a packet may be the half of one
         if packet is None:
             return
         if packet.dts is not None:
@@ -128,13 +128,11 @@ def packets(container: InputContainer, *streams: Any) -> Iterator[Packet[Any]]:
         yield packet
 
 
-def require_read(
-    container: InputContainer, error: Exception | None = None, last: tuple[int, int] | None = None
-) -> None:
+def check_read(container: InputContainer, error: Exception | None = None, last: tuple[int, int] | None = None) -> None:
     """Raise ReadError if reading has failed. error: what PyAV raised.  last: stream and dts of the packet before."""
-    files = _files_of(container)
+    files = _find_files(container)
     failure: Exception | None = files.failure if files else None
-    if failure is None and error is not None and is_of_system(error, is_read_here=files is not None):
+    if failure is None and error is not None and is_system_error(error, is_read_here=files is not None):
         failure = error
     if failure is None:
         return
@@ -146,7 +144,7 @@ def require_read(
 
 
 def read_error(path: Path | str, failure: Exception, seconds: Fraction | None = None) -> ReadError:
-    """What to tell of it. seconds: of the film, where it happened."""
+    """The error to raise for a failed read. seconds: of the film, where it happened."""
     place = ""
     if seconds is not None:
         minutes, rest = divmod(max(0, int(seconds)), 60)
@@ -158,16 +156,16 @@ def read_error(path: Path | str, failure: Exception, seconds: Fraction | None = 
     )
 
 
-def is_of_system(error: Exception, *, is_read_here: bool = False) -> bool:
+def is_system_error(error: Exception, *, is_read_here: bool = False) -> bool:
     """Whether PyAV's error is one of the operating system. FFmpeg's own codes are large numbers.
 
-    is_read_here: FFmpeg has not read by itself, so that its EIO is only a word for content that breaks off.
+    is_read_here: this module read the file, so EIO from FFmpeg means content that breaks off.
     """
     code = getattr(error, "errno", None)
     return code in errno.errorcode and code not in _OF_CONTENT and not (code == errno.EIO and is_read_here)
 
 
-def _files_of(container: InputContainer) -> ReadFile | ReadFiles | None:
-    """What reads for it; None where FFmpeg does that by itself."""
+def _find_files(container: InputContainer) -> InputFile | InputFiles | None:
+    """The file or files of this module that the container reads; None where FFmpeg reads by itself."""
     found = container.file.file if container.file else container.io_open
-    return found if isinstance(found, ReadFile | ReadFiles) else None
+    return found if isinstance(found, InputFile | InputFiles) else None

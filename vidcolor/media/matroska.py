@@ -31,7 +31,7 @@ _CROPS = (0x54CC, 0x54BB, 0x54DD, 0x54AA)  # PixelCropLeft, Top, Right, Bottom
 
 
 def codec_ids(path: Path) -> dict[int, str]:
-    """What a file says that its tracks are, by FFmpeg's numbers of them; empty for what is no Matroska file."""
+    """The CodecID of every track, by FFmpeg's stream index; empty for a file that is not Matroska."""
     try:
         head, entries = _track_entries(path)
     except (OSError, StopIteration, IndexError):
@@ -45,7 +45,7 @@ def codec_ids(path: Path) -> dict[int, str]:
 
 
 def crop_of(path: Path, index: int) -> Crop | None:
-    """What of track `index`, from 0, is not shown; None where all is, or the file is not as expected."""
+    """The pixels of track `index`, from 0, that are not shown; None where all are, or the file is not as expected."""
     try:
         head, entries = _track_entries(path)
         _, start, end, _ = entries[index]
@@ -58,16 +58,16 @@ def crop_of(path: Path, index: int) -> Crop | None:
 
 
 def _track_entries(path: Path) -> tuple[bytearray, list[tuple[int, int, int, int]]]:
-    """A file's head, and where in it each track is described. Raises OSError, StopIteration, IndexError."""
+    """A file's head, and the positions of its track entries. Raises OSError, StopIteration, IndexError."""
     with path.open("rb") as file:
         head = bytearray(file.read(_HEAD_BYTES))
     return head, [entry for entry in _elements(head, *_find_tracks(head)) if entry[0] == _TRACK_ENTRY]
 
 
 def write_picture(file: BinaryIO, shape: Fraction, crop: Crop | None = None) -> bool:
-    """Give the first video track of a finished file its display size, and what of it is hidden.
+    """Write display size and cropping into the first video track of a finished file.
 
-    False if the header is not as expected.
+    shape: of a pixel, width / height. False if the header is not as expected.
     """
     file.seek(0)
     head = bytearray(file.read(_HEAD_BYTES))
@@ -80,7 +80,7 @@ def write_picture(file: BinaryIO, shape: Fraction, crop: Crop | None = None) -> 
         )
     except (StopIteration, IndexError):
         return False
-    reshaped = _reshaped_entry(head, entry_start, entry_end, shape, crop)
+    reshaped = _rewrite_entry(head, entry_start, entry_end, shape, crop)
     if reshaped is None:
         return False
     head[entry_start:entry_end] = reshaped
@@ -93,7 +93,7 @@ def write_picture(file: BinaryIO, shape: Fraction, crop: Crop | None = None) -> 
 def write_chapters(file: BinaryIO, chapters: Sequence[tuple[Fraction, Fraction, str]]) -> bool:
     """Add chapters to a finished file that has none: (start, end, title), in seconds. False if it is not as expected.
 
-    They stand at the file's end, where the index at its head, which has room for one more entry, says that they are.
+    They are appended to the file; the index at its head, which has room for one more entry, points to them.
     """
     file.seek(0)
     head = bytearray(file.read(_HEAD_BYTES))
@@ -102,7 +102,7 @@ def write_chapters(file: BinaryIO, chapters: Sequence[tuple[Fraction, Fraction, 
         segment = next(entry for entry in _elements(head, 0, len(head)) if entry[0] == _SEGMENT)
         index, spare = islice(_elements(head, segment[1], len(head)), 2)
         seek_id = _element(_SEEK_ID, _CHAPTERS.to_bytes(4, "big"))
-        entry = _element(_SEEK, seek_id + _element(_SEEK_POSITION, _number(end - segment[1])))
+        entry = _element(_SEEK, seek_id + _element(_SEEK_POSITION, _unsigned(end - segment[1])))
         room = spare[2] - index[2] - len(entry)
         if index[0] != _SEEK_HEAD or spare[0] != _VOID or segment[1] - segment[3] != 12 or room < 9:
             return False
@@ -115,9 +115,9 @@ def write_chapters(file: BinaryIO, chapters: Sequence[tuple[Fraction, Fraction, 
     atoms = [
         _element(
             _CHAPTER,
-            _element(_CHAPTER_UID, _number(number))
-            + _element(_CHAPTER_START, _number(round(start * 10**9)) or b"\0")
-            + _element(_CHAPTER_END, _number(round(last * 10**9)) or b"\0")
+            _element(_CHAPTER_UID, _unsigned(number))
+            + _element(_CHAPTER_START, _unsigned(round(start * 10**9)) or b"\0")
+            + _element(_CHAPTER_END, _unsigned(round(last * 10**9)) or b"\0")
             + _element(_CHAPTER_DISPLAY, _element(_CHAPTER_NAME, title.encode()) + _element(_CHAPTER_LANGUAGE, b"und")),
         )
         for number, (start, last, title) in enumerate(chapters, start=1)
@@ -136,8 +136,8 @@ def _find_tracks(head: bytearray) -> tuple[int, int]:
     return next((start, end) for number, start, end, _ in _elements(head, segment, len(head)) if number == _TRACKS)
 
 
-def _reshaped_entry(head: bytearray, start: int, end: int, shape: Fraction, crop: Crop | None) -> bytes | None:
-    """The track entry at the same length: name without its padding, video with a display size, a Void for the rest."""
+def _rewrite_entry(head: bytearray, start: int, end: int, shape: Fraction, crop: Crop | None) -> bytes | None:
+    """The track entry with a display size, as long as before: the name loses its padding, and a Void fills up."""
     parts = []
     for number, first, last, outer in _elements(head, start, end):
         body = bytes(head[first:last])
@@ -145,7 +145,7 @@ def _reshaped_entry(head: bytearray, start: int, end: int, shape: Fraction, crop
             name = body.rstrip(b" ")
             parts.append(_element(_NAME, name) if name else b"")
         elif number == _VIDEO:
-            parts.append(_element(_VIDEO, _with_display_size(head, first, last, shape, crop)))
+            parts.append(_element(_VIDEO, _rewrite_video(head, first, last, shape, crop)))
         else:
             parts.append(bytes(head[outer:last]))
     entry = b"".join(parts)
@@ -155,7 +155,7 @@ def _reshaped_entry(head: bytearray, start: int, end: int, shape: Fraction, crop
     return entry + bytes([_VOID, 0x80 | (spare - 2)]) + bytes(spare - 2)
 
 
-def _with_display_size(head: bytearray, start: int, end: int, shape: Fraction, crop: Crop | None) -> bytes:
+def _rewrite_video(head: bytearray, start: int, end: int, shape: Fraction, crop: Crop | None) -> bytes:
     kept, size = b"", {}
     for number, first, last, outer in _elements(head, start, end):
         if number in (_PIXEL_WIDTH, _PIXEL_HEIGHT):
@@ -165,20 +165,20 @@ def _with_display_size(head: bytearray, start: int, end: int, shape: Fraction, c
     width, height = size[_PIXEL_WIDTH], size[_PIXEL_HEIGHT]
     if crop is not None:
         sides = zip(_CROPS, (crop.left, crop.top, crop.right, crop.bottom), strict=True)
-        kept += b"".join(_element(number, _number(pixels)) for number, pixels in sides if pixels)
+        kept += b"".join(_element(number, _unsigned(pixels)) for number, pixels in sides if pixels)
         width, height = (
             width - crop.left - crop.right,
             height - crop.top - crop.bottom,
         )  # the size is that of what is shown
     wide = width * shape
     if wide.denominator == 1:
-        return kept + _element(_DISPLAY_WIDTH, _number(wide.numerator)) + _element(_DISPLAY_HEIGHT, _number(height))
+        return kept + _element(_DISPLAY_WIDTH, _unsigned(wide.numerator)) + _element(_DISPLAY_HEIGHT, _unsigned(height))
     aspect = wide / height  # which no whole number of pixels has
     return (
         kept
-        + _element(_DISPLAY_WIDTH, _number(aspect.numerator))
-        + _element(_DISPLAY_HEIGHT, _number(aspect.denominator))
-        + _element(_DISPLAY_UNIT, _number(_ASPECT_RATIO))
+        + _element(_DISPLAY_WIDTH, _unsigned(aspect.numerator))
+        + _element(_DISPLAY_HEIGHT, _unsigned(aspect.denominator))
+        + _element(_DISPLAY_UNIT, _unsigned(_ASPECT_RATIO))
     )
 
 
@@ -214,5 +214,5 @@ def _element(number: int, body: bytes) -> bytes:
     return head + size + body
 
 
-def _number(value: int) -> bytes:
+def _unsigned(value: int) -> bytes:
     return value.to_bytes((value.bit_length() + 7) // 8, "big")

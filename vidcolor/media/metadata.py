@@ -1,4 +1,4 @@
-"""Metadata: which tags go over to the output."""
+"""Metadata: which tags are copied to the output."""
 
 _STATISTICS = ("BPS", "DURATION", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS", "ENCODER")
 _STRUCTURE = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id"}
@@ -11,7 +11,7 @@ MP4_TAGS = {
 
 
 def kept_tags(metadata: dict[str, str]) -> dict[str, str]:
-    """Metadata that is still true of the output: without the old muxer's and encoder's own entries."""
+    """The tags that are still true of the output: without entries of the old muxer and encoder."""
     metadata = dict(metadata)
     if "name" in metadata and "title" not in metadata:
         metadata["title"] = metadata.pop("name")  # MP4 calls a track's title so

@@ -1,4 +1,4 @@
-"""The clean aperture of MP4 and MOV: which part of the picture is shown. PyAV neither tells nor writes it.
+"""The clean aperture of MP4 and MOV: which part of the picture is shown. PyAV neither reads nor writes it.
 
 Boxes: ISO/IEC 14496-12, 4.2; the clean aperture: 12.1.4.
 """
@@ -17,14 +17,14 @@ _CLAP = struct.Struct(">I4s8i")
 
 
 def crop_of(path: Path, index: int) -> Crop | None:
-    """What of track `index`, from 0, is not shown; None where all is, or the file is not as expected."""
+    """The pixels of track `index`, from 0, that are not shown; None where all are, or the file is not as expected."""
     try:
         with path.open("rb") as file:
-            found = _moov(file)
+            found = _find_moov(file)
             if found is None:
                 return None
             tracks = [box for box in _boxes(found[1], 8, len(found[1])) if box[0] == b"trak"]
-            _, start, end = _entry(found[1], tracks[index])
+            _, start, end = _find_entry(found[1], tracks[index])
         moov = found[1]
         width, height = struct.unpack_from(">HH", moov, start + _WIDTH_PLACE)
         clap = next(box for box in _boxes(moov, start + _ENTRY_HEAD, end) if box[0] == b"clap")
@@ -38,16 +38,16 @@ def crop_of(path: Path, index: int) -> Crop | None:
 
 
 def write_crop(file: BinaryIO, crop: Crop) -> bool:
-    """Give the first picture of a finished file, whose index stands last, a clean aperture; False if it does not."""
+    """Write a clean aperture into the first video track of a finished file; False unless its index stands last."""
     try:
-        found = _moov(file)
+        found = _find_moov(file)
         if found is None or found[0] + len(found[1]) != file.seek(0, 2):
             return False
         place, moov = found[0], bytearray(found[1])
         track = next(
             box for box in _boxes(moov, 8, len(moov)) if box[0] == b"trak" and b"vide" in moov[box[1] : box[2]]
         )
-        *parents, entry = _path(moov, track)
+        *parents, entry = _find_entry_path(moov, track)
     except (StopIteration, struct.error):
         return False
     width, height = struct.unpack_from(">HH", moov, entry[1] + _WIDTH_PLACE)
@@ -77,8 +77,8 @@ def _boxes(data: bytes | bytearray, start: int, end: int) -> Iterator[Box]:
         start = last
 
 
-def _path(moov: bytes | bytearray, track: Box) -> list[Box]:
-    """The track, and the boxes from it down to the entry that describes its samples."""
+def _find_entry_path(moov: bytes | bytearray, track: Box) -> list[Box]:
+    """The boxes from a track down to the entry that describes its samples."""
     found = [track]
     for name in (b"mdia", b"minf", b"stbl", b"stsd"):
         _, start, end = found[-1]
@@ -87,12 +87,12 @@ def _path(moov: bytes | bytearray, track: Box) -> list[Box]:
     return [*found, next(_boxes(moov, start + 16, end))]
 
 
-def _entry(moov: bytes, track: Box) -> Box:
-    return _path(moov, track)[-1]
+def _find_entry(moov: bytes, track: Box) -> Box:
+    return _find_entry_path(moov, track)[-1]
 
 
-def _moov(file: BinaryIO) -> tuple[int, bytes] | None:
-    """Where the index begins, and the index."""
+def _find_moov(file: BinaryIO) -> tuple[int, bytes] | None:
+    """The position and content of the index; None where there is none."""
     length, place = file.seek(0, 2), 0
     while place + 8 <= length:
         file.seek(place)

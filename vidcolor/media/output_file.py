@@ -1,15 +1,14 @@
-"""Writing a film file so that an error of the disk comes up where it is asked for, and nowhere else.
+"""Writes film files so that an error of the disk is raised by `check`, and nowhere else.
 
-Raised into FFmpeg, it would be printed by PyAV with its whole traceback, or come up in whatever the same thread next
-asks FFmpeg for.
+Raised into FFmpeg, PyAV would print it with its traceback, or raise it from the next call into FFmpeg.
 """
 
 import os
 from typing import BinaryIO
 
 
-class WrittenFile:
-    """A file for PyAV to write: the first error is kept, and from there on nothing is written any more."""
+class OutputFile:
+    """A file for PyAV to write. The first error is kept, and nothing is written after it."""
 
     def __init__(self, file: BinaryIO) -> None:
         """file: seekable; its owner closes it."""
@@ -17,12 +16,12 @@ class WrittenFile:
         self._file, self._failure = file, None if file.seekable() else OSError(f"{file}: cannot be sought in")
 
     def check(self) -> None:
-        """Raise the OSError that was met."""
+        """Raise the OSError that writing met, if any."""
         if self._failure is not None:
             raise self._failure
 
     def write(self, content: bytes) -> int:
-        """How many bytes FFmpeg is to believe were written: all."""
+        """Write; always says that all was written, as FFmpeg would raise otherwise."""
         if self._failure is None:
             try:
                 self._file.write(content)
@@ -31,7 +30,7 @@ class WrittenFile:
         return len(content)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Where the next bytes go."""
+        """Move to a position, and give it."""
         try:
             return self._file.seek(offset, whence)  # which writes what waits in a buffer
         except OSError as error:
@@ -39,11 +38,11 @@ class WrittenFile:
             return max(0, offset)
 
     def tell(self) -> int:
-        """Where the next bytes go."""
+        """The position of the next write."""
         return self._file.tell()
 
     def flush(self) -> None:
-        """Let nothing wait in a buffer."""
+        """Write what is buffered."""
         try:
             self._file.flush()
         except OSError as error:

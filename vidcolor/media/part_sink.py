@@ -1,4 +1,4 @@
-"""A part of a film: finished segments of its picture, which the film's own sink adopts."""
+"""Encodes a part of a film into segments, which the sink of the whole film adopts."""
 
 from __future__ import annotations  # Packet[...] is for type checkers only
 
@@ -9,7 +9,7 @@ from av.packet import Packet
 
 from vidcolor.frames import ColoredFrame, Part
 from vidcolor.media.encoders import OutputSettings
-from vidcolor.media.segments import SegmentStore, part_of
+from vidcolor.media.segments import SegmentStore, part_path
 from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import FilmSource
 from vidcolor.run import Run
@@ -17,12 +17,12 @@ from vidcolor.steady.state import Arrays
 
 
 class PartSink(FilmSink):
-    """Makes the segments of a part, and nothing else. Frames before its first are counted and thrown away."""
+    """Writes the segments of a part, and no film. Frames before the part's first are counted and dropped."""
 
     def __init__(
         self, path: Path, source: FilmSource, settings: OutputSettings, part: Part, *, run: Run, resume: bool = True
     ) -> None:
-        """path: of the film.  run, resume: see FilmSink."""
+        """path: of the whole film.  run, resume: see FilmSink."""
         super().__init__(path, source, settings, comment="", run=run, resume=resume)
         self._part, self._first_pts = part, part.first_pts
 
@@ -38,19 +38,19 @@ class PartSink(FilmSink):
         if self.frames_written > self._part.first:
             super().end_segment(state)
 
-    def _opened_store(self, run: Run) -> SegmentStore:
-        store = SegmentStore(part_of(self.path, self._part.first), run, resume=self._resume)
+    def _open_store(self, run: Run) -> SegmentStore:
+        store = SegmentStore(part_path(self.path, self._part.first), run, resume=self._resume)
         self.warnings += store.warnings
         return store
 
     def _open(self) -> None:
         super()._open()
-        if self.place is None:
+        if self.resume_point is None:
             self._set_clock(self._first_pts)
-            self.place, self.frames_written = self._part.after, self._part.begins
+            self.resume_point, self.frames_written = self._part.after, self._part.begins
 
     def _mux(self, packet: Packet[Any]) -> None:
-        """The film's sink will."""
+        """Write nothing: the sink of the whole film muxes the packets."""
 
     def _finish(self) -> None:
         self._abandon()

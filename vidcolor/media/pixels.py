@@ -1,4 +1,4 @@
-"""Pixel formats: where the luma lies in a decoded frame, and how planes are written into one to encode."""
+"""Pixel formats: luma and chroma planes of decoded frames, and writing planes into frames to encode."""
 
 import re
 from dataclasses import dataclass
@@ -33,14 +33,14 @@ class Layout:
     chroma_shift: tuple[int, int]
     readable: bool
     big_endian: bool = False
-    msb_shift: int = 0  # p010 and its kin keep the sample in the high bits
+    msb_shift: int = 0  # p010 and similar keep the sample in the high bits
     is_rgb: bool = False
     is_gray: bool = False
     has_alpha: bool = False
 
     @property
     def planar(self) -> str:
-        """The planar YCbCr format of this depth and subsampling that a frame is painted in."""
+        """The planar YCbCr format of this depth and subsampling."""
         return planar_name(self.bits, self.chroma_shift)
 
 
@@ -50,7 +50,7 @@ def planar_name(bits: int, chroma_shift: tuple[int, int]) -> str:
 
 
 def layout_of(name: str) -> Layout:
-    """What FFmpeg's pixel format of this name holds. Gray and RGB get the chroma that they are painted with."""
+    """The layout of FFmpeg's pixel format of this name. Gray and RGB get the subsampling of their colored output."""
     if found := _PLANAR.match(name):
         shift, bits = _CHROMA_SHIFTS[found["chroma"]], int(found["bits"] or 8)
         return Layout(bits, shift, True, found["endian"] == "be", has_alpha=found["kind"] == "a")
@@ -70,7 +70,7 @@ def layout_of(name: str) -> Layout:
 
 
 def _layout_by_description(description: VideoFormat) -> Layout:
-    """Packed YCbCr, RGB, palettes, one-bit and float formats: converted once by FFmpeg."""
+    """The layout of packed YCbCr, RGB, palette, one-bit and float formats, which FFmpeg converts."""
     alpha = any(component.is_alpha for component in description.components)
     deepest = max((component.bits for component in description.components), default=8)
     bits = next(depth for depth in (8, 10, 12, 16, 64) if depth >= deepest)
@@ -87,7 +87,7 @@ def _layout_by_description(description: VideoFormat) -> Layout:
     return Layout(bits, shift, False, has_alpha=alpha)
 
 
-def samples(
+def plane_view(
     frame: VideoFrame, plane: int, rows: int, columns: int, bits: int, *, big_endian: bool = False
 ) -> NDArray[Any]:
     """A writable view of one plane, (rows, columns), without the padding at the end of each line.
@@ -104,7 +104,7 @@ def samples(
 
 def luma_of(frame: VideoFrame, layout: Layout) -> Plane:
     """The Y plane as stored: a view of the frame where possible, never rescaled. (H, W), native byte order."""
-    luma = samples(frame, 0, frame.height, frame.width, layout.bits, big_endian=layout.big_endian)
+    luma = plane_view(frame, 0, frame.height, frame.width, layout.bits, big_endian=layout.big_endian)
     if layout.msb_shift:
         luma = luma >> layout.msb_shift
     return luma.astype(np.uint16, copy=False) if layout.bits > 8 else luma
@@ -119,7 +119,7 @@ def chroma_of(frame: VideoFrame, layout: Layout, picture: PictureFormat) -> tupl
     found = layout_of(frame.format.name)
     across, down = found.chroma_shift
     rows, columns = -(-frame.height >> down), -(-frame.width >> across)
-    planes = [samples(frame, plane, rows, columns, found.bits, big_endian=found.big_endian) for plane in (1, 2)]
+    planes = [plane_view(frame, plane, rows, columns, found.bits, big_endian=found.big_endian) for plane in (1, 2)]
     cb, cr = (plane.astype(np.uint16, copy=False) if found.bits > 8 else plane for plane in planes)
     return cb, cr
 
@@ -134,7 +134,7 @@ def reformat(frame: VideoFrame, **to: Any) -> VideoFrame:
 
 
 def to_planar(frame: VideoFrame, layout: Layout, picture: PictureFormat) -> VideoFrame:
-    """Convert what has no Y plane of its own to planar YCbCr of the picture's matrix and range."""
+    """Convert a frame without a readable Y plane to planar YCbCr of the picture's matrix and range."""
     target = f"gray{'' if layout.bits == 8 else '16le'}" if layout.is_gray else layout.planar
     wanted_range = ColorRange.JPEG if picture.full_range else ColorRange.MPEG
     matrix = _SWS_NAME[picture.matrix]
@@ -153,7 +153,7 @@ def to_planar(frame: VideoFrame, layout: Layout, picture: PictureFormat) -> Vide
 def write_plane(frame: VideoFrame, plane: int, values: Plane, bits: int) -> None:
     """Copy code values into a plane of a planar frame."""
     rows, columns = values.shape
-    target = samples(frame, plane, rows, columns, bits)
+    target = plane_view(frame, plane, rows, columns, bits)
     if not target.flags.writeable:
         raise ValueError("the frame's memory is read-only")
     np.copyto(target, values)

@@ -1,13 +1,10 @@
-"""What the output will hold, decided before any work: the picture's encoding, and each other stream's fate."""
+"""What the output will hold, decided before any work: how the picture is encoded, and what becomes of each stream."""
 
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from av.audio.codeccontext import AudioCodecContext
-from av.container import OutputContainer
-from av.error import FFmpegError
 from av.stream import Stream
 
 from vidcolor import outputs
@@ -15,23 +12,26 @@ from vidcolor.choices import LOSSY_AUDIO
 from vidcolor.errors import SinkError, UsageError
 from vidcolor.formats import CONTAINERS
 from vidcolor.frames import FilmInfo
-from vidcolor.media.audio import audio_target, without_block_size
+from vidcolor.media.audio import choose_audio_codec
 from vidcolor.media.encoders import Encoding, OutputSettings, choose_encoding
 from vidcolor.media.metadata import kept_tags
-from vidcolor.media.probe import Examined, codec_name, decoder_of, examine, is_cover_art, open_film
+from vidcolor.media.opening import open_film
+from vidcolor.media.probe import ProbeResult, examine
 from vidcolor.media.pyav import open_output, text_of
+from vidcolor.media.stream_support import accepts
+from vidcolor.media.streams import codec_name, decoder_of, is_cover_art
 from vidcolor.media.subtitles import is_unread_webvtt
 
 _TRACK_TAGS = {"language", "title", "handler_name", "creation_time", "timecode", "rotate"}
-AUDIBLE_SECONDS = 0.06  # sound further off the picture is noticed: ITU-R BT.1359-1 puts it at 45 to 125 ms
-# AVI has no times: sound is when its bytes or packets say. Of others the muxer writes too few of either.
+AUDIBLE_SECONDS = 0.06  # sound further from the picture is noticed: ITU-R BT.1359-1, 45 to 125 ms
+# AVI has no times: its sound is timed by counting bytes or packets, which the muxer does right for these codecs.
 _TIMED_IN_AVI = {"mp2", "mp3", "ac3", "aac"}
 _TEXT_SUBTITLES = {"mp4": "mov_text", "mov": "mov_text", "webm": "webvtt", "matroska": "subrip"}
 
 
 @dataclass(frozen=True)
 class StreamPlan:
-    """One stream beside the picture and what becomes of it."""
+    """A stream beside the picture, and what becomes of it."""
 
     index: int
     kind: str
@@ -39,10 +39,10 @@ class StreamPlan:
     action: str  # "copy", "convert", "attach" (cover art as a Matroska attachment), "rebuild", "omit", "drop"
     detail: str = ""  # the codec converted to; why it is dropped
     name: str = ""  # language and title, for people
-    asks_table: bool = True  # False: PyAV's table does not know that the container holds it
+    is_in_codec_table: bool = True  # whether PyAV's table says that the container holds its codec
 
     def describe(self) -> str:
-        """For --dry-run: copy, convert to X, cannot be carried: why."""
+        """What becomes of it, for --dry-run and warnings."""
         return {
             "copy": "copy",
             "convert": f"convert to {self.detail}",
@@ -54,8 +54,8 @@ class StreamPlan:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All that is decided before the first frame."""
+class OutputPlan:
+    """Everything that is decided before the first frame."""
 
     container: str  # FFmpeg's name
     encoding: Encoding
@@ -63,19 +63,21 @@ class Plan:
     warnings: tuple[str, ...]
 
     @property
-    def takes_all(self) -> bool:
-        """Whether the container has to be opened past PyAV's table of codecs."""
-        return not all(entry.asks_table for entry in self.streams)
+    def any_codec(self) -> bool:
+        """Whether a codec is missing in PyAV's table, so that the container is opened without it; see open_output."""
+        return not all(entry.is_in_codec_table for entry in self.streams)
 
 
-def plan(info: FilmInfo, output_path: Path, settings: OutputSettings) -> Plan:
-    """Decide without writing. Raises UsageError or SinkError where the output is impossible or unwelcome."""
+def plan_output(info: FilmInfo, output_path: Path, settings: OutputSettings) -> OutputPlan:
+    """Plan the output of a film. Raises UsageError or SinkError where it is impossible or unwelcome."""
     check_output(Path(info.path), output_path, overwrite=settings.overwrite)
     return make_plan(examine(Path(info.path)), output_path, settings)
 
 
 def check_output(input_path: Path, output_path: Path, *, overwrite: bool) -> None:
-    """Refuse a suffix without container, the input itself, an existing file, a folder that cannot be written."""
+    """Check where the output goes. Raises UsageError, SinkError for a suffix without container, the input itself, an
+    existing file, a folder that cannot be written.
+    """
     container_of(output_path)
     outputs.check(output_path, overwrite=overwrite, inputs=[input_path])
 
@@ -89,8 +91,8 @@ def container_of(output_path: Path) -> str:
     return CONTAINERS[suffix]
 
 
-def make_plan(examined: Examined, output_path: Path, settings: OutputSettings) -> Plan:
-    """The plan for a film already examined."""
+def make_plan(examined: ProbeResult, output_path: Path, settings: OutputSettings) -> OutputPlan:
+    """Plan the output of a film that was examined. Raises as `plan_output` does."""
     container = container_of(output_path)
     with open_output(io.BytesIO(), format=container) as probe_output:
         takes = set(probe_output.supported_codecs)
@@ -100,7 +102,7 @@ def make_plan(examined: Examined, output_path: Path, settings: OutputSettings) -
         streams = tuple(_plan_stream(stream, container, settings) for stream in others)
         lost_sound = [entry for entry in streams if entry.action == "drop" and entry.kind == "audio"]
         if lost_sound:
-            raise SinkError(_no_sound(output_path, container, lost_sound, settings))
+            raise SinkError(_lost_sound_text(output_path, container, lost_sound, settings))
         kept = [source.streams[entry.index] for entry in streams if entry.action in ("copy", "convert")]
         lost_tags = _lost_tags(kept, container)
         late = [
@@ -109,20 +111,22 @@ def make_plan(examined: Examined, output_path: Path, settings: OutputSettings) -
             if _starts_apart(stream, source.streams[examined.video_index])
         ]
     warnings = [*examined.info.warnings, *encoding.warnings]
-    warnings += [f"{_called(entry)} {entry.describe()}" for entry in streams if entry.action == "drop"]
+    warnings += [f"{_label(entry)} {entry.describe()}" for entry in streams if entry.action == "drop"]
     warnings += lost_tags
     warnings += [
-        f"{_called(entry)} converted to {entry.detail}{_how(entry)}" for entry in streams if entry.action == "convert"
+        f"{_label(entry)} converted to {entry.detail}{_loss_note(entry)}"
+        for entry in streams
+        if entry.action == "convert"
     ]
     if container in ("matroska", "webm") and (examined.info.time_base * 1000).denominator != 1:
         warnings.append(f"{container} stores times in whole milliseconds; each is off by 0.5 ms at most")
     if container == "avi":
         warnings += _avi_losses(examined, late)
-    return Plan(container, encoding, streams, tuple(warnings))
+    return OutputPlan(container, encoding, streams, tuple(warnings))
 
 
 def _lost_tags(streams: list[Stream], container: str) -> list[str]:
-    """Tags of single streams that only Matroska stores; tags of the whole film are kept everywhere."""
+    """Warn of tags of single streams, which only Matroska stores; tags of the whole film are kept everywhere."""
     if container in ("matroska", "webm"):
         return []
     tags = {
@@ -141,7 +145,7 @@ def _starts_apart(stream: Stream, picture: Stream) -> bool:
     return abs(start(stream) - start(picture)) > AUDIBLE_SECONDS
 
 
-def _avi_losses(examined: Examined, late: list[int]) -> list[str]:
+def _avi_losses(examined: ProbeResult, late: list[int]) -> list[str]:
     losses = []
     if examined.info.chapters:
         losses.append(f"{examined.info.chapters} chapters cannot be carried: avi has none")
@@ -151,21 +155,21 @@ def _avi_losses(examined: Examined, late: list[int]) -> list[str]:
     return losses
 
 
-def _called(entry: StreamPlan) -> str:
+def _label(entry: StreamPlan) -> str:
     return f"stream #{entry.index} ({entry.kind}, {entry.codec}{', ' + entry.name if entry.name else ''})"
 
 
-def _how(entry: StreamPlan) -> str:
+def _loss_note(entry: StreamPlan) -> str:
     return " without loss" if entry.kind == "audio" and entry.detail not in LOSSY_AUDIO else ""
 
 
-def _no_sound(output_path: Path, container: str, lost: list[StreamPlan], settings: OutputSettings) -> str:
-    """A film that has lost its sound is no success: say what keeps it."""
-    said, lossy = " and ".join(_called(entry) for entry in lost), "opus" if container == "webm" else "aac"
+def _lost_sound_text(output_path: Path, container: str, lost: list[StreamPlan], settings: OutputSettings) -> str:
+    """The message that sound would be lost, and how to keep it."""
+    lost_streams, lossy = " and ".join(_label(entry) for entry in lost), "opus" if container == "webm" else "aac"
     ways = [] if container == "matroska" else ["choose .mkv, which holds most sounds as they are"]
     ways += [] if settings.convert_audio == lossy else [f"--convert-audio {lossy} converts it"]
     way = "; or ".join([*ways, "--drop-audio makes a silent film"])
-    return f"{output_path}: {said} cannot be carried: {lost[0].detail}. {way[:1].upper()}{way[1:]}."
+    return f"{output_path}: {lost_streams} cannot be carried: {lost[0].detail}. {way[:1].upper()}{way[1:]}."
 
 
 def _plan_stream(stream: Stream, container: str, settings: OutputSettings) -> StreamPlan:
@@ -174,12 +178,12 @@ def _plan_stream(stream: Stream, container: str, settings: OutputSettings) -> St
     name = text_of(" ".join(filter(None, (stream.metadata.get("language"), stream.metadata.get("title")))))
     if kind == "audio" and settings.drop_audio:
         return StreamPlan(stream.index, kind, codec, "omit", "", name)
-    action, detail = _fate(stream, codec, kind, container, settings)
-    asks_table = action != "copy" or container != "matroska" or kind != "audio" or accepts(container, stream)
-    return StreamPlan(stream.index, kind, codec, action, detail, name, asks_table)
+    action, detail = _choose_action(stream, codec, kind, container, settings)
+    is_in_codec_table = action != "copy" or container != "matroska" or kind != "audio" or accepts(container, stream)
+    return StreamPlan(stream.index, kind, codec, action, detail, name, is_in_codec_table)
 
 
-def _fate(stream: Stream, codec: str, kind: str, container: str, settings: OutputSettings) -> tuple[str, str]:
+def _choose_action(stream: Stream, codec: str, kind: str, container: str, settings: OutputSettings) -> tuple[str, str]:
     if kind == "cover art":
         if container == "matroska":
             return ("attach", "") if codec in ("mjpeg", "png") else ("drop", f"no attachment type for {codec}")
@@ -195,10 +199,14 @@ def _fate(stream: Stream, codec: str, kind: str, container: str, settings: Outpu
     decoder = decoder_of(stream)
     is_untimed = kind == "audio" and container == "avi" and codec not in _TIMED_IN_AVI and not codec.startswith("pcm_")
     if not is_untimed and (
-        accepts(container, stream) or (container == "matroska" and accepts(container, stream, takes_all=True))
+        accepts(container, stream) or (container == "matroska" and accepts(container, stream, any_codec=True))
     ):
         return "copy", ""
-    if kind == "audio" and decoder is not None and (target := audio_target(stream, container, settings.convert_audio)):
+    if (
+        kind == "audio"
+        and decoder is not None
+        and (target := choose_audio_codec(stream, container, settings.convert_audio))
+    ):
         return "convert", target
     if is_unread_webvtt(stream) or (kind == "subtitle" and decoder is not None and decoder.codec.text_sub):
         target = _TEXT_SUBTITLES.get(container)
@@ -213,46 +221,18 @@ def _fate(stream: Stream, codec: str, kind: str, container: str, settings: Outpu
 def _is_chapter_track(stream: Stream) -> bool:
     """QuickTime keeps chapter names in a text track; FFmpeg reads it as chapters and shows the track as data too."""
     return (
-        stream.container.format.name.startswith("mov") and bool(stream.container.chapters()) and _tag(stream) == "text"
+        stream.container.format.name.startswith("mov")
+        and bool(stream.container.chapters())
+        and _codec_tag(stream) == "text"
     )
 
 
 def _is_timecode(stream: Stream) -> bool:
-    return _tag(stream) == "tmcd" or "timecode" in stream.metadata
+    return _codec_tag(stream) == "tmcd" or "timecode" in stream.metadata
 
 
-def _tag(stream: Stream) -> str:
+def _codec_tag(stream: Stream) -> str:
     decoder = decoder_of(stream)
     if decoder is not None:
         return decoder.codec_tag
     return "text" if stream.name == "bin_data" else ""
-
-
-def accepts(container: str, stream: Stream, *, takes_all: bool = False) -> bool:
-    """Ask FFmpeg itself, by writing a header with this stream alone into memory. takes_all: see open_output."""
-    decoder = decoder_of(stream)
-    if stream.type == "unknown" or (takes_all and decoder is None):
-        return False
-    is_pcm = isinstance(decoder, AudioCodecContext) and decoder.name.startswith("pcm_")
-    if container == "mp4" and is_pcm and cast(AudioCodecContext, decoder).layout.name.endswith("channels"):
-        return False  # ISO/IEC 23003-5 wants to know which channel is which, and FFmpeg notices at the film's end only
-    try:
-        with open_output(io.BytesIO(), format=container, takes_all=takes_all) as trial:
-            add_copy(trial, stream)
-            trial.start_encoding()
-    except (ValueError, FFmpegError, OSError):
-        return False
-    return True
-
-
-def add_copy(output: OutputContainer, stream: Stream) -> Stream:
-    """Add a stream that takes this one's packets as they are. Raises ValueError where the container refuses."""
-    if stream.type == "attachment":
-        name, mimetype = stream.metadata.get("filename", "attachment"), stream.metadata.get("mimetype")
-        return output.add_attachment(name, mimetype or "application/octet-stream", stream.data)  # type: ignore[attr-defined]
-    if stream.type == "unknown":
-        raise ValueError("a stream of unknown type has no packets to copy")
-    if output.format.name == "avi" and stream.type == "audio" and (plain := without_block_size(stream)):
-        with plain:
-            return output.add_stream_from_template(plain.streams.audio[0], opaque=True)
-    return output.add_stream_from_template(stream, opaque=True)

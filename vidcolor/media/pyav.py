@@ -1,6 +1,6 @@
 """What PyAV 18 and PyAV 19 do differently: opening, tags, side data and rational numbers.
 
-PyAV 18.1 is the newest for Python 3.11; pip takes 19 from Python 3.12 on. Nothing else asks for a version of PyAV.
+PyAV 18.1 is the newest for Python 3.11; pip takes 19 from Python 3.12 on. No other module asks for a version of PyAV.
 """
 
 from fractions import Fraction
@@ -15,7 +15,7 @@ from av.frame import Frame
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 
-from vidcolor.media.input_file import ReadFile, ReadFiles
+from vidcolor.media.input_file import InputFile, InputFiles
 
 _IS_18 = av.__version__.startswith("18.")
 # Tags need not be UTF-8. PyAV 18 has to be told how to pass such bytes on; 19 always does it in this way.
@@ -27,10 +27,10 @@ def open_input(
 ) -> InputContainer:
     """Open a path or a Python file to read. Bytes of tags that are not UTF-8 are kept as lone surrogates.
 
-    Raises ReadError where the system cannot read, OSError where it does not open the file, FFmpegError for what is no
+    Raises ReadError where the system cannot read, OSError where it cannot open the file, FFmpegError for what is no
     film.
     """
-    read = ReadFile(file) if isinstance(file, Path) else None
+    read = InputFile(file) if isinstance(file, Path) else None
     if read is not None:
         options = {"protocol_whitelist": "none"} | (options or {})  # it reads no other file, and opens no connection
     try:
@@ -39,11 +39,11 @@ def open_input(
         )
     except Exception:
         if read is not None:
-            read.require()
+            read.check()
         raise
     if read is not None and read.failure is not None:  # in the middle of the headers, which FFmpeg forgives
         container.close()
-        read.require()
+        read.check()
     return container
 
 
@@ -52,7 +52,7 @@ def open_pictures(pattern: Path, options: dict[str, str]) -> InputContainer:
     # PyAV can open files for FFmpeg whose names are UTF-8; others are left to FFmpeg.
     is_utf8 = not any("\ud800" <= letter <= "\udfff" for letter in str(pattern))
     container: InputContainer = av.open(
-        str(pattern), "r", format="image2", options=options, io_open=ReadFiles() if is_utf8 else None, **_TAG_OPTIONS
+        str(pattern), "r", format="image2", options=options, io_open=InputFiles() if is_utf8 else None, **_TAG_OPTIONS
     )
     return container
 
@@ -63,20 +63,20 @@ def open_output(
     format: str,
     container_options: dict[str, str] | None = None,
     buffer_size: int = 32768,
-    takes_all: bool = False,
+    any_codec: bool = False,
 ) -> OutputContainer:
     """Open a path or a Python file to write. Tags that `open_input` gave come out byte for byte.
 
-    takes_all: leave it to the muxer whether it can write a codec. Otherwise PyAV asks a table of FFmpeg's that is
-    shorter than what muxers write: Matroska's knows none of the sounds that go in as in a WAV or AVI file (A_MS/ACM).
-    Such a container must be a Python file, and chapters do not reach it.
+    any_codec: let the muxer decide whether it can write a codec. Otherwise PyAV checks a table of FFmpeg's that lists
+    fewer codecs than muxers write: Matroska's lacks the audio that is stored as in a WAV or AVI file (A_MS/ACM). With
+    any_codec the container must be a Python file, and cannot be given chapters.
     """
-    if takes_all:
-        # The tee muxer, which hands everything on to another, has no such table.
-        said = "".join(f":{key}={value}" for key, value in (container_options or {}).items())
+    if any_codec:
+        # The tee muxer, which hands everything on to another, has no table of codecs.
+        options = "".join(f":{key}={value}" for key, value in (container_options or {}).items())
         tee: OutputContainer = av.open(
-            f"[f={format}{said}]film", "w", format="tee", io_open=lambda *_: _KeptOpen(file), buffer_size=buffer_size,
-            **_TAG_OPTIONS,
+            f"[f={format}{options}]film", "w", format="tee", io_open=lambda *_: _UnclosedFile(file),
+            buffer_size=buffer_size, **_TAG_OPTIONS,
         )  # fmt: skip
         return tee
     name = str(file) if isinstance(file, Path) else file
@@ -86,8 +86,8 @@ def open_output(
     return container
 
 
-class _KeptOpen:
-    """A file that muxers may close, and its owner still uses."""
+class _UnclosedFile:
+    """A file that stays open when a muxer closes it."""
 
     def __init__(self, file: Any) -> None:
         self.write, self.seek, self.tell, self.close = file.write, file.seek, file.tell, file.flush
@@ -100,14 +100,14 @@ def text_of(tag: str) -> str:
 
 def side_data_of(frame: Frame) -> dict[str, bytes]:
     """A frame's side data by FFmpeg's names (DISPLAYMATRIX, A53_CC, ...), without kinds that PyAV does not know."""
-    readable = _without_icc(frame) if isinstance(frame, VideoFrame) else frame
+    readable = _drop_icc_profile(frame) if isinstance(frame, VideoFrame) else frame
     container = cast(Any, readable.side_data)
     entries = list(container) if _IS_18 else container[:]  # 19 iterates over kinds, as over a mapping's keys
     return {entry.type.name: bytes(entry) for entry in entries if not entry.type.name.startswith("UNKNOWN_")}
 
 
-def _without_icc(frame: VideoFrame) -> VideoFrame:
-    """PyAV (18 and 19) frees the name of a PNG's ICC profile a second time, and so ends the process."""
+def _drop_icc_profile(frame: VideoFrame) -> VideoFrame:
+    """The frame without its ICC profile: PyAV (18 and 19) frees the profile's name twice, which ends the process."""
     graph = Graph()
     source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000))
     graph.link_nodes(source, graph.add("sidedata", "mode=delete:type=ICC_PROFILE"), graph.add("buffersink")).configure()
@@ -116,12 +116,12 @@ def _without_icc(frame: VideoFrame) -> VideoFrame:
 
 
 def fraction_of(value: Any) -> Fraction | None:
-    """A rate, time base or pixel shape, which is Fraction or None in PyAV 18 and AVRational in 19. None for 0."""
+    """A rate, time base or sample aspect ratio, a Fraction or None in PyAV 18 and an AVRational in 19. None for 0."""
     return Fraction(value.numerator, value.denominator) if value else None
 
 
 def _name_unknown(cls: type[Any], value: object) -> Any:
-    """A member for a kind of side data that FFmpeg has and PyAV does not; PyAV 19 has the same."""
+    """A member for a kind of side data that FFmpeg has and PyAV does not, as PyAV 19 makes one."""
     if not isinstance(value, int):
         return None
     member = object.__new__(cls)

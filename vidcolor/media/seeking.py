@@ -1,4 +1,4 @@
-"""Single frames out of a film, reached by seeking: for learning and looking, not for copying.
+"""Single frames of a film, reached by seeking: to train on and to look at, not to copy the film.
 
 Positions are frame numbers counted at the film's average rate; where frames come at a variable rate they are times.
 The shape of a pixel (SAR) is ignored, rotation is applied.
@@ -17,10 +17,11 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
 
-from vidcolor.media.input_file import packets as packets_of
-from vidcolor.media.input_file import require_read
+from vidcolor.media.input_file import check_read, demux
+from vidcolor.media.opening import open_film
 from vidcolor.media.pixels import reformat
-from vidcolor.media.probe import choose_video, examine, open_film
+from vidcolor.media.probe import examine
+from vidcolor.media.streams import choose_video
 from vidcolor.stills.rgb import Rgb
 
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
@@ -28,8 +29,8 @@ _KEY_PACKETS = 300  # a seek that meets no keyframe in so many packets has faile
 
 
 @dataclass(frozen=True)
-class Survey:
-    """What a reader of single frames has to know of a film."""
+class VideoProperties:
+    """What reading single frames of a film needs."""
 
     width: int  # as shown, after rotation
     height: int
@@ -42,50 +43,50 @@ class Survey:
     is_hdr: bool
 
 
-def survey(path: Path) -> Survey:
-    """Look a film over. Raises SourceError for what cannot be read as a film."""
+def read_properties(path: Path) -> VideoProperties:
+    """Probe a film, and count its frames where it does not state them. Raises SourceError for what is no film."""
     examined = examine(path)
     info, picture = examined.info, examined.info.picture
     with open_film(path) as container:
         stream, _ = choose_video(container, path)
         is_stated = stream.codec_context.colorspace != _UNSPECIFIED
-        count = info.frame_count or sum(1 for packet in packets_of(container, stream) if packet.size)
+        count = info.frame_count or sum(1 for packet in demux(container, stream) if packet.size)
     turned = info.rotation_degrees % 180 == 90
     width, height = (picture.height, picture.width) if turned else (picture.width, picture.height)
-    return Survey(
+    return VideoProperties(
         width, height, count, info.frame_rate or Fraction(25), info.container, picture.bits, picture.matrix,
         is_stated, picture.transfer != "sdr",
     )  # fmt: skip
 
 
 def frames_at(
-    path: Path, wanted: Sequence[tuple[int, int]], film: Survey, size: tuple[int, int]
+    path: Path, wanted: Sequence[tuple[int, int]], film: VideoProperties, size: tuple[int, int]
 ) -> Iterator[tuple[int, Rgb] | None]:
-    """A frame for each of the wanted ranges, in order: its number and sRGB; None for one that does not decode.
+    """A frame of each range, in order: its number, and its picture as sRGB; None where it does not decode.
 
-    wanted: ascending (first, last).  A keyframe in there is taken, for it is had without decoding others; else the
-    last.  size: width and height as shown.
+    wanted: ascending ranges (first, last) of frame numbers. A keyframe in the range is preferred, as it decodes without
+    others; else the last frame is read.  size: width and height as shown.
     """
     with open_film(path) as finder, open_film(path) as container:
-        reader = _Reader(path, finder, container, film)
+        reader = _FrameReader(path, finder, container, film)
         for first, last in wanted:
-            found = reader.frame(first, last)
+            found = reader.read(first, last)
             yield None if found is None else (found[0], _to_rgb(found[1], film, size))
 
 
-def looks(path: Path, film: Survey, count: int, size: tuple[int, int]) -> Iterator[Rgb]:
-    """Up to `count` frames from all over a film, those that decode, as sRGB of (width, height)."""
+def sample_frames(path: Path, film: VideoProperties, count: int, size: tuple[int, int]) -> Iterator[Rgb]:
+    """Up to `count` frames evenly spaced over a film, as sRGB of (width, height); without frames that do not decode."""
     wanted = sorted({(number, number) for number in (film.frame_count * step // count for step in range(count))})
     return (found[1] for found in frames_at(path, wanted, film, size) if found is not None)
 
 
-class _Reader:
-    """Decodes forward, and jumps when a keyframe lies between here and there.
+class _FrameReader:
+    """Decodes forward, and seeks when a keyframe lies between here and there.
 
     A second handle on the file looks for that keyframe, as seeking with the first would lose the decoder's place.
     """
 
-    def __init__(self, path: Path, finder: InputContainer, container: InputContainer, film: Survey):
+    def __init__(self, path: Path, finder: InputContainer, container: InputContainer, film: VideoProperties):
         self._finder, self._container = finder, container
         self._finder_stream, _ = choose_video(finder, path)
         self._stream, _ = choose_video(container, path)
@@ -94,15 +95,15 @@ class _Reader:
         self._is_seekable = self._stream.duration is not None or container.duration is not None
         self._step = 1 / (film.frame_rate * (self._stream.time_base or Fraction(1, 1000)))  # pts a frame
         self._start = self._stream.start_time or 0
-        self._frames = _decoded(container, self._stream)
+        self._frames = _decode(container, self._stream)
         self._counted = 0
         self._position: int | None = None  # number of the last frame decoded
 
-    def frame(self, first: int, last: int) -> tuple[int, VideoFrame] | None:
+    def read(self, first: int, last: int) -> tuple[int, VideoFrame] | None:
         key = self._keyframe_before(last) if self._is_seekable else None
         if key is not None and (self._position is None or key > self._position):
             self._container.seek(self._start + round(key * self._step), stream=self._stream)
-            self._frames = _decoded(self._container, self._stream)
+            self._frames = _decode(self._container, self._stream)
         stop = last if key is None or key < first else key
         for frame in self._frames:
             self._position = self._number(frame)
@@ -118,7 +119,7 @@ class _Reader:
     def _keyframe_before(self, number: int) -> int | None:
         try:
             self._finder.seek(self._start + round(number * self._step), stream=self._finder_stream)
-            for count, packet in enumerate(packets_of(self._finder, self._finder_stream)):
+            for count, packet in enumerate(demux(self._finder, self._finder_stream)):
                 pts = packet.pts if packet.pts is not None else packet.dts
                 if packet.is_keyframe and packet.size and pts is not None:
                     key = round((pts - self._start) / self._step)
@@ -126,13 +127,13 @@ class _Reader:
                 if count > _KEY_PACKETS:
                     return None
         except FFmpegError as error:
-            require_read(self._finder, error)  # else there is no seeking in this file: it is decoded through
+            check_read(self._finder, error)  # else there is no seeking in this file: it is decoded through
         return None
 
 
-def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Frames from here on; packets that fail are passed over."""
-    packets = packets_of(container, stream)
+def _decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Frames from the container's position on; packets that do not decode are skipped."""
+    packets = demux(container, stream)
     while True:
         try:
             packet = next(packets, None)
@@ -146,13 +147,13 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFr
             continue
 
 
-def _to_rgb(frame: VideoFrame, film: Survey, size: tuple[int, int]) -> Rgb:
+def _to_rgb(frame: VideoFrame, film: VideoProperties, size: tuple[int, int]) -> Rgb:
     turns = frame.rotation // 90 % 4
     width, height = size[::-1] if turns % 2 else size
-    # swscale takes a matrix that is not stated for BT.601 at every size; players and `survey` do not.
+    # swscale takes a matrix that is not stated for BT.601 at every size; players and `read_properties` do not.
     matrix = Colorspace.ITU709 if film.matrix == "bt709" and not film.is_matrix_stated else None
     # Bilinear is what decord does, so that frames are equal whoever reads them; swscale averages when it shrinks.
-    shrunk = reformat(
+    scaled = reformat(
         frame, width=width, height=height, format="rgb24", src_colorspace=matrix, interpolation="BILINEAR"
     )
-    return np.ascontiguousarray(np.rot90(shrunk.to_ndarray(), turns))
+    return np.ascontiguousarray(np.rot90(scaled.to_ndarray(), turns))

@@ -1,24 +1,61 @@
-"""Files of a film that is being made, and whether they are still as they were written."""
+"""Files of finished segments: how packets and states are stored, and whether they are still as they were written."""
 
 import io
 import os
 import struct
 import zlib
+from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
+from typing import Any, BinaryIO
 from zipfile import BadZipFile
 
 import numpy as np
+from av.packet import Packet
 
 from vidcolor.errors import SinkError
 from vidcolor.steady.state import Arrays
 
-HEAD = struct.Struct("<qqqI?")  # before a packet: pts, dts, duration, bytes, key frame
+_PACKET_HEADER = struct.Struct("<qqqI?")  # pts, dts, duration, bytes, key frame
+_NONE = -(1 << 63)  # no pts or dts
 _CHUNK_BYTES = 1 << 20
-_NEAR = 4  # of the newest twice so many segments every state is kept
+_NEAR = 4  # every state is kept of the newest 2 * _NEAR segments
 _DAMAGE = (
     OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError,
     OverflowError, MemoryError, TypeError, SyntaxError,
 )  # fmt: skip  # what NumPy and zipfile are known to raise for a file whose bytes were changed
+
+
+def write_packet(file: BinaryIO, packet: "Packet[Any]", crc32: int) -> tuple[int, int]:
+    """Write a packet after its header; how many bytes, and the file's checksum, which was `crc32` before."""
+    pts, dts = (_NONE if stamp is None else stamp for stamp in (packet.pts, packet.dts))
+    header = _PACKET_HEADER.pack(pts, dts, packet.duration or 0, packet.size, packet.is_keyframe)
+    crc32 = zlib.crc32(packet, zlib.crc32(header, crc32))
+    return file.write(header) + file.write(packet), crc32
+
+
+def read_packets(path: Path, time_base: Fraction) -> Iterator["Packet[Any]"]:
+    """The packets of a file, in the order they were written. Raises OSError."""
+    with path.open("rb") as file:
+        while header := file.read(_PACKET_HEADER.size):
+            pts, dts, duration, size, is_key = _PACKET_HEADER.unpack(header)
+            yield make_packet(file.read(size), pts, dts, duration, time_base, is_key=is_key)
+
+
+def copy_packet(packet: "Packet[Any]") -> "Packet[Any]":
+    """A copy of a packet, as it would come back from its file."""
+    pts, dts = (_NONE if stamp is None else stamp for stamp in (packet.pts, packet.dts))
+    return make_packet(bytes(packet), pts, dts, packet.duration or 0, packet.time_base, is_key=packet.is_keyframe)
+
+
+def make_packet(
+    content: bytes, pts: int, dts: int, duration: int, time_base: Fraction, *, is_key: bool
+) -> "Packet[Any]":
+    """A packet of these bytes and times."""
+    packet: Packet[Any] = Packet(content)
+    packet.pts, packet.dts = (None if stamp == _NONE else stamp for stamp in (pts, dts))
+    packet.duration, packet.time_base, packet.is_keyframe = duration, time_base, is_key
+    return packet
 
 
 def crc32_of(path: Path) -> int:
@@ -31,7 +68,7 @@ def crc32_of(path: Path) -> int:
 
 
 def has_packets(path: Path, size: int, crc32: int | None) -> bool:
-    """Whether a file of packets is as it was written. crc32: None where that was not noted, as by vidcolor 0.1.0."""
+    """Whether a file of packets is as it was written. crc32: None where vidcolor 0.1.0 wrote it, without one."""
     try:
         if path.stat().st_size != size:
             return False
@@ -44,14 +81,14 @@ def _is_chain(path: Path, size: int) -> bool:
     """Whether each packet ends where the next begins, and the last one with the file."""
     end = 0
     with path.open("rb") as file:
-        while len(head := file.read(HEAD.size)) == HEAD.size:
-            end += HEAD.size + HEAD.unpack(head)[3]
+        while len(head := file.read(_PACKET_HEADER.size)) == _PACKET_HEADER.size:
+            end += _PACKET_HEADER.size + _PACKET_HEADER.unpack(head)[3]
             file.seek(end)
     return not head and end == size
 
 
 def write_state(path: Path, state: Arrays) -> int:
-    """Bring a state to the disk; its checksum. Raises OSError."""
+    """Write a state and wait until it is on the disk; gives its checksum. Raises OSError."""
     content = io.BytesIO()
     # Without allow_pickle=False, which NumPy before 2.1 would store as one more array.
     np.savez(content, **state)  # type: ignore[arg-type]
@@ -63,12 +100,12 @@ def write_state(path: Path, state: Arrays) -> int:
 
 
 def read_state(path: Path) -> Arrays:
-    """What write_state wrote. Raises SinkError for a damaged file."""
+    """Read a state that write_state wrote. Raises SinkError for a damaged file."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # which leaves damaged ones open
             return dict(arrays)
     except _DAMAGE as error:
-        raise SinkError(f"{path}: damaged. Say --no-resume to begin anew.") from error
+        raise SinkError(f"{path}: damaged. Say --no-resume to start over.") from error
 
 
 def has_state(path: Path, crc32: int | None) -> bool:
@@ -82,15 +119,15 @@ def has_state(path: Path, crc32: int | None) -> bool:
     return True
 
 
-def states_kept(segments: int) -> set[int]:
-    """After so many segments, the numbers of those whose states are kept, to go back to where something is damaged.
+def kept_states(segments: int) -> set[int]:
+    """Which segments of so many have their state kept, by number, to go back to where a newer one is damaged.
 
-    All of the newest, and then ever fewer: what is lost is at most a quarter of what came after, or so, and a film of
-    two hours keeps thirty states.
+    Every one of the newest, and ever fewer of older ones: about a quarter of what came after is lost at most, and a
+    film of two hours keeps thirty states.
     """
-    return {number for number in range(segments) if number % _step(segments - 1 - number) == 0}
+    return {number for number in range(segments) if number % _spacing(segments - 1 - number) == 0}
 
 
-def _step(age: int) -> int:
-    """Power of two: of states that old one in so many is kept."""
+def _spacing(age: int) -> int:
+    """A power of two: one state in so many of this age is kept."""
     return 1 << max(0, (age // _NEAR).bit_length() - 1)

@@ -1,6 +1,6 @@
 """Numbered pictures as a film: frame_000001.png, frame_000002.png, ... shown at a rate.
 
-Such a film is known by an address, a path that names the pattern and the rate: `scans/frame_%06d.png@24` or, for
+The film is named by an address, a path that holds the pattern and the rate: `scans/frame_%06d.png@24` or, for
 24000/1001 frames a second, `...@24000:1001`.
 """
 
@@ -39,7 +39,7 @@ def sequence_address(source: Path, rate: Fraction) -> Path:
 
 
 def open_sequence(path: Path) -> InputContainer:
-    """Open an address by FFmpeg. Raises UsageError, and whatever PyAV raises."""
+    """Open an address with FFmpeg. Raises UsageError, SourceError, and the errors of PyAV."""
     found = _ADDRESS.fullmatch(str(path))
     assert found is not None
     pattern = Path(found["pattern"])
@@ -55,7 +55,7 @@ def pictures_of(path: Path) -> list[Path]:
 
 
 def _pattern_in(folder: Path) -> Path:
-    """The pattern of most of a folder's numbered pictures."""
+    """The pattern that most of a folder's numbered pictures follow."""
     if not folder.is_dir():
         raise UsageError(f"{folder}: --fps needs a folder of numbered pictures, or a pattern such as frame_%06d.png.")
     parts = [found for file in folder.iterdir() if (found := _NUMBERED.fullmatch(file.name))]
@@ -68,12 +68,12 @@ def _pattern_in(folder: Path) -> Path:
 
 
 def _numbers(pattern: Path) -> list[int]:
-    """Every number that a picture of the pattern has, rising and without a gap. Raises UsageError, SourceError."""
+    """The numbers of the pattern's pictures, rising and without a gap. Raises UsageError, SourceError."""
     return list(_pictures(pattern))
 
 
 def _pictures(pattern: Path) -> dict[int, Path]:
-    """The pictures of a pattern by number, as `_numbers` gives them."""
+    """The pictures of a pattern by number. Raises UsageError, SourceError."""
     counter = _COUNTER.search(pattern.name)
     assert counter is not None
     figures = rf"\d{{{counter['digits']},}}" if counter["digits"] else r"\d+"

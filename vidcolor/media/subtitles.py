@@ -1,4 +1,4 @@
-"""Text subtitles turned into the kind that a container carries, by FFmpeg's own decoders and encoders."""
+"""Text subtitles converted into the codec that a container carries, by FFmpeg's decoders and encoders."""
 
 from __future__ import annotations  # Packet[...] is for type checkers only
 
@@ -20,7 +20,7 @@ PLAIN_HEADER = b"""[Script Info]
 ScriptType: v4.00+
 
 [V4+ Styles]
-Format: Name, Fontname, Fontsize, PrimaryColor, SecondaryColor, OutlineColor, BackColor, Bold, Italic, Underline, \
+Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, \
 StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, Encoding
 Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,1
 
@@ -34,14 +34,14 @@ _PLAIN_STYLES = re.compile(rb"\{[^}]*\}")
 
 
 def is_unread_webvtt(stream: Stream) -> bool:
-    """Whether it is WebVTT as mkvmerge writes it: FFmpeg shows its packets, and knows no codec for it."""
+    """Whether a stream is WebVTT as mkvmerge writes it: FFmpeg reads its packets, and has no codec for it."""
     if stream.type != "subtitle" or cast(object, stream.codec_context) is not None:
         return False
     return matroska.codec_ids(Path(stream.container.name)).get(stream.index) == "S_TEXT/WEBVTT"
 
 
 class SubtitleConverter:
-    """Packets of one text subtitle stream in, packets for `target` out."""
+    """Converts packets of a text subtitle stream into packets of the stream `target`."""
 
     def __init__(self, stream: Stream, output: OutputContainer, codec: str) -> None:
         decoder: object = CodecContext.create("webvtt", "r") if is_unread_webvtt(stream) else stream.codec_context
@@ -57,7 +57,10 @@ class SubtitleConverter:
         self._pending: tuple[Packet[Stream], bytes] | None = None
 
     def convert(self, packet: Packet[Stream]) -> list[Packet[Stream]]:
-        """Events that begin together become one packet: MP4 has room for one text at a time."""
+        """Convert a packet; the packets that are ready.
+
+        Events that begin together become one packet: MP4 holds one text at a time.
+        """
         text = self._text(packet)
         if not text:
             return []
@@ -71,24 +74,24 @@ class SubtitleConverter:
         return done
 
     def flush(self) -> list[Packet[Stream]]:
-        """The packet held back to see whether another begins with it."""
+        """The packet that was held back in case another begins at its time."""
         if self._pending is None:
             return []
         packet, text = self._pending
         self._pending = None
-        return [self._encoded(packet, text)]
+        return [self._encode(packet, text)]
 
     def _text(self, packet: Packet[Stream]) -> bytes:
-        """The words with their inline marks, in ASS notation; empty for gaps, shapes and the like."""
+        """The text with its inline styles, in ASS notation; empty for gaps and vector shapes."""
         subtitle = self._decoder.decode2(packet)
         lines = []
         for rect in subtitle or ():
             if isinstance(rect, AssSubtitle) and not _DRAWING.search(rect.ass):
                 lines.append(rect.ass.split(b",", _EVENT_FIELDS)[-1].rstrip(b"\r\n"))
         joined = b"\\N".join(line for line in lines if _PLAIN_STYLES.sub(b"", line).strip())
-        return _EMPTY_LINES.sub(b"", joined)  # which SRT and WebVTT take for the end
+        return _EMPTY_LINES.sub(b"", joined)  # SRT and WebVTT take an empty line for the end
 
-    def _encoded(self, packet: Packet[Stream], text: bytes) -> Packet[Stream]:
+    def _encode(self, packet: Packet[Stream], text: bytes) -> Packet[Stream]:
         event = SubtitleSet.create(b"0,0,Default,,0,0,0,," + text, 0, 1, 0)
         encoded: Packet[Stream] = self.target.codec_context.encode_subtitle(event)
         encoded.stream = self.target

@@ -1,4 +1,4 @@
-"""A short film made on the spot, to try the whole tool on, and what of it a colored one has kept."""
+"""A short film made on the spot, to try the whole tool on, and a comparison of it with its colored copy."""
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -20,7 +20,7 @@ LEAST_SPREAD = 4  # of a frame's chroma, in 8-bit codes; a gray picture has none
 
 
 def make_film(path: Path, lumas: Sequence[Plane]) -> None:
-    """Write a gray film without loss, with a tone beside it, as Matroska. lumas: (H, W) uint8, even sides."""
+    """Write a lossless gray film with a tone for sound, as Matroska. lumas: (H, W) uint8, even sides."""
     height, width = lumas[0].shape
     with open_output(path, format="matroska") as out:
         picture = out.add_stream("ffv1", rate=25)
@@ -45,9 +45,9 @@ def make_film(path: Path, lumas: Sequence[Plane]) -> None:
 
 
 def differences(before: Path, after: Path) -> Iterator[tuple[str, str]]:
-    """Frames, times, luma and sound that are not the same in both films, and frames without color in the second.
+    """Compare frames, times, luma and sound of two films, and look for color in the second.
 
-    Gives each of these five by name, with what is wrong; with nothing where all is right.  Raises SourceError.
+    Gives five pairs: what was compared, and what is wrong with it, empty where nothing is.  Raises SourceError.
     """
     extra = shifted = changed = gray = 0
     with FilmSource(before) as one, FilmSource(after) as other:
@@ -57,11 +57,11 @@ def differences(before: Path, after: Path) -> Iterator[tuple[str, str]]:
                 continue
             shifted += _time(mine, one) != _time(theirs, other)
             changed += not np.array_equal(mine.luma, theirs.luma)
-            gray += _spread(theirs) < LEAST_SPREAD
+            gray += _chroma_spread(theirs) < LEAST_SPREAD
     yield "frames", f"{extra} more in one than in the other" if extra else ""
     yield "timestamps", f"{shifted} frames at another time" if shifted else ""
     yield "luma", f"changed in {changed} frames" if changed else ""
-    yield "sound", "" if _sound(before) == _sound(after) else "not the same packets"
+    yield "sound", "" if _audio_packets(before) == _audio_packets(after) else "not the same packets"
     yield "color", f"none in {gray} frames" if gray else ""
 
 
@@ -69,13 +69,13 @@ def _time(frame: Frame, film: FilmSource) -> Fraction | None:
     return None if frame.pts is None else frame.pts * film.info.time_base
 
 
-def _spread(frame: Frame) -> int:
-    """How far apart the chroma's codes are, in 8 bits and 4:2:0."""
+def _chroma_spread(frame: Frame) -> int:
+    """Difference of the largest and smallest chroma code, in 8 bits and 4:2:0."""
     planes = frame.native.to_ndarray(format="yuv420p")
     return int(np.ptp(planes[frame.native.height :]))
 
 
-def _sound(path: Path) -> list[tuple[Fraction | None, bytes]]:
+def _audio_packets(path: Path) -> list[tuple[Fraction | None, bytes]]:
     with open_input(path) as film:
         return [
             (None if packet.pts is None else packet.pts * packet.time_base, bytes(packet))

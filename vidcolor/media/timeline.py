@@ -1,4 +1,4 @@
-"""Where the clock of a recording jumps, and how its parts follow each other as one.
+"""Where the clock of a recording jumps, and the offsets that make one clock of it.
 
 Broadcast and program streams are cut and joined as bytes, so the clock of picture and sound may start again, or leave
 out an hour, in the middle of a file. As in FFmpeg's own transcoder (dts_delta_threshold) one offset is taken at a jump
@@ -20,11 +20,11 @@ from av.format import Flags
 from av.packet import Packet
 from av.stream import Stream
 
-from vidcolor.media.input_file import packets as packets_of
+from vidcolor.media.input_file import demux
 from vidcolor.media.pyav import fraction_of
 
 BACK_SECONDS = Fraction(1, 10)  # a decoding time that falls back by more has begun again
-FORWARD_SECONDS = Fraction(10)  # and one that leaves out more was joined
+FORWARD_SECONDS = Fraction(10)  # a decoding time that skips more belongs to another recording
 _MOST_JUMPS = 1000  # more of them are no joined recordings
 _WINDOW = 512  # packets that may come out of the order of their bytes: the last of a stream waits for the next
 
@@ -39,16 +39,16 @@ class Timeline:
 
     @property
     def jumps(self) -> int:
-        """How many there are."""
+        """How many jumps there are."""
         return len(self.positions)
 
     def offset_at(self, position: int) -> Fraction:
-        """What to add to times of a packet at this byte."""
+        """The seconds to add to the times of a packet at this byte."""
         index = bisect_right(self.positions, position)
         return self.offsets[index - 1] if index else Fraction(0)
 
-    def straightened(self, packets: Iterable[Packet[Any]]) -> Iterator[Packet[Any]]:
-        """The same packets, their times on one clock. The first is that of the file's beginning."""
+    def straighten(self, packets: Iterable[Packet[Any]]) -> Iterator[Packet[Any]]:
+        """Put the times of packets on one clock, that of the file's beginning; yields every packet."""
         if not self.positions:
             yield from packets
             return
@@ -73,9 +73,9 @@ def may_jump(container: InputContainer) -> bool:
 def read_timeline(container: InputContainer) -> Timeline:
     """Read all packets of picture and sound, without decoding them. Leaves the container at its end."""
     streams = [stream for stream in container.streams if stream.type in ("video", "audio")]
-    search = _Search()
+    search = _JumpSearch()
     for position, packet in _in_file_order(container, streams):
-        search.take(position, packet)
+        search.add(position, packet)
         if len(search.positions) > _MOST_JUMPS:
             return Timeline()
     if not search.positions:
@@ -86,10 +86,10 @@ def read_timeline(container: InputContainer) -> Timeline:
 
 
 def _in_file_order(container: InputContainer, streams: list[Stream]) -> Iterator[tuple[int, Packet[Any]]]:
-    """Packets with the byte where each begins, in the order of those."""
+    """Packets sorted by the byte where each begins, with that byte."""
     window: list[tuple[int, int, Packet[Any]]] = []
     last: dict[int, int] = {}
-    packets = packets_of(container, streams)
+    packets = demux(container, streams)
     for number in range(1 << 62):
         try:
             packet = next(packets, None)
@@ -110,30 +110,30 @@ def _in_file_order(container: InputContainer, streams: list[Stream]) -> Iterator
 
 
 def _position(packet: Packet[Any], last: dict[int, int]) -> int:
-    """The byte where the packet begins; several frames of one unit of transport share its own."""
+    """The byte where the packet begins; frames that share a transport packet share its byte."""
     found = packet.pos
     return last.get(packet.stream_index, 0) if found is None or found < 0 else found
 
 
 @dataclass
-class _Stream:
-    """When the last packet of one is decoded, and when all that came is over, offsets added."""
+class _StreamClock:
+    """A stream's decoding time of its last packet, and the end of all its packets, offsets added."""
 
     time: Fraction
     end: Fraction
 
 
 @dataclass
-class _Search:
-    """Jumps found so far, and where every stream stands."""
+class _JumpSearch:
+    """Finds jumps, packet by packet."""
 
     positions: list[int] = field(default_factory=list)
     offsets: list[Fraction] = field(default_factory=list)
-    streams: dict[int, _Stream] = field(default_factory=dict)
+    streams: dict[int, _StreamClock] = field(default_factory=dict)
     _crossed: set[int] = field(default_factory=set)  # streams that have come behind the last jump
 
-    def take(self, position: int, packet: Packet[Any]) -> None:
-        """The next packet in the file."""
+    def add(self, position: int, packet: Packet[Any]) -> None:
+        """Add the next packet in the file."""
         stamp, base = packet.dts if packet.dts is not None else packet.pts, fraction_of(packet.time_base)
         if stamp is None or base is None:
             return
@@ -155,10 +155,10 @@ class _Search:
                 self._crossed = set()
         self._crossed.add(index)
         end = max(shown + later + (packet.duration or 0) * base, before.end if before else shown + later)
-        self.streams[index] = _Stream(time + later, end)
+        self.streams[index] = _StreamClock(time + later, end)
 
     def _move_last_jump(self, later: Fraction) -> None:
         self.offsets[-1] += later
         for index in self._crossed:
             known = self.streams[index]
-            self.streams[index] = _Stream(known.time + later, known.end + later)
+            self.streams[index] = _StreamClock(known.time + later, known.end + later)

@@ -1,4 +1,4 @@
-"""The picture stream of the output: what its header says, and its encoders, one for each segment."""
+"""The video stream of the output: its header fields, and its encoders, one for each segment."""
 
 from __future__ import annotations  # Packet[...] is for type checkers only
 
@@ -14,8 +14,8 @@ from av.video.stream import VideoStream
 
 from vidcolor.media import matroska
 from vidcolor.media.metadata import kept_tags
-from vidcolor.media.plan import Plan
-from vidcolor.media.probe import Examined
+from vidcolor.media.plan import OutputPlan
+from vidcolor.media.probe import ProbeResult
 
 _FRAME_DURATION = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION: packets get their frame's duration, so the last one lasts
 _INTERLACED = int(Flags.interlaced_dct) | int(Flags.interlaced_me)
@@ -23,20 +23,20 @@ _FIELD_ORDERS = {"tff": 2, "bff": 3, "progressive": 1}  # AV_FIELD_TT, _BB, _PRO
 
 
 class VideoTrack:
-    """Encodes frames into packets of the stream. Every segment decodes by itself."""
+    """Encodes frames into packets of the stream. Every segment decodes on its own."""
 
-    def __init__(self, output: OutputContainer, template: VideoStream, examined: Examined, plan: Plan) -> None:
-        """Add the stream. template: the source's, whose names and flags it takes."""
+    def __init__(self, output: OutputContainer, template: VideoStream, examined: ProbeResult, plan: OutputPlan) -> None:
+        """Add the stream. template: the source's stream, whose tags and disposition are copied."""
         self._examined, self._plan = examined, plan
         encoding, rate = plan.encoding, examined.info.frame_rate or Fraction(25)
         self.time_base = 1 / rate if plan.container == "avi" else examined.info.time_base
         self.stream = cast(VideoStream, output.add_stream(encoding.encoder, rate=rate, options=encoding.options))
         self.stream.time_base = self.time_base
-        self._prepare(self.stream.codec_context)
+        self._configure(self.stream.codec_context)
         if examined.display_matrix:
             self.stream.set_display_matrix(examined.display_matrix)
         self.stream.metadata.update(kept_tags(template.metadata))
-        if self.is_in_header:
+        if self.needs_display_size:
             self.stream.metadata["title"] = self.stream.metadata.get("title", "") + matroska.NAME_PADDING
         self.stream.disposition = template.disposition
         # The stream's own encoder describes the stream in the header, and makes the first segment.
@@ -45,8 +45,11 @@ class VideoTrack:
         self._last_dts: int | None = None
 
     @property
-    def is_in_header(self) -> bool:
-        """Matroska needs cropping and pixel shape in its own header, unless only H.264 or HEVC can say that exactly."""
+    def needs_display_size(self) -> bool:
+        """Whether the container's own header must state cropping or pixel shape.
+
+        Matroska's must, unless only H.264 or HEVC can state the shape exactly.
+        """
         shape, width = self._examined.info.sample_aspect_ratio, self._examined.info.picture.width
         if self._plan.container not in ("matroska", "webm"):
             return False
@@ -55,24 +58,24 @@ class VideoTrack:
         return self._plan.encoding.codec not in ("h264", "hevc") or (width * shape).denominator == 1
 
     def encode(self, frame: VideoFrame) -> list[Packet[VideoStream]]:
-        """The next frame; the packets that are ready, which may be of frames before it."""
-        self._encoder = self._encoder or self._another()
+        """Encode the next frame; the packets that are ready, which may belong to earlier frames."""
+        self._encoder = self._encoder or self._new_encoder()
         self._has_frames = True
-        return self._in_order(self._encoder.encode(frame))
+        return self._add_to_stream(self._encoder.encode(frame))
 
     def end_segment(self) -> list[Packet[VideoStream]]:
-        """The packets of all frames that still wait."""
+        """Flush the encoder: the packets of all frames that it still holds."""
         if self._encoder is None or not self._has_frames:
             return []
         encoder, self._encoder, self._has_frames = self._encoder, None, False
-        return self._in_order(encoder.encode(None))
+        return self._add_to_stream(encoder.encode(None))
 
-    def went_on(self, packet: Packet[VideoStream]) -> None:
-        """A packet that an earlier run encoded goes into the stream."""
+    def add_encoded(self, packet: Packet[VideoStream]) -> None:
+        """Add a packet that an earlier run encoded to the stream."""
         self.stream.codec_context.open(strict=False)  # the header is written before this run has encoded a frame
-        self._in_order([packet])
+        self._add_to_stream([packet])
 
-    def _in_order(self, packets: list[Packet[VideoStream]]) -> list[Packet[VideoStream]]:
+    def _add_to_stream(self, packets: list[Packet[VideoStream]]) -> list[Packet[VideoStream]]:
         for packet in packets:
             packet.stream = self.stream
             if packet.dts is None:
@@ -82,17 +85,17 @@ class VideoTrack:
             self._last_dts = packet.dts
         return packets
 
-    def _another(self) -> VideoCodecContext:
-        """One more like the stream's own, for the next segment."""
+    def _new_encoder(self) -> VideoCodecContext:
+        """An encoder set up as the stream's own, for the next segment."""
         own = self.stream.codec_context
         context = cast(VideoCodecContext, CodecContext.create(self._plan.encoding.encoder, "w"))
         context.options, context.framerate = self._plan.encoding.options, own.framerate
         context.flags |= own.flags & int(Flags.global_header)
-        self._prepare(context)
+        self._configure(context)
         return context
 
-    def _prepare(self, context: VideoCodecContext) -> None:
-        """Set up an encoder of the picture."""
+    def _configure(self, context: VideoCodecContext) -> None:
+        """Set up an encoder for the picture."""
         encoding, info, tags = self._plan.encoding, self._examined.info, self._examined.tags
         context.width, context.height, context.pix_fmt = info.picture.width, info.picture.height, encoding.pixel_format
         context.time_base = self.time_base

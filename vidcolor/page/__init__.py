@@ -1,4 +1,4 @@
-"""Pages of pictures before and after: one HTML file that needs nothing else, for any browser, from any folder.
+"""Pages of pictures before and after: one HTML file that needs no other file, for any browser, from any folder.
 
 A page is a gallery of small pictures, each with a divider between before and after; one that is opened fills the
 window, with the divider under mouse, finger and keys. Style and script are page.css and page.js beside this file. A
@@ -16,7 +16,7 @@ from pathlib import Path
 from vidcolor.printable import printable
 from vidcolor.stills.rgb import size_of
 
-FEW = 8  # pictures that are shown larger
+FEW = 8  # pictures at most that are shown larger
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class Pair:
     before: bytes  # for the gallery: some 20 kilobytes
     after: bytes
     large: tuple[bytes, bytes] | None = None  # for the window; without it the small ones are shown there too
-    clip: Clip | None = None  # is shown in their stead
+    clip: Clip | None = None  # shown in the window instead
 
 
 def document(title: str, body: str) -> str:
-    """A whole page. body: HTML, of `gallery` and of what else there is; names in it are to be made `safe`."""
-    style, script = _part("page.css"), _part("page.js")
+    """A whole page. body: HTML, from `gallery` and others; names in it go through `escape`."""
+    style, script = _read_asset("page.css"), _read_asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return _PAGE.format(title=safe(title), style=style, script=script, digest=digest, body=body)
+    return _PAGE.format(title=escape(title), style=style, script=script, digest=digest, body=body)
 
 
 def gallery(pairs: Sequence[Pair]) -> str:
@@ -52,40 +52,40 @@ def gallery(pairs: Sequence[Pair]) -> str:
     return f'<div class="gallery {size}">{"".join(map(_figure, pairs))}</div>' if pairs else ""
 
 
-def safe(value: object) -> str:
-    """Text for HTML. Names come from strangers' archives: they may not even be Unicode, or turn the writing around."""
+def escape(value: object) -> str:
+    """Escape text for HTML. Names from strangers' archives may be no Unicode, or change the writing direction."""
     return html.escape(printable(str(value)))
 
 
 def _figure(pair: Pair) -> str:
-    name = safe(pair.name)
+    name = escape(pair.name)
     width, height = size_of(pair.before) or (4, 3)
-    kind, kept = "pair", ""
+    kind, large = "pair", ""
     if pair.clip is not None:
-        source = _data("video/mp4", pair.clip.content)
+        source = _data_url("video/mp4", pair.clip.content)
         kind = "pair film"
-        kept = f'<video src="{source}" width={pair.clip.width} height={pair.clip.height} playsinline></video>'
+        large = f'<video src="{source}" width={pair.clip.width} height={pair.clip.height} playsinline></video>'
     elif pair.large is not None:
-        kept = _image("after", name, pair.large[1]) + _image("before", name, pair.large[0])
+        large = _image("after", name, pair.large[1]) + _image("before", name, pair.large[0])
     return (
         f'<figure style="--ratio:{width / height:.3f}"><button type=button class="{kind}" aria-label="open {name}">'
         f"{_image('after', name, pair.after)}{_image('before', name, pair.before)}</button>"
-        f'<figcaption title="{name}">{name}</figcaption>{kept and f"<template>{kept}</template>"}</figure>\n'
+        f'<figcaption title="{name}">{name}</figcaption>{large and f"<template>{large}</template>"}</figure>\n'
     )
 
 
 def _image(side: str, name: str, jpeg: bytes) -> str:
     width, height = size_of(jpeg) or (4, 3)
-    source = _data("image/jpeg", jpeg)
+    source = _data_url("image/jpeg", jpeg)
     return f'<img class={side} src="{source}" alt="{side}: {name}" width={width} height={height} loading=lazy>'
 
 
-def _data(kind: str, content: bytes) -> str:
+def _data_url(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 @cache
-def _part(name: str) -> str:
+def _read_asset(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 

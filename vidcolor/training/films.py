@@ -25,7 +25,7 @@ from vidcolor.errors import SourceError
 from vidcolor.stills.rgb import Rgb, is_gray, thumbnail
 
 if TYPE_CHECKING:
-    from vidcolor.media.seeking import Survey
+    from vidcolor.media.seeking import VideoProperties
 
 SECONDS_BETWEEN = 2.0
 LEAST_FRAMES = 48  # looked at in a short film; those that are alike are passed over anyway
@@ -95,9 +95,9 @@ def read_film(
 
     Raises SourceError for what is no film, and for HDR films.
     """
-    from vidcolor.media.seeking import frames_at, survey
+    from vidcolor.media.seeking import frames_at, read_properties
 
-    film = survey(path)
+    film = read_properties(path)
     if film.is_hdr:
         raise SourceError(f"{path}: an HDR film, whose colors would be learned faded. Convert it to SDR first.")
     scale = min(1.0, short_side / min(film.width, film.height))
@@ -158,7 +158,7 @@ def _from_bt601(rgb: Rgb, matrix: str) -> Rgb:
     return corrected
 
 
-def _decord_suits(film: "Survey") -> bool:
+def _decord_suits(film: "VideoProperties") -> bool:
     return (
         film.bits == 8
         and not _DECORD_CONTAINERS.isdisjoint(film.container.split(","))

@@ -1,4 +1,4 @@
-"""What a film's frames are like, seen from all over it: its first one may be a logo that is like no other."""
+"""Field order and pixel shape of a film, from frames all over it: the first frames may be a logo unlike the rest."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,15 +11,15 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from vidcolor.media.input_file import packets, require_read
+from vidcolor.media.input_file import check_read, demux
 from vidcolor.media.pyav import fraction_of
 
-_WHOLE_FRAMES = 120  # films up to this length are seen whole
+_WHOLE_FRAMES = 120  # shorter films are decoded whole
 _PLACES = 64
 _FRAMES_A_PLACE = 1
-_WORDS = {"tff": "top field first (tff)", "bff": "bottom field first (bff)"}
-_MOST_PACKETS = 300  # that are read at a place until a key frame comes
-# The others have no fields, or none that decoders tell of, and one pixel shape for a file.
+_FIELD_ORDER_NAMES = {"tff": "top field first (tff)", "bff": "bottom field first (bff)"}
+_MOST_PACKETS = 300  # that are read at a place to find a key frame
+# Other codecs have no fields, or decoders do not tell them, and they have one pixel shape for a file.
 _FIELD_CODECS = {
     "mpeg1video", "mpeg2video", "h264", "mpeg4", "dvvideo", "vc1", "wmv3", "prores", "dnxhd", "ffv1", "mjpeg",
     "huffyuv", "ffvhuff", "utvideo", "rawvideo", "v210", "magicyuv", "hevc",
@@ -27,85 +27,85 @@ _FIELD_CODECS = {
 
 
 @dataclass
-class Sample:
-    """How many of the frames looked at are progressive, tff or bff, and how many have which pixel shape."""
+class FrameSample:
+    """How many sampled frames are progressive, tff or bff, and how many have which pixel shape."""
 
     fields: Counter[str] = field(default_factory=Counter)
     shapes: Counter[Fraction] = field(default_factory=Counter)
 
     @property
     def field_order(self) -> str | None:
-        """The one that most interlaced frames have; None where there are none."""
+        """The field order of most interlaced frames; None where there are none."""
         orders = Counter({order: self.fields[order] for order in ("tff", "bff") if self.fields[order]})
         return orders.most_common(1)[0][0] if orders else None
 
     @property
     def shape(self) -> Fraction | None:
-        """The pixel shape that most frames have; None where none is told."""
+        """The pixel shape of most frames; None where none is stated."""
         return self.shapes.most_common(1)[0][0] if self.shapes else None
 
     def describe(self) -> list[str]:
-        """What is not the same in all frames, for people."""
+        """What differs between frames, for people."""
         found = []
         order, progressive = self.field_order, self.fields["progressive"]
         if order and progressive:
             found.append(
                 f"{progressive} of {self.fields.total()} frames looked at are progressive, the others interlaced; all"
-                f" count as interlaced, {_WORDS[order]}"
+                f" count as interlaced, {_FIELD_ORDER_NAMES[order]}"
             )
         if order and (other := {"tff": "bff", "bff": "tff"}[order]) in self.fields:
             found.append(f"the field order changes in the film; {other} frames are written as {order}, too")
         if len(self.shapes) > 1 and self.shape is not None:
             share = 1 - self.shapes[self.shape] / self.shapes.total()
-            others = ", ".join(shape_text(shape) for shape in self.shapes if shape != self.shape)
+            others = ", ".join(aspect_ratio_text(shape) for shape in self.shapes if shape != self.shape)
             found.append(
                 f"the pixel shape changes in the film: {others} in about {share:.0%} of it; all is written as"
-                f" {shape_text(self.shape)}, which lasts longest"
+                f" {aspect_ratio_text(self.shape)}, which lasts longest"
             )
         return found
 
 
-def shape_text(shape: Fraction) -> str:
-    """As people write it: 16:15."""
+def aspect_ratio_text(shape: Fraction) -> str:
+    """A pixel's width to height as people write it: 16:15."""
     return f"{shape.numerator}:{shape.denominator}"
 
 
-def sample(container: InputContainer, stream: VideoStream, frames: int | None, *, can_seek: bool) -> Sample:
-    """Look at frames from all over the film. frames: as many as it is believed to have."""
-    found = Sample()
+def take_sample(container: InputContainer, stream: VideoStream, frames: int | None, *, can_seek: bool) -> FrameSample:
+    """Decode frames from all over the film. frames: how many it has, as far as that is known."""
+    found = FrameSample()
     codec = stream.codec_context
     if codec.codec.canonical_name not in _FIELD_CODECS:
         return found
     codec.thread_count = 1  # with several the context would tell of another frame than the one at hand
-    for frame in _frames(container, stream, frames, can_seek=can_seek):
-        found.fields[order_of(frame)] += 1
+    for frame in _decode_samples(container, stream, frames, can_seek=can_seek):
+        found.fields[field_order_of(frame)] += 1
         if shape := fraction_of(codec.sample_aspect_ratio):
             found.shapes[shape] += 1
     return found
 
 
-def order_of(frame: VideoFrame) -> str:
-    """Progressive, tff or bff, as the frame itself says."""
+def field_order_of(frame: VideoFrame) -> str:
+    """The field order that a frame states: progressive, tff or bff."""
     if not frame.interlaced_frame:
         return "progressive"
     return "tff" if _top_field_first(frame) else "bff"
 
 
-def _frames(
+def _decode_samples(
     container: InputContainer, stream: VideoStream, frames: int | None, *, can_seek: bool
 ) -> Iterator[VideoFrame]:
     begin, length = stream.start_time, stream.duration or _length(container, stream)
     if not can_seek or begin is None or not length or (frames is not None and frames <= _WHOLE_FRAMES):
-        yield from _decoded(container, stream, _WHOLE_FRAMES, None)
+        yield from _decode(container, stream, _WHOLE_FRAMES, None)
         return
     stream.codec_context.skip_frame = "NONKEY"  # the others cannot be decoded by themselves
     for place in range(_PLACES):
         try:
             container.seek(begin + length * place // _PLACES, stream=stream)
         except FFmpegError as error:
-            require_read(container, error)
+            check_read(container, error)
             return
-        yield from _decoded(container, stream, _FRAMES_A_PLACE, _MOST_PACKETS)
+        yield from _decode(container, stream, _FRAMES_A_PLACE, _MOST_PACKETS)
 
 
 def _length(container: InputContainer, stream: VideoStream) -> int:
@@ -113,10 +113,13 @@ def _length(container: InputContainer, stream: VideoStream) -> int:
     return round(Fraction(container.duration or 0, 1_000_000) / base) if base else 0
 
 
-def _decoded(container: InputContainer, stream: VideoStream, most: int, within: int | None) -> Iterator[VideoFrame]:
-    """So many frames from here; what does not decode is passed over, for the film's reader to tell of."""
+def _decode(container: InputContainer, stream: VideoStream, most: int, within: int | None) -> Iterator[VideoFrame]:
+    """At most so many frames from the container's position on; packets that do not decode are skipped.
+
+    within: stop after so many packets; None: at the first packet that does not decode.
+    """
     count = 0
-    source = packets(container, stream)
+    source = demux(container, stream)
     for number in range(1 << 62):
         try:
             packet = next(source, None)
@@ -135,7 +138,7 @@ def _decoded(container: InputContainer, stream: VideoStream, most: int, within: 
 
 
 def _top_field_first(frame: VideoFrame) -> bool:
-    """PyAV does not show the flag, but FFmpeg's select filter lets through only frames that have it."""
+    """Whether the top field is first. PyAV does not show the flag, but FFmpeg's select filter passes frames by it."""
     graph = Graph()
     buffer = graph.add_buffer(
         width=frame.width, height=frame.height, format=frame.format,
