@@ -222,7 +222,7 @@ def test_an_archive_that_appears_meanwhile_is_left_alone(scans: Path, tmp_path: 
     appear_again: Callable[[], None] = lambda: None  # noqa: E731
     appear_again()
     with open_source([scans]) as source, open_target(output, source, Run("model", "settings")) as target:
-        assert [entry.name for entry in source if entry.kind != "directory" and target.due(entry)] == []
+        assert [entry.name for entry in source if entry.kind != "directory" and target.why_due(entry)] == []
     assert output.stat().st_size > 1000
 
 

@@ -121,7 +121,7 @@ def test_the_true_cause_is_told(tmp_path: Path, number: int, why: str):
 def test_an_opened_file_tells_of_a_full_disk_itself():
     with (
         pytest.raises(SinkError, match="/dev/full: cannot be written: the disk is full"),
-        outputs.opened(Path("/dev/full")) as file,
+        outputs.open_output(Path("/dev/full")) as file,
     ):
         file.write(b"x" * 100_000)
 

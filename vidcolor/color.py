@@ -40,7 +40,7 @@ def _namespace(array: Array) -> Any:
     return torch if torch is not None and isinstance(array, torch.Tensor) else np
 
 
-def _mix(matrix: tuple[tuple[float, ...], ...], components: list[Array]) -> list[Array]:
+def _apply_matrix(matrix: tuple[tuple[float, ...], ...], components: list[Array]) -> list[Array]:
     return [sum(k * v for k, v in zip(row, components, strict=True)) for row in matrix]
 
 
@@ -78,7 +78,7 @@ def gray_to_lightness(gray: Array) -> Array:
 
 def rgb_to_lab(r: Array, g: Array, b: Array) -> tuple[Array, Array, Array]:
     """SRGB components 0..1 -> L* 0..100, a*, b*."""
-    fx, fy, fz = map(_lab_f, _mix(RGB_TO_XYZ, [srgb_to_linear(v) for v in (r, g, b)]))
+    fx, fy, fz = map(_lab_f, _apply_matrix(RGB_TO_XYZ, [srgb_to_linear(v) for v in (r, g, b)]))
     return 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
 
 
@@ -96,7 +96,7 @@ def lab_to_xyz(lightness: Array, a: Array, b: Array) -> list[Array]:
 
 def lab_to_light(lightness: Array, a: Array, b: Array) -> list[Array]:
     """L* 0..100, a*, b* -> linear sRGB components; outside 0..1 where sRGB has no such color."""
-    return _mix(XYZ_TO_RGB, lab_to_xyz(lightness, a, b))
+    return _apply_matrix(XYZ_TO_RGB, lab_to_xyz(lightness, a, b))
 
 
 def lab_to_rgb(lightness: Array, a: Array, b: Array) -> tuple[Array, Array, Array]:
@@ -204,7 +204,7 @@ class LumaCoding:
         _, from_linear = _TRANSFERS[self.transfer]
         light = lab_to_light(lightness, a, b)
         if self.matrix == "bt2020":
-            light = _mix(RGB_TO_BT2020, light)
+            light = _apply_matrix(RGB_TO_BT2020, light)
         return self.rgb_to_ycc(*map(from_linear, light))
 
 

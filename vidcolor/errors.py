@@ -43,7 +43,7 @@ class ShapeError(VidcolorError):
     """Arrays that belong together do not fit each other."""
 
 
-def like(word: str, names: Iterable[str]) -> str | None:
+def closest_name(word: str, names: Iterable[str]) -> str | None:
     """The name that was probably meant; None where none is near. Capitals do not count."""
     from difflib import get_close_matches
 

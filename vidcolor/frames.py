@@ -47,13 +47,13 @@ class Crop:
     right: int
     bottom: int
 
-    def fits(self, width: int, height: int) -> bool:
+    def is_valid_for(self, width: int, height: int) -> bool:
         """Whether it hides something, and leaves something to see."""
         sides = (self.left, self.top, self.right, self.bottom)
         leaves = self.left + self.right < width and self.top + self.bottom < height
         return min(sides) >= 0 and any(sides) and leaves
 
-    def of(self, plane: Plane) -> Plane:
+    def apply(self, plane: Plane) -> Plane:
         """The part of a plane (H, W) that is shown: a view."""
         height, width = plane.shape
         return plane[self.top : height - self.bottom, self.left : width - self.right]
@@ -89,7 +89,7 @@ class Part:
     after: ResumePoint | None = None
 
     @property
-    def begins(self) -> int:
+    def first_colored(self) -> int:
         """The first frame that has to be colored."""
         return self.after.count if self.after else 0
 

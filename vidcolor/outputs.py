@@ -48,18 +48,18 @@ def check(path: Path, *, overwrite: bool, makes_folder: bool = False, inputs: It
     check_is_no_input(path, inputs)
     folder = path.absolute().parent
     if makes_folder:
-        folder = next(parent for parent in path.absolute().parents if _is_there(parent))
-    elif not _is_there(folder):
+        folder = next(parent for parent in path.absolute().parents if _exists(parent))
+    elif not _exists(folder):
         raise SinkError(f"{path}: the folder {path.parent} does not exist. Create it first.")
     if not folder.is_dir():
         raise SinkError(f"{path}: {folder} is no folder. Choose another name.")
     if os.path.isdir(path):  # noqa: PTH112 - says no where pathlib of Python 3.11 raises
         raise SinkError(f"{path}: is a folder; name a file in it.")
-    if _is_there(path) and not overwrite:
+    if _exists(path) and not overwrite:
         raise SinkError(f"{path}: exists already. Choose another name or pass --overwrite.")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise SinkError(f"{path}: not allowed to write in {folder.resolve()}. Choose another folder.")
-    if not makes_folder and not _is_there(path):
+    if not makes_folder and not _exists(path):
         check_name(path)
 
 
@@ -71,13 +71,13 @@ def check_name(path: Path) -> None:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise failure(path, error) from error
+        raise write_failure(path, error) from error
     try:
         create(folder / path.name)
         (folder / path.name).unlink()
     except OSError as error:
         if error.errno in DISK_ERRORS - {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM}:
-            raise failure(path, error) from error
+            raise write_failure(path, error) from error
         raise SinkError(f"{path}: the disk there holds no such name ({error.strerror}). Choose another.") from error
     finally:
         with suppress(OSError):
@@ -86,7 +86,7 @@ def check_name(path: Path) -> None:
 
 def check_is_no_input(path: Path, inputs: Iterable[Path]) -> None:
     """Raise UsageError for a file that the run reads, under whatever name: itself, or one inside of an input folder."""
-    if not _is_there(path):
+    if not _exists(path):
         return
     for source in inputs:
         if is_same(path, source):
@@ -153,9 +153,9 @@ def replacing(path: Path, *, overwrite: bool, makes_folder: bool = False) -> Ite
     except FileExistsError as error:
         raise SinkError(f"{path}: exists now; pass --overwrite to replace it.") from error
     except WriteError as told:  # of the hidden name
-        raise failure(path, told.error) from told
+        raise write_failure(path, told.error) from told
     except OSError as error:
-        raise failure(path, error) from error
+        raise write_failure(path, error) from error
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -182,7 +182,7 @@ def replacing_group(path: Path, *, overwrite: bool) -> Iterator[Path]:
                 file.replace(place)
             sync_folder(path.absolute().parent)
     except OSError as error:
-        raise failure(path, error) from error
+        raise write_failure(path, error) from error
 
 
 def write(path: Path, content: bytes, *, overwrite: bool) -> None:
@@ -191,32 +191,32 @@ def write(path: Path, content: bytes, *, overwrite: bool) -> None:
         partial.write_bytes(content)
 
 
-def failure(path: Path, error: OSError) -> SinkError:
+def write_failure(path: Path, error: OSError) -> SinkError:
     """What to raise where the system does not let a file be written: the true cause, and what to try."""
     reason = _REASONS.get(error.errno or 0) or error.strerror or str(error)
     return SinkError(f"{path}: cannot be written: {reason}.")
 
 
-def opened(path: Path) -> BinaryIO:
+def open_output(path: Path) -> BinaryIO:
     """A file to be written anew, whose errors are SinkErrors, so that nobody takes them for those of an input.
 
     A link is not followed. Raises SinkError, then and later.
     """
     try:
-        return cast(BinaryIO, io.BufferedRandom(_File(path, "w+b", opener=_no_links)))
+        return cast(BinaryIO, io.BufferedRandom(_OutputFile(path, "w+b", opener=_open_without_links)))
     except OSError as error:
-        raise failure(path, error) from error
+        raise write_failure(path, error) from error
 
 
 class WriteError(SinkError):
     """A file that was `opened` cannot be written. error: what the system said."""
 
     def __init__(self, path: Path, error: OSError) -> None:
-        super().__init__(str(failure(path, error)))
+        super().__init__(str(write_failure(path, error)))
         self.error = error
 
 
-class _File(io.FileIO):
+class _OutputFile(io.FileIO):
     def write(self, content: Any) -> int:
         try:
             return super().write(content)
@@ -224,11 +224,11 @@ class _File(io.FileIO):
             raise WriteError(Path(str(self.name)), error) from error
 
 
-def _no_links(name: str, flags: int) -> int:
+def _open_without_links(name: str, flags: int) -> int:
     return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
-class _Source(io.FileIO):
+class _InputFile(io.FileIO):
     """A file whose errors are ReadErrors, so that nobody takes them for those of an output."""
 
     def readinto(self, buffer: Any) -> int:
@@ -244,17 +244,17 @@ class _Source(io.FileIO):
             raise ReadError(f"{self.name}: cannot be read: {error.strerror}.") from error
 
 
-def source_of(path: Path) -> BinaryIO:
+def open_input(path: Path) -> BinaryIO:
     """A file to be read while another is written: its errors are ReadErrors, now and later."""
     try:
-        return cast(BinaryIO, io.BufferedReader(_Source(path)))
+        return cast(BinaryIO, io.BufferedReader(_InputFile(path)))
     except OSError as error:
         raise ReadError(f"{path}: cannot be read: {error.strerror}.") from error
 
 
 def copy(source: Path, partial: Path) -> None:
     """A file's bytes into another. Raises ReadError and SinkError, each for its own."""
-    with source_of(source) as file, opened(partial) as target:
+    with open_input(source) as file, open_output(partial) as target:
         shutil.copyfileobj(file, target, _CHUNK_BYTES)
 
 
@@ -300,7 +300,7 @@ def _fsync(fd: int) -> None:
             raise
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     """Raises SinkError where nobody may look."""
     try:
         path.lstat()

@@ -9,7 +9,7 @@ T = TypeVar("T")
 _END: Any = object()
 
 
-def ahead(items: Iterator[T], depth: int) -> Generator[T]:
+def prefetch(items: Iterator[T], depth: int) -> Generator[T]:
     """The same items, made by a thread that runs at most `depth` ahead; its error is raised here, in its place."""
     queue: Queue[tuple[T, BaseException | None]] = Queue(depth)
     stop = threading.Event()

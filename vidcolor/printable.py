@@ -19,7 +19,7 @@ def printable(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(character if _is_seen(character) else _escaped(character) for character in text)
+    return "".join(character if _is_visible(character) else _escape(character) for character in text)
 
 
 def printable_lines(text: str) -> str:
@@ -27,11 +27,11 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
-def _is_seen(character: str) -> bool:
+def _is_visible(character: str) -> bool:
     if character.isprintable():
         return character not in _BLANK
     return unicodedata.category(character) == "Zs"
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode()

@@ -4,15 +4,23 @@
 workers finish as they like.
 """
 
-from vidcolor.archives.arrivals import Arrivals
 from vidcolor.archives.entries import Entry, Source
+from vidcolor.archives.folder_watcher import FolderWatcher
 from vidcolor.archives.limits import Limits
-from vidcolor.archives.opening import open_source, open_target, opened_again
-from vidcolor.archives.ordering import in_order, ready
+from vidcolor.archives.opening import open_source, open_target, reopen_target
+from vidcolor.archives.ordering import completed_future, in_order
 from vidcolor.archives.targets import RefusedError, Target
 
 __all__ = [
-    "Arrivals", "Entry", "Limits", "RefusedError", "Source", "Target", "in_order", "open_source", "open_target",
-    "opened_again",
-    "ready",
+    "Entry",
+    "FolderWatcher",
+    "Limits",
+    "RefusedError",
+    "Source",
+    "Target",
+    "completed_future",
+    "in_order",
+    "open_source",
+    "open_target",
+    "reopen_target",
 ]  # fmt: skip

@@ -14,9 +14,9 @@ from vidcolor.archives.journal import Journal, Outcome, Record, Run
 from vidcolor.archives.names import safe_name
 from vidcolor.archives.targets import Content, Target
 from vidcolor.errors import SinkError
-from vidcolor.outputs import failure, fitted_name, move, scratch_name, sync_folder
+from vidcolor.outputs import fitted_name, move, scratch_name, sync_folder, write_failure
 
-_AT_RISK_SECONDS, _AT_RISK_RECORDS, _AT_RISK_BYTES = 0.05, 256, 1 << 24  # what a kill may make us do again
+_CHECKPOINT_SECONDS, _CHECKPOINT_RECORDS, _CHECKPOINT_BYTES = 0.05, 256, 1 << 24  # what a kill may make us do again
 _SPOOL_FROM_BYTES = 1 << 26
 
 
@@ -26,11 +26,11 @@ def files_of(output: Path) -> tuple[Path, Path, Path]:
     return output, partial, journal
 
 
-class MixedError(SinkError):
+class RunMismatchError(SinkError):
     """What an earlier run began is of another source, model or settings: it cannot be gone on with."""
 
 
-class GrowingTarget(Target):
+class ArchiveTarget(Target):
     """Appends members in the order of the calls; the final name appears when all are there.
 
     The journal goes when nothing failed. Where something failed it stays, and the next run opens the archive again and
@@ -43,15 +43,15 @@ class GrowingTarget(Target):
         super().__init__(output, run, Journal(journal, output=output), overwrite=overwrite, resume=resume)
         self.source = source
         self._pending: list[Record] = []
-        self._torn = False  # a member was begun and not ended
+        self._is_torn = False  # a member was begun and not ended
         self._file: BinaryIO = io.BytesIO()  # until it is open
 
-    def due(self, entry: Entry) -> str:
+    def why_due(self, entry: Entry) -> str:
         record = self.journal.records.get(entry.name)
         if record is None:
             return "new"
         if entry.kind != "directory" and (record.size, record.mtime_ns) != (entry.size, entry.mtime_ns):
-            raise self._mixed(f"{entry.shown} changed")
+            raise self._mismatch(f"{entry.printable_name} changed")
         return self.journal.why_stale(record, self.run)
 
     def write(
@@ -68,57 +68,57 @@ class GrowingTarget(Target):
     ) -> str:
         record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason, damage, sha256, seconds=seconds)
         output = self._claim(entry, name)
-        self._record(self._added(entry, output, content, record))
+        self._record(self._append_member(entry, output, content, record))
         if isinstance(content, Path):
             content.unlink()
         return output
 
     def copy(self, entry: Entry, outcome: Outcome = "copied", *, reason: str = "") -> Outcome:
         if entry.kind in ("directory", "link"):
-            return self._copy_bare(entry, outcome, reason)
+            return self._copy_without_content(entry, outcome, reason)
         if entry.size <= _SPOOL_FROM_BYTES:
             self.write(entry, entry.read(), outcome, reason=reason)
         else:  # look at it to its end before any of it is written
-            spooled = self.scratch(entry)
+            spooled = self.scratch_path(entry)
             spooled.unlink(missing_ok=True)
             try:
                 with entry.as_file(spooled.parent) as path:
                     if path == entry.path:
-                        self._append(entry, path, outcome, reason)
+                        self._copy_file(entry, path, outcome, reason)
                     else:
                         self.write(entry, path.rename(spooled), outcome, reason=reason)
             finally:
                 spooled.unlink(missing_ok=True)
         return outcome
 
-    def scratch(self, entry: Entry, name: str | None = None) -> Path:
+    def scratch_path(self, entry: Entry, name: str | None = None) -> Path:
         return self.output.with_name(scratch_name(f"{self.output.name}:{name or entry.name}".replace("/", ":")))
 
-    def _append(self, entry: Entry, path: Path, outcome: Outcome, reason: str) -> None:
+    def _copy_file(self, entry: Entry, path: Path, outcome: Outcome, reason: str) -> None:
         record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason)
-        self._record(self._added(entry, self._claim(entry, None), path, record))
+        self._record(self._append_member(entry, self._claim(entry, None), path, record))
 
-    def _added(self, entry: Entry, name: str, content: Content, record: Record) -> Record:
-        if self._torn:
+    def _append_member(self, entry: Entry, name: str, content: Content, record: Record) -> Record:
+        if self._is_torn:
             raise SinkError(f"{self._partial}: ends within a member, which an earlier error left. Run again.")
-        self._torn = True
+        self._is_torn = True
         try:
-            record = self._add(entry, name, content, record)
+            record = self._write_member(entry, name, content, record)
         except OSError as error:
-            raise failure(self.output, error) from error
-        self._torn = False
+            raise write_failure(self.output, error) from error
+        self._is_torn = False
         return record
 
     @abstractmethod
-    def _add(self, entry: Entry, name: str, content: Content, record: Record) -> Record:
+    def _write_member(self, entry: Entry, name: str, content: Content, record: Record) -> Record:
         """Append a file; the record with what is known of the output."""
 
     @abstractmethod
-    def _copy_bare(self, entry: Entry, outcome: Outcome, reason: str) -> Outcome:
+    def _copy_without_content(self, entry: Entry, outcome: Outcome, reason: str) -> Outcome:
         """Append a folder or link, or skip it; what became of it."""
 
     @abstractmethod
-    def _checkpoint_allowed(self) -> bool:
+    def _may_end_here(self) -> bool:
         """Whether the file could end here. It must not depend on when it is asked, but on what was written."""
 
     @abstractmethod
@@ -129,7 +129,7 @@ class GrowingTarget(Target):
         if not self.output.absolute().parent.is_dir():
             raise SinkError(f"{self.output.parent}: no such folder. Make it first.")
         self.journal.__enter__()
-        if self._goes_on():
+        if self._resume_earlier():
             self._file = cast(BinaryIO, self._partial.open("r+b"))
             self._file.truncate(self.journal.offset)
             self._file.seek(self.journal.offset)
@@ -139,7 +139,7 @@ class GrowingTarget(Target):
         self._remember_names()
         self.journal.begin(self.run)
 
-    def _goes_on(self) -> bool:
+    def _resume_earlier(self) -> bool:
         """Whether there is a partial archive to go on with, or a finished one that failures left incomplete."""
         if self._partial.is_symlink():  # never write through it
             self._partial.unlink()
@@ -156,43 +156,43 @@ class GrowingTarget(Target):
             self.output.rename(self._partial)
         journal.rollback()
         if self._partial.stat().st_size < journal.offset:
-            raise self._mixed(f"it is shorter than the {journal.offset} bytes that are recorded")
+            raise self._mismatch(f"it is shorter than the {journal.offset} bytes that are recorded")
         return True
 
     def _check_same_run(self) -> None:
         before = self.journal.runs[-1]
         if before.source != self.run.source:
-            raise self._mixed(f"{self.source.path} changed")
+            raise self._mismatch(f"{self.source.path} changed")
         if before.model_sha256 != self.run.model_sha256:
-            raise self._mixed("it was begun by another model")
+            raise self._mismatch("it was begun by another model")
         if before.settings_hash != self.run.settings_hash:
-            raise self._mixed("it was begun with other settings")
+            raise self._mismatch("it was begun with other settings")
         if self.journal.damaged_lines:
-            raise self._mixed(f"{self.journal.path.name} is damaged")
+            raise self._mismatch(f"{self.journal.path.name} is damaged")
 
-    def _mixed(self, found: str) -> MixedError:
-        return MixedError(f"{self._partial}: cannot go on: {found}. Give --no-resume to begin anew.")
+    def _mismatch(self, found: str) -> RunMismatchError:
+        return RunMismatchError(f"{self._partial}: cannot go on: {found}. Give --no-resume to begin anew.")
 
     def _claim(self, entry: Entry, name: str | None) -> str:
         return super()._claim(entry, safe_name(name or entry.name))  # what a folder may hold is not fit for all readers
 
     def _record(self, record: Record) -> None:
         self.counts[record.outcome] += 1
-        self._note(record)
+        self._add_pending(record)
 
-    def _note(self, record: Record) -> None:
+    def _add_pending(self, record: Record) -> None:
         self._pending.append(record)
-        if self._checkpoint_allowed() and self._at_risk():
+        if self._may_end_here() and self._is_checkpoint_due():
             self._checkpoint()
 
-    def _waiting(self) -> Iterable[Record]:
+    def _pending_records(self) -> Iterable[Record]:
         return self._pending
 
-    def _at_risk(self) -> bool:
+    def _is_checkpoint_due(self) -> bool:
         return (
-            len(self._pending) >= _AT_RISK_RECORDS
-            or sum(record.seconds for record in self._pending) >= _AT_RISK_SECONDS
-            or self._file.tell() - self.journal.offset >= _AT_RISK_BYTES
+            len(self._pending) >= _CHECKPOINT_RECORDS
+            or sum(record.seconds for record in self._pending) >= _CHECKPOINT_SECONDS
+            or self._file.tell() - self.journal.offset >= _CHECKPOINT_BYTES
         )
 
     def _checkpoint(self) -> None:
@@ -207,7 +207,7 @@ class GrowingTarget(Target):
             self.journal.sync()
 
     def _finish(self) -> None:
-        if self._torn:
+        if self._is_torn:
             raise SinkError(f"{self._partial}: ends within a member, which an earlier error left. Run again.")
         self._checkpoint()
         self._write_end()
@@ -228,7 +228,7 @@ class GrowingTarget(Target):
 
     def _abandon(self) -> None:
         with suppress(OSError, SinkError):  # what is not recorded is done again
-            if self._pending and not self._torn and self._checkpoint_allowed():
+            if self._pending and not self._is_torn and self._may_end_here():
                 self._checkpoint()
         with suppress(OSError):
             self._file.close()

@@ -11,9 +11,9 @@ from typing import Any, BinaryIO, Literal, Self
 
 from vidcolor import formats
 from vidcolor.archives.limits import Limits
-from vidcolor.archives.names import shown
 from vidcolor.errors import SourceError
 from vidcolor.outputs import short_suffix
+from vidcolor.printable import printable
 
 Kind = Literal["photo", "film", "archive", "other", "directory", "link"]
 
@@ -35,21 +35,21 @@ class Entry:
     same_as: str | None = None  # of a link in an archive: the entry that it leads to, or is another name of
     notes: tuple[str, ...] = ()  # worth a line: renamed, not opened, ...
     refusal: str = ""  # why it must not be read or written; "" for almost all
-    faithful: bool = True  # the raw name is safe and unique itself, so that a target of the same kind may keep it
+    keeps_name: bool = True  # the raw name is safe and unique itself, so that a target of the same kind may keep it
     path: Path | None = None  # where it lies, when it is a file already
-    again: bool = True  # whether it can be opened a second time
+    can_reopen: bool = True  # whether it can be opened a second time
     origin: Any = field(default=None, repr=False)  # os.stat_result, ZipInfo or TarInfo
     opener: Callable[[], BinaryIO] | None = field(default=None, repr=False)
 
     @property
-    def shown(self) -> str:
+    def printable_name(self) -> str:
         """The name as a terminal may see it."""
-        return shown(self.name)
+        return printable(self.name)
 
     def open(self) -> BinaryIO:
         """Its bytes as a stream to be closed. Opening and reading raise SourceError for damage and for bombs."""
         if self.refusal or self.opener is None:
-            raise SourceError(f"{self.shown}: {self.refusal or f'a {self.kind} has no content'}.")
+            raise SourceError(f"{self.printable_name}: {self.refusal or f'a {self.kind} has no content'}.")
         return self.opener()
 
     def read(self, limit: int = Limits.in_memory_bytes) -> bytes:
@@ -59,7 +59,9 @@ class Entry:
             while chunk := file.read(_COPY_BYTES):  # never ask for what a header claims
                 content += chunk
                 if len(content) > limit:
-                    raise SourceError(f"{self.shown}: larger than {limit} bytes, too large to be read at once.")
+                    raise SourceError(
+                        f"{self.printable_name}: larger than {limit} bytes, too large to be read at once."
+                    )
         return bytes(content)
 
     @contextmanager
@@ -75,7 +77,9 @@ class Entry:
         path = folder / f".vidcolor-{number}{short_suffix(self.name)}"
         free = shutil.disk_usage(folder).free
         if self.size > free:
-            raise SourceError(f"{self.shown}: needs {self.size} bytes unpacked, {folder} has {free} free. Make room.")
+            raise SourceError(
+                f"{self.printable_name}: needs {self.size} bytes unpacked, {folder} has {free} free. Make room."
+            )
         path.unlink(missing_ok=True)
         try:
             with self.open() as file, path.open("xb") as copy:
@@ -104,10 +108,10 @@ def _is_hidden(path: PurePosixPath) -> bool:
 
 def notes_of(name: str, raw: str) -> tuple[str, ...]:
     """What is worth a line about an entry that was named `raw`."""
-    return () if name == raw else (f"{shown(raw)}: becomes {shown(name)}",)
+    return () if name == raw else (f"{printable(raw)}: becomes {printable(name)}",)
 
 
-def unread(name: str) -> str:
+def why_unread(name: str) -> str:
     """Why a file of this name, neither a photo nor a film, may hold pictures that stay as they are; "" for most."""
     path = PurePosixPath(name)
     suffix = "" if _is_hidden(path) else path.suffix.lower()

@@ -13,10 +13,11 @@ from pathlib import Path
 from vidcolor.archives.archive_target import files_of
 from vidcolor.archives.entries import Entry
 from vidcolor.archives.journal import RECENT, Journal, Outcome, Record, Run
-from vidcolor.archives.names import JOURNAL_NAME, shown
+from vidcolor.archives.names import JOURNAL_NAME
 from vidcolor.archives.targets import CHUNK_BYTES, Content, RefusedError, Target, sha256_of, size_of
 from vidcolor.errors import SinkError, SourceError
-from vidcolor.outputs import check_name, failure, is_inside, is_same, move, scratch_name, sync_folder
+from vidcolor.outputs import check_name, is_inside, is_same, move, scratch_name, sync_folder, write_failure
+from vidcolor.printable import printable
 
 CHANGED = "changed since it was made, and kept so; --overwrite replaces it"
 
@@ -55,7 +56,7 @@ class FolderTarget(Target):
         self._written: list[_Written] = []
         self._recorded: list[_Written] = []  # and not renamed yet
         self._input_folders = [path for path in inputs if path.is_dir() and not is_inside(self._root, path)]
-        self._input_files = {identity for path in inputs if (identity := _identity(path)) and not path.is_dir()}
+        self._input_files = {identity for path in inputs if (identity := _file_id(path)) and not path.is_dir()}
         self._untimely = ""  # why times or permissions could not be kept
         self._mirrored: list[tuple[Path, Entry]] = []
         self._syncers = ThreadPoolExecutor(_SYNCERS)  # begins its threads when they are needed
@@ -64,10 +65,10 @@ class FolderTarget(Target):
         self._root.mkdir(parents=True, exist_ok=True)
         self.journal.__enter__()
         self._remember_names()
-        self._finish_renaming()
+        self._complete_renames()
         self.journal.begin(self.run)
 
-    def due(self, entry: Entry) -> str:
+    def why_due(self, entry: Entry) -> str:
         if entry.kind == "directory":
             return "a folder"
         if not self.resume:
@@ -77,21 +78,21 @@ class FolderTarget(Target):
             return "new"
         if why := self.journal.why_stale(record, self.run):
             return why
-        if not self._same_input(entry, record):
+        if not self._has_same_input(entry, record):
             return "the input changed"
-        original = self.record_of(entry.same_as)
+        original = self.find_record(entry.same_as)
         if original is not None and original.output_sha256 != record.output_sha256:
             return "what it leads to changed"
-        return "" if self._is_there(record) else "the output is missing"
+        return "" if self._has_output(record) else "the output is missing"
 
-    def kept(self, entry: Entry) -> str:
+    def why_kept(self, entry: Entry) -> str:
         record = self.journal.records.get(entry.name)
         if self.overwrite or record is None or record.output is None or not _exists(self._root / record.output):
             return ""
         return "" if self._is_ours(record) else CHANGED
 
     def check(self, entry: Entry, name: str | None = None) -> None:
-        self._final(entry, name)
+        self._claim_path(entry, name)
 
     def write(
         self,
@@ -105,9 +106,9 @@ class FolderTarget(Target):
         seconds: float = 0.0,
         damage: str = "",
     ) -> str:
-        final = self._final(entry, name)
-        temporary = self.scratch(entry, name)
-        with _failing(temporary, final):
+        final = self._claim_path(entry, name)
+        temporary = self.scratch_path(entry, name)
+        with _removing_on_error(temporary, final):
             if isinstance(content, bytes):
                 temporary.unlink(missing_ok=True)
                 with temporary.open("xb") as file:
@@ -128,13 +129,13 @@ class FolderTarget(Target):
 
     def copy(self, entry: Entry, outcome: Outcome = "copied", *, reason: str = "") -> Outcome:
         if entry.kind == "directory":
-            self._mirror(entry)
+            self._mirror_folder(entry)
         elif entry.kind == "link":
             return self._copy_link(entry, reason)
         else:
-            final = self._final(entry, None)
-            temporary = self.scratch(entry)
-            with _failing(temporary, final):
+            final = self._claim_path(entry, None)
+            temporary = self.scratch_path(entry)
+            with _removing_on_error(temporary, final):
                 temporary.unlink(missing_ok=True)
                 with entry.open() as source, temporary.open("xb") as file:
                     shutil.copyfileobj(source, file, CHUNK_BYTES)
@@ -142,24 +143,24 @@ class FolderTarget(Target):
         return outcome
 
     def _copy_link(self, entry: Entry, reason: str) -> Outcome:
-        if (original := self._original(entry)) is None or original.output is None:
+        if (original := self._find_original(entry)) is None or original.output is None:
             return self.skip(entry, reason or "a link to a folder or to nothing; folders get files only")
         self._publish()
         self._rename()
-        final, temporary = self._final(entry, None), self.scratch(entry)
-        with _failing(temporary, final):
+        final, temporary = self._claim_path(entry, None), self.scratch_path(entry)
+        with _removing_on_error(temporary, final):
             temporary.unlink(missing_ok=True)
             shutil.copyfile(self._root / original.output, temporary)
-            return self._copy_original(entry, original, temporary)
+            return self._write_original(entry, original, temporary)
 
-    def scratch(self, entry: Entry, name: str | None = None) -> Path:
+    def scratch_path(self, entry: Entry, name: str | None = None) -> Path:
         name = self._claim(entry, name)
-        return self._folder_of(name) / scratch_name(name)
+        return self._make_folder(name) / scratch_name(name)
 
-    def take_back(self, entry: Entry) -> Path:
+    def reopen_archive(self, entry: Entry) -> Path:
         """Where an archive in the folder grows. One that an earlier run left incomplete lies there again."""
-        self._final(entry, None)
-        path, record = self.scratch(entry), self.record_of(entry.name)
+        self._claim_path(entry, None)
+        path, record = self.scratch_path(entry), self.find_record(entry.name)
         _, partial, journal = files_of(path)
         if record is not None and record.outcome == "failed" and record.output is not None and journal.exists():
             made = self._root / record.output
@@ -167,23 +168,23 @@ class FolderTarget(Target):
                 made.replace(path)
         return path
 
-    def _final(self, entry: Entry, name: str | None) -> Path:
+    def _claim_path(self, entry: Entry, name: str | None) -> Path:
         """The path to write to. Raises RefusedError where something lies there that is not ours."""
         claimed = self._claim(entry, name)
-        path = self._folder_of(claimed) / os.path.basename(claimed)  # noqa: PTH119 - it is a POSIX name
+        path = self._make_folder(claimed) / os.path.basename(claimed)  # noqa: PTH119 - it is a POSIX name
         ours = claimed in self.journal.outputs
         if not _exists(path):
             try:
                 check_name(path)
             except SinkError as error:
-                raise RefusedError(shown(str(error))) from error
-        elif _identity(path) in self._input_files or _is_itself(path, entry):
-            raise RefusedError(f"{shown(str(path))}: is an input, which is never changed. Choose another output.")
+                raise RefusedError(printable(str(error))) from error
+        elif _file_id(path) in self._input_files or _is_own_input(path, entry):
+            raise RefusedError(f"{printable(str(path))}: is an input, which is never changed. Choose another output.")
         elif path.is_dir() or not (ours or self.overwrite):
-            raise RefusedError(f"{shown(str(path))}: exists and is not ours. Give --overwrite to replace it.")
+            raise RefusedError(f"{printable(str(path))}: exists and is not ours. Give --overwrite to replace it.")
         return path
 
-    def _folder_of(self, name: str) -> Path:
+    def _make_folder(self, name: str) -> Path:
         """The folder for a name, made where needed. Raises RefusedError where a link leads out of the output."""
         parent = name.rpartition("/")[0]
         if (known := self._folders.get(parent)) is not None:
@@ -198,17 +199,17 @@ class FolderTarget(Target):
                 real = path.resolve()
                 if not (real.is_dir() and real.is_relative_to(self._root)):
                     raise RefusedError(
-                        f"{shown(str(path))}: is no folder inside of {self.output}. Remove it first."
+                        f"{printable(str(path))}: is no folder inside of {self.output}. Remove it first."
                     ) from None
             except OSError as error:
-                raise _failure(path, error) from error
+                raise _entry_failure(path, error) from error
         for folder in self._input_folders:
             if is_inside(path, folder):
-                raise RefusedError(f"{shown(str(path))}: lies in the input {folder}. Choose another output.")
+                raise RefusedError(f"{printable(str(path))}: lies in the input {folder}. Choose another output.")
         self._folders[parent] = path
         return path
 
-    def _waiting(self) -> Iterable[Record]:
+    def _pending_records(self) -> Iterable[Record]:
         return (written.record for written in (*self._recorded, *self._written))
 
     def _at_risk(self) -> bool:
@@ -225,7 +226,7 @@ class FolderTarget(Target):
         try:
             settled = list(self._syncers.map(_settle, written))
         except OSError as error:
-            raise failure(self.output, error) from error
+            raise write_failure(self.output, error) from error
         for file, (mtime_ns, untimely) in zip(written, settled, strict=True):
             self._untimely = self._untimely or untimely
             record = replace(file.record, output_mtime_ns=mtime_ns)
@@ -252,7 +253,7 @@ class FolderTarget(Target):
             for folder in self._unsynced:
                 sync_folder(folder)
         except OSError as error:
-            raise failure(self.output, error) from error
+            raise write_failure(self.output, error) from error
         self._unsynced.clear()
 
     def _name(self, file: _Written) -> None:
@@ -263,31 +264,31 @@ class FolderTarget(Target):
             if error.errno not in _OF_THE_ENTRY | {errno.EEXIST}:
                 raise
             file.temporary.unlink(missing_ok=True)
-            reason = f"{shown(str(file.final))}: cannot be written: {error.strerror}."
+            reason = f"{printable(str(file.final))}: cannot be written: {error.strerror}."
             self.counts[file.record.outcome] -= 1
-            self.notes.append(f"{file.entry.shown}: failed: {reason}")
+            self.notes.append(f"{file.entry.printable_name}: failed: {reason}")
             self.fail(file.entry, reason)
 
-    def _mirror(self, entry: Entry) -> None:
+    def _mirror_folder(self, entry: Entry) -> None:
         if entry.name != ".":
-            self._mirrored.append((self._folder_of(entry.name + "/"), entry))
+            self._mirrored.append((self._make_folder(entry.name + "/"), entry))
 
-    def _same_input(self, entry: Entry, record: Record) -> bool:
+    def _has_same_input(self, entry: Entry, record: Record) -> bool:
         if entry.size != record.size:
             return False
         if entry.mtime_ns == record.mtime_ns:
             return True
-        if record.sha256 is None or not entry.again or record.sha256 != _sha256_of_entry(entry):
+        if record.sha256 is None or not entry.can_reopen or record.sha256 != _sha256_of_entry(entry):
             return False
         self.journal.append(replace(record, mtime_ns=entry.mtime_ns))  # only its time changed: look no more next time
         return True
 
-    def _is_there(self, record: Record) -> bool:
-        if record.output is None or self._is_as_made(self._root / record.output, record):
+    def _has_output(self, record: Record) -> bool:
+        if record.output is None or self._is_unchanged(self._root / record.output, record):
             return True
-        return self._is_renamed(record)  # a power cut may have lost that
+        return self._complete_rename(record)  # a power cut may have lost that
 
-    def _is_as_made(self, path: Path, record: Record) -> bool:
+    def _is_unchanged(self, path: Path, record: Record) -> bool:
         if not _has_size(path, record):
             return False
         mtime_ns = path.lstat().st_mtime_ns
@@ -307,7 +308,7 @@ class FolderTarget(Target):
         path = self._root / record.output
         return stat.S_ISREG(path.lstat().st_mode) and sha256_of(path) in (record.output_sha256, record.replaces)
 
-    def _is_renamed(self, record: Record) -> bool:
+    def _complete_rename(self, record: Record) -> bool:
         """Whether a file that is recorded and on the disk could be given its name now, if nobody else's has it."""
         assert record.output is not None
         final = self._root / record.output
@@ -319,11 +320,11 @@ class FolderTarget(Target):
         temporary.replace(final)
         return True
 
-    def _finish_renaming(self) -> None:
+    def _complete_renames(self) -> None:
         """A kill comes between the last records and their renaming."""
         for record in list(self.journal.recent):
             if record.output is not None:
-                self._is_renamed(record)
+                self._complete_rename(record)
 
     def _finish(self) -> None:
         self._publish()
@@ -350,12 +351,12 @@ def _exists(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise _failure(path, error) from error
+        raise _entry_failure(path, error) from error
     return True
 
 
 @contextmanager
-def _failing(temporary: Path, final: Path) -> Iterator[None]:
+def _removing_on_error(temporary: Path, final: Path) -> Iterator[None]:
     """Leave no half-written file, and say what failed."""
     try:
         yield
@@ -363,7 +364,7 @@ def _failing(temporary: Path, final: Path) -> Iterator[None]:
         with suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError):
-            raise _failure(final, error) from error
+            raise _entry_failure(final, error) from error
         raise
 
 
@@ -394,14 +395,14 @@ def _folder_mode(made: int, wanted: int | None) -> int:
     return mode | made & 0o070 if made & stat.S_ISGID else mode
 
 
-def _is_itself(path: Path, entry: Entry) -> bool:
+def _is_own_input(path: Path, entry: Entry) -> bool:
     """Whether a file is the entry's own, of a folder that is mounted a second time."""
     if entry.path is None or entry.path.name != path.name:
         return False
     return is_same(entry.path.parent, path.parent) and is_same(entry.path, path)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _file_id(path: Path) -> tuple[int, int] | None:
     try:
         status = path.stat()
     except OSError:
@@ -409,10 +410,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _failure(path: Path, error: OSError) -> SinkError:
+def _entry_failure(path: Path, error: OSError) -> SinkError:
     """A name or a size that the file system does not take is the fault of the entry; all else is of the disk."""
     kind = RefusedError if error.errno in _OF_THE_ENTRY else SinkError
-    return kind(str(failure(Path(shown(str(path))), error)))
+    return kind(str(write_failure(Path(printable(str(path))), error)))
 
 
 def _has_size(path: Path, record: Record) -> bool:

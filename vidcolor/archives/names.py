@@ -12,8 +12,6 @@ from vidcolor.printable import printable
 
 JOURNAL_NAME = ".vidcolor-journal.jsonl"  # of an output folder
 
-shown = printable  # a name as people may see it
-
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _DEVICES = re.compile(r"^(con|prn|aux|nul|com[1-9]|lpt[1-9])(\.|$)", re.IGNORECASE)  # Windows' reserved names
 _WINDOWS = re.compile(r'[<>:"|?*]|[. ]$')
@@ -42,15 +40,15 @@ def safe_name(raw: str, *, backslash_separates: bool = False, windows: bool = os
     if not backslash_separates:
         parts = [part.replace("\\", "%5C") for part in raw.split("/") if part not in ("", ".")]
     parts = ["".join(f"%{ord(c):02X}" if unicodedata.category(c) == "Cc" else c for c in part) for part in parts]
-    return "/".join(_for_windows(part) for part in parts) if windows else "/".join(parts) or "."
+    return "/".join(_escape_for_windows(part) for part in parts) if windows else "/".join(parts) or "."
 
 
-def _for_windows(part: str) -> str:
+def _escape_for_windows(part: str) -> str:
     part = _WINDOWS.sub(lambda found: f"%{ord(found[0]):02X}", part)
     return f"_{part}" if _DEVICES.match(part) else part
 
 
-def without_bytes(name: str) -> str:
+def escape_bytes(name: str) -> str:
     """A name with %XX for each byte that is no text, for holders that take only text."""
     return "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in name)
 
@@ -70,14 +68,14 @@ class UniqueNames:
         Raises UnsafeNameError for a name below one that is a file already.
         """
         path = PurePosixPath(name)
-        if folded(path.name).startswith(OWN_PREFIX):
+        if fold_case(path.name).startswith(OWN_PREFIX):
             suffix = short_suffix(path.name)
             name = path.with_name(fitted_name("_" + path.name.removesuffix(suffix), suffix)).as_posix()
-        self._claim_parents(folded(name))
-        if folder and folded(name) in self._folders:
+        self._claim_parents(fold_case(name))
+        if folder and fold_case(name) in self._folders:
             return name
-        unique = self._free(name)
-        (self._folders if folder else self._files).add(folded(unique))
+        unique = self._find_free(name)
+        (self._folders if folder else self._files).add(fold_case(unique))
         return unique
 
     def is_repeated(self, folder: str) -> bool:
@@ -86,18 +84,18 @@ class UniqueNames:
         self._listed.add(folder)
         return repeated
 
-    def label(self, raw: str) -> str:
+    def claim_label(self, raw: str) -> str:
         """What to call something that has no safe name, so that it can be spoken of. Not a name to write to."""
-        text = shown(raw).strip("/.") or "unnamed"
-        label = self._free(f"(refused) {text}")
-        self._files.add(folded(label))
+        text = printable(raw).strip("/.") or "unnamed"
+        label = self._find_free(f"(refused) {text}")
+        self._files.add(fold_case(label))
         return label
 
-    def _free(self, name: str) -> str:
-        path, key = PurePosixPath(name), folded(name)
-        while folded(name) in self._files or folded(name) in self._folders:
+    def _find_free(self, name: str) -> str:
+        path, key = PurePosixPath(name), fold_case(name)
+        while fold_case(name) in self._files or fold_case(name) in self._folders:
             self._counters[key] += 1
-            name = numbered(path, self._counters[key])
+            name = add_number(path, self._counters[key])
         return name
 
     def _claim_parents(self, key: str) -> None:
@@ -109,18 +107,18 @@ class UniqueNames:
             parent = parent.rpartition("/")[0]
 
 
-def numbered(path: PurePosixPath, number: int) -> str:
+def add_number(path: PurePosixPath, number: int) -> str:
     """`dir/name.jpg` as `dir/name (2).jpg`."""
     suffix = short_suffix(path.name)
     return path.with_name(fitted_name(path.name.removesuffix(suffix), f" ({number}){suffix}")).as_posix()
 
 
-def folded(name: str) -> str:
+def fold_case(name: str) -> str:
     """A name as a file system sees it that does not tell capitals or composed letters apart."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def inside(link: str, target: str) -> str | None:
+def resolve_link(link: str, target: str) -> str | None:
     """Where a symbolic link named `link` leads, relative to the archive's root; None when outside of it."""
     if target.startswith("/") or "\\" in target or "\0" in target or _DRIVE.match(target):
         return None

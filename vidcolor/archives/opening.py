@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from vidcolor.archives.archive_target import MixedError, files_of
-from vidcolor.archives.compression import packing_named, packing_of
+from vidcolor.archives.archive_target import RunMismatchError, files_of
+from vidcolor.archives.compression import compression_of_name, detect_compression
 from vidcolor.archives.entries import Source
-from vidcolor.archives.folder_source import FolderSource, globbed
+from vidcolor.archives.folder_source import FolderSource, expand_pattern
 from vidcolor.archives.folder_target import FolderTarget
 from vidcolor.archives.journal import Run
 from vidcolor.archives.limits import Limits
@@ -36,7 +36,7 @@ def open_source(
     output: passed over where it lies inside of an input folder.  follow_outside: follow links out of a folder.
     Raises SourceError for what is not there or cannot be read, UsageError for an archive among others.
     """
-    paths = [path for pattern in inputs for path in globbed(str(pattern))]
+    paths = [path for pattern in inputs for path in expand_pattern(str(pattern))]
     archives = [path for path in paths if is_archive(path)]
     if archives and len(paths) > 1:
         raise UsageError(f"{archives[0]}: an archive is an input of its own; give one archive, or folders and files.")
@@ -72,12 +72,12 @@ def open_target(
 
 
 @contextmanager
-def opened_again(output: Path, source: Source, run: Run, *, resume: bool) -> Iterator[Target]:
+def reopen_target(output: Path, source: Source, run: Run, *, resume: bool) -> Iterator[Target]:
     """A target of our own, which is gone on with or, where it was made of something else, begun anew."""
     with ExitStack() as stack:
         try:
             target = stack.enter_context(open_target(output, source, run, overwrite=True, resume=resume))
-        except MixedError:
+        except RunMismatchError:
             target = stack.enter_context(open_target(output, source, run, overwrite=True, resume=False))
         yield target
 
@@ -95,10 +95,14 @@ def is_archive(path: Path) -> bool:
     if is_archive_name(path) or suffix in _UNREADABLE:
         return True
     if suffix:
-        return suffix not in PHOTOS | FILMS and packing_named(Path(path.stem)) is not None
+        return suffix not in PHOTOS | FILMS and compression_of_name(Path(path.stem)) is not None
     with path.open("rb") as file:
         head = file.read(tarfile.BLOCKSIZE)
-    return head.startswith(LOCAL_MAGIC) or bool(packing_of(head)) or head[_TAR_MAGIC_OFFSET:].startswith(_TAR_MAGIC)
+    return (
+        head.startswith(LOCAL_MAGIC)
+        or bool(detect_compression(head))
+        or head[_TAR_MAGIC_OFFSET:].startswith(_TAR_MAGIC)
+    )
 
 
 def _is_zip(path: Path) -> bool:
@@ -106,6 +110,6 @@ def _is_zip(path: Path) -> bool:
         head = file.read(tarfile.BLOCKSIZE)
     if head.startswith(b"PK"):
         return True
-    if packing_of(head) or head[_TAR_MAGIC_OFFSET:].startswith(_TAR_MAGIC):
+    if detect_compression(head) or head[_TAR_MAGIC_OFFSET:].startswith(_TAR_MAGIC):
         return False
     return path.suffix.lower() in ZIPS

@@ -31,28 +31,28 @@ def in_order(
     for entry in entries:
         while waiting and (len(waiting) >= window or under_way_bytes + entry.size > window_bytes):
             under_way_bytes -= waiting[0][0].size
-            yield _finished(waiting.popleft())
-        future = _submitted(submit, entry)
+            yield _wait(waiting.popleft())
+        future = _submit(submit, entry)
         if future is None:
             while waiting:
-                yield _finished(waiting.popleft())
+                yield _wait(waiting.popleft())
             under_way_bytes = 0
             yield entry, None
         else:
             waiting.append((entry, future))
             under_way_bytes += entry.size
     while waiting:
-        yield _finished(waiting.popleft())
+        yield _wait(waiting.popleft())
 
 
-def ready(value: R) -> Future[R]:
+def completed_future(value: R) -> Future[R]:
     """A future for what needs no worker."""
     future: Future[R] = Future()
     future.set_result(value)
     return future
 
 
-def _submitted(submit: Callable[[Entry], Future[R] | None], entry: Entry) -> Future[R] | None:
+def _submit(submit: Callable[[Entry], Future[R] | None], entry: Entry) -> Future[R] | None:
     try:
         return submit(entry)
     except VidcolorError as error:
@@ -61,6 +61,6 @@ def _submitted(submit: Callable[[Entry], Future[R] | None], entry: Entry) -> Fut
         return failed
 
 
-def _finished(item: tuple[Entry, Future[R]]) -> Waiting[R]:
+def _wait(item: tuple[Entry, Future[R]]) -> Waiting[R]:
     item[1].exception()  # waits
     return item

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from vidcolor import formats
-from vidcolor.archives.tar_headers import Tar
+from vidcolor.archives.tar_headers import CheckedTarFile
 from vidcolor.errors import SourceError
 from vidcolor.stills.damage import DAMAGED
 
@@ -33,7 +33,7 @@ def is_archive(path: Path) -> bool:
 
 def _is_tar(path: Path) -> bool:
     try:
-        Tar.open(path).close()
+        CheckedTarFile.open(path).close()
     except tarfile.TarError:
         return False
     except DAMAGED:  # a packed one that breaks off at once
@@ -111,7 +111,7 @@ def _unzipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 
 def _tarred(source: Path) -> Iterator[tuple[str, bytes]]:
-    with Tar.open(source) as archive:
+    with CheckedTarFile.open(source) as archive:
         for member in archive:
             if member.isfile() and is_photo(member.name):
                 content = archive.extractfile(member) if member.size <= LARGEST_MEMBER else None

@@ -12,13 +12,13 @@ _EXTENSIONS = {
 }  # fmt: skip
 
 
-class _Member(tarfile.TarInfo):
+class _CheckedMember(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> Self:
         """Refuse what would be read in front of the header, or read whole into memory."""
         member = super().frombuf(buf, encoding, errors)
         largest = _LARGEST_EXTENSION if member.type in _EXTENSIONS else _LARGEST_SIZE
-        if found := _wrong_size(member.size, largest):
+        if found := _find_size_error(member.size, largest):
             raise tarfile.InvalidHeaderError(found)  # type: ignore[attr-defined]
         return member
 
@@ -28,14 +28,14 @@ class _Member(tarfile.TarInfo):
         try:
             return super().fromtarfile(tarfile)
         except Exception as error:
-            cast(Tar, tarfile).ended_by = error
+            cast(CheckedTarFile, tarfile).ended_by = error
             raise
 
 
-class Tar(tarfile.TarFile):
+class CheckedTarFile(tarfile.TarFile):
     """Gives members that lie one behind the other. Raises TarError, OSError and VidcolorError alone."""
 
-    tarinfo = _Member
+    tarinfo = _CheckedMember
     ended_by: Exception | None = None
     _end = 0  # of the last member, in bytes
 
@@ -52,18 +52,18 @@ class Tar(tarfile.TarFile):
         except Exception as error:  # whatever a hostile header leads to
             raise tarfile.ReadError(str(error) or type(error).__name__) from error
         end: int = self.offset
-        if member is not None and (found := _impossible(member, self._end, end)):
+        if member is not None and (found := _find_contradiction(member, self._end, end)):
             raise tarfile.ReadError(f"{member.name}: {found}")
         self._end = end
         return member
 
 
-def _impossible(member: tarfile.TarInfo, before: int, end: int) -> str:
+def _find_contradiction(member: tarfile.TarInfo, before: int, end: int) -> str:
     """What in a member's numbers, by PAX fields too, cannot be; "" for nothing.
 
     before, end: bytes where the member in front of it, and the member itself, end.
     """
-    if found := _wrong_size(member.size, _LARGEST_SIZE):
+    if found := _find_size_error(member.size, _LARGEST_SIZE):
         return found
     if not before < member.offset_data <= end <= _LARGEST_SIZE:
         return "a length that leads backwards"
@@ -76,7 +76,7 @@ def _impossible(member: tarfile.TarInfo, before: int, end: int) -> str:
     return ""
 
 
-def _wrong_size(size: int, largest: int) -> str:
+def _find_size_error(size: int, largest: int) -> str:
     if size < 0:
         return "a size below 0"
     return "" if size <= largest else f"a size of more than {largest} bytes"

@@ -7,18 +7,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from vidcolor.archives.compression import DAMAGED, packing_of, unpacked
+from vidcolor.archives.compression import DAMAGED, detect_compression, open_decompressed
 from vidcolor.archives.entries import Entry, Kind, Source, kind_of, notes_of
 from vidcolor.archives.limits import Limits, Meter, Metered
-from vidcolor.archives.names import UniqueNames, UnsafeNameError, inside, safe_name, shown
-from vidcolor.archives.tar_headers import Tar
+from vidcolor.archives.names import UniqueNames, UnsafeNameError, resolve_link, safe_name
+from vidcolor.archives.tar_headers import CheckedTarFile
 from vidcolor.errors import ReadError, SourceError
-from vidcolor.outputs import source_of
+from vidcolor.outputs import open_input
+from vidcolor.printable import printable
 
 _DAMAGED = (*DAMAGED, tarfile.TarError)
 _CHUNK_BYTES = 1 << 20
 _MOST_HEADER_BYTES = 1 << 24  # of one member, extended headers and maps of holes included
-_STRANGE = {tarfile.CHRTYPE: "a device", tarfile.BLKTYPE: "a device", tarfile.FIFOTYPE: "a named pipe"}
+_SPECIAL_FILES = {tarfile.CHRTYPE: "a device", tarfile.BLKTYPE: "a device", tarfile.FIFOTYPE: "a named pipe"}
 
 
 class TarSource(Source):
@@ -32,16 +33,16 @@ class TarSource(Source):
         self._meter = Meter(self.limits, str(path))
         self._names, self._given = UniqueNames(), dict[str, str]()
         self._current: tarfile.TarInfo | None = None
-        file = source_of(self.path)
-        self.packing = packing_of(file.read(6))
+        file = open_input(self.path)
+        self.compression = detect_compression(file.read(6))
         file.seek(0)
         status = os.fstat(file.fileno())
-        self.form = f"tar.{self.packing}".rstrip(".")
+        self.form = f"tar.{self.compression}".rstrip(".")
         self.identity = f"{status.st_size}:{status.st_mtime_ns}"
-        self._stream = _Forward(file, self.packing, self._meter)
+        self._stream = _ForwardReader(file, self.compression, self._meter)
         try:
             with self._stream.reading_header():
-                self._tar = Tar(fileobj=cast(BinaryIO, self._stream), mode="r")
+                self._tar = CheckedTarFile(fileobj=cast(BinaryIO, self._stream), mode="r")
         except ReadError:
             self.close()
             raise
@@ -50,48 +51,48 @@ class TarSource(Source):
             raise SourceError(f"{path}: not a readable tar archive ({error}).") from error
 
     def __iter__(self) -> Iterator[Entry]:
-        while (member := self._next()) is not None:
+        while (member := self._next_member()) is not None:
             self._current = member
             self._meter.count_member()
-            entry = self._entry(member)
+            entry = self._make_entry(member)
             if not (entry.kind == "directory" and self._names.is_repeated(entry.name)):
                 yield entry
 
     def close(self) -> None:
         self._stream.close()
 
-    def _next(self) -> tarfile.TarInfo | None:
+    def _next_member(self) -> tarfile.TarInfo | None:
         try:
             with self._stream.reading_header():
                 member = self._tar.next()
         except ReadError:  # of the drive, where nothing is lost
             raise
         except (*_DAMAGED, SourceError) as error:
-            self._note_damage(shown(str(error)))
+            self._note_damage(printable(str(error)))
             return None
         self._tar.members.clear()  # type: ignore[attr-defined] # else they would all be kept
         if member is None and not isinstance(self._tar.ended_by, tarfile.EOFHeaderError):  # type: ignore[attr-defined]
-            self._note_damage(shown(str(self._tar.ended_by)))
+            self._note_damage(printable(str(self._tar.ended_by)))
         return member
 
     def _note_damage(self, found: str) -> None:
         count = self._meter.members
         self.damage.append(f"{self.path}: breaks off after {count} members ({found}). Copy it again; the rest is lost.")
 
-    def _entry(self, member: tarfile.TarInfo) -> Entry:
+    def _make_entry(self, member: tarfile.TarInfo) -> Entry:
         kind, refusal = _kind_and_refusal(member)
         name = member.name
         try:
             name = safe_name(member.name)
             if name == "." and kind != "directory":
-                refusal, name = "it has no name", self._names.label("")
+                refusal, name = "it has no name", self._names.claim_label("")
             else:
                 name = self._names.claim(name, folder=kind == "directory")
         except UnsafeNameError as error:
-            refusal, name = str(error), self._names.label(member.name)
+            refusal, name = str(error), self._names.claim_label(member.name)
         same_as = self._same_as(member, name) if kind == "link" and not refusal else None
         if kind == "link" and same_as is None:
-            refusal = refusal or f"a link that leads out of the archive, to {shown(member.linkname)}"
+            refusal = refusal or f"a link that leads out of the archive, to {printable(member.linkname)}"
         stored = "/".join(part for part in member.name.split("/") if part not in ("", ".")) or "."
         faithful = stored == name and not member.name.startswith("/")
         if not refusal:
@@ -100,33 +101,34 @@ class TarSource(Source):
             name, member.name.encode("utf-8", "surrogateescape"), kind, member.size if member.isfile() else 0,
             _mtime_ns(member), mode=member.mode & 0o7777,
             link=member.linkname if member.issym() else None, same_as=same_as,
-            notes=() if refusal else notes_of(name, stored), refusal=refusal, faithful=faithful,
-            again=not self.packing, origin=member, opener=self._opener(member, name) if member.isfile() else None,
+            notes=() if refusal else notes_of(name, stored), refusal=refusal, keeps_name=faithful,
+            can_reopen=not self.compression, origin=member,
+            opener=self._opener(member, name) if member.isfile() else None,
         )  # fmt: skip
 
     def _same_as(self, member: tarfile.TarInfo, name: str) -> str | None:
         """The name of the entry that a link leads to; None when it leads outside."""
         if member.issym():
-            return inside(name, member.linkname)
+            return resolve_link(name, member.linkname)
         try:  # a hard link names an earlier member from the root
             return self._given.get(safe_name(member.linkname))
         except UnsafeNameError:
             return None
 
     def _opener(self, member: tarfile.TarInfo, name: str) -> Callable[[], BinaryIO]:
-        def opened() -> BinaryIO:
+        def open_member() -> BinaryIO:
             if self._current is not member:
-                raise SourceError(f"{shown(name)}: the tar was read past it already.")
+                raise SourceError(f"{printable(name)}: the tar was read past it already.")
             content = cast(BinaryIO, self._tar.extractfile(member))
             return cast(
                 BinaryIO,
                 Metered(
-                    content, self._meter, shown(name), damaged=_DAMAGED, expected_bytes=member.size,
+                    content, self._meter, printable(name), damaged=_DAMAGED, expected_bytes=member.size,
                     packed_bytes=lambda: self._stream.tell() - member.offset_data,  # less than given: a sparse file
                 ),
             )  # fmt: skip
 
-        return opened
+        return open_member
 
 
 def _kind_and_refusal(member: tarfile.TarInfo) -> tuple[Kind, str]:
@@ -136,7 +138,7 @@ def _kind_and_refusal(member: tarfile.TarInfo) -> tuple[Kind, str]:
         return "link", ""
     if member.isfile():
         return kind_of(member.name), ""
-    return "other", f"{_STRANGE.get(member.type, 'a member of unknown type')}; not read"
+    return "other", f"{_SPECIAL_FILES.get(member.type, 'a member of unknown type')}; not read"
 
 
 def _mtime_ns(member: tarfile.TarInfo) -> int:
@@ -145,13 +147,13 @@ def _mtime_ns(member: tarfile.TarInfo) -> int:
     return mtime_ns if abs(mtime_ns) < 1 << 63 else 0
 
 
-class _Forward:
+class _ForwardReader:
     """An unpacked tar as TarFile wants it: it seeks, but forwards. Damage raises SourceError."""
 
-    def __init__(self, file: BinaryIO, packing: str, meter: Meter) -> None:
+    def __init__(self, file: BinaryIO, compression: str, meter: Meter) -> None:
         self.name = file.name
-        self._raw, self._packed, self._meter = file, bool(packing), meter
-        self._file = unpacked(file, packing)
+        self._raw, self._is_compressed, self._meter = file, bool(compression), meter
+        self._file = open_decompressed(file, compression)
         self._position = 0
         self._header_left: int | None = None  # bytes that the header being read may still have
 
@@ -180,12 +182,12 @@ class _Forward:
         except DAMAGED as error:
             raise SourceError(f"{error or 'breaks off'}") from error
         self._position += len(content)
-        if self._packed:
+        if self._is_compressed:
             self._meter.check_ratio("the tar", self._position, self._raw.tell())
         return content
 
     def seek(self, position: int) -> None:
-        if not self._packed:
+        if not self._is_compressed:
             self._position = self._file.seek(position)
         elif position < self._position:
             raise SourceError("a packed tar can be read only forwards")

@@ -11,9 +11,10 @@ from typing import Self
 from vidcolor import outputs
 from vidcolor.archives.entries import Entry
 from vidcolor.archives.journal import Journal, Outcome, Record, Run
-from vidcolor.archives.names import folded, numbered, safe_name, shown
+from vidcolor.archives.names import add_number, fold_case, safe_name
 from vidcolor.errors import SinkError, SourceError
 from vidcolor.outputs import fitted_name
+from vidcolor.printable import printable
 
 Content = bytes | Path  # a path is one that Target.scratch gave; it is used up
 
@@ -43,13 +44,13 @@ class Target(ABC):
         self._claimed: dict[str, str] = {}  # folded output name -> entry that has it
 
     @abstractmethod
-    def due(self, entry: Entry) -> str:
+    def why_due(self, entry: Entry) -> str:
         """Why an entry is to be done, in a few words; "" when it is done and nothing changed.
 
         An archive raises SinkError for an entry that changed since: old and new cannot be mixed in one file.
         """
 
-    def kept(self, entry: Entry) -> str:  # noqa: ARG002 - of a file that grows, nothing can be changed by others
+    def why_kept(self, entry: Entry) -> str:  # noqa: ARG002 - of a file that grows, nothing can be changed by others
         """Why an output of ours is left as it is though it is due: somebody changed it since. "" for all others."""
         return ""
 
@@ -84,7 +85,7 @@ class Target(ABC):
         """
 
     @abstractmethod
-    def scratch(self, entry: Entry, name: str | None = None) -> Path:
+    def scratch_path(self, entry: Entry, name: str | None = None) -> Path:
         """A path for a file to be made at and handed to `write`, with the entry's (or name's) suffix."""
 
     def skip(self, entry: Entry, reason: str) -> Outcome:
@@ -99,32 +100,34 @@ class Target(ABC):
     @property
     def records(self) -> dict[str, Record]:
         """The newest record of every entry, of all runs; also those that wait to be written when they are on disk."""
-        return self.journal.records | {record.name: record for record in self._waiting()}
+        return self.journal.records | {record.name: record for record in self._pending_records()}
 
-    def record_of(self, name: str | None) -> Record | None:
+    def find_record(self, name: str | None) -> Record | None:
         """The newest record of one entry."""
         if name is None:
             return None
-        return next((record for record in self._waiting() if record.name == name), self.journal.records.get(name))
+        return next(
+            (record for record in self._pending_records() if record.name == name), self.journal.records.get(name)
+        )
 
-    def _original(self, entry: Entry) -> Record | None:
+    def _find_original(self, entry: Entry) -> Record | None:
         """What the file has become that a link leads to; None where there is none in the output."""
-        record = self.record_of(entry.same_as)
+        record = self.find_record(entry.same_as)
         if record is not None and record.outcome == "failed":
-            raise SourceError(f"{entry.shown}: another name of {shown(record.name)}, which failed.")
+            raise SourceError(f"{entry.printable_name}: another name of {printable(record.name)}, which failed.")
         return record if record is not None and record.output is not None else None
 
-    def _copy_original(self, entry: Entry, original: Record, content: Path) -> Outcome:
+    def _write_original(self, entry: Entry, original: Record, content: Path) -> Outcome:
         """Write a link as a file of its own.
 
         content: what the file that it leads to has become, in a file to be used up.
         """
-        said = f"the same as {shown(original.name)}"
-        self.write(entry, content, original.outcome, name=named_like(original, entry), reason=said)
+        said = f"the same as {printable(original.name)}"
+        self.write(entry, content, original.outcome, name=name_like(original, entry), reason=said)
         return original.outcome
 
     @abstractmethod
-    def _waiting(self) -> Iterable[Record]: ...
+    def _pending_records(self) -> Iterable[Record]: ...
 
     @abstractmethod
     def _open(self) -> None: ...
@@ -143,7 +146,7 @@ class Target(ABC):
             self._open()
         except OSError as error:
             self._abandon()
-            raise outputs.failure(self.output, error) from error
+            raise outputs.write_failure(self.output, error) from error
         except BaseException:
             self._abandon()
             raise
@@ -156,40 +159,40 @@ class Target(ABC):
             if error is None:
                 self._finish()
         except OSError as problem:
-            raise outputs.failure(self.output, problem) from problem
+            raise outputs.write_failure(self.output, problem) from problem
         finally:
             self._abandon()
 
     def _remember_names(self) -> None:
         for record in self.journal.records.values():
             if record.output is not None:
-                self._claimed[folded(record.output)] = record.name
+                self._claimed[fold_case(record.output)] = record.name
 
     def _claim(self, entry: Entry, name: str | None) -> str:
         """The name to write an entry under, which no other entry has. Raises SourceError for a refused entry."""
         if entry.refusal:
-            raise SourceError(f"{entry.shown}: {entry.refusal}.")
+            raise SourceError(f"{entry.printable_name}: {entry.refusal}.")
         wanted = entry.name if name is None else safe_name(name)
         path, number = PurePosixPath(wanted), 1
-        while self._claimed.setdefault(folded(wanted), entry.name) != entry.name:
+        while self._claimed.setdefault(fold_case(wanted), entry.name) != entry.name:
             number += 1
-            wanted = numbered(path, number)
+            wanted = add_number(path, number)
         return wanted
 
 
-def named_like(original: Record, link: Entry) -> str | None:
+def name_like(original: Record, link: Entry) -> str | None:
     """The name of a link to a film that is in another container now; None for its own."""
     name, suffix = PurePosixPath(link.name), PurePosixPath(original.output or "").suffix
     is_renamed = name.suffix == PurePosixPath(original.name).suffix != suffix
     return name.with_name(fitted_name(name.stem, suffix)).as_posix() if is_renamed else None
 
 
-def chunks(content: Content) -> Iterator[bytes]:
+def read_chunks(content: Content) -> Iterator[bytes]:
     """The bytes of a content, piece by piece."""
     if isinstance(content, bytes):
         yield content
         return
-    with outputs.source_of(content) as file:
+    with outputs.open_input(content) as file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
 
@@ -202,6 +205,6 @@ def size_of(content: Content) -> int:
 def sha256_of(content: Content) -> str:
     """SHA-256 of a content, in hex."""
     digest = hashlib.sha256()
-    for chunk in chunks(content):
+    for chunk in read_chunks(content):
         digest.update(chunk)
     return digest.hexdigest()

@@ -30,7 +30,7 @@ class ZipRecord:
     time: int  # MS-DOS time, then date: the low and the high half of one number (4.4.6)
     date: int
     crc: int = 0
-    packed: int = 0  # bytes
+    compressed_size: int = 0  # bytes
     size: int = 0  # bytes
     offset: int = 0  # of the local header
     system: int = _UNIX
@@ -48,13 +48,16 @@ class ZipRecord:
     @property
     def large(self) -> bool:
         """Whether sizes need ZIP64."""
-        return self.size > _ZIP64_FROM or self.packed >= _MAX32
+        return self.size > _ZIP64_FROM or self.compressed_size >= _MAX32
 
     def local(self) -> bytes:
         """The local header. Its length does not depend on crc, packed or offset, so it can be written again."""
-        sizes, extra = (self.packed, self.size), self.local_extra
+        sizes, extra = (self.compressed_size, self.size), self.local_extra
         if self.large:
-            sizes, extra = (_MAX32, _MAX32), struct.pack("<2H2Q", _ZIP64_EXTRA, 16, self.size, self.packed) + extra
+            sizes, extra = (
+                (_MAX32, _MAX32),
+                struct.pack("<2H2Q", _ZIP64_EXTRA, 16, self.size, self.compressed_size) + extra,
+            )
         version = 45 if self.large else 20
         head = LOCAL.pack(
             LOCAL_MAGIC, version, self.flags, self.method, self.time, self.date, self.crc, *sizes, len(self.name),
@@ -64,8 +67,8 @@ class ZipRecord:
 
     def central(self) -> bytes:
         """The entry in the central directory."""
-        large = [self.size, self.packed] if self.large else []
-        sizes = (_MAX32, _MAX32) if self.large else (self.packed, self.size)
+        large = [self.size, self.compressed_size] if self.large else []
+        sizes = (_MAX32, _MAX32) if self.large else (self.compressed_size, self.size)
         far = [self.offset] if self.offset >= _MAX32 else []
         extra = self.central_extra
         if fields := large + far:
@@ -95,7 +98,7 @@ def end_records(count: int, start: int, length: int, comment: bytes) -> bytes:
     return end64 + end + comment[:_MAX16]
 
 
-def without_extras(extra: bytes, *kinds: int) -> bytes:
+def remove_extras(extra: bytes, *kinds: int) -> bytes:
     """Extra fields (4.5) less those of the given kinds. A damaged rest is dropped, and so are too many."""
     kept = b""
     while len(extra) >= 4:
@@ -108,7 +111,7 @@ def without_extras(extra: bytes, *kinds: int) -> bytes:
     return kept if len(kept) <= _LONGEST_EXTRA else b""
 
 
-def extra_of(extra: bytes, kind: int) -> bytes | None:
+def find_extra(extra: bytes, kind: int) -> bytes | None:
     """The first extra field of a kind, without its head."""
     while len(extra) >= 4:
         found, length = struct.unpack_from("<2H", extra)
@@ -126,7 +129,7 @@ def name_and_extra_bytes(head: bytes) -> tuple[int, int]:
 
 def zip64_sizes(extra: bytes, size: int, packed: int) -> tuple[int, int]:
     """Unpacked and packed size of a local header, which stand in a ZIP64 field when they are large."""
-    field = extra_of(extra, _ZIP64_EXTRA)
+    field = find_extra(extra, _ZIP64_EXTRA)
     if size != _MAX32 or packed != _MAX32 or field is None or len(field) < 16:
         return size, packed
     size, packed = struct.unpack_from("<2Q", field)

@@ -20,7 +20,7 @@ from vidcolor.formats import CONTAINERS, PHOTOS, UNREAD_PHOTOS, archive_ending
 from vidcolor.outputs import check_is_no_input, fitted_name, hidden_name
 
 if TYPE_CHECKING:
-    from vidcolor.archives import Arrivals, Entry, Source
+    from vidcolor.archives import Entry, FolderWatcher, Source
     from vidcolor.archives.journal import Record, Run
     from vidcolor.batch.archive import Workers
     from vidcolor.batch.photos import PhotoOptions
@@ -137,19 +137,19 @@ def colorize_scans(scans: Scans, load: Callable[[], "Colorizer"]) -> bool:
 
 def _watch(scans: Scans, crew: "Crew", shown: Tally) -> NoReturn:
     """Color what comes into the folder, until somebody ends it; then say how much it was."""
-    from vidcolor.archives import Arrivals
+    from vidcolor.archives import FolderWatcher
 
     if hasattr(signal, "SIGIO"):
         signal.signal(signal.SIGIO, signal.SIG_IGN)  # see Arrivals
-    began, arrivals, waits_for = time.monotonic(), Arrivals(), ""
+    began, watcher, waits_for = time.monotonic(), FolderWatcher(), ""
     facts = _facts(scans, crew)
     try:
         while True:
             try:
                 with _opened(scans) as source:
-                    is_due = arrivals.look(source)
+                    is_due = watcher.scan(source)
                 if is_due:
-                    facts = _pass(scans, crew, shown, arrivals)[0]
+                    facts = _pass(scans, crew, shown, watcher)[0]
                 waits_for = ""
             except (BusyError, SourceError) as error:  # the other run is done some time, and the network is back
                 if waits_for != str(error):
@@ -208,10 +208,12 @@ def _one_photo(scans: Scans, colorizer: "Colorizer") -> None:
         say("; ".join((f"{target}: {done.outcome}", *done.notes)))
 
 
-def _pass(scans: Scans, crew: Crew, shown: Tally, arrivals: "Arrivals | None" = None) -> tuple[dict[str, Any], bool]:
+def _pass(
+    scans: Scans, crew: Crew, shown: Tally, watcher: "FolderWatcher | None" = None
+) -> tuple[dict[str, Any], bool]:
     """Go through the source once; what there is to say of it, and whether all went well.
 
-    arrivals: says what of it is to be done.
+    watcher: says what of it is to be done.
     """
     from vidcolor.archives import open_target
     from vidcolor.batch.archive import colorize_archive
@@ -235,7 +237,7 @@ def _pass(scans: Scans, crew: Crew, shown: Tally, arrivals: "Arrivals | None" = 
         def settled(entry: "Entry", done: "Done") -> None:
             if done.passed_over:
                 names = passed_over.setdefault(done.passed_over, [])
-                names.append(f"{done.within}/{entry.shown}".lstrip("/"))
+                names.append(f"{done.within}/{entry.printable_name}".lstrip("/"))
             if done.damage and entry.kind == "archive":
                 shown.note(done.damage)
             if done.within:
@@ -250,11 +252,11 @@ def _pass(scans: Scans, crew: Crew, shown: Tally, arrivals: "Arrivals | None" = 
                 changed[entry.name] = "; ".join(done.notes)
             if entry.kind != "directory" and not (done.was_done and options["watch"]):
                 shown.entry(
-                    entry.shown, done.outcome, (*entry.notes, *done.notes), was_done=done.was_done,
+                    entry.printable_name, done.outcome, (*entry.notes, *done.notes), was_done=done.was_done,
                     is_damaged=bool(done.damage) and entry.kind == "film",
                 )  # fmt: skip
 
-        entries = iter(source) if arrivals is None else arrivals.take(source)
+        entries = iter(source) if watcher is None else watcher.take_ready(source)
         rules = _rules(scans, crew.header, gallery)
         workers = crew.workers(rules)
         places: dict[str, int] = {}
@@ -306,7 +308,7 @@ def _show_again(scans: Scans, gallery: "Gallery", entry: "Entry", record: "Recor
         return
     output = scans.output / record.output
     with suppress(OSError, VidcolorError):
-        if output.is_file() and (entry.path or entry.again):
+        if output.is_file() and (entry.path or entry.can_reopen):
             found = [thumbnail_jpeg(content, SHOWN_SIDE) for content in (entry.path or entry.read(), output)]
             if found[0] and found[1]:
                 gallery.add(entry.name, found[0], found[1])
@@ -314,11 +316,11 @@ def _show_again(scans: Scans, gallery: "Gallery", entry: "Entry", record: "Recor
 
 def _remarks(passed_over: dict[str, list[str]]) -> "Iterator[str]":
     """One line for each reason, however many files there are."""
-    from vidcolor.archives.names import shown
+    from vidcolor.printable import printable
 
     for why, names in passed_over.items():
         others = f" and {len(names) - 1:,} other{'s' if len(names) > 2 else ''}" if len(names) > 1 else ""
-        yield f"{shown(names[0])}{others}: not colored: {why}"
+        yield f"{printable(names[0])}{others}: not colored: {why}"
 
 
 def _opened(scans: Scans) -> "Source":
@@ -397,14 +399,14 @@ def describe_scans(scans: Scans, load: Callable[[], "Colorizer"]) -> bool:
     with _opened(scans) as source:
         entries = [entry for entry in source if entry.kind != "directory"]
         photos = [entry for entry in entries if entry.kind == "photo" and not entry.refusal]
-        chosen = [entry for entry in photos if entry.again][:: max(1, len(photos) // ESTIMATE_PHOTOS)]
+        chosen = [entry for entry in photos if entry.can_reopen][:: max(1, len(photos) // ESTIMATE_PHOTOS)]
         colorizer = load()
         seconds, measured_bytes = timed(chosen, colorizer, _rules(scans, colorizer.header, None))
         photo_bytes = sum(entry.size for entry in photos)
         facts = {
             "input": ", ".join(map(str, scans.inputs)), "output": str(scans.output),
             "files": dict(Counter(entry.kind for entry in entries)), "bytes": sum(entry.size for entry in entries),
-            "refused": [f"{entry.shown}: {entry.refusal}" for entry in entries if entry.refusal],
+            "refused": [f"{entry.printable_name}: {entry.refusal}" for entry in entries if entry.refusal],
             "notes": [*(note for entry in entries for note in entry.notes), *source.damage, *_unread(entries)],
             "photo_seconds": round(seconds * photo_bytes / measured_bytes) if measured_bytes else None,
             "measured_photos": len(chosen), "model": colorizer.header.name, "devices": colorizer.devices,
@@ -414,11 +416,11 @@ def describe_scans(scans: Scans, load: Callable[[], "Colorizer"]) -> bool:
 
 
 def _unread(entries: "list[Entry]") -> "Iterator[str]":
-    from vidcolor.archives.entries import unread
+    from vidcolor.archives.entries import why_unread
 
     reasons: dict[str, list[str]] = {}
     for entry in entries:
-        if entry.kind == "other" and (why := unread(entry.name)):
+        if entry.kind == "other" and (why := why_unread(entry.name)):
             reasons.setdefault(why, []).append(entry.name)
     yield from _remarks(reasons)
 

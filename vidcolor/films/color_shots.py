@@ -15,7 +15,7 @@ from vidcolor.lookup import look_up
 from vidcolor.painting.tone import SHORT_SIDE, tone_of
 from vidcolor.scaling import shrink
 from vidcolor.steady.cuts import CutDetector, CutState
-from vidcolor.steady.state import Arrays, restored
+from vidcolor.steady.state import Arrays, from_arrays
 
 AHEAD = 6  # frames that a shot is judged by
 NEUTRAL = 0.01  # Cb and Cr -0.5..0.5: less everywhere is gray, and needs no closer look
@@ -62,7 +62,7 @@ class Shots:
     def go_on(self, arrays: Arrays) -> None:
         """From where an earlier run came to: its state as it was stored; empty at the film's start."""
         if arrays:
-            self._state = restored(ShotState, arrays)
+            self._state = from_arrays(ShotState, arrays)
             self._detector = CutDetector(self._state.cuts)
 
     @property

@@ -20,7 +20,7 @@ MOST_RUN_UP = 0.5  # of what is colored in vain, in the length of the part befor
 
 def can_part(steadiness: Steadiness) -> bool:
     """Whether nothing but the shot itself decides its colors."""
-    return not steadiness.has_memory and not steadiness.references
+    return not steadiness.has_shot_memory and not steadiness.references
 
 
 def survey(

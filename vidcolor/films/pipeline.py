@@ -14,10 +14,10 @@ from vidcolor.color import Floats
 from vidcolor.films.color_shots import Shots, has_color
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, PictureFormat, ResumePoint
 from vidcolor.inference.colorizer import Colorizer, View, paint
-from vidcolor.overlap import ahead
+from vidcolor.overlap import prefetch
 from vidcolor.steady import Steadiness
-from vidcolor.steady.checkpoints import SEGMENT_FRAMES, Checkpoints, Waiting
-from vidcolor.steady.key_frames import FURTHEST, Planned
+from vidcolor.steady.checkpoints import SEGMENT_FRAMES, Checkpoints, PendingItems
+from vidcolor.steady.key_frames import MAX_INTERVAL, PlannedFrame
 from vidcolor.steady.state import Arrays
 
 T = TypeVar("T")
@@ -87,7 +87,7 @@ def colorize_film(
     with ExitStack() as stages:
 
         def overlap(items: Iterator[T], depth: int, /) -> Iterator[T]:
-            return stages.enter_context(closing(ahead(items, depth)))
+            return stages.enter_context(closing(prefetch(items, depth)))
 
         frames = overlap(source.frames(sink.place), DECODED_AHEAD)
         colored = colored_frames(frames, source.info, colorizer, steadiness, overlap, checkpoints, shots)
@@ -114,7 +114,7 @@ def colored_frames(
 
     shots: see `colorize_film`.
     """
-    picture, view, checkpoints = info.picture, view_of(info), checkpoints or Checkpoints(are_taken=False)
+    picture, view, checkpoints = info.picture, view_of(info), checkpoints or Checkpoints(is_resumable=False)
     seen: Iterator[Seen] = ((frame, colorizer.lightness(frame.luma, picture, view)) for frame in frames)
     if shots is not None:
         seen = overlap(_judged(seen, shots, picture, checkpoints), DECODED_AHEAD)
@@ -137,13 +137,13 @@ def view_of(info: FilmInfo) -> View:
 
 def _judged(seen: Iterable[Seen], shots: Shots, picture: PictureFormat, checkpoints: Checkpoints) -> Iterator[Seen]:
     """The same, each frame marked that keeps its colors."""
-    shots.go_on(checkpoints.state_of("shots"))
-    waiting = Waiting[Seen](shots.undecided)
+    shots.go_on(checkpoints.initial_state("shots"))
+    waiting = PendingItems[Seen](shots.undecided)
     for number, (frame, lightness) in enumerate(seen, start=checkpoints.first + 1):
         decided = shots.push(lightness, has_color(frame, picture))
-        checkpoints.note("shots", number, shots)
+        checkpoints.record("shots", number, shots)
         yield from map(_marked, waiting.put((frame, lightness), decided))
-    yield from map(_marked, waiting.rest(shots.finish()))
+    yield from map(_marked, waiting.match(shots.finish()))
 
 
 def _marked(decided: tuple[Seen, bool]) -> Seen:
@@ -170,48 +170,52 @@ def _steadied(
     opinions: Iterable[tuple[Frame, Floats, Floats]], steadiness: Steadiness, checkpoints: Checkpoints
 ) -> Iterator[Colored]:
     """The network's opinions, averaged over time."""
-    steadier = steadiness.steadier(checkpoints.state_of("steadier"))
-    waiting = Waiting[Frame](steadier.waiting)
+    steadier = steadiness.smoother(checkpoints.initial_state("steadier"))
+    waiting = PendingItems[Frame](steadier.waiting)
     for number, (frame, lightness, ab) in enumerate(opinions, start=checkpoints.first + 1):
         ready = steadier.push(lightness, ab)
-        checkpoints.note("steadier", number, steadier)  # before the frames pass on
+        checkpoints.record("steadier", number, steadier)  # before the frames pass on
         yield from waiting.put(frame, ready)
-    yield from waiting.rest(steadier.finish())
+    yield from waiting.match(steadier.finish())
 
 
-def _planned(seen: Iterable[Seen], steadiness: Steadiness, checkpoints: Checkpoints) -> Iterator[tuple[Seen, Planned]]:
+def _planned(
+    seen: Iterable[Seen], steadiness: Steadiness, checkpoints: Checkpoints
+) -> Iterator[tuple[Seen, PlannedFrame]]:
     """Frames, L*, and where their color will come from."""
-    planner = steadiness.planner(checkpoints.state_of("planner"))
-    waiting = Waiting[Seen](planner.waiting)
+    planner = steadiness.planner(checkpoints.initial_state("planner"))
+    waiting = PendingItems[Seen](planner.waiting)
     for number, pair in enumerate(seen, start=checkpoints.first + 1):
         ready = planner.push(pair[1])
-        checkpoints.note("planner", number, planner)
+        checkpoints.record("planner", number, planner)
         yield from waiting.put(pair, ready)
-    yield from waiting.rest(planner.finish())
+    yield from waiting.match(planner.finish())
 
 
 def _carried(
-    planned: Iterable[tuple[Seen, Planned]], colorizer: Colorizer, steadiness: Steadiness, checkpoints: Checkpoints
+    planned: Iterable[tuple[Seen, PlannedFrame]], colorizer: Colorizer, steadiness: Steadiness, checkpoints: Checkpoints
 ) -> Iterator[Colored]:
     """The network's opinions on key frames, and between them what is carried from both sides."""
-    carrier, number = steadiness.carrier(checkpoints.state_of("carrier")), checkpoints.first
-    waiting = Waiting[Frame](carrier.waiting)
+    carrier, number = steadiness.propagator(checkpoints.initial_state("carrier")), checkpoints.first
+    waiting = PendingItems[Frame](carrier.waiting)
     for group in _up_to_keys(planned, KEYS_A_DEVICE * len(colorizer.devices), checkpoints.first):
         opinions = iter(colorizer.predict([lightness for (_, lightness), plan in group if plan.is_key]))
         for (frame, _), plan in group:
             number += 1
             ready = carrier.push(plan, next(opinions) if plan.is_key else None)
-            checkpoints.note("carrier", number, carrier)
+            checkpoints.record("carrier", number, carrier)
             yield from waiting.put(frame, ready)
-    yield from waiting.rest(carrier.finish())
+    yield from waiting.match(carrier.finish())
 
 
-def _up_to_keys(planned: Iterable[tuple[Seen, Planned]], most: int, first: int) -> Iterator[list[tuple[Seen, Planned]]]:
+def _up_to_keys(
+    planned: Iterable[tuple[Seen, PlannedFrame]], most: int, first: int
+) -> Iterator[list[tuple[Seen, PlannedFrame]]]:
     """Frames in groups that end with the key that fills them, or with a segment, or where they would grow too long."""
-    group: list[tuple[Seen, Planned]] = []
+    group: list[tuple[Seen, PlannedFrame]] = []
     for number, item in enumerate(planned, start=first + 1):
         group.append(item)
-        is_full = sum(plan.is_key for _, plan in group) == most or len(group) == most * FURTHEST
+        is_full = sum(plan.is_key for _, plan in group) == most or len(group) == most * MAX_INTERVAL
         if is_full or number % SEGMENT_FRAMES == 0:
             yield group
             group = []

@@ -46,7 +46,7 @@ class PartSink(FilmSink):
         super()._open()
         if self.place is None:
             self._set_clock(self._first_pts)
-            self.place, self.frames_written = self._part.after, self._part.begins
+            self.place, self.frames_written = self._part.after, self._part.first_colored
 
     def _mux(self, packet: Packet[Any]) -> None:
         """The film's sink will."""

@@ -31,7 +31,7 @@ from vidcolor.media.segments import FilmRun, SegmentStore, copy_of, forget_parts
 from vidcolor.media.source import FilmSource
 from vidcolor.media.stream_copy import StreamCopy
 from vidcolor.media.video_track import VideoTrack
-from vidcolor.outputs import DISK_ERRORS, failure, move, sync_folder
+from vidcolor.outputs import DISK_ERRORS, move, sync_folder, write_failure
 from vidcolor.steady.state import Arrays
 
 from . import matroska, mp4
@@ -336,7 +336,7 @@ class FilmSink:
         if getattr(error, "errno", None) == errno.ENOSPC:
             return SinkError(f"{self.path}: the disk is full; {self.frames_written} frames fitted. Free some space.")
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-            return failure(self.path, error)
+            return write_failure(self.path, error)
         reason = getattr(error, "strerror", None) or str(error)
         if isinstance(error, ExternalError):  # all that FFmpeg hands on of an encoder's own failure
             return SinkError(

@@ -360,7 +360,7 @@ class FilmSource:
         if self._crop is None:
             return whole
         chroma = whole.chroma and partial(self._cropped_chroma, whole.chroma)
-        return replace(whole, luma=self._crop.of(whole.luma), chroma=chroma)
+        return replace(whole, luma=self._crop.apply(whole.luma), chroma=chroma)
 
     def _cropped_chroma(self, chroma: Callable[[], tuple[Plane, Plane]]) -> tuple[Plane, Plane]:
         """Its samples where the picture begins, or those that the first pixel shares."""

@@ -24,25 +24,25 @@ from vidcolor.painting.painter import STRIP_PIXELS, Painter, RgbSpace
 
 _KR, _KG, _KB = color.REC601_LUMA
 # What a code of Cb and of Cr adds to R, G and B.
-_OF_CB = np.array([0, -2 * _KB * (1 - _KB) / _KG, 2 * (1 - _KB)])
-_OF_CR = np.array([2 * (1 - _KR), -2 * _KR * (1 - _KR) / _KG, 0])
+_RGB_FROM_CB = np.array([0, -2 * _KB * (1 - _KB) / _KG, 2 * (1 - _KB)])
+_RGB_FROM_CR = np.array([2 * (1 - _KR), -2 * _KR * (1 - _KR) / _KG, 0])
 _UNIT = 32  # 16-bit sums, a code of Y'
 _OFFSET = 200 * _UNIT  # Y' never gives way by more, chroma never goes further
-_CLOSE = 0.2  # codes that the sum may be off, before it is made up for
+_MAX_ERROR = 0.2  # codes that the sum may be off, before it is made up for
 _FINE = 32  # light is looked up at fractions of a code
-_NEWTON = 6  # steps
+_NEWTON_STEPS = 6  # steps
 _SLACK = 0.1  # gray codes that a color may stand outside the gamut: less than its rounding
 _HALVINGS = 6  # of what chroma may keep
 _FINE_BITS = 2  # of codes that are left out where that is looked up
 
 
-class Planes:
+class YccPainter:
     """Y', Cb and Cr of one picture."""
 
     def __init__(self, painter: Painter, space: RgbSpace):
         """painter: of the size of chroma, 8 bit.  space: as the painter's."""
-        self._painter, self._tables = painter, _Tables.of(space)
-        self._chroma = [_chroma_of(space, channel, painter.reach[channel > 0]) for channel in (0, 2)]
+        self._painter, self._tables = painter, _Tables.for_space(space)
+        self._chroma = [_chroma_table(space, channel, painter.reach[channel > 0]) for channel in (0, 2)]
 
     def fill(self, luma_HW: Plane, y_HW: Plane, cb_hw: Plane, cr_hw: Plane) -> None:
         """Paint the whole picture. luma: gray codes, of even sides, twice those of chroma."""
@@ -57,12 +57,12 @@ class Planes:
         gray = cv2.resize(luma, (luma.shape[1] // 2, len(luma) // 2), interpolation=cv2.INTER_AREA)
         places, miss = self._paint_chroma(gray, top, cb, cr), None
         if places is not None:
-            miss = tables.missing(*(plane.reshape(-1)[places] for plane in (gray, cb, cr)))
-        across = _widened(cv2.addWeighted(cr, 1, cb, tables.shear, -128 * tables.shear))
-        along = _widened(cb)
+            miss = tables.luma_correction(*(plane.reshape(-1)[places] for plane in (gray, cb, cr)))
+        across = _double_columns(cv2.addWeighted(cr, 1, cb, tables.shear, -128 * tables.shear))
+        along = _double_columns(cb)
         for row in (0, 1):  # cheaper than doubling rows of chroma
-            sums = _looked_up(across, luma[row::2], tables.across)
-            cv2.subtract(sums, _looked_up(along, luma[row::2], tables.along), dst=sums)
+            sums = _look_up_pairs(across, luma[row::2], tables.across)
+            cv2.subtract(sums, _look_up_pairs(along, luma[row::2], tables.along), dst=sums)
             if miss is not None:
                 pairs = sums.view(np.int16).reshape(-1, 2)
                 pairs[places] = np.maximum(pairs[places] + miss[:, None], 0)
@@ -72,7 +72,7 @@ class Planes:
         """Cb and Cr, shrunk toward gray where R, G or B would leave 0..255; places where the sums are not close."""
         tables = self._tables
         steps = self._painter.steps(top, len(gray))
-        red, blue = (_looked_up(step, gray, table) for step, table in zip(steps, self._chroma, strict=True))
+        red, blue = (_look_up_pairs(step, gray, table) for step, table in zip(steps, self._chroma, strict=True))
         both = cv2.add(red, blue).view(np.uint16).reshape(*gray.shape, 2)
         codes = cv2.convertScaleAbs(both, alpha=1 / _UNIT, beta=128 - 2 * _OFFSET / _UNIT)
         edges = look_up(codes.view(np.uint16)[..., 0], tables.edges).view(np.uint8).reshape(*gray.shape, 2)
@@ -83,7 +83,7 @@ class Planes:
         places = np.flatnonzero(is_plain == 0)
         rows, columns = np.divmod(places, gray.shape[1])
         shades = gray[rows, columns]
-        cb[rows, columns], cr[rows, columns] = tables.shrunk(shades, cb[rows, columns], cr[rows, columns])
+        cb[rows, columns], cr[rows, columns] = tables.shrink_to_gamut(shades, cb[rows, columns], cr[rows, columns])
         return places
 
 
@@ -96,32 +96,35 @@ class _Tables:
     """
 
     def __init__(self, space: RgbSpace):
-        self._curve, self._slope = _curve_of(space), np.gradient(_curve_of(space)) * np.float32(_FINE)
+        self._curve, self._slope = _fine_curve(space), np.gradient(_fine_curve(space)) * np.float32(_FINE)
         self._slope[[0, -1]] = 0  # where channels are clipped
         weights = np.array(space.rgb_to_xyz[1]) / sum(space.rgb_to_xyz[1])
         self._weights = weights.astype(np.float32)
         # The spread of R, G, B is what light bends on: directions in which it adds up must not see each other.
         form = np.diag(weights) - np.outer(weights, weights)
-        self.shear = float(_OF_CB @ form @ _OF_CR / (_OF_CR @ form @ _OF_CR))
+        self.shear = float(_RGB_FROM_CB @ form @ _RGB_FROM_CR / (_RGB_FROM_CR @ form @ _RGB_FROM_CR))
         gray, code = (plane.astype(np.float32) for plane in np.mgrid[:256, -128:128])
-        across = _solved(space, gray, np.zeros_like(code), code)
-        along = gray - _solved(space, gray, code, -np.float32(self.shear) * code)
+        across = _solve_luma(space, gray, np.zeros_like(code), code)
+        along = gray - _solve_luma(space, gray, code, -np.float32(self.shear) * code)
         self.across, self.along = (
             np.rint(_OFFSET + _UNIT * plane).clip(0, 65535).astype(np.uint16).reshape(-1) for plane in (across, along)
         )
-        least, most = self._strong(space)
-        self._darkest, self._lightest = self._gamut(space)
+        least, most = self._accurate_grays(space)
+        self._darkest, self._lightest = self._gamut_grays(space)
         self.edges = np.maximum(self._darkest, least) | np.minimum(self._lightest, most).astype(np.uint16) << 8
 
-    def missing(self, gray: Any, cb: Any, cr: Any) -> Any:
+    def luma_correction(self, gray: Any, cb: Any, cr: Any) -> Any:
         """What the sums of these codes are short of, in units: int16. By Newton's method."""
         across = np.rint(cr + self.shear * (cb.astype(np.float32) - 128)).clip(0, 255).astype(np.int32)
         found = self.across[gray.astype(np.int32) << 8 | across].astype(np.int32)
         found -= self.along[gray.astype(np.int32) << 8 | cb]
         wanted, y = self._curve[_FINE * gray.astype(np.int32)], found.astype(np.float32) / _UNIT
         chroma = [plane.astype(np.float32) - 128 for plane in (cb, cr)]
-        added = [np.float32(b) * chroma[0] + np.float32(r) * chroma[1] for b, r in zip(_OF_CB, _OF_CR, strict=True)]
-        for _ in range(_NEWTON):
+        added = [
+            np.float32(b) * chroma[0] + np.float32(r) * chroma[1]
+            for b, r in zip(_RGB_FROM_CB, _RGB_FROM_CR, strict=True)
+        ]
+        for _ in range(_NEWTON_STEPS):
             light, slope = np.zeros_like(y), np.full_like(y, 1e-5)
             for weight, more in zip(self._weights, added, strict=True):
                 place = ((y + more) * _FINE + np.float32(0.5)).astype(np.int32).clip(0, 255 * _FINE)
@@ -130,7 +133,7 @@ class _Tables:
             y += np.clip((wanted - light) / slope, -16, 16)
         return np.rint(y * _UNIT - found).clip(-_OFFSET, _OFFSET).astype(np.int16)
 
-    def _strong(self, space: RgbSpace) -> list[NDArray[np.uint8]]:
+    def _accurate_grays(self, space: RgbSpace) -> list[NDArray[np.uint8]]:
         """The gray codes between which the sums are close, by (Cr << 8 | Cb); from a grid of codes."""
         step = 1 << _FINE_BITS
         codes = np.arange(step // 2, 256, step)
@@ -138,16 +141,16 @@ class _Tables:
         across = np.rint(cr + self.shear * (cb - 128)).clip(0, 255).astype(int)
         found = (self.across[gray << 8 | across].astype(np.int32) - self.along[gray << 8 | cb]) / _UNIT
         chroma = [(plane - 128).astype(np.float32) for plane in (cb, cr)]
-        wanted = _solved(space, gray.astype(np.float32), *chroma)
-        channels = [wanted + b * chroma[0] + r * chroma[1] for b, r in zip(_OF_CB, _OF_CR, strict=True)]
+        wanted = _solve_luma(space, gray.astype(np.float32), *chroma)
+        channels = [wanted + b * chroma[0] + r * chroma[1] for b, r in zip(_RGB_FROM_CB, _RGB_FROM_CR, strict=True)]
         is_real = (np.min(channels, axis=0) > -4 * step) & (np.max(channels, axis=0) < 255 + 4 * step)
-        is_far = is_real & (np.abs(wanted - found) > _CLOSE)
+        is_far = is_real & (np.abs(wanted - found) > _MAX_ERROR)
         half = step // 2
         least = np.where(is_far & (gray < 128), gray + 3 * half, 0).max(2)
         most = np.where(is_far & (gray >= 128), gray - half - 1, 255).min(2)
         return [np.repeat(np.repeat(edge, step, 0), step, 1).reshape(-1).astype(np.uint8) for edge in (least, most)]
 
-    def shrunk(self, gray: Any, cb: Any, cr: Any) -> tuple[Any, Any]:
+    def shrink_to_gamut(self, gray: Any, cb: Any, cr: Any) -> tuple[Any, Any]:
         """The most of this chroma that these grays, all (n,), have room for."""
         strong = np.flatnonzero(~self._has_room(gray, cb, cr))
         if not len(strong):
@@ -155,24 +158,24 @@ class _Tables:
         shades, chroma = gray[strong], np.stack([cb[strong], cr[strong]]).astype(np.float32) - 128
         share, step = np.zeros(len(strong), np.float32), np.float32(0.5)
         for _ in range(_HALVINGS):
-            share += step * self._has_room(shades, *self._part(chroma, share + step))
+            share += step * self._has_room(shades, *self._scale_codes(chroma, share + step))
             step = step / 2
         blue, red = cb.copy(), cr.copy()
-        blue[strong], red[strong] = self._part(chroma, share)
+        blue[strong], red[strong] = self._scale_codes(chroma, share)
         return blue, red
 
     @staticmethod
-    def _part(chroma: Any, share: Any) -> Any:
+    def _scale_codes(chroma: Any, share: Any) -> Any:
         return (chroma * share).astype(np.int32) + 128  # cut toward gray
 
     def _has_room(self, gray: Any, cb: Any, cr: Any) -> Any:
         index = cr.astype(np.int32) << 8 | cb
         return (self._darkest[index] <= gray) & (gray <= self._lightest[index])
 
-    def _gamut(self, space: RgbSpace) -> list[NDArray[np.uint8]]:
+    def _gamut_grays(self, space: RgbSpace) -> list[NDArray[np.uint8]]:
         """The darkest and the lightest gray that has room for a chroma, by (Cr << 8 | Cb). No room: 255 and 0."""
         cr, cb = np.mgrid[-128:128, -128:128].reshape(2, -1, 1)
-        added = cb * _OF_CB + cr * _OF_CR
+        added = cb * _RGB_FROM_CB + cr * _RGB_FROM_CR
         weights = np.array(space.rgb_to_xyz[1]) / sum(space.rgb_to_xyz[1])
         edges = []
         for y in (-added.min(1), 255 - added.max(1)):
@@ -186,13 +189,13 @@ class _Tables:
 
     @staticmethod
     @lru_cache(maxsize=8)
-    def of(space: RgbSpace) -> "_Tables":
+    def for_space(space: RgbSpace) -> "_Tables":
         """Those of a space."""
         return _Tables(space)
 
 
 @lru_cache(maxsize=64)
-def _chroma_of(space: RgbSpace, channel: int, reach: float) -> NDArray[np.int32]:
+def _chroma_table(space: RgbSpace, channel: int, reach: float) -> NDArray[np.int32]:
     """What a step of red (0) or blue (2) makes of chroma, by (gray << 8 | step): Cb below, Cr above, 16 bit each.
 
     Those of both steps are simply added: green bends so little under the two together that no code changes.
@@ -213,20 +216,20 @@ def _chroma_of(space: RgbSpace, channel: int, reach: float) -> NDArray[np.int32]
     return np.asarray(packed[0] | packed[1] << 16, np.int32).reshape(-1)
 
 
-def _curve_of(space: RgbSpace) -> Floats:
+def _fine_curve(space: RgbSpace) -> Floats:
     """Light of gray codes and of fractions between."""
     places = np.linspace(0, 1, 255 * _FINE + 1)
     return np.interp(places, np.linspace(0, 1, len(space.curve)), space.curve).astype(np.float32)
 
 
-def _solved(space: RgbSpace, gray: Any, cb: Any, cr: Any) -> Any:
+def _solve_luma(space: RgbSpace, gray: Any, cb: Any, cr: Any) -> Any:
     """Y' 0..255 of pixels with this chroma and the light of these gray codes; channels outside 0..255 count as clipped.
 
     Bisection, as the curve may have any shape; to 1/256 of a code.
     """
-    curve = _curve_of(space)
+    curve = _fine_curve(space)
     weights = [np.float32(weight / sum(space.rgb_to_xyz[1])) for weight in space.rgb_to_xyz[1]]
-    added = [np.float32(b) * cb + np.float32(r) * cr for b, r in zip(_OF_CB, _OF_CR, strict=True)]
+    added = [np.float32(b) * cb + np.float32(r) * cr for b, r in zip(_RGB_FROM_CB, _RGB_FROM_CR, strict=True)]
     wanted = curve[(_FINE * gray).astype(np.int32)]
     found, step = np.asarray(gray, np.float32), np.float32(32)
     for _ in range(14):
@@ -239,10 +242,10 @@ def _solved(space: RgbSpace, gray: Any, cb: Any, cr: Any) -> Any:
     return np.clip(found, -63, 318)
 
 
-def _widened(plane: Any) -> Any:
+def _double_columns(plane: Any) -> Any:
     """Every sample twice across."""
     return cv2.merge([plane, plane]).reshape(len(plane), -1)
 
 
-def _looked_up(low: Any, high: Any, table: Any) -> Any:
+def _look_up_pairs(low: Any, high: Any, table: Any) -> Any:
     return look_up(cv2.merge([low, high]).view(np.uint16)[..., 0], table)

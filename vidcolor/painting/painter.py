@@ -32,7 +32,10 @@ _UNIT = 46_000  # light 1 in the 16-bit sums of the table path
 _ZERO = 16_000  # light 0 there: red and blue together weigh up to a third, and sums may go below
 _OUTSIDE = 65_535  # no such red or blue: takes the sum to 0, far below anything possible
 _FINE_HALVINGS = 14  # in Lab, where the cube root of a vanishing channel is steep
-_HUED = (8.0, 99.0)  # L* at which (p, q) are taken; nearer to black and white no color has room to show its hue
+_HUE_LIGHTNESS = (
+    8.0,
+    99.0,
+)  # L* at which (p, q) are taken; nearer to black and white no color has room to show its hue
 _HALVINGS = 7  # of the search for the gamut's edge: within 1/128 of it, inside
 
 
@@ -61,7 +64,7 @@ class RgbSpace:
         curve, first = np.unique(self.curve, return_index=True)
         return curve, first / (len(self.curve) - 1)
 
-    def lightness(self, bits: int) -> Floats:
+    def lightness_table(self, bits: int) -> Floats:
         """L* 0..100 of every gray code value: (2**bits,)."""
         return np.asarray(color.light_to_lightness(self.light(bits)), np.float32)
 
@@ -69,7 +72,7 @@ class RgbSpace:
         """L* 0..100 of gray codes of 8 or 16 bit, or of light 0..1 as float32."""
         if gray.dtype == np.float32:
             return np.asarray(color.light_to_lightness(gray), np.float32)
-        return np.asarray(self.lightness(8 * gray.dtype.itemsize)[gray], np.float32)
+        return np.asarray(self.lightness_table(8 * gray.dtype.itemsize)[gray], np.float32)
 
     @cached_property
     def codes_of_sums(self) -> NDArray[np.uint8]:
@@ -129,8 +132,8 @@ class Painter:
         rows = self.strip_rows
         for start in range(0, len(luma_rW), rows):
             luma = np.ascontiguousarray(luma_rW[start : start + rows])
-            p, q = (self._enlarged(field, top + start, len(luma)) for field in self._fields_2gg)
-            self._by_table(luma, p, q, out_rW4[start : start + rows])
+            p, q = (self._enlarge(field, top + start, len(luma)) for field in self._fields_2gg)
+            self._paint_by_table(luma, p, q, out_rW4[start : start + rows])
 
     def paint(self, luma_rW: Gray, top: int) -> Rgb:
         """Rows from `top` on, (r, W): gray codes of 8 or 16 bit, or light 0..1 as float32 -> RGB, (r, W, 3)."""
@@ -138,25 +141,27 @@ class Painter:
         strips = []
         for start in range(0, len(luma_rW), rows):
             luma = np.ascontiguousarray(luma_rW[start : start + rows])
-            fields = [self._enlarged(field, top + start, len(luma)) for field in self._fields_2gg]
-            strips.append(self._by_table(luma, *fields) if self._bits == 8 else self._by_formula(luma, *fields))
+            fields = [self._enlarge(field, top + start, len(luma)) for field in self._fields_2gg]
+            strips.append(
+                self._paint_by_table(luma, *fields) if self._bits == 8 else self._paint_by_formula(luma, *fields)
+            )
         rgb: Any = strips[0] if len(strips) == 1 else np.concatenate(strips)
         painted: Rgb = rgb
         return painted
 
     def steps(self, top: int, rows: int) -> list[NDArray[np.uint8]]:
         """P and q of some rows, of 8-bit paint: codes -127..127 of their `reach`, plus 128."""
-        return [self._enlarged(field, top, rows) for field in self._fields_2gg]
+        return [self._enlarge(field, top, rows) for field in self._fields_2gg]
 
     def _fields(self, ab_2hw: Floats, small: Gray) -> list[Floats]:
         """Steps p and q on the grid: (rows, columns) each."""
         shape = (-(-self._height // self._step), -(-self._width // self._step))
-        a, b = (_on_grid(plane, shape, self._step, (self._height, self._width)) for plane in ab_2hw)
+        a, b = (_resample_to_grid(plane, shape, self._step, (self._height, self._width)) for plane in ab_2hw)
         shades: Any = small
         if small.dtype != np.float32 and small.shape[0] > shape[0]:
             shades = cv2.resize(small, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
-        lightness = _on_grid(self._space.lightness_of(shades), shape, self._step, (self._height, self._width))
-        lightness = np.clip(lightness, *_HUED)
+        lightness = _resample_to_grid(self._space.lightness_of(shades), shape, self._step, (self._height, self._width))
+        lightness = np.clip(lightness, *_HUE_LIGHTNESS)
         steps, is_inside = self._steps(lightness, a, b)
         if not is_inside.all():
             # Hue is meant in Lab: take the direction where the color can be shown, and its full length along it.
@@ -184,7 +189,7 @@ class Painter:
             share = share + np.where(is_inside, 0.5**halving, -(0.5**halving)).astype(np.float32)
         return np.maximum(low, np.float32(0.5**_HALVINGS))
 
-    def _enlarged(self, field: Any, top: int, rows: int) -> Any:
+    def _enlarge(self, field: Any, top: int, rows: int) -> Any:
         """Rows of the still from the field's grid."""
         step = self._step
         first, last = top // step, -(-(top + rows) // step)
@@ -212,7 +217,7 @@ class Painter:
         slack = 0.5 * _UNIT * green / 255  # of light at white: half a code
         self._possible = (_ZERO - 2, int(_ZERO + _UNIT * green + slack))
 
-    def _by_table(self, luma: Any, p: Any, q: Any, out: Any = None) -> NDArray[np.uint8]:
+    def _paint_by_table(self, luma: Any, p: Any, q: Any, out: Any = None) -> NDArray[np.uint8]:
         """The fast way for 8 bits: five look-ups a pixel."""
         shade = luma if luma.dtype == np.uint8 else look_up(luma, _TO_8)
         sums = look_up(luma, self._space.sums8 if luma.dtype == np.uint8 else self._sums16)
@@ -227,22 +232,22 @@ class Painter:
         rgb = cv2.merge(planes, dst=out)
         is_possible = cv2.inRange(sums, *self._possible)
         if cv2.countNonZero(is_possible) < is_possible.size:
-            self._repair(rgb, is_possible == 0, luma, p, q)
+            self._shrink_to_gamut(rgb, is_possible == 0, luma, p, q)
         return np.asarray(rgb, np.uint8)
 
     @cached_property
     def _sums16(self) -> NDArray[np.uint16]:
         return np.rint(_ZERO + _UNIT * self._space.light(16)).astype(np.uint16)
 
-    def _by_formula(self, luma: Any, p: Any, q: Any) -> NDArray[np.uint16]:
+    def _paint_by_formula(self, luma: Any, p: Any, q: Any) -> NDArray[np.uint16]:
         """The exact way, for 16 bits."""
-        codes, outside = self._solved(luma, p, q)
+        codes, outside = self._solve_green(luma, p, q)
         rgb: NDArray[np.uint16] = np.stack(codes, axis=2).astype(np.uint16)
         if outside.any():
-            self._repair(rgb, outside, luma, p, q)
+            self._shrink_to_gamut(rgb, outside, luma, p, q)
         return rgb
 
-    def _repair(self, rgb: Any, is_outside: Any, luma: Any, *fields: Any) -> None:
+    def _shrink_to_gamut(self, rgb: Any, is_outside: Any, luma: Any, *fields: Any) -> None:
         """Shrink p and q toward gray, together, where a channel would leave its range."""
         places = np.flatnonzero(is_outside)
         shades = luma.reshape(-1)[places]
@@ -253,15 +258,15 @@ class Painter:
                 (step - np.float32(128)) * np.float32(most / 127) for step, most in zip(steps, self.reach, strict=True)
             ]
         p, q = steps
-        kept = _share_in_gamut(self._light(shades)[1], p, q, self._weights)
-        codes, _ = self._solved(shades, p * kept, q * kept)
+        kept = _share_in_gamut(self._light_and_root(shades)[1], p, q, self._weights)
+        codes, _ = self._solve_green(shades, p * kept, q * kept)
         rgb[rows, columns, :3] = np.stack(codes, axis=-1)
 
-    def _solved(self, luma: Any, p: Any, q: Any) -> tuple[list[Any], Any]:
+    def _solve_green(self, luma: Any, p: Any, q: Any) -> tuple[list[Any], Any]:
         """Codes of R, G and B as floats, and where one of them had to be clipped."""
         coded, top = self._space.coded_roots, (1 << self._bits) - 1
         last = np.float32(len(coded) - 1)
-        rest, root = self._light(luma)
+        rest, root = self._light_and_root(luma)
         own_light = (self._tables8 if self._bits == 8 else self._tables16)[0]
         channels, outside = [], np.zeros(luma.shape, bool)
         for step, weight in zip((p, q), self._weights, strict=True):
@@ -278,7 +283,7 @@ class Painter:
         green = np.rint(coded[place.astype(np.int32)] * np.float32(top))
         return [channels[0], green, channels[1]], outside
 
-    def _light(self, luma: Any) -> tuple[Any, Any]:
+    def _light_and_root(self, luma: Any) -> tuple[Any, Any]:
         """Light of gray codes, and its cube root."""
         if luma.dtype == np.float32:
             return luma, np.cbrt(luma)
@@ -348,7 +353,7 @@ def _grid_step(size: tuple[int, int], known: tuple[int, ...]) -> int:
     return step
 
 
-def _on_grid(plane: Any, shape: tuple[int, int], step: int, size: tuple[int, int]) -> Any:
+def _resample_to_grid(plane: Any, shape: tuple[int, int], step: int, size: tuple[int, int]) -> Any:
     """A plane that spans `size`, taken at every step-th pixel's cell: bicubic, edges continued."""
     plane = np.ascontiguousarray(plane, np.float32)
     if plane.shape[0] > shape[0]:

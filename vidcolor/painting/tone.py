@@ -35,7 +35,7 @@ def tone_of(rgb: NDArray[np.uint8] | NDArray[np.uint16]) -> Tone:
     most, few = np.percentile(np.hypot(a, b), [95, 98])
     if most < GRAY_CHROMA and few < FEW_CHROMA:
         return "gray"
-    most_off, few_off = np.percentile(_off_curve(lightness, a, b), [95, 98])
+    most_off, few_off = np.percentile(_distance_from_curve(lightness, a, b), [95, 98])
     is_curve = most_off < OFF_CURVE[0] + OFF_CURVE[1] * most and few_off < FEW_OFF_CURVE[0] + FEW_OFF_CURVE[1] * few
     return "toned" if is_curve else "color"
 
@@ -59,7 +59,7 @@ def tone_curve(lightness: Floats, a: Floats, b: Floats) -> Callable[[Floats], tu
     return usual
 
 
-def _off_curve(lightness: Floats, a: Floats, b: Floats) -> Floats:
+def _distance_from_curve(lightness: Floats, a: Floats, b: Floats) -> Floats:
     """Distance in a*b* of every pixel from what its lightness usually has."""
     usual_a, usual_b = tone_curve(lightness, a, b)(lightness)
     return np.asarray(np.hypot(a - usual_a, b - usual_b), np.float32)

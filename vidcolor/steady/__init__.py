@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from vidcolor.errors import UsageError
-from vidcolor.steady.carrying import Carrier, CarryState
 from vidcolor.steady.key_frames import KeyPlanner, PlanState, check_every
-from vidcolor.steady.references import Guide, Reference
-from vidcolor.steady.smoothing import Mode, Steadier, SteadyState
-from vidcolor.steady.state import Arrays, restored
+from vidcolor.steady.propagation import ColorPropagator, PropagationState
+from vidcolor.steady.references import Reference, ReferenceCorrector
+from vidcolor.steady.smoothing import ColorSmoother, Mode, SmoothingState
+from vidcolor.steady.state import Arrays, from_arrays
 
 SteadyMode = Literal["off", "smooth", "flow"]
 MODES: tuple[SteadyMode, ...] = get_args(SteadyMode)
@@ -20,31 +20,31 @@ class Steadiness:
 
     mode: SteadyMode = "flow"
     every: int | None = 1  # frames for each that the network looks at; None: as few as the measured error allows
-    has_memory: bool = False  # when the film cuts back to a shot, its colors return
+    has_shot_memory: bool = False  # when the film cuts back to a shot, its colors return
     references: tuple[Reference, ...] = ()
     first_number: int = 0  # of the first frame that comes, as references count them
 
     def __post_init__(self) -> None:
         check_every(self.every)
-        if self.mode == "off" and (self.every != 1 or self.has_memory or self.references):
+        if self.mode == "off" and (self.every != 1 or self.has_shot_memory or self.references):
             raise UsageError(
                 "--steady off colors each frame by itself: it goes with no --every, --shot-memory, --reference."
             )
 
-    def steadier(self, state: Arrays) -> Steadier:
+    def smoother(self, state: Arrays) -> ColorSmoother:
         """For every frame's opinion. state: as it was stored; empty at the film's start."""
         mode: Mode = "smooth" if self.mode == "smooth" else "flow"
-        begun = restored(SteadyState, state) if state else SteadyState(number=self.first_number)
-        return Steadier(mode, begun, self._guide())
+        initial = from_arrays(SmoothingState, state) if state else SmoothingState(number=self.first_number)
+        return ColorSmoother(mode, initial, self._corrector())
 
     def planner(self, state: Arrays) -> KeyPlanner:
         """Chooses key frames, among them those that have a still."""
-        begun = restored(PlanState, state) if state else PlanState(number=self.first_number)
-        return KeyPlanner(self.every, begun, keys=self._guide().numbers)
+        initial = from_arrays(PlanState, state) if state else PlanState(number=self.first_number)
+        return KeyPlanner(self.every, initial, keys=self._corrector().numbers)
 
-    def carrier(self, state: Arrays) -> Carrier:
+    def propagator(self, state: Arrays) -> ColorPropagator:
         """For key frames' opinions."""
-        return Carrier(restored(CarryState, state) if state else CarryState(), self._guide())
+        return ColorPropagator(from_arrays(PropagationState, state) if state else PropagationState(), self._corrector())
 
-    def _guide(self) -> Guide:
-        return Guide(self.references, has_memory=self.has_memory)
+    def _corrector(self) -> ReferenceCorrector:
+        return ReferenceCorrector(self.references, has_shot_memory=self.has_shot_memory)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from threading import Lock
 from typing import Any, Generic, Protocol, TypeVar
 
-from vidcolor.steady.state import Arrays, arrays_of
+from vidcolor.steady.state import Arrays, to_arrays
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -27,48 +27,48 @@ class Checkpoints:
     ahead, what it notes is kept until it is taken.
     """
 
-    def __init__(self, first: int = 0, state: Arrays | None = None, *, are_taken: bool = True) -> None:
+    def __init__(self, first: int = 0, state: Arrays | None = None, *, is_resumable: bool = True) -> None:
         """first: frames that an earlier run has made.  state: as `pop` gave it then.  are_taken: whether anybody
         takes what is noted; else nothing is kept.
         """
         self.first = first
-        self._before, self._are_taken = state or {}, are_taken
-        self._noted: dict[int, Arrays] = {}
+        self._initial, self._is_resumable = state or {}, is_resumable
+        self._recorded: dict[int, Arrays] = {}
         self._lock = Lock()
 
-    def state_of(self, stage: str) -> Arrays:
+    def initial_state(self, stage: str) -> Arrays:
         """What a stage has to begin with; empty at the film's start."""
         prefix = f"{stage}/"
-        return {name.removeprefix(prefix): array for name, array in self._before.items() if name.startswith(prefix)}
+        return {name.removeprefix(prefix): array for name, array in self._initial.items() if name.startswith(prefix)}
 
-    def note(self, stage: str, count: int, of: Stateful) -> None:
+    def record(self, stage: str, count: int, stateful: Stateful) -> None:
         """A stage has had `count` of the film's frames."""
-        if count % SEGMENT_FRAMES or not self._are_taken:
+        if count % SEGMENT_FRAMES or not self._is_resumable:
             return
-        arrays = {f"{stage}/{name}": array for name, array in arrays_of(of.state).items()}
+        arrays = {f"{stage}/{name}": array for name, array in to_arrays(stateful.state).items()}
         with self._lock:
-            self._noted.setdefault(count, {}).update(arrays)
+            self._recorded.setdefault(count, {}).update(arrays)
 
     def pop(self, count: int) -> Arrays:
         """The states of all stages at `count`, which every frame before has passed."""
         with self._lock:
-            return self._noted.pop(count, {})
+            return self._recorded.pop(count, {})
 
 
-class Waiting(Generic[T]):
+class PendingItems(Generic[T]):
     """Things in the order they came, until their results are known."""
 
-    def __init__(self, gone: int) -> None:
+    def __init__(self, already_done: int) -> None:
         """gone: results still to come of things that an earlier run has dealt with."""
-        self._things: deque[T | None] = deque([None] * gone)
+        self._items: deque[T | None] = deque([None] * already_done)
 
-    def put(self, thing: T, results: Iterable[R]) -> Iterator[tuple[T, R]]:
+    def put(self, item: T, results: Iterable[R]) -> Iterator[tuple[T, R]]:
         """One more thing, and the results that are now known of the oldest."""
-        self._things.append(thing)
-        return self.rest(results)
+        self._items.append(item)
+        return self.match(results)
 
-    def rest(self, results: Iterable[R]) -> Iterator[tuple[T, R]]:
+    def match(self, results: Iterable[R]) -> Iterator[tuple[T, R]]:
         """The oldest things with these results."""
         for result in results:
-            if (oldest := self._things.popleft()) is not None:
+            if (oldest := self._items.popleft()) is not None:
                 yield oldest, result

@@ -47,22 +47,22 @@ class FlowFinder:
 
 
 @lru_cache(maxsize=16)
-def places(rows: int, columns: int) -> Floats:
+def pixel_grid(rows: int, columns: int) -> Floats:
     """(H, W, 2): x and y of every pixel; the map that moves nothing. Shared, so not to be written to."""
     y, x = np.mgrid[:rows, :columns].astype(np.float32)
     return np.stack([x, y], axis=2)
 
 
-def seen_from(picture: Any, flow_HW2: Floats) -> Any:
+def warp(picture: Any, flow_HW2: Floats) -> Any:
     """The picture (H, W) or (H, W, C) as seen along a flow, bilinear; beyond its edge, the edge's own values."""
     rows, columns = flow_HW2.shape[:2]
-    x, y = cv2.split(places(rows, columns) + flow_HW2)
+    x, y = cv2.split(pixel_grid(rows, columns) + flow_HW2)
     return cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def joined(near_HW2: Floats, far_HW2: Floats) -> Floats:
+def compose_flows(near_HW2: Floats, far_HW2: Floats) -> Floats:
     """The flow from a first picture to a third, by way of a second: first to second, second to third."""
-    flow: Floats = near_HW2 + seen_from(far_HW2, near_HW2)
+    flow: Floats = near_HW2 + warp(far_HW2, near_HW2)
     return flow
 
 
@@ -73,13 +73,13 @@ def exposure_gain(before: Gray, now: Gray) -> float:
     """
     old, new = (cv2.resize(picture, (32, 18), interpolation=cv2.INTER_AREA) / CODES for picture in (before, now))
     low, high = CLIPPED
-    is_told = (old > low) & (old < high) & (new > low) & (new < high)
-    if np.count_nonzero(is_told) < is_told.size // 8:
+    is_unclipped = (old > low) & (old < high) & (new > low) & (new < high)
+    if np.count_nonzero(is_unclipped) < is_unclipped.size // 8:
         return 1.0
-    return float(np.median((new[is_told] + FLARE) / (old[is_told] + FLARE)))
+    return float(np.median((new[is_unclipped] + FLARE) / (old[is_unclipped] + FLARE)))
 
 
-def exposed(picture: Gray, gain: float) -> Gray:
+def apply_exposure(picture: Gray, gain: float) -> Gray:
     """The picture (H, W) as it would be under an exposure that multiplies L* + 16 by `gain`."""
     table = np.arange(256) * gain + CODES * FLARE * (gain - 1)
     return np.asarray(look_up(picture, np.clip(np.rint(table), 0, 255).astype(np.uint8)), np.uint8)

@@ -11,13 +11,13 @@ from vidcolor.steady.averaging import Average
 from vidcolor.steady.cuts import CutDetector, CutState
 from vidcolor.steady.links import Link, find_link
 from vidcolor.steady.motion import FlowFinder, Gray, gray_of
-from vidcolor.steady.references import Guide, GuideState
+from vidcolor.steady.references import CorrectorState, ReferenceCorrector
 
 Mode = Literal["smooth", "flow"]
 
 
 @dataclass(frozen=True)
-class SteadyState:
+class SmoothingState:
     """All that later frames depend on. stored.arrays_of makes plain arrays of it and stored.restored the way back."""
 
     cuts: CutState = field(default_factory=CutState)
@@ -26,10 +26,10 @@ class SteadyState:
     last: Gray | None = None  # the newest picture in the average
     average: Average | None = None
     number: int = 0  # of the next frame to come out
-    guide: GuideState = field(default_factory=GuideState)
+    guide: CorrectorState = field(default_factory=CorrectorState)
 
 
-class Steadier:
+class ColorSmoother:
     """Averages the network's a*b* over a shot, so that still things hold their color and moving things keep theirs.
 
     "smooth" compares each pixel with the same place in the frame before; "flow" with the place that it came from,
@@ -37,19 +37,21 @@ class Steadier:
     of a shot begins afresh. At most two frames (cuts.DELAY_FRAMES) wait.
     """
 
-    def __init__(self, mode: Mode = "smooth", state: SteadyState | None = None, guide: Guide | None = None) -> None:
+    def __init__(
+        self, mode: Mode = "smooth", state: SmoothingState | None = None, corrector: ReferenceCorrector | None = None
+    ) -> None:
         """state: where another one left off.  guide: what is known of the film's colors; it takes over its state."""
         self.mode = mode
-        self._state = state or SteadyState()
-        self._guide = guide or Guide()
-        self._guide.state = self._state.guide
+        self._state = state or SmoothingState()
+        self._corrector = corrector or ReferenceCorrector()
+        self._corrector.state = self._state.guide
         self._detector = CutDetector(self._state.cuts)
         self._flow = FlowFinder()
 
     @property
-    def state(self) -> SteadyState:
+    def state(self) -> SmoothingState:
         """What another Steadier needs to go on with the next frame, as if nothing had happened."""
-        return replace(self._state, cuts=self._detector.state, guide=self._guide.state)
+        return replace(self._state, cuts=self._detector.state, guide=self._corrector.state)
 
     @property
     def waiting(self) -> int:
@@ -64,37 +66,37 @@ class Steadier:
         gray = gray_of(lightness_hw)
         waiting = (*self._state.waiting_gray, gray), (*self._state.waiting_ab, ab_2hw)
         self._state = replace(self._state, waiting_gray=waiting[0], waiting_ab=waiting[1])
-        return [self._next(is_start) for is_start in self._detector.push_gray(gray)]
+        return [self._smooth_next(is_start) for is_start in self._detector.push_gray(gray)]
 
     def finish(self) -> list[Floats]:
         """The film has ended: the frames that still wait."""
-        return [self._next(is_start) for is_start in self._detector.finish()]
+        return [self._smooth_next(is_start) for is_start in self._detector.finish()]
 
-    def _next(self, is_start: bool) -> Floats:
-        state, guide = self._state, self._guide
-        gray, opinion = state.waiting_gray[0], state.waiting_ab[0]
+    def _smooth_next(self, is_start: bool) -> Floats:
+        state, corrector = self._state, self._corrector
+        gray, predicted = state.waiting_gray[0], state.waiting_ab[0]
         last, before = state.last, state.average
-        if is_start or last is None or before is None or before.ab_2hw.shape != opinion.shape:
+        if is_start or last is None or before is None or before.ab_2hw.shape != predicted.shape:
             if last is not None and before is not None:
-                guide.ended(last, before.vivid_2hw)
-            average = Average.begun(guide.begun(gray, opinion, state.number)[0])
+                corrector.end_shot(last, before.vivid_2hw)
+            average = Average.start(corrector.start_shot(gray, predicted, state.number)[0])
         else:
-            link = self._link(last, gray, opinion.shape[1:])
-            opinion, is_known = guide.joined(link, gray, opinion, state.number)
-            average = Average.begun(opinion) if is_known else before.joined(opinion, link, gray)
-        self._state = SteadyState(
+            link = self._find_link(last, gray, predicted.shape[1:])
+            predicted, is_known = corrector.continue_shot(link, gray, predicted, state.number)
+            average = Average.start(predicted) if is_known else before.update(predicted, link, gray)
+        self._state = SmoothingState(
             state.cuts, state.waiting_gray[1:], state.waiting_ab[1:], gray, average, state.number + 1
         )
         return average.vivid_2hw
 
-    def _link(self, before: Gray, now: Gray, size: tuple[int, ...]) -> Link:
+    def _find_link(self, before: Gray, now: Gray, size: tuple[int, ...]) -> Link:
         flow = self._flow(now, before) if self.mode == "flow" else np.zeros((*now.shape, 2), np.float32)
         return find_link(before, now, flow, size)
 
 
-def steady(pairs: Iterable[tuple[Floats, Floats]], mode: Mode = "smooth") -> Iterator[Floats]:
+def smooth(pairs: Iterable[tuple[Floats, Floats]], mode: Mode = "smooth") -> Iterator[Floats]:
     """(L* (h, w), a*b* (2, h', w')) of every frame of a film -> steady a*b* of every frame, at most two frames late."""
-    steadier = Steadier(mode)
+    smoother = ColorSmoother(mode)
     for lightness_hw, ab_2hw in pairs:
-        yield from steadier.push(lightness_hw, ab_2hw)
-    yield from steadier.finish()
+        yield from smoother.push(lightness_hw, ab_2hw)
+    yield from smoother.finish()

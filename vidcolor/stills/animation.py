@@ -16,7 +16,7 @@ Frame = tuple[Image.Image, int]  # RGB or RGBA, milliseconds
 _KEEP, _TO_BACKGROUND = 1, 2  # what becomes of a GIF's frame before the next one is drawn
 
 
-class Painted(Image.Image):
+class LazyAnimation(Image.Image):
     """An animation whose frames are made when a writer of Pillow's comes to them, and are gone when it moves on.
 
     times: milliseconds of the frames so far, longer with every frame: to be given to the writer as `duration`.
@@ -43,7 +43,7 @@ class Painted(Image.Image):
         return len(self.times) - 1
 
 
-def gif(file: BinaryIO, frames: Iterator[Frame], loop: int | None, comment: bytes) -> None:
+def write_gif(file: BinaryIO, frames: Iterator[Frame], loop: int | None, comment: bytes) -> None:
     """Write a GIF of at least one frame, each with a palette of its own.
 
     loop: how many times it is shown, 0: for ever; None: once.
@@ -60,7 +60,7 @@ def gif(file: BinaryIO, frames: Iterator[Frame], loop: int | None, comment: byte
         # A frame that can be seen through would show the one before it.
         is_cleared = following is not None and following[0].mode == "RGBA"
         pixels = np.asarray(picture)
-        box = None if is_cleared or before is None else _changed(before, pixels)
+        box = None if is_cleared or before is None else _changed_box(before, pixels)
         _write_frame(file, pixels, box, time, _TO_BACKGROUND if is_cleared else _KEEP)
         before = None if is_cleared or picture.mode == "RGBA" else pixels
         if following is None:
@@ -69,7 +69,7 @@ def gif(file: BinaryIO, frames: Iterator[Frame], loop: int | None, comment: byte
         picture, time = following
 
 
-def _changed(before: Any, after: Any) -> tuple[slice, slice]:
+def _changed_box(before: Any, after: Any) -> tuple[slice, slice]:
     """Rows and columns outside of which two RGB pictures are the same; one pixel where all of them are."""
     differs = (before != after).any(axis=2)
     if not differs.any():
@@ -94,7 +94,7 @@ def _write_frame(file: BinaryIO, pixels: Any, box: tuple[slice, slice] | None, t
     file.write(b"".join(GifImagePlugin.getdata(coded, offset, **options)))
 
 
-def content_of(painted: Painted, kind: str, **options: Any) -> bytes:
+def save_animation(painted: LazyAnimation, kind: str, **options: Any) -> bytes:
     """The file that Pillow makes of it."""
     file = io.BytesIO()
     painted.save(file, kind, save_all=True, duration=painted.times, **options)

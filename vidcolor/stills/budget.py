@@ -4,10 +4,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-HELD_PIXELS = 200_000_000  # of all photos under way together, but for one that is larger by itself
+BUDGET_PIXELS = 200_000_000  # of all photos under way together, but for one that is larger by itself
 
 
-class Room:
+class PixelBudget:
     """How many pixels may be held in memory together."""
 
     def __init__(self, pixels: int):
@@ -15,7 +15,7 @@ class Room:
         self._changed = threading.Condition()
 
     @contextmanager
-    def of(self, pixels: int) -> Iterator[None]:
+    def reserve(self, pixels: int) -> Iterator[None]:
         """Wait until there is room for so many; one that is larger than all waits until it is alone.
 
         A thread that holds some must not ask for more: two such threads would wait for each other.
@@ -32,4 +32,4 @@ class Room:
                 self._changed.notify_all()
 
 
-ROOM = Room(HELD_PIXELS)  # of everything that colors, learns from, measures or shows stills
+PIXEL_BUDGET = PixelBudget(BUDGET_PIXELS)  # of everything that colors, learns from, measures or shows stills

@@ -8,22 +8,22 @@ import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from vidcolor.stills import metadata
-from vidcolor.stills.raster import Raster, of_array, of_image
+from vidcolor.stills.raster import Raster, raster_from_array, raster_from_image
 
 
-def decoded(image: Image.Image, content: bytes, kind: str) -> Raster:
+def decode_frame(image: Image.Image, content: bytes, kind: str) -> Raster:
     """The frame that `image` is at, of a file of this content. Raises what decoders do."""
     if kind == "PNG" and content[24] == 16 and content[25] != 0:
-        return of_array(import_module("imagecodecs").png_decode(content), image.info.get("icc_profile"))
+        return raster_from_array(import_module("imagecodecs").png_decode(content), image.info.get("icc_profile"))
     if kind == "JPEG2000":
         icc, depths = metadata.jp2_profile(content), _jp2_depths(content)
         if image.mode in ("L", "I;16", "RGB", "RGBA", "LA") and set(depths) != {8}:
             values = import_module("imagecodecs").jpeg2k_decode(content)
-            return of_array(_full_scale(values, depths), icc)
-        return of_image(image, icc=icc)
-    if kind == "JPEG" and image.mode == "RGB" and _is_gray_within(content):
+            return raster_from_array(_scale_to_full(values, depths), icc)
+        return raster_from_image(image, icc=icc)
+    if kind == "JPEG" and image.mode == "RGB" and _has_neutral_chroma(content):
         image.draft("L", None)
-    return of_image(image)
+    return raster_from_image(image)
 
 
 def icc_of(image: Image.Image, content: bytes, kind: str) -> bytes | None:
@@ -31,14 +31,14 @@ def icc_of(image: Image.Image, content: bytes, kind: str) -> bytes | None:
     return metadata.jp2_profile(content) if kind == "JPEG2000" else image.info.get("icc_profile")
 
 
-def bits_lost(content: bytes, kind: str) -> tuple[str, ...]:
+def depth_losses(content: bytes, kind: str) -> tuple[str, ...]:
     """What reading with 8 bits loses."""
     if kind in ("AVIF", "HEIF") and _is_deep(content):
         return (f"The picture has more than 8 bits; {kind} is read and written with 8.",)
     return ()
 
 
-def _is_gray_within(content: bytes) -> bool:
+def _has_neutral_chroma(content: bytes) -> bool:
     """Whether a JPEG file of three components has no chroma at all, by an eighth of the picture.
 
     Then its luma is all there is, and decodes in little more than half the time of RGB.
@@ -51,7 +51,7 @@ def _is_gray_within(content: bytes) -> bool:
         return False
 
 
-def _full_scale(values: Any, depths: list[int]) -> Any:
+def _scale_to_full(values: Any, depths: list[int]) -> Any:
     """Code values (H, W) or (H, W, C), of depths of their own, as 8 bit, or 16 where one has more."""
     kind, full = (np.uint16, 65535) if max(depths) > 8 else (np.uint8, 255)
     planes = values[..., None] if values.ndim == 2 else values

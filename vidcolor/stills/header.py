@@ -33,7 +33,7 @@ _SIGNATURES = {
 Size = tuple[int, int]  # width, height in pixels
 
 
-class _Parts:
+class _BoundedReader:
     """A file that is read a few bytes at a time, and not for ever."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -53,30 +53,30 @@ class _Parts:
 
 
 @dataclass(frozen=True)
-class Head:
+class Header:
     """format: one of FORMATS.  sizes: of every page or frame; of TIFF none, see ifd.py."""
 
     format: str
     sizes: tuple[Size, ...] = ()
 
 
-def read(file: BinaryIO, name: str) -> Head:
+def read(file: BinaryIO, name: str) -> Header:
     """The head of a seekable file, which is left at its start. Raises SourceError, and what damage raises."""
     start = file.read(32)
     if not start:
         raise SourceError(f"{name}: the file is empty. Copy it again.")
-    kind = _kind(start, name)
+    kind = _detect_format(start, name)
     readers = {
         "JPEG": _jpeg, "PNG": _png, "GIF": _gif, "WEBP": _webp, "JPEG2000": _jpeg2000, "BMP": _bmp,
         "AVIF": _heif, "HEIF": _heif, "PPM": _ppm,
     }  # fmt: skip
     sizes = []
-    for size in readers[kind](_Parts(file)) if kind in readers else ():
+    for size in readers[kind](_BoundedReader(file)) if kind in readers else ():
         sizes.append(size)
         if len(sizes) > MOST_PAGES:
-            raise too_many(name)
+            raise too_many_pages(name)
     file.seek(0)
-    return Head(kind, tuple(sizes))
+    return Header(kind, tuple(sizes))
 
 
 def check(name: str, sizes: tuple[Size, ...], largest: int, file_bytes: int = 0) -> None:
@@ -89,10 +89,10 @@ def check(name: str, sizes: tuple[Size, ...], largest: int, file_bytes: int = 0)
         raise SourceError(f"{name}: the picture has no pixels.")
     width, height = max(sizes, key=lambda size: size[0] * size[1])
     if width * height > largest:
-        raise _too_large(name, f"{width} x {height} =", width * height, largest)
-    pixels, most = counted(sizes), max(largest, PIXELS_A_BYTE * file_bytes)
+        raise _too_many_pixels(name, f"{width} x {height} =", width * height, largest)
+    pixels, most = counted_pixels(sizes), max(largest, PIXELS_A_BYTE * file_bytes)
     if pixels > most:
-        raise _too_large(name, f"{len(sizes)} pages or frames that count as", pixels, most)
+        raise _too_many_pixels(name, f"{len(sizes)} pages or frames that count as", pixels, most)
     most_bytes = _BYTES_A_PIXEL * pixels + _SLACK_BYTES
     if file_bytes > most_bytes:
         raise SourceError(
@@ -101,20 +101,20 @@ def check(name: str, sizes: tuple[Size, ...], largest: int, file_bytes: int = 0)
         )
 
 
-def _too_large(name: str, found: str, pixels: int, most: int) -> SourceError:
+def _too_many_pixels(name: str, found: str, pixels: int, most: int) -> SourceError:
     return SourceError(
         f"{name}: {found} {_mega(pixels)} megapixels, more than the limit of {_mega(most)}. "
         "Raise the limit (--largest-photo) if it is genuine."
     )
 
 
-def counted(sizes: tuple[Size, ...]) -> int:
+def counted_pixels(sizes: tuple[Size, ...]) -> int:
     """Pixels of all pictures, of which none of many counts as less than LEAST_PIXELS."""
     least = LEAST_PIXELS if len(sizes) > 1 else 1
     return sum(max(least, width * height) for width, height in sizes)
 
 
-def too_many(name: str) -> SourceError:
+def too_many_pages(name: str) -> SourceError:
     """What to raise for a file of more pages than anybody has scanned."""
     return SourceError(f"{name}: more than {MOST_PAGES} pages or frames, which is the limit. Split it.")
 
@@ -123,7 +123,7 @@ def _mega(count: int) -> str:
     return f"{count / 1e6:.6g}"
 
 
-def _kind(start: bytes, name: str) -> str:
+def _detect_format(start: bytes, name: str) -> str:
     found = next((kind for sign, kind in _SIGNATURES.items() if start.startswith(sign)), None)
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         found = "WEBP"
@@ -135,7 +135,7 @@ def _kind(start: bytes, name: str) -> str:
     return found
 
 
-def _jpeg(file: _Parts) -> Iterator[Size]:
+def _jpeg(file: _BoundedReader) -> Iterator[Size]:
     file.seek(2)
     while True:
         mark = file.read(2)
@@ -151,24 +151,24 @@ def _jpeg(file: _Parts) -> Iterator[Size]:
         file.seek(length - 2, 1)
 
 
-def _png(file: _Parts) -> Iterator[Size]:
+def _png(file: _BoundedReader) -> Iterator[Size]:
     """Frames of an animation are counted with it: acTL comes before the first of them."""
     file.seek(16)
     size = struct.unpack(">II", file.read(8))
     frames, at = 1, 33
-    while len(head := _at(file, at, 12)) == 12 and head[4:8] != b"IDAT":
+    while len(head := _read_at(file, at, 12)) == 12 and head[4:8] != b"IDAT":
         if head[4:8] == b"acTL":
             frames = max(1, int.from_bytes(head[8:12]))
         at += 12 + int.from_bytes(head[:4])
     yield from (size for _ in range(frames))
 
 
-def _at(file: _Parts, place: int, count: int) -> bytes:
+def _read_at(file: _BoundedReader, place: int, count: int) -> bytes:
     file.seek(place)
     return file.read(count)
 
 
-def _bmp(file: _Parts) -> Iterator[Size]:
+def _bmp(file: _BoundedReader) -> Iterator[Size]:
     file.seek(14)
     head = file.read(12)
     if int.from_bytes(head[:4], "little") == 12:
@@ -178,12 +178,12 @@ def _bmp(file: _Parts) -> Iterator[Size]:
     yield abs(width), abs(height)
 
 
-def _ppm(file: _Parts) -> Iterator[Size]:
+def _ppm(file: _BoundedReader) -> Iterator[Size]:
     file.seek(0)
-    yield netpbm.size(file.read(_BEGINNING))
+    yield netpbm.read_size(file.read(_BEGINNING))
 
 
-def _gif(file: _Parts) -> Iterator[Size]:
+def _gif(file: _BoundedReader) -> Iterator[Size]:
     """A frame counts as the canvas up to there: frames may widen it."""
     file.seek(6)
     width, height, packed = struct.unpack("<HHBxx", file.read(7))
@@ -202,15 +202,15 @@ def _gif(file: _Parts) -> Iterator[Size]:
             yield width, height
 
 
-def gif_end(file: BinaryIO) -> int:
+def find_gif_end(file: BinaryIO) -> int:
     """The place behind a GIF's last block."""
-    for _ in _gif(_Parts(file)):
+    for _ in _gif(_BoundedReader(file)):
         pass
     return file.tell()
 
 
-def _webp(file: _Parts) -> Iterator[Size]:
-    start = _at(file, 12, 18)
+def _webp(file: _BoundedReader) -> Iterator[Size]:
+    start = _read_at(file, 12, 18)
     if start[:4] == b"VP8L":
         bits = int.from_bytes(start[9:13], "little")
         yield (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
@@ -221,7 +221,7 @@ def _webp(file: _Parts) -> Iterator[Size]:
         return
     size = tuple(int.from_bytes(start[at : at + 3], "little") + 1 for at in (12, 15))
     frames, at = 0, 12
-    while len(head := _at(file, at, 8)) == 8:
+    while len(head := _read_at(file, at, 8)) == 8:
         frames += head[:4] == b"ANMF"
         at += 8 + (int.from_bytes(head[4:], "little") + 1) // 2 * 2
         if head[:4] in (b"ANMF", b"VP8 ", b"VP8L"):
@@ -230,24 +230,24 @@ def _webp(file: _Parts) -> Iterator[Size]:
                 return
 
 
-def _jpeg2000(file: _Parts) -> Iterator[Size]:
+def _jpeg2000(file: _BoundedReader) -> Iterator[Size]:
     """The first code stream's (SIZ, A.5.1)."""
     at = 0
-    while _at(file, at, 4) != b"\xff\x4f\xff\x51":
-        head = _at(file, at, 16)
+    while _read_at(file, at, 4) != b"\xff\x4f\xff\x51":
+        head = _read_at(file, at, 16)
         length, name = struct.unpack_from(">I4s", head)
         inner = 16 if length == 1 else 8
         length = struct.unpack_from(">Q", head, 8)[0] if length == 1 else length
         if name != b"jp2c" and length < inner:
             raise ValueError("boxes without a code stream")
         at += inner if name == b"jp2c" else length
-    right, bottom, left, top = struct.unpack(">4I", _at(file, at + 8, 16))
+    right, bottom, left, top = struct.unpack(">4I", _read_at(file, at + 8, 16))
     yield max(0, right - left), max(0, bottom - top)
 
 
-def _heif(file: _Parts) -> Iterator[Size]:
+def _heif(file: _BoundedReader) -> Iterator[Size]:
     """The largest that is said: that of the whole picture, where it is made of tiles."""
-    start = _at(file, 0, _BEGINNING)
+    start = _read_at(file, 0, _BEGINNING)
     found = [struct.unpack_from(">II", start, match.end() + 4) for match in re.finditer(b"ispe", start[:-12])]
     if not found:
         raise ValueError("its size is not said")

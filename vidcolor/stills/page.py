@@ -14,7 +14,7 @@ from vidcolor.color import Floats
 from vidcolor.errors import ShapeError
 from vidcolor.painting.painter import Painter, Rgb, RgbSpace
 from vidcolor.painting.regions import SHORT_SIDE as REGIONS_SIDE
-from vidcolor.painting.regions import OwnColor, own_color
+from vidcolor.painting.regions import ColoredRegions, find_colored_regions
 from vidcolor.painting.tone import SHORT_SIDE, Tone, tone_of
 from vidcolor.scaling import network_size, shrink
 from vidcolor.stills.raster import Raster, gray_of
@@ -67,8 +67,8 @@ class Page:
     alpha: Callable[[int, int], Any] | None = field(repr=False, default=None)
     losses: tuple[str, ...] = ()
     profiles: tuple[bytes | None, bytes | None] = (None, None)  # ICC, of the source and of the colored page
-    own: OwnColor | None = None
-    colors: Callable[[int, int], Rgb] | None = field(repr=False, default=None)
+    colored_regions: ColoredRegions | None = None
+    original_rgb: Callable[[int, int], Rgb] | None = field(repr=False, default=None)
 
     @property
     def pixels(self) -> int:
@@ -78,21 +78,21 @@ class Page:
     def lightness(self, short_side: int) -> Floats:
         """What the network is to see: L* 0..100, (h, w), upright, sides in steps of 32."""
         seen = shrink(self.small, network_size(*self.size, short_side))
-        return np.ascontiguousarray(self._upright(self.space.lightness_of(seen)))
+        return np.ascontiguousarray(self._to_upright(self.space.lightness_of(seen)))
 
-    def painter(self, ab_2hw: Floats, size: tuple[int, int] | None = None) -> Painter:
+    def make_painter(self, ab_2hw: Floats, size: tuple[int, int] | None = None) -> Painter:
         """What lays this color under the page's rows, or under a copy of another size.
 
         ab_2hw: upright, as for `lightness`. Raises ShapeError.
         """
         if ab_2hw.ndim != 3 or ab_2hw.shape[0] != 2:
             raise ShapeError(f"a*b* is {ab_2hw.shape}; a still needs (2, rows, columns).")
-        stored = np.stack([self._stored(plane) for plane in ab_2hw])
+        stored = np.stack([self._to_stored(plane) for plane in ab_2hw])
         return Painter(stored, self.small, size or self.size, bits=self.bits, space=self.space)
 
-    def painted(self, ab_2hw: Floats) -> Iterator[tuple[int, Any]]:
+    def paint_strips(self, ab_2hw: Floats) -> Iterator[tuple[int, Any]]:
         """The page in color, strip by strip: first row, and (r, W, 3), or (r, W, 4) where it has alpha."""
-        painter, step = self.painter(ab_2hw), None
+        painter, step = self.make_painter(ab_2hw), None
         step = painter.strip_rows
         for top in range(0, self.size[0], step):
             bottom = min(top + step, self.size[0])
@@ -101,21 +101,21 @@ class Page:
 
     def paint(self, painter: Painter, top: int, bottom: int) -> Rgb:
         """Rows of the page, (r, W, 3): painted where they are gray, as they are where they keep their colors."""
-        return self._with_own(painter.paint(self.rows(top, bottom), top), top)
+        return self._restore_colored_regions(painter.paint(self.rows(top, bottom), top), top)
 
     def fill(self, ab_2hw: Floats, out_HW4: Any) -> None:
         """The whole page, of 8 bits, into the first three of four channels."""
-        painter = self.painter(ab_2hw)
+        painter = self.make_painter(ab_2hw)
         painter.fill(self.rows(0, self.size[0]), 0, out_HW4)
-        if self.own is not None:
+        if self.colored_regions is not None:
             for top in range(0, self.size[0], painter.strip_rows):
                 strip = out_HW4[top : top + painter.strip_rows, :, :3]
-                strip[:] = self._with_own(strip, top)
+                strip[:] = self._restore_colored_regions(strip, top)
 
-    def _with_own(self, painted: Rgb, top: int) -> Rgb:
-        if self.own is None or self.colors is None:
+    def _restore_colored_regions(self, painted: Rgb, top: int) -> Rgb:
+        if self.colored_regions is None or self.original_rgb is None:
             return painted
-        return self.own.over(painted, self.colors(top, top + len(painted)), top, self.size)
+        return self.colored_regions.overlay(painted, self.original_rgb(top, top + len(painted)), top, self.size)
 
     def preview(self, ab_2hw: Floats | None, size: tuple[int, int]) -> Any:
         """The page within (rows, columns), as stored: (h, w, 3) of its depth; without a*b*, its gray as (h, w)."""
@@ -124,14 +124,18 @@ class Page:
         gray = shrink(self.small, (rows, columns))
         if ab_2hw is None:
             return gray
-        painted = self.painter(ab_2hw, (rows, columns)).paint(gray, 0)
-        return self.own.over(painted, self.own.small(rows, columns), 0, (rows, columns)) if self.own else painted
+        painted = self.make_painter(ab_2hw, (rows, columns)).paint(gray, 0)
+        return (
+            self.colored_regions.overlay(painted, self.colored_regions.resized(rows, columns), 0, (rows, columns))
+            if self.colored_regions
+            else painted
+        )
 
-    def _upright(self, plane: Any) -> Any:
+    def _to_upright(self, plane: Any) -> Any:
         mirrored, turns = TURNS[self.orientation]
         return np.rot90(plane[:, ::-1] if mirrored else plane, turns)
 
-    def _stored(self, plane: Any) -> Any:
+    def _to_stored(self, plane: Any) -> Any:
         mirrored, turns = TURNS[self.orientation]
         turned = np.rot90(plane, -turns)
         return np.ascontiguousarray(turned[:, ::-1] if mirrored else turned)
@@ -161,13 +165,13 @@ class Pages(Sequence[Page]):
         return self._last[1]
 
 
-def page_of(raster: Raster, orientation: int, icc: bytes | None = None) -> Page:
+def make_page(raster: Raster, orientation: int, icc: bytes | None = None) -> Page:
     """A page that is held in memory. icc: the profile that its source has."""
     gray, alpha = gray_of(raster), raster.alpha
     height, width = gray.shape
-    values, (tone, own) = raster.values, judged(raster.values)
+    values, (tone, own) = raster.values, classify_color(raster.values)
     return Page(
-        (height, width), raster.bits, tone, orientation, raster.profile.space, small_of(gray),
+        (height, width), raster.bits, tone, orientation, raster.profile.space, shrink_to_small(gray),
         lambda top, bottom: gray[top:bottom],
         (lambda top, bottom: alpha[top:bottom]) if alpha is not None else None,
         raster.losses, (icc, raster.profile.embedded), own,
@@ -175,23 +179,23 @@ def page_of(raster: Raster, orientation: int, icc: bytes | None = None) -> Page:
     )  # fmt: skip
 
 
-def small_of(gray: Any) -> Any:
+def shrink_to_small(gray: Any) -> Any:
     """A copy whose short side is SMALL, or the plane itself where it is not larger."""
     factor = min(gray.shape) // SMALL
     small = shrink(gray, (gray.shape[0] // factor, gray.shape[1] // factor)) if factor > 1 else gray
     return small
 
 
-def judged(values: Any) -> tuple[Tone, OwnColor | None]:
+def classify_color(values: Any) -> tuple[Tone, ColoredRegions | None]:
     """The tone of code values (H, W) or (H, W, 3), and of a mixed scan where it has colors."""
     if values.ndim == 2:
         return "gray", None
-    tone, small = tone_of(_thinned(values, SHORT_SIDE)), _thinned(values, REGIONS_SIDE)
-    own = own_color(small) if small.max(2).astype(int).sum() != small.min(2).astype(int).sum() else None
+    tone, small = tone_of(_shrink_to(values, SHORT_SIDE)), _shrink_to(values, REGIONS_SIDE)
+    own = find_colored_regions(small) if small.max(2).astype(int).sum() != small.min(2).astype(int).sum() else None
     return ("mixed" if own is not None else tone), own
 
 
-def _thinned(values: Any, short_side: int) -> Any:
+def _shrink_to(values: Any, short_side: int) -> Any:
     """A copy whose short side is `short_side` to twice that, or the picture itself where it is not larger."""
     height, width = values.shape[:2]
     factor = max(1, min(height, width) // short_side)

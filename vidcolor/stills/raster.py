@@ -52,28 +52,28 @@ def refusing_damage(name: str) -> Iterator[None]:
         raise SourceError(f"{name}: damaged or not a picture of its kind ({what[:120]}). Copy it again.") from error
 
 
-def of_image(image: Image.Image, *, icc: bytes | None = None) -> Raster:
+def raster_from_image(image: Image.Image, *, icc: bytes | None = None) -> Raster:
     """A Pillow picture, decoded here, of any mode."""
     icc = icc or image.info.get("icc_profile")
     losses: tuple[str, ...] = ()
     if image.mode in ("CMYK", "LAB", "YCbCr", "HSV"):
         losses = (f"{image.mode} color was converted to sRGB: colored pictures are RGB.",)
-        image, icc = to_srgb(image, icc), None
+        image, icc = convert_to_srgb(image, icc), None
     if image.mode in ("I", "F", "I;16B", "I;16L"):
         values = np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
-        return Raster(values, None, profiles.read(icc), losses)
+        return Raster(values, None, profiles.read_profile(icc), losses)
     if image.mode == "I;16":
-        return Raster(np.asarray(image).astype(np.uint16), None, profiles.read(icc), losses)
+        return Raster(np.asarray(image).astype(np.uint16), None, profiles.read_profile(icc), losses)
     plain = _plain_mode(image)
     image = image if image.mode == plain else image.convert(plain)  # which copies even where nothing changes
-    if image.mode == "RGB" and profiles.read(icc).is_understood:
+    if image.mode == "RGB" and profiles.read_profile(icc).is_understood:
         red, green, blue = image.split()
         if all(ImageChops.difference(green, other).getbbox() is None for other in (red, blue)):
-            return of_array(np.asarray(green), icc, losses)  # a fifth of the memory traffic
-    return of_array(np.asarray(image), icc, losses)
+            return raster_from_array(np.asarray(green), icc, losses)  # a fifth of the memory traffic
+    return raster_from_array(np.asarray(image), icc, losses)
 
 
-def of_array(values: Any, icc: bytes | None, losses: tuple[str, ...] = ()) -> Raster:
+def raster_from_array(values: Any, icc: bytes | None, losses: tuple[str, ...] = ()) -> Raster:
     """Code values (H, W), or (H, W, 1..4) as gray, gray and alpha, RGB, RGB and alpha."""
     alpha = None
     if values.ndim == 3 and values.shape[2] in (2, 4):
@@ -81,14 +81,14 @@ def of_array(values: Any, icc: bytes | None, losses: tuple[str, ...] = ()) -> Ra
     if values.ndim == 3 and values.shape[2] == 1:
         values = values[..., 0]
     values = np.ascontiguousarray(values)
-    profile = profiles.read(icc)
+    profile = profiles.read_profile(icc)
     if profile.is_understood:
         return Raster(values, alpha, profile, losses)
     if values.dtype != np.uint8:
         lost = "The color profile has no single tone curve: 16-bit codes were read as sRGB."
         return Raster(values, alpha, profiles.Profile(), (*losses, lost))
     lost = "The color profile has no single tone curve: the picture was converted to sRGB."
-    converted = np.asarray(to_srgb(Image.fromarray(values), icc))
+    converted = np.asarray(convert_to_srgb(Image.fromarray(values), icc))
     return Raster(converted, alpha, profiles.Profile(), (*losses, lost))
 
 
@@ -98,7 +98,7 @@ def _plain_mode(image: Image.Image) -> str:
     return {(True, True): "LA", (True, False): "L", (False, True): "RGBA", (False, False): "RGB"}[is_gray, has_alpha]
 
 
-def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
+def convert_to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
     """A picture of any colors in sRGB, by its profile where that can be used."""
     try:
         if icc:

@@ -19,12 +19,12 @@ GRAY_SPREAD = 1.5
 Rgb = NDArray[np.uint8]  # (H, W, 3), sRGB
 
 
-def size_of(content: bytes | Path) -> tuple[int, int] | None:
+def read_size(content: bytes | Path) -> tuple[int, int] | None:
     """Width and height in pixels that a photo file states, or None where it cannot be read."""
     from vidcolor.stills import upright  # all that paints, which few who import this need
 
     try:
-        return upright.size_of(content)
+        return upright.read_size(content)
     except SourceError:
         return None
 
@@ -38,20 +38,20 @@ def decode(content: bytes | Path, *, short_side: int | None = None, least: int =
     from vidcolor.stills import upright  # all that paints, which few who import this need
 
     try:
-        rgb = upright.shown_in_turn(content, enough=None if short_side is None else short_side * 2)
+        rgb = upright.read_upright_in_turn(content, min_short_side=None if short_side is None else short_side * 2)
     except ReadError:
         raise  # the drive's fault: a photo that is there tomorrow must not be missing from what is learned
     except SourceError:
         return None
-    return rgb if short_side is None else resized(rgb, short_side=short_side, least=least)
+    return rgb if short_side is None else resize(rgb, short_side=short_side, least=least)
 
 
-def resized(rgb: Rgb, *, short_side: int, least: int = 1) -> Rgb:
+def resize(rgb: Rgb, *, short_side: int, least: int = 1) -> Rgb:
     """A picture with its short side at `short_side` pixels, and no side under `least`."""
-    return np.array(_resized(Image.fromarray(rgb), short_side, least))
+    return np.array(_resize_image(Image.fromarray(rgb), short_side, least))
 
 
-def part_of(rgb: Rgb, box: tuple[float, float, float, float], side: int) -> Rgb:
+def crop_square(rgb: Rgb, box: tuple[float, float, float, float], side: int) -> Rgb:
     """The part within left, top, right, bottom (pixels, fractions too), as a square of `side` pixels."""
     return np.array(Image.fromarray(rgb).resize((side, side), Image.Resampling.BICUBIC, box=box))
 
@@ -61,7 +61,7 @@ def thumbnail_jpeg(content: bytes | Path, side: int = 224) -> bytes | None:
     from vidcolor.stills import upright  # all that paints, which few who import this need
 
     try:
-        small = Image.fromarray(upright.shown(content, enough=side * 2))
+        small = Image.fromarray(upright.read_upright(content, min_short_side=side * 2))
     except SourceError:
         return None
     small.thumbnail((side, side), reducing_gap=2.0)
@@ -90,7 +90,7 @@ def is_gray(rgb: Rgb) -> bool:
     return float(np.hypot(a - a.mean(), b - b.mean()).mean()) < GRAY_SPREAD
 
 
-def _resized(image: Image.Image, short_side: int, least: int) -> Image.Image:
+def _resize_image(image: Image.Image, short_side: int, least: int) -> Image.Image:
     scale = short_side / min(image.size)
     size = (max(least, round(image.width * scale)), max(least, round(image.height * scale)))
     return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)

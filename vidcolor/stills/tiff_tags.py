@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from vidcolor.errors import SourceError
-from vidcolor.stills.header import MOST_PAGES, too_many
+from vidcolor.stills.header import MOST_PAGES, too_many_pages
 
 ASCII, SHORT, LONG, UNDEFINED, LONG8 = 2, 3, 4, 7, 16
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -63,7 +63,7 @@ def layout_of(start: bytes) -> Layout:
     return Layout(order, struct.unpack(order + "H", start[2:4])[0] == 43)
 
 
-def chain(file: BinaryIO, layout: Layout, name: str, most: int | None = None) -> tuple[list[Directory], bool]:
+def read_chain(file: BinaryIO, layout: Layout, name: str, most: int | None = None) -> tuple[list[Directory], bool]:
     """The directories of all pages, in order, and whether the last one's link leads out of the file.
 
     most: of pages; the others are not looked at.
@@ -81,8 +81,8 @@ def chain(file: BinaryIO, layout: Layout, name: str, most: int | None = None) ->
                     "Copy it again, or save its pages as single pictures."
                 )
             if len(found) == MOST_PAGES:
-                raise too_many(name)
-            directory, following = _directory(file, place, layout)
+                raise too_many_pages(name)
+            directory, following = _read_directory(file, place, layout)
             found.append(directory)
             numbers_of[place], place = len(found), following
     except struct.error:
@@ -90,8 +90,8 @@ def chain(file: BinaryIO, layout: Layout, name: str, most: int | None = None) ->
     return found, False
 
 
-def _directory(file: BinaryIO, place: int, layout: Layout) -> tuple[Directory, int]:
-    rows, following = _rows(file, place, layout)
+def _read_directory(file: BinaryIO, place: int, layout: Layout) -> tuple[Directory, int]:
+    rows, following = _read_entries(file, place, layout)
     values = {}
     for code, kind, number, value in rows:
         letter = {1: "B", SHORT: "H", LONG: "I", LONG8: "Q"}.get(kind, "")
@@ -103,7 +103,7 @@ def _directory(file: BinaryIO, place: int, layout: Layout) -> tuple[Directory, i
     return Directory(place, values), following
 
 
-def _rows(file: BinaryIO, place: int, layout: Layout) -> tuple[list[tuple[int, int, int, bytes]], int]:
+def _read_entries(file: BinaryIO, place: int, layout: Layout) -> tuple[list[tuple[int, int, int, bytes]], int]:
     """The table at `place`: code, kind, count, value or offset of each tag; and where the next one lies.
 
     Raises struct.error where it is cut off.
@@ -127,7 +127,7 @@ def read(file: BinaryIO, place: int, layout: Layout, most: int, depth: int = 0) 
     most: bytes that they may hold together. Raises ValueError for more, struct.error where the directory is cut off.
     """
     entries: dict[int, Entry] = {}
-    for code, kind, number, value in _rows(file, place, layout)[0]:
+    for code, kind, number, value in _read_entries(file, place, layout)[0]:
         size = _SIZES.get(kind, 0) * number
         data = value[:size]
         if code in entries or not size:
@@ -150,12 +150,12 @@ def read(file: BinaryIO, place: int, layout: Layout, most: int, depth: int = 0) 
     return entries
 
 
-def numbers(kind: int, values: list[int], layout: Layout) -> Entry:
+def number_entry(kind: int, values: list[int], layout: Layout) -> Entry:
     """A tag of SHORT, LONG or LONG8 numbers."""
     return Entry(kind, len(values), struct.pack(f"{layout.order}{len(values)}{_CODES[kind]}", *values))
 
 
-def text(value: bytes) -> Entry:
+def text_entry(value: bytes) -> Entry:
     """An ASCII tag."""
     return Entry(ASCII, len(value) + 1, value + b"\0")
 

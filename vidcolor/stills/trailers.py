@@ -9,9 +9,9 @@ _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # of a segment, among coded
 _PADDING = b"\0\xff\t\r\n "
 
 
-def lost_behind(content: bytes, kind: str) -> tuple[str, ...]:
+def trailing_losses(content: bytes, kind: str) -> tuple[str, ...]:
     """A sentence on what a file of this kind has behind its picture; none where that is nothing, or padding."""
-    rest = content[_end(content, kind) :]
+    rest = content[_find_end(content, kind) :]
     if not rest.strip(_PADDING):
         return ()
     if b"\xff\xd8\xff" in rest or kind == "PPM":
@@ -21,22 +21,22 @@ def lost_behind(content: bytes, kind: str) -> tuple[str, ...]:
     return (f"{len(rest)} bytes behind the picture's end are not carried over.",)
 
 
-def _end(content: bytes, kind: str) -> int:
+def _find_end(content: bytes, kind: str) -> int:
     match kind:
         case "JPEG":
-            return _jpeg_end(content)
+            return _find_jpeg_end(content)
         case "PNG":
             return content.find(b"IEND", 8) + 8
         case "GIF":
-            return header.gif_end(io.BytesIO(content))
+            return header.find_gif_end(io.BytesIO(content))
         case "WEBP":
             return 8 + int.from_bytes(content[4:8], "little")
         case "PPM":
-            return netpbm.end(content)
+            return netpbm.find_end(content)
     return len(content)  # the others are made of boxes to their end
 
 
-def _jpeg_end(content: bytes) -> int:
+def _find_jpeg_end(content: bytes) -> int:
     """Behind EOI."""
     at = metadata.start_of_scan(content)
     while found := _MARKER.search(content, at):

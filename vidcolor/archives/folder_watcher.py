@@ -13,7 +13,7 @@ if sys.platform != "win32":
 State = tuple[int, int, int]  # bytes, time in ns, inode
 
 
-class Arrivals:
+class FolderWatcher:
     """What is new between one look at a folder and the next.
 
     A file is taken when two looks found it alike and no program has it open to write; no clock is asked, as files come
@@ -24,20 +24,24 @@ class Arrivals:
         self._seen: dict[str, State] = {}
         self._taken: dict[str, State] = {}
 
-    def look(self, entries: Iterable[Entry]) -> bool:
+    def scan(self, entries: Iterable[Entry]) -> bool:
         """Look at everything; whether something may be taken."""
         before, self._seen = self._seen, {entry.name: _state(entry) for entry in entries if entry.kind != "directory"}
-        self._settled = {
+        self._stable = {
             name for name, state in self._seen.items() if before.get(name) == state and self._taken.get(name) != state
         }
-        return bool(self._settled)
+        return bool(self._stable)
 
-    def take(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+    def take_ready(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Those that were alike at both looks, and are still; folders are passed on."""
         for entry in entries:
             if entry.kind == "directory":
                 yield entry
-            elif entry.name in self._settled and _state(entry) == self._seen[entry.name] and not _is_open(entry.path):
+            elif (
+                entry.name in self._stable
+                and _state(entry) == self._seen[entry.name]
+                and not _is_open_for_writing(entry.path)
+            ):
                 self._taken[entry.name] = self._seen[entry.name]
                 yield entry
 
@@ -46,7 +50,7 @@ def _state(entry: Entry) -> State:
     return entry.size, entry.mtime_ns, getattr(entry.origin, "st_ino", 0)
 
 
-def _is_open(path: Path | None) -> bool:
+def _is_open_for_writing(path: Path | None) -> bool:
     """Whether some program has the file open to write, where the system tells: Linux, of one's own files.
 
     Linux gives a lease for reading only where nobody writes (fcntl(2), F_SETLEASE). Who opens the file while we hold it

@@ -10,59 +10,59 @@ import numpy as np
 
 from vidcolor.color import Floats
 from vidcolor.errors import ShapeError
-from vidcolor.steady.averaging import Average, held_to
-from vidcolor.steady.key_frames import KeyPlanner, Planned
+from vidcolor.steady.averaging import Average, clip_variance
+from vidcolor.steady.key_frames import KeyPlanner, PlannedFrame
 from vidcolor.steady.links import find_link, lightness_at
-from vidcolor.steady.motion import FlowFinder, Gray, joined
-from vidcolor.steady.references import Guide, GuideState
+from vidcolor.steady.motion import FlowFinder, Gray, compose_flows
+from vidcolor.steady.references import CorrectorState, ReferenceCorrector
 
-KEY_MEMORY = 6  # keys that a shot's average remembers
-CALM = 0.5  # standard deviations from its neighborhood's that a color may have which no key explains
-DOUBT = 0.02  # added to trust: where neither key explains a pixel, both speak
+MAX_KEY_WEIGHT = 6  # keys that a shot's average remembers
+DOUBTFUL_DEVIATIONS = 0.5  # standard deviations from its neighborhood's that a color may have which no key explains
+MIN_TRUST = 0.02  # added to trust: where neither key explains a pixel, both speak
 
 
 @dataclass(frozen=True)
-class CarryState:
+class PropagationState:
     """All that later frames depend on."""
 
     key: Gray | None = None
     average: Average | None = None  # at the key
-    between: tuple[Planned, ...] = ()  # frames since the key, whose colors wait for the next
-    guide: GuideState = field(default_factory=GuideState)
+    between: tuple[PlannedFrame, ...] = ()  # frames since the key, whose colors wait for the next
+    guide: CorrectorState = field(default_factory=CorrectorState)
 
 
-class Carrier:
+class ColorPropagator:
     """Gives colors to planned frames, of which only the keys have been to the network.
 
     Keys are averaged with what is carried from the key before, frames between are mixed from the keys on both sides by
     nearness and trust. So many frames wait as lie between two keys; FURTHEST or `every` at most.
     """
 
-    def __init__(self, state: CarryState | None = None, guide: Guide | None = None) -> None:
+    def __init__(self, state: PropagationState | None = None, corrector: ReferenceCorrector | None = None) -> None:
         """state: where another one left off.  guide: what is known of the film's colors; it takes over its state."""
-        self._state = state or CarryState()
+        self._state = state or PropagationState()
         self._flow = FlowFinder()
-        self._guide = guide or Guide()
-        self._guide.state = self._state.guide
+        self._corrector = corrector or ReferenceCorrector()
+        self._corrector.state = self._state.guide
 
     @property
-    def state(self) -> CarryState:
+    def state(self) -> PropagationState:
         """What another Carrier needs to go on with the next frame."""
-        return replace(self._state, guide=self._guide.state)
+        return replace(self._state, guide=self._corrector.state)
 
     @property
     def waiting(self) -> int:
         """Frames pushed whose color has not come out."""
         return len(self._state.between)
 
-    def push(self, planned: Planned, ab_2hw: Floats | None = None) -> list[Floats]:
+    def push(self, planned: PlannedFrame, ab_2hw: Floats | None = None) -> list[Floats]:
         """The next frame and, of a key, the network's a*b* (2, h, w) -> the a*b* that are ready, in order.
 
         Raises ShapeError for a key without a*b*, and for a*b* of a frame that is none.
         """
         if planned.is_key != (ab_2hw is not None):
             raise ShapeError("a*b* belongs to key frames, and to each of them.")
-        state, guide = self._state, self._guide
+        state, corrector = self._state, self._corrector
         if ab_2hw is None:
             self._state = replace(state, between=(*state.between, planned))
             return []
@@ -70,16 +70,18 @@ class Carrier:
         if flow is None or key is None or before is None or before.ab_2hw.shape != ab_2hw.shape:
             ready = self.finish()
             if key is not None and before is not None:
-                guide.ended(key, before.vivid_2hw)
-            average = Average.begun(guide.begun(planned.gray, ab_2hw, planned.number)[0])
+                corrector.end_shot(key, before.vivid_2hw)
+            average = Average.start(corrector.start_shot(planned.gray, ab_2hw, planned.number)[0])
         else:
             link = find_link(key, planned.gray, flow, ab_2hw.shape[1:])
-            opinion, is_known = guide.joined(link, planned.gray, ab_2hw, planned.number)
+            predicted, is_known = corrector.continue_shot(link, planned.gray, ab_2hw, planned.number)
             average = (
-                Average.begun(opinion) if is_known else before.joined(opinion, link, planned.gray, memory=KEY_MEMORY)
+                Average.start(predicted)
+                if is_known
+                else before.update(predicted, link, planned.gray, memory=MAX_KEY_WEIGHT)
             )
-            ready = self._mixed(before.vivid_2hw, average.vivid_2hw, planned.gray)
-        self._state = CarryState(planned.gray, average)
+            ready = self._mix_between(before.vivid_2hw, average.vivid_2hw, planned.gray)
+        self._state = PropagationState(planned.gray, average)
         return [*ready, average.vivid_2hw]
 
     def finish(self) -> list[Floats]:
@@ -88,59 +90,59 @@ class Carrier:
         if state.average is None:
             return []
         colors = state.average.vivid_2hw
-        return [_calmed(*self._from_key(frame, colors), frame.gray) for frame in state.between]
+        return [_clip_doubtful(*self._warp_from_key(frame, colors), frame.gray) for frame in state.between]
 
-    def _mixed(self, before_2hw: Floats, after_2hw: Floats, after: Gray) -> list[Floats]:
+    def _mix_between(self, before_2hw: Floats, after_2hw: Floats, after: Gray) -> list[Floats]:
         """Frames between, from the last to the first, since the flow to the key after them grows that way."""
         frames, mixed = self._state.between, list[Floats]()
         later, flow = after, None
         for number in range(len(frames), 0, -1):
             gray = frames[number - 1].gray
             step = self._flow(gray, later)
-            flow = step if flow is None else joined(step, flow)
+            flow = step if flow is None else compose_flows(step, flow)
             later = gray
             link = find_link(after, gray, flow, after_2hw.shape[1:])
-            old, old_trust = self._from_key(frames[number - 1], before_2hw)
+            old, old_trust = self._warp_from_key(frames[number - 1], before_2hw)
             nearness = np.float32(number / (len(frames) + 1))
-            old_share = (old_trust + DOUBT) * (1 - nearness)
-            new_share = (link.trust_hw + DOUBT) * nearness
-            ab = old + new_share / (old_share + new_share) * (link.carried(after_2hw) - old)
-            mixed.append(_calmed(ab, np.maximum(old_trust, link.trust_hw), gray))
+            old_share = (old_trust + MIN_TRUST) * (1 - nearness)
+            new_share = (link.trust_hw + MIN_TRUST) * nearness
+            ab = old + new_share / (old_share + new_share) * (link.warp_ab(after_2hw) - old)
+            mixed.append(_clip_doubtful(ab, np.maximum(old_trust, link.trust_hw), gray))
         return mixed[::-1]
 
-    def _from_key(self, frame: Planned, colors_2hw: Floats) -> tuple[Floats, Floats]:
+    def _warp_from_key(self, frame: PlannedFrame, colors_2hw: Floats) -> tuple[Floats, Floats]:
         """The colors of the key before, carried to a frame, and their trust."""
         key, flow = self._state.key, frame.flow_HW2
         if key is None or flow is None:
             raise ShapeError("a frame between keys came before any key.")
         link = find_link(key, frame.gray, flow, colors_2hw.shape[1:])
-        return link.carried(colors_2hw), link.trust_hw
+        return link.warp_ab(colors_2hw), link.trust_hw
 
 
-def _calmed(ab_2hw: Floats, trust_hw: Floats, gray: Gray) -> Floats:
+def _clip_doubtful(ab_2hw: Floats, trust_hw: Floats, gray: Gray) -> Floats:
     """Colors that no key explains (trust below 1/2) held to those of explained neighbors of the same lightness."""
     doubt = np.clip(1 - 2 * trust_hw, 0, 1)
     if doubt.max() <= 0:
         return ab_2hw
-    lightness, weight = lightness_at(gray, trust_hw.shape), trust_hw + np.float32(DOUBT)
-    held = held_to(ab_2hw, ab_2hw, lightness, deviations=CALM, weight_hw=weight)
-    calmed: Floats = ab_2hw + doubt * (held - ab_2hw)
-    return calmed
+    lightness, weight = lightness_at(gray, trust_hw.shape), trust_hw + np.float32(MIN_TRUST)
+    clipped = clip_variance(ab_2hw, ab_2hw, lightness, deviations=DOUBTFUL_DEVIATIONS, weight_hw=weight)
+    result: Floats = ab_2hw + doubt * (clipped - ab_2hw)
+    return result
 
 
-def carried(
+def propagate(
     lightness: Iterable[Floats], predict: Callable[[Sequence[Floats]], list[Floats]], every: int | None = None
 ) -> Iterator[Floats]:
     """L* (h, w) of every frame -> a*b* (2, h', w') of every frame, asking `predict` about the keys alone."""
-    planner, carrier, waiting = KeyPlanner(every), Carrier(), list[Floats]()
+    planner, propagator, waiting = KeyPlanner(every), ColorPropagator(), list[Floats]()
 
-    def colored(decided: list[Planned]) -> Iterator[Floats]:
+    def colored(decided: list[PlannedFrame]) -> Iterator[Floats]:
         for planned in decided:
             frame = waiting.pop(0)
-            yield from carrier.push(planned, predict([frame])[0] if planned.is_key else None)
+            yield from propagator.push(planned, predict([frame])[0] if planned.is_key else None)
 
     for frame in lightness:
         waiting.append(frame)
         yield from colored(planner.push(frame))
     yield from colored(planner.finish())
-    yield from carrier.finish()
+    yield from propagator.finish()
