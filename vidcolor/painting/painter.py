@@ -263,25 +263,33 @@ class Painter:
         rgb[rows, columns, :3] = np.stack(codes, axis=-1)
 
     def _solve_green(self, luma: Any, p: Any, q: Any) -> tuple[list[Any], Any]:
-        """Codes of R, G and B as floats, and where one of them had to be clipped."""
-        coded, top = self._space.coded_roots, (1 << self._bits) - 1
-        last = np.float32(len(coded) - 1)
-        rest, root = self._light_and_root(luma)
-        own_light = (self._tables8 if self._bits == 8 else self._tables16)[0]
-        channels, outside = [], np.zeros(luma.shape, bool)
+        """Codes of R, G and B as floats, and where one of them had to be clipped.
+
+        Light is a weighted sum: Y = wr R + wg G + wb B. Red and blue are (Y^(1/3) + p)^3 and (Y^(1/3) + q)^3; green is
+        what their codes, once rounded, leave: G = (Y - wr R - wb B) / wg.
+        """
+        light, root = self._light_and_root(luma)
+        light_of_code = (self._tables8 if self._bits == 8 else self._tables16)[0]
+        channels, rest, outside = [], light, np.zeros(luma.shape, bool)
         for step, weight in zip((p, q), self._weights, strict=True):
             wanted = root + step
             outside |= (wanted < 0) | (wanted > 1)
-            place = np.clip(wanted, 0, 1) * last + np.float32(0.5)
-            code = np.rint(coded[place.astype(np.int32)] * np.float32(top))
+            code = self._code_of_root(np.clip(wanted, 0, 1))
+            rest = rest - np.float32(weight) * light_of_code[code.astype(np.int32)]
             channels.append(code)
-            rest = rest - np.float32(weight) * own_light[code.astype(np.int32)]
-        rest = rest / np.float32(1 - sum(self._weights))
-        slack = np.float32(0.5 / top)
-        outside |= (rest < -1e-6) | (rest > 1 + slack)
-        place = np.cbrt(np.clip(rest, 0, 1)) * last + np.float32(0.5)
-        green = np.rint(coded[place.astype(np.int32)] * np.float32(top))
-        return [channels[0], green, channels[1]], outside
+        green = rest / np.float32(1 - sum(self._weights))
+        outside |= (green < -1e-6) | (green > 1 + self._half_code)
+        return [channels[0], self._code_of_root(np.cbrt(np.clip(green, 0, 1))), channels[1]], outside
+
+    @property
+    def _half_code(self) -> np.float32:
+        return np.float32(0.5 / ((1 << self._bits) - 1))
+
+    def _code_of_root(self, root: Any) -> Any:
+        """The code, as a float, of light with this cube root 0..1."""
+        coded = self._space.coded_roots
+        place = root * np.float32(len(coded) - 1) + np.float32(0.5)
+        return np.rint(coded[place.astype(np.int32)] * np.float32((1 << self._bits) - 1))
 
     def _light_and_root(self, luma: Any) -> tuple[Any, Any]:
         """Light of gray codes, and its cube root."""
@@ -318,27 +326,44 @@ def _channel_table(space: RgbSpace, reach: float, weight: float) -> tuple[NDArra
 
 
 def _share_in_gamut(root: Any, p: Any, q: Any, weights: tuple[float, float]) -> Any:
-    """The largest share 0..1 of (p, q) that R, G and B have room for; all (n,) or all (r, W)."""
-    low, high = np.zeros_like(root), np.ones_like(root)
-    for step in (p, q):
-        room = np.where(step > 0, 1 - root, root)
-        high = np.minimum(high, room / np.maximum(np.abs(step), 1e-9))
-    # Green's light is a cubic in the share: value + one * share + two * share^2 + three * share^3.
-    reds, blues = weights[0] * p, weights[1] * q
-    square = root * root
-    middle = (1 - sum(weights)) * (square * root - 0.5)  # less half, so that one comparison finds both edges
-    half = (1 - sum(weights)) / 2
-    one = -3 * square * (reds + blues)
-    reds, blues = reds * p, blues * q
-    two = -3 * root * (reds + blues)
-    three = -(reds * p + blues * q)
-    share, move = high, high * 0.5
+    """The largest share s, 0..1, of (p, q) that R, G and B have room for; all (n,) or all (r, W).
+
+    Red and blue: 0 <= root + s p <= 1, and the same of q. Green: see `_green_cubic`; bisected, as it is not monotonic.
+    """
+    most = np.minimum(_share_in_channel(root, p), _share_in_channel(root, q))
+    half, (c0, c1, c2, c3) = _green_cubic(root, p, q, weights)
+    inside, share, move = np.zeros_like(root), most, most * 0.5
     for _ in range(_HALVINGS):
-        is_inside = np.abs(middle + share * (one + share * (two + share * three))) <= half
-        low = np.where(is_inside, share, low)
-        share = np.minimum(np.where(is_inside, share + move, share - move), high)
+        is_inside = np.abs(c0 + share * (c1 + share * (c2 + share * c3))) <= half
+        inside = np.where(is_inside, share, inside)
+        share = np.minimum(np.where(is_inside, share + move, share - move), most)
         move = move * 0.5
-    return low
+    return inside
+
+
+def _share_in_channel(root: Any, step: Any) -> Any:
+    """The largest share 0..1 of a step that keeps root + share * step in 0..1."""
+    room = np.where(step > 0, 1 - root, root)
+    return np.minimum(np.ones_like(root), room / np.maximum(np.abs(step), 1e-9))
+
+
+def _green_cubic(root: Any, p: Any, q: Any, weights: tuple[float, float]) -> tuple[float, tuple[Any, Any, Any, Any]]:
+    """Green's weighted light as a cubic in the share s: half of its range, and coefficients c0..c3 about its middle.
+
+    With x = root, and wr, wg, wb of sum 1:
+        wg G(s) = x^3 - wr (x + s p)^3 - wb (x + s q)^3
+                = wg x^3 - 3 x^2 (wr p + wb q) s - 3 x (wr p^2 + wb q^2) s^2 - (wr p^3 + wb q^3) s^3
+    0 <= G <= 1 is one comparison: |wg G - wg / 2| <= wg / 2.
+    """
+    green = 1 - sum(weights)
+    square = root * root
+    c0 = green * (square * root - 0.5)
+    red, blue = weights[0] * p, weights[1] * q
+    c1 = -3 * square * (red + blue)
+    red, blue = red * p, blue * q
+    c2 = -3 * root * (red + blue)
+    c3 = -(red * p + blue * q)
+    return green / 2, (c0, c1, c2, c3)
 
 
 def _grid_step(size: tuple[int, int], known: tuple[int, ...]) -> int:

@@ -12,7 +12,7 @@ from vidcolor.color import Floats
 from vidcolor.errors import ShapeError
 from vidcolor.steady.averaging import Average, clip_variance
 from vidcolor.steady.key_frames import KeyPlanner, PlannedFrame
-from vidcolor.steady.links import find_link, lightness_at
+from vidcolor.steady.links import Link, find_link, lightness_at
 from vidcolor.steady.motion import FlowFinder, Gray, compose_flows
 from vidcolor.steady.references import CorrectorState, ReferenceCorrector
 
@@ -93,22 +93,41 @@ class ColorPropagator:
         return [_clip_doubtful(*self._warp_from_key(frame, colors), frame.gray) for frame in state.between]
 
     def _mix_between(self, before_2hw: Floats, after_2hw: Floats, after: Gray) -> list[Floats]:
-        """Frames between, from the last to the first, since the flow to the key after them grows that way."""
-        frames, mixed = self._state.between, list[Floats]()
-        later, flow = after, None
-        for number in range(len(frames), 0, -1):
-            gray = frames[number - 1].gray
-            step = self._flow(gray, later)
+        """Colors of the frames between two keys, from the colors of the key before and the key after."""
+        frames = self._state.between
+        links = self._find_links_to(after, after_2hw.shape[1:])
+        nearness = (np.float32(number / (len(frames) + 1)) for number in range(1, len(frames) + 1))
+        return [
+            self._mix(frame, before_2hw, link, after_2hw, near)
+            for frame, link, near in zip(frames, links, nearness, strict=True)
+        ]
+
+    def _find_links_to(self, after: Gray, size: tuple[int, ...]) -> list[Link]:
+        """How each frame between came out of the key after them, in their order.
+
+        Flow is found between neighbors and composed, from the key back to the first frame.
+        """
+        links, later, flow = list[Link](), after, None
+        for frame in reversed(self._state.between):
+            step = self._flow(frame.gray, later)
             flow = step if flow is None else compose_flows(step, flow)
-            later = gray
-            link = find_link(after, gray, flow, after_2hw.shape[1:])
-            old, old_trust = self._warp_from_key(frames[number - 1], before_2hw)
-            nearness = np.float32(number / (len(frames) + 1))
-            old_share = (old_trust + MIN_TRUST) * (1 - nearness)
-            new_share = (link.trust_hw + MIN_TRUST) * nearness
-            ab = old + new_share / (old_share + new_share) * (link.warp_ab(after_2hw) - old)
-            mixed.append(_clip_doubtful(ab, np.maximum(old_trust, link.trust_hw), gray))
-        return mixed[::-1]
+            later = frame.gray
+            links.append(find_link(after, frame.gray, flow, size))
+        return links[::-1]
+
+    def _mix(
+        self, frame: PlannedFrame, before_2hw: Floats, link: Link, after_2hw: Floats, nearness: np.float32
+    ) -> Floats:
+        """One frame's colors, warped from both keys and weighted by nearness and trust.
+
+        before + (after - before) * a / (b + a),  b = (trust of before + MIN_TRUST) * (1 - nearness),
+        a = (trust of after + MIN_TRUST) * nearness.  nearness: to the key after, 0..1.  link: from the key after.
+        """
+        before, before_trust = self._warp_from_key(frame, before_2hw)
+        before_share = (before_trust + MIN_TRUST) * (1 - nearness)
+        after_share = (link.trust_hw + MIN_TRUST) * nearness
+        ab = before + after_share / (before_share + after_share) * (link.warp_ab(after_2hw) - before)
+        return _clip_doubtful(ab, np.maximum(before_trust, link.trust_hw), frame.gray)
 
     def _warp_from_key(self, frame: PlannedFrame, colors_2hw: Floats) -> tuple[Floats, Floats]:
         """The colors of the key before, carried to a frame, and their trust."""
