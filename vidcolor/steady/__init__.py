@@ -1,4 +1,4 @@
-"""Steadiness of a film's colors over time: averaged frame by frame, or carried from key frames."""
+"""Temporal stability of a film's colors: averaged frame by frame, or propagated from key frames."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -16,13 +16,13 @@ MODES: tuple[SteadyMode, ...] = get_args(SteadyMode)
 
 @dataclass(frozen=True)
 class Steadiness:
-    """How a film's colors are held still, and what is known of them."""
+    """How a film's colors are kept stable, and the references that are known."""
 
     mode: SteadyMode = "flow"
-    every: int | None = 1  # frames for each that the network looks at; None: as few as the measured error allows
-    has_shot_memory: bool = False  # when the film cuts back to a shot, its colors return
+    every: int | None = 1  # one frame of so many is predicted; None: as few as the measured error allows
+    has_shot_memory: bool = False  # a shot's colors return when the film cuts back to it
     references: tuple[Reference, ...] = ()
-    first_number: int = 0  # of the first frame that comes, as references count them
+    first_number: int = 0  # of the first frame, as references count frames
 
     def __post_init__(self) -> None:
         check_every(self.every)
@@ -32,18 +32,18 @@ class Steadiness:
             )
 
     def smoother(self, state: Arrays) -> ColorSmoother:
-        """For every frame's opinion. state: as it was stored; empty at the film's start."""
+        """For the prediction of every frame. state: as `to_arrays` gave it; empty at the film's start."""
         mode: Mode = "smooth" if self.mode == "smooth" else "flow"
         initial = from_arrays(SmoothingState, state) if state else SmoothingState(number=self.first_number)
         return ColorSmoother(mode, initial, self._corrector())
 
     def planner(self, state: Arrays) -> KeyPlanner:
-        """Chooses key frames, among them those that have a still."""
+        """Chooses key frames; frames with a reference of their own are always keys. state: see `smoother`."""
         initial = from_arrays(PlanState, state) if state else PlanState(number=self.first_number)
         return KeyPlanner(self.every, initial, keys=self._corrector().numbers)
 
     def propagator(self, state: Arrays) -> ColorPropagator:
-        """For key frames' opinions."""
+        """For the predictions of key frames. state: see `smoother`."""
         return ColorPropagator(from_arrays(PropagationState, state) if state else PropagationState(), self._corrector())
 
     def _corrector(self) -> ReferenceCorrector:

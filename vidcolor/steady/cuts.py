@@ -1,8 +1,8 @@
-"""Where shots begin, told while the film streams by, from small lightness alone.
+"""Shot detection on a stream of small lightness pictures.
 
-A cut is where nothing of the picture before is found in the next one, not even moved: patches are compared by their
-correlation along the optical flow. That makes exposure flicker, grain, dirt, gate weave and fast motion count for
-little. Two more frames tell a cut from a flash. A dissolve changes little from frame to frame, so it is no cut.
+A cut is where nothing of one picture is found in the next, not even moved: patches are compared by their correlation
+along the optical flow. So exposure flicker, grain, dirt, gate weave and fast motion count for little. Two more frames
+tell a cut from a flash. A dissolve changes little from frame to frame and is no cut.
 """
 
 from collections.abc import Iterator
@@ -14,42 +14,38 @@ import numpy as np
 from vidcolor.color import Floats
 from vidcolor.steady.motion import FlowFinder, Gray, gray_of, warp
 
-DELAY_FRAMES = 2  # that a decision may wait; most wait for none
-CUT_SIMILARITY = (
-    0.25  # likeness below which two pictures are of different shots: cuts reach 0.18, fast fights stay above 0.45
-)
-STILL_SIMILARITY = 0.7  # likeness without motion below which motion is looked for
-PATCH = 5  # cells, side of the patches that are compared; a cell is 2x2 pixels
-NOISE_VARIANCE = 4.0  # 8-bit codes squared: contrast that is nothing but coding noise
-MAX_CONTRAST = (
-    16.0  # 8-bit codes: contrast beyond which a patch counts no more, so that black dirt does not outvote the rest
-)
-MIN_CONTRAST = (
-    3.0  # 8-bit codes: a picture with less contrast (black, white, a title's ground) shows nothing to compare
-)
+DELAY_FRAMES = 2  # that a decision may take; most take none
+CUT_SIMILARITY = 0.25  # below it two pictures are of different shots: cuts reach 0.18, fast fights stay above 0.45
+STILL_SIMILARITY = 0.7  # unmoved similarity below which optical flow is computed
+PATCH = 5  # cells: side of the patches that are compared; a cell is 2x2 pixels
+NOISE_VARIANCE = 4.0  # 8-bit codes squared: variance of coding noise
+MAX_CONTRAST = 16.0  # 8-bit codes: largest weight of a patch, so that black dirt does not outvote the rest
+MIN_CONTRAST = 3.0  # 8-bit codes: a picture with less (black, white, a title's ground) has nothing to compare
 
 
 @dataclass(frozen=True)
 class CutState:
-    """What of a film a decision needs; plain arrays, so that it can be stored and the film gone on with."""
+    """Everything that later decisions depend on. Saved by `to_arrays`: field names are part of the format."""
 
-    recent: tuple[Gray, ...] = field(default=())  # the shot's last two pictures that showed something, newest last
-    pending: tuple[Gray, ...] = field(default=())  # pictures that wait to be told from a flash; the first is unlike
+    recent: tuple[Gray, ...] = field(default=())  # the shot's last two pictures with contrast, newest last
+    pending: tuple[Gray, ...] = field(
+        default=()
+    )  # pictures that may be a flash or a new shot; the first is unlike the shot
 
 
 class CutDetector:
-    """Says of every frame whether it begins another shot, at most two frames late."""
+    """Decides for every frame whether it begins another shot, at most two frames late."""
 
     def __init__(self, state: CutState = CutState()) -> None:
         self.state = state
         self._flow = FlowFinder()
 
     def push(self, lightness_hw: Floats) -> list[bool]:
-        """The next frame, L* 0..100 -> what is now known of the oldest undecided frames, none to three of them."""
+        """Push the next frame, L* 0..100; get decisions on the oldest undecided frames, none to three of them."""
         return self.push_gray(gray_of(lightness_hw))
 
     def push_gray(self, now: Gray) -> list[bool]:
-        """The same of a picture that motion.gray_of made."""
+        """`push` for a picture that motion.gray_of made."""
         pending = self.state.pending
         if not pending:
             return self._compare(now)
@@ -62,12 +58,12 @@ class CutDetector:
         return self._start_shot(pending, now)
 
     def finish(self) -> list[bool]:
-        """The film has ended: what is left."""
+        """End the film: decisions on the frames that are left."""
         pending, self.state = self.state.pending, replace(self.state, pending=())
         return [number == 0 for number in range(len(pending))]
 
     def similarity(self, before: Gray, now: Gray) -> float:
-        """Correlation of the patches of two pictures, the better of unmoved and along the flow: about 0 to 1."""
+        """Correlation of the patches of two pictures, the higher of unmoved and warped: about 0 to 1."""
         unmoved = correlation(before, now)
         if unmoved >= STILL_SIMILARITY:
             return unmoved
@@ -84,14 +80,14 @@ class CutDetector:
         return []
 
     def _is_same_shot(self, now: Gray) -> bool:
-        """Like one of the last two pictures: one alone may have been hidden by dirt."""
+        """Whether it is similar to one of the last two pictures; one alone may be hidden by dirt."""
         return any(self.similarity(picture, now) >= CUT_SIMILARITY for picture in reversed(self.state.recent))
 
     def _recent_with(self, now: Gray) -> tuple[Gray, ...]:
         return (*self.state.recent[-1:], now)
 
     def _start_shot(self, pending: tuple[Gray, ...], now: Gray) -> list[bool]:
-        """A cut it is: the frames that waited are looked at again, from their own shot."""
+        """Confirm the cut; the frames that waited are compared again, within their own shot."""
         self.state = CutState(pending[:1])
         decided = [True]
         for picture in (*pending[1:], now):
@@ -100,7 +96,7 @@ class CutDetector:
 
 
 def detect_cuts(lightness: Iterator[Floats]) -> Iterator[bool]:
-    """For each L* picture (h, w) of a film whether it begins another shot. The first begins no other."""
+    """For each L* picture (h, w) of a film, whether it begins another shot; the first does not."""
     detector = CutDetector()
     for lightness_hw in lightness:
         yield from detector.push(lightness_hw)

@@ -1,4 +1,4 @@
-"""Colors of the frames between two keys, carried to them from both along optical flow.
+"""Colors of the frames between two key frames, propagated from both along optical flow.
 
 Shapes: h w of a*b*.
 """
@@ -16,30 +16,30 @@ from vidcolor.steady.links import Link, find_link, lightness_at
 from vidcolor.steady.motion import FlowFinder, Gray, compose_flows
 from vidcolor.steady.references import CorrectorState, ReferenceCorrector
 
-MAX_KEY_WEIGHT = 6  # keys that a shot's average remembers
-DOUBTFUL_DEVIATIONS = 0.5  # standard deviations from its neighborhood's that a color may have which no key explains
-MIN_TRUST = 0.02  # added to trust: where neither key explains a pixel, both speak
+MAX_KEY_WEIGHT = 6  # keys that a shot's average remembers at most
+DOUBTFUL_DEVIATIONS = 0.5  # standard deviations from its neighborhood that a color may have where no key explains it
+MIN_TRUST = 0.02  # added to trust: where neither key explains a pixel, both count
 
 
 @dataclass(frozen=True)
 class PropagationState:
-    """All that later frames depend on."""
+    """Everything that later frames depend on. Saved by `to_arrays`: field names are part of the format."""
 
     key: Gray | None = None
     average: Average | None = None  # at the key
-    between: tuple[PlannedFrame, ...] = ()  # frames since the key, whose colors wait for the next
+    between: tuple[PlannedFrame, ...] = ()  # frames since the key, whose colors wait for the next key
     guide: CorrectorState = field(default_factory=CorrectorState)
 
 
 class ColorPropagator:
-    """Gives colors to planned frames, of which only the keys have been to the network.
+    """Gives colors to planned frames, of which only the keys were predicted by the network.
 
-    Keys are averaged with what is carried from the key before, frames between are mixed from the keys on both sides by
-    nearness and trust. So many frames wait as lie between two keys; FURTHEST or `every` at most.
+    A key's prediction is averaged with the colors warped from the key before; frames between are mixed from the keys
+    on both sides by nearness and trust. All frames between two keys wait: MAX_INTERVAL or `every` at most.
     """
 
     def __init__(self, state: PropagationState | None = None, corrector: ReferenceCorrector | None = None) -> None:
-        """state: where another one left off.  guide: what is known of the film's colors; it takes over its state."""
+        """state: where another propagator stopped.  corrector: applies references; takes over its part of the state."""
         self._state = state or PropagationState()
         self._flow = FlowFinder()
         self._corrector = corrector or ReferenceCorrector()
@@ -47,18 +47,18 @@ class ColorPropagator:
 
     @property
     def state(self) -> PropagationState:
-        """What another Carrier needs to go on with the next frame."""
+        """What another propagator needs to continue with the next frame."""
         return replace(self._state, guide=self._corrector.state)
 
     @property
     def waiting(self) -> int:
-        """Frames pushed whose color has not come out."""
+        """Frames that were pushed and have no colors yet."""
         return len(self._state.between)
 
     def push(self, planned: PlannedFrame, ab_2hw: Floats | None = None) -> list[Floats]:
-        """The next frame and, of a key, the network's a*b* (2, h, w) -> the a*b* that are ready, in order.
+        """Push the next frame, a key with the network's a*b* (2, h, w); get the a*b* that are ready, in order.
 
-        Raises ShapeError for a key without a*b*, and for a*b* of a frame that is none.
+        Raises ShapeError for a key without a*b*, and for a frame between keys with a*b*.
         """
         if planned.is_key != (ab_2hw is not None):
             raise ShapeError("a*b* belongs to key frames, and to each of them.")
@@ -85,7 +85,7 @@ class ColorPropagator:
         return [*ready, average.vivid_2hw]
 
     def finish(self) -> list[Floats]:
-        """The film or the shot has ended: the frames that still wait, with colors of the last key alone."""
+        """End the film or the shot: the waiting frames, with colors of the last key alone."""
         state, self._state = self._state, replace(self._state, between=())
         if state.average is None:
             return []
@@ -130,7 +130,7 @@ class ColorPropagator:
         return _clip_doubtful(ab, np.maximum(before_trust, link.trust_hw), frame.gray)
 
     def _warp_from_key(self, frame: PlannedFrame, colors_2hw: Floats) -> tuple[Floats, Floats]:
-        """The colors of the key before, carried to a frame, and their trust."""
+        """The colors of the key before, warped to a frame, and their trust."""
         key, flow = self._state.key, frame.flow_HW2
         if key is None or flow is None:
             raise ShapeError("a frame between keys came before any key.")
@@ -139,7 +139,7 @@ class ColorPropagator:
 
 
 def _clip_doubtful(ab_2hw: Floats, trust_hw: Floats, gray: Gray) -> Floats:
-    """Colors that no key explains (trust below 1/2) held to those of explained neighbors of the same lightness."""
+    """Clip colors that no key explains (trust below 1/2) to those of explained neighbors of the same lightness."""
     doubt = np.clip(1 - 2 * trust_hw, 0, 1)
     if doubt.max() <= 0:
         return ab_2hw
@@ -152,7 +152,7 @@ def _clip_doubtful(ab_2hw: Floats, trust_hw: Floats, gray: Gray) -> Floats:
 def propagate(
     lightness: Iterable[Floats], predict: Callable[[Sequence[Floats]], list[Floats]], every: int | None = None
 ) -> Iterator[Floats]:
-    """L* (h, w) of every frame -> a*b* (2, h', w') of every frame, asking `predict` about the keys alone."""
+    """L* (h, w) of every frame -> a*b* (2, h', w') of every frame; `predict` is called for the keys alone."""
     planner, propagator, waiting = KeyPlanner(every), ColorPropagator(), list[Floats]()
 
     def colored(decided: list[PlannedFrame]) -> Iterator[Floats]:

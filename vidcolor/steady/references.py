@@ -1,9 +1,9 @@
-"""Colors that are known of a picture, from a still or from a shot seen before, brought to the shots that show it.
+"""Known colors, of a reference still or of a shot seen before, applied to the shots that show the same place.
 
-What is carried is how far the network's opinion is off from them: that changes slowly, so that following motion does
-not blur it, and where something new comes into the picture the network's opinion stands.
+A correction, the known colors less the network's prediction, follows the shot's motion. It varies slowly over the
+picture, so warping does not blur it, and where something new enters the picture, the prediction stands.
 
-Shapes: h w of a*b*. An opinion is the a*b* (2, h, w) that the network gives a frame.
+Shapes: h w of a*b*. A prediction is the a*b* (2, h, w) that the network gives a frame.
 """
 
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ from vidcolor.steady.cuts import MIN_CONTRAST, PATCH, STILL_SIMILARITY, contrast
 from vidcolor.steady.links import Link, find_link, lightness_at
 from vidcolor.steady.motion import FlowFinder, Gray, gray_of, warp
 
-REMEMBERED_SHOTS = 32  # the last ones
+REMEMBERED_SHOTS = 32  # the newest; older ones are forgotten
 SAME_PLACE_SIMILARITY = (
-    0.6  # likeness from which two pictures show the same place: cuts reach 0.18, a shot that goes on has 0.7
+    0.6  # from which two pictures show the same place: cuts reach 0.18, a shot that continues has 0.7
 )
-FULL_TRUST = 0.5  # trust from which a color is carried whole
-AB_DEVIATION, LIGHTNESS_DEVIATION = 8.0, 8.0  # a*b* of the opinion, L*: by how much what is alike may differ
-FILTER_RADIUS, FILTER_STEP = 4, 2  # pixels of a*b*: how far off it is looked for in one frame
+FULL_TRUST = 0.5  # trust from which a correction counts in full
+AB_DEVIATION, LIGHTNESS_DEVIATION = 8.0, 8.0  # a*b* of the prediction, L*: standard deviations of the filter below
+FILTER_RADIUS, FILTER_STEP = 4, 2  # pixels of a*b*: how far the filter below looks in one frame
 
 
 @dataclass(frozen=True)
 class ColoredPicture:
-    """A picture and its colors."""
+    """A picture and its colors. Saved by `to_arrays`: field names are part of the format."""
 
     gray: Gray
     ab_2hw: Floats
@@ -36,33 +36,33 @@ class ColoredPicture:
 
 @dataclass(frozen=True)
 class Reference:
-    """A still in color. number: the film's frame that it is of, from 0; None: to be found by its likeness."""
+    """A still in color. number: of the film's frame that it shows, from 0; None: found by similarity."""
 
     number: int | None
     picture: ColoredPicture
 
     @classmethod
     def from_lab(cls, number: int | None, lightness_hw: Floats, ab_2hw: Floats) -> "Reference":
-        """From L* 0..100 and a*b*, both of the whole picture, upright, at any sizes."""
+        """A reference from L* 0..100 and a*b*, both of the whole picture, upright, at any sizes."""
         return cls(number, ColoredPicture(gray_of(lightness_hw), ab_2hw))
 
 
 @dataclass(frozen=True)
 class CorrectorState:
-    """All that later frames depend on."""
+    """Everything that later frames depend on. Saved by `to_arrays`: field names are part of the format."""
 
-    correction_2hw: Floats | None = None  # known color less the network's opinion
-    sure_hw: Floats | None = None  # 0 (the network knows better) to 1
-    found: int = -1  # the still without a number that guides this shot
-    seen: tuple[ColoredPicture, ...] = ()  # shots that ended, the last one last
+    correction_2hw: Floats | None = None  # known color less the network's prediction
+    sure_hw: Floats | None = None  # 0 (the prediction stands) to 1 (fully corrected)
+    found: int = -1  # index of the reference without a number that was applied last; -1: none
+    seen: tuple[ColoredPicture, ...] = ()  # last pictures of shots that ended, newest last
 
 
 class ReferenceCorrector:
-    """Corrects the network's opinions on a film's frames, in order."""
+    """Corrects the network's predictions for a film's frames, in order, by references and by earlier shots."""
 
     def __init__(self, references: Sequence[Reference] = (), *, has_shot_memory: bool = False) -> None:
-        """references: stills in color.  has_memory: when a shot that ended is cut back to, its colors return."""
-        self.state = CorrectorState()  # of who asks it, who may set it
+        """references: stills in color.  has_shot_memory: a shot's colors return when the film cuts back to it."""
+        self.state = CorrectorState()  # the caller saves it and may set it
         self._numbered = {still.number: still.picture for still in references if still.number is not None}
         self._stills = [still.picture for still in references]
         self._unnumbered = [place for place, still in enumerate(references) if still.number is None]
@@ -71,18 +71,18 @@ class ReferenceCorrector:
 
     @property
     def numbers(self) -> frozenset[int]:
-        """The frames that have a still of their own."""
+        """Numbers of the frames that have a reference of their own."""
         return frozenset(self._numbered)
 
     def start_shot(self, gray: Gray, predicted_2hw: Floats, number: int) -> tuple[Floats, bool]:
-        """The corrected opinion on the first frame of a shot, and whether it is the still's own."""
+        """Correct the prediction for the first frame of a shot; also whether a reference was applied to it."""
         self.state = replace(self.state, correction_2hw=None, sure_hw=None, found=-1)
         if number not in self._numbered and (recalled := self._recall(gray)) is not None:
             self._learn(recalled, gray, predicted_2hw)
         return self._correct(gray, predicted_2hw, number)
 
     def continue_shot(self, link: Link, gray: Gray, predicted_2hw: Floats, number: int) -> tuple[Floats, bool]:
-        """The same of a later frame, to which `link` leads from the one before."""
+        """Correct the prediction for a later frame, which `link` connects to the one before; see `start_shot`."""
         state = self.state
         if state.correction_2hw is not None and state.sure_hw is not None:
             sure = link.warp(state.sure_hw) * np.minimum(link.trust_hw / np.float32(FULL_TRUST), 1)
@@ -94,7 +94,7 @@ class ReferenceCorrector:
         return self._correct(gray, predicted_2hw, number)
 
     def end_shot(self, gray: Gray, ab_2hw: Floats) -> None:
-        """A shot is over: its last picture, and the colors that it came to."""
+        """Remember the last picture of a shot that ended, and its colors."""
         if self._has_shot_memory and contrast(gray) >= MIN_CONTRAST:
             seen = (*self.state.seen, ColoredPicture(gray, ab_2hw))[-REMEMBERED_SHOTS:]
             self.state = replace(self.state, seen=seen)
@@ -109,7 +109,7 @@ class ReferenceCorrector:
         return predicted_2hw + sure * correction, still is not None
 
     def _find_still(self, gray: Gray) -> ColoredPicture | None:
-        """The still without a number that is likest, where it is not the one found last."""
+        """The most similar reference without a number, unless it is the one applied last."""
         similarity = {
             place: correlation(_resize_to(self._stills[place].gray, gray), gray) for place in self._unnumbered
         }
@@ -120,7 +120,7 @@ class ReferenceCorrector:
         return self._stills[best]
 
     def _recall(self, gray: Gray) -> ColoredPicture | None:
-        """The likeliest of what is known, if it is of the same place; stills before shots."""
+        """The known picture of the same place, if there is one: of references first, then of earlier shots."""
         if contrast(gray) < MIN_CONTRAST:
             return None
         for pictures in (self._stills, self.state.seen[::-1]):
@@ -134,12 +134,12 @@ class ReferenceCorrector:
         return max(unmoved, correlation(warp(before, self._flow(now, before)), now))
 
     def _learn(self, picture: ColoredPicture, gray: Gray, predicted_2hw: Floats) -> None:
-        """Take what is known for the colors of this picture, as far as it shows the same."""
+        """Take the colors of a known picture for this one, as far as both show the same."""
         size = predicted_2hw.shape[1:]
         before = _resize_to(picture.gray, gray)
         link = find_link(before, gray, self._flow(gray, before), size)
         colors = np.stack([cv2.resize(plane, size[::-1], interpolation=cv2.INTER_AREA) for plane in picture.ab_2hw])
-        # Single pixels are alike by chance; where the same thing is to be seen, most of those about them are, too.
+        # Single pixels agree by chance; where both show the same object, most of their neighbors agree, too.
         neighborhood = np.asarray(cv2.blur(link.trust_hw, (PATCH, PATCH)), np.float32)
         sure = np.clip((neighborhood - FULL_TRUST) / (1 - FULL_TRUST) * 2, 0, 1).astype(np.float32)
         correction = link.warp_ab(colors.astype(np.float32, copy=False)) - predicted_2hw
@@ -151,9 +151,9 @@ class ReferenceCorrector:
 
 
 def _fill_unsure(correction_2hw: Floats, sure_hw: Floats, features_3hw: Floats) -> tuple[Floats, Floats]:
-    """Corrections where they are not sure, taken from near by, from what looks the same: a joint bilateral filter.
+    """Fill corrections where they are unsure from similar pixels near by, with a joint bilateral filter.
 
-    looks: what is compared, in standard deviations.
+    features: what is compared, in standard deviations.
     """
     h, w = sure_hw.shape
     layers = np.concatenate([correction_2hw * sure_hw, (sure_hw * sure_hw)[None], sure_hw[None], features_3hw])
@@ -165,7 +165,9 @@ def _fill_unsure(correction_2hw: Floats, sure_hw: Floats, features_3hw: Floats) 
             weights = cv2.exp(-np.square(shifted[4:] - features_3hw).sum(axis=0))
             sums += weights * shifted[:4]
     support = np.maximum(sums[3], np.float32(1e-6))
-    filled_sure = sums[2] / support * np.minimum(sums[3], 1)  # that of those who know, if they are enough
+    filled_sure = (
+        sums[2] / support * np.minimum(sums[3], 1)
+    )  # the mean sureness of similar pixels, less where few are near
     filled = sums[:2] / support
     own_share, filled_share = sure_hw, (1 - sure_hw) * filled_sure
     total = np.maximum(own_share + filled_share, np.float32(1e-6))
@@ -174,7 +176,7 @@ def _fill_unsure(correction_2hw: Floats, sure_hw: Floats, features_3hw: Floats) 
 
 
 def _resize_to(gray: Gray, like: Gray) -> Gray:
-    """A still need not be of the very proportions of the film."""
+    """Resize a picture to another's size; a reference may differ from the film in its proportions."""
     if gray.shape == like.shape:
         return gray
     return np.asarray(cv2.resize(gray, like.shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)

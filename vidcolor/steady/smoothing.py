@@ -1,4 +1,4 @@
-"""Every frame's a*b* in, steadier a*b* out: the per-frame way, frame by frame, with the film's own state."""
+"""Temporal smoothing of a*b* that were predicted for every frame."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -18,11 +18,11 @@ Mode = Literal["smooth", "flow"]
 
 @dataclass(frozen=True)
 class SmoothingState:
-    """All that later frames depend on. stored.arrays_of makes plain arrays of it and stored.restored the way back."""
+    """Everything that later frames depend on. Saved by `to_arrays`: field names are part of the format."""
 
     cuts: CutState = field(default_factory=CutState)
-    waiting_gray: tuple[Gray, ...] = ()  # frames, two at most, that are not yet told from a flash
-    waiting_ab: tuple[Floats, ...] = ()  # and the network's opinions on them
+    waiting_gray: tuple[Gray, ...] = ()  # undecided frames, two at most: a flash or a new shot
+    waiting_ab: tuple[Floats, ...] = ()  # and the network's predictions for them
     last: Gray | None = None  # the newest picture in the average
     average: Average | None = None
     number: int = 0  # of the next frame to come out
@@ -30,17 +30,17 @@ class SmoothingState:
 
 
 class ColorSmoother:
-    """Averages the network's a*b* over a shot, so that still things hold their color and moving things keep theirs.
+    """Averages the network's a*b* over a shot, without mixing colors of different objects.
 
     "smooth" compares each pixel with the same place in the frame before; "flow" with the place that it came from,
-    by optical flow. Where luma differs, the carried color is held to what the network now sees there. The first frame
-    of a shot begins afresh. At most two frames (cuts.DELAY_FRAMES) wait.
+    by optical flow. Where luma differs, the warped color is clipped to the range of the new prediction. Each shot
+    starts a new average. At most two frames (cuts.DELAY_FRAMES) wait.
     """
 
     def __init__(
         self, mode: Mode = "smooth", state: SmoothingState | None = None, corrector: ReferenceCorrector | None = None
     ) -> None:
-        """state: where another one left off.  guide: what is known of the film's colors; it takes over its state."""
+        """state: where another smoother stopped.  corrector: applies references; takes over its part of the state."""
         self.mode = mode
         self._state = state or SmoothingState()
         self._corrector = corrector or ReferenceCorrector()
@@ -50,18 +50,18 @@ class ColorSmoother:
 
     @property
     def state(self) -> SmoothingState:
-        """What another Steadier needs to go on with the next frame, as if nothing had happened."""
+        """What another smoother needs to continue with the next frame."""
         return replace(self._state, cuts=self._detector.state, guide=self._corrector.state)
 
     @property
     def waiting(self) -> int:
-        """Frames pushed whose color has not come out: 0 to 2."""
+        """Frames that were pushed and have no colors yet: 0 to 2."""
         return len(self._state.waiting_gray)
 
     def push(self, lightness_hw: Floats, ab_2hw: Floats) -> list[Floats]:
-        """The next frame: L* 0..100 as the network saw it, a*b* as it said, of any size -> the a*b* that are ready.
+        """Push the next frame; get the a*b* that are ready, none to three, in order and of their own shapes.
 
-        None to three, in the frames' order and of their shapes.
+        lightness: L* 0..100 as the network saw it.  ab: the network's a*b*, of any size.
         """
         gray = gray_of(lightness_hw)
         waiting = (*self._state.waiting_gray, gray), (*self._state.waiting_ab, ab_2hw)
@@ -69,7 +69,7 @@ class ColorSmoother:
         return [self._smooth_next(is_start) for is_start in self._detector.push_gray(gray)]
 
     def finish(self) -> list[Floats]:
-        """The film has ended: the frames that still wait."""
+        """End the film: the a*b* of frames that still wait."""
         return [self._smooth_next(is_start) for is_start in self._detector.finish()]
 
     def _smooth_next(self, is_start: bool) -> Floats:
@@ -95,7 +95,7 @@ class ColorSmoother:
 
 
 def smooth(pairs: Iterable[tuple[Floats, Floats]], mode: Mode = "smooth") -> Iterator[Floats]:
-    """(L* (h, w), a*b* (2, h', w')) of every frame of a film -> steady a*b* of every frame, at most two frames late."""
+    """(L* (h, w), a*b* (2, h', w')) of every frame of a film -> smoothed a*b* of every frame."""
     smoother = ColorSmoother(mode)
     for lightness_hw, ab_2hw in pairs:
         yield from smoother.push(lightness_hw, ab_2hw)

@@ -1,4 +1,7 @@
-"""A state as plain arrays by name, for any file format, and the way back."""
+"""Conversion of a stage's state to plain arrays by name, for any file format, and back.
+
+The names are made of the field names of the state's dataclasses, so those are part of what is saved.
+"""
 
 from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
@@ -12,7 +15,7 @@ Arrays = dict[str, NDArray[Any]]  # names such as "average.ab_2hw" and "waiting_
 
 
 def to_arrays(state: Any, name: str = "") -> Arrays:
-    """A dataclass of arrays, numbers, dataclasses, tuples of these and None -> its arrays by dotted name."""
+    """Convert a dataclass of arrays, numbers, dataclasses, tuples of these and None to arrays by dotted name."""
     if state is None:
         return {}
     prefix = f"{name}." if name else ""
@@ -26,7 +29,7 @@ def to_arrays(state: Any, name: str = "") -> Arrays:
 
 
 def from_arrays(kind: type[State], arrays: Arrays) -> State:
-    """The state of this kind that arrays_of took apart."""
+    """The state of this kind that `to_arrays` converted."""
     found: State = _build(kind, arrays, "")
     return found
 
