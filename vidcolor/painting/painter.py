@@ -1,9 +1,8 @@
-"""Color on stills: a gray plane and a*b* make RGB of the gray plane's own lightness, strip by strip.
+"""Painting of stills: a gray plane and a*b* become RGB of the gray plane's own lightness, strip by strip.
 
-A pixel's color is held as two small steps from gray, taken on cube roots of light as in Lab: `p` for red, `q` for
-blue. Steps of a*b* and of (p, q) answer each other, whatever the brightness, so they may be enlarged and then laid
-under any detail. Red and blue follow from them; green is then solved for, so that the light of all three is the light
-of the gray. Lightness is therefore exact to the rounding of one channel, and no shortcut in color can touch it.
+A pixel's color is two small steps from gray on cube roots of light, as in Lab: `p` for red, `q` for blue. They do not
+depend on brightness, so they can be enlarged and applied under any detail. Red and blue follow from them; green is
+solved for, so that the light of all three is the light of the gray. Lightness is exact to the rounding of one channel.
 
 Shapes: H W the still's pixels, h w the network's, r a strip's rows.
 """
@@ -27,21 +26,21 @@ Gray = Plane | Floats
 Rgb = NDArray[np.uint8] | NDArray[np.uint16]  # (rows, W, 3)
 
 STRIP_PIXELS = 1 << 18  # a strip's planes stay in the processor's cache
-_GRID_PIXELS = 40_000  # a*b* become (p, q) on no fewer
+_GRID_PIXELS = 40_000  # the grid on which a*b* become (p, q) has at least as many points
 _UNIT = 46_000  # light 1 in the 16-bit sums of the table path
 _ZERO = 16_000  # light 0 there: red and blue together weigh up to a third, and sums may go below
-_OUTSIDE = 65_535  # no such red or blue: takes the sum to 0, far below anything possible
+_OUTSIDE = 65_535  # marks a red or blue out of range: subtracted, it makes the sum 0, which is never possible
 _FINE_HALVINGS = 14  # in Lab, where the cube root of a vanishing channel is steep
 _HUE_LIGHTNESS = (
     8.0,
     99.0,
-)  # L* at which (p, q) are taken; nearer to black and white no color has room to show its hue
-_HALVINGS = 7  # of the search for the gamut's edge: within 1/128 of it, inside
+)  # L* to which (p, q) are computed; nearer to black and white no color has room
+_HALVINGS = 7  # of the search for the gamut's edge: inside it, within 1/128
 
 
 @dataclass(frozen=True, eq=False)
 class RgbSpace:
-    """What code values of R, G, B and of gray mean.
+    """The meaning of code values of R, G, B and of gray.
 
     curve: (n,), light 0..1 of n evenly spaced codes from black to white, not falling.
     rgb_to_xyz: light of R, G, B -> X, Y, Z over the white's.
@@ -56,7 +55,7 @@ class RgbSpace:
         return np.asarray(np.interp(codes, np.linspace(0, 1, len(self.curve)), self.curve), np.float64)
 
     def codes(self, light: NDArray[Any]) -> NDArray[np.float64]:
-        """Codes 0..1 of light 0..1. Where the curve is flat, the first of them."""
+        """Codes 0..1 of light 0..1; where the curve is flat, the lowest of them."""
         return np.asarray(np.interp(light, *self._inverse), np.float64)
 
     @cached_property
@@ -102,7 +101,7 @@ SRGB = RgbSpace(color.srgb_to_linear(np.linspace(0, 1, 1 << 16)))
 
 
 class Painter:
-    """Paints one picture with one a*b*, any rows of it in any order."""
+    """Paints one picture with its a*b*: any rows, in any order."""
 
     def __init__(self, ab_2hw: Floats, small: Gray, size: tuple[int, int], *, bits: int = 8, space: RgbSpace = SRGB):
         """ab_2hw: a*b*, -128..127, in the orientation of the rows to paint.  small: the gray picture at any lesser
@@ -124,11 +123,11 @@ class Painter:
 
     @property
     def strip_rows(self) -> int:
-        """Rows that are best painted together; strips should start at multiples of this."""
+        """Best number of rows to paint at once; strips should start at multiples of it."""
         return max(1, STRIP_PIXELS // self._width // self._step) * self._step
 
     def fill(self, luma_rW: Gray, top: int, out_rW4: NDArray[np.uint8]) -> None:
-        """As `paint`, of 8 bits, straight into the first three of four channels; the fourth is set to 255."""
+        """`paint` of 8 bits into the first three channels of `out`; the fourth is set to 255."""
         rows = self.strip_rows
         for start in range(0, len(luma_rW), rows):
             luma = np.ascontiguousarray(luma_rW[start : start + rows])
@@ -136,7 +135,7 @@ class Painter:
             self._paint_by_table(luma, p, q, out_rW4[start : start + rows])
 
     def paint(self, luma_rW: Gray, top: int) -> Rgb:
-        """Rows from `top` on, (r, W): gray codes of 8 or 16 bit, or light 0..1 as float32 -> RGB, (r, W, 3)."""
+        """Paint rows from `top` on. luma: gray codes of 8 or 16 bit, or light 0..1 as float32. Returns RGB (r, W, 3)."""
         rows = max(1, self.strip_rows)
         strips = []
         for start in range(0, len(luma_rW), rows):
@@ -150,7 +149,7 @@ class Painter:
         return painted
 
     def steps(self, top: int, rows: int) -> list[NDArray[np.uint8]]:
-        """P and q of some rows, of 8-bit paint: codes -127..127 of their `reach`, plus 128."""
+        """Steps p and q of some rows, for 8 bits: uint8 codes, 128 + 127 * step / reach."""
         return [self._enlarge(field, top, rows) for field in self._fields_2gg]
 
     def _fields(self, ab_2hw: Floats, small: Gray) -> list[Floats]:
@@ -164,7 +163,7 @@ class Painter:
         lightness = np.clip(lightness, *_HUE_LIGHTNESS)
         steps, is_inside = self._steps(lightness, a, b)
         if not is_inside.all():
-            # Hue is meant in Lab: take the direction where the color can be shown, and its full length along it.
+            # Hue is defined in Lab: take the direction of a shorter color that is in gamut, at full length.
             places = ~is_inside
             inputs = [plane[places] for plane in (lightness, a, b)]
             share = self._share_in_lab(*inputs)
@@ -174,7 +173,7 @@ class Painter:
         return steps
 
     def _steps(self, lightness: Any, a: Any, b: Any) -> tuple[list[Any], Any]:
-        """P and q of colors, and which of them can be shown."""
+        """Steps p and q of colors, and which of the colors are in gamut."""
         xyz = np.stack(color.lab_to_xyz(lightness, a, b))
         light = np.tensordot(self._space.xyz_to_rgb.astype(np.float32), xyz, 1)
         gray = np.cbrt(xyz[1])
@@ -190,7 +189,7 @@ class Painter:
         return np.maximum(low, np.float32(0.5**_HALVINGS))
 
     def _enlarge(self, field: Any, top: int, rows: int) -> Any:
-        """Rows of the still from the field's grid."""
+        """Interpolate rows of the still from the field's grid."""
         step = self._step
         first, last = top // step, -(-(top + rows) // step)
         band = field[first : last + 2]  # the border makes grid row i row i + 1
@@ -200,9 +199,9 @@ class Painter:
         return band[skipped : skipped + rows, : self._width]
 
     def _prepare_tables(self) -> None:
-        """What every pair of (step, gray code) makes of red and blue, as 16-bit-indexed tables."""
+        """Make the tables of red and blue for every pair of (step, gray code)."""
         red, blue = self._weights
-        # Of few sizes, so that pictures share tables.
+        # Rounded up to few values, so that pictures share tables.
         most = [max(float(np.abs(field).max()), 1e-3) for field in self._fields_2gg]
         reach = [2 ** (math.ceil(2 * math.log2(value)) / 2) for value in most]
         self.reach = reach
@@ -218,7 +217,7 @@ class Painter:
         self._possible = (_ZERO - 2, int(_ZERO + _UNIT * green + slack))
 
     def _paint_by_table(self, luma: Any, p: Any, q: Any, out: Any = None) -> NDArray[np.uint8]:
-        """The fast way for 8 bits: five look-ups a pixel."""
+        """Paint 8 bits, fast: five look-ups a pixel."""
         shade = luma if luma.dtype == np.uint8 else look_up(luma, _TO_8)
         sums = look_up(luma, self._space.sums8 if luma.dtype == np.uint8 else self._sums16)
         channels = []
@@ -240,7 +239,7 @@ class Painter:
         return np.rint(_ZERO + _UNIT * self._space.light(16)).astype(np.uint16)
 
     def _paint_by_formula(self, luma: Any, p: Any, q: Any) -> NDArray[np.uint16]:
-        """The exact way, for 16 bits."""
+        """Paint 16 bits, exactly."""
         codes, outside = self._solve_green(luma, p, q)
         rgb: NDArray[np.uint16] = np.stack(codes, axis=2).astype(np.uint16)
         if outside.any():
@@ -248,7 +247,7 @@ class Painter:
         return rgb
 
     def _shrink_to_gamut(self, rgb: Any, is_outside: Any, luma: Any, *fields: Any) -> None:
-        """Shrink p and q toward gray, together, where a channel would leave its range."""
+        """Repaint places where a channel would leave its range, with p and q scaled down together."""
         places = np.flatnonzero(is_outside)
         shades = luma.reshape(-1)[places]
         rows, columns = np.divmod(places, luma.shape[1])
@@ -311,13 +310,13 @@ class Painter:
 
 @lru_cache(maxsize=64)
 def _channel_table(space: RgbSpace, reach: float, weight: float) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-    """Code of a channel, and its share of the sum of light, by (gray code << 8 | step code): (65536,) each."""
+    """A channel's code, and its part of the sum of light, by (gray code << 8 | step code): (65536,) each."""
     light = space.light(8)
     wanted = np.cbrt(light)[:, None] + (np.arange(256) - 128) * (reach / 127)
     coded = space.coded_roots
     places = (np.clip(wanted, 0, 1) * (len(coded) - 1) + 0.5).astype(np.int32)
     codes = np.rint(coded[places] * 255).astype(np.uint8)
-    codes[:, 128] = np.arange(256)  # no color leaves gray as it was, whatever the curve
+    codes[:, 128] = np.arange(256)  # a step of 0 keeps gray codes, whatever the curve
     codes[0], codes[255] = 0, 255  # black and white have no color
     shares = np.rint(_UNIT * weight * light[codes])
     is_outside = (wanted < 0) | (wanted > 1)
@@ -367,7 +366,7 @@ def _green_cubic(root: Any, p: Any, q: Any, weights: tuple[float, float]) -> tup
 
 
 def _grid_step(size: tuple[int, int], known: tuple[int, ...]) -> int:
-    """Pixels between grid points: a power of two that keeps every value of a*b* and a fair number at all."""
+    """Pixels between grid points: a power of two; the grid has at least as many points as a*b* and _GRID_PIXELS."""
     step = 1
     while (
         step < 16
@@ -379,7 +378,7 @@ def _grid_step(size: tuple[int, int], known: tuple[int, ...]) -> int:
 
 
 def _resample_to_grid(plane: Any, shape: tuple[int, int], step: int, size: tuple[int, int]) -> Any:
-    """A plane that spans `size`, taken at every step-th pixel's cell: bicubic, edges continued."""
+    """Resample a plane that spans `size` to a grid of cells of `step` pixels: bicubic, edges repeated."""
     plane = np.ascontiguousarray(plane, np.float32)
     if plane.shape[0] > shape[0]:
         plane = cv2.resize(plane, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)

@@ -1,13 +1,14 @@
-"""Scans that are gray in one part and have colors in another: a photo on an album's page, in a red border, with a
-stamp on it, beside a ruler or a printed color target.
+"""Detection of mixed scans, which are gray in one part and colored in another.
 
-What tells such a scan from a color photo, which has gray places too: its photo is strictly of one tone wherever it
-has detail; and what has colors is what people lay beside photos or print on them: paper without detail around convex
-pieces, rectangles, plain stickers, thin strokes. Colors of any other shape (a tinted dress, a face) make it a color
-photo, which is left as it is. Thresholds are from 595 color photos, none of which counts as mixed, and scans of eleven
-kinds, composed of 39 old photos in five tones, JPEG at quality 70 to 93.
+Examples: a photo on an album's page, in a red border, with a stamp on it, beside a ruler or a printed color target.
+Color photos have gray places too. A mixed scan differs in two ways: its photo is strictly of one tone wherever it has
+detail, and its colors are those of things that people lay beside photos or print on them: paper without detail around
+convex pieces, rectangles, plain stickers, thin strokes. Colors of any other shape (a tinted dress, a face) make it a
+color photo, which is left as it is. Thresholds are from 595 color photos, none of which counts as mixed, and scans of
+eleven kinds, composed of 39 old photos in five tones, JPEG at quality 70 to 93.
 
-Shapes: h w the small picture that is judged, its short side SHORT_SIDE to twice that; H W the whole one, r rows of it.
+Shapes: h w of the small picture that is examined, its short side SHORT_SIDE to twice that; H W of the whole picture, r
+rows of it.
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from vidcolor import color
 from vidcolor.color import Floats
 from vidcolor.painting.tone import tone_curve, tone_of
 
-SHORT_SIDE = 256  # pixels to judge at
+SHORT_SIDE = 256  # pixels of the small picture, at least
 WINDOW = 1 / 8  # of the short side
 DETAIL = 8.0  # L*: standard deviation in a window that shows something
 TEXTURE = 1.5  # L*: the same in five pixels; paper and skies are below
@@ -53,9 +54,9 @@ Rgb = NDArray[np.uint8] | NDArray[np.uint16]
 
 @dataclass(frozen=True, eq=False)
 class ColoredRegions:
-    """Where a mixed scan has colors. mask_hw: 1 where it keeps them, 0 where it is gray, between at borders.
+    """The parts of a mixed scan that keep their colors.
 
-    rgb_hw3: code values of the small picture.
+    mask_hw: 1 where colors are kept, 0 where it is gray, between at borders.  rgb_hw3: codes of the small picture.
     """
 
     mask_hw: Floats
@@ -63,13 +64,13 @@ class ColoredRegions:
 
     @property
     def share(self) -> float:
-        """Of the picture."""
+        """Share of the picture, 0..1."""
         return float(self.mask_hw.mean())
 
     def overlay(self, painted_rW3: Rgb, original_rW3: Rgb, top: int, size: tuple[int, int]) -> Rgb:
-        """Painted rows from `top` on of a picture of `size` (H, W), with its own colors laid over.
+        """Overlay the original colors on painted rows from `top` on of a picture of `size` (H, W).
 
-        Outside of the borders between the two every pixel is exactly that of the one or the other.
+        Except at borders, every pixel is exactly the painted or the original one.
         """
         down, across = (small / whole for small, whole in zip(self.mask_hw.shape, size, strict=True))
         to_mask = np.array([[across, 0, across / 2 - 0.5], [0, down, (top + 0.5) * down - 0.5]])
@@ -83,12 +84,12 @@ class ColoredRegions:
         return cast(Rgb, rows)
 
     def resized(self, rows: int, columns: int) -> Rgb:
-        """The picture's own colors at another size."""
+        """The original colors at another size."""
         return cast(Rgb, cv2.resize(self.rgb_hw3, (columns, rows), interpolation=cv2.INTER_AREA))
 
 
 def find_colored_regions(rgb: Rgb) -> ColoredRegions | None:
-    """Where sRGB code values (h, w, 3) have colors of their own; None where this is no mixed scan."""
+    """The parts of sRGB code values (h, w, 3) that keep their colors; None for anything but a mixed scan."""
     levels = np.asarray(rgb, np.float32) / np.float32(np.iinfo(rgb.dtype).max)
     planes = color.rgb_to_lab(*np.moveaxis(levels, 2, 0))
     lab: Any = np.stack([cv2.GaussianBlur(np.asarray(plane, np.float32), (0, 0), 0.8) for plane in planes])
@@ -126,7 +127,7 @@ def _deviation(plane: Any, window: int) -> Any:
 
 
 def _deviation_from_line(lab: Floats, window: int) -> Any:
-    """Standard deviation of a window's a*b* from their own line over L*."""
+    """Standard deviation of a*b* in a window from their regression line over L*."""
     lightness = lab[0] - np.float32(50)
     mean_lightness = _mean(lightness, window)
     variance_lightness = np.maximum(
@@ -143,7 +144,7 @@ def _deviation_from_line(lab: Floats, window: int) -> Any:
 
 
 def _distance_from_tone(lab: Floats, may_be_photo: Mask) -> tuple[Floats, Floats]:
-    """Distance in a*b* of every pixel from the tone that most of these have, and that tone's chroma there."""
+    """Distance in a*b* of every pixel from the photo's tone, and that tone's chroma at the pixel."""
     is_textured = _deviation(lab[0], 5) > TEXTURE  # a paper's one color would bend the curve at its lightness
     near, off, chroma = may_be_photo & is_textured, np.hypot(lab[1], lab[2]), np.zeros_like(lab[0])
     for number in range(1 + ROUNDS):
@@ -160,7 +161,7 @@ def _distance_from_tone(lab: Floats, may_be_photo: Mask) -> tuple[Floats, Floats
 
 
 def _soft_mask(things: "_ColoredThings", is_own: Mask, off: Floats) -> Floats:
-    """1 in things and in what is clearly no part of the photo, falling to 0 within a pixel or two."""
+    """A mask of 1 in things and strokes, falling to 0 within a pixel or two."""
     near = cv2.dilate(is_own.astype(np.uint8), _disk_kernel(2)) * ~things.photos
     strokes = cv2.dilate((np.clip(off - 0.75, 0, 1) * near).astype(np.float32), _disk_kernel(1))
     mask = np.maximum(things.solid, strokes).astype(np.float32)
@@ -168,9 +169,10 @@ def _soft_mask(things: "_ColoredThings", is_own: Mask, off: Floats) -> Floats:
 
 
 class _ColoredThings:
-    """What the colors of a scan are. solid: papers, and things with all that is inside.  photos: of another tone.
+    """The things that the colors of a scan belong to.
 
-    explained: how much of the colors is of a kind that belongs on scans, 0..1.
+    solid: papers, and things with everything inside.  photos: photos of another tone.  explained: share of the colors
+    that belong to things of a known kind, 0..1.
     """
 
     def __init__(self, rgb: Rgb, lab: Floats, is_own: Mask) -> None:
@@ -187,7 +189,7 @@ class _ColoredThings:
         self.explained = (known + sum(self._classify(group, group & rest) for group in groups)) / max(1, total)
 
     def _find_papers(self, is_own: Mask) -> Mask:
-        """The plain grounds that pieces lie on."""
+        """Plain papers that pieces lie on."""
         papers = np.zeros_like(is_own)
         for part in _components(is_own):
             if part.mean() < PAPER[0]:
@@ -202,7 +204,7 @@ class _ColoredThings:
         return papers
 
     def _classify(self, group: Mask, colored: Mask) -> int:
-        """How many of a group's pixels with colors are of a known kind; notes where things are."""
+        """Classify a group, mark it in `solid` or `photos`; how many of its colored pixels are of a known kind."""
         area = int(colored.sum())
         if self._are_strokes(colored):
             return area
@@ -232,7 +234,7 @@ class _ColoredThings:
         return bool(part.mean() < THING and part.sum() > ROUND * _hull_area(part))
 
     def _is_photo(self, thing: Mask) -> bool:
-        """Whether a rectangle is a photo of another tone, which is to be painted too."""
+        """Whether a rectangle is a photo of another tone, which is painted too."""
         left, top, width, height = cv2.boundingRect(thing.astype(np.uint8))
         if thing.mean() < PHOTO[0] or max(width, height) > PHOTO[1] * min(width, height):
             return False
@@ -260,7 +262,7 @@ def _morph(operation: int, mask: Mask, radius: int) -> Mask:
 
 
 def _components(mask: Mask) -> list[Mask]:
-    """Connected parts, without crumbs."""
+    """Connected parts, without specks."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     least = SPECK * mask.size
     return [labels == number for number in range(1, count) if stats[number, cv2.CC_STAT_AREA] >= least]
@@ -274,7 +276,7 @@ def _remove_specks(mask: Mask) -> Mask:
 
 
 def _fill_holes(part: Mask) -> Mask:
-    """Without holes."""
+    """A part without its holes."""
     contours, _ = cv2.findContours(part.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     return cv2.drawContours(np.zeros(part.shape, np.uint8), contours, -1, 1, cv2.FILLED).astype(bool)
 
@@ -292,7 +294,7 @@ def _hull_area(part: Mask) -> int:
 
 
 def _squareness(part: Mask) -> float:
-    """How much of the least rectangle around a part its hull fills."""
+    """Share of the smallest rectangle around a part that its hull fills."""
     corners = _corners(part)
     width, height = cv2.minAreaRect(corners)[1]
     return float((cv2.contourArea(corners) + 1) / (width * height + 1))

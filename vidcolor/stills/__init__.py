@@ -1,4 +1,4 @@
-"""Still image files in and out: open_still, Page.lightness, write_still."""
+"""Reading and writing of still image files: open_still, Page.lightness, write_still."""
 
 from vidcolor.stills.encode import encode_jpeg
 from vidcolor.stills.files import Still, open_in_turn, open_still, write_still

@@ -1,4 +1,4 @@
-"""Painted pages through the encoder of their format, then everything else of the source spliced in."""
+"""Encoding of painted pages in the format of their source, with the source's metadata spliced in."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from vidcolor.stills.files import Still
 
 THUMBNAIL = (160, 120)  # pixels (CIPA DC-008, 4.5.3)
-_LOSSY_QUALITY = {"WEBP": 90, "AVIF": 85, "HEIF": 90}  # these formats do not say with what they were made
+_LOSSY_QUALITY = {"WEBP": 90, "AVIF": 85, "HEIF": 90}  # these files do not state their quality
 
 
 def encode_still(still: "Still", ab: Floats, settings: StillSettings) -> tuple[bytes, tuple[str, ...]]:
-    """The colored file of one picture, and what it could not keep."""
+    """Encode the colored file of a single picture; also what it could not keep, one sentence each."""
     content, losses = _encode(still, still.pages[0], ab, settings)
     return content, still.pages[0].losses + losses
 
@@ -52,7 +52,7 @@ def _encode(still: "Still", page: Page, ab: Floats, settings: StillSettings) -> 
 
 
 def paint_page(page: Page, ab: Floats) -> Any:
-    """The whole page: (H, W, 4), the last alpha or filling. 8 bit goes to encoders as it lies."""
+    """Paint the whole page: (H, W, 4), the last channel alpha or padding, the layout that Pillow takes."""
     pixels = np.empty((*page.size, 4), np.uint8 if page.bits == 8 else np.uint16)
     if page.bits == 8 and page.alpha is None:
         page.fill(ab, pixels)
@@ -67,7 +67,7 @@ def paint_page(page: Page, ab: Floats) -> Any:
 
 
 def to_image(pixels: Any, page: Page) -> Image.Image:
-    """An 8-bit page for Pillow."""
+    """An 8-bit page as a Pillow image."""
     size = (pixels.shape[1], pixels.shape[0])
     if page.alpha is not None:
         return Image.frombuffer("RGBA", size, pixels, "raw", "RGBA", 0, 1)
@@ -75,12 +75,12 @@ def to_image(pixels: Any, page: Page) -> Image.Image:
 
 
 def thumbnail(page: Page, ab: Floats) -> bytes:
-    """A small JPEG of a page in color."""
+    """A small JPEG of a painted page."""
     return encode_jpeg(page.preview(ab, (THUMBNAIL[1], THUMBNAIL[0])))
 
 
 def encode_jpeg(small: Any) -> bytes:
-    """A small picture, gray or RGB, as a plain JPEG file."""
+    """Encode a small picture, gray or RGB, as a plain JPEG file."""
     small = small if small.dtype == np.uint8 else (small >> 8).astype(np.uint8)
     return _save(Image.fromarray(np.ascontiguousarray(small)), "JPEG", quality=80)
 
@@ -121,9 +121,9 @@ def _lossy_options(still: "Still", settings: StillSettings) -> dict[str, Any]:
 def encode_animation(
     still: "Still", colors: Iterator[Floats | None], file: BinaryIO, settings: StillSettings
 ) -> tuple[str, ...] | None:
-    """Write GIF or an animation, every frame with its own time, and say what was lost; None where no frame has color.
+    """Write a GIF or an animation with each frame's own duration; what was lost, or None where no frame has color.
 
-    colors: a*b* of each page, asked for frame by frame.
+    colors: a*b* of each page, pulled frame by frame.
     """
     gray, first = 0, None
     for first in colors:
@@ -153,7 +153,7 @@ def _paint_frames(
             page = still.pages[number]
             picture = to_image(paint_page(page, ab), page)
             losses |= dict.fromkeys(page.losses)
-            source.load()  # WebP says a frame's time only then
+            source.load()  # WebP states a frame's duration only then
         mode = mode or picture.mode
         is_fixed = still.format != "GIF"
         yield picture.convert(mode) if is_fixed else picture, source.info.get("duration", 0)

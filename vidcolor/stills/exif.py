@@ -1,4 +1,4 @@
-"""EXIF blocks, edited without moving a byte of them: maker notes hold offsets that only fit where they are.
+"""Editing of EXIF blocks without moving their bytes, as maker notes hold absolute offsets.
 
 Source: CIPA DC-008 (Exif 2.32), 4.6; the block is a TIFF file of its own (TIFF 6.0, section 2).
 """
@@ -14,7 +14,7 @@ _Entry = bytes  # 12: tag, type, count, value or offset
 
 
 def read_orientation(block: bytes) -> int:
-    """1..8 as the block says, 1 where it says nothing or is damaged."""
+    """The orientation 1..8; 1 where it is missing or the block is damaged."""
     try:
         order, place = _read_header(block)
         entries, _ = _read_directory(block, order, place)
@@ -28,7 +28,7 @@ def read_orientation(block: bytes) -> int:
 
 
 def has_thumbnail(block: bytes) -> bool:
-    """Whether a small copy of the picture lies in the block."""
+    """Whether the block has a thumbnail."""
     try:
         order, place = _read_header(block)
         return _read_directory(block, order, place)[1] != 0
@@ -37,10 +37,10 @@ def has_thumbnail(block: bytes) -> bool:
 
 
 def edit(block: bytes, software: str, thumbnail: bytes | None) -> bytes:
-    """The block with ProcessingSoftware set and its small copy of the picture replaced.
+    """Set ProcessingSoftware and replace the thumbnail.
 
     block: a TIFF structure without "Exif\\0\\0"; empty or damaged: a new one is made.  thumbnail: a JPEG file, or None
-    to drop the small copy. All offsets of the old block stay true: the first directory is written anew behind it.
+    to drop the old one. All offsets into the old block stay valid: a new first directory is appended to it.
     """
     try:
         order, place = _read_header(block)
@@ -74,7 +74,7 @@ def _read_header(block: bytes) -> tuple[str, int]:
 
 
 def _read_directory(block: bytes, order: str, place: int) -> tuple[list[_Entry], int]:
-    """Entries of the directory at `place`, and where the next one lies (0: nowhere)."""
+    """Entries of the directory at `place`, and the offset of the next one (0: none)."""
     count = struct.unpack_from(order + "H", block, place)[0]
     first, end = place + 2, place + 2 + 12 * count
     if end > len(block):
@@ -84,7 +84,7 @@ def _read_directory(block: bytes, order: str, place: int) -> tuple[list[_Entry],
 
 
 def _thumbnail_span(block: bytes, order: str, place: int) -> tuple[int, int] | None:
-    """Start and length of the JPEG that directory 1 points to."""
+    """Start and length of the thumbnail that directory 1 points to; None where there is none."""
     try:
         entries, _ = _read_directory(block, order, place)
     except (ValueError, struct.error):
@@ -95,7 +95,7 @@ def _thumbnail_span(block: bytes, order: str, place: int) -> tuple[int, int] | N
 
 
 def _append_thumbnail(body: bytearray, order: str, place: int, thumbnail: bytes) -> int:
-    """Write the new small copy and its directory behind the block; where the directory lies."""
+    """Append the new thumbnail and its directory to the block; the directory's offset."""
     entries, _ = _read_directory(bytes(body) + bytes(65536), order, place)
     at = len(body)
     body += thumbnail + bytes(len(thumbnail) % 2)

@@ -1,4 +1,4 @@
-"""Still image files read and written: which kind a file is, its pages, and the colored copy in the same format."""
+"""Opening of still image files, and writing of their colored copies in the same format."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ Source = Path | bytes | BinaryIO  # where a file lies, its content, or a seekabl
 class Still:
     """An open still image file.
 
-    format: one of header.FORMATS.  pages: decoded when asked for; the last one stays in memory.  pixels: of all pages.
+    format: one of header.FORMATS.  pages: decoded on access; the last one stays in memory.  pixels: of all pages.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Still:
         return replace(self, pages=pages)
 
     def close(self) -> None:
-        """Let the file go, where it is still read from."""
+        """Close the file, if pages are still read from it."""
         if self.reader is not None:
             self.reader.close()
 
@@ -65,10 +65,10 @@ class Still:
 def open_still(source: Source, name: str | None = None, *, largest_pixels: int = LARGEST_PIXELS) -> Still:
     """Open a still image file, and decode its first page.
 
-    name: for messages.  largest_pixels: of all pages together; more is refused before anything is decoded. Pages are
-    decoded one after another, when they are asked for; a TIFF page above tiff.HELD_PIXELS is read in strips, twice.
-    Raises SourceError: empty, damaged, cut off, of no known kind, too large, or pages that form a loop. So does a page
-    that is asked for later.
+    name: for messages.  largest_pixels: of all pages together; a larger file is refused before anything is decoded.
+    Pages are decoded on access, one at a time; a TIFF page above tiff.HELD_PIXELS is read in strips, twice.
+    Raises SourceError for a file that is empty, damaged, cut off, too large, of an unknown kind, or whose pages form a
+    loop. So does access to a damaged page.
     """
     name = display_name(source, name)
     with refusing_damage(name), ExitStack() as on_failure:
@@ -88,9 +88,9 @@ def open_still(source: Source, name: str | None = None, *, largest_pixels: int =
 
 @contextmanager
 def open_in_turn(source: Source, name: str | None = None, *, largest_pixels: int = LARGEST_PIXELS) -> Iterator[Still]:
-    """`open_still`, as soon as what this process holds decoded leaves room for it: see room.py.
+    """`open_still` within PIXEL_BUDGET: waits until other threads leave room for the file.
 
-    Who has one open must not wait for another one.
+    A thread that has a file open must not open another one.
     """
     wanted = held_pixels(source, name, largest_pixels)
     with PIXEL_BUDGET.reserve(wanted), open_still(source, name, largest_pixels=largest_pixels) as still:
@@ -98,9 +98,9 @@ def open_in_turn(source: Source, name: str | None = None, *, largest_pixels: int
 
 
 def held_pixels(source: Source, name: str | None = None, largest_pixels: int = LARGEST_PIXELS) -> int:
-    """What working a file page by page holds in memory at once: in pixels, or in bytes of a file that is that long.
+    """Pixels that coloring a file page by page holds in memory at once; its bytes, where those are more.
 
-    Nothing is decoded. Raises SourceError for what open_still refuses unseen.
+    Nothing is decoded. Raises SourceError where open_still refuses the file by its header.
     """
     name = display_name(source, name)
     with refusing_damage(name), ExitStack() as stack:
@@ -113,12 +113,12 @@ def held_pixels(source: Source, name: str | None = None, largest_pixels: int = L
 
 
 def display_name(source: Source, name: str | None) -> str:
-    """What a source is called in messages."""
+    """The name of a source in messages."""
     return name or (str(source) if isinstance(source, Path) else "picture")
 
 
 def open_file(source: Source, stack: ExitStack) -> BinaryIO:
-    """A source as a file, at its start; the stack closes one that is opened here."""
+    """Open a source as a file at its start; the stack closes it, if it was opened here."""
     if isinstance(source, Path):
         return stack.enter_context(source.open("rb"))
     file = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
@@ -127,7 +127,7 @@ def open_file(source: Source, stack: ExitStack) -> BinaryIO:
 
 
 def _check(file: BinaryIO, found: header.Header, name: str, largest: int) -> None:
-    """Refuse what is too large, or no picture to be colored, while nothing but its head was read."""
+    """Refuse a file by its header: too large, or of an unsupported kind."""
     length = file.seek(0, 2)
     file.seek(0)
     if found.format == "PNG" and len(found.sizes) > 1:
@@ -137,7 +137,7 @@ def _check(file: BinaryIO, found: header.Header, name: str, largest: int) -> Non
 
 
 def _refuse_damaged_pages(pages: Pages, name: str) -> Pages:
-    """The same, with what decoders raise turned into SourceError."""
+    """Pages whose access turns what decoders raise into SourceError."""
 
     def page(number: int) -> Page:
         with refusing_damage(name):
@@ -153,7 +153,7 @@ def _open_content(content: bytes, found: header.Header, name: str, largest: int)
         return Still(name, kind, _refuse_damaged_pages(pages, name), pixels, (), content)
     image = pillow.open_image(pillow.as_file(content), kind, name)
     frames = getattr(image, "n_frames", 1)
-    header.check(name, (image.size,) * frames, largest, len(content))  # AVIF's frames are not in its head
+    header.check(name, (image.size,) * frames, largest, len(content))  # AVIF's frames are not in its header
     losses: tuple[str, ...] = ()
     if kind == "HEIF" and frames > 1:
         frames, losses = 1, ("Only the first picture of the file is colored; the others are not carried over.",)
@@ -177,11 +177,11 @@ def write_still(
 ) -> tuple[str, ...]:
     """Write the file with color under every page that has a*b*; a page with None stays as it is.
 
-    ab_per_page: (2, h, w) each, upright, as for Page.lightness; each is asked for when its page's turn comes, so that
-    one that is made from the page then needs no other in memory.  target: a path or a seekable file; the caller
-    renames. Where no page has a*b*, the file is copied byte for byte.
+    ab_per_page: (2, h, w) each, upright, as for Page.lightness; pulled page by page, so that one page is in memory at a
+    time.  target: a path or a seekable file, which the caller renames. Where no page has a*b*, the file is copied byte
+    for byte.
     Returns what could not be kept, one sentence each.
-    Raises ShapeError, SourceError (a page that is decoded only now, and fails), SinkError.
+    Raises ShapeError, SourceError (a page is damaged), SinkError.
     """
     settings, colors = settings or StillSettings(), _check_count(still, ab_per_page)
     still = still.discard_colors() if settings.is_recoloring else still
@@ -193,7 +193,7 @@ def write_still(
 
 
 def _check_count(still: Still, ab_per_page: Iterable[Floats | None]) -> Iterator[Floats | None]:
-    """The same, but as many as there are pages. Raises ShapeError."""
+    """Pass on a*b*, one for each page. Raises ShapeError for another number of them."""
     count = 0
     for count, ab in enumerate(ab_per_page, start=1):
         if count <= len(still.pages):

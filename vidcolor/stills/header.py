@@ -1,8 +1,8 @@
-"""What a still file says of itself at its beginning: its format, and the size of every picture in it.
+"""Format and picture sizes of a still file, read from its headers.
 
 Nothing is decoded, and of a large file little is read, so that a file can be refused, or wait, before it takes memory.
 Sources: ITU-T T.81 annex B (JPEG), W3C PNG (third edition) clause 11, GIF89a, RFC 9649 (WebP), ISO/IEC 15444-1 annexes
-A and I (JPEG 2000), ISO/IEC 23008-12, 6.5.3 (AVIF, HEIF). TIFF's directories are ifd.py's.
+A and I (JPEG 2000), ISO/IEC 23008-12, 6.5.3 (AVIF, HEIF). TIFF is in tiff_tags.py.
 """
 
 import re
@@ -16,13 +16,13 @@ from vidcolor.stills import netpbm
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIF", "JPEG2000", "BMP", "PPM", "GIF")
 TIFF_SIGNATURES = {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
-LEAST_PIXELS = 1 << 18  # that a page of many counts as: the network looks at about as many, however small it is
-PIXELS_A_BYTE = 1000  # of the file, that many pages may have; a blank page of a fax has some hundreds
+LEAST_PIXELS = 1 << 18  # that each of many pages counts as, at least: the network sees about as many
+PIXELS_A_BYTE = 1000  # of pages together, for a byte of the file; a blank page of a fax has some hundreds
 MOST_PAGES = 1 << 16
-_SLACK_BYTES = 1 << 28  # of a file beside its pixels: metadata, a short film behind the picture
-_BYTES_A_PIXEL = 24  # as text, in a PPM; no other format takes so many
-_BEGINNING = 1 << 16  # bytes in which AVIF, HEIF and PPM have said their size
-_MOST_READS = 1 << 22  # of the parts that a file is made of, some seconds
+_SLACK_BYTES = 1 << 28  # of a file beside its pixels: metadata, a motion photo's film
+_BYTES_A_PIXEL = 24  # in a PPM as text; no other format takes so many
+_BEGINNING = 1 << 16  # bytes within which AVIF, HEIF and PPM state their size
+_MOST_READS = 1 << 22  # of the parts of a file: some seconds
 _HEIF_BRANDS = {b"heic", b"heix", b"mif1", b"msf1", b"heim", b"heis"}
 _SIGNATURES = {
     b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"BM": "BMP", b"GIF8": "GIF",
@@ -34,7 +34,7 @@ Size = tuple[int, int]  # width, height in pixels
 
 
 class _BoundedReader:
-    """A file that is read a few bytes at a time, and not for ever."""
+    """A file that allows a limited number of reads, so that parsing ends."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._left = file, _MOST_READS
@@ -54,14 +54,14 @@ class _BoundedReader:
 
 @dataclass(frozen=True)
 class Header:
-    """format: one of FORMATS.  sizes: of every page or frame; of TIFF none, see ifd.py."""
+    """What a file's header states. format: one of FORMATS.  sizes: of every page or frame; of TIFF none."""
 
     format: str
     sizes: tuple[Size, ...] = ()
 
 
 def read(file: BinaryIO, name: str) -> Header:
-    """The head of a seekable file, which is left at its start. Raises SourceError, and what damage raises."""
+    """Read the header of a seekable file, which is left at its start. Raises SourceError, and what damage raises."""
     start = file.read(32)
     if not start:
         raise SourceError(f"{name}: the file is empty. Copy it again.")
@@ -80,10 +80,10 @@ def read(file: BinaryIO, name: str) -> Header:
 
 
 def check(name: str, sizes: tuple[Size, ...], largest: int, file_bytes: int = 0) -> None:
-    """Refuse a file of which a picture has more pixels than `largest`, or that is far too long for its pictures.
+    """Raise SourceError for a picture of more than `largest` pixels, or a file far too long for its pictures.
 
-    Many pictures may have more together, as a book has that was scanned page by page, unless the file is so small that
-    they unpack as a bomb does. Raises SourceError.
+    Many pictures together may have more, as a scanned book has, unless the file is so small that it is a decompression
+    bomb.
     """
     if not all(width and height for width, height in sizes):
         raise SourceError(f"{name}: the picture has no pixels.")
@@ -109,13 +109,13 @@ def _too_many_pixels(name: str, found: str, pixels: int, most: int) -> SourceErr
 
 
 def counted_pixels(sizes: tuple[Size, ...]) -> int:
-    """Pixels of all pictures, of which none of many counts as less than LEAST_PIXELS."""
+    """Pixels of all pictures; each of several counts as LEAST_PIXELS at least."""
     least = LEAST_PIXELS if len(sizes) > 1 else 1
     return sum(max(least, width * height) for width, height in sizes)
 
 
 def too_many_pages(name: str) -> SourceError:
-    """What to raise for a file of more pages than anybody has scanned."""
+    """The error for a file of more than MOST_PAGES pages."""
     return SourceError(f"{name}: more than {MOST_PAGES} pages or frames, which is the limit. Split it.")
 
 
@@ -152,7 +152,7 @@ def _jpeg(file: _BoundedReader) -> Iterator[Size]:
 
 
 def _png(file: _BoundedReader) -> Iterator[Size]:
-    """Frames of an animation are counted with it: acTL comes before the first of them."""
+    """Every frame of an animation has the picture's size; acTL comes before the first of them."""
     file.seek(16)
     size = struct.unpack(">II", file.read(8))
     frames, at = 1, 33
@@ -184,7 +184,7 @@ def _ppm(file: _BoundedReader) -> Iterator[Size]:
 
 
 def _gif(file: _BoundedReader) -> Iterator[Size]:
-    """A frame counts as the canvas up to there: frames may widen it."""
+    """A frame has the size of the canvas so far, which frames may widen."""
     file.seek(6)
     width, height, packed = struct.unpack("<HHBxx", file.read(7))
     file.seek(3 << (packed & 7) + 1 if packed & 128 else 0, 1)
@@ -203,7 +203,7 @@ def _gif(file: _BoundedReader) -> Iterator[Size]:
 
 
 def find_gif_end(file: BinaryIO) -> int:
-    """The place behind a GIF's last block."""
+    """The offset behind a GIF's last block."""
     for _ in _gif(_BoundedReader(file)):
         pass
     return file.tell()
@@ -231,7 +231,7 @@ def _webp(file: _BoundedReader) -> Iterator[Size]:
 
 
 def _jpeg2000(file: _BoundedReader) -> Iterator[Size]:
-    """The first code stream's (SIZ, A.5.1)."""
+    """The size of the first code stream (SIZ, A.5.1)."""
     at = 0
     while _read_at(file, at, 4) != b"\xff\x4f\xff\x51":
         head = _read_at(file, at, 16)
@@ -246,7 +246,7 @@ def _jpeg2000(file: _BoundedReader) -> Iterator[Size]:
 
 
 def _heif(file: _BoundedReader) -> Iterator[Size]:
-    """The largest that is said: that of the whole picture, where it is made of tiles."""
+    """The largest size that is stated: the whole picture's, where it is made of tiles."""
     start = _read_at(file, 0, _BEGINNING)
     found = [struct.unpack_from(">II", start, match.end() + 4) for match in re.finditer(b"ispe", start[:-12])]
     if not found:

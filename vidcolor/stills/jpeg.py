@@ -1,4 +1,4 @@
-"""Painted pages as JPEG: the source's quantization and subsampling, progressive where it was."""
+"""Encoding of painted pages as JPEG, with the source's quantization, subsampling and progression."""
 
 import io
 import struct
@@ -29,11 +29,11 @@ _CHROMA_TABLE = (
 )
 # fmt: on
 _START_OF_FRAME = 0xC0  # baseline (T.81, table B.1); precision, height and width follow (B.2.2)
-_OTHER_QUALITY = 90  # where the source does not say
+_OTHER_QUALITY = 90  # where the source states none
 
 
 def encode_page(page: Page, ab: Floats, source: Any, settings: StillSettings) -> bytes:
-    """A page in color. source: the gray file, opened by Pillow. Only pixels and tables: no profile, no EXIF."""
+    """Encode a painted page: pixels and tables, no profile, no EXIF. source: the gray file, opened by Pillow."""
     sampling = JpegImagePlugin.get_sampling(source)
     subsampling = settings.subsampling or ("4:4:4", "4:2:2", "4:2:0", "4:2:0")[sampling]  # -1: another
     tables = _source_tables(source) if settings.quality is None else _standard_tables(settings.quality)
@@ -59,7 +59,7 @@ def encode_page(page: Page, ab: Floats, source: Any, settings: StillSettings) ->
 
 
 def _encode_planes(page: Page, ab: Floats, luma: Any, quality: int) -> bytes:
-    """Without RGB in between. The encoder knows only libjpeg's own tables."""
+    """Encode Y', Cb and Cr without RGB in between. The encoder has only libjpeg's own tables."""
     height, width = page.size
     if height % 2 or width % 2:
         luma = cv2.copyMakeBorder(luma, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
@@ -71,7 +71,7 @@ def _encode_planes(page: Page, ab: Floats, luma: Any, quality: int) -> bytes:
 
 
 def _set_size(content: bytes, size: tuple[int, int]) -> bytes:
-    """The file with another (H, W), by less than a block. The encoder reads beyond planes of odd sides."""
+    """Set the size (H, W) in a file's header, smaller by less than a block: the encoder needs even sides."""
     at = 2
     while content[at + 1] != _START_OF_FRAME:
         at += 2 + struct.unpack_from(">H", content, at + 2)[0]
@@ -84,7 +84,7 @@ def _has_plane_encoder() -> bool:
 
 
 def _source_tables(source: Any) -> list[list[int]]:
-    """Quantization of luma and chroma: the source's, where it has it."""
+    """Quantization of luma and chroma: the source's, where it has its own."""
     found = source.quantization
     if source.mode == "CMYK" or not found:
         return _standard_tables(_OTHER_QUALITY)
@@ -95,7 +95,7 @@ def _source_tables(source: Any) -> list[list[int]]:
 
 
 def _standard_tables(quality: int) -> list[list[int]]:
-    """The tables of libjpeg at a quality."""
+    """Libjpeg's tables at a quality."""
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality
     return [
         [min(255, max(1, (value * scale + 50) // 100)) for value in table] for table in (_LUMA_TABLE, _CHROMA_TABLE)
@@ -103,7 +103,7 @@ def _standard_tables(quality: int) -> list[list[int]]:
 
 
 def _exact_quality(*tables: Sequence[int]) -> int | None:
-    """The quality whose tables of libjpeg these are, exactly."""
+    """The quality at which libjpeg makes exactly these tables; None where there is none."""
     about = estimate_quality(list(tables[0]))
     for quality in range(max(1, about - 2), min(100, about + 2) + 1):
         if _standard_tables(quality)[: len(tables)] == [list(table) for table in tables]:
@@ -112,12 +112,12 @@ def _exact_quality(*tables: Sequence[int]) -> int | None:
 
 
 def estimate_quality(luma: list[int]) -> int:
-    """The quality 1..100 at which libjpeg makes such a luma table, about."""
+    """The quality 1..100 at which libjpeg makes about this luma table."""
     ratio = float(np.median(np.array(luma) / np.array(_LUMA_TABLE)))
     return min(100, max(1, round(100 - 50 * ratio if ratio < 1 else 50 / ratio)))
 
 
 def chroma_table(luma: list[int]) -> list[int]:
-    """The chroma quantization that belongs to a luma table: T.81's K.2, as much finer as the table is than K.1."""
+    """A chroma table for a luma table: T.81's K.2 scaled as the luma table is scaled from K.1."""
     ratio = float(np.median(np.array(luma) / np.array(_LUMA_TABLE)))
     return [min(255, max(1, round(value * ratio))) for value in _CHROMA_TABLE]

@@ -1,7 +1,7 @@
-"""Everything beside the pixels, carried from one file to another of the same format as the bytes it is.
+"""Splicing of everything beside the pixels, byte for byte, from one file into another of the same format.
 
-Each function takes the source file, the colored file as an encoder wrote it, and what had to change; and gives the
-colored file with the source's other parts in place, and a sentence for each that could not be carried.
+Each `splice_` function takes the source file, the colored file as an encoder wrote it, and what changes. It returns
+the colored file with the source's other parts, and a sentence for each part that could not be copied.
 Sources: ITU-T T.81 annex B (JPEG), W3C PNG (third edition) clause 11, ISO/IEC 15444-1 annex I (JPEG 2000).
 """
 
@@ -22,10 +22,10 @@ _EXIF_UUID = b"JpgTiffExif->JP2"
 
 @dataclass(frozen=True)
 class Changes:
-    """What is not as it was.
+    """What changes in the metadata.
 
-    software: name for the tag.  thumbnail: a small JPEG of the colored picture.  icc_before, icc: the profile of the
-    source and of the colored picture.
+    software: for the tag of the software.  thumbnail: a small JPEG of the colored picture.  icc_before, icc: the
+    profiles of the source and of the colored picture.
     """
 
     software: str
@@ -35,7 +35,7 @@ class Changes:
 
 
 def exif_of(found: bytes | None, content: bytes, kind: str) -> bytes:
-    """The EXIF block as it lies in a file; `found` is what its decoder says."""
+    """The EXIF block of a file. found: what Pillow read of it."""
     if kind == "JPEG2000":
         boxes = jp2_boxes(content) if content[4:8] == b"jP  " else ()
         return next((data[16:] for name, data in boxes if name == b"uuid" and data.startswith(_EXIF_UUID)), b"")
@@ -43,13 +43,13 @@ def exif_of(found: bytes | None, content: bytes, kind: str) -> bytes:
 
 
 def splice_jpeg(source: bytes, colored: bytes, changes: Changes) -> tuple[bytes, tuple[str, ...]]:
-    """APP segments and comments."""
+    """Splice APP segments and comments into a JPEG file."""
     kept, losses, block = [], [], b""
     for marker, data in jpeg_segments(source):
         if marker == 0xE1 and data.startswith(exif.PREFIX):
             block = block or data[len(exif.PREFIX) :]
         elif (marker == 0xE0 and data.startswith(b"JFXX")) or marker == 0xEE or data.startswith((_ICC, _MPF)):
-            continue  # MPF's offsets lead to pictures behind the first, which trailers.py speaks of
+            continue  # MPF's offsets lead to pictures behind the first; see trailers.py
         elif marker == 0xED and data.startswith(_IRB):
             kept.append((marker, _IRB + remove_thumbnails(data[len(_IRB) :])))
         elif 0xE0 <= marker <= 0xEF or marker == 0xFE:
@@ -84,7 +84,7 @@ def jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def start_of_scan(content: bytes) -> int:
-    """The place of the first SOS marker of a JPEG file that an encoder wrote, or of the bytes that are no segment."""
+    """The offset of the first SOS marker, or of the first bytes that are no segment."""
     return 2 + sum(4 + len(data) for _, data in jpeg_segments(content))
 
 
@@ -98,7 +98,7 @@ def _icc_parts(icc: bytes | None) -> list[bytes]:
 
 
 def remove_thumbnails(resources: bytes) -> bytes:
-    """Photoshop's image resources less the small copies of the gray picture."""
+    """Remove the thumbnails from Photoshop's image resources."""
     kept, at = b"", 0
     while at + 12 <= len(resources) and resources[at : at + 4] == b"8BIM":
         number = struct.unpack_from(">H", resources, at + 4)[0]
@@ -111,7 +111,7 @@ def remove_thumbnails(resources: bytes) -> bytes:
 
 
 def splice_png(source: bytes, colored: bytes, changes: Changes) -> tuple[bytes, tuple[str, ...]]:
-    """Ancillary chunks."""
+    """Splice ancillary chunks into a PNG file."""
     before, after, block, seen_pixels, losses = b"", b"", b"", False, []
     depth, kind = source[24], source[25]
     for name, data in png_chunks(source):
@@ -154,7 +154,7 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 
 
 def splice_jp2(source: bytes, colored: bytes, changes: Changes) -> tuple[bytes, tuple[str, ...]]:
-    """Boxes around the code stream."""
+    """Splice the boxes around the code stream into a JP2 file."""
     if source[4:8] != b"jP  ":
         return colored, ("A bare JPEG 2000 code stream has no room for metadata or for the tag of the software.",)
     kept, block = b"", b""
@@ -206,7 +206,7 @@ def _box(name: bytes, data: bytes) -> bytes:
 
 
 def webp_chunks(content: bytes, at: int = 12) -> dict[bytes, bytes]:
-    """The last of every kind of chunk, by its name (RFC 9649, 2.3); those of animation frames are empty."""
+    """The last chunk of every kind by its name (RFC 9649, 2.3); chunks of animation frames are empty."""
     found: dict[bytes, bytes] = {}
     while at + 8 <= len(content):
         name, length = struct.unpack_from("<4sI", content, at)

@@ -14,7 +14,7 @@ _COMMENT = re.compile(rb"#([^\n]*)\n")
 
 
 def read_size(content: bytes) -> tuple[int, int]:
-    """Width and height. Raises ValueError."""
+    """Width and height in pixels. Raises ValueError."""
     return _read_header(content)[:2]
 
 
@@ -34,14 +34,14 @@ def _read_header(content: bytes) -> tuple[int, int, int, int]:
 
 
 def find_end(content: bytes) -> int:
-    """The place behind the first picture; of one in words the file's end."""
+    """The offset behind the first picture; of a picture in text, the end of the file."""
     width, height, top, at = _read_header(content)
     samples = {b"4": -(-width // 8) * height, b"5": width * height, b"6": width * height * 3}.get(content[1:2])
     return len(content) if samples is None else at + samples * (2 if top > 255 else 1)
 
 
 def decode(content: bytes) -> Raster:
-    """The picture, its codes stretched to full scale where the largest is neither 255 nor 65535."""
+    """Decode the picture, its codes scaled to 8 or 16 bit where the largest is neither 255 nor 65535."""
     width, height, top, at = _read_header(content)
     kind, samples = content[1] - 48, width * height * (3 if content[1:2] in b"36" else 1)
     if kind == 4:
@@ -61,7 +61,7 @@ def decode(content: bytes) -> Raster:
 
 
 def encode(source: bytes, page: Page, ab: Floats, software: str) -> bytes:
-    """A binary PPM with the source's comments and one that names the software."""
+    """Encode a painted page as a binary PPM, with the source's comments and one that names the software."""
     head = source[: _read_header(source)[3]]
     comments = b"".join(b"#" + text + b"\n" for text in _COMMENT.findall(head))
     comments += b"# Color: " + software.encode("ascii", "replace") + b"\n"

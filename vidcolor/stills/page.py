@@ -1,6 +1,6 @@
-"""A still image file: its pages, what color they have already, and the gray that is to be painted.
+"""Pages of a still image file: their gray, which is painted, and the colors that they have already.
 
-Shapes: H W a page's pixels as stored, h w what the network sees, upright.
+Shapes: H W of a page as stored; h w of the network's picture, upright; r rows of the page.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ from vidcolor.painting.tone import SHORT_SIDE, Tone, tone_of
 from vidcolor.scaling import network_size, shrink
 from vidcolor.stills.raster import Raster, gray_of
 
-SMALL = 1024  # short side, in pixels, of the copy that lightness is taken from; strips are read anew for paint
+SMALL = 1024  # short side, in pixels, of the copy for the network; painting reads full-size strips
 # EXIF orientation -> (mirrored left to right first, then quarter turns anticlockwise), from stored to upright.
 TURNS = {
     1: (False, 0),
@@ -37,9 +37,9 @@ TURNS = {
 class StillSettings:
     """How colored stills are written.
 
-    software: what the tag says colored it, with model and version.  quality: 1..100 for lossy formats; None: as the
+    software: for the tag of the software, with model and version.  quality: 1..100 for lossy formats; None: as the
     source's.  subsampling: "4:4:4", "4:2:2", "4:2:0"; None: as the source's (4:2:0 for gray JPEG).
-    is_recoloring: paint over the colors that a page has in parts, too.
+    is_recoloring: also paint the colored parts of mixed pages.
     """
 
     software: str = "vidcolor"
@@ -50,11 +50,11 @@ class StillSettings:
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """One picture of the file.
+    """One picture of a file.
 
-    size: (H, W) as stored.  bits: 8 or 16, of what will be written.  tone: what it has of color.
+    size: (H, W) as stored.  bits: 8 or 16, of the colored page.  tone: gray, toned, mixed or color.
     orientation: EXIF's 1..8.  rows: (top, bottom) -> gray rows for a Painter.  alpha: (top, bottom) -> alpha rows.
-    own: where a mixed page keeps its colors.  colors: (top, bottom) -> RGB rows of such a page as they are.
+    own: the parts of a mixed page that keep their colors.  colors: (top, bottom) -> RGB rows of a mixed page.
     """
 
     size: tuple[int, int]
@@ -62,7 +62,7 @@ class Page:
     tone: Tone
     orientation: int
     space: RgbSpace
-    small: Any = field(repr=False)  # the gray at SMALL or less
+    small: Any = field(repr=False)  # the gray, with a short side of SMALL or less
     rows: Callable[[int, int], Any] = field(repr=False)
     alpha: Callable[[int, int], Any] | None = field(repr=False, default=None)
     losses: tuple[str, ...] = ()
@@ -72,16 +72,16 @@ class Page:
 
     @property
     def pixels(self) -> int:
-        """Of the whole page."""
+        """Number of pixels."""
         return self.size[0] * self.size[1]
 
     def lightness(self, short_side: int) -> Floats:
-        """What the network is to see: L* 0..100, (h, w), upright, sides in steps of 32."""
+        """The network's input: L* 0..100, (h, w), upright, sides in steps of 32."""
         seen = shrink(self.small, network_size(*self.size, short_side))
         return np.ascontiguousarray(self._to_upright(self.space.lightness_of(seen)))
 
     def make_painter(self, ab_2hw: Floats, size: tuple[int, int] | None = None) -> Painter:
-        """What lays this color under the page's rows, or under a copy of another size.
+        """Make a painter of the page with this color, or of a copy of another size.
 
         ab_2hw: upright, as for `lightness`. Raises ShapeError.
         """
@@ -91,7 +91,7 @@ class Page:
         return Painter(stored, self.small, size or self.size, bits=self.bits, space=self.space)
 
     def paint_strips(self, ab_2hw: Floats) -> Iterator[tuple[int, Any]]:
-        """The page in color, strip by strip: first row, and (r, W, 3), or (r, W, 4) where it has alpha."""
+        """Paint the page strip by strip: (first row, RGB (r, W, 3)), or (r, W, 4) where it has alpha."""
         painter, step = self.make_painter(ab_2hw), None
         step = painter.strip_rows
         for top in range(0, self.size[0], step):
@@ -100,11 +100,11 @@ class Page:
             yield top, np.dstack([strip, self.alpha(top, bottom)]) if self.alpha else strip
 
     def paint(self, painter: Painter, top: int, bottom: int) -> Rgb:
-        """Rows of the page, (r, W, 3): painted where they are gray, as they are where they keep their colors."""
+        """Paint rows of the page, (r, W, 3); colored regions keep their colors."""
         return self._restore_colored_regions(painter.paint(self.rows(top, bottom), top), top)
 
     def fill(self, ab_2hw: Floats, out_HW4: Any) -> None:
-        """The whole page, of 8 bits, into the first three of four channels."""
+        """Paint the whole page, of 8 bits, into the first three of four channels."""
         painter = self.make_painter(ab_2hw)
         painter.fill(self.rows(0, self.size[0]), 0, out_HW4)
         if self.colored_regions is not None:
@@ -118,7 +118,7 @@ class Page:
         return self.colored_regions.overlay(painted, self.original_rgb(top, top + len(painted)), top, self.size)
 
     def preview(self, ab_2hw: Floats | None, size: tuple[int, int]) -> Any:
-        """The page within (rows, columns), as stored: (h, w, 3) of its depth; without a*b*, its gray as (h, w)."""
+        """A copy within (rows, columns), as stored: RGB (h, w, 3) of its depth; without a*b*, its gray (h, w)."""
         scale = min(1, size[0] / self.size[0], size[1] / self.size[1])
         rows, columns = (max(1, round(side * scale)) for side in self.size)
         gray = shrink(self.small, (rows, columns))
@@ -142,7 +142,7 @@ class Page:
 
 
 class Pages(Sequence[Page]):
-    """A file's pages, decoded when they are asked for. The last one stays in memory, and no other."""
+    """A file's pages, decoded on access. Only the last one stays in memory."""
 
     def __init__(self, count: int, decode: Callable[[int], Page]) -> None:
         self._count, self._decode = count, decode
@@ -166,7 +166,7 @@ class Pages(Sequence[Page]):
 
 
 def make_page(raster: Raster, orientation: int, icc: bytes | None = None) -> Page:
-    """A page that is held in memory. icc: the profile that its source has."""
+    """Make a page of a raster in memory. icc: the source's profile."""
     gray, alpha = gray_of(raster), raster.alpha
     height, width = gray.shape
     values, (tone, own) = raster.values, classify_color(raster.values)
@@ -180,14 +180,14 @@ def make_page(raster: Raster, orientation: int, icc: bytes | None = None) -> Pag
 
 
 def shrink_to_small(gray: Any) -> Any:
-    """A copy whose short side is SMALL, or the plane itself where it is not larger."""
+    """Shrink a plane to a short side of SMALL to twice that; a smaller one is returned as it is."""
     factor = min(gray.shape) // SMALL
     small = shrink(gray, (gray.shape[0] // factor, gray.shape[1] // factor)) if factor > 1 else gray
     return small
 
 
 def classify_color(values: Any) -> tuple[Tone, ColoredRegions | None]:
-    """The tone of code values (H, W) or (H, W, 3), and of a mixed scan where it has colors."""
+    """The tone of code values (H, W) or (H, W, 3), and the colored regions of a mixed scan."""
     if values.ndim == 2:
         return "gray", None
     tone, small = tone_of(_shrink_to(values, SHORT_SIDE)), _shrink_to(values, REGIONS_SIDE)
@@ -196,7 +196,7 @@ def classify_color(values: Any) -> tuple[Tone, ColoredRegions | None]:
 
 
 def _shrink_to(values: Any, short_side: int) -> Any:
-    """A copy whose short side is `short_side` to twice that, or the picture itself where it is not larger."""
+    """Shrink a picture to a short side of `short_side` to twice that; a smaller one stays."""
     height, width = values.shape[:2]
     factor = max(1, min(height, width) // short_side)
     if factor >= 4:  # thin out rows first: averages of a few are enough

@@ -1,7 +1,7 @@
-"""Color profiles: what gray and RGB codes mean, and a profile of RGB for files that had one of gray.
+"""ICC profiles: reading of gray and RGB profiles, and an RGB profile for files that had a gray one.
 
-A gray profile cannot stay on an RGB file. Its tone curve can: an RGB profile with that curve and sRGB's primaries
-leaves every gray code value as it was, where converting to sRGB's curve would round each anew.
+A gray profile cannot stay on an RGB file, but its tone curve can: with that curve and sRGB's primaries, every gray code
+value stays as it is. Conversion to sRGB's curve would round each of them again.
 Source: ICC.1:2022 (profile version 4.4), clauses 7 to 10.
 """
 
@@ -26,16 +26,16 @@ _SAMPLES = 1 << 16
 
 @dataclass(frozen=True)
 class Profile:
-    """How a picture's codes are to be read, and what the colored file has to carry."""
+    """The meaning of a picture's codes, and the profile for the colored file."""
 
     space: RgbSpace = SRGB
-    embedded: bytes | None = None  # for the colored file
-    is_understood: bool = True  # False: the pixels have to be converted to sRGB first, by a color engine
+    embedded: bytes | None = None  # ICC profile for the colored file
+    is_understood: bool = True  # False: pixels need conversion to sRGB by a color management system
 
 
 @lru_cache(maxsize=32)
 def read_profile(icc: bytes | None) -> Profile:
-    """The meaning of an ICC profile of gray or RGB. A damaged one, or one of other colors, counts as none."""
+    """Read an ICC profile of gray or RGB. A damaged one, or one of another color space, counts as none."""
     if not icc:
         return Profile()
     try:
@@ -51,7 +51,7 @@ def read_profile(icc: bytes | None) -> Profile:
 
 @lru_cache(maxsize=32)
 def is_srgb(space: RgbSpace) -> bool:
-    """Whether codes mean so nearly what sRGB's do that no 8-bit code would change by more than its rounding."""
+    """Whether a space is so close to sRGB that no 8-bit code would change by more than rounding."""
     same_light = np.abs(space.light(8) - SRGB.light(8)).max() < 0.002
     return bool(same_light and np.abs(np.subtract(space.rgb_to_xyz, SRGB.rgb_to_xyz)).max() < 0.003)
 
@@ -77,7 +77,7 @@ def _read_tags(icc: bytes) -> dict[bytes, bytes]:
 
 
 def _read_curve(tag: bytes) -> NDArray[np.float64]:
-    """Light of evenly spaced codes, from a curveType or parametricCurveType (clauses 10.6, 10.18)."""
+    """Light of evenly spaced codes, read from a curveType or parametricCurveType (clauses 10.6, 10.18)."""
     codes = np.linspace(0, 1, _SAMPLES)
     if tag[:4] == b"curv":
         count = struct.unpack_from(">I", tag, 8)[0]

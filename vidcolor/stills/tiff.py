@@ -1,4 +1,4 @@
-"""TIFF: pages of any depth and packing, read and written in bands, with all tags."""
+"""TIFF files: pages of any depth and compression, read and written in bands, with all tags."""
 
 import logging
 import struct
@@ -19,23 +19,25 @@ from vidcolor.stills.raster import Raster, gray_of, raster_from_array, raster_fr
 from vidcolor.stills.tiff_bands import Bands
 from vidcolor.stills.tiff_segments import ENCODERS, Segments
 
-HELD_PIXELS = 64_000_000  # of a page that is kept in memory; a larger one is read once for the network, once for paint
-BAND_PIXELS = 4_000_000  # of a larger one, read and painted at once
+HELD_PIXELS = (
+    64_000_000  # of a page that is kept in memory; a larger one is read twice, for the network and to be painted
+)
+BAND_PIXELS = 4_000_000  # of a larger page, read and painted at once
 _CLASSIC_LIMIT = 4_000_000_000  # bytes; beyond, offsets need BigTIFF
 _ICC, _SOFTWARE, _SUBIFDS, _IRB, _LAYERS, _EXTRA = 34675, 305, 330, 34377, 37724, 338
-# Tags that describe the gray pixels' packing and do not fit the colored ones'.
+# Tags that describe how the gray pixels are stored, and do not fit the colored ones.
 _PIXEL_TAGS = {
     258, 259, 262, 266, 273, 277, 278, 279, 280, 281, 284, 290, 291, 292, 293, 317, 320, 322, 323, 324, 325, 326, 327,
     328, _EXTRA, 339, 340, 341, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532,
     _ICC, _SUBIFDS, _LAYERS,
 }  # fmt: skip
 _TILE_WIDTH, _TILE_LENGTH, _ROWS_PER_STRIP = 322, 323, 278
-_USUAL_TILE = 1 << 24  # pixels; a larger one that is larger than its page is decoded all the same
-_CHANNELS = 4  # that a pixel is expected to have at most
+_USUAL_TILE = 1 << 24  # pixels; a larger tile counts, even where its page is smaller
+_CHANNELS = 4  # of a pixel, usually at most
 _OFFSETS, _TILE_OFFSETS = (273, 279), (324, 325)
 _WIDTH, _LENGTH, _SAMPLES, _DEPTH, _ORIENTATION, _PHOTOMETRIC = 256, 257, 277, 32997, 274, 262
 _PALETTE = 3
-_TAG_SLACK = 1 << 28  # bytes of tags that pages may share beyond what the file holds
+_TAG_SLACK = 1 << 28  # bytes of tags that pages may share, beyond twice the file
 _NONE, _JPEG, _DEFLATE, _PACKBITS = 1, 7, 8, 32773
 
 
@@ -43,12 +45,12 @@ class TiffPages:
     """An open TIFF file: its pages, and the writer of their colored copies."""
 
     def __init__(self, file: BinaryIO, name: str, largest_pixels: int, most_pages: int | None = None) -> None:
-        """Looks at what every page is to be, and decodes none. most_pages: more are not looked at. Raises SourceError.
+        """Read the directories of all pages, and decode none. Raises SourceError.
 
-        largest_pixels: of all of them together.
+        largest_pixels: of all pages together.  most_pages: pages that are listed; the rest is ignored.
         """
         self._name, self._file = name, file
-        logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it complains of ends in a SourceError
+        logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its complaints become SourceErrors
         self._bytes = file.seek(0, 2)
         file.seek(0)
         self._layout = tiff_tags.layout_of(file.read(4))
@@ -73,7 +75,7 @@ class TiffPages:
         return losses
 
     def _check_sizes(self, largest: int) -> tuple[header.Size, ...]:
-        """Width and height of every page. Refuses what is too large, before anything is decoded."""
+        """Width and height of every page. Raises SourceError for what is too large, before anything is decoded."""
         pages, sizes = [], []
         for directory in self._directories:
             page = directory.values.get(_WIDTH, 0), directory.values.get(_LENGTH, 0)
@@ -100,16 +102,16 @@ class TiffPages:
 
     @property
     def pixels(self) -> int:
-        """Of all pages together."""
+        """Number of pixels of all pages."""
         return sum(width * height for width, height in self.sizes)
 
     @property
     def held_pixels(self) -> int:
-        """What the page that takes most takes at once."""
+        """Pixels that the largest page holds in memory at once."""
         return max(_held_pixels(directory.values) for directory in self._directories)
 
     def _open_page(self, number: int) -> Any:
-        """A page as tifffile reads it."""
+        """Open a page with tifffile."""
         if self._current_page[0] != number:
             self._tiff.filehandle.seek(self._directories[number].place)
             self._current_page = number, import_module("tifffile").TiffPage(self._tiff, number)
@@ -119,13 +121,13 @@ class TiffPages:
         return tiff_tags.read(self._file, self._directories[number].place, self._layout, self._bytes)
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         self._file.close()
 
     def read_raster(self, number: int, min_short_side: int | None = None) -> tuple[Raster, int]:
-        """A decoded page and its orientation, 1..8.
+        """Decode a page; also its orientation, 1..8.
 
-        enough: pixels of the short side: a page above HELD_PIXELS comes smaller, band by band, but not below that.
+        min_short_side: pixels: a page above HELD_PIXELS is shrunk band by band, but not below this short side.
         """
         bands, icc, orientation = self._read_description(number)
         if bands is None:
@@ -142,7 +144,7 @@ class TiffPages:
         return raster_from_array(np.concatenate(parts), icc), orientation
 
     def _read_description(self, number: int) -> tuple[Bands | None, bytes | None, int]:
-        """Rows of a page, where they can be read without Pillow; its profile; its orientation."""
+        """A page's bands, or None where only Pillow can read it; its ICC profile; its orientation."""
         tags, bands = self._read_tags(number), Bands(self._open_page(number), self._name)
         orientation = 1
         if _ORIENTATION in tags:
@@ -191,7 +193,7 @@ class TiffPages:
         )  # fmt: skip
 
     def write(self, file: BinaryIO, ab_per_page: Iterable[Floats | None], settings: StillSettings) -> tuple[str, ...]:
-        """Write all pages to a seekable file, one after another; what could not be kept. a*b* is asked for in turn."""
+        """Write all pages to a seekable file, pulling a*b* page by page; what could not be kept."""
         writer: tiff_tags.Writer | None = None
         losses: tuple[str, ...] = ()
         for number, ab in enumerate(ab_per_page):
@@ -223,7 +225,7 @@ class TiffPages:
         return tiff_tags.Layout(self._layout.order, self._layout.big or size > _CLASSIC_LIMIT)
 
     def _copy_page(self, file: BinaryIO, number: int, layout: tiff_tags.Layout) -> dict[int, tiff_tags.Entry]:
-        """A page as it is: its packed strips or tiles, and its tags."""
+        """Copy a page's compressed strips or tiles to the file; its tags."""
         source, tags = self._open_page(number), self._read_tags_to_copy(number)
         places = []
         for offset, count in zip(source.dataoffsets, source.databytecounts, strict=True):
@@ -235,7 +237,7 @@ class TiffPages:
         return tags
 
     def _read_tags_to_copy(self, number: int) -> dict[int, tiff_tags.Entry]:
-        """A page's tags, to be written. Pages may share them, but not so often that the copy becomes a bomb."""
+        """Read a page's tags to copy them. Raises SourceError where pages share so many that the copy would explode."""
         tags = self._read_tags(number)
         self._tag_bytes -= sum(len(entry.data) for entry in tags.values())
         if self._tag_bytes < 0:
@@ -297,7 +299,7 @@ class TiffPages:
         counts: list[int],
         layout: tiff_tags.Layout,
     ) -> dict[int, tiff_tags.Entry]:
-        """Tags of the colored pixels' packing."""
+        """The tags that describe how the colored pixels are stored."""
         short, wide = (
             partial(tiff_tags.number_entry, tiff_tags.SHORT, layout=layout),
             tiff_tags.LONG8 if layout.big else tiff_tags.LONG,
@@ -323,17 +325,17 @@ class TiffPages:
 
 
 def _decoded_size(values: dict[int, int]) -> header.Size:
-    """Width and height of a page, or of one of its tiles where that is larger by far."""
+    """Width and height of a page, or of its tiles where those are far larger."""
     page = values[_WIDTH], values[_LENGTH]
     tile = values.get(_TILE_WIDTH, 0), values.get(_TILE_LENGTH, 0)
     return tile if tile[0] * tile[1] > max(page[0] * page[1], _USUAL_TILE) else page
 
 
 def _held_pixels(values: dict[int, int]) -> int:
-    """Pixels of a page that are in memory at once: all, or of a large one a band or a row of its strips or tiles."""
+    """Pixels of a page that are in memory at once: all of them, or a band or row of segments of a large page."""
     width, height = _decoded_size(values)
     channels = -(-values.get(_SAMPLES, 1) // _CHANNELS)
-    if width * height <= HELD_PIXELS or values.get(_PHOTOMETRIC, 1) > _PALETTE:  # Pillow reads those, whole
+    if width * height <= HELD_PIXELS or values.get(_PHOTOMETRIC, 1) > _PALETTE:  # Pillow reads such a page whole
         return width * height * channels
     rows = values.get(_TILE_LENGTH) or values.get(_ROWS_PER_STRIP) or height
     return width * max(min(rows, height), BAND_PIXELS // width) * channels
@@ -344,7 +346,7 @@ def _bytes_entry(data: bytes, kind: int) -> tiff_tags.Entry:
 
 
 def _to_uint16(gray: Any, raster: Raster) -> Any:
-    """Gray as uint16 codes, whatever gray_of gave."""
+    """Convert what gray_of gave to uint16 codes."""
     if gray.dtype == np.float32:
         return np.rint(raster.profile.space.codes(gray) * 65535).astype(np.uint16)
     return gray.astype(np.uint16) * 257 if gray.dtype == np.uint8 else gray

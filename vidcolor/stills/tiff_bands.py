@@ -1,4 +1,4 @@
-"""Rows of a TIFF page, from the strips or tiles that hold them."""
+"""Reading of rows of a TIFF page from its strips or tiles."""
 
 import io
 from typing import Any
@@ -22,14 +22,14 @@ _IMAGE_COMPRESSIONS = {
     34927,
     34933,
     50001,
-}  # each strip a file of its own
-_MARGIN_PIXELS = 1 << 20  # that such a file may have beyond its strip
+}  # each segment is an image file of its own
+_MARGIN_PIXELS = 1 << 20  # that such a file may have beyond its segment
 
 
 class Bands:
-    """Any rows of one page, as gray or RGB codes at full scale, 8 or 16 bit, with alpha where there is some.
+    """Reads any rows of one page as gray or RGB codes at full scale, 8 or 16 bit, with alpha where it has some.
 
-    is_plain: whether they can be read so; CMYK, Lab and the like cannot.  unread_channels: beyond colors and alpha.
+    is_plain: whether that is possible; it is not for CMYK, Lab and the like.  unread_channels: beyond colors and alpha.
     """
 
     def __init__(self, page: Any, name: str) -> None:
@@ -51,7 +51,7 @@ class Bands:
         self._color_table = self._make_color_table()
 
     def read_rows(self, top: int, bottom: int) -> Any:
-        """(r, W) gray, or (r, W, 2..4) with alpha or RGB, uint8 or uint16. Raises SourceError."""
+        """Read rows: (r, W) gray, or (r, W, 2..4) with alpha or RGB, uint8 or uint16. Raises SourceError."""
         page = self._page
         if page.is_contiguous and self._bits in (8, 16) and int(page.planarconfig) == 1:
             raw = self._read_contiguous(top, bottom)
@@ -72,14 +72,14 @@ class Bands:
         return colors[..., 0] if colors.ndim == 3 and colors.shape[2] == 1 else colors
 
     def _make_scale_table(self) -> Any:
-        """Full-scale codes of stored ones, or None where they are the same."""
+        """A table from stored to full-scale codes; None where they are the same."""
         if self._bits in (8, 16):
             return None
         full, kind = (255, np.uint8) if self._bits < 8 else (65535, np.uint16)
         return np.rint(np.arange(1 << self._bits) * (full / ((1 << self._bits) - 1))).astype(kind)
 
     def _make_color_table(self) -> Any:
-        """The same for gray and colors, which may be stored as numbers of a palette, or white as zero."""
+        """A table from stored codes to gray or RGB at full scale, by palette or white-is-zero; None if not needed."""
         if self._photometric == _PALETTE:
             colors = np.asarray(self._page.colormap).T  # 16 bit; some writers store 8
             return (colors >> 8 if colors.max() > 255 else colors).astype(np.uint8)
@@ -101,7 +101,7 @@ class Bands:
         return values.astype(page.dtype)
 
     def _read_segment_row(self, number: int, length: int) -> Any:
-        """One row of strips or tiles: (rows, W, samples). The last one read is kept: strips rarely end with bands."""
+        """Read a row of segments: (rows, W, samples). The last one is cached, as segments rarely end with bands."""
         if self._last[0] == number:
             return self._last[1]
         page = self._page
@@ -138,12 +138,12 @@ class Bands:
         return values
 
     def _check_segment_size(self, data: bytes, index: int) -> None:
-        """Refuse a strip whose own head says that it is far larger than its place in the page."""
+        """Refuse a segment whose own header states a size far larger than its place in the page."""
         page = self._page
         room = page.tilewidth * page.tilelength if page.is_tiled else page.imagewidth * page.rowsperstrip
         try:
             sizes = header.read(io.BytesIO(data), self._name).sizes
-        except (SourceError, *DAMAGED):  # without a head, or broken, which decoding will tell
+        except (SourceError, *DAMAGED):  # no header, or a broken one: decoding reports it
             return
         if header.counted_pixels(sizes) > 4 * room + _MARGIN_PIXELS:
             raise SourceError(f"{self._name}: strip {index} says that it is larger than the page. Copy it again.")

@@ -1,4 +1,4 @@
-"""The packed strips or tiles of a TIFF page in color."""
+"""Compression of a painted TIFF page to strips or tiles."""
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -10,11 +10,11 @@ from vidcolor.color import Floats
 from vidcolor.stills.page import Page
 
 ENCODERS = {5: "lzw_encode", 8: "zlib_encode", 32946: "zlib_encode", 32773: "packbits_encode", 50000: "zstd_encode"}
-_SEGMENT_BYTES = 1 << 20  # of a strip, where the source has its whole page in one
+_SEGMENT_BYTES = 1 << 20  # of a strip at most, unless the source's are smaller
 
 
 class Segments:
-    """The packed strips or tiles of a painted page, in file order. tile: (rows, columns) or None.  rows: of a strip."""
+    """Compressed strips or tiles of a painted page, in file order. tile: (rows, columns) or None.  rows: of a strip."""
 
     def __init__(
         self, page: Page, ab: Floats, source: Any, has_predictor: bool, compression: int, quality: int | None

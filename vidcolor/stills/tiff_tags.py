@@ -1,4 +1,4 @@
-"""TIFF directories as the entries they are, so that every tag goes over with its own type and bytes.
+"""Reading and writing of TIFF directories, entry by entry, so that every tag keeps its type and bytes.
 
 Source: TIFF 6.0, section 2; BigTIFF as in libtiff.gitlab.io/libtiff/specification/bigtiff.html.
 """
@@ -21,7 +21,7 @@ _DEEPEST = 2  # EXIF in a page, interoperability in EXIF
 
 @dataclass(frozen=True)
 class Layout:
-    """How numbers lie in a file. order: "<" or ">".  big: 64-bit offsets."""
+    """Byte order and offset size of a file. order: "<" or ">".  big: 64-bit offsets (BigTIFF)."""
 
     order: str
     big: bool
@@ -41,7 +41,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Entry:
-    """A tag. data: its values as they lie in the file; of a directory, the entries in it."""
+    """A tag. data: its values as stored.  inner: the entries of a directory that the tag points to."""
 
     kind: int
     count: int
@@ -51,7 +51,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Directory:
-    """A page's directory. values: the first number of each tag that holds some; all tags are in it, others as 0."""
+    """A page's directory. values: each tag's first number, 0 for tags without numbers."""
 
     place: int
     values: dict[int, int]
@@ -64,10 +64,10 @@ def layout_of(start: bytes) -> Layout:
 
 
 def read_chain(file: BinaryIO, layout: Layout, name: str, most: int | None = None) -> tuple[list[Directory], bool]:
-    """The directories of all pages, in order, and whether the last one's link leads out of the file.
+    """Read the directories of all pages, in order; also whether the last one's link leads out of the file.
 
-    most: of pages; the others are not looked at.
-    Raises SourceError where a link leads back, and for more than MOST_PAGES.
+    most: pages to read; the rest is ignored.
+    Raises SourceError for links that form a loop, and for more than MOST_PAGES.
     """
     file.seek(8 if layout.big else 4)
     found: list[Directory] = []
@@ -104,9 +104,9 @@ def _read_directory(file: BinaryIO, place: int, layout: Layout) -> tuple[Directo
 
 
 def _read_entries(file: BinaryIO, place: int, layout: Layout) -> tuple[list[tuple[int, int, int, bytes]], int]:
-    """The table at `place`: code, kind, count, value or offset of each tag; and where the next one lies.
+    """Read the table at `place`: code, kind, count, value or offset of each tag; and the next table's offset.
 
-    Raises struct.error where it is cut off.
+    Raises struct.error where the table is cut off.
     """
     order = layout.order
     file.seek(place)
@@ -122,9 +122,9 @@ def _read_entries(file: BinaryIO, place: int, layout: Layout) -> tuple[list[tupl
 
 
 def read(file: BinaryIO, place: int, layout: Layout, most: int, depth: int = 0) -> dict[int, Entry]:
-    """Tags of the directory at `place`, with those of EXIF and GPS inside. Damaged entries are left out.
+    """Read the tags of the directory at `place`, with its EXIF and GPS directories. Damaged entries are left out.
 
-    most: bytes that they may hold together. Raises ValueError for more, struct.error where the directory is cut off.
+    most: bytes that all tags may hold together. Raises ValueError for more, struct.error where the directory is cut off.
     """
     entries: dict[int, Entry] = {}
     for code, kind, number, value in _read_entries(file, place, layout)[0]:
@@ -161,7 +161,7 @@ def text_entry(value: bytes) -> Entry:
 
 
 def write(file: BinaryIO, entries: dict[int, Entry], layout: Layout) -> tuple[int, int]:
-    """Append a directory and all its data. Where it lies, and where its link to the next directory does."""
+    """Append a directory and its data; its offset, and that of its link to the next directory."""
     wide = 8 if layout.big else 4
     rows = []
     for code, entry in sorted(entries.items()):
@@ -180,7 +180,7 @@ def write(file: BinaryIO, entries: dict[int, Entry], layout: Layout) -> tuple[in
 
 
 def append(file: BinaryIO, data: bytes) -> int:
-    """Write at the file's end, at an even place; where that is."""
+    """Append data at an even offset, which is returned."""
     place = file.seek(0, 2)
     if place % 2:
         file.write(b"\0")
@@ -190,15 +190,15 @@ def append(file: BinaryIO, data: bytes) -> int:
 
 
 class Writer:
-    """A TIFF file that grows page by page."""
+    """Writes a TIFF file page by page."""
 
     def __init__(self, file: BinaryIO, layout: Layout) -> None:
         self._file, self.layout = file, layout
         file.write(layout.header(0))
-        self._link = 8 if layout.big else 4  # where the next page's place is to be written
+        self._link = 8 if layout.big else 4  # where the next page's offset is written
 
     def add(self, tags: dict[int, Entry]) -> None:
-        """One more page, whose pixels are there."""
+        """Add a page whose pixels are written."""
         place, following = write(self._file, tags, self.layout)
         self._file.seek(self._link)
         self._file.write(struct.pack(self.layout.offset, place))

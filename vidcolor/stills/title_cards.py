@@ -1,4 +1,4 @@
-"""Drawn pictures that have no color: countdown leaders, title cards, intertitles. A model must leave them gray."""
+"""Synthetic pictures without color: countdown leaders, title cards, intertitles. A model must leave them gray."""
 
 import string
 
@@ -11,7 +11,7 @@ LETTERS = string.ascii_uppercase + string.digits + " .,-&'"
 
 
 def draw_card(random: np.random.Generator, side: int) -> Rgb:
-    """A leader or a card of text, (side, side, 3), gray."""
+    """Draw a leader or a card of text, gray, (side, side, 3)."""
     picture = _background(random, side)
     draw = ImageDraw.Draw(picture)
     if random.random() < 0.5:

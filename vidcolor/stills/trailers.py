@@ -1,4 +1,4 @@
-"""What lies behind a picture's end in its file, and does not come along: further pictures, a short film, anything."""
+"""Detection of data behind a picture's end, which is not copied: further pictures, a motion photo's film, anything."""
 
 import io
 import re
@@ -10,7 +10,7 @@ _PADDING = b"\0\xff\t\r\n "
 
 
 def trailing_losses(content: bytes, kind: str) -> tuple[str, ...]:
-    """A sentence on what a file of this kind has behind its picture; none where that is nothing, or padding."""
+    """A sentence on the data behind a file's picture; none where there is nothing, or padding."""
     rest = content[_find_end(content, kind) :]
     if not rest.strip(_PADDING):
         return ()
@@ -33,11 +33,11 @@ def _find_end(content: bytes, kind: str) -> int:
             return 8 + int.from_bytes(content[4:8], "little")
         case "PPM":
             return netpbm.find_end(content)
-    return len(content)  # the others are made of boxes to their end
+    return len(content)  # other formats are boxes up to their end
 
 
 def _find_jpeg_end(content: bytes) -> int:
-    """Behind EOI."""
+    """The offset behind EOI."""
     at = metadata.start_of_scan(content)
     while found := _MARKER.search(content, at):
         at = found.end()

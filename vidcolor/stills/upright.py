@@ -1,4 +1,4 @@
-"""The first picture of a still file as people see it: upright, in sRGB, 8 bit. For all that learns, measures or shows.
+"""Reading of a file's first picture upright, in sRGB, 8 bit: for training, evaluation and display.
 
 Shapes: H W of the picture upright.
 """
@@ -23,7 +23,7 @@ Rgb = NDArray[np.uint8]  # (H, W, 3), sRGB
 
 
 def read_size(source: Source, name: str | None = None, *, largest_pixels: int = LARGEST_PIXELS) -> header.Size:
-    """Width and height as stored, in pixels, of the first picture. Raises SourceError."""
+    """Read the width and height, as stored, of the first picture, in pixels. Raises SourceError."""
     name = display_name(source, name)
     with refusing_damage(name), ExitStack() as stack:
         file = open_file(source, stack)
@@ -38,9 +38,9 @@ def read_size(source: Source, name: str | None = None, *, largest_pixels: int = 
 def read_upright(
     source: Source, name: str | None = None, *, min_short_side: int | None = None, largest_pixels: int = LARGEST_PIXELS
 ) -> Rgb:
-    """The picture, (H, W, 3).
+    """Read the picture, (H, W, 3).
 
-    enough: pixels of its short side: a larger one may come smaller, but not smaller than that. Raises SourceError.
+    min_short_side: pixels: a larger picture may be shrunk, but not below this short side. Raises SourceError.
     """
     name = display_name(source, name)
     with refusing_damage(name), ExitStack() as stack:
@@ -58,14 +58,14 @@ def read_upright(
 
 
 def read_upright_in_turn(source: Source, name: str | None = None, *, min_short_side: int | None = None) -> Rgb:
-    """The same, as soon as what this process holds decoded leaves room for it. Raises SourceError."""
+    """`read_upright` within PIXEL_BUDGET: waits until other threads leave room. Raises SourceError."""
     width, height = read_size(source, name)
     with PIXEL_BUDGET.reserve(width * height):
         return read_upright(source, name, min_short_side=min_short_side)
 
 
 def turn_upright(values: Any, orientation: int) -> Any:
-    """A picture (H, W) or (H, W, C) turned as EXIF's 1..8 says."""
+    """Turn a picture (H, W) or (H, W, C) by EXIF's orientation 1..8."""
     is_mirrored, turns = TURNS[orientation]
     return np.ascontiguousarray(np.rot90(values[:, ::-1] if is_mirrored else values, turns))
 
