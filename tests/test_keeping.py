@@ -214,7 +214,7 @@ def test_an_archive_that_appears_meanwhile_is_left_alone(scans: Path, tmp_path: 
                 target.copy(entry)
             output.write_bytes(b"mine")
 
-    with pytest.raises(outputs.SinkError, match="appeared while the work went on"):
+    with pytest.raises(outputs.SinkError, match="appeared during the run"):
         appear()
     assert output.read_bytes() == b"mine"
     assert files_of(output)[1].stat().st_size > 1000

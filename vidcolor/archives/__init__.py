@@ -1,7 +1,7 @@
-"""Many files at once: folders, zips and tars as streams of entries, and the same written so that a kill does no harm.
+"""Folders, zips and tars: read as streams of entries, and written so that a killed run can resume.
 
-`open_source` gives an iterable of `Entry`, `open_target` takes what each became, `in_order` keeps the order while
-workers finish as they like.
+`open_source` gives an iterable of `Entry`, `open_target` writes what became of each, `in_order` keeps the order of
+entries while workers finish in any order.
 """
 
 from vidcolor.archives.entries import Entry, Source

@@ -1,4 +1,4 @@
-"""An archive that grows at TARGET.partial and, after a kill, goes on from its last good byte."""
+"""An archive that is written to TARGET.partial and, after a kill, resumed from its last valid byte."""
 
 import io
 import os
@@ -16,25 +16,25 @@ from vidcolor.archives.targets import Content, Target
 from vidcolor.errors import SinkError
 from vidcolor.outputs import fitted_name, move, scratch_name, sync_folder, write_failure
 
-_CHECKPOINT_SECONDS, _CHECKPOINT_RECORDS, _CHECKPOINT_BYTES = 0.05, 256, 1 << 24  # what a kill may make us do again
+_CHECKPOINT_SECONDS, _CHECKPOINT_RECORDS, _CHECKPOINT_BYTES = 0.05, 256, 1 << 24  # of work that a kill may undo
 _SPOOL_FROM_BYTES = 1 << 26
 
 
 def files_of(output: Path) -> tuple[Path, Path, Path]:
-    """Everything that is written for an archive: itself, TARGET.partial and TARGET.journal.jsonl."""
+    """The paths that are written for an archive: itself, TARGET.partial and TARGET.journal.jsonl."""
     partial, journal = (output.with_name(fitted_name(output.name, end)) for end in (".partial", ".journal.jsonl"))
     return output, partial, journal
 
 
 class RunMismatchError(SinkError):
-    """What an earlier run began is of another source, model or settings: it cannot be gone on with."""
+    """The partial archive was started with another source, model or settings and cannot be resumed."""
 
 
 class ArchiveTarget(Target):
-    """Appends members in the order of the calls; the final name appears when all are there.
+    """Appends members in the order of the calls; the archive gets its name when it is complete.
 
-    The journal goes when nothing failed. Where something failed it stays, and the next run opens the archive again and
-    appends what now succeeds. Raises SinkError when the partial archive is of another source, model or settings.
+    The journal is removed if no entry failed. Else it stays, and the next run reopens the archive and appends what now
+    succeeds. Raises RunMismatchError when the partial archive has another source, model or settings.
     """
 
     def __init__(self, output: Path, source: Source, run: Run, *, overwrite: bool = False, resume: bool = True) -> None:
@@ -43,8 +43,8 @@ class ArchiveTarget(Target):
         super().__init__(output, run, Journal(journal, output=output), overwrite=overwrite, resume=resume)
         self.source = source
         self._pending: list[Record] = []
-        self._is_torn = False  # a member was begun and not ended
-        self._file: BinaryIO = io.BytesIO()  # until it is open
+        self._is_torn = False  # the last member is incomplete
+        self._file: BinaryIO = io.BytesIO()  # until _open
 
     def why_due(self, entry: Entry) -> str:
         record = self.journal.records.get(entry.name)
@@ -78,7 +78,7 @@ class ArchiveTarget(Target):
             return self._copy_without_content(entry, outcome, reason)
         if entry.size <= _SPOOL_FROM_BYTES:
             self.write(entry, entry.read(), outcome, reason=reason)
-        else:  # look at it to its end before any of it is written
+        else:  # read it to its end before any of it is written
             spooled = self.scratch_path(entry)
             spooled.unlink(missing_ok=True)
             try:
@@ -100,7 +100,7 @@ class ArchiveTarget(Target):
 
     def _append_member(self, entry: Entry, name: str, content: Content, record: Record) -> Record:
         if self._is_torn:
-            raise SinkError(f"{self._partial}: ends within a member, which an earlier error left. Run again.")
+            raise SinkError(f"{self._partial}: ends within a member, after an earlier error. Run again.")
         self._is_torn = True
         try:
             record = self._write_member(entry, name, content, record)
@@ -111,19 +111,19 @@ class ArchiveTarget(Target):
 
     @abstractmethod
     def _write_member(self, entry: Entry, name: str, content: Content, record: Record) -> Record:
-        """Append a file; the record with what is known of the output."""
+        """Append a file; the record, with the fields of the output."""
 
     @abstractmethod
     def _copy_without_content(self, entry: Entry, outcome: Outcome, reason: str) -> Outcome:
-        """Append a folder or link, or skip it; what became of it."""
+        """Append a folder or link, or skip it; the outcome."""
 
     @abstractmethod
     def _may_end_here(self) -> bool:
-        """Whether the file could end here. It must not depend on when it is asked, but on what was written."""
+        """Whether the file may end here. This depends only on what was written, not on when."""
 
     @abstractmethod
     def _write_end(self) -> None:
-        """Append what makes the file whole."""
+        """Append what ends the archive."""
 
     def _open(self) -> None:
         if not self.output.absolute().parent.is_dir():
@@ -140,7 +140,7 @@ class ArchiveTarget(Target):
         self.journal.begin(self.run)
 
     def _resume_earlier(self) -> bool:
-        """Whether there is a partial archive to go on with, or a finished one that failures left incomplete."""
+        """Reopen a partial archive, or a finished one that lacks failed entries; whether there is one to resume."""
         if self._partial.is_symlink():  # never write through it
             self._partial.unlink()
         journal, partial, final = self.journal, self._partial.exists(), os.path.lexists(self.output)
@@ -164,17 +164,19 @@ class ArchiveTarget(Target):
         if before.source != self.run.source:
             raise self._mismatch(f"{self.source.path} changed")
         if before.model_sha256 != self.run.model_sha256:
-            raise self._mismatch("it was begun by another model")
+            raise self._mismatch("it was started with another model")
         if before.settings_hash != self.run.settings_hash:
-            raise self._mismatch("it was begun with other settings")
+            raise self._mismatch("it was started with other settings")
         if self.journal.damaged_lines:
             raise self._mismatch(f"{self.journal.path.name} is damaged")
 
     def _mismatch(self, found: str) -> RunMismatchError:
-        return RunMismatchError(f"{self._partial}: cannot go on: {found}. Give --no-resume to begin anew.")
+        return RunMismatchError(f"{self._partial}: cannot be resumed: {found}. Give --no-resume to start over.")
 
     def _claim(self, entry: Entry, name: str | None) -> str:
-        return super()._claim(entry, safe_name(name or entry.name))  # what a folder may hold is not fit for all readers
+        return super()._claim(
+            entry, safe_name(name or entry.name)
+        )  # not every reader takes all names that a folder may hold
 
     def _record(self, record: Record) -> None:
         self.counts[record.outcome] += 1
@@ -196,7 +198,7 @@ class ArchiveTarget(Target):
         )
 
     def _checkpoint(self) -> None:
-        """Sync the archive, then record what is in it; the last line says how far it is good."""
+        """Sync the archive, then record its new members; the last line states up to which byte it is valid."""
         self._file.flush()
         os.fsync(self._file.fileno())
         if self._pending:
@@ -208,7 +210,7 @@ class ArchiveTarget(Target):
 
     def _finish(self) -> None:
         if self._is_torn:
-            raise SinkError(f"{self._partial}: ends within a member, which an earlier error left. Run again.")
+            raise SinkError(f"{self._partial}: ends within a member, after an earlier error. Run again.")
         self._checkpoint()
         self._write_end()
         self._file.flush()
@@ -219,7 +221,7 @@ class ArchiveTarget(Target):
             move(self._partial, self.output, overwrite=self.overwrite)
         except FileExistsError as error:
             raise SinkError(
-                f"{self.output}: appeared while the work went on; what was made is whole, at {self._partial}. Move"
+                f"{self.output}: appeared during the run; the new archive is complete, at {self._partial}. Move"
                 " either of them, or give --overwrite."
             ) from error
         sync_folder(self.output.absolute().parent)
@@ -227,7 +229,7 @@ class ArchiveTarget(Target):
             self.journal.remove()
 
     def _abandon(self) -> None:
-        with suppress(OSError, SinkError):  # what is not recorded is done again
+        with suppress(OSError, SinkError):  # the next run repeats what is not recorded
             if self._pending and not self._is_torn and self._may_end_here():
                 self._checkpoint()
         with suppress(OSError):

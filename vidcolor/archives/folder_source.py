@@ -1,4 +1,4 @@
-"""Entries out of folders, single files and glob patterns."""
+"""Entries of folders, single files and glob patterns."""
 
 import glob
 import os
@@ -23,7 +23,7 @@ _SPECIAL_FILES = {
 class FolderSource(Source):
     """Everything below a folder, or several folders and files, sorted by name within each folder.
 
-    One folder gives names relative to it; of several, each name begins with its folder's. Symbolic links to files are
+    Names are relative to a single folder; of several, each name begins with its folder's. Symbolic links to files are
     followed where they stay inside the folder; others, and links to folders, are listed as links. Every real folder is
     entered once. Raises SourceError for a path that does not exist.
     """
@@ -39,7 +39,7 @@ class FolderSource(Source):
         follow_outside: bool = False,
         exclude: Iterable[Path] = (),
     ) -> None:
-        """follow_outside: also follow links out of the folder.  exclude: files and folders to pass over: the output."""
+        """follow_outside: also follow links out of the folder.  exclude: files and folders to skip: the output."""
         super().__init__(Path(paths[0]), limits or Limits())
         self.paths = [Path(path) for path in paths]
         for path in self.paths:
@@ -67,7 +67,7 @@ class FolderSource(Source):
         yield from self._walk(path, name + "/", path.resolve())
 
     def _walk(self, folder: Path, prefix: str, root: Path) -> Iterator[Entry]:
-        # A list instead of recursion, so that no depth is too deep.
+        # A stack instead of recursion, for any depth.
         waiting = [self._list_folder(folder, prefix)]
         while waiting:
             item = next(waiting[-1], None)
@@ -107,7 +107,7 @@ class FolderSource(Source):
             return Entry(name, os.fsencode(name), "other", 0, 0, refusal=f"cannot be read: {error.strerror}")
 
     def _inspect_link(self, path: Path, name: str, root: Path) -> Entry:
-        """A link as the file that it leads to, or as what it is."""
+        """Make the entry of a link: the file that it leads to, or the link itself."""
         real = Path(os.path.realpath(path))
         status, stays = path.lstat(), real.is_relative_to(root)
         follow = real.exists() and (stays or self._follow_outside)
@@ -144,7 +144,7 @@ class FolderSource(Source):
 
 
 def expand_pattern(pattern: str) -> list[Path]:
-    """Files and folders that a pattern such as `scans/**/*.tif` matches, sorted; the path itself where it exists.
+    """Files and folders that match a pattern such as `scans/**/*.tif`, sorted; the path itself where it exists.
 
     Raises SourceError when there are none.
     """

@@ -1,4 +1,4 @@
-"""A folder that mirrors the source: each file is complete under its name, or not there."""
+"""An output folder that mirrors the source."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ from vidcolor.errors import SinkError, SourceError
 from vidcolor.outputs import check_name, is_inside, is_same, move, scratch_name, sync_folder, write_failure
 from vidcolor.printable import printable
 
-CHANGED = "changed since it was made, and kept so; --overwrite replaces it"
+CHANGED = "changed since it was made, and kept as it is; --overwrite replaces it"
 
 _OF_THE_ENTRY = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ENOTDIR, errno.EISDIR, errno.EFBIG}
 _AT_RISK_SECONDS, _AT_RISK_BYTES, _GROUP = 0.05, 1 << 24, 64  # of work and output that a kill may undo

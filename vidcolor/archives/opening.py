@@ -1,4 +1,4 @@
-"""Which source and which target some paths mean."""
+"""Opening of sources and targets by their paths."""
 
 import tarfile
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from vidcolor.errors import SinkError, SourceError, UsageError
 from vidcolor.formats import FILMS, PHOTOS, UNREAD_ARCHIVES, ZIPS, archive_ending
 from vidcolor.outputs import is_same
 
-# Archives for sure; a .gz or .iso may be anything.
+# Always archives; a .gz or .iso may be anything.
 _UNREADABLE = UNREAD_ARCHIVES & {".7z", ".rar", ".cbr", ".cb7", ".lha", ".lzh", ".arj", ".ace", ".sit", ".sitx"}
 _TAR_MAGIC, _TAR_MAGIC_OFFSET = b"ustar", 257  # POSIX.1-1988
 
@@ -31,10 +31,10 @@ def open_source(
     inputs: Sequence[str | Path], *, output: Path | None = None, limits: Limits | None = None,
     follow_outside: bool = False,
 ) -> Source:  # fmt: skip
-    """One archive, or any number of folders, files and patterns such as `scans/**/*.tif`.
+    """Open one archive, or any number of folders, files and patterns such as `scans/**/*.tif`.
 
-    output: passed over where it lies inside of an input folder.  follow_outside: follow links out of a folder.
-    Raises SourceError for what is not there or cannot be read, UsageError for an archive among others.
+    output: skipped where it lies inside an input folder.  follow_outside: follow links out of a folder.
+    Raises SourceError for what is missing or unreadable, UsageError for an archive among other inputs.
     """
     paths = [path for pattern in inputs for path in expand_pattern(str(pattern))]
     archives = [path for path in paths if is_archive(path)]
@@ -53,10 +53,9 @@ def open_target(
     output: Path, source: Source, run: Run, *, overwrite: bool = False, resume: bool = True,
     reading: Sequence[Path] = (),
 ) -> Target:  # fmt: skip
-    """A zip or tar where the output's name says so, else a folder. Use it as a context manager.
+    """Open a zip or tar by the suffix of the output's name, else a folder. Use it as a context manager.
 
-    reading: further files that the run reads, which are never changed either.  Raises UsageError when the output would
-    be an input itself.
+    reading: further files that the run reads and must not change.  Raises UsageError when the output is an input.
     """
     output, inputs = Path(output), (*source.paths, *reading)
     if any(is_same(output, path) for path in inputs):
@@ -73,7 +72,7 @@ def open_target(
 
 @contextmanager
 def reopen_target(output: Path, source: Source, run: Run, *, resume: bool) -> Iterator[Target]:
-    """A target of our own, which is gone on with or, where it was made of something else, begun anew."""
+    """Open an intermediate target: resume it, or start over where it was made from something else."""
     with ExitStack() as stack:
         try:
             target = stack.enter_context(open_target(output, source, run, overwrite=True, resume=resume))
@@ -83,12 +82,12 @@ def reopen_target(output: Path, source: Source, run: Run, *, resume: bool) -> It
 
 
 def is_archive_name(path: Path) -> bool:
-    """Whether a name asks for an archive that can be written."""
+    """Whether a name's suffix asks for an archive that can be written."""
     return bool(archive_ending(path.name))
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is an archive, by its name, or by its first bytes where the name says nothing."""
+    """Whether a file is an archive, by its name, or by its first bytes where it has no suffix."""
     suffix = path.suffix.lower()
     if path.is_dir():
         return False

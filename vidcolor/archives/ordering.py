@@ -1,4 +1,4 @@
-"""Results in the order of what they were made from, while workers finish in any order."""
+"""Results in the order of their entries, while workers finish in any order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -22,9 +22,9 @@ def in_order(
 ) -> Iterator[Waiting[R]]:
     """Each entry with its finished future, in order.
 
-    submit: reads the entry and hands it to workers, or gives None for one that is dealt with by whoever takes it from
-    here, while the source still stands at it: that waits for all before. What it raises comes out of the future.
-    window, window_bytes: no more entries, and inputs of no more bytes (one may be larger), are under way or wait.
+    submit: reads the entry and hands it to workers, or returns None for an entry that the consumer handles while the
+    source is still at it; such an entry waits for all before it. What `submit` raises is raised by the future.
+    window, window_bytes: the most entries, and bytes of inputs (one may be larger), that are under way or wait.
     """
     waiting: deque[tuple[Entry, Future[R]]] = deque()
     under_way_bytes = 0
@@ -46,7 +46,7 @@ def in_order(
 
 
 def completed_future(value: R) -> Future[R]:
-    """A future for what needs no worker."""
+    """A future that is done, for results that need no worker."""
     future: Future[R] = Future()
     future.set_result(value)
     return future

@@ -1,4 +1,4 @@
-"""A tar's headers, whose numbers are looked at before they are believed: tarfile takes any, and follows them."""
+"""Checks of the numbers in a tar's headers, which tarfile would accept and follow."""
 
 import tarfile
 from typing import Any, Self, cast
@@ -15,7 +15,7 @@ _EXTENSIONS = {
 class _CheckedMember(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> Self:
-        """Refuse what would be read in front of the header, or read whole into memory."""
+        """Refuse sizes that would be read backwards, or whole into memory."""
         member = super().frombuf(buf, encoding, errors)
         largest = _LARGEST_EXTENSION if member.type in _EXTENSIONS else _LARGEST_SIZE
         if found := _find_size_error(member.size, largest):
@@ -24,7 +24,7 @@ class _CheckedMember(tarfile.TarInfo):
 
     @classmethod
     def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
-        """Note why there is no further member: TarFile itself takes a broken header for the end."""
+        """Keep the error that ended the tar: TarFile takes a broken header for the end."""
         try:
             return super().fromtarfile(tarfile)
         except Exception as error:
@@ -33,15 +33,15 @@ class _CheckedMember(tarfile.TarInfo):
 
 
 class CheckedTarFile(tarfile.TarFile):
-    """Gives members that lie one behind the other. Raises TarError, OSError and VidcolorError alone."""
+    """A TarFile whose members follow each other. Raises only TarError, OSError and VidcolorError."""
 
     tarinfo = _CheckedMember
     ended_by: Exception | None = None
     _end = 0  # of the last member, in bytes
 
     def next(self) -> tarfile.TarInfo | None:
-        """See TarFile."""
-        if self.firstmember is not None:  # type: ignore[attr-defined] # which opening has looked at already
+        """The next member; see TarFile."""
+        if self.firstmember is not None:  # type: ignore[attr-defined] # already checked on opening
             return super().next()
         try:
             member = super().next()
@@ -59,9 +59,9 @@ class CheckedTarFile(tarfile.TarFile):
 
 
 def _find_contradiction(member: tarfile.TarInfo, before: int, end: int) -> str:
-    """What in a member's numbers, by PAX fields too, cannot be; "" for nothing.
+    """What is impossible in a member's numbers, PAX fields included; "" for nothing.
 
-    before, end: bytes where the member in front of it, and the member itself, end.
+    before, end: bytes where the previous member, and the member itself, end.
     """
     if found := _find_size_error(member.size, _LARGEST_SIZE):
         return found

@@ -1,4 +1,4 @@
-"""Entries out of tars, plain or packed, in one pass: nothing is unpacked beyond the member that is looked at."""
+"""Entries of tars, plain or compressed, in one pass; nothing is decompressed beyond the current member."""
 
 import os
 import tarfile
@@ -23,7 +23,7 @@ _SPECIAL_FILES = {tarfile.CHRTYPE: "a device", tarfile.BLKTYPE: "a device", tarf
 
 
 class TarSource(Source):
-    """The members of a tar, in its order. Damage ends it: `damage` says where.
+    """The members of a tar, in its order. Damage ends the list: `damage` states where.
 
     Raises SourceError when the file is no tar at all.
     """
@@ -65,12 +65,12 @@ class TarSource(Source):
         try:
             with self._stream.reading_header():
                 member = self._tar.next()
-        except ReadError:  # of the drive, where nothing is lost
+        except ReadError:  # the drive failed; the tar itself is not damaged
             raise
         except (*_DAMAGED, SourceError) as error:
             self._note_damage(printable(str(error)))
             return None
-        self._tar.members.clear()  # type: ignore[attr-defined] # else they would all be kept
+        self._tar.members.clear()  # type: ignore[attr-defined] # TarFile would keep them all
         if member is None and not isinstance(self._tar.ended_by, tarfile.EOFHeaderError):  # type: ignore[attr-defined]
             self._note_damage(printable(str(self._tar.ended_by)))
         return member
@@ -107,7 +107,7 @@ class TarSource(Source):
         )  # fmt: skip
 
     def _same_as(self, member: tarfile.TarInfo, name: str) -> str | None:
-        """The name of the entry that a link leads to; None when it leads outside."""
+        """The entry that a link leads to; None when it leads outside."""
         if member.issym():
             return resolve_link(name, member.linkname)
         try:  # a hard link names an earlier member from the root
@@ -124,7 +124,7 @@ class TarSource(Source):
                 BinaryIO,
                 Metered(
                     content, self._meter, printable(name), damaged=_DAMAGED, expected_bytes=member.size,
-                    packed_bytes=lambda: self._stream.tell() - member.offset_data,  # less than given: a sparse file
+                    packed_bytes=lambda: self._stream.tell() - member.offset_data,  # less than read, if sparse
                 ),
             )  # fmt: skip
 
@@ -142,27 +142,27 @@ def _kind_and_refusal(member: tarfile.TarInfo) -> tuple[Kind, str]:
 
 
 def _mtime_ns(member: tarfile.TarInfo) -> int:
-    """PAX writes times as decimal fractions, and a broken one writes anything."""
-    mtime_ns = round(member.mtime * 1e9) if abs(member.mtime) < 1e10 else 0  # NaN is not less either
+    """A member's time; PAX headers hold decimal fractions, and broken ones anything."""
+    mtime_ns = round(member.mtime * 1e9) if abs(member.mtime) < 1e10 else 0  # False for NaN, too
     return mtime_ns if abs(mtime_ns) < 1 << 63 else 0
 
 
 class _ForwardReader:
-    """An unpacked tar as TarFile wants it: it seeks, but forwards. Damage raises SourceError."""
+    """The decompressed tar for TarFile: seeks forwards only. Damage raises SourceError."""
 
     def __init__(self, file: BinaryIO, compression: str, meter: Meter) -> None:
         self.name = file.name
         self._raw, self._is_compressed, self._meter = file, bool(compression), meter
         self._file = open_decompressed(file, compression)
         self._position = 0
-        self._header_left: int | None = None  # bytes that the header being read may still have
+        self._header_left: int | None = None  # bytes that the current header may still have
 
     def tell(self) -> int:
         return self._position
 
     @contextmanager
     def reading_header(self) -> Iterator[None]:
-        """Bound what is read of a header, whose own numbers say how long it is."""
+        """Limit how much is read of a header, which states its own length."""
         self._header_left = _MOST_HEADER_BYTES
         try:
             yield

@@ -1,4 +1,4 @@
-"""A growing tar, plain or packed: PAX headers (POSIX.1-2001 pax), owners, times, links and folders as they were."""
+"""Writing of tars, plain or compressed, with PAX headers (POSIX.1-2001), owners, times, links and folders."""
 
 import copy
 import hashlib
@@ -17,14 +17,14 @@ from vidcolor.archives.targets import Content, name_like, read_chunks, size_of
 from vidcolor.errors import SinkError
 from vidcolor.printable import printable
 
-_FRAME_MEMBERS, _FRAME_BYTES = 16, 1 << 20  # a packed frame ends with the member that reaches either
+_FRAME_MEMBERS, _FRAME_BYTES = 16, 1 << 20  # a compressed frame ends with the member that reaches either
 _BLOCK = tarfile.BLOCKSIZE
-# What the headers say themselves; the rest of a member's PAX fields (comments, attributes) is carried over.
+# Fields that new headers set; a member's other PAX fields (comments, attributes) are copied.
 _OWN_FIELDS = {"path", "linkpath", "size", "mtime", "uid", "gid", "uname", "gname", "hdrcharset", "charset"}
 
 
 class TarTarget(ArchiveTarget):
-    """Packs as the output's name says. A packed tar consists of frames, so that it can be cut after each of them."""
+    """Compresses by the output's suffix. A compressed tar consists of frames, and can be cut after each of them."""
 
     def __init__(self, output: Path, source: Source, run: Run, *, overwrite: bool = False, resume: bool = True) -> None:
         super().__init__(output, source, run, overwrite=overwrite, resume=resume)
@@ -98,7 +98,7 @@ class TarTarget(ArchiveTarget):
 
 
 def _header(entry: Entry, name: str, kind: bytes, size: int) -> tarfile.TarInfo:
-    """The header of a member, with all that the entry's holder knew of it."""
+    """Make the header of a member, with everything that is known of the entry."""
     match entry.origin:
         case tarfile.TarInfo() as origin:
             header = copy.copy(origin)

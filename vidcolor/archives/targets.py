@@ -1,4 +1,4 @@
-"""Where finished entries go: what a folder and a growing archive have in common."""
+"""The interface of targets: what output folders and archives have in common."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -16,7 +16,7 @@ from vidcolor.errors import SinkError, SourceError
 from vidcolor.outputs import fitted_name
 from vidcolor.printable import printable
 
-Content = bytes | Path  # a path is one that Target.scratch gave; it is used up
+Content = bytes | Path  # a path from Target.scratch_path; the file is moved away or deleted
 
 CHUNK_BYTES = 1 << 20
 
@@ -26,17 +26,17 @@ class RefusedError(SinkError):
 
 
 class Target(ABC):
-    """Takes entries in the source's order and records each. A context manager, for one thread.
+    """Writes entries in the source's order and records each. A context manager, for one thread.
 
-    Leaving it without an error finishes the output; leaving it by one, or being killed, leaves what the next run goes
-    on from. Methods that take an entry raise SourceError for its content and RefusedError for its name: `fail` it and
-    go on. Any other SinkError is the end of the run: the disk is full, or the output cannot be gone on with.
+    Leaving it without an error finishes the output; after an error or a kill, the next run resumes it. Methods that
+    take an entry raise SourceError for its content and RefusedError for its name: `fail` the entry and continue. Any
+    other SinkError ends the run: the disk is full, or the output cannot be resumed.
     """
 
     def __init__(
         self, output: Path, run: Run, journal: Journal, *, overwrite: bool = False, resume: bool = True
     ) -> None:
-        """overwrite: replace files that are there and are not ours.  resume: go on from an earlier run."""
+        """overwrite: replace existing files that are not ours.  resume: continue an earlier run."""
         self.journal = journal
         self.output, self.run, self.overwrite, self.resume = Path(output), run, overwrite, resume
         self.counts: Counter[Outcome] = Counter()  # of this run
@@ -45,17 +45,17 @@ class Target(ABC):
 
     @abstractmethod
     def why_due(self, entry: Entry) -> str:
-        """Why an entry is to be done, in a few words; "" when it is done and nothing changed.
+        """Why an entry is due, in a few words; "" when it is done and nothing changed.
 
         An archive raises SinkError for an entry that changed since: old and new cannot be mixed in one file.
         """
 
-    def why_kept(self, entry: Entry) -> str:  # noqa: ARG002 - of a file that grows, nothing can be changed by others
-        """Why an output of ours is left as it is though it is due: somebody changed it since. "" for all others."""
+    def why_kept(self, entry: Entry) -> str:  # noqa: ARG002 - nobody edits single outputs of an archive
+        """Why a due entry's output is kept: somebody changed it since; "" for all others."""
         return ""
 
     def check(self, entry: Entry, name: str | None = None) -> None:
-        """Raise RefusedError where an entry cannot be written under its name, or another; before the work on it."""
+        """Raise RefusedError where an entry cannot be written under its name, or another, before work on it begins."""
         self._claim(entry, name)
 
     @abstractmethod
@@ -71,22 +71,22 @@ class Target(ABC):
         seconds: float = 0.0,
         damage: str = "",
     ) -> str:
-        """Write what an entry became; gives the name that it got.
+        """Write what an entry became; the name that it got.
 
         name: another than the entry's, for instance with another suffix.  sha256: of the input, where it is known.
         """
 
     @abstractmethod
     def copy(self, entry: Entry, outcome: Outcome = "copied", *, reason: str = "") -> Outcome:
-        """Carry an entry over as it is: a file of any size, a folder, a link; gives what became of it.
+        """Copy an entry as it is, a file of any size, a folder or a link; the outcome.
 
-        A link becomes one where the target holds such links, else a file of its own: what the entry that it leads to
-        has become. That has to be written by then; SourceError where it failed.
+        A link stays one where the target can hold it, else it becomes a file of its own: the output of the entry that
+        it leads to. That has to be written before; SourceError where it failed.
         """
 
     @abstractmethod
     def scratch_path(self, entry: Entry, name: str | None = None) -> Path:
-        """A path for a file to be made at and handed to `write`, with the entry's (or name's) suffix."""
+        """A path, with the entry's (or name's) suffix, for a file that is then passed to `write`."""
 
     def skip(self, entry: Entry, reason: str) -> Outcome:
         """Leave an entry out, on purpose."""
@@ -99,7 +99,7 @@ class Target(ABC):
 
     @property
     def records(self) -> dict[str, Record]:
-        """The newest record of every entry, of all runs; also those that wait to be written when they are on disk."""
+        """The newest record of every entry, of all runs; also records that wait until their outputs are on disk."""
         return self.journal.records | {record.name: record for record in self._pending_records()}
 
     def find_record(self, name: str | None) -> Record | None:
@@ -111,7 +111,7 @@ class Target(ABC):
         )
 
     def _find_original(self, entry: Entry) -> Record | None:
-        """What the file has become that a link leads to; None where there is none in the output."""
+        """The record of the entry that a link leads to; None where the output does not have it."""
         record = self.find_record(entry.same_as)
         if record is not None and record.outcome == "failed":
             raise SourceError(f"{entry.printable_name}: another name of {printable(record.name)}, which failed.")
@@ -120,7 +120,7 @@ class Target(ABC):
     def _write_original(self, entry: Entry, original: Record, content: Path) -> Outcome:
         """Write a link as a file of its own.
 
-        content: what the file that it leads to has become, in a file to be used up.
+        content: a file with the output that it leads to, which is moved or deleted.
         """
         said = f"the same as {printable(original.name)}"
         self.write(entry, content, original.outcome, name=name_like(original, entry), reason=said)
@@ -181,14 +181,14 @@ class Target(ABC):
 
 
 def name_like(original: Record, link: Entry) -> str | None:
-    """The name of a link to a film that is in another container now; None for its own."""
+    """The name of a link to a film that is in another container now; None where its own fits."""
     name, suffix = PurePosixPath(link.name), PurePosixPath(original.output or "").suffix
     is_renamed = name.suffix == PurePosixPath(original.name).suffix != suffix
     return name.with_name(fitted_name(name.stem, suffix)).as_posix() if is_renamed else None
 
 
 def read_chunks(content: Content) -> Iterator[bytes]:
-    """The bytes of a content, piece by piece."""
+    """Read a content in chunks."""
     if isinstance(content, bytes):
         yield content
         return
@@ -198,7 +198,7 @@ def read_chunks(content: Content) -> Iterator[bytes]:
 
 
 def size_of(content: Content) -> int:
-    """How many bytes a content has."""
+    """Bytes of a content."""
     return len(content) if isinstance(content, bytes) else content.stat().st_size
 
 

@@ -1,4 +1,4 @@
-"""What can be read of a zip whose directory is lost: a new one is made of the header in front of each member."""
+"""Recovery of a zip without its central directory: a new one is built from the members' local headers."""
 
 import io
 import zlib
@@ -23,7 +23,7 @@ _DESCRIPTOR_MAGIC = b"PK\x07\x08"
 
 
 def rebuild_directory(file: BinaryIO) -> tuple[BinaryIO, int, int]:
-    """The file with a directory of the members that are there in full, their number, and the byte after the last."""
+    """The file with a new directory of its complete members; their number; the byte after the last one."""
     directory: list[bytes] = []
     length = file.seek(0, 2)
     end = 0
@@ -36,7 +36,7 @@ def rebuild_directory(file: BinaryIO) -> tuple[BinaryIO, int, int]:
 
 
 def _read_member(file: BinaryIO, offset: int, length: int) -> tuple[ZipRecord, int] | None:
-    """The member at an offset, and where it ends (APPNOTE.TXT 4.3.7, 4.3.9)."""
+    """Read the member at an offset and where it ends (APPNOTE.TXT 4.3.7, 4.3.9); None where it is incomplete."""
     file.seek(offset)
     head = file.read(LOCAL.size)
     if len(head) < LOCAL.size or not head.startswith(LOCAL_MAGIC):
@@ -60,12 +60,12 @@ def _usable_flags(head: bytes, name: bytes) -> int:
     try:
         name.decode()
     except UnicodeDecodeError:
-        flags &= ~UTF8_FLAG  # else one broken name would hide all members
+        flags &= ~UTF8_FLAG  # one broken name would hide all members
     return flags
 
 
 def _measure_deflated(file: BinaryIO, start: int, record: ZipRecord) -> tuple[ZipRecord, int] | None:
-    """A member whose checksum and sizes stand behind it, which only a deflated one lets find; and its end."""
+    """Measure a member whose checksum and sizes follow it, by inflating it; the record and the member's end."""
     if record.method != DEFLATED or record.flags & ENCRYPTED_FLAG:
         return None
     inflater, crc, size, packed = zlib.decompressobj(-15), 0, 0, 0
@@ -88,7 +88,7 @@ def _measure_deflated(file: BinaryIO, start: int, record: ZipRecord) -> tuple[Zi
 
 
 class ConcatenatedFile(io.RawIOBase):
-    """The first bytes of a file, with others behind them."""
+    """The first `length` bytes of a file, followed by `tail`."""
 
     def __init__(self, file: BinaryIO, length: int, tail: bytes) -> None:
         self._file, self._length, self._tail, self._position = file, length, tail, 0

@@ -1,4 +1,4 @@
-"""Entries out of zip files and CBZ comics, in the order of their directory."""
+"""Entries of zip files and CBZ comics, in the order of their directory."""
 
 import lzma
 import os
@@ -28,7 +28,7 @@ from vidcolor.errors import ReadError, SourceError
 from vidcolor.outputs import open_input
 from vidcolor.printable import printable
 
-# What zipfile raises for damaged content; RuntimeError and NotImplementedError for what it cannot unpack.
+# What zipfile raises for damaged content; RuntimeError and NotImplementedError for what it cannot decompress.
 DAMAGED = (
     OSError, EOFError, ValueError, OverflowError, RuntimeError, NotImplementedError, struct.error, zlib.error,
     lzma.LZMAError, zipfile.BadZipFile,
@@ -41,18 +41,18 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class ZipOrigin:
-    """Where a member lies, for a target that carries its packed bytes over."""
+    """The place of a member, for a target that copies its compressed bytes."""
 
     info: zipfile.ZipInfo
     path: Path
 
     def read_local_extra(self) -> bytes:
-        """The extra fields of its local header; other than those in the directory, they hold all times."""
+        """Read the extra fields of the local header; unlike those in the directory, they hold all times."""
         with open_input(self.path) as file:
             return self._seek_to_content(file)
 
     def compressed_chunks(self) -> Iterator[bytes]:
-        """Its bytes as they are packed. Raises SourceError for damage."""
+        """Read the compressed bytes. Raises SourceError for damage."""
         with open_input(self.path) as file:
             self._seek_to_content(file)
             left = self.info.compress_size
@@ -64,7 +64,7 @@ class ZipOrigin:
                 yield content
 
     def _seek_to_content(self, file: BinaryIO) -> bytes:
-        """Go to the packed bytes; gives the extra fields in front of them."""
+        """Seek to the compressed bytes; the extra fields in front of them."""
         file.seek(self.info.header_offset)
         head = file.read(LOCAL.size)
         if len(head) < LOCAL.size or not head.startswith(LOCAL_MAGIC):
@@ -75,7 +75,7 @@ class ZipOrigin:
 
 
 class ZipSource(Source):
-    """The members of a zip. One without a readable directory is read from its start, and `damage` says so.
+    """The members of a zip. A zip without a readable directory is recovered from its start, and `damage` says so.
 
     Raises SourceError when the file is no zip at all.
     """
@@ -172,7 +172,7 @@ class ZipSource(Source):
         return kind_of(name), ""
 
     def _read_link(self, info: zipfile.ZipInfo, name: str) -> str | None:
-        """Where a symbolic link leads, which its content says; None when outside."""
+        """Read the target of a symbolic link from its content; None when it leads outside."""
         try:
             with self._open_member(info, name) as file:
                 target = file.read(_LONGEST_LINK).decode()
@@ -193,7 +193,7 @@ class ZipSource(Source):
 
 
 def raw_name(info: zipfile.ZipInfo) -> tuple[bytes, str]:
-    """A member's name as stored, and as text: UTF-8 where it is that, flagged or not, else code page 437 (app. D)."""
+    """A member's name as stored and as text: UTF-8 where it is valid, flagged or not, else code page 437 (app. D)."""
     raw = info.orig_filename.encode("utf-8" if info.flag_bits & UTF8_FLAG else "cp437", "surrogateescape")
     try:
         return raw, raw.decode()
@@ -202,7 +202,7 @@ def raw_name(info: zipfile.ZipInfo) -> tuple[bytes, str]:
 
 
 def _find_overlapping(infos: list[zipfile.ZipInfo]) -> set[int]:
-    """Offsets of members that begin before the member in front of them ends."""
+    """Offsets of members that begin before the previous member ends."""
     found, end = set(), 0
     for info in sorted(infos, key=lambda info: info.header_offset):
         if info.header_offset < end:
@@ -212,7 +212,7 @@ def _find_overlapping(infos: list[zipfile.ZipInfo]) -> set[int]:
 
 
 def _mtime_ns(info: zipfile.ZipInfo) -> int:
-    """Seconds from Info-ZIP's field where it is there, else the MS-DOS time, which is local."""
+    """A member's time: seconds of Info-ZIP's field, else the local MS-DOS time."""
     field = find_extra(info.extra, _TIMES_EXTRA)
     if field is not None and len(field) >= 5 and field[0] & 1:
         return int(struct.unpack_from("<i", field, 1)[0]) * 10**9

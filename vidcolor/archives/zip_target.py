@@ -1,4 +1,4 @@
-"""A growing zip: each member packed as its source was, the directory written at the end out of the journal."""
+"""Writing of zips: members compressed as in their source, the directory at the end written from the journal."""
 
 import hashlib
 import shutil
@@ -25,13 +25,13 @@ from vidcolor.printable import printable
 
 _ZIP64_EXTRA, _UNICODE_PATH_EXTRA = 0x0001, 0x7075
 _DOS_FOLDER = 0x10
-_COMPRESSION_FLAGS = 0x6  # how it was packed; LZMA's end mark
+_COMPRESSION_FLAGS = 0x6  # compression options; LZMA's end mark
 _LEVEL = 6
 _LONGEST_NAME = 65_000  # bytes
 
 
 class ZipTarget(ArchiveTarget):
-    """Keeps names bytewise, times, permissions, comments and extra fields. Members carried over are not packed anew."""
+    """Keeps names bytewise, times, permissions, comments and extra fields. Copied members are not compressed again."""
 
     def copy(self, entry: Entry, outcome: Outcome = "copied", *, reason: str = "") -> Outcome:
         if isinstance(entry.origin, ZipOrigin) and not entry.refusal and (entry.kind != "link" or entry.link):
@@ -54,14 +54,14 @@ class ZipTarget(ArchiveTarget):
         return replace(_with_member(record, name, member), output_size=size, output_sha256=digest.hexdigest())
 
     def _rewrite_header(self, member: ZipRecord) -> None:
-        """Write the local header again, now that checksum and packed size are known."""
+        """Rewrite the local header, now that checksum and compressed size are known."""
         end = self._file.tell()
         self._file.seek(member.offset)
         self._file.write(member.local())
         self._file.seek(end)
 
     def _copy_compressed(self, entry: Entry, origin: ZipOrigin, outcome: Outcome, reason: str) -> None:
-        """Carry a member's packed bytes over as they are. What is damaged stays damaged: its checksum says so."""
+        """Copy a member's compressed bytes as they are. A damaged one stays so: its checksum tells."""
         info, start = origin.info, self._file.tell()
         name = entry.name if entry.kind == "directory" else self._claim(entry, None)
         member = _new_member(entry, name)
@@ -92,7 +92,7 @@ class ZipTarget(ArchiveTarget):
         return outcome
 
     def _copy_link(self, entry: Entry, outcome: Outcome, reason: str) -> Outcome:
-        """A symbolic link as Info-ZIP stores it; of a hard one, which a zip cannot hold, the file."""
+        """Copy a symbolic link as Info-ZIP stores it, or the file that a hard link means, which a zip cannot hold."""
         if entry.link is not None:
             record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason)
             content = entry.link.encode(errors="surrogateescape")
@@ -109,7 +109,7 @@ class ZipTarget(ArchiveTarget):
             spooled.unlink(missing_ok=True)
 
     def _unpack(self, central: bytes, path: Path) -> None:
-        """A member that was written before, by its entry in the directory, into a file."""
+        """Decompress an earlier member, given its central record, into a file."""
         self._file.flush()
         length = self._file.tell()
         end = end_records(1, length, len(central), b"")
@@ -142,7 +142,7 @@ class ZipTarget(ArchiveTarget):
         self._file.write(end_records(count, start, length, self.source.comment))
 
     def _central_records(self) -> Iterator[bytes]:
-        """The members' entries, in the order of the file."""
+        """The members' central records, in the order of the file."""
         members = [record for record in self.journal.records.values() if record.central is not None]
         for record in sorted(members, key=lambda record: record.start or 0):
             yield bytes.fromhex(record.central or "")
@@ -167,7 +167,7 @@ def _new_member(entry: Entry, name: str) -> ZipRecord:
 
 
 def _member_like_source(entry: Entry, origin: ZipOrigin, name: str) -> ZipRecord:
-    """As the source has it; sizes stand in the header now, and a new name is UTF-8 (APPNOTE.TXT 4.4.4)."""
+    """A record with the source's fields; sizes are in the header now, a new name is UTF-8 (APPNOTE.TXT 4.4.4)."""
     info = origin.info
     raw, flags = raw_name(info)[0], info.flag_bits & UTF8_FLAG
     dropped: tuple[int, ...] = (_ZIP64_EXTRA,)

@@ -135,7 +135,7 @@ class Painter:
             self._paint_by_table(luma, p, q, out_rW4[start : start + rows])
 
     def paint(self, luma_rW: Gray, top: int) -> Rgb:
-        """Paint rows from `top` on. luma: gray codes of 8 or 16 bit, or light 0..1 as float32. Returns RGB (r, W, 3)."""
+        """Paint rows from `top` on to RGB (r, W, 3). luma: gray codes of 8 or 16 bit, or light 0..1 as float32."""
         rows = max(1, self.strip_rows)
         strips = []
         for start in range(0, len(luma_rW), rows):

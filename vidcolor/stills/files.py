@@ -42,7 +42,7 @@ class Still:
         return self.own_losses if self.reader is None else self.reader.losses
 
     def discard_colors(self) -> "Still":
-        """The same, of whose pages none keeps colors in parts."""
+        """A copy whose mixed pages are painted all over."""
         pages = Pages(
             len(self.pages), lambda number: replace(self.pages[number], colored_regions=None, original_rgb=None)
         )

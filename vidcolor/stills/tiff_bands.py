@@ -146,4 +146,4 @@ class Bands:
         except (SourceError, *DAMAGED):  # no header, or a broken one: decoding reports it
             return
         if header.counted_pixels(sizes) > 4 * room + _MARGIN_PIXELS:
-            raise SourceError(f"{self._name}: strip {index} says that it is larger than the page. Copy it again.")
+            raise SourceError(f"{self._name}: strip {index} claims to be larger than the page. Copy it again.")

@@ -122,9 +122,9 @@ def _read_entries(file: BinaryIO, place: int, layout: Layout) -> tuple[list[tupl
 
 
 def read(file: BinaryIO, place: int, layout: Layout, most: int, depth: int = 0) -> dict[int, Entry]:
-    """Read the tags of the directory at `place`, with its EXIF and GPS directories. Damaged entries are left out.
+    """Read the tags of the directory at `place`, with EXIF and GPS directories; without damaged entries.
 
-    most: bytes that all tags may hold together. Raises ValueError for more, struct.error where the directory is cut off.
+    most: bytes of all tags. Raises ValueError for more, struct.error where the directory is cut off.
     """
     entries: dict[int, Entry] = {}
     for code, kind, number, value in _read_entries(file, place, layout)[0]:

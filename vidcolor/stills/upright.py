@@ -75,7 +75,7 @@ def _decode_content(content: bytes, kind: str, name: str, min_short_side: int | 
         return netpbm.decode(content), 1
     image = pillow.open_image(pillow.as_file(content), kind, name)
     if image.size[0] * image.size[1] > LARGEST_PIXELS:
-        raise SourceError(f"{name}: larger than its head says. Copy it again.")
+        raise SourceError(f"{name}: larger than its header states. Copy it again.")
     orientation = exif.read_orientation(metadata.exif_of(image.info.get("exif"), content, kind))
     if kind == "JPEG" and min_short_side is not None:
         image.draft("RGB", (min_short_side, min_short_side))
