@@ -13,7 +13,19 @@ PACKAGE = Path(__file__).parent.parent / "vidcolor"
 
 # A module may import from its own row and from the rows above it.
 ROWS = (
-    ("errors", "formats", "frames", "ledger", "lookup", "outputs", "overlap", "printable", "scaling", "system"),
+    (
+        "errors",
+        "filenames",
+        "formats",
+        "frames",
+        "ledger",
+        "lookup",
+        "outputs",
+        "overlap",
+        "printable",
+        "scaling",
+        "system",
+    ),
     ("color",),
     ("networks", "painting", "steady"),
     ("stills",),

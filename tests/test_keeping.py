@@ -18,6 +18,7 @@ from vidcolor import cli, outputs
 from vidcolor.archives import open_source, open_target
 from vidcolor.archives.archive_target import files_of
 from vidcolor.archives.journal import Run
+from vidcolor.filenames import OWN_PREFIX, scratch_name
 
 
 @pytest.fixture
@@ -152,7 +153,7 @@ def test_a_film_that_fails_in_a_folder_is_named_once(scans: Path, tmp_path: Path
     said = capsys.readouterr().err
     assert "vidcolor: sub/bad.mp4: the file is empty" in said
     assert "vidcolor: box.zip: files in it: 1 failed; torn.mp4: " in said
-    assert outputs.OWN_PREFIX not in said
+    assert OWN_PREFIX not in said
     files = json.loads((tmp_path / "out" / "report.json").read_text())["files"]
     (listed,) = (file["reason"] for file in files if file["name"] == "sub/bad.mp4")
     assert listed.startswith("sub/bad.mp4: the file is empty")
@@ -232,7 +233,7 @@ def test_planted_links_are_not_followed(scans: Path, tmp_path: Path, tiny_model:
     precious.mkdir()
     (precious / "file").write_text("precious")
     for name in ("o.jpg", "report.html", "report.json", "a.jpg"):
-        (out / outputs.scratch_name(name)).symlink_to(precious / "file")
+        (out / scratch_name(name)).symlink_to(precious / "file")
     assert run(scans / "a.jpg", "-o", out / "o.jpg", model=tiny_model) == 0
     assert run(scans, "-o", out, model=tiny_model) == 0
     assert contents(precious) == {"file": b"precious"}

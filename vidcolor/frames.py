@@ -81,7 +81,10 @@ class ResumePoint:
 
 @dataclass(frozen=True)
 class Part:
-    """Frames `first` to `end` - 1 of a film. after: the last frame before coloring starts; None: it starts with the film."""
+    """Frames `first` to `end` - 1 of a film.
+
+    after: the last frame before coloring starts; None: it starts with the film.
+    """
 
     first: int
     end: int

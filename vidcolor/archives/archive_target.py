@@ -14,7 +14,8 @@ from vidcolor.archives.journal import Journal, Outcome, Record, Run
 from vidcolor.archives.names import safe_name
 from vidcolor.archives.targets import Content, Target
 from vidcolor.errors import SinkError
-from vidcolor.outputs import fitted_name, move, scratch_name, sync_folder, write_failure
+from vidcolor.filenames import fitted_name, scratch_name
+from vidcolor.outputs import move, sync_folder, write_failure
 
 _CHECKPOINT_SECONDS, _CHECKPOINT_RECORDS, _CHECKPOINT_BYTES = 0.05, 256, 1 << 24  # of work that a kill may undo
 _SPOOL_FROM_BYTES = 1 << 26

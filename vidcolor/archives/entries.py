@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Literal, Self
 from vidcolor import formats
 from vidcolor.archives.limits import Limits
 from vidcolor.errors import SourceError
-from vidcolor.outputs import short_suffix
+from vidcolor.filenames import short_suffix
 from vidcolor.printable import printable
 
 Kind = Literal["photo", "film", "archive", "other", "directory", "link"]

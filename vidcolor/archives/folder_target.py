@@ -16,7 +16,8 @@ from vidcolor.archives.journal import RECENT, Journal, Outcome, Record, Run
 from vidcolor.archives.names import JOURNAL_NAME
 from vidcolor.archives.targets import CHUNK_BYTES, Content, RefusedError, Target, sha256_of, size_of
 from vidcolor.errors import SinkError, SourceError
-from vidcolor.outputs import check_name, is_inside, is_same, move, scratch_name, sync_folder, write_failure
+from vidcolor.filenames import scratch_name
+from vidcolor.outputs import check_name, is_inside, is_same, move, sync_folder, write_failure
 from vidcolor.printable import printable
 
 CHANGED = "changed since it was made, and kept as it is; --overwrite replaces it"

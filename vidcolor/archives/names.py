@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import PurePosixPath
 
 from vidcolor.errors import SourceError
-from vidcolor.outputs import OWN_PREFIX, fitted_name, short_suffix
+from vidcolor.filenames import OWN_PREFIX, fitted_name, short_suffix
 from vidcolor.printable import printable
 
 JOURNAL_NAME = ".vidcolor-journal.jsonl"  # of an output folder
@@ -25,7 +25,7 @@ def safe_name(raw: str, *, backslash_separates: bool = False, windows: bool = os
     r"""Make an archive's name a relative POSIX path without `.`, `..`, drives, backslashes or control characters.
 
     Leading slashes are removed, as by GNU tar. Control characters become %XX, and so does a backslash, unless it
-    separates folders as in zips that Windows made (APPNOTE.TXT 4.4.17.1 asks for slashes). "." is the archive's own folder.
+    separates folders as in zips that Windows made (APPNOTE.TXT 4.4.17.1 asks for slashes). "." is the archive itself.
     windows: also change what Windows cannot hold.  Raises UnsafeNameError for `..`, drives, NUL and empty names.
     """
     if "\0" in raw:

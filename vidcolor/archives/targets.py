@@ -13,7 +13,7 @@ from vidcolor.archives.entries import Entry
 from vidcolor.archives.journal import Journal, Outcome, Record, Run
 from vidcolor.archives.names import add_number, fold_case, safe_name
 from vidcolor.errors import SinkError, SourceError
-from vidcolor.outputs import fitted_name
+from vidcolor.filenames import fitted_name
 from vidcolor.printable import printable
 
 Content = bytes | Path  # a path from Target.scratch_path; the file is moved away or deleted

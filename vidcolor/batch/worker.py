@@ -15,6 +15,7 @@ from vidcolor import outputs
 from vidcolor.archives import Entry
 from vidcolor.archives.journal import Outcome
 from vidcolor.color import Floats
+from vidcolor.filenames import scratch_name
 from vidcolor.films.tone import film_tone
 from vidcolor.frames import Part
 from vidcolor.inference.colorizer import Colorizer
@@ -264,7 +265,7 @@ def _packed(
         losses = write_still(still, colors, file, rules.still)
         return file.getvalue(), losses
     name = entry.name.replace("/", ":")  # whole: others of its last part may be under way
-    path = rules.scratch / outputs.scratch_name(name)  # the same name again overwrites what a killed run left
+    path = rules.scratch / scratch_name(name)  # the same name again overwrites what a killed run left
     try:
         return path, write_still(still, colors, path, rules.still)
     except BaseException:

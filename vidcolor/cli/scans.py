@@ -16,8 +16,9 @@ from vidcolor.cli.films import film_options, film_watched, run_of
 from vidcolor.cli.tally import Tally, tally
 from vidcolor.cli.text import answer, check_answered, event, say
 from vidcolor.errors import BusyError, SourceError, UsageError, VidcolorError
+from vidcolor.filenames import fitted_name, hidden_name
 from vidcolor.formats import CONTAINERS, PHOTOS, UNREAD_PHOTOS, archive_ending
-from vidcolor.outputs import check_is_no_input, fitted_name, hidden_name
+from vidcolor.outputs import check_is_no_input
 
 if TYPE_CHECKING:
     from vidcolor.archives import Entry, FolderWatcher, Source

@@ -18,8 +18,8 @@ from typing import Any, BinaryIO
 
 from av.packet import Packet
 
-from vidcolor import outputs
 from vidcolor.errors import SinkError
+from vidcolor.filenames import hidden_name
 from vidcolor.frames import ResumePoint
 from vidcolor.ledger import Ledger
 from vidcolor.media.identity import identity_of as identity_of
@@ -98,7 +98,7 @@ def parts_of(output: Path) -> list[Path]:
 def _folder_name(name: str) -> str:
     """The hidden folder of an output or a part, whatever the length of its name."""
     found = _PART.fullmatch(name)
-    return outputs.hidden_name(*found.groups()) if found else outputs.hidden_name(name)
+    return hidden_name(*found.groups()) if found else hidden_name(name)
 
 
 def forget_parts(output: Path, run: FilmRun) -> None:

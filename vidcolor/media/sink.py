@@ -17,8 +17,8 @@ from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from vidcolor import outputs
 from vidcolor.errors import ShapeError, SinkError
+from vidcolor.filenames import scratch_name
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, ResumePoint, checksum_of
 from vidcolor.media.encoder_frames import Canvas
 from vidcolor.media.encoders import CAPTION_ENCODERS, OutputSettings, no_captions
@@ -76,7 +76,7 @@ class FilmSink:
         is_keeping = self.plan.encoding.encoder in CAPTION_ENCODERS
         self._may_lose_captions = self._examined.may_have_captions and not is_told and not is_keeping
         self._has_lost_captions = False
-        self._partial = self.path.with_name(outputs.scratch_name(f"{os.getpid()} {self.path.name}"))
+        self._partial = self.path.with_name(scratch_name(f"{os.getpid()} {self.path.name}"))
         self._last: Frame
         self._resources = ExitStack()
         self._output: OutputContainer | None = None
