@@ -37,7 +37,7 @@ _NO_DATA = {
     ".onnx",
     ".xml",
     ".bin",
-}  # suffixes that no run reads from an input folder
+}  # no run reads these from a folder
 _CHUNK_BYTES = 1 << 20
 # What fsync raises on some network disks and write-only folders, although the bytes are written.
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM, errno.EROFS}

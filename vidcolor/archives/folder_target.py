@@ -1,48 +1,31 @@
 """An output folder that mirrors the source."""
 
-import errno
 import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from vidcolor.archives.archive_target import files_of
 from vidcolor.archives.entries import Entry
-from vidcolor.archives.journal import RECENT, Journal, Outcome, Record, Run
+from vidcolor.archives.group_writer import ENTRY_ERRORS, GroupWriter, WrittenFile
+from vidcolor.archives.journal import Journal, Outcome, Record, Run
 from vidcolor.archives.names import JOURNAL_NAME
 from vidcolor.archives.targets import CHUNK_BYTES, Content, RefusedError, Target, sha256_of, size_of
 from vidcolor.errors import SinkError, SourceError
 from vidcolor.filenames import scratch_name
-from vidcolor.outputs import check_name, is_inside, is_same, move, sync_folder, write_failure
+from vidcolor.outputs import check_name, is_inside, is_same, write_failure
 from vidcolor.printable import printable
 
 CHANGED = "changed since it was made, and kept as it is; --overwrite replaces it"
 
-_OF_THE_ENTRY = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ENOTDIR, errno.EISDIR, errno.EFBIG}
-_AT_RISK_SECONDS, _AT_RISK_BYTES, _GROUP = 0.05, 1 << 24, 64  # of work and output that a kill may undo
-_RENAMED_TOGETHER = RECENT - _GROUP  # files whose records are synced by one call; the next run looks for as many
-_SYNCERS = 16  # threads; 64 files of 20 kB on a virtual disk: 3.9 ms each one after the other, 0.5 ms so
-
-
-@dataclass(frozen=True)
-class _Written:
-    temporary: Path
-    final: Path
-    entry: Entry
-    record: Record
-    is_replacing: bool  # an earlier output of ours, or whatever --overwrite allows
-
 
 class FolderTarget(Target):
-    """Writes each file under a temporary name in its folder, syncs it, records it, syncs that, and renames the file.
+    """Writes each file under a temporary name in its folder; GroupWriter syncs, records and renames it.
 
-    Files are synced and recorded in small groups, records are synced and files renamed once a second. The record comes
-    before the renaming, on the disk too, so that a kill or a power cut between the two leaves files that the next run
-    need only rename. The journal stays in the folder: with it, a second run finds quickly that nothing is to be done.
+    The journal stays in the folder: with it, a second run finds quickly that nothing is due.
     """
 
     def __init__(
@@ -52,15 +35,11 @@ class FolderTarget(Target):
         self._root = Path(output).resolve()
         journal = Journal(self._root / JOURNAL_NAME, output=output)
         super().__init__(output, run, journal, overwrite=overwrite, resume=resume)
-        self._folders: dict[str, Path] = {}  # seen to be inside
-        self._unsynced: set[Path] = set()
-        self._written: list[_Written] = []
-        self._recorded: list[_Written] = []  # and not renamed yet
+        self._folders: dict[str, Path] = {}  # known to be inside the output
+        self._group = GroupWriter(self.output, self.journal, self._count, self._fail_rename)
         self._input_folders = [path for path in inputs if path.is_dir() and not is_inside(self._root, path)]
         self._input_files = {identity for path in inputs if (identity := _file_id(path)) and not path.is_dir()}
-        self._untimely = ""  # why times or permissions could not be kept
         self._mirrored: list[tuple[Path, Entry]] = []
-        self._syncers = ThreadPoolExecutor(_SYNCERS)  # begins its threads when they are needed
 
     def _open(self) -> None:
         self._root.mkdir(parents=True, exist_ok=True)
@@ -73,7 +52,7 @@ class FolderTarget(Target):
         if entry.kind == "directory":
             return "a folder"
         if not self.resume:
-            return "begun anew"
+            return "started over"
         record = self.journal.records.get(entry.name)
         if record is None:
             return "new"
@@ -123,9 +102,7 @@ class FolderTarget(Target):
             entry.name, entry.size, entry.mtime_ns, outcome, reason, damage, sha256, output, size, digest,
             replaces=before.output_sha256 if before else None, seconds=seconds,
         )  # fmt: skip
-        self._written.append(_Written(temporary, final, entry, record, is_replacing=_exists(final)))
-        if self._at_risk():
-            self._publish()
+        self._group.add(WrittenFile(temporary, final, entry, record, is_replacing=_exists(final)))
         return output
 
     def copy(self, entry: Entry, outcome: Outcome = "copied", *, reason: str = "") -> Outcome:
@@ -146,8 +123,7 @@ class FolderTarget(Target):
     def _copy_link(self, entry: Entry, reason: str) -> Outcome:
         if (original := self._find_original(entry)) is None or original.output is None:
             return self.skip(entry, reason or "a link to a folder or to nothing; folders get files only")
-        self._publish()
-        self._rename()
+        self._group.flush()
         final, temporary = self._claim_path(entry, None), self.scratch_path(entry)
         with _removing_on_error(temporary, final):
             temporary.unlink(missing_ok=True)
@@ -159,7 +135,7 @@ class FolderTarget(Target):
         return self._make_folder(name) / scratch_name(name)
 
     def reopen_archive(self, entry: Entry) -> Path:
-        """Where an archive in the folder grows. One that an earlier run left incomplete lies there again."""
+        """The path at which an archive in the folder is written; one that lacks failed entries is moved back there."""
         self._claim_path(entry, None)
         path, record = self.scratch_path(entry), self.find_record(entry.name)
         _, partial, journal = files_of(path)
@@ -170,7 +146,7 @@ class FolderTarget(Target):
         return path
 
     def _claim_path(self, entry: Entry, name: str | None) -> Path:
-        """The path to write to. Raises RefusedError where something lies there that is not ours."""
+        """Claim the path to write to. Raises RefusedError where a file exists that is not ours."""
         claimed = self._claim(entry, name)
         path = self._make_folder(claimed) / os.path.basename(claimed)  # noqa: PTH119 - it is a POSIX name
         ours = claimed in self.journal.outputs
@@ -186,7 +162,7 @@ class FolderTarget(Target):
         return path
 
     def _make_folder(self, name: str) -> Path:
-        """The folder for a name, made where needed. Raises RefusedError where a link leads out of the output."""
+        """Make the folder for a name. Raises RefusedError where a link leads out of the output."""
         parent = name.rpartition("/")[0]
         if (known := self._folders.get(parent)) is not None:
             return known
@@ -195,7 +171,7 @@ class FolderTarget(Target):
             path = path / part
             try:
                 path.mkdir()
-                self._unsynced.add(path.parent)
+                self._group.unsynced_folders.add(path.parent)
             except FileExistsError:
                 real = path.resolve()
                 if not (real.is_dir() and real.is_relative_to(self._root)):
@@ -211,64 +187,21 @@ class FolderTarget(Target):
         return path
 
     def _pending_records(self) -> Iterable[Record]:
-        return (written.record for written in (*self._recorded, *self._written))
-
-    def _at_risk(self) -> bool:
-        records = [written.record for written in self._written]
-        return (
-            len(records) >= _GROUP
-            or sum(record.seconds for record in records) >= _AT_RISK_SECONDS
-            or sum(record.output_size or 0 for record in records) >= _AT_RISK_BYTES
-        )
-
-    def _publish(self) -> None:
-        """Sync and record what was written. Syncs beside each other cost an eighth of one after the other."""
-        written, self._written = self._written, []
-        try:
-            settled = list(self._syncers.map(_settle, written))
-        except OSError as error:
-            raise write_failure(self.output, error) from error
-        for file, (mtime_ns, untimely) in zip(written, settled, strict=True):
-            self._untimely = self._untimely or untimely
-            record = replace(file.record, output_mtime_ns=mtime_ns)
-            self.counts[record.outcome] += 1
-            self.journal.append(record)
-            self._recorded.append(replace(file, record=record))
-        if self.journal.sync_due() or len(self._recorded) >= _RENAMED_TOGETHER:
-            self._rename()
+        return self._group.records
 
     def _record(self, record: Record) -> None:
         self.counts[record.outcome] += 1
         self.journal.append(record)
         if self.journal.sync_due():
-            self._rename()
+            self._group.rename()
 
-    def _rename(self) -> None:
-        """Bring what is recorded to the disk, then give files their names, then bring those to the disk."""
-        recorded, self._recorded = self._recorded, []
-        try:
-            self.journal.sync()
-            for file in recorded:
-                self._name(file)
-                self._unsynced.add(file.final.parent)
-            for folder in self._unsynced:
-                sync_folder(folder)
-        except OSError as error:
-            raise write_failure(self.output, error) from error
-        self._unsynced.clear()
+    def _count(self, record: Record) -> None:
+        self.counts[record.outcome] += 1
 
-    def _name(self, file: _Written) -> None:
-        """Give a file its name; one that the disk does not hold after all, or that somebody took, fails alone."""
-        try:
-            move(file.temporary, file.final, overwrite=file.is_replacing)
-        except OSError as error:
-            if error.errno not in _OF_THE_ENTRY | {errno.EEXIST}:
-                raise
-            file.temporary.unlink(missing_ok=True)
-            reason = f"{printable(str(file.final))}: cannot be written: {error.strerror}."
-            self.counts[file.record.outcome] -= 1
-            self.notes.append(f"{file.entry.printable_name}: failed: {reason}")
-            self.fail(file.entry, reason)
+    def _fail_rename(self, file: WrittenFile, reason: str) -> None:
+        self.counts[file.record.outcome] -= 1
+        self.notes.append(f"{file.entry.printable_name}: failed: {reason}")
+        self.fail(file.entry, reason)
 
     def _mirror_folder(self, entry: Entry) -> None:
         if entry.name != ".":
@@ -281,13 +214,13 @@ class FolderTarget(Target):
             return True
         if record.sha256 is None or not entry.can_reopen or record.sha256 != _sha256_of_entry(entry):
             return False
-        self.journal.append(replace(record, mtime_ns=entry.mtime_ns))  # only its time changed: look no more next time
+        self.journal.append(replace(record, mtime_ns=entry.mtime_ns))  # only its time changed
         return True
 
     def _has_output(self, record: Record) -> bool:
         if record.output is None or self._is_unchanged(self._root / record.output, record):
             return True
-        return self._complete_rename(record)  # a power cut may have lost that
+        return self._complete_rename(record)  # a power cut may have undone the rename
 
     def _is_unchanged(self, path: Path, record: Record) -> bool:
         if not _has_size(path, record):
@@ -297,20 +230,20 @@ class FolderTarget(Target):
             return True
         if sha256_of(path) != record.output_sha256:
             return False
-        self.journal.append(replace(record, output_mtime_ns=mtime_ns))  # only its time changed: look no more next time
+        self.journal.append(replace(record, output_mtime_ns=mtime_ns))  # only its time changed
         return True
 
     def _is_ours(self, record: Record) -> bool:
-        """Whether the file of a record's output is as we made it, now or in the run before.
+        """Whether a record's output is as we made it, in this run or the one before.
 
-        Before it is replaced, so by its bytes: programs that retouch in place may keep size and time.
+        Compared by content, as it is about to be replaced: programs that edit in place may keep size and time.
         """
         assert record.output is not None
         path = self._root / record.output
         return stat.S_ISREG(path.lstat().st_mode) and sha256_of(path) in (record.output_sha256, record.replaces)
 
     def _complete_rename(self, record: Record) -> bool:
-        """Whether a file that is recorded and on the disk could be given its name now, if nobody else's has it."""
+        """Rename a recorded file that still has its temporary name, unless its name is taken; whether it did."""
         assert record.output is not None
         final = self._root / record.output
         temporary = final.with_name(scratch_name(record.output))
@@ -322,27 +255,25 @@ class FolderTarget(Target):
         return True
 
     def _complete_renames(self) -> None:
-        """A kill comes between the last records and their renaming."""
+        """Complete the renames that a kill prevented after the last records."""
         for record in list(self.journal.recent):
             if record.output is not None:
                 self._complete_rename(record)
 
     def _finish(self) -> None:
-        self._publish()
-        self._rename()  # before folders get their times
+        self._group.flush()  # before folders get their times
         for path, entry in reversed(self._mirrored):
             with suppress(OSError, OverflowError, ValueError):
                 path.chmod(_folder_mode(path.stat().st_mode, entry.mode))
                 os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns))
-        if self._untimely:
-            self.notes.append(f"{self.output}: times or permissions could not be kept there ({self._untimely})")
+        if self._group.attributes_error:
+            why = self._group.attributes_error
+            self.notes.append(f"{self.output}: times or permissions could not be kept there ({why})")
 
     def _abandon(self) -> None:
-        with suppress(SinkError, OSError):  # what is not recorded is done again
-            if self._written or self._recorded:
-                self._publish()
-                self._rename()
-        self._syncers.shutdown()
+        with suppress(SinkError, OSError):  # the next run repeats what is not recorded
+            self._group.flush_if_pending()
+        self._group.close()
         self.journal.close()
 
 
@@ -358,7 +289,7 @@ def _exists(path: Path) -> bool:
 
 @contextmanager
 def _removing_on_error(temporary: Path, final: Path) -> Iterator[None]:
-    """Leave no half-written file, and say what failed."""
+    """Remove the temporary file on an error; raise OSErrors as what they mean for the entry."""
     try:
         yield
     except BaseException as error:
@@ -369,35 +300,17 @@ def _removing_on_error(temporary: Path, final: Path) -> Iterator[None]:
         raise
 
 
-def _settle(written: _Written) -> tuple[int, str]:
-    """Give a file its times and permissions, and bring it to the disk; its time, and why it is not the entry's.
-
-    Disks that have no such times or permissions (FAT, exFAT, network disks) get the file without them.
-    """
-    path, entry, untimely = written.temporary, written.entry, ""
-    with path.open("r+b") as file:
-        try:
-            with suppress(OverflowError, ValueError):  # hostile times
-                os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns))
-            if entry.mode is not None:
-                path.chmod(entry.mode & 0o777)
-        except OSError as error:
-            untimely = error.strerror or str(error)
-        os.fsync(file.fileno())
-        return os.fstat(file.fileno()).st_mtime_ns, untimely
-
-
 def _folder_mode(made: int, wanted: int | None) -> int:
-    """Of a mirrored folder: the source's, in which the next run can write; where a group shares (setgid), the group's.
+    """The mode of a mirrored folder: the source's, plus write access for the owner, and with setgid for the group.
 
-    made: as the system made it.
+    made: the mode that the system gave the folder.
     """
     mode = made & 0o7000 | (wanted or 0o755) & 0o777 | 0o700
     return mode | made & 0o070 if made & stat.S_ISGID else mode
 
 
 def _is_own_input(path: Path, entry: Entry) -> bool:
-    """Whether a file is the entry's own, of a folder that is mounted a second time."""
+    """Whether a path is the entry's own file, through a folder that is mounted twice."""
     if entry.path is None or entry.path.name != path.name:
         return False
     return is_same(entry.path.parent, path.parent) and is_same(entry.path, path)
@@ -412,8 +325,8 @@ def _file_id(path: Path) -> tuple[int, int] | None:
 
 
 def _entry_failure(path: Path, error: OSError) -> SinkError:
-    """A name or a size that the file system does not take is the fault of the entry; all else is of the disk."""
-    kind = RefusedError if error.errno in _OF_THE_ENTRY else SinkError
+    """RefusedError for a name or size that the file system does not allow, which concerns one entry; else SinkError."""
+    kind = RefusedError if error.errno in ENTRY_ERRORS else SinkError
     return kind(str(write_failure(Path(printable(str(path))), error)))
 
 
