@@ -32,11 +32,11 @@ def plain(color: tuple[float, float]) -> Floats:
     return np.broadcast_to(tint, (2, ROWS // STRIDE, COLUMNS // STRIDE)).copy()
 
 
-def flickering(opinions: list[Floats], strength: float = 12.0) -> list[Floats]:
-    """Each opinion off by another cast and by blotches."""
+def flickering(predictions: list[Floats], strength: float = 12.0) -> list[Floats]:
+    """Each prediction off by another cast and by blotches."""
     random = np.random.default_rng(2)
     found = []
-    for ab in opinions:
+    for ab in predictions:
         blotches = np.kron(random.normal(0, strength / 2, (2, ab.shape[1] // 4, ab.shape[2] // 4)), np.ones((4, 4)))
         found.append((ab + random.normal(0, strength / 2, (2, 1, 1)) + blotches).astype(np.float32))
     return found
@@ -75,12 +75,12 @@ def restlessness(film: Sequence[Floats]) -> float:
 
 def by_keys(film: Film, every: int | None) -> tuple[list[Floats], int]:
     """What the key frames make of a film, and how many frames the network was asked about."""
-    opinion_of = {id(frame): ab for frame, ab in pairs(*film)}
+    prediction_of = {id(frame): ab for frame, ab in pairs(*film)}
     asked: list[Floats] = []
 
     def predict(frames: Sequence[Floats]) -> list[Floats]:
         asked.extend(frames)
-        return [opinion_of[id(frame)] for frame in frames]
+        return [prediction_of[id(frame)] for frame in frames]
 
     return list(propagate(film[0], predict, every)), len(asked)
 
@@ -139,11 +139,11 @@ def test_a_film_in_pieces_equals_the_film_in_one_piece(mode: Mode) -> None:
     lightness, ab = cut_film()
     found, state = list[Floats](), SmoothingState()
     for first in range(0, len(lightness), 7):
-        steadier = ColorSmoother(mode, from_arrays(SmoothingState, to_arrays(state)))
+        smoother = ColorSmoother(mode, from_arrays(SmoothingState, to_arrays(state)))
         for pair in list(pairs(lightness, ab))[first : first + 7]:
-            found += steadier.push(*pair)
-        state = steadier.state
-        assert steadier.waiting == min(first + 7, len(lightness)) - len(found)
+            found += smoother.push(*pair)
+        state = smoother.state
+        assert smoother.waiting == min(first + 7, len(lightness)) - len(found)
     found += ColorSmoother(mode, state).finish()
     np.testing.assert_array_equal(found, list(smooth(pairs(lightness, ab), mode)))
 
@@ -195,16 +195,16 @@ def test_key_frames_in_pieces_equal_those_in_one_piece(every: int | None) -> Non
     decided_on = 0
     for first in range(0, len(film[0]), 7):
         planner = KeyPlanner(every, from_arrays(PlanState, to_arrays(plan)))
-        carrier = ColorPropagator(from_arrays(PropagationState, to_arrays(carry)))
+        propagator = ColorPropagator(from_arrays(PropagationState, to_arrays(carry)))
         for frame in film[0][first : first + 7]:
             for planned in planner.push(frame):
-                found += carrier.push(planned, film[1][decided_on] if planned.is_key else None)
+                found += propagator.push(planned, film[1][decided_on] if planned.is_key else None)
                 decided_on += 1
-        plan, carry = planner.state, carrier.state
+        plan, carry = planner.state, propagator.state
     for planned in KeyPlanner(every, plan).finish():
-        found += carrier.push(planned, film[1][decided_on] if planned.is_key else None)
+        found += propagator.push(planned, film[1][decided_on] if planned.is_key else None)
         decided_on += 1
-    found += carrier.finish()
+    found += propagator.finish()
     np.testing.assert_array_equal(found, by_keys(film, every)[0])
 
 
@@ -222,7 +222,7 @@ def test_films_of_no_or_few_frames_come_out_whole(film: int) -> None:
     assert len(by_keys(distinct(pair), None)[0]) == film
 
 
-def test_a_key_without_the_networks_opinion_is_refused() -> None:
+def test_a_key_without_the_networks_prediction_is_refused() -> None:
     (planned,) = KeyPlanner().push(ground())
     with pytest.raises(ShapeError, match="key"):
         ColorPropagator().push(planned)

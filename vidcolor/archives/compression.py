@@ -82,7 +82,7 @@ class FrameWriter:
             content = self._compressor.compress(content)
         self._write_raw(content)
 
-    def close_frame(self) -> None:
+    def end_frame(self) -> None:
         """End the frame: the file so far is complete."""
         if self._compressor is not None:
             self._write_raw(self._compressor.flush())

@@ -80,7 +80,7 @@ class TarTarget(ArchiveTarget):
             self._end_frame()
 
     def _end_frame(self) -> None:
-        self._frames.close_frame()
+        self._frames.end_frame()
         self._members_in_frame = 0
 
     def _may_end_here(self) -> bool:

@@ -67,8 +67,8 @@ def read(file: BinaryIO, name: str) -> Header:
         raise SourceError(f"{name}: the file is empty. Copy it again.")
     kind = _detect_format(start, name)
     readers = {
-        "JPEG": _jpeg, "PNG": _png, "GIF": _gif, "WEBP": _webp, "JPEG2000": _jpeg2000, "BMP": _bmp,
-        "AVIF": _heif, "HEIF": _heif, "PPM": _ppm,
+        "JPEG": _read_jpeg, "PNG": _read_png, "GIF": _read_gif, "WEBP": _read_webp, "JPEG2000": _read_jpeg2000,
+        "BMP": _read_bmp, "AVIF": _read_heif, "HEIF": _read_heif, "PPM": _read_ppm,
     }  # fmt: skip
     sizes = []
     for size in readers[kind](_BoundedReader(file)) if kind in readers else ():
@@ -135,7 +135,7 @@ def _detect_format(start: bytes, name: str) -> str:
     return found
 
 
-def _jpeg(file: _BoundedReader) -> Iterator[Size]:
+def _read_jpeg(file: _BoundedReader) -> Iterator[Size]:
     file.seek(2)
     while True:
         mark = file.read(2)
@@ -151,7 +151,7 @@ def _jpeg(file: _BoundedReader) -> Iterator[Size]:
         file.seek(length - 2, 1)
 
 
-def _png(file: _BoundedReader) -> Iterator[Size]:
+def _read_png(file: _BoundedReader) -> Iterator[Size]:
     """Every frame of an animation has the picture's size; acTL comes before the first of them."""
     file.seek(16)
     size = struct.unpack(">II", file.read(8))
@@ -168,7 +168,7 @@ def _read_at(file: _BoundedReader, place: int, count: int) -> bytes:
     return file.read(count)
 
 
-def _bmp(file: _BoundedReader) -> Iterator[Size]:
+def _read_bmp(file: _BoundedReader) -> Iterator[Size]:
     file.seek(14)
     head = file.read(12)
     if int.from_bytes(head[:4], "little") == 12:
@@ -178,12 +178,12 @@ def _bmp(file: _BoundedReader) -> Iterator[Size]:
     yield abs(width), abs(height)
 
 
-def _ppm(file: _BoundedReader) -> Iterator[Size]:
+def _read_ppm(file: _BoundedReader) -> Iterator[Size]:
     file.seek(0)
     yield netpbm.read_size(file.read(_BEGINNING))
 
 
-def _gif(file: _BoundedReader) -> Iterator[Size]:
+def _read_gif(file: _BoundedReader) -> Iterator[Size]:
     """A frame has the size of the canvas so far, which frames may widen."""
     file.seek(6)
     width, height, packed = struct.unpack("<HHBxx", file.read(7))
@@ -204,12 +204,12 @@ def _gif(file: _BoundedReader) -> Iterator[Size]:
 
 def find_gif_end(file: BinaryIO) -> int:
     """The offset behind a GIF's last block."""
-    for _ in _gif(_BoundedReader(file)):
+    for _ in _read_gif(_BoundedReader(file)):
         pass
     return file.tell()
 
 
-def _webp(file: _BoundedReader) -> Iterator[Size]:
+def _read_webp(file: _BoundedReader) -> Iterator[Size]:
     start = _read_at(file, 12, 18)
     if start[:4] == b"VP8L":
         bits = int.from_bytes(start[9:13], "little")
@@ -230,7 +230,7 @@ def _webp(file: _BoundedReader) -> Iterator[Size]:
                 return
 
 
-def _jpeg2000(file: _BoundedReader) -> Iterator[Size]:
+def _read_jpeg2000(file: _BoundedReader) -> Iterator[Size]:
     """The size of the first code stream (SIZ, A.5.1)."""
     at = 0
     while _read_at(file, at, 4) != b"\xff\x4f\xff\x51":
@@ -245,7 +245,7 @@ def _jpeg2000(file: _BoundedReader) -> Iterator[Size]:
     yield max(0, right - left), max(0, bottom - top)
 
 
-def _heif(file: _BoundedReader) -> Iterator[Size]:
+def _read_heif(file: _BoundedReader) -> Iterator[Size]:
     """The largest size that is stated: the whole picture's, where it is made of tiles."""
     start = _read_at(file, 0, _BEGINNING)
     found = [struct.unpack_from(">II", start, match.end() + 4) for match in re.finditer(b"ispe", start[:-12])]
