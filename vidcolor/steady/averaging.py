@@ -43,7 +43,7 @@ class Average:
         amount = colorfulness(predicted_2hw)
         return cls(predicted_2hw, np.ones(predicted_2hw.shape[1:], np.float32), amount, amount)
 
-    def update(self, predicted_2hw: Floats, link: Link, now: Gray, *, memory: int = MAX_WEIGHT) -> "Average":
+    def update(self, predicted_2hw: Floats, link: Link, now: Gray, *, max_weight: int = MAX_WEIGHT) -> "Average":
         """The average with one more prediction, aligned to the picture `now`, to which `link` leads."""
         warped = link.warp_ab(self.ab_2hw)
         clipped = clip_variance(predicted_2hw, warped, lightness_at(now, link.trust_hw.shape))
@@ -51,10 +51,10 @@ class Average:
         conflict = np.square(clipped - predicted_2hw).sum(axis=0) * np.float32(-1 / CONFLICT_DISTANCE**2)
         weight = link.warp(self.weight_hw) * np.maximum(link.trust_hw, UNEXPLAINED_WEIGHT * cv2.exp(conflict))
         ab = (weight * clipped + predicted_2hw) / (weight + 1)
-        step = 1 / memory
+        step = 1 / max_weight
         wanted = self.wanted_color + step * (colorfulness(predicted_2hw) - self.wanted_color)
         found = self.found_color + step * (colorfulness(ab) - self.found_color)
-        return Average(ab, np.minimum(weight + 1, np.float32(memory)), wanted, found)
+        return Average(ab, np.minimum(weight + 1, np.float32(max_weight)), wanted, found)
 
     @property
     def vivid_2hw(self) -> Floats:

@@ -78,7 +78,7 @@ class ColorPropagator:
             average = (
                 Average.start(predicted)
                 if is_known
-                else before.update(predicted, link, planned.gray, memory=MAX_KEY_WEIGHT)
+                else before.update(predicted, link, planned.gray, max_weight=MAX_KEY_WEIGHT)
             )
             ready = self._mix_between(before.vivid_2hw, average.vivid_2hw, planned.gray)
         self._state = PropagationState(planned.gray, average)
