@@ -18,7 +18,7 @@ from scenedetect import AdaptiveDetector, ContentDetector, FrameTimecode
 
 from vidcolor.color import Floats, LumaCoding, lightness_table
 from vidcolor.media.source import FilmSource
-from vidcolor.steady.cuts import starts
+from vidcolor.steady.cuts import detect_cuts
 
 # Where another shot begins, by eye.
 FILMS = {
@@ -69,7 +69,7 @@ class Count:
 
 
 def ours(film: Film) -> list[int]:
-    return [number for number, is_start in enumerate(starts(iter(film))) if is_start]
+    return [number for number, is_start in enumerate(detect_cuts(iter(film))) if is_start]
 
 
 def scene_detect(kind: type[ContentDetector], **settings: object) -> Finder:

@@ -23,7 +23,7 @@ from films import machine
 from vidcolor.films.pipeline import colored_frames
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.media.source import FilmSource
-from vidcolor.overlap import ahead
+from vidcolor.overlap import prefetch
 from vidcolor.steady import Steadiness
 
 ROUNDS = 3
@@ -38,7 +38,7 @@ def measure(film: Path, devices: str, frames: int) -> dict[str, Any]:
             pass  # makes the networks ready
         began, count = time.perf_counter(), 0
         wanted = islice(source.frames(), frames)
-        for colored in colored_frames(wanted, source.info, colorizer, Steadiness(), ahead):
+        for colored in colored_frames(wanted, source.info, colorizer, Steadiness(), prefetch):
             digest.update(colored.cb.tobytes() + colored.cr.tobytes())
             count += 1
         whole = count / (time.perf_counter() - began)

@@ -26,9 +26,9 @@ from vidcolor.films.pipeline import view_of
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, PictureFormat
 from vidcolor.inference.colorizer import Colorizer, paint
 from vidcolor.media.source import FilmSource
-from vidcolor.steady.carrying import carried
-from vidcolor.steady.cuts import starts
-from vidcolor.steady.smoothing import Mode, steady
+from vidcolor.steady.cuts import detect_cuts
+from vidcolor.steady.propagation import propagate
+from vidcolor.steady.smoothing import Mode, smooth
 
 REMEMBERED = 256  # opinions, so that the network is asked once for all ways
 EMA = 0.8  # share of the frame before in the foil
@@ -57,18 +57,18 @@ def ema(lightness: Iterable[Floats], predict: Predict, batch: int) -> Iterator[F
             yield frame
 
     average = None
-    for is_start in starts(seen()):
+    for is_start in detect_cuts(seen()):
         ab = asked.popleft()
         average = ab if is_start or average is None else EMA * average + (1 - EMA) * ab
         yield average
 
 
 def steadied(mode: Mode) -> Stage:
-    return lambda lightness, predict, batch: steady(opinions(lightness, predict, batch), mode)
+    return lambda lightness, predict, batch: smooth(opinions(lightness, predict, batch), mode)
 
 
 def by_keys(every: int | None) -> Stage:
-    return lambda lightness, predict, _: carried(lightness, predict, every)
+    return lambda lightness, predict, _: propagate(lightness, predict, every)
 
 
 STAGES: dict[str, Stage] = {

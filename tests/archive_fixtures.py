@@ -167,12 +167,12 @@ def process(
         open_source([source_path], output=output) as source,
         open_target(output, source, run, **options) as target,
     ):
-        due = (entry for entry in source if target.due(entry))
+        due = (entry for entry in source if target.why_due(entry))
         for entry, future in in_order(due, submit, window=4):
             lines += entry.notes
             try:
                 if entry.refusal:
-                    lines.append(f"{entry.shown}: {entry.refusal}.")
+                    lines.append(f"{entry.printable_name}: {entry.refusal}.")
                     target.skip(entry, entry.refusal)
                 elif future is None:
                     target.copy(entry)

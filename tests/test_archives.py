@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from archive_fixtures import EPOCH, RUN, TAR_SUFFIXES, files, invert, make, make_folder, make_tar, member, process, tree
 
-from vidcolor.archives import Entry, in_order, open_source, open_target, ready
-from vidcolor.archives.compression import Frames, packing_named, unpacked
+from vidcolor.archives import Entry, completed_future, in_order, open_source, open_target
+from vidcolor.archives.compression import FrameWriter, compression_of_name, open_decompressed
 from vidcolor.archives.entries import kind_of
 from vidcolor.archives.zip_records import ZipRecord, end_records
 from vidcolor.errors import SinkError, SourceError, UsageError
@@ -113,7 +113,7 @@ def test_a_zip_carries_what_it_cannot_unpack(tmp_path: Path) -> None:
 
 def opened(path: Path) -> tarfile.TarFile:
     """A tar by Python's own reader, which knows Zstandard from 3.14 on."""
-    content = unpacked(io.BytesIO(path.read_bytes()), packing_named(path) or "").read()
+    content = open_decompressed(io.BytesIO(path.read_bytes()), compression_of_name(path) or "").read()
     return tarfile.open(fileobj=io.BytesIO(content))
 
 
@@ -218,7 +218,7 @@ def test_a_result_may_be_a_file_with_another_name(tmp_path: Path, name: str) -> 
     output = tmp_path / name
     with open_source([source_path], output=output) as source, open_target(output, source, RUN) as target:
         for entry in source:
-            path = target.scratch(entry, Path(entry.name).with_suffix(".mkv").name)
+            path = target.scratch_path(entry, Path(entry.name).with_suffix(".mkv").name)
             assert path.suffix == ".mkv"
             path.write_bytes(b"colored " + entry.read())
             target.write(entry, path, name=Path(entry.name).with_suffix(".mkv").name)
@@ -270,13 +270,13 @@ def test_a_full_disk_ends_the_run_and_the_next_goes_on(tmp_path: Path, monkeypat
     source, straight, output = make(tmp_path / "in.tar.gz", 60), tmp_path / "a.tar.gz", tmp_path / "b.tar.gz"
     process(source, straight)
 
-    def full(self: Frames, content: bytes, real=Frames._put) -> None:
+    def full(self: FrameWriter, content: bytes, real=FrameWriter._write_raw) -> None:
         if self._file.tell() > 5000:
             raise SinkError("No space left on device")
         real(self, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Frames, "_put", full)
+        patch.setattr(FrameWriter, "_write_raw", full)
         with pytest.raises(SinkError, match="No space"):
             process(source, output)
     assert not output.exists()
@@ -321,7 +321,7 @@ def test_large_inputs_narrow_the_window() -> None:
 
     def submit(entry: Entry) -> Future[int]:
         submitted.append(entry.name)
-        return ready(1)
+        return completed_future(1)
 
     results = in_order([entry_of(number, 60) for number in range(9)], submit, window_bytes=130)
     next(results)
@@ -336,7 +336,7 @@ def test_what_is_not_submitted_waits_for_all_before_it() -> None:
         submitted.append(entry.name)
         if entry.name == "4":
             raise SourceError("damaged")
-        return None if entry.name == "2" else ready(1)
+        return None if entry.name == "2" else completed_future(1)
 
     for entry, future in in_order(entries, submit):
         finished.append(entry.name)
@@ -352,7 +352,7 @@ def test_what_is_not_submitted_waits_for_all_before_it() -> None:
 def test_records_of_more_than_four_gigabytes(tmp_path: Path) -> None:
     """APPNOTE.TXT 4.5.3: what does not fit in 32 bits stands in an extra field."""
     size, offset = 5 << 30, 6 << 30
-    record = ZipRecord(b"film.mkv", 0, 0, 0, 33, crc=7, packed=size, size=size, offset=offset)
+    record = ZipRecord(b"film.mkv", 0, 0, 0, 33, crc=7, compressed_size=size, size=size, offset=offset)
     central = record.central()
     path = tmp_path / "large.zip"
     with path.open("wb") as file:

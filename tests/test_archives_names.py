@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 from archive_fixtures import member, names_in, process, tree
 
-from vidcolor.archives.names import UniqueNames, UnsafeNameError, folded, inside, safe_name, shown, without_bytes
+from vidcolor.archives.names import (
+    UniqueNames,
+    UnsafeNameError,
+    escape_bytes,
+    fold_case,
+    resolve_link,
+    safe_name,
+)
+from vidcolor.printable import printable
 
 
 def test_names_that_a_folder_may_hold_are_made_fit_for_archives(tmp_path: Path) -> None:
@@ -90,11 +98,11 @@ def test_names() -> None:
     assert safe_name("..a/b..jpg") == "..a/b..jpg"
     with pytest.raises(UnsafeNameError, match="NUL"):
         safe_name("a\0b")
-    assert inside("a/b", "../c") == "c"
-    assert inside("a/b", "../../c") is None
-    assert inside("a", "/etc") is None
-    assert shown("a\nb\udcff\u202e") == "a\\nb\\udcff\\u202e"
-    assert without_bytes("a\udcffb") == "a%FFb"
+    assert resolve_link("a/b", "../c") == "c"
+    assert resolve_link("a/b", "../../c") is None
+    assert resolve_link("a", "/etc") is None
+    assert printable("a\nb\udcff\u202e") == "a\\nb\\udcff\\u202e"
+    assert escape_bytes("a\udcffb") == "a%FFb"
     names = UniqueNames()
     many = [names.claim("same.jpg") for _ in range(2000)]
-    assert len({folded(name) for name in many}) == 2000
+    assert len({fold_case(name) for name in many}) == 2000

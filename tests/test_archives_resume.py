@@ -119,7 +119,7 @@ def interrupted(source_path: Path, output: Path, after: int) -> None:
         open_source([source_path], output=output) as source,
         open_target(output, source, RUN) as target,
     ):
-        for number, entry in enumerate(entry for entry in source if target.due(entry)):
+        for number, entry in enumerate(entry for entry in source if target.why_due(entry)):
             if number == after:
                 raise StopError
             if entry.kind != "photo":
@@ -166,7 +166,7 @@ def test_a_kill_between_record_and_renaming_costs_nothing(tmp_path: Path) -> Non
     with open_source([source]) as entries, open_target(output, entries, RUN) as target:
         last = next(record for record in reversed(target.journal.recent) if record.output)
         entry = next(entry for entry in entries if entry.name == last.name)
-        temporary = target.scratch(entry)
+        temporary = target.scratch_path(entry)
     (output / last.output).rename(temporary)
     assert process(source, output)[0] == {"failed": 1}  # the empty photo, tried again
     assert tree(output) == before
@@ -230,7 +230,7 @@ def test_a_second_run_over_a_folder_does_only_what_changed(tmp_path: Path) -> No
     assert process(source, output)[0] == empty | {"colored": 2}
     assert (output / photos[0]).read_bytes() == invert(b"another picture")
     with open_source([source]) as entries, open_target(output, entries, Run("new", RUN.settings)) as target:
-        reasons = {target.due(entry) for entry in entries if entry.kind != "directory"}
+        reasons = {target.why_due(entry) for entry in entries if entry.kind != "directory"}
     assert reasons == {"made before, but the model has changed", "failed before: an empty file."}
 
 

@@ -106,7 +106,11 @@ def test_refused_entries_cannot_be_written_by_mistake(tmp_path: Path) -> None:
     with open_source([source_path]) as source, open_target(output, source, RUN) as target:
         for entry in source:
             if entry.refusal:
-                for attempt in (lambda e=entry: target.write(e, b"x"), lambda e=entry: target.scratch(e), entry.read):
+                for attempt in (
+                    lambda e=entry: target.write(e, b"x"),
+                    lambda e=entry: target.scratch_path(e),
+                    entry.read,
+                ):
                     with pytest.raises(VidcolorError):
                         attempt()
     assert tree(output) == {}

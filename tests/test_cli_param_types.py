@@ -14,8 +14,9 @@ from archive_fixtures import tree
 from media_fixtures import lumas, make_film
 from PIL import Image
 
-from vidcolor import cli, outputs
+from vidcolor import cli
 from vidcolor.archives.names import JOURNAL_NAME
+from vidcolor.filenames import fitted_name
 from vidcolor.films.naming import plan
 from vidcolor.frames import ResumePoint
 from vidcolor.media.segment_files import make_packet
@@ -84,7 +85,7 @@ def test_films_with_the_longest_names_are_colored(tmp_path: Path, tiny_model: Pa
     name = name_of(ending, WIDE)
     (tmp_path / "in").mkdir()
     shutil.copy(film, tmp_path / "in" / name)
-    written = name if ending != ".ts" else outputs.fitted_name(name.removesuffix(".ts"), ".mkv")
+    written = name if ending != ".ts" else fitted_name(name.removesuffix(".ts"), ".mkv")
     assert len(written.encode()) <= LONGEST
     assert run(tmp_path / "in" / name, "-o", f"{tmp_path / 'one'}/", "-q", model=tiny_model) == 0
     assert run(tmp_path / "in", "-o", tmp_path / "all", "-q", "--recolor", model=tiny_model) == 0

@@ -10,7 +10,7 @@ import pytest
 from media_fixtures import make_film
 
 from vidcolor import cli
-from vidcolor.errors import like
+from vidcolor.errors import closest_name
 
 
 def completed(*words: str) -> list[str]:
@@ -62,8 +62,8 @@ def test_each_shell_gets_a_script_that_it_reads(shell: str, capsys: pytest.Captu
 
 
 def test_the_nearest_name_is_found():
-    assert like("Defualt", ["default", "faded"]) == "default"
-    assert like("xyz", ["default", "faded"]) is None
+    assert closest_name("Defualt", ["default", "faded"]) == "default"
+    assert closest_name("xyz", ["default", "faded"]) is None
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,7 @@ def test_a_renaming_that_fails_costs_one_file(folder: Path, monkeypatch, number:
     assert not list((folder / "out").glob(".vidcolor-*.partial*"))
     monkeypatch.setattr(Path, "replace", replaced)
     with open_source([folder / "scans"]) as source, open_target(folder / "out", source, RUN) as target:
-        assert [entry.name for entry in source if target.due(entry)] == ["b.tif"]
+        assert [entry.name for entry in source if target.why_due(entry)] == ["b.tif"]
 
 
 COMMANDS = [
@@ -269,14 +269,14 @@ def test_a_drive_that_fails_under_a_file_is_no_fault_of_the_output(
     source, out = folder / "scans", folder / "out"
     if holder != "folder":
         source = Path(shutil.make_archive(str(folder / "box"), holder, folder / "scans"))
-    read, is_gone = outputs._Source.readinto, True
+    read, is_gone = outputs._InputFile.readinto, True
 
-    def failing(file: outputs._Source, buffer: bytearray) -> int:
+    def failing(file: outputs._InputFile, buffer: bytearray) -> int:
         if is_gone and (str(file.name).endswith("notes.txt") or file.tell() > 100_000):
             raise ReadError(f"{file.name}: cannot be read: Input/output error.")
         return read(file, buffer)
 
-    monkeypatch.setattr(outputs._Source, "readinto", failing)
+    monkeypatch.setattr(outputs._InputFile, "readinto", failing)
     command = [str(source), "-o", str(out), "-q", "--model", str(tiny_model)]
     assert cli.run(command) == 1
     said = capsys.readouterr().err

@@ -69,23 +69,23 @@ def contents(path: Path) -> list[Any]:
 def test_parts_follow_each_other_and_begin_at_cuts(film: Path, colorizer: Colorizer):
     found = survey(film, colorizer, 4)
     assert len(found) >= 3
-    assert found[0].begins == found[0].first == 0
+    assert found[0].first_colored == found[0].first == 0
     assert [part.end for part in found[:-1]] == [part.first for part in found[1:]]
     assert FRAMES - 8 < found[-1].end <= FRAMES
     cuts = np.cumsum(SHOTS)
     for part in found[1:]:
-        assert part.begins in cuts
-        assert part.begins <= part.first
+        assert part.first_colored in cuts
+        assert part.first_colored <= part.first
         assert part.first % 8 == 0
-        assert not any(part.begins < cut <= part.first for cut in cuts)
+        assert not any(part.first_colored < cut <= part.first for cut in cuts)
 
 
 def test_without_steadying_nothing_is_colored_in_vain(film: Path, colorizer: Colorizer):
-    assert all(part.begins == part.first for part in survey(film, colorizer, 4, Steadiness("off")))
+    assert all(part.first_colored == part.first for part in survey(film, colorizer, 4, Steadiness("off")))
 
 
 def test_what_remembers_the_whole_film_is_not_parted(film: Path, colorizer: Colorizer):
-    assert survey(film, colorizer, 4, Steadiness(has_memory=True)) == []
+    assert survey(film, colorizer, 4, Steadiness(has_shot_memory=True)) == []
     assert survey(film, colorizer, 1) == []
 
 

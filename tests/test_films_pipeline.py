@@ -16,9 +16,9 @@ from vidcolor.films.references import load_references
 from vidcolor.frames import ColoredFrame, Frame, ResumePoint
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.media.source import FilmSource
-from vidcolor.overlap import ahead
+from vidcolor.overlap import prefetch
 from vidcolor.steady import Steadiness
-from vidcolor.steady.key_frames import FURTHEST, MOST_EVERY
+from vidcolor.steady.key_frames import MAX_EVERY, MAX_INTERVAL
 from vidcolor.steady.state import Arrays
 
 WAYS = {
@@ -27,7 +27,7 @@ WAYS = {
     "flow": Steadiness(),
     "every 3": Steadiness(every=3),
     "auto": Steadiness(every=None),
-    "memory": Steadiness(every=None, has_memory=True),
+    "memory": Steadiness(every=None, has_shot_memory=True),
 }
 
 
@@ -80,16 +80,16 @@ def test_a_stage_that_fails_ends_the_film_and_all_threads(film: Path, tiny_model
 
 
 def at_depth(depth: int, items: Iterator[Any], _: int) -> Iterator[Any]:
-    return ahead(items, depth)
+    return prefetch(items, depth)
 
 
 def test_ahead_of_a_stage_gives_the_same(film: Path, tiny_model: Path):
     with Colorizer.load(str(tiny_model)) as colorizer, FilmSource(film) as source:
         shallow = list(
-            colored_frames(source.frames(), source.info, colorizer, Steadiness(), lambda items, _: ahead(items, 1))
+            colored_frames(source.frames(), source.info, colorizer, Steadiness(), lambda items, _: prefetch(items, 1))
         )
         deep = list(
-            colored_frames(source.frames(), source.info, colorizer, Steadiness(), lambda items, _: ahead(items, 30))
+            colored_frames(source.frames(), source.info, colorizer, Steadiness(), lambda items, _: prefetch(items, 30))
         )
     assert all(np.array_equal(one.cb, other.cb) for one, other in zip(shallow, deep, strict=True))
 
@@ -120,7 +120,7 @@ def test_stills_are_read_from_pictures_folders_and_lists(tmp_path: Path, film: P
         round(info.frame_rate),
         round(info.frame_rate / 2),
     ]
-    assert all(reference.known.ab_2hw[:, :, :20].max() > 20 for reference in found)
+    assert all(reference.picture.ab_2hw[:, :, :20].max() > 20 for reference in found)
 
 
 @pytest.mark.parametrize(("name", "kind", "said"), [
@@ -139,7 +139,7 @@ def test_what_is_no_still_is_refused(name: str, kind: type, said: str, tmp_path:
         load_references((tmp_path / name,), source.info)
 
 
-@pytest.mark.parametrize("every", [12, MOST_EVERY])
+@pytest.mark.parametrize("every", [12, MAX_EVERY])
 def test_frames_are_held_for_one_rhythm_and_little_more(every: int, tmp_path: Path, tiny_model: Path):
     film = make_shots(tmp_path / "film.mkv", [250])
     taken = 0
@@ -153,7 +153,7 @@ def test_frames_are_held_for_one_rhythm_and_little_more(every: int, tmp_path: Pa
 
         colored = colored_frames(counted(), source.info, colorizer, Steadiness(every=every))
         held = max(taken - given for given, _ in enumerate(colored))
-    assert every < held <= every + 2 * FURTHEST + 4
+    assert every < held <= every + 2 * MAX_INTERVAL + 4
 
 
 @pytest.mark.parametrize("options", [["--every", "0"], ["--every", "often"], ["--steady", "off", "--every", "auto"]])

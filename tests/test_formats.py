@@ -12,7 +12,7 @@ from media_fixtures import lumas, make_film
 from PIL import Image
 
 from vidcolor import cli, formats
-from vidcolor.archives.compression import PACKINGS
+from vidcolor.archives.compression import COMPRESSIONS
 from vidcolor.archives.entries import kind_of
 from vidcolor.archives.opening import is_archive
 from vidcolor.films import naming
@@ -68,7 +68,7 @@ def test_the_table_is_tried_in_full() -> None:
     assert formats.CONTAINERS.keys() <= formats.FILMS
     assert not formats.PHOTOS & (formats.FILMS | formats.UNREAD_PHOTOS)
     assert not formats.UNREAD_ARCHIVES & (formats.ZIPS | formats.TARS.keys())
-    assert set(formats.TARS.values()) == set(PACKINGS)
+    assert set(formats.TARS.values()) == set(COMPRESSIONS)
 
 
 def test_a_photo_of_every_suffix_is_colored(tmp_path: Path, tiny_model: Path) -> None:

@@ -17,8 +17,8 @@ PACKAGE = Path(__file__).parent.parent / "vidcolor"
 # fmt: off
 ROWS = (
     (
-        "choices", "errors", "formats", "frames", "ledger", "lookup", "outputs", "overlap", "printable", "run",
-        "scaling", "system", "timecode",
+        "choices", "errors", "filenames", "formats", "frames", "ledger", "lookup", "outputs", "overlap", "printable",
+        "run", "scaling", "system", "timecode",
     ),
     ("color",),
     ("networks", "painting", "steady"),

@@ -17,6 +17,7 @@ from PIL import Image
 from vidcolor import cli, outputs
 from vidcolor.archives import open_source, open_target
 from vidcolor.archives.archive_target import files_of
+from vidcolor.filenames import OWN_PREFIX, scratch_name
 from vidcolor.run import Run
 
 
@@ -152,7 +153,7 @@ def test_a_film_that_fails_in_a_folder_is_named_once(scans: Path, tmp_path: Path
     said = capsys.readouterr().err
     assert "vidcolor: sub/bad.mp4: the file is empty" in said
     assert "vidcolor: box.zip: files in it: 1 failed; torn.mp4: " in said
-    assert outputs.OWN_PREFIX not in said
+    assert OWN_PREFIX not in said
     files = json.loads((tmp_path / "out" / "report.json").read_text())["files"]
     (listed,) = (file["reason"] for file in files if file["name"] == "sub/bad.mp4")
     assert listed.startswith("sub/bad.mp4: the file is empty")
@@ -214,7 +215,7 @@ def test_an_archive_that_appears_meanwhile_is_left_alone(scans: Path, tmp_path: 
                 target.copy(entry)
             output.write_bytes(b"mine")
 
-    with pytest.raises(outputs.SinkError, match="appeared while the work went on"):
+    with pytest.raises(outputs.SinkError, match="appeared during the run"):
         appear()
     assert output.read_bytes() == b"mine"
     assert files_of(output)[1].stat().st_size > 1000
@@ -222,7 +223,7 @@ def test_an_archive_that_appears_meanwhile_is_left_alone(scans: Path, tmp_path: 
     appear_again: Callable[[], None] = lambda: None  # noqa: E731
     appear_again()
     with open_source([scans]) as source, open_target(output, source, Run("model", {"--crf": "18"})) as target:
-        assert [entry.name for entry in source if entry.kind != "directory" and target.due(entry)] == []
+        assert [entry.name for entry in source if entry.kind != "directory" and target.why_due(entry)] == []
     assert output.stat().st_size > 1000
 
 
@@ -232,7 +233,7 @@ def test_planted_links_are_not_followed(scans: Path, tmp_path: Path, tiny_model:
     precious.mkdir()
     (precious / "file").write_text("precious")
     for name in ("o.jpg", "report.html", "report.json", "a.jpg"):
-        (out / outputs.scratch_name(name)).symlink_to(precious / "file")
+        (out / scratch_name(name)).symlink_to(precious / "file")
     assert run(scans / "a.jpg", "-o", out / "o.jpg", model=tiny_model) == 0
     assert run(scans, "-o", out, model=tiny_model) == 0
     assert contents(precious) == {"file": b"precious"}

@@ -84,7 +84,7 @@ def test_where_there_are_no_flags_the_shown_luma_is_written(tmp_path: Path, crop
         for frame in source.frames():
             sink.write(flat_chroma(source.info, frame))
     for before, after in zip(lumas(film), lumas(target), strict=True):
-        assert np.array_equal(crop.of(before), after)
+        assert np.array_equal(crop.apply(before), after)
     assert probe(target).picture.width == 96 - crop.left - crop.right
     assert sum("cropped to the" in warning for warning in sink.warnings) == 1
 
@@ -99,7 +99,7 @@ def test_info_shows_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
 
 @pytest.mark.parametrize("crop", [Crop(48, 0, 48, 0), Crop(0, 64, 0, 0), Crop(0, 0, 0, 0), Crop(-8, 0, 16, 0)])
 def test_flags_that_leave_nothing_or_hide_nothing_are_ignored(crop: Crop):
-    assert not crop.fits(96, 64)
+    assert not crop.is_valid_for(96, 64)
 
 
 @pytest.mark.parametrize("size", [0, 5, 40, 200])

@@ -9,6 +9,7 @@ import pytest
 
 from vidcolor import outputs
 from vidcolor.errors import SinkError, UsageError
+from vidcolor.filenames import scratch_name
 
 REFUSED = [("there", "exists already"), ("folder", "is a folder"), ("there/new", "is no folder")]
 
@@ -56,7 +57,7 @@ def test_no_output_is_an_input_under_whatever_name(tmp_path: Path):
 
 
 def test_a_planted_link_is_not_written_through(tmp_path: Path):
-    precious, planted = tmp_path / "precious", tmp_path / outputs.scratch_name("page.html")
+    precious, planted = tmp_path / "precious", tmp_path / scratch_name("page.html")
     precious.write_text("precious")
     planted.symlink_to(precious)
     outputs.write(tmp_path / "page.html", b"page", overwrite=False)
@@ -121,7 +122,7 @@ def test_the_true_cause_is_told(tmp_path: Path, number: int, why: str):
 def test_an_opened_file_tells_of_a_full_disk_itself():
     with (
         pytest.raises(SinkError, match="/dev/full: cannot be written: the disk is full"),
-        outputs.opened(Path("/dev/full")) as file,
+        outputs.open_output(Path("/dev/full")) as file,
     ):
         file.write(b"x" * 100_000)
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from vidcolor.overlap import ahead
+from vidcolor.overlap import prefetch
 
 
 def test_ahead_gives_the_same_items_in_order():
-    assert list(ahead(iter(range(100)), 3)) == list(range(100))
+    assert list(prefetch(iter(range(100)), 3)) == list(range(100))
 
 
 def test_ahead_runs_no_further_than_its_depth():
@@ -21,7 +21,7 @@ def test_ahead_runs_no_further_than_its_depth():
             made.append(number)
             yield number
 
-    running = ahead(items(), 4)
+    running = prefetch(items(), 4)
     next(running)
     time.sleep(0.3)
     assert len(made) <= 4 + 2  # those that wait, the one in hand, the one taken
@@ -34,7 +34,7 @@ def test_an_error_surfaces_after_the_items_before_it():
         yield 2
         raise ValueError("broken")
 
-    running = ahead(items(), 4)
+    running = prefetch(items(), 4)
     assert [next(running), next(running)] == [1, 2]
     with pytest.raises(ValueError, match="broken"):
         next(running)
@@ -50,7 +50,7 @@ def test_stopping_early_ends_every_thread_and_closes_every_stage():
             closed.append(True)
 
     before = threading.active_count()
-    running = ahead(ahead(items(), 2), 2)
+    running = prefetch(prefetch(items(), 2), 2)
     next(running)
     running.close()
     for _ in range(50):

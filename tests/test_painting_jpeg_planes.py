@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from test_painting_painter import SPACES, colors
 
-from vidcolor.painting.jpeg_planes import Planes
+from vidcolor.painting.jpeg_planes import YccPainter
 from vidcolor.painting.painter import Painter, RgbSpace
 
 
@@ -14,7 +14,7 @@ def painted(ab: np.ndarray, gray: np.ndarray, space: RgbSpace) -> tuple[np.ndarr
     size = (gray.shape[0] // 2, gray.shape[1] // 2)
     painter = Painter(ab, cv2.resize(gray, size[::-1], interpolation=cv2.INTER_AREA), size, space=space)
     y, cb, cr = np.empty_like(gray), np.empty(size, np.uint8), np.empty(size, np.uint8)
-    Planes(painter, space).fill(gray, y, cb, cr)
+    YccPainter(painter, space).fill(gray, y, cb, cr)
     blue, red = (np.kron(plane.astype(np.float64) - 128, np.ones((2, 2))) for plane in (cb, cr))
     rgb = np.dstack([y + 1.402 * red, y - 0.344136 * blue - 0.714136 * red, y + 1.772 * blue])  # T.871, clause 7
     return rgb, np.stack([cb, cr])

@@ -29,7 +29,7 @@ from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import FilmSource
 from vidcolor.run import Run
 from vidcolor.steady import Steadiness
-from vidcolor.steady.key_frames import FURTHEST, MOST_EVERY, KeyPlanner
+from vidcolor.steady.key_frames import MAX_EVERY, MAX_INTERVAL, KeyPlanner
 
 KILLS, FRAMES = 20, 2200
 RUN = Run("model", {"--crf": "18"}, "1 2")
@@ -130,7 +130,7 @@ def test_the_longest_rhythm_goes_on_where_it_was(
     for module in ("films.pipeline", "steady.checkpoints"):
         monkeypatch.setattr(f"vidcolor.{module}.SEGMENT_FRAMES", segment)
     film = make_shots(tmp_path / "film.mkv", [5, 265])
-    options = ["--codec", "ffv1", "--every", str(MOST_EVERY)]
+    options = ["--codec", "ffv1", "--every", str(MAX_EVERY)]
     whole, part = tmp_path / "whole.mkv", tmp_path / "part.mkv"
     assert run(film, "-o", whole, "-q", *options, model=tiny_model) == 0
     interrupted(film, part, options, tiny_model, frames)
@@ -141,16 +141,16 @@ def test_the_longest_rhythm_goes_on_where_it_was(
     assert pictures(whole) == pictures(part)
 
 
-@pytest.mark.parametrize("every", [MOST_EVERY + 1, 240, 1000, 10**8])
+@pytest.mark.parametrize("every", [MAX_EVERY + 1, 240, 1000, 10**8])
 def test_a_rhythm_that_would_hold_too_many_frames_is_refused(every: int, film: Path, tmp_path: Path, capsys):
     assert cli.run([str(film), "-o", str(tmp_path / "out.mkv"), "--every", str(every)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"every {every}" in line
-    assert f"{MOST_EVERY} at most" in line
+    assert f"{MAX_EVERY} at most" in line
     for make in (lambda: FilmOptions(every=every), lambda: Steadiness(every=every), lambda: KeyPlanner(every)):
-        with pytest.raises(UsageError, match=f"{MOST_EVERY} at most"):
+        with pytest.raises(UsageError, match=f"{MAX_EVERY} at most"):
             make()
-    assert FURTHEST <= MOST_EVERY  # what auto takes
+    assert MAX_INTERVAL <= MAX_EVERY  # what auto takes
     assert not list(tmp_path.iterdir())
 
 

@@ -10,10 +10,10 @@ import pytest
 from vidcolor.choices import AveragingMode
 from vidcolor.color import Floats
 from vidcolor.errors import ShapeError, UsageError
-from vidcolor.steady.carrying import Carrier, CarryState, carried
-from vidcolor.steady.key_frames import FURTHEST, KeyPlanner, PlanState
-from vidcolor.steady.smoothing import Steadier, SteadyState, steady
-from vidcolor.steady.state import arrays_of, restored
+from vidcolor.steady.key_frames import MAX_INTERVAL, KeyPlanner, PlanState
+from vidcolor.steady.propagation import ColorPropagator, PropagationState, propagate
+from vidcolor.steady.smoothing import ColorSmoother, SmoothingState, smooth
+from vidcolor.steady.state import from_arrays, to_arrays
 
 ROWS, COLUMNS = 96, 160
 STRIDE = 4  # L* pixels for one of a*b*
@@ -34,11 +34,11 @@ def plain(color: tuple[float, float]) -> Floats:
     return np.broadcast_to(tint, (2, ROWS // STRIDE, COLUMNS // STRIDE)).copy()
 
 
-def flickering(opinions: list[Floats], strength: float = 12.0) -> list[Floats]:
-    """Each opinion off by another cast and by blotches."""
+def flickering(predictions: list[Floats], strength: float = 12.0) -> list[Floats]:
+    """Each prediction off by another cast and by blotches."""
     random = np.random.default_rng(2)
     found = []
-    for ab in opinions:
+    for ab in predictions:
         blotches = np.kron(random.normal(0, strength / 2, (2, ab.shape[1] // 4, ab.shape[2] // 4)), np.ones((4, 4)))
         found.append((ab + random.normal(0, strength / 2, (2, 1, 1)) + blotches).astype(np.float32))
     return found
@@ -77,14 +77,14 @@ def restlessness(film: Sequence[Floats]) -> float:
 
 def by_keys(film: Film, every: int | None) -> tuple[list[Floats], int]:
     """What the key frames make of a film, and how many frames the network was asked about."""
-    opinion_of = {id(frame): ab for frame, ab in pairs(*film)}
+    prediction_of = {id(frame): ab for frame, ab in pairs(*film)}
     asked: list[Floats] = []
 
     def predict(frames: Sequence[Floats]) -> list[Floats]:
         asked.extend(frames)
-        return [opinion_of[id(frame)] for frame in frames]
+        return [prediction_of[id(frame)] for frame in frames]
 
-    return list(carried(film[0], predict, every)), len(asked)
+    return list(propagate(film[0], predict, every)), len(asked)
 
 
 def distinct(film: Film) -> Film:
@@ -94,7 +94,7 @@ def distinct(film: Film) -> Film:
 @pytest.mark.parametrize("mode", MODES)
 def test_a_still_scene_holds_its_color(mode: AveragingMode) -> None:
     lightness, ab = still_film()
-    found = list(steady(pairs(lightness, ab), mode))
+    found = list(smooth(pairs(lightness, ab), mode))
     assert len(found) == LENGTH
     assert restlessness(found) < 0.3 * restlessness(ab)
     assert np.abs(found[-1] - plain(GREEN)).mean() < 0.5 * np.abs(ab[-1] - plain(GREEN)).mean()
@@ -105,14 +105,14 @@ def test_flicker_of_exposure_does_not_let_color_flicker(mode: AveragingMode) -> 
     lightness, ab = still_film()
     random = np.random.default_rng(8)
     exposed = [np.clip((frame + 16) * random.uniform(0.85, 1.1) - 16, 0, 100) for frame in lightness]
-    assert restlessness(list(steady(pairs(exposed, ab), mode))) < 0.3 * restlessness(ab)
+    assert restlessness(list(smooth(pairs(exposed, ab), mode))) < 0.3 * restlessness(ab)
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("speed", [4, 12, 24])
 def test_a_moving_thing_keeps_its_color_and_leaves_no_trail(mode: AveragingMode, speed: int) -> None:
     lightness, ab = ball_film(speed, min(LENGTH, (COLUMNS - 32) // speed))
-    for true, found in list(zip(ab, steady(pairs(lightness, ab), mode), strict=True))[2:]:
+    for true, found in list(zip(ab, smooth(pairs(lightness, ab), mode), strict=True))[2:]:
         is_red = true[0] == RED[0]
         inner = is_red & np.roll(is_red, 2, 1) & np.roll(is_red, -2, 1)
         assert found[0][inner].mean() > 0.65 * RED[0]
@@ -124,14 +124,14 @@ def test_a_moving_thing_keeps_its_color_and_leaves_no_trail(mode: AveragingMode,
 @pytest.mark.parametrize("mode", MODES)
 def test_a_cut_changes_color_at_once(mode: AveragingMode) -> None:
     lightness, ab = cut_film()
-    found = list(steady(pairs(lightness, ab), mode))
+    found = list(smooth(pairs(lightness, ab), mode))
     np.testing.assert_array_equal(found[LENGTH], ab[LENGTH])
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_color_does_not_get_duller(mode: AveragingMode) -> None:
     ab = flickering([plain((14, 8))] * 60)
-    found = list(steady(pairs([ground()] * 60, ab), mode))
+    found = list(smooth(pairs([ground()] * 60, ab), mode))
     chroma = [float(np.mean([np.hypot(*frame).mean() for frame in frames[20:]])) for frames in (found, ab)]
     assert chroma[0] > 0.97 * chroma[1]
 
@@ -139,15 +139,15 @@ def test_color_does_not_get_duller(mode: AveragingMode) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_a_film_in_pieces_equals_the_film_in_one_piece(mode: AveragingMode) -> None:
     lightness, ab = cut_film()
-    found, state = list[Floats](), SteadyState()
+    found, state = list[Floats](), SmoothingState()
     for first in range(0, len(lightness), 7):
-        steadier = Steadier(mode, restored(SteadyState, arrays_of(state)))
+        smoother = ColorSmoother(mode, from_arrays(SmoothingState, to_arrays(state)))
         for pair in list(pairs(lightness, ab))[first : first + 7]:
-            found += steadier.push(*pair)
-        state = steadier.state
-        assert steadier.waiting == min(first + 7, len(lightness)) - len(found)
-    found += Steadier(mode, state).finish()
-    np.testing.assert_array_equal(found, list(steady(pairs(lightness, ab), mode)))
+            found += smoother.push(*pair)
+        state = smoother.state
+        assert smoother.waiting == min(first + 7, len(lightness)) - len(found)
+    found += ColorSmoother(mode, state).finish()
+    np.testing.assert_array_equal(found, list(smooth(pairs(lightness, ab), mode)))
 
 
 @pytest.mark.parametrize("every", [1, 2, 5])
@@ -160,7 +160,7 @@ def test_every_n_asks_about_one_frame_in_n(every: int) -> None:
 def test_auto_asks_rarely_where_nothing_happens_and_always_after_a_cut() -> None:
     film = distinct(cut_film())
     found, asked = by_keys(film, None)
-    assert asked == 2 * -(-LENGTH // FURTHEST)
+    assert asked == 2 * -(-LENGTH // MAX_INTERVAL)
     np.testing.assert_array_equal(found[LENGTH], film[1][LENGTH])
 
 
@@ -170,7 +170,7 @@ def test_auto_asks_more_often_where_much_is_new() -> None:
     for frame in lightness:  # half of the picture is another one in every frame
         frame[:, : COLUMNS // 2] = np.kron(random.uniform(0, 100, (12, 10)), np.ones((8, 8)))
     _, asked = by_keys((lightness, still_film()[1]), None)
-    assert asked > 1.5 * LENGTH / FURTHEST
+    assert asked > 1.5 * LENGTH / MAX_INTERVAL
 
 
 @pytest.mark.parametrize("every", [4, None])
@@ -193,20 +193,20 @@ def test_key_frames_are_steadier_than_every_frame() -> None:
 def test_key_frames_in_pieces_equal_those_in_one_piece(every: int | None) -> None:
     film = distinct(cut_film())
     found = list[Floats]()
-    plan, carry = PlanState(), CarryState()
+    plan, carry = PlanState(), PropagationState()
     decided_on = 0
     for first in range(0, len(film[0]), 7):
-        planner = KeyPlanner(every, restored(PlanState, arrays_of(plan)))
-        carrier = Carrier(restored(CarryState, arrays_of(carry)))
+        planner = KeyPlanner(every, from_arrays(PlanState, to_arrays(plan)))
+        propagator = ColorPropagator(from_arrays(PropagationState, to_arrays(carry)))
         for frame in film[0][first : first + 7]:
             for planned in planner.push(frame):
-                found += carrier.push(planned, film[1][decided_on] if planned.is_key else None)
+                found += propagator.push(planned, film[1][decided_on] if planned.is_key else None)
                 decided_on += 1
-        plan, carry = planner.state, carrier.state
+        plan, carry = planner.state, propagator.state
     for planned in KeyPlanner(every, plan).finish():
-        found += carrier.push(planned, film[1][decided_on] if planned.is_key else None)
+        found += propagator.push(planned, film[1][decided_on] if planned.is_key else None)
         decided_on += 1
-    found += carrier.finish()
+    found += propagator.finish()
     np.testing.assert_array_equal(found, by_keys(film, every)[0])
 
 
@@ -214,20 +214,20 @@ def test_key_frames_in_pieces_equal_those_in_one_piece(every: int | None) -> Non
 def test_frames_of_any_size_come_back_in_their_size(size: tuple[int, int]) -> None:
     lightness = [np.full(size, 50, np.float32)] * 3
     ab = [np.zeros((2, size[0] // 4, size[1] // 3), np.float32)] * 3
-    assert [found.shape for found in steady(pairs(lightness, ab), "flow")] == [ab[0].shape] * 3
+    assert [found.shape for found in smooth(pairs(lightness, ab), "flow")] == [ab[0].shape] * 3
 
 
 @pytest.mark.parametrize("film", [0, 1, 2])
 def test_films_of_no_or_few_frames_come_out_whole(film: int) -> None:
     pair = still_film(film)
-    assert len(list(steady(pairs(*pair)))) == film
+    assert len(list(smooth(pairs(*pair)))) == film
     assert len(by_keys(distinct(pair), None)[0]) == film
 
 
-def test_a_key_without_the_networks_opinion_is_refused() -> None:
+def test_a_key_without_the_networks_prediction_is_refused() -> None:
     (planned,) = KeyPlanner().push(ground())
     with pytest.raises(ShapeError, match="key"):
-        Carrier().push(planned)
+        ColorPropagator().push(planned)
 
 
 def test_a_rhythm_below_one_is_refused() -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from vidcolor.color import Floats
-from vidcolor.steady.cuts import DELAY_FRAMES, CutDetector, CutState, starts
+from vidcolor.steady.cuts import DELAY_FRAMES, CutDetector, CutState, detect_cuts
 from vidcolor.steady.motion import gray_of
-from vidcolor.steady.state import arrays_of, restored
+from vidcolor.steady.state import from_arrays, to_arrays
 
 ROWS, COLUMNS = 96, 160
 LENGTH = 12  # frames of a shot
@@ -35,7 +35,7 @@ def two_shots() -> list[Floats]:
 
 
 def found(film: list[Floats]) -> list[int]:
-    return [number for number, is_start in enumerate(starts(iter(film))) if is_start]
+    return [number for number, is_start in enumerate(detect_cuts(iter(film))) if is_start]
 
 
 def flicker(film: list[Floats]) -> list[Floats]:
@@ -101,7 +101,7 @@ def test_short_shots_are_all_found() -> None:
 
 @pytest.mark.parametrize("film", [[], shot(1, length=1), [*shot(1), *shot(2, length=1)]])
 def test_every_frame_gets_its_answer(film: list[Floats]) -> None:
-    assert len(list(starts(iter(film)))) == len(film)
+    assert len(list(detect_cuts(iter(film)))) == len(film)
 
 
 def test_no_answer_is_more_than_two_frames_late() -> None:
@@ -122,10 +122,10 @@ def test_a_film_in_pieces_gives_the_same_answers() -> None:
     def in_pieces() -> Iterator[bool]:
         nonlocal state
         for first in range(0, len(film), 5):
-            detector = CutDetector(restored(CutState, arrays_of(state)))
+            detector = CutDetector(from_arrays(CutState, to_arrays(state)))
             for frame in film[first : first + 5]:
                 yield from detector.push(frame)
             state = detector.state
         yield from CutDetector(state).finish()
 
-    assert list(in_pieces()) == list(starts(iter(film)))
+    assert list(in_pieces()) == list(detect_cuts(iter(film)))

@@ -17,9 +17,9 @@ from stills_fixtures import HEIGHT, LOSSLESS, LOSSY, PICTURE, WIDTH, color_for, 
 
 from vidcolor.errors import SourceError
 from vidcolor.stills import files, open_in_turn, open_still, write_still
-from vidcolor.stills.budget import Room
+from vidcolor.stills.budget import PixelBudget
 from vidcolor.stills.header import MOST_PAGES
-from vidcolor.stills.upright import shown, size_of
+from vidcolor.stills.upright import read_size, read_upright
 
 LIMIT = re.escape("megapixels, more than the limit of ")
 
@@ -53,7 +53,7 @@ def test_pages_that_form_a_loop_are_refused(links: tuple[int, ...], found: str, 
     content = tiff_of([(link, gray_page()) for link in links], order, bytes(4096))
     with pytest.raises(SourceError, match=f"its pages form a loop: {found}"):
         open_still(content, "loop.tif")
-    assert shown(content).shape == (64, 64, 3)  # of which the first is all that is looked at
+    assert read_upright(content).shape == (64, 64, 3)  # of which the first is all that is looked at
 
 
 def test_directories_that_lead_to_each_other_end(tmp_path: Path):
@@ -93,7 +93,7 @@ def test_the_pages_of_a_file_are_counted_together(kind: str, monkeypatch: pytest
     with open_still(content, "box", largest_pixels=5 << 18) as still:
         assert len(still.pages) == 5
     for module in ("files", "tiff"):
-        monkeypatch.setattr(f"vidcolor.stills.{module}.page_of", lambda *_: pytest.fail("it was decoded"))
+        monkeypatch.setattr(f"vidcolor.stills.{module}.make_page", lambda *_: pytest.fail("it was decoded"))
     with pytest.raises(SourceError, match=f"^box: 5 pages .* 1.31072 {LIMIT}1.31.*--largest-photo"):
         open_still(content, "box", largest_pixels=(5 << 18) - 1)  # small pages count as what the network looks at
 
@@ -111,7 +111,7 @@ def test_a_book_of_many_pages_is_no_bomb(kind: str):
 )
 def test_one_picture_is_counted_as_it_is(name: str, tmp_path: Path):
     (LOSSLESS | LOSSY)[name](tmp_path / name)
-    assert size_of(tmp_path / name) == (WIDTH, HEIGHT)
+    assert read_size(tmp_path / name) == (WIDTH, HEIGHT)
     open_still(tmp_path / name, largest_pixels=WIDTH * HEIGHT).close()
     with pytest.raises(SourceError, match=rf"{WIDTH} x {HEIGHT} = 0.01206 {LIMIT}0.012059\."):
         open_still(tmp_path / name, largest_pixels=WIDTH * HEIGHT - 1)
@@ -204,7 +204,7 @@ def test_pillows_limit_is_the_hosts_and_not_in_the_way(name: str, tmp_path: Path
         assert limit == Image.MAX_IMAGE_PIXELS
         assert np.array_equal(again.pages[0].rows(0, HEIGHT), whole.pages[0].rows(0, HEIGHT))
         assert (tmp_path / f"b {name}").read_bytes() == (tmp_path / f"a {name}").read_bytes()
-        assert shown(tmp_path / name).shape == (HEIGHT, WIDTH, 3)
+        assert read_upright(tmp_path / name).shape == (HEIGHT, WIDTH, 3)
         with pytest.raises((Image.DecompressionBombError, Image.DecompressionBombWarning)):
             Image.open(tmp_path / "plain.png")
 
@@ -292,18 +292,18 @@ def test_frames_of_a_gif_can_be_seen_through_and_keep_their_places(tmp_path: Pat
 
 def test_a_file_waits_until_there_is_room_before_it_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     PICTURE.save(tmp_path / "a.png")
-    room, opened = Room(WIDTH * HEIGHT + 10), threading.Event()
-    monkeypatch.setattr(files, "ROOM", room)
+    room, opened = PixelBudget(WIDTH * HEIGHT + 10), threading.Event()
+    monkeypatch.setattr(files, "PIXEL_BUDGET", room)
     decoding = threading.Event()
-    real = files.decoded
-    monkeypatch.setattr(files, "decoded", lambda *given: (decoding.set(), real(*given))[1])
+    real = files.decode_frame
+    monkeypatch.setattr(files, "decode_frame", lambda *given: (decoding.set(), real(*given))[1])
 
     def work() -> None:
         with open_in_turn(tmp_path / "a.png"):
             opened.set()
 
     thread = threading.Thread(target=work, daemon=True)
-    with room.of(11):
+    with room.reserve(11):
         thread.start()
         assert not decoding.wait(0.5)
     assert opened.wait(60)
@@ -311,10 +311,10 @@ def test_a_file_waits_until_there_is_room_before_it_is_decoded(tmp_path: Path, m
 
 
 def test_a_picture_larger_than_all_room_is_worked_alone():
-    room, log = Room(100), list[str]()
+    room, log = PixelBudget(100), list[str]()
 
     def work(name: str, pixels: int) -> None:
-        with room.of(pixels):
+        with room.reserve(pixels):
             log.append(f"{name} in")
             threading.Event().wait(0.05)
             log.append(f"{name} out")

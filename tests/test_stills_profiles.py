@@ -102,9 +102,11 @@ def test_a_gray_profile_becomes_an_rgb_profile_with_its_curve(name: str, tmp_pat
 
 
 def test_an_rgb_profile_stays_and_color_is_meant_in_it(tmp_path: Path):
-    from vidcolor.stills.profiles import _matching, _tags
+    from vidcolor.stills.profiles import _make_rgb_profile, _read_tags
 
-    icc = _matching(_tags(gray_profile(2.2))[b"kTRC"], gray_profile(2.2))  # any RGB profile that is not sRGB
+    icc = _make_rgb_profile(
+        _read_tags(gray_profile(2.2))[b"kTRC"], gray_profile(2.2)
+    )  # any RGB profile that is not sRGB
     PICTURE.convert("RGB").save(tmp_path / "a.tif", icc_profile=icc)
     before, _ = colored(tmp_path / "a.tif", tmp_path / "b.tif")
     assert before.pages[0].space is not SRGB

@@ -16,12 +16,12 @@ from vidcolor.evaluation.sources import read_photos
 from vidcolor.films.references import _load_picture
 from vidcolor.stills import open_still
 from vidcolor.stills.display import read_photo
-from vidcolor.stills.profiles import _matching
-from vidcolor.stills.rgb import decode, size_of, thumbnail_jpeg
-from vidcolor.stills.upright import shown
+from vidcolor.stills.profiles import _make_rgb_profile
+from vidcolor.stills.rgb import decode, read_size, thumbnail_jpeg
+from vidcolor.stills.upright import read_upright
 from vidcolor.training.photos import Photos
 
-LINEAR = _matching(b"curv" + bytes(8), bytes(40))  # an RGB profile with a straight tone curve
+LINEAR = _make_rgb_profile(b"curv" + bytes(8), bytes(40))  # an RGB profile with a straight tone curve
 
 
 def scene(width: int = 120, height: int = 80) -> np.ndarray:
@@ -60,7 +60,7 @@ def test_pictures_are_upright(kind: str, orientation: int):
     content = turned(orientation, kind, **({"lossless": True} if kind == "WEBP" else {}))
     with Image.open(io.BytesIO(content)) as image:  # the test's own making is right
         assert off(ImageOps.exif_transpose(image).convert("RGB"), scene()) < 4
-    assert off(shown(content), scene()) < 4
+    assert off(read_upright(content), scene()) < 4
 
 
 def test_all_who_read_photos_read_them_upright_and_by_their_profile(tmp_path: Path):
@@ -79,7 +79,7 @@ def test_all_who_read_photos_read_them_upright_and_by_their_profile(tmp_path: Pa
         assert learned.shape[1] > learned.shape[0]
         assert off(Image.fromarray(learned).resize((120, 80)), scene()) < 2 * allowed
         reference = _load_picture(path, None)
-        ab = reference.known.ab_2hw
+        ab = reference.picture.ab_2hw
         assert ab.shape[2] > ab.shape[1]
         assert ab[0, :, 0].mean() > ab[0, :, -1].mean() + 20  # red to the left
 
@@ -103,15 +103,15 @@ def test_every_format_and_depth_is_shown(name: str, tmp_path: Path):
     wanted = np.repeat(GRAY[..., None], 3, axis=2)
     if name in ("bilevel.png", "bilevel.tif", "fax.tif", "bilevel.pbm"):
         wanted = np.repeat(np.asarray(Image.fromarray(GRAY).convert("1").convert("L"))[..., None], 3, axis=2)
-    assert off(shown(tmp_path / name), wanted) < (6 if name in LOSSY else 1)
-    assert size_of(tmp_path / name) == (WIDTH, HEIGHT)
+    assert off(read_upright(tmp_path / name), wanted) < (6 if name in LOSSY else 1)
+    assert read_size(tmp_path / name) == (WIDTH, HEIGHT)
 
 
 def test_large_tiff_pages_are_shown_small_band_by_band(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     tifffile.imwrite(tmp_path / "a.tif", scene(600, 400), photometric="rgb", rowsperstrip=16, compression="zlib")
     monkeypatch.setattr("vidcolor.stills.tiff.HELD_PIXELS", 1000)
     monkeypatch.setattr("vidcolor.stills.tiff.BAND_PIXELS", 12_000)
-    small = shown(tmp_path / "a.tif", enough=80)
+    small = read_upright(tmp_path / "a.tif", min_short_side=80)
     assert small.shape == (80, 120, 3)
     assert off(small, scene()) < 2
 
@@ -148,7 +148,7 @@ def test_tiff_of_any_depth_is_as_light_as_it_is(bits: int, channels: int):
             assert page.alpha is not None
             assert (page.alpha(0, HEIGHT)[:-1] == full).all()
             assert (page.alpha(HEIGHT - 1, HEIGHT) == 0).all()
-    assert off(shown(content)[..., 0], plane / top * 255) < 1
+    assert off(read_upright(content)[..., 0], plane / top * 255) < 1
 
 
 @pytest.mark.parametrize("bits", [4, 12])

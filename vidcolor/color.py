@@ -1,4 +1,4 @@
-"""All color science: sRGB, CIE Lab, Y'CbCr. Functions of pixels take NumPy arrays or torch tensors alike.
+"""Color science: sRGB, CIE Lab, Y'CbCr. Functions of pixels take NumPy arrays and torch tensors alike.
 
 Units: sRGB and linear components 0..1; L* 0..100; a*, b* about -110..110; Y' 0..1 from black to white;
 Cb, Cr -0.5..0.5. Integer code values appear only where a function says so.
@@ -31,8 +31,8 @@ LAB_EPSILON = 0.008856  # below this, Lab's cube root is a straight line (CIE 15
 REC601_LUMA = (0.299, 0.587, 0.114)
 LUMA_WEIGHTS = {"bt601": REC601_LUMA, "bt709": (0.2126, 0.7152, 0.0722), "bt2020": (0.2627, 0.6780, 0.0593)}
 SDR_WHITE_NITS = 203.0  # where HDR pictures put paper white (ITU-R BT.2408-7, 2.1)
-CHROMA_ROUNDS = 6  # of the search for L*; the error falls about tenfold a round
-HLG_WHITE = 0.75  # the same white as an HLG code
+CHROMA_ROUNDS = 6  # iterations of the search for L*; each makes the error about ten times smaller
+HLG_WHITE = 0.75  # SDR_WHITE_NITS as an HLG code
 
 
 def _namespace(array: Array) -> Any:
@@ -40,7 +40,7 @@ def _namespace(array: Array) -> Any:
     return torch if torch is not None and isinstance(array, torch.Tensor) else np
 
 
-def _mix(matrix: tuple[tuple[float, ...], ...], components: list[Array]) -> list[Array]:
+def _apply_matrix(matrix: tuple[tuple[float, ...], ...], components: list[Array]) -> list[Array]:
     return [sum(k * v for k, v in zip(row, components, strict=True)) for row in matrix]
 
 
@@ -77,8 +77,8 @@ def gray_to_lightness(gray: Array) -> Array:
 
 
 def rgb_to_lab(r: Array, g: Array, b: Array) -> tuple[Array, Array, Array]:
-    """SRGB components 0..1 -> L* 0..100, a*, b*."""
-    fx, fy, fz = map(_lab_f, _mix(RGB_TO_XYZ, [srgb_to_linear(v) for v in (r, g, b)]))
+    """Gamma-coded sRGB components 0..1 -> L* 0..100, a*, b*."""
+    fx, fy, fz = map(_lab_f, _apply_matrix(RGB_TO_XYZ, [srgb_to_linear(v) for v in (r, g, b)]))
     return 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
 
 
@@ -96,7 +96,7 @@ def lab_to_xyz(lightness: Array, a: Array, b: Array) -> list[Array]:
 
 def lab_to_light(lightness: Array, a: Array, b: Array) -> list[Array]:
     """L* 0..100, a*, b* -> linear sRGB components; outside 0..1 where sRGB has no such color."""
-    return _mix(XYZ_TO_RGB, lab_to_xyz(lightness, a, b))
+    return _apply_matrix(XYZ_TO_RGB, lab_to_xyz(lightness, a, b))
 
 
 def lab_to_rgb(lightness: Array, a: Array, b: Array) -> tuple[Array, Array, Array]:
@@ -182,9 +182,9 @@ class LumaCoding:
         return red, red * (-kr / kg) - blue * (kb / kg), blue
 
     def chroma(self, luma: Array, a: Array, b: Array, *, rounds: int = CHROMA_ROUNDS) -> tuple[Array, Array]:
-        """Cb, Cr that give the color a*, b* to a pixel whose Y' must stay.
+        """Cb, Cr -0.5..0.5 that give a pixel the color a*, b* while its Y' 0..1 stays.
 
-        A colored pixel's L* is not that of a gray one with the same Y', so L* is searched for until the
+        A colored pixel's L* differs from a gray one's with the same Y', so L* is searched for until the
         color's own Y' is the film's, by the secant method; real colors end within one 10-bit code.
         """
         xp = _namespace(luma)
@@ -204,7 +204,7 @@ class LumaCoding:
         _, from_linear = _TRANSFERS[self.transfer]
         light = lab_to_light(lightness, a, b)
         if self.matrix == "bt2020":
-            light = _mix(RGB_TO_BT2020, light)
+            light = _apply_matrix(RGB_TO_BT2020, light)
         return self.rgb_to_ycc(*map(from_linear, light))
 
 
@@ -245,7 +245,7 @@ def lightness_table(bits: int, full_range: bool, coding: LumaCoding) -> Floats:
 
 @lru_cache(maxsize=8)
 def chroma_gain_table(bits: int, full_range: bool, coding: LumaCoding) -> Floats:
-    """How much chroma a little a*b* makes at every luma code, relative to middle gray: (2**bits,).
+    """Chroma of a small a*b* at every luma code, relative to middle gray: (2**bits,).
 
     Chroma of equal a*b* grows with brightness. Enlarging chroma with this gain divided out, and putting it back at
     full size, keeps a dark line on a bright wall from taking the wall's chroma.

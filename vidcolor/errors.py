@@ -1,4 +1,4 @@
-"""What can go wrong, as the caller sees it: every error here is one clear line for a person."""
+"""The family of errors. Every message is one clear line for a person."""
 
 from collections.abc import Iterable
 
@@ -16,7 +16,7 @@ class SourceError(VidcolorError):
 
 
 class ReadError(SourceError):
-    """The system could not read the input: its drive or network failed. Nothing is said of the input itself."""
+    """The system could not read the input: its drive or network failed. The input itself may be intact."""
 
 
 class SinkError(VidcolorError):
@@ -28,19 +28,19 @@ class BusyError(SinkError):
 
 
 class ModelError(VidcolorError):
-    """A model file is missing, damaged, or not one of ours."""
+    """A model file is missing, damaged, or not of this program."""
 
 
 class DeviceError(VidcolorError):
-    """The device asked for is not there, or cannot hold even one frame."""
+    """The requested device is missing, or cannot hold even one frame."""
 
 
 class TrainingError(VidcolorError):
-    """A training run cannot go on."""
+    """A training run cannot continue."""
 
 
 class ShapeError(VidcolorError):
-    """Arrays that belong together do not fit each other."""
+    """Arrays that belong together have shapes that do not match."""
 
 
 def unreadable(name: object, error: OSError) -> ReadError:
@@ -49,8 +49,8 @@ def unreadable(name: object, error: OSError) -> ReadError:
     return ReadError(f"{name}: {why}.")
 
 
-def like(word: str, names: Iterable[str]) -> str | None:
-    """The name that was probably meant; None where none is near. Capitals do not count."""
+def closest_name(word: str, names: Iterable[str]) -> str | None:
+    """The name that was probably meant; None where none is similar. Case is ignored."""
     from difflib import get_close_matches
 
     by_fold = {name.casefold(): name for name in names}

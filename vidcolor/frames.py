@@ -1,4 +1,4 @@
-"""The nouns that every stage shares: what a film's picture is made of, one frame of it, what lies beside it."""
+"""Types that all stages share: picture formats, frames, film information."""
 
 import math
 import zlib
@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-TOLERANCE_SECONDS = Fraction(1, 1000)  # times that differ by less are meant to be the same: Matroska rounds to these
+TOLERANCE_SECONDS = Fraction(1, 1000)  # times that differ by less are equal: Matroska rounds to milliseconds
 Plane = NDArray[np.uint8] | NDArray[np.uint16]  # (H, W) code values; uint16 above 8 bits, in the low bits
 
 
 @dataclass(frozen=True)
 class PictureFormat:
-    """How code values mean light, and the shape of the planes."""
+    """Size and sample format of a picture, and the meaning of its code values."""
 
     width: int
     height: int
@@ -28,7 +28,7 @@ class PictureFormat:
 
     @property
     def dtype(self) -> type[np.uint8] | type[np.uint16]:
-        """Sample type of a plane."""
+        """NumPy type of samples."""
         return np.uint8 if self.bits == 8 else np.uint16
 
     @property
@@ -40,48 +40,51 @@ class PictureFormat:
 
 @dataclass(frozen=True)
 class Crop:
-    """Pixels of the coded picture that are not shown, on each side."""
+    """Pixels of the coded picture that are hidden, on each side."""
 
     left: int
     top: int
     right: int
     bottom: int
 
-    def fits(self, width: int, height: int) -> bool:
-        """Whether it hides something, and leaves something to see."""
+    def is_valid_for(self, width: int, height: int) -> bool:
+        """Whether it hides something of a picture of this size, and leaves something visible."""
         sides = (self.left, self.top, self.right, self.bottom)
         leaves = self.left + self.right < width and self.top + self.bottom < height
         return min(sides) >= 0 and any(sides) and leaves
 
-    def of(self, plane: Plane) -> Plane:
-        """The part of a plane (H, W) that is shown: a view."""
+    def apply(self, plane: Plane) -> Plane:
+        """The visible part of a plane (H, W), as a view."""
         height, width = plane.shape
         return plane[self.top : height - self.bottom, self.left : width - self.right]
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One decoded picture: its luma, untouched, and when it is shown."""
+    """One decoded picture with its time; luma is as decoded."""
 
     luma: Plane
     pts: int | None  # in the film's time_base
-    native: Any = None  # the decoder's own frame, which the sink asks for field order, side data and the like
-    chroma: Callable[[], tuple[Plane, Plane]] | None = None  # its own Cb and Cr, of chroma_size; None: it has none
-    keeps_chroma: bool = False  # whether it is in color already, and stays as it is
+    native: Any = None  # the decoder's frame, from which the sink copies field order, side data and the like
+    chroma: Callable[[], tuple[Plane, Plane]] | None = None  # decoded Cb and Cr, of chroma_size; None: it has none
+    keeps_chroma: bool = False  # the frame is in color and stays as it is
 
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """How far an earlier run came: its last frame, known again by its time and its luma."""
+    """The last frame of an earlier run, identified by its time and luma."""
 
-    count: int  # frames up to and with it
+    count: int  # frames up to and including it
     pts: int
     checksum: int  # of the luma plane; see `checksum_of`
 
 
 @dataclass(frozen=True)
 class Part:
-    """Frames `first` to `end` - 1 of a film. after: the last frame before its colors begin; None: the film's start."""
+    """Frames `first` to `end` - 1 of a film.
+
+    after: the last frame before coloring starts; None: it starts with the film.
+    """
 
     first: int
     end: int
@@ -89,19 +92,19 @@ class Part:
     after: ResumePoint | None = None
 
     @property
-    def begins(self) -> int:
+    def first_colored(self) -> int:
         """The first frame that has to be colored."""
         return self.after.count if self.after else 0
 
 
 def checksum_of(luma: Plane) -> int:
-    """CRC-32 of the code values."""
+    """CRC-32 of a plane's code values."""
     return zlib.crc32(np.ascontiguousarray(luma).data)
 
 
 @dataclass(frozen=True)
 class ColoredFrame:
-    """A frame with the chroma planes that were painted for it, each of PictureFormat.chroma_size."""
+    """A frame and its new chroma planes, each of PictureFormat.chroma_size."""
 
     frame: Frame
     cb: Plane
@@ -110,7 +113,7 @@ class ColoredFrame:
 
 @dataclass(frozen=True)
 class StreamInfo:
-    """One stream beside the picture, as people name it."""
+    """One stream beside the video track."""
 
     index: int
     kind: str  # "audio", "subtitle", "data", "attachment", "video" (cover art, further tracks)
@@ -121,7 +124,7 @@ class StreamInfo:
 
 @dataclass(frozen=True)
 class FilmInfo:
-    """What a film file holds."""
+    """What a film file contains."""
 
     path: str
     container: str  # FFmpeg's name of the format
@@ -130,19 +133,19 @@ class FilmInfo:
     picture: PictureFormat
     time_base: Fraction
     frame_rate: Fraction | None  # average; None when unknown
-    frame_count: int | None  # as the container says or as estimated from duration and rate; None when unknown
+    frame_count: int | None  # stated by the container or estimated from duration and rate; None when unknown
     duration_seconds: float | None
     sample_aspect_ratio: Fraction | None
     rotation_degrees: int
     field_order: str  # "progressive", "tff", "bff" or "unknown"
-    streams: tuple[StreamInfo, ...]  # everything but the picture
+    streams: tuple[StreamInfo, ...]  # all but the video track
     chapters: int
     metadata: dict[str, str]
     warnings: tuple[str, ...] = ()
-    crop: Crop | None = None  # what players hide of the coded picture, which `picture` describes whole
+    crop: Crop | None = None  # what players hide of the coded picture; `picture` describes it uncropped
 
     def number_at(self, seconds: float | Fraction | None) -> int:
-        """Number of the first frame that begins at a time, as players count it, or after; at the average rate."""
+        """Number of the first frame at or after a time, as players count it, at the average rate."""
         if not seconds or not self.frame_rate:
             return 0
         return math.ceil((Fraction(seconds) - TOLERANCE_SECONDS) * self.frame_rate)

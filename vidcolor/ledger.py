@@ -1,7 +1,7 @@
-"""A file of JSON lines, only ever appended to by one run at a time, that a kill or a power cut cannot falsify.
+"""Append-only JSON lines; a torn line is detected and dropped.
 
-Every line ends with a checksum of itself, so a line that was torn is noticed and dropped. A line is written after the
-bytes that it speaks of are on disk.
+Every line ends with a checksum of itself. A line is written after the data that it describes is on disk, and one run
+at a time may write, so neither a kill nor a power cut makes the file state anything false.
 """
 
 import errno
@@ -29,26 +29,25 @@ _NO_LOCKS_ON_WINDOWS = {1, 50}  # ERROR_INVALID_FUNCTION, ERROR_NOT_SUPPORTED
 
 
 class Ledger(ABC):
-    """Locks the file against a second run, reads its lines, appends.
+    """Locks the file against a second run, reads its lines, appends lines. Not thread-safe.
 
-    Raises BusyError when another run holds the lock, SinkError when the file cannot be read or written. Not for several
-    threads.
+    Raises BusyError when another run holds the lock, SinkError when the file cannot be read or written.
     """
 
     def __init__(self, path: Path, output: Path) -> None:
-        """output: the name that messages use for what is being written."""
+        """output: what is being written, for messages."""
         self.path, self._output = Path(path), output
-        self.damaged_lines = 0  # in the middle of the file; a torn last line is no damage
+        self.damaged_lines = 0  # within the file; a torn last line does not count
         self._fd = -1
         self._synced_at = 0.0
 
     @abstractmethod
     def _reset(self) -> None:
-        """Forget what was read."""
+        """Forget all lines that were read."""
 
     @abstractmethod
     def _take(self, fields: dict[str, Any], end: int) -> None:
-        """A line that was read, and the byte where it ends. Raises TypeError for fields that are not known."""
+        """Handle a line that was read and ends at byte `end`. Raises TypeError for unknown fields."""
 
     def __enter__(self) -> Self:
         try:
@@ -70,21 +69,21 @@ class Ledger(ABC):
         self.close()
 
     def sync_due(self) -> bool:
-        """Whether a second went by since the last sync."""
+        """Whether the last sync is a second old."""
         return time.monotonic() - self._synced_at >= _SYNC_SECONDS
 
     def sync(self) -> None:
-        """Bring the lines to the disk, so that they outlive a power cut, not only a kill."""
+        """Sync the lines to disk, so that they survive a power cut, not only a kill."""
         os.fsync(self._fd)
         self._synced_at = time.monotonic()
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all lines."""
         os.ftruncate(self._fd, 0)
         self._load()
 
     def cut(self, end: int) -> None:
-        """Forget the lines after a byte; see `_take`."""
+        """Drop the lines after a byte; see `_take`."""
         os.ftruncate(self._fd, end)
         self._load()
 
@@ -98,7 +97,7 @@ class Ledger(ABC):
         """Sync and unlock."""
         if self._fd >= 0:
             for end in (self.sync, partial(os.close, self._fd)):
-                with suppress(OSError):  # lines that do not reach the disk are not missed
+                with suppress(OSError):  # the next run repeats what is not on disk
                     end()
             self._fd = -1
 
@@ -170,7 +169,7 @@ class Ledger(ABC):
 
 
 def parse(line: bytes) -> dict[str, Any] | None:
-    """A line's fields, or None where it is torn or altered."""
+    """A line's fields; None where the line is torn or altered."""
     text, key, rest = line.rpartition(_SUM_KEY.encode())
     if not key or rest != _checksum(text) + b'"}\n':
         return None

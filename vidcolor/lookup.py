@@ -1,11 +1,11 @@
-"""Tables indexed by code values: by OpenCV, which is vectorized, where it can, else by NumPy."""
+"""Look-up tables indexed by code values, by OpenCV where it can (it is vectorized), else by NumPy."""
 
 from typing import Any
 
 import cv2
 import numpy as np
 
-_LUT_16_BITS_SINCE = (4, 13)  # OpenCV's LUT takes 8-bit codes alone before
+_LUT_16_BITS_SINCE = (4, 13)  # before, OpenCV's LUT takes only 8-bit codes
 _HAS_LUT_16 = tuple(int(part) for part in cv2.__version__.split(".")[:2]) >= _LUT_16_BITS_SINCE
 
 

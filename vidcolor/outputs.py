@@ -1,11 +1,10 @@
-"""Files to be written: what forbids one is told before the work, and it is there complete or not at all.
+"""Writing of files: checked before the work, and complete or not there at all.
 
-All that outlives a run goes through here: a file is brought to the disk before it gets its name, and the name after
-it, so that a power cut leaves the old file or the new one, never an empty one.
+Every file that outlives a run is written here: its content is synced to disk before it gets its name, and the name
+after it, so that a power cut leaves the old file or the new one, never an empty one.
 """
 
 import errno
-import hashlib
 import io
 import os
 import re
@@ -13,13 +12,13 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from vidcolor.errors import SinkError, UsageError, unreadable
+from vidcolor.filenames import OWN_PREFIX, scratch_name
 from vidcolor.formats import RESULTS
 
-OWN_PREFIX = ".vidcolor-"  # of every name that only we may write
 _REASONS = {
     errno.ENOSPC: "the disk is full. Make room",
     errno.EDQUOT: "the quota on this disk is used up. Make room",
@@ -30,54 +29,51 @@ _REASONS = {
     errno.ENAMETOOLONG: "the name is too long for this disk. Choose a shorter one",
 }
 DISK_ERRORS = {*_REASONS, errno.EIO}
-_ODD_NAME = re.compile(r'[^\x20-\x7e]|[<>:"|?*\\]|[. ]$|.{100}')  # what some file system does not hold
+_ODD_NAME = re.compile(r'[^\x20-\x7e]|[<>:"|?*\\]|[. ]$|.{100}')  # not allowed on some file system
 _CHUNK_BYTES = 1 << 20
-_LONGEST_SUFFIX = 16  # bytes
-_LONGEST_NAME = 255  # bytes that file systems allow
-_LONGEST_HIDDEN = 120  # bytes; some file systems (eCryptfs) allow 143
-# What some network disks and folders that may only be written to say to fsync; the bytes are written all the same.
+# What fsync raises on some network disks and write-only folders, although the bytes are written.
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def check(path: Path, *, overwrite: bool, makes_folder: bool = False, inputs: Iterable[Path] = ()) -> None:
     """Raise SinkError where the file may not or cannot be written, UsageError where it is an input.
 
-    overwrite: a file of that name may be replaced.  makes_folder: the folder may be missing; it is made when the file
+    overwrite: an existing file may be replaced.  makes_folder: the folder may be missing; it is made when the file
     is written.  inputs: see check_is_no_input.
     """
     check_is_no_input(path, inputs)
     folder = path.absolute().parent
     if makes_folder:
-        folder = next(parent for parent in path.absolute().parents if _is_there(parent))
-    elif not _is_there(folder):
+        folder = next(parent for parent in path.absolute().parents if _exists(parent))
+    elif not _exists(folder):
         raise SinkError(f"{path}: the folder {path.parent} does not exist. Create it first.")
     if not folder.is_dir():
         raise SinkError(f"{path}: {folder} is no folder. Choose another name.")
     if os.path.isdir(path):  # noqa: PTH112 - says no where pathlib of Python 3.11 raises
         raise SinkError(f"{path}: is a folder; name a file in it.")
-    if _is_there(path) and not overwrite:
+    if _exists(path) and not overwrite:
         raise SinkError(f"{path}: exists already. Choose another name or pass --overwrite.")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise SinkError(f"{path}: not allowed to write in {folder.resolve()}. Choose another folder.")
-    if not makes_folder and not _is_there(path):
+    if not makes_folder and not _exists(path):
         check_name(path)
 
 
 def check_name(path: Path) -> None:
-    """Raise SinkError for a name that the disk does not hold, such as one with `?` on exFAT, before the work on it."""
+    """Raise SinkError for a name that the file system does not allow, such as one with `?` on exFAT."""
     if not _ODD_NAME.search(path.name):
         return
     folder = path.parent / f"{OWN_PREFIX}name"
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise failure(path, error) from error
+        raise write_failure(path, error) from error
     try:
         create(folder / path.name)
         (folder / path.name).unlink()
     except OSError as error:
         if error.errno in DISK_ERRORS - {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM}:
-            raise failure(path, error) from error
+            raise write_failure(path, error) from error
         raise SinkError(f"{path}: the disk there holds no such name ({error.strerror}). Choose another.") from error
     finally:
         with suppress(OSError):
@@ -85,8 +81,8 @@ def check_name(path: Path) -> None:
 
 
 def check_is_no_input(path: Path, inputs: Iterable[Path]) -> None:
-    """Raise UsageError for a file that the run reads, under whatever name: itself, or one inside of an input folder."""
-    if not _is_there(path):
+    """Raise UsageError for an output that is an input, under whatever name, or lies in an input folder."""
+    if not _exists(path):
         return
     for source in inputs:
         if is_same(path, source):
@@ -96,49 +92,17 @@ def check_is_no_input(path: Path, inputs: Iterable[Path]) -> None:
 
 
 def is_inside(path: Path, folder: Path) -> bool:
-    """Whether a path is a file or folder, or lies in it, also by links and by names in other capitals."""
+    """Whether a path is a folder or lies in it, also through links and by names in other case."""
     real = Path(os.path.realpath(path))
     return any(is_same(place, folder) for place in (path, real, *real.parents))
 
 
-def scratch_name(name: str) -> str:
-    """The hidden name under which the last part of `name` is being made: short, the same every time, with its suffix.
-
-    It is made from a hash, so that whatever name is legal can be written.
-    """
-    digest = hashlib.sha256(os.fsencode(PurePosixPath(name).name)).hexdigest()
-    return f"{OWN_PREFIX}{digest[:24]}.partial{short_suffix(name)}"
-
-
-def short_suffix(name: str) -> str:
-    """The suffix, which says what a file is; "" where it is too long to say that."""
-    path = PurePosixPath(name)
-    suffix = "".join(path.suffixes[-2:]) if PurePosixPath(path.stem).suffix.lower() == ".tar" else path.suffix
-    return suffix if len(os.fsencode(suffix)) <= _LONGEST_SUFFIX else ""
-
-
-def hidden_name(name: str, ending: str = "") -> str:
-    """The hidden name of what is kept beside a file: its own where that is short, so that people know what it is of."""
-    return fitted_name(OWN_PREFIX + name, ending, longest=_LONGEST_HIDDEN)
-
-
-def fitted_name(stem: str, ending: str = "", *, longest: int = _LONGEST_NAME) -> str:
-    """`stem` with an ending. Where that is no name any more, for its length in bytes, a hash stands for what is cut."""
-    if len(os.fsencode(stem + ending)) <= longest:
-        return stem + ending
-    ending = f"-{hashlib.sha256(os.fsencode(stem)).hexdigest()[:16]}{ending}"
-    kept = stem[:longest]
-    while kept and len(os.fsencode(kept + ending)) > longest:
-        kept = kept[:-1]
-    return kept + ending
-
-
 @contextmanager
 def replacing(path: Path, *, overwrite: bool, makes_folder: bool = False) -> Iterator[Path]:
-    """An empty file beside the file to write to, which then takes its place; after an error nothing of it is left.
+    """Yield an empty file beside the target to write to, which then replaces the target; after an error it is removed.
 
-    overwrite: a file of that name may be replaced; else one that appears meanwhile is left alone.
-    makes_folder: its folder is made where it is missing.
+    overwrite: an existing file may be replaced; else one that appears meanwhile is left alone.
+    makes_folder: the target's folder is made where it is missing.
     Raises SinkError where writing fails.
     """
     partial = path.with_name(scratch_name(path.name))
@@ -152,10 +116,10 @@ def replacing(path: Path, *, overwrite: bool, makes_folder: bool = False) -> Ite
         sync_folder(path.absolute().parent)
     except FileExistsError as error:
         raise SinkError(f"{path}: exists now; pass --overwrite to replace it.") from error
-    except WriteError as told:  # of the hidden name
-        raise failure(path, told.error) from told
+    except WriteError as told:  # names the hidden file
+        raise write_failure(path, told.error) from told
     except OSError as error:
-        raise failure(path, error) from error
+        raise write_failure(path, error) from error
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -163,10 +127,10 @@ def replacing(path: Path, *, overwrite: bool, makes_folder: bool = False) -> Ite
 
 @contextmanager
 def replacing_group(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """The file's name in a folder beside it; what is written there then takes its place beside the file, the file last.
+    """Yield the target's name in a temporary folder; all files written there then move beside the target, itself last.
 
-    For a file that others belong to: who finds it finds them too. After an error in writing them nothing is left.
-    overwrite: files of their names may be replaced.  Raises SinkError where one may not, or writing fails.
+    For a file that others belong to: once it exists, the others do. After an error in writing, nothing is left.
+    overwrite: existing files may be replaced.  Raises SinkError where one may not, or writing fails.
     """
     try:
         with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=OWN_PREFIX) as folder:
@@ -182,41 +146,41 @@ def replacing_group(path: Path, *, overwrite: bool) -> Iterator[Path]:
                 file.replace(place)
             sync_folder(path.absolute().parent)
     except OSError as error:
-        raise failure(path, error) from error
+        raise write_failure(path, error) from error
 
 
 def write(path: Path, content: bytes, *, overwrite: bool) -> None:
-    """Complete or not at all; see `replacing`. Raises SinkError."""
+    """Write a file completely or not at all; see `replacing`. Raises SinkError."""
     with replacing(path, overwrite=overwrite) as partial:
         partial.write_bytes(content)
 
 
-def failure(path: Path, error: OSError) -> SinkError:
-    """What to raise where the system does not let a file be written: the true cause, and what to try."""
+def write_failure(path: Path, error: OSError) -> SinkError:
+    """The SinkError for a file that the system does not let be written: the cause, and what to try."""
     reason = _REASONS.get(error.errno or 0) or error.strerror or str(error)
     return SinkError(f"{path}: cannot be written: {reason}.")
 
 
-def opened(path: Path) -> BinaryIO:
-    """A file to be written anew, whose errors are SinkErrors, so that nobody takes them for those of an input.
+def open_output(path: Path) -> BinaryIO:
+    """Open a new file for writing whose errors are SinkErrors, to tell them from errors of inputs.
 
-    A link is not followed. Raises SinkError, then and later.
+    A link is not followed. Raises SinkError, now and on writing.
     """
     try:
-        return cast(BinaryIO, io.BufferedRandom(_File(path, "w+b", opener=_no_links)))
+        return cast(BinaryIO, io.BufferedRandom(_OutputFile(path, "w+b", opener=_open_without_links)))
     except OSError as error:
-        raise failure(path, error) from error
+        raise write_failure(path, error) from error
 
 
 class WriteError(SinkError):
-    """A file that was `opened` cannot be written. error: what the system said."""
+    """A file from `open_output` cannot be written. error: the system's."""
 
     def __init__(self, path: Path, error: OSError) -> None:
-        super().__init__(str(failure(path, error)))
+        super().__init__(str(write_failure(path, error)))
         self.error = error
 
 
-class _File(io.FileIO):
+class _OutputFile(io.FileIO):
     def write(self, content: Any) -> int:
         try:
             return super().write(content)
@@ -224,12 +188,12 @@ class _File(io.FileIO):
             raise WriteError(Path(str(self.name)), error) from error
 
 
-def _no_links(name: str, flags: int) -> int:
+def _open_without_links(name: str, flags: int) -> int:
     return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
-class _Source(io.FileIO):
-    """A file whose errors are ReadErrors, so that nobody takes them for those of an output."""
+class _InputFile(io.FileIO):
+    """A file whose errors are ReadErrors."""
 
     def readinto(self, buffer: Any) -> int:
         try:
@@ -244,47 +208,47 @@ class _Source(io.FileIO):
             raise unreadable(self.name, error) from error
 
 
-def source_of(path: Path) -> BinaryIO:
-    """A file to be read while another is written: its errors are ReadErrors, now and later."""
+def open_input(path: Path) -> BinaryIO:
+    """Open a file for reading whose errors are ReadErrors, now and later, to tell them from errors of outputs."""
     try:
-        return cast(BinaryIO, io.BufferedReader(_Source(path)))
+        return cast(BinaryIO, io.BufferedReader(_InputFile(path)))
     except OSError as error:
         raise unreadable(path, error) from error
 
 
 def copy(source: Path, partial: Path) -> None:
-    """A file's bytes into another. Raises ReadError and SinkError, each for its own."""
-    with source_of(source) as file, opened(partial) as target:
+    """Copy a file's bytes into another. Raises ReadError for the source, SinkError for the target."""
+    with open_input(source) as file, open_output(partial) as target:
         shutil.copyfileobj(file, target, _CHUNK_BYTES)
 
 
 def create(path: Path) -> None:
-    """An empty file under a name of our own, whatever lay there: never through a link. Raises OSError."""
+    """Create an empty file, replacing whatever has that name, never through a link. Raises OSError."""
     with suppress(FileNotFoundError):
         path.unlink()
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), 0o666))
 
 
 def move(temporary: Path, final: Path, *, overwrite: bool) -> None:
-    """Give a finished file its name. Raises FileExistsError where that is taken and may not be replaced, OSError."""
+    """Rename a finished file. Raises FileExistsError where the name is taken and may not be replaced, OSError."""
     if not overwrite and os.path.lexists(final):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final))
     temporary.replace(final)
 
 
 def sync(path: Path) -> None:
-    """Bring a file's bytes to the disk. Raises OSError where they do not get there."""
+    """Sync a file's bytes to disk. Raises OSError."""
     with path.open("r+b") as file:
         _fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring new and renamed entries of a folder to the disk; where folders cannot be opened (Windows), nothing."""
+    """Sync new and renamed entries of a folder to disk; nothing where folders cannot be opened (Windows)."""
     if os.name == "nt":
         return
     try:
         fd = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # a folder that may be written to and not be listed
+    except PermissionError:  # a write-only folder
         return
     try:
         _fsync(fd)
@@ -300,8 +264,8 @@ def _fsync(fd: int) -> None:
             raise
 
 
-def _is_there(path: Path) -> bool:
-    """Raises SinkError where nobody may look."""
+def _exists(path: Path) -> bool:
+    """Whether something has this name. Raises SinkError where that cannot be seen."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -312,7 +276,7 @@ def _is_there(path: Path) -> bool:
 
 
 def is_same(path: Path, other: Path) -> bool:
-    """Whether two names mean one file or folder; no where either is not there."""
+    """Whether two names mean the same file or folder; False where either is missing."""
     try:
         return path.samefile(other)
     except (OSError, ValueError):

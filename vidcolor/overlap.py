@@ -1,4 +1,4 @@
-"""Stages that run at the same time: each takes an iterator and gives one, through a small bounded queue."""
+"""Stages that run at the same time, in threads joined by bounded queues."""
 
 import threading
 from collections.abc import Generator, Iterator
@@ -9,8 +9,8 @@ T = TypeVar("T")
 _END: Any = object()
 
 
-def ahead(items: Iterator[T], depth: int) -> Generator[T]:
-    """The same items, made by a thread that runs at most `depth` ahead; its error is raised here, in its place."""
+def prefetch(items: Iterator[T], depth: int) -> Generator[T]:
+    """Produce the items in a thread, at most `depth` ahead of the consumer, who also gets the thread's error."""
     queue: Queue[tuple[T, BaseException | None]] = Queue(depth)
     stop = threading.Event()
 
@@ -29,7 +29,7 @@ def ahead(items: Iterator[T], depth: int) -> Generator[T]:
                 if stop.is_set():
                     break
             put(_END)
-        except BaseException as error:  # handed to the thread that waits for it
+        except BaseException as error:  # raised in the consuming thread
             put(_END, error)
         finally:
             if (close := getattr(items, "close", None)) is not None:
@@ -40,7 +40,7 @@ def ahead(items: Iterator[T], depth: int) -> Generator[T]:
     try:
         while True:
             try:
-                item, error = queue.get(timeout=0.2)  # wakes now and then, so that Ctrl-C is heard on every system
+                item, error = queue.get(timeout=0.2)  # wakes regularly, so that Ctrl-C works on every system
             except Empty:
                 continue
             if error is not None:
@@ -52,6 +52,6 @@ def ahead(items: Iterator[T], depth: int) -> Generator[T]:
         stop.set()
         try:
             thread.join()
-        except BaseException:  # Ctrl-C while it closes: what the thread reads must not be closed under it
+        except BaseException:  # Ctrl-C: the thread must end before what it reads is closed
             thread.join()
             raise

@@ -1,15 +1,15 @@
-"""Sizes that networks look at, and code values brought down to them."""
+"""Input sizes of networks, and shrinking of code values to them."""
 
 from typing import Any
 
 import cv2
 
-GRID = 32  # network sizes are rounded to this; a stretch of at most 6 % that no network minds
-LONGEST = 4  # a panorama's long side, in short sides, that the network still sees undistorted
+GRID = 32  # network sizes are multiples of this; that stretches by 6 % at most
+LONGEST = 4  # longest side of the input, in short sides; longer panoramas are squeezed
 
 
 def network_size(height: float, width: float, short_side: int) -> tuple[int, int]:
-    """Rows and columns, steps of GRID, of a picture as shown, for a network that looks at `short_side` pixels."""
+    """Rows and columns, multiples of GRID, of a picture as displayed, for a network's `short_side` in pixels."""
     scale = short_side / min(height, width)
     rows, columns = (
         max(GRID, round(min(side * scale, LONGEST * short_side) / GRID) * GRID) for side in (height, width)
@@ -18,7 +18,7 @@ def network_size(height: float, width: float, short_side: int) -> tuple[int, int
 
 
 def shrink(plane: Any, size: tuple[int, ...]) -> Any:
-    """Code values (H, W) or (H, W, C) resized to (rows, columns): area average, halving first, forty times faster."""
+    """Resize code values (H, W) or (H, W, C) to (rows, columns) by area average; halved first, 40 times faster."""
     rows, columns = size
     while plane.shape[0] >= 2 * rows and plane.shape[1] >= 2 * columns and min(plane.shape[:2]) > 1:
         half = (plane.shape[1] // 2, plane.shape[0] // 2)

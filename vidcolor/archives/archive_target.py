@@ -1,4 +1,4 @@
-"""An archive that grows at TARGET.partial and, after a kill, goes on from its last good byte."""
+"""An archive that is written to TARGET.partial and, after a kill, resumed from its last valid byte."""
 
 import io
 import os
@@ -14,28 +14,29 @@ from vidcolor.archives.journal import Journal, Outcome, Record
 from vidcolor.archives.names import safe_name
 from vidcolor.archives.targets import Content, Target
 from vidcolor.errors import SinkError
-from vidcolor.outputs import failure, fitted_name, move, scratch_name, sync_folder
+from vidcolor.filenames import fitted_name, scratch_name
+from vidcolor.outputs import move, sync_folder, write_failure
 from vidcolor.run import Run
 
-_AT_RISK_SECONDS, _AT_RISK_RECORDS, _AT_RISK_BYTES = 0.05, 256, 1 << 24  # what a kill may make us do again
+_CHECKPOINT_SECONDS, _CHECKPOINT_RECORDS, _CHECKPOINT_BYTES = 0.05, 256, 1 << 24  # of work that a kill may undo
 _SPOOL_FROM_BYTES = 1 << 26
 
 
 def files_of(output: Path) -> tuple[Path, Path, Path]:
-    """Everything that is written for an archive: itself, TARGET.partial and TARGET.journal.jsonl."""
+    """The paths that are written for an archive: itself, TARGET.partial and TARGET.journal.jsonl."""
     partial, journal = (output.with_name(fitted_name(output.name, end)) for end in (".partial", ".journal.jsonl"))
     return output, partial, journal
 
 
-class MixedError(SinkError):
-    """What an earlier run began is of another source, model or settings: it cannot be gone on with."""
+class RunMismatchError(SinkError):
+    """The partial archive was started with another source, model or settings and cannot be resumed."""
 
 
-class GrowingTarget(Target):
-    """Appends members in the order of the calls; the final name appears when all are there.
+class ArchiveTarget(Target):
+    """Appends members in the order of the calls; the archive gets its name when it is complete.
 
-    The journal goes when nothing failed. Where something failed it stays, and the next run opens the archive again and
-    appends what now succeeds. Raises SinkError when the partial archive is of another source, model or settings.
+    The journal is removed if no entry failed. Else it stays, and the next run reopens the archive and appends what now
+    succeeds. Raises RunMismatchError when the partial archive has another source, model or settings.
     """
 
     def __init__(self, output: Path, source: Source, run: Run, *, overwrite: bool = False, resume: bool = True) -> None:
@@ -44,15 +45,15 @@ class GrowingTarget(Target):
         super().__init__(output, run, Journal(journal, output=output), overwrite=overwrite, resume=resume)
         self.source = source
         self._pending: list[Record] = []
-        self._torn = False  # a member was begun and not ended
-        self._file: BinaryIO = io.BytesIO()  # until it is open
+        self._is_torn = False  # the last member is incomplete
+        self._file: BinaryIO = io.BytesIO()  # until _open
 
-    def due(self, entry: Entry) -> str:
+    def why_due(self, entry: Entry) -> str:
         record = self.journal.records.get(entry.name)
         if record is None:
             return "new"
         if entry.kind != "directory" and (record.size, record.mtime_ns) != (entry.size, entry.mtime_ns):
-            raise self._mixed(f"{entry.shown} changed")
+            raise self._mismatch(f"{entry.printable_name} changed")
         return self.journal.why_stale(record, self.run)
 
     def write(
@@ -69,68 +70,68 @@ class GrowingTarget(Target):
     ) -> str:
         record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason, damage, sha256, seconds=seconds)
         output = self._claim(entry, name)
-        self._record(self._added(entry, output, content, record))
+        self._record(self._append_member(entry, output, content, record))
         if isinstance(content, Path):
             content.unlink()
         return output
 
     def copy(self, entry: Entry, outcome: Outcome = "copied", *, reason: str = "") -> Outcome:
         if entry.kind in ("directory", "link"):
-            return self._copy_bare(entry, outcome, reason)
+            return self._copy_without_content(entry, outcome, reason)
         if entry.size <= _SPOOL_FROM_BYTES:
             self.write(entry, entry.read(), outcome, reason=reason)
-        else:  # look at it to its end before any of it is written
-            spooled = self.scratch(entry)
+        else:  # read it to its end before any of it is written
+            spooled = self.scratch_path(entry)
             spooled.unlink(missing_ok=True)
             try:
                 with entry.as_file(spooled.parent) as path:
                     if path == entry.path:
-                        self._append(entry, path, outcome, reason)
+                        self._copy_file(entry, path, outcome, reason)
                     else:
                         self.write(entry, path.rename(spooled), outcome, reason=reason)
             finally:
                 spooled.unlink(missing_ok=True)
         return outcome
 
-    def scratch(self, entry: Entry, name: str | None = None) -> Path:
+    def scratch_path(self, entry: Entry, name: str | None = None) -> Path:
         return self.output.with_name(scratch_name(f"{self.output.name}:{name or entry.name}".replace("/", ":")))
 
-    def _append(self, entry: Entry, path: Path, outcome: Outcome, reason: str) -> None:
+    def _copy_file(self, entry: Entry, path: Path, outcome: Outcome, reason: str) -> None:
         record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason)
-        self._record(self._added(entry, self._claim(entry, None), path, record))
+        self._record(self._append_member(entry, self._claim(entry, None), path, record))
 
-    def _added(self, entry: Entry, name: str, content: Content, record: Record) -> Record:
-        if self._torn:
-            raise SinkError(f"{self._partial}: ends within a member, which an earlier error left. Run again.")
-        self._torn = True
+    def _append_member(self, entry: Entry, name: str, content: Content, record: Record) -> Record:
+        if self._is_torn:
+            raise SinkError(f"{self._partial}: ends within a member, after an earlier error. Run again.")
+        self._is_torn = True
         try:
-            record = self._add(entry, name, content, record)
+            record = self._write_member(entry, name, content, record)
         except OSError as error:
-            raise failure(self.output, error) from error
-        self._torn = False
+            raise write_failure(self.output, error) from error
+        self._is_torn = False
         return record
 
     @abstractmethod
-    def _add(self, entry: Entry, name: str, content: Content, record: Record) -> Record:
-        """Append a file; the record with what is known of the output."""
+    def _write_member(self, entry: Entry, name: str, content: Content, record: Record) -> Record:
+        """Append a file; the record, with the fields of the output."""
 
     @abstractmethod
-    def _copy_bare(self, entry: Entry, outcome: Outcome, reason: str) -> Outcome:
-        """Append a folder or link, or skip it; what became of it."""
+    def _copy_without_content(self, entry: Entry, outcome: Outcome, reason: str) -> Outcome:
+        """Append a folder or link, or skip it; the outcome."""
 
     @abstractmethod
-    def _checkpoint_allowed(self) -> bool:
-        """Whether the file could end here. It must not depend on when it is asked, but on what was written."""
+    def _may_end_here(self) -> bool:
+        """Whether the file may end here. This depends only on what was written, not on when."""
 
     @abstractmethod
     def _write_end(self) -> None:
-        """Append what makes the file whole."""
+        """Append what ends the archive."""
 
     def _open(self) -> None:
         if not self.output.absolute().parent.is_dir():
             raise SinkError(f"{self.output.parent}: no such folder. Make it first.")
         self.journal.__enter__()
-        if self._goes_on():
+        if self._resume_earlier():
             self._file = cast(BinaryIO, self._partial.open("r+b"))
             self._file.truncate(self.journal.offset)
             self._file.seek(self.journal.offset)
@@ -140,8 +141,8 @@ class GrowingTarget(Target):
         self._remember_names()
         self.journal.begin(self.run)
 
-    def _goes_on(self) -> bool:
-        """Whether there is a partial archive to go on with, or a finished one that failures left incomplete."""
+    def _resume_earlier(self) -> bool:
+        """Reopen a partial archive, or a finished one that lacks failed entries; whether there is one to resume."""
         if self._partial.is_symlink():  # never write through it
             self._partial.unlink()
         journal, partial, final = self.journal, self._partial.exists(), os.path.lexists(self.output)
@@ -157,45 +158,47 @@ class GrowingTarget(Target):
             self.output.rename(self._partial)
         journal.rollback()
         if self._partial.stat().st_size < journal.offset:
-            raise self._mixed(f"it is shorter than the {journal.offset} bytes that are recorded")
+            raise self._mismatch(f"it is shorter than the {journal.offset} bytes that are recorded")
         return True
 
     def _check_same_run(self) -> None:
         before = self.journal.runs[-1]
         if before.source != self.run.source:
-            raise self._mixed(f"{self.source.path} changed")
+            raise self._mismatch(f"{self.source.path} changed")
         if changes := self.run.changes(before, is_any_machine=True):
-            raise self._mixed("; ".join(changes))
+            raise self._mismatch("; ".join(changes))
         if self.journal.damaged_lines:
-            raise self._mixed(f"{self.journal.path.name} is damaged")
+            raise self._mismatch(f"{self.journal.path.name} is damaged")
 
-    def _mixed(self, found: str) -> MixedError:
-        return MixedError(f"{self._partial}: cannot go on: {found}. Give --no-resume to begin anew.")
+    def _mismatch(self, found: str) -> RunMismatchError:
+        return RunMismatchError(f"{self._partial}: cannot be resumed: {found}. Give --no-resume to start over.")
 
     def _claim(self, entry: Entry, name: str | None) -> str:
-        return super()._claim(entry, safe_name(name or entry.name))  # what a folder may hold is not fit for all readers
+        return super()._claim(
+            entry, safe_name(name or entry.name)
+        )  # not every reader takes all names that a folder may hold
 
     def _record(self, record: Record) -> None:
         self.counts[record.outcome] += 1
-        self._note(record)
+        self._add_pending(record)
 
-    def _note(self, record: Record) -> None:
+    def _add_pending(self, record: Record) -> None:
         self._pending.append(record)
-        if self._checkpoint_allowed() and self._at_risk():
+        if self._may_end_here() and self._is_checkpoint_due():
             self._checkpoint()
 
-    def _waiting(self) -> Iterable[Record]:
+    def _pending_records(self) -> Iterable[Record]:
         return self._pending
 
-    def _at_risk(self) -> bool:
+    def _is_checkpoint_due(self) -> bool:
         return (
-            len(self._pending) >= _AT_RISK_RECORDS
-            or sum(record.seconds for record in self._pending) >= _AT_RISK_SECONDS
-            or self._file.tell() - self.journal.offset >= _AT_RISK_BYTES
+            len(self._pending) >= _CHECKPOINT_RECORDS
+            or sum(record.seconds for record in self._pending) >= _CHECKPOINT_SECONDS
+            or self._file.tell() - self.journal.offset >= _CHECKPOINT_BYTES
         )
 
     def _checkpoint(self) -> None:
-        """Sync the archive, then record what is in it; the last line says how far it is good."""
+        """Sync the archive, then record its new members; the last line states up to which byte it is valid."""
         self._file.flush()
         os.fsync(self._file.fileno())
         if self._pending:
@@ -206,8 +209,8 @@ class GrowingTarget(Target):
             self.journal.sync()
 
     def _finish(self) -> None:
-        if self._torn:
-            raise SinkError(f"{self._partial}: ends within a member, which an earlier error left. Run again.")
+        if self._is_torn:
+            raise SinkError(f"{self._partial}: ends within a member, after an earlier error. Run again.")
         self._checkpoint()
         self._write_end()
         self._file.flush()
@@ -218,7 +221,7 @@ class GrowingTarget(Target):
             move(self._partial, self.output, overwrite=self.overwrite)
         except FileExistsError as error:
             raise SinkError(
-                f"{self.output}: appeared while the work went on; what was made is whole, at {self._partial}. Move"
+                f"{self.output}: appeared during the run; the new archive is complete, at {self._partial}. Move"
                 " either of them, or give --overwrite."
             ) from error
         sync_folder(self.output.absolute().parent)
@@ -226,8 +229,8 @@ class GrowingTarget(Target):
             self.journal.remove()
 
     def _abandon(self) -> None:
-        with suppress(OSError, SinkError):  # what is not recorded is done again
-            if self._pending and not self._torn and self._checkpoint_allowed():
+        with suppress(OSError, SinkError):  # the next run repeats what is not recorded
+            if self._pending and not self._is_torn and self._may_end_here():
                 self._checkpoint()
         with suppress(OSError):
             self._file.close()

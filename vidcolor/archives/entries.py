@@ -1,4 +1,4 @@
-"""One file, folder or link out of whatever holds them, and what a source of such entries is."""
+"""Entries (a file, folder or link) and the interface of sources that list them."""
 
 import shutil
 from abc import ABC, abstractmethod
@@ -11,9 +11,9 @@ from typing import Any, BinaryIO, Literal, Self
 
 from vidcolor import formats
 from vidcolor.archives.limits import Limits
-from vidcolor.archives.names import shown
 from vidcolor.errors import SourceError
-from vidcolor.outputs import short_suffix
+from vidcolor.filenames import short_suffix
+from vidcolor.printable import printable
 
 Kind = Literal["photo", "film", "archive", "other", "directory", "link"]
 
@@ -23,45 +23,45 @@ _COPY_BYTES, _LEAST_BYTES = 1 << 20, 1 << 14
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing of a source. What a tar gives can be opened only until the next entry is asked for."""
+    """One file, folder or link of a source. An entry of a tar can be opened only until the next one is read."""
 
     name: str  # relative, POSIX, safe to write, unique in its source; "." is the source's own folder
     raw_name: bytes  # as stored
     kind: Kind
-    size: int  # bytes, as its holder states it
+    size: int  # bytes, as the folder or archive states it
     mtime_ns: int  # since 1970 UTC
     mode: int | None = None  # permission bits, where known
-    link: str | None = None  # where a symbolic link leads, as it says it
-    same_as: str | None = None  # of a link in an archive: the entry that it leads to, or is another name of
-    notes: tuple[str, ...] = ()  # worth a line: renamed, not opened, ...
-    refusal: str = ""  # why it must not be read or written; "" for almost all
-    faithful: bool = True  # the raw name is safe and unique itself, so that a target of the same kind may keep it
-    path: Path | None = None  # where it lies, when it is a file already
-    again: bool = True  # whether it can be opened a second time
+    link: str | None = None  # target of a symbolic link, as stored
+    same_as: str | None = None  # of a link in an archive: the entry that it leads to
+    notes: tuple[str, ...] = ()  # for the user, one line each: renamed, not opened, ...
+    refusal: str = ""  # why it is not read or written; "" for almost all
+    keeps_name: bool = True  # the raw name is safe and unique: a target of the same kind may keep it
+    path: Path | None = None  # of a file on disk
+    can_reopen: bool = True  # a second time
     origin: Any = field(default=None, repr=False)  # os.stat_result, ZipInfo or TarInfo
     opener: Callable[[], BinaryIO] | None = field(default=None, repr=False)
 
     @property
-    def shown(self) -> str:
-        """The name as a terminal may see it."""
-        return shown(self.name)
+    def printable_name(self) -> str:
+        """The name made safe for terminals."""
+        return printable(self.name)
 
     def open(self) -> BinaryIO:
-        """Its bytes as a stream to be closed. Opening and reading raise SourceError for damage and for bombs."""
+        """Open its content as a stream. Opening and reading raise SourceError for damage and for bombs."""
         if self.refusal or self.opener is None:
-            raise SourceError(f"{self.shown}: {self.refusal or f'a {self.kind} has no content'}.")
+            raise SourceError(f"{self.printable_name}: {self.refusal or f'a {self.kind} has no content'}.")
         return self.opener()
 
     def read(self, limit: int = Limits.in_memory_bytes) -> bytes:
-        """All of its bytes. Raises SourceError for damage, and past `limit` bytes whatever the header says."""
+        """Read all of its content. Raises SourceError for damage, and past `limit` bytes whatever the header states."""
         with self.open() as file:
             return content_of(file, self.size, limit, self.name)
 
     @contextmanager
     def as_file(self, folder: Path, number: int = 0) -> Iterator[Path]:
-        """A real file with its bytes: the file itself, or one unpacked into `folder` and deleted afterward.
+        """A file on disk with its content: the file itself, or a copy in `folder` that is deleted afterward.
 
-        number: tells files apart that exist at the same time; the same number overwrites what a killed run left.
+        number: distinguishes copies that exist at the same time; what a killed run left is overwritten.
         Raises SourceError when the disk has no room for it.
         """
         if self.path is not None:
@@ -70,7 +70,9 @@ class Entry:
         path = folder / f".vidcolor-{number}{short_suffix(self.name)}"
         free = shutil.disk_usage(folder).free
         if self.size > free:
-            raise SourceError(f"{self.shown}: needs {self.size} bytes unpacked, {folder} has {free} free. Make room.")
+            raise SourceError(
+                f"{self.printable_name}: needs {self.size} bytes unpacked, {folder} has {free} free. Make room."
+            )
         path.unlink(missing_ok=True)
         try:
             with self.open() as file, path.open("xb") as copy:
@@ -89,12 +91,12 @@ def content_of(file: BinaryIO, size: int, limit: int, name: str) -> bytes:
         chunks.append(chunk)
         length += len(chunk)
         if length > limit:
-            raise SourceError(f"{shown(name)}: larger than {limit} bytes, too large to be read at once.")
+            raise SourceError(f"{printable(name)}: larger than {limit} bytes, too large to be read at once.")
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def kind_of(name: str) -> Kind:
-    """What a file of this name should be. Hidden files, and those that systems leave beside photos, are `other`."""
+    """The kind of a file by its name. Hidden files, and those that systems leave beside photos, are `other`."""
     path = PurePosixPath(name)
     if _is_hidden(path):
         return "other"
@@ -111,12 +113,12 @@ def _is_hidden(path: PurePosixPath) -> bool:
 
 
 def notes_of(name: str, raw: str) -> tuple[str, ...]:
-    """What is worth a line about an entry that was named `raw`."""
-    return () if name == raw else (f"{shown(raw)}: becomes {shown(name)}",)
+    """Notes for the user on an entry whose stored name is `raw`."""
+    return () if name == raw else (f"{printable(raw)}: becomes {printable(name)}",)
 
 
-def unread(name: str) -> str:
-    """Why a file of this name, neither a photo nor a film, may hold pictures that stay as they are; "" for most."""
+def why_unread(name: str) -> str:
+    """Why a file of this name, which may hold pictures, is not read; "" for other files."""
     path = PurePosixPath(name)
     suffix = "" if _is_hidden(path) else path.suffix.lower()
     if suffix in formats.UNREAD_PHOTOS:
@@ -125,7 +127,7 @@ def unread(name: str) -> str:
 
 
 class Source(ABC):
-    """Gives entries in an order that is the same every time. A context manager; iterate once."""
+    """Lists entries in a reproducible order. A context manager; iterate once."""
 
     path: Path
     form: str  # "files", "zip", or "tar" with its packing: "tar", "tar.gz", "tar.xz", "tar.bz2", "tar.zst"
@@ -134,14 +136,14 @@ class Source(ABC):
 
     def __init__(self, path: Path, limits: Limits) -> None:
         self.path, self.limits = path, limits
-        self.paths = [path]  # all that are read
-        self.damage: list[str] = []  # one line each: what could not be reached at all. Complete after the last entry
+        self.paths = [path]  # all paths that are read
+        self.damage: list[str] = []  # one line each: what could not be read at all; complete after the last entry
 
     @abstractmethod
     def __iter__(self) -> Iterator[Entry]: ...
 
     def close(self) -> None:  # noqa: B027 - a folder has nothing to close
-        """Let go of the files."""
+        """Close the files."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""Entries out of folders, single files and glob patterns."""
+"""Entries of folders, single files and glob patterns."""
 
 import glob
 import os
@@ -8,11 +8,11 @@ from pathlib import Path
 
 from vidcolor.archives.entries import Entry, Source, kind_of, notes_of
 from vidcolor.archives.limits import Limits
-from vidcolor.archives.names import JOURNAL_NAME, UniqueNames, inside
+from vidcolor.archives.names import JOURNAL_NAME, UniqueNames, resolve_link
 from vidcolor.errors import SourceError
-from vidcolor.outputs import source_of
+from vidcolor.outputs import open_input
 
-_STRANGE = {
+_SPECIAL_FILES = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
@@ -23,7 +23,7 @@ _STRANGE = {
 class FolderSource(Source):
     """Everything below a folder, or several folders and files, sorted by name within each folder.
 
-    One folder gives names relative to it; of several, each name begins with its folder's. Symbolic links to files are
+    Names are relative to a single folder; of several, each name begins with its folder's. Symbolic links to files are
     followed where they stay inside the folder; others, and links to folders, are listed as links. Every real folder is
     entered once. Raises SourceError for a path that does not exist.
     """
@@ -39,7 +39,7 @@ class FolderSource(Source):
         follow_outside: bool = False,
         exclude: Iterable[Path] = (),
     ) -> None:
-        """follow_outside: also follow links out of the folder.  exclude: files and folders to pass over: the output."""
+        """follow_outside: also follow links out of the folder.  exclude: files and folders to skip: the output."""
         super().__init__(Path(paths[0]), limits or Limits())
         self.paths = [Path(path) for path in paths]
         for path in self.paths:
@@ -55,20 +55,20 @@ class FolderSource(Source):
         self._excluded = {path.stat().st_ino: path for path in self._exclude if path.exists()}
         for path in self.paths:
             if not path.is_dir():
-                yield self._entry(path, path.name, path.stat())
+                yield self._make_entry(path, path.name, path.stat())
             elif len(self.paths) == 1:
                 yield from self._walk(path, "", path.resolve())
             else:
-                yield from self._top(path)
+                yield from self._walk_top(path)
 
-    def _top(self, path: Path) -> Iterator[Entry]:
+    def _walk_top(self, path: Path) -> Iterator[Entry]:
         name = self._names.claim(path.resolve().name or "root", folder=True)
-        yield self._entry(path, name, path.stat())
+        yield self._make_entry(path, name, path.stat())
         yield from self._walk(path, name + "/", path.resolve())
 
     def _walk(self, folder: Path, prefix: str, root: Path) -> Iterator[Entry]:
-        # A list instead of recursion, so that no depth is too deep.
-        waiting = [self._listed(folder, prefix)]
+        # A stack instead of recursion, for any depth.
+        waiting = [self._list_folder(folder, prefix)]
         while waiting:
             item = next(waiting[-1], None)
             if item is None:
@@ -77,12 +77,12 @@ class FolderSource(Source):
             child, name = item
             if (excluded := self._excluded.get(child.inode())) is not None and excluded.samefile(child.path):
                 continue
-            entry = self._look(child, name, root)
+            entry = self._inspect(child, name, root)
             yield entry
             if entry.kind == "directory" and not entry.refusal:
-                waiting.append(self._listed(Path(child.path), name + "/"))
+                waiting.append(self._list_folder(Path(child.path), name + "/"))
 
-    def _listed(self, folder: Path, prefix: str) -> Iterator[tuple[os.DirEntry[str], str]]:
+    def _list_folder(self, folder: Path, prefix: str) -> Iterator[tuple[os.DirEntry[str], str]]:
         try:
             status = folder.stat()
             excluded = self._excluded.get(status.st_ino)  # reached by a link
@@ -97,52 +97,54 @@ class FolderSource(Source):
         for child in children:
             yield child, prefix + child.name
 
-    def _look(self, child: os.DirEntry[str], name: str, root: Path) -> Entry:
+    def _inspect(self, child: os.DirEntry[str], name: str, root: Path) -> Entry:
         path = Path(child.path)
         try:
             if child.is_symlink():
-                return self._linked(path, name, root)
-            return self._entry(path, name, child.stat(follow_symlinks=False))
+                return self._inspect_link(path, name, root)
+            return self._make_entry(path, name, child.stat(follow_symlinks=False))
         except OSError as error:
             return Entry(name, os.fsencode(name), "other", 0, 0, refusal=f"cannot be read: {error.strerror}")
 
-    def _linked(self, path: Path, name: str, root: Path) -> Entry:
-        """A link as the file that it leads to, or as what it is."""
+    def _inspect_link(self, path: Path, name: str, root: Path) -> Entry:
+        """Make the entry of a link: the file that it leads to, or the link itself."""
         real = Path(os.path.realpath(path))
         status, stays = path.lstat(), real.is_relative_to(root)
         follow = real.exists() and (stays or self._follow_outside)
         if follow and (real.is_file() or (real.is_dir() and not stays)):
-            return self._entry(path, name, real.stat())
+            return self._make_entry(path, name, real.stat())
         refusal = ""
         if not real.exists():
             refusal = "a link that leads nowhere"
         elif not stays:
             refusal = "a link that leads out of the folder"
-        elif inside(name, str(path.readlink())) is None:
+        elif resolve_link(name, str(path.readlink())) is None:
             refusal = "a link by an absolute path; not carried"
         return Entry(
             self._names.claim(name), os.fsencode(name), "link", 0, status.st_mtime_ns, link=str(path.readlink()),
             refusal=refusal, origin=status,
         )  # fmt: skip
 
-    def _entry(self, path: Path, name: str, status: os.stat_result) -> Entry:
+    def _make_entry(self, path: Path, name: str, status: os.stat_result) -> Entry:
         folder = stat.S_ISDIR(status.st_mode)
         unique = self._names.claim(name, folder=folder)
         kind = "directory" if folder else kind_of(name)
         regular = stat.S_ISREG(status.st_mode)
-        refusal = "" if folder or regular else f"{_STRANGE.get(stat.S_IFMT(status.st_mode), 'no file')}; not opened"
+        refusal = (
+            "" if folder or regular else f"{_SPECIAL_FILES.get(stat.S_IFMT(status.st_mode), 'no file')}; not opened"
+        )
         if path.name == JOURNAL_NAME:
             refusal = "the journal of an earlier output; not carried"
         return Entry(
             unique, os.fsencode(name), kind, status.st_size if regular else 0, status.st_mtime_ns,
             mode=stat.S_IMODE(status.st_mode), notes=notes_of(unique, name), refusal=refusal,
-            faithful=unique == name, path=path if regular else None, origin=status,
-            opener=(lambda: source_of(path)) if regular else None,
+            keeps_name=unique == name, path=path if regular else None, origin=status,
+            opener=(lambda: open_input(path)) if regular else None,
         )  # fmt: skip
 
 
-def globbed(pattern: str) -> list[Path]:
-    """Files and folders that a pattern such as `scans/**/*.tif` matches, sorted; the path itself where it exists.
+def expand_pattern(pattern: str) -> list[Path]:
+    """Files and folders that match a pattern such as `scans/**/*.tif`, sorted; the path itself where it exists.
 
     Raises SourceError when there are none.
     """

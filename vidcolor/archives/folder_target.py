@@ -1,47 +1,32 @@
-"""A folder that mirrors the source: each file is complete under its name, or not there."""
+"""An output folder that mirrors the source."""
 
-import errno
 import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from vidcolor.archives.archive_target import files_of
 from vidcolor.archives.entries import Entry
-from vidcolor.archives.journal import RECENT, Journal, Outcome, Record
-from vidcolor.archives.names import JOURNAL_NAME, shown
+from vidcolor.archives.group_writer import ENTRY_ERRORS, GroupWriter, WrittenFile
+from vidcolor.archives.journal import Journal, Outcome, Record
+from vidcolor.archives.names import JOURNAL_NAME
 from vidcolor.archives.targets import CHUNK_BYTES, Content, RefusedError, Target, sha256_of, size_of
 from vidcolor.errors import SinkError, SourceError
-from vidcolor.outputs import check_name, failure, is_inside, is_same, move, scratch_name, sync_folder
+from vidcolor.filenames import scratch_name
+from vidcolor.outputs import check_name, is_inside, is_same, write_failure
+from vidcolor.printable import printable
 from vidcolor.run import Run
 
-CHANGED = "changed since it was made, and kept so; --overwrite replaces it"
-
-_OF_THE_ENTRY = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ENOTDIR, errno.EISDIR, errno.EFBIG}
-_AT_RISK_SECONDS, _AT_RISK_BYTES, _GROUP = 0.05, 1 << 24, 64  # of work and output that a kill may undo
-_RENAMED_TOGETHER = RECENT - _GROUP  # files whose records are synced by one call; the next run looks for as many
-_SYNCERS = 16  # threads; 64 files of 20 kB on a virtual disk: 3.9 ms each one after the other, 0.5 ms so
-
-
-@dataclass(frozen=True)
-class _Written:
-    temporary: Path
-    final: Path
-    entry: Entry
-    record: Record
-    is_replacing: bool  # an earlier output of ours, or whatever --overwrite allows
+CHANGED = "changed since it was made, and kept as it is; --overwrite replaces it"
 
 
 class FolderTarget(Target):
-    """Writes each file under a temporary name in its folder, syncs it, records it, syncs that, and renames the file.
+    """Writes each file under a temporary name in its folder; GroupWriter syncs, records and renames it.
 
-    Files are synced and recorded in small groups, records are synced and files renamed once a second. The record comes
-    before the renaming, on the disk too, so that a kill or a power cut between the two leaves files that the next run
-    need only rename. The journal stays in the folder: with it, a second run finds quickly that nothing is to be done.
+    The journal stays in the folder: with it, a second run finds quickly that nothing is due.
     """
 
     def __init__(
@@ -51,50 +36,46 @@ class FolderTarget(Target):
         self._root = Path(output).resolve()
         journal = Journal(self._root / JOURNAL_NAME, output=output)
         super().__init__(output, run, journal, overwrite=overwrite, resume=resume)
-        self._folders: dict[str, Path] = {}  # seen to be inside
-        self._unsynced: set[Path] = set()
-        self._written: list[_Written] = []
-        self._recorded: list[_Written] = []  # and not renamed yet
+        self._folders: dict[str, Path] = {}  # known to be inside the output
+        self._group = GroupWriter(self.output, self.journal, self._count, self._fail_rename)
         self._input_folders = [path for path in inputs if path.is_dir() and not is_inside(self._root, path)]
-        self._input_files = {identity for path in inputs if (identity := _identity(path)) and not path.is_dir()}
-        self._untimely = ""  # why times or permissions could not be kept
+        self._input_files = {identity for path in inputs if (identity := _file_id(path)) and not path.is_dir()}
         self._mirrored: list[tuple[Path, Entry]] = []
-        self._syncers = ThreadPoolExecutor(_SYNCERS)  # begins its threads when they are needed
 
     def _open(self) -> None:
         self._root.mkdir(parents=True, exist_ok=True)
         self.journal.__enter__()
         self._remember_names()
-        self._finish_renaming()
+        self._complete_renames()
         if self.resume and self.journal.runs:
             self.changes = self.run.changes(self.journal.runs[-1], is_any_machine=True)
         self.journal.begin(self.run)
 
-    def due(self, entry: Entry) -> str:
+    def why_due(self, entry: Entry) -> str:
         if entry.kind == "directory":
             return "a folder"
         if not self.resume:
-            return "begun anew"
+            return "started over"
         record = self.journal.records.get(entry.name)
         if record is None:
             return "new"
         if why := self.journal.why_stale(record, self.run):
             return why
-        if not self._same_input(entry, record):
+        if not self._has_same_input(entry, record):
             return "the input changed"
-        original = self.record_of(entry.same_as)
+        original = self.find_record(entry.same_as)
         if original is not None and original.output_sha256 != record.output_sha256:
             return "what it leads to changed"
-        return "" if self._is_there(record) else "the output is missing"
+        return "" if self._has_output(record) else "the output is missing"
 
-    def kept(self, entry: Entry) -> str:
+    def why_kept(self, entry: Entry) -> str:
         record = self.journal.records.get(entry.name)
         if self.overwrite or record is None or record.output is None or not _exists(self._root / record.output):
             return ""
         return "" if self._is_ours(record) else CHANGED
 
     def check(self, entry: Entry, name: str | None = None) -> None:
-        self._final(entry, name)
+        self._claim_path(entry, name)
 
     def write(
         self,
@@ -108,9 +89,9 @@ class FolderTarget(Target):
         seconds: float = 0.0,
         damage: str = "",
     ) -> str:
-        final = self._final(entry, name)
-        temporary = self.scratch(entry, name)
-        with _failing(temporary, final):
+        final = self._claim_path(entry, name)
+        temporary = self.scratch_path(entry, name)
+        with _removing_on_error(temporary, final):
             if isinstance(content, bytes):
                 temporary.unlink(missing_ok=True)
                 with temporary.open("xb") as file:
@@ -124,20 +105,18 @@ class FolderTarget(Target):
             entry.name, entry.size, entry.mtime_ns, outcome, reason, damage, sha256, output, size, digest,
             replaces=before.output_sha256 if before else None, seconds=seconds,
         )  # fmt: skip
-        self._written.append(_Written(temporary, final, entry, record, is_replacing=_exists(final)))
-        if self._at_risk():
-            self._publish()
+        self._group.add(WrittenFile(temporary, final, entry, record, is_replacing=_exists(final)))
         return output
 
     def copy(self, entry: Entry, outcome: Outcome = "copied", *, reason: str = "") -> Outcome:
         if entry.kind == "directory":
-            self._mirror(entry)
+            self._mirror_folder(entry)
         elif entry.kind == "link":
             return self._copy_link(entry, reason)
         else:
-            final = self._final(entry, None)
-            temporary = self.scratch(entry)
-            with _failing(temporary, final):
+            final = self._claim_path(entry, None)
+            temporary = self.scratch_path(entry)
+            with _removing_on_error(temporary, final):
                 temporary.unlink(missing_ok=True)
                 with entry.open() as source, temporary.open("xb") as file:
                     shutil.copyfileobj(source, file, CHUNK_BYTES)
@@ -145,24 +124,23 @@ class FolderTarget(Target):
         return outcome
 
     def _copy_link(self, entry: Entry, reason: str) -> Outcome:
-        if (original := self._original(entry)) is None or original.output is None:
+        if (original := self._find_original(entry)) is None or original.output is None:
             return self.skip(entry, reason or "a link to a folder or to nothing; folders get files only")
-        self._publish()
-        self._rename()
-        final, temporary = self._final(entry, None), self.scratch(entry)
-        with _failing(temporary, final):
+        self._group.flush()
+        final, temporary = self._claim_path(entry, None), self.scratch_path(entry)
+        with _removing_on_error(temporary, final):
             temporary.unlink(missing_ok=True)
             shutil.copyfile(self._root / original.output, temporary)
-            return self._copy_original(entry, original, temporary)
+            return self._write_original(entry, original, temporary)
 
-    def scratch(self, entry: Entry, name: str | None = None) -> Path:
+    def scratch_path(self, entry: Entry, name: str | None = None) -> Path:
         name = self._claim(entry, name)
-        return self._folder_of(name) / scratch_name(name)
+        return self._make_folder(name) / scratch_name(name)
 
-    def take_back(self, entry: Entry) -> Path:
-        """Where an archive in the folder grows. One that an earlier run left incomplete lies there again."""
-        self._final(entry, None)
-        path, record = self.scratch(entry), self.record_of(entry.name)
+    def reopen_archive(self, entry: Entry) -> Path:
+        """The path at which an archive in the folder is written; one that lacks failed entries is moved back there."""
+        self._claim_path(entry, None)
+        path, record = self.scratch_path(entry), self.find_record(entry.name)
         _, partial, journal = files_of(path)
         if record is not None and record.outcome == "failed" and record.output is not None and journal.exists():
             made = self._root / record.output
@@ -170,24 +148,24 @@ class FolderTarget(Target):
                 made.replace(path)
         return path
 
-    def _final(self, entry: Entry, name: str | None) -> Path:
-        """The path to write to. Raises RefusedError where something lies there that is not ours."""
+    def _claim_path(self, entry: Entry, name: str | None) -> Path:
+        """Claim the path to write to. Raises RefusedError where a file exists that is not ours."""
         claimed = self._claim(entry, name)
-        path = self._folder_of(claimed) / os.path.basename(claimed)  # noqa: PTH119 - it is a POSIX name
+        path = self._make_folder(claimed) / os.path.basename(claimed)  # noqa: PTH119 - it is a POSIX name
         ours = claimed in self.journal.outputs
         if not _exists(path):
             try:
                 check_name(path)
             except SinkError as error:
-                raise RefusedError(shown(str(error))) from error
-        elif _identity(path) in self._input_files or _is_itself(path, entry):
-            raise RefusedError(f"{shown(str(path))}: is an input, which is never changed. Choose another output.")
+                raise RefusedError(printable(str(error))) from error
+        elif _file_id(path) in self._input_files or _is_own_input(path, entry):
+            raise RefusedError(f"{printable(str(path))}: is an input, which is never changed. Choose another output.")
         elif path.is_dir() or not (ours or self.overwrite):
-            raise RefusedError(f"{shown(str(path))}: exists and is not ours. Give --overwrite to replace it.")
+            raise RefusedError(f"{printable(str(path))}: exists and is not ours. Give --overwrite to replace it.")
         return path
 
-    def _folder_of(self, name: str) -> Path:
-        """The folder for a name, made where needed. Raises RefusedError where a link leads out of the output."""
+    def _make_folder(self, name: str) -> Path:
+        """Make the folder for a name. Raises RefusedError where a link leads out of the output."""
         parent = name.rpartition("/")[0]
         if (known := self._folders.get(parent)) is not None:
             return known
@@ -196,101 +174,58 @@ class FolderTarget(Target):
             path = path / part
             try:
                 path.mkdir()
-                self._unsynced.add(path.parent)
+                self._group.unsynced_folders.add(path.parent)
             except FileExistsError:
                 real = path.resolve()
                 if not (real.is_dir() and real.is_relative_to(self._root)):
                     raise RefusedError(
-                        f"{shown(str(path))}: is no folder inside of {self.output}. Remove it first."
+                        f"{printable(str(path))}: is no folder inside of {self.output}. Remove it first."
                     ) from None
             except OSError as error:
-                raise _failure(path, error) from error
+                raise _entry_failure(path, error) from error
         for folder in self._input_folders:
             if is_inside(path, folder):
-                raise RefusedError(f"{shown(str(path))}: lies in the input {folder}. Choose another output.")
+                raise RefusedError(f"{printable(str(path))}: lies in the input {folder}. Choose another output.")
         self._folders[parent] = path
         return path
 
-    def _waiting(self) -> Iterable[Record]:
-        return (written.record for written in (*self._recorded, *self._written))
-
-    def _at_risk(self) -> bool:
-        records = [written.record for written in self._written]
-        return (
-            len(records) >= _GROUP
-            or sum(record.seconds for record in records) >= _AT_RISK_SECONDS
-            or sum(record.output_size or 0 for record in records) >= _AT_RISK_BYTES
-        )
-
-    def _publish(self) -> None:
-        """Sync and record what was written. Syncs beside each other cost an eighth of one after the other."""
-        written, self._written = self._written, []
-        try:
-            settled = list(self._syncers.map(_settle, written))
-        except OSError as error:
-            raise failure(self.output, error) from error
-        for file, (mtime_ns, untimely) in zip(written, settled, strict=True):
-            self._untimely = self._untimely or untimely
-            record = replace(file.record, output_mtime_ns=mtime_ns)
-            self.counts[record.outcome] += 1
-            self.journal.append(record)
-            self._recorded.append(replace(file, record=record))
-        if self.journal.sync_due() or len(self._recorded) >= _RENAMED_TOGETHER:
-            self._rename()
+    def _pending_records(self) -> Iterable[Record]:
+        return self._group.records
 
     def _record(self, record: Record) -> None:
         self.counts[record.outcome] += 1
         self.journal.append(record)
         if self.journal.sync_due():
-            self._rename()
+            self._group.rename()
 
-    def _rename(self) -> None:
-        """Bring what is recorded to the disk, then give files their names, then bring those to the disk."""
-        recorded, self._recorded = self._recorded, []
-        try:
-            self.journal.sync()
-            for file in recorded:
-                self._name(file)
-                self._unsynced.add(file.final.parent)
-            for folder in self._unsynced:
-                sync_folder(folder)
-        except OSError as error:
-            raise failure(self.output, error) from error
-        self._unsynced.clear()
+    def _count(self, record: Record) -> None:
+        self.counts[record.outcome] += 1
 
-    def _name(self, file: _Written) -> None:
-        """Give a file its name; one that the disk does not hold after all, or that somebody took, fails alone."""
-        try:
-            move(file.temporary, file.final, overwrite=file.is_replacing)
-        except OSError as error:
-            if error.errno not in _OF_THE_ENTRY | {errno.EEXIST}:
-                raise
-            file.temporary.unlink(missing_ok=True)
-            reason = f"{shown(str(file.final))}: cannot be written: {error.strerror}."
-            self.counts[file.record.outcome] -= 1
-            self.notes.append(f"{file.entry.shown}: failed: {reason}")
-            self.fail(file.entry, reason)
+    def _fail_rename(self, file: WrittenFile, reason: str) -> None:
+        self.counts[file.record.outcome] -= 1
+        self.notes.append(f"{file.entry.printable_name}: failed: {reason}")
+        self.fail(file.entry, reason)
 
-    def _mirror(self, entry: Entry) -> None:
+    def _mirror_folder(self, entry: Entry) -> None:
         if entry.name != ".":
-            self._mirrored.append((self._folder_of(entry.name + "/"), entry))
+            self._mirrored.append((self._make_folder(entry.name + "/"), entry))
 
-    def _same_input(self, entry: Entry, record: Record) -> bool:
+    def _has_same_input(self, entry: Entry, record: Record) -> bool:
         if entry.size != record.size:
             return False
         if entry.mtime_ns == record.mtime_ns:
             return True
-        if record.sha256 is None or not entry.again or record.sha256 != _sha256_of_entry(entry):
+        if record.sha256 is None or not entry.can_reopen or record.sha256 != _sha256_of_entry(entry):
             return False
-        self.journal.append(replace(record, mtime_ns=entry.mtime_ns))  # only its time changed: look no more next time
+        self.journal.append(replace(record, mtime_ns=entry.mtime_ns))  # only its time changed
         return True
 
-    def _is_there(self, record: Record) -> bool:
-        if record.output is None or self._is_as_made(self._root / record.output, record):
+    def _has_output(self, record: Record) -> bool:
+        if record.output is None or self._is_unchanged(self._root / record.output, record):
             return True
-        return self._is_renamed(record)  # a power cut may have lost that
+        return self._complete_rename(record)  # a power cut may have undone the rename
 
-    def _is_as_made(self, path: Path, record: Record) -> bool:
+    def _is_unchanged(self, path: Path, record: Record) -> bool:
         if not _has_size(path, record):
             return False
         mtime_ns = path.lstat().st_mtime_ns
@@ -298,20 +233,20 @@ class FolderTarget(Target):
             return True
         if sha256_of(path) != record.output_sha256:
             return False
-        self.journal.append(replace(record, output_mtime_ns=mtime_ns))  # only its time changed: look no more next time
+        self.journal.append(replace(record, output_mtime_ns=mtime_ns))  # only its time changed
         return True
 
     def _is_ours(self, record: Record) -> bool:
-        """Whether the file of a record's output is as we made it, now or in the run before.
+        """Whether a record's output is as we made it, in this run or the one before.
 
-        Before it is replaced, so by its bytes: programs that retouch in place may keep size and time.
+        Compared by content, as it is about to be replaced: programs that edit in place may keep size and time.
         """
         assert record.output is not None
         path = self._root / record.output
         return stat.S_ISREG(path.lstat().st_mode) and sha256_of(path) in (record.output_sha256, record.replaces)
 
-    def _is_renamed(self, record: Record) -> bool:
-        """Whether a file that is recorded and on the disk could be given its name now, if nobody else's has it."""
+    def _complete_rename(self, record: Record) -> bool:
+        """Rename a recorded file that still has its temporary name, unless its name is taken; whether it did."""
         assert record.output is not None
         final = self._root / record.output
         temporary = final.with_name(scratch_name(record.output))
@@ -322,28 +257,26 @@ class FolderTarget(Target):
         temporary.replace(final)
         return True
 
-    def _finish_renaming(self) -> None:
-        """A kill comes between the last records and their renaming."""
+    def _complete_renames(self) -> None:
+        """Complete the renames that a kill prevented after the last records."""
         for record in list(self.journal.recent):
             if record.output is not None:
-                self._is_renamed(record)
+                self._complete_rename(record)
 
     def _finish(self) -> None:
-        self._publish()
-        self._rename()  # before folders get their times
+        self._group.flush()  # before folders get their times
         for path, entry in reversed(self._mirrored):
             with suppress(OSError, OverflowError, ValueError):
                 path.chmod(_folder_mode(path.stat().st_mode, entry.mode))
                 os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns))
-        if self._untimely:
-            self.notes.append(f"{self.output}: times or permissions could not be kept there ({self._untimely})")
+        if self._group.attributes_error:
+            why = self._group.attributes_error
+            self.notes.append(f"{self.output}: times or permissions could not be kept there ({why})")
 
     def _abandon(self) -> None:
-        with suppress(SinkError, OSError):  # what is not recorded is done again
-            if self._written or self._recorded:
-                self._publish()
-                self._rename()
-        self._syncers.shutdown()
+        with suppress(SinkError, OSError):  # the next run repeats what is not recorded
+            self._group.flush_if_pending()
+        self._group.close()
         self.journal.close()
 
 
@@ -353,58 +286,40 @@ def _exists(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise _failure(path, error) from error
+        raise _entry_failure(path, error) from error
     return True
 
 
 @contextmanager
-def _failing(temporary: Path, final: Path) -> Iterator[None]:
-    """Leave no half-written file, and say what failed."""
+def _removing_on_error(temporary: Path, final: Path) -> Iterator[None]:
+    """Remove the temporary file on an error; raise OSErrors as what they mean for the entry."""
     try:
         yield
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError):
-            raise _failure(final, error) from error
+            raise _entry_failure(final, error) from error
         raise
 
 
-def _settle(written: _Written) -> tuple[int, str]:
-    """Give a file its times and permissions, and bring it to the disk; its time, and why it is not the entry's.
-
-    Disks that have no such times or permissions (FAT, exFAT, network disks) get the file without them.
-    """
-    path, entry, untimely = written.temporary, written.entry, ""
-    with path.open("r+b") as file:
-        try:
-            with suppress(OverflowError, ValueError):  # hostile times
-                os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns))
-            if entry.mode is not None:
-                path.chmod(entry.mode & 0o777)
-        except OSError as error:
-            untimely = error.strerror or str(error)
-        os.fsync(file.fileno())
-        return os.fstat(file.fileno()).st_mtime_ns, untimely
-
-
 def _folder_mode(made: int, wanted: int | None) -> int:
-    """Of a mirrored folder: the source's, in which the next run can write; where a group shares (setgid), the group's.
+    """The mode of a mirrored folder: the source's, plus write access for the owner, and with setgid for the group.
 
-    made: as the system made it.
+    made: the mode that the system gave the folder.
     """
     mode = made & 0o7000 | (wanted or 0o755) & 0o777 | 0o700
     return mode | made & 0o070 if made & stat.S_ISGID else mode
 
 
-def _is_itself(path: Path, entry: Entry) -> bool:
-    """Whether a file is the entry's own, of a folder that is mounted a second time."""
+def _is_own_input(path: Path, entry: Entry) -> bool:
+    """Whether a path is the entry's own file, through a folder that is mounted twice."""
     if entry.path is None or entry.path.name != path.name:
         return False
     return is_same(entry.path.parent, path.parent) and is_same(entry.path, path)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _file_id(path: Path) -> tuple[int, int] | None:
     try:
         status = path.stat()
     except OSError:
@@ -412,10 +327,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _failure(path: Path, error: OSError) -> SinkError:
-    """A name or a size that the file system does not take is the fault of the entry; all else is of the disk."""
-    kind = RefusedError if error.errno in _OF_THE_ENTRY else SinkError
-    return kind(str(failure(Path(shown(str(path))), error)))
+def _entry_failure(path: Path, error: OSError) -> SinkError:
+    """RefusedError for a name or size that the file system does not allow, which concerns one entry; else SinkError."""
+    kind = RefusedError if error.errno in ENTRY_ERRORS else SinkError
+    return kind(str(write_failure(Path(printable(str(path))), error)))
 
 
 def _has_size(path: Path, record: Record) -> bool:

@@ -1,4 +1,4 @@
-"""The journal of a long job: what is finished, of which input, by which model, so that any run can go on from there."""
+"""The journal of a batch: what is finished, from which input, by which model, so that a later run can resume."""
 
 import os
 from collections import deque
@@ -16,49 +16,49 @@ RECENT = 256
 
 @dataclass(frozen=True)
 class Record:
-    """One finished entry."""
+    """One finished entry. Saved as JSON: field names are part of the format."""
 
     name: str  # as the source names it: relative, POSIX
     size: int  # bytes of the input
     mtime_ns: int  # of the input, since 1970 UTC
     outcome: Outcome
     reason: str = ""
-    damage: str = ""  # of a film that was colored as far as it decodes, in words
+    damage: str = ""  # in words, of a film that was colored as far as it decodes
     sha256: str | None = None  # of the input, where its content was read anyway
     output: str | None = None  # name in the output; None where nothing was written
     output_size: int | None = None  # bytes
-    output_sha256: str | None = None  # None where an archive's packed bytes were carried over as they are
-    output_mtime_ns: int | None = None  # in a folder: by it a file that somebody changed since is noticed
-    replaces: str | None = None  # SHA-256 of our own earlier output of that name
+    output_sha256: str | None = None  # None where compressed bytes were copied as they are
+    output_mtime_ns: int | None = None  # in a folder: tells whether somebody changed the file since
+    replaces: str | None = None  # SHA-256 of our earlier output of that name
     seconds: float = 0.0  # of work
-    offset: int | None = None  # in a growing archive: it is good up to this byte, with this line and all before it
-    start: int | None = None  # in a growing zip: the byte where the member begins
-    central: str | None = None  # in a growing zip: the member's record in the central directory, in hex
+    offset: int | None = None  # in a partial archive: it is valid up to this byte, with all lines up to this one
+    start: int | None = None  # in a partial zip: the byte where the member begins
+    central: str | None = None  # in a partial zip: the member's record of the central directory, in hex
     run: int = -1  # which of Journal.runs made it; set by the journal
 
 
 class Journal(Ledger):
-    """What is recorded of every entry."""
+    """The records of all entries, in a ledger."""
 
     def __init__(self, path: Path, *, output: Path | None = None) -> None:
         """output: the name that messages use for what is being written; the journal's folder when None."""
         super().__init__(path, output or Path(path).parent)
         self.records: dict[str, Record] = {}  # the newest of every name
-        self.outputs: set[str] = set()  # every name that was ever written
-        self.recent: deque[Record] = deque(maxlen=RECENT)  # the last ones
+        self.outputs: set[str] = set()  # every name that was written, by any run
+        self.recent: deque[Record] = deque(maxlen=RECENT)  # newest last
         self.runs: list[Run] = []
         self.completed_bytes: int | None = None  # size of the finished archive, once `complete` was written
-        self.offset = 0  # bytes up to which the growing archive is good
+        self.offset = 0  # bytes up to which the partial archive is valid
         self._rollback_bytes = 0  # where the last line with an offset ends
 
     def begin(self, run: Run) -> None:
-        """Say by what the following records are made. Nothing is written when the newest run was the same."""
+        """Write the run that makes the following records, unless the last run was the same."""
         if not self.runs or self.runs[-1] != run:
             self._write(self._line({"run": run.as_fields()}))
             self.runs.append(run)
 
     def append(self, *records: Record) -> None:
-        """Add records by one write. What they claim has to be on disk already."""
+        """Add records in one write. Their outputs have to be on disk already."""
         lines = []
         for record in records:
             self._keep(replace(record, run=len(self.runs) - 1))
@@ -67,18 +67,18 @@ class Journal(Ledger):
         self._write(b"".join(lines))
 
     def complete(self, output_bytes: int) -> None:
-        """Note that the archive is finished and has this size."""
+        """Record that the archive is finished and has this size."""
         self._write(self._line({"complete": output_bytes}))
         self.completed_bytes = output_bytes
         self.sync()
 
     def rollback(self) -> None:
-        """Forget what follows the last line that has an offset."""
+        """Drop the lines after the last one that has an offset."""
         os.ftruncate(self._fd, self._rollback_bytes)
         self._load()
 
     def why_stale(self, record: Record, run: Run) -> str:
-        """Why what `record` says does not hold for `run`; "" when it does."""
+        """Why a record is stale for `run`; "" when it is valid."""
         if record.outcome == "failed":
             return f"failed before: {record.reason}"
         made_by = replace(self.runs[record.run], source=run.source)

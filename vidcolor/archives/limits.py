@@ -1,4 +1,4 @@
-"""How much an archive may ask for before it is taken for a bomb, counted while it is read."""
+"""Limits that an archive must keep, counted while it is read: beyond them it counts as a decompression bomb."""
 
 import io
 from collections.abc import Callable
@@ -17,11 +17,11 @@ class Limits:
     total_bytes: int = 1 << 46
     in_memory_bytes: int = 1 << 30  # the largest that Entry.read takes at once
     ratio: float = 200.0  # unpacked to packed
-    ratio_from_bytes: int = 1 << 28  # nothing smaller is refused for its ratio: a blank scan packs 1000 to 1
+    ratio_from_bytes: int = 1 << 28  # nothing smaller is refused for its ratio: a blank scan compresses 1000 to 1
 
 
 class Meter:
-    """Counts what one archive gave. Every method raises SourceError past a limit."""
+    """Counts what is read of one archive. Every method raises SourceError past a limit."""
 
     def __init__(self, limits: Limits, archive: str) -> None:
         self.limits, self.archive = limits, archive
@@ -36,7 +36,7 @@ class Meter:
             raise SourceError(f"{self.archive}: more than {self.limits.members} members. Split it, or raise the limit.")
 
     def count(self, name: str, new_bytes: int, member_bytes: int, packed_bytes: int) -> None:
-        """Count new_bytes of a member that gave member_bytes so far, out of packed_bytes."""
+        """Count new_bytes of a member, of which member_bytes were read so far, out of packed_bytes."""
         self.total_bytes += new_bytes
         if member_bytes > self.limits.member_bytes:
             raise SourceError(f"{self.archive}: {name}: more than {self.limits.member_bytes} bytes; see the limits.")
@@ -45,7 +45,7 @@ class Meter:
         self.check_ratio(name, member_bytes, packed_bytes)
 
     def check_ratio(self, name: str, unpacked_bytes: int, packed_bytes: int) -> None:
-        """Refuse what unpacks to far more than it is."""
+        """Raise SourceError for content that unpacks to far more than its size."""
         limits = self.limits
         if unpacked_bytes > limits.ratio_from_bytes and unpacked_bytes > limits.ratio * max(1, packed_bytes):
             raise SourceError(
@@ -54,13 +54,13 @@ class Meter:
             )
 
     def finish_member(self, packed_bytes: int) -> None:
-        """Add the packed size of a member that was read: all of them together have to keep the ratio, too."""
+        """Add the packed size of a member that was read; all members together have to keep the ratio, too."""
         self._total_packed += packed_bytes
         self.check_ratio("all members", self.total_bytes, self._total_packed)
 
 
 class Metered(io.RawIOBase):
-    """A reader that counts what it gives, and turns what unpackers raise into SourceError."""
+    """A reader that counts what is read, and turns what decompressors raise into SourceError."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Metered(io.RawIOBase):
         damaged: tuple[type[Exception], ...],
         expected_bytes: int | None = None,
     ) -> None:
-        """expected_bytes: what the member's header promises; less than that is damage. None: whatever comes."""
+        """expected_bytes: what the member's header states; less is damage. None: any number."""
         self._file, self._meter, self._name = file, meter, name
         self._packed_bytes, self._damaged, self._expected = packed_bytes, damaged, expected_bytes
         self._given = 0  # bytes

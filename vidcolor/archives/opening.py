@@ -1,4 +1,4 @@
-"""Which source and which target some paths mean."""
+"""Opening of sources and targets by their paths."""
 
 import tarfile
 import zipfile
@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from vidcolor.archives.archive_target import MixedError, files_of
-from vidcolor.archives.compression import packing_named, packing_of
+from vidcolor.archives.archive_target import RunMismatchError, files_of
+from vidcolor.archives.compression import compression_of_name, detect_compression
 from vidcolor.archives.entries import ArchiveSource, Source
-from vidcolor.archives.folder_source import FolderSource, globbed
+from vidcolor.archives.folder_source import FolderSource, expand_pattern
 from vidcolor.archives.folder_target import FolderTarget
 from vidcolor.archives.limits import Limits
 from vidcolor.archives.tar_headers import is_header
@@ -31,12 +31,12 @@ def open_source(
     inputs: Sequence[str | Path], *, output: Path | None = None, limits: Limits | None = None,
     follow_outside: bool = False,
 ) -> Source:  # fmt: skip
-    """One archive, or any number of folders, files and patterns such as `scans/**/*.tif`.
+    """Open one archive, or any number of folders, files and patterns such as `scans/**/*.tif`.
 
-    output: passed over where it lies inside of an input folder.  follow_outside: follow links out of a folder.
-    Raises SourceError for what is not there or cannot be read, UsageError for an archive among others.
+    output: skipped where it lies inside an input folder.  follow_outside: follow links out of a folder.
+    Raises SourceError for what is missing or unreadable, UsageError for an archive among other inputs.
     """
-    paths = [path for pattern in inputs for path in globbed(str(pattern))]
+    paths = [path for pattern in inputs for path in expand_pattern(str(pattern))]
     archives = [path for path in paths if is_archive(path)]
     if archives and len(paths) > 1:
         raise UsageError(f"{archives[0]}: an archive is an input of its own; give one archive, or folders and files.")
@@ -58,10 +58,9 @@ def open_target(
     output: Path, source: Source, run: Run, *, overwrite: bool = False, resume: bool = True,
     reading: Sequence[Path] = (),
 ) -> Target:  # fmt: skip
-    """A zip or tar where the output's name says so, else a folder. Use it as a context manager.
+    """Open a zip or tar by the suffix of the output's name, else a folder. Use it as a context manager.
 
-    reading: further files that the run reads, which are never changed either.  Raises UsageError when the output would
-    be an input itself.
+    reading: further files that the run reads and must not change.  Raises UsageError when the output is an input.
     """
     output, inputs = Path(output), (*source.paths, *reading)
     if any(is_same(output, path) for path in inputs):
@@ -77,30 +76,30 @@ def open_target(
 
 
 @contextmanager
-def opened_again(output: Path, source: Source, run: Run, *, resume: bool) -> Iterator[Target]:
-    """A target of our own, which is gone on with or, where it was made of something else, begun anew."""
+def reopen_target(output: Path, source: Source, run: Run, *, resume: bool) -> Iterator[Target]:
+    """Open an intermediate target: resume it, or start over where it was made from something else."""
     with ExitStack() as stack:
         try:
             target = stack.enter_context(open_target(output, source, run, overwrite=True, resume=resume))
-        except MixedError:
+        except RunMismatchError:
             target = stack.enter_context(open_target(output, source, run, overwrite=True, resume=False))
         yield target
 
 
 def is_archive_name(path: Path) -> bool:
-    """Whether a name asks for an archive that can be written."""
+    """Whether a name's suffix asks for an archive that can be written."""
     return bool(archive_ending(path.name))
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is an archive, by its name, or by its first bytes where the name says nothing."""
+    """Whether a file is an archive, by its name, or by its first bytes where it has no suffix."""
     suffix = path.suffix.lower()
     if path.is_dir():
         return False
     if is_archive_name(path) or suffix in REFUSED_ARCHIVES:
         return True
     if suffix:
-        return suffix not in PHOTOS | FILMS and packing_named(Path(path.stem)) is not None
+        return suffix not in PHOTOS | FILMS and compression_of_name(Path(path.stem)) is not None
     head = _head(path)
     return head.startswith(LOCAL_MAGIC) or _is_tar(head)
 
@@ -118,11 +117,11 @@ def _is_zip(path: Path) -> bool:
     if head.startswith(b"PK") or path.suffix.lower() in ZIPS:
         return True
     # A broken tar whose last member is a zip looks like a zip from behind.
-    return packing_named(path) is None and zipfile.is_zipfile(path)
+    return compression_of_name(path) is None and zipfile.is_zipfile(path)
 
 
 def _is_tar(head: bytes) -> bool:
-    return bool(packing_of(head)) or head[_TAR_MAGIC_OFFSET:].startswith(_TAR_MAGIC) or is_header(head)
+    return bool(detect_compression(head)) or head[_TAR_MAGIC_OFFSET:].startswith(_TAR_MAGIC) or is_header(head)
 
 
 def _head(path: Path) -> bytes:

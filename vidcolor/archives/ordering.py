@@ -1,4 +1,4 @@
-"""Results in the order of what they were made from, while workers finish in any order."""
+"""Results in the order of their entries, while workers finish in any order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -22,37 +22,37 @@ def in_order(
 ) -> Iterator[Waiting[R]]:
     """Each entry with its finished future, in order.
 
-    submit: reads the entry and hands it to workers, or gives None for one that is dealt with by whoever takes it from
-    here, while the source still stands at it: that waits for all before. What it raises comes out of the future.
-    window, window_bytes: no more entries, and inputs of no more bytes (one may be larger), are under way or wait.
+    submit: reads the entry and hands it to workers, or returns None for an entry that the consumer handles while the
+    source is still at it; such an entry waits for all before it. What `submit` raises is raised by the future.
+    window, window_bytes: the most entries, and bytes of inputs (one may be larger), that are under way or wait.
     """
     waiting: deque[tuple[Entry, Future[R]]] = deque()
     under_way_bytes = 0
     for entry in entries:
         while waiting and (len(waiting) >= window or under_way_bytes + entry.size > window_bytes):
             under_way_bytes -= waiting[0][0].size
-            yield _finished(waiting.popleft())
-        future = _submitted(submit, entry)
+            yield _wait(waiting.popleft())
+        future = _submit(submit, entry)
         if future is None:
             while waiting:
-                yield _finished(waiting.popleft())
+                yield _wait(waiting.popleft())
             under_way_bytes = 0
             yield entry, None
         else:
             waiting.append((entry, future))
             under_way_bytes += entry.size
     while waiting:
-        yield _finished(waiting.popleft())
+        yield _wait(waiting.popleft())
 
 
-def ready(value: R) -> Future[R]:
-    """A future for what needs no worker."""
+def completed_future(value: R) -> Future[R]:
+    """A future that is done, for results that need no worker."""
     future: Future[R] = Future()
     future.set_result(value)
     return future
 
 
-def _submitted(submit: Callable[[Entry], Future[R] | None], entry: Entry) -> Future[R] | None:
+def _submit(submit: Callable[[Entry], Future[R] | None], entry: Entry) -> Future[R] | None:
     try:
         return submit(entry)
     except VidcolorError as error:
@@ -61,6 +61,6 @@ def _submitted(submit: Callable[[Entry], Future[R] | None], entry: Entry) -> Fut
         return failed
 
 
-def _finished(item: tuple[Entry, Future[R]]) -> Waiting[R]:
+def _wait(item: tuple[Entry, Future[R]]) -> Waiting[R]:
     item[1].exception()  # waits
     return item

@@ -1,4 +1,4 @@
-"""A tar's headers, whose numbers are looked at before they are believed: tarfile takes any, and follows them."""
+"""Checks of the numbers in a tar's headers, which tarfile would accept and follow."""
 
 import tarfile
 from typing import Any, Self, cast
@@ -12,36 +12,36 @@ _EXTENSIONS = {
 }  # fmt: skip
 
 
-class _Member(tarfile.TarInfo):
+class _CheckedMember(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> Self:
-        """Refuse what would be read in front of the header, or read whole into memory."""
+        """Refuse sizes that would be read backwards, or whole into memory."""
         member = super().frombuf(buf, encoding, errors)
         largest = _LARGEST_EXTENSION if member.type in _EXTENSIONS else _LARGEST_SIZE
-        if found := _wrong_size(member.size, largest):
+        if found := _find_size_error(member.size, largest):
             raise tarfile.InvalidHeaderError(found)  # type: ignore[attr-defined]
         return member
 
     @classmethod
     def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
-        """Note why there is no further member: TarFile itself takes a broken header for the end."""
+        """Keep the error that ended the tar: TarFile takes a broken header for the end."""
         try:
             return super().fromtarfile(tarfile)
         except Exception as error:
-            cast(Tar, tarfile).ended_by = error
+            cast(CheckedTarFile, tarfile).ended_by = error
             raise
 
 
-class Tar(tarfile.TarFile):
-    """Gives members that lie one behind the other. Raises TarError, OSError and VidcolorError alone."""
+class CheckedTarFile(tarfile.TarFile):
+    """A TarFile whose members follow each other. Raises only TarError, OSError and VidcolorError."""
 
-    tarinfo = _Member
+    tarinfo = _CheckedMember
     ended_by: Exception | None = None
     _end = 0  # of the last member, in bytes
 
     def next(self) -> tarfile.TarInfo | None:
-        """See TarFile."""
-        if self.firstmember is not None:  # type: ignore[attr-defined] # which opening has looked at already
+        """The next member; see TarFile."""
+        if self.firstmember is not None:  # type: ignore[attr-defined] # already checked on opening
             return super().next()
         try:
             member = super().next()
@@ -52,7 +52,7 @@ class Tar(tarfile.TarFile):
         except Exception as error:  # whatever a hostile header leads to
             raise tarfile.ReadError(str(error) or type(error).__name__) from error
         end: int = self.offset
-        if member is not None and (found := _impossible(member, self._end, end)):
+        if member is not None and (found := _find_contradiction(member, self._end, end)):
             raise tarfile.ReadError(f"{member.name}: {found}")
         self._end = end
         return member
@@ -61,18 +61,18 @@ class Tar(tarfile.TarFile):
 def is_header(block: bytes) -> bool:
     """Whether the first block of a file is a member's header, by its checksum: the oldest tars have no magic number."""
     try:
-        _Member.frombuf(block, "utf-8", "surrogateescape")
+        _CheckedMember.frombuf(block, "utf-8", "surrogateescape")
     except tarfile.HeaderError:
         return False
     return True
 
 
-def _impossible(member: tarfile.TarInfo, before: int, end: int) -> str:
-    """What in a member's numbers, by PAX fields too, cannot be; "" for nothing.
+def _find_contradiction(member: tarfile.TarInfo, before: int, end: int) -> str:
+    """What is impossible in a member's numbers, PAX fields included; "" for nothing.
 
-    before, end: bytes where the member in front of it, and the member itself, end.
+    before, end: bytes where the previous member, and the member itself, end.
     """
-    if found := _wrong_size(member.size, _LARGEST_SIZE):
+    if found := _find_size_error(member.size, _LARGEST_SIZE):
         return found
     if not before < member.offset_data <= end <= _LARGEST_SIZE:
         return "a length that leads backwards"
@@ -85,7 +85,7 @@ def _impossible(member: tarfile.TarInfo, before: int, end: int) -> str:
     return ""
 
 
-def _wrong_size(size: int, largest: int) -> str:
+def _find_size_error(size: int, largest: int) -> str:
     if size < 0:
         return "a size below 0"
     return "" if size <= largest else f"a size of more than {largest} bytes"

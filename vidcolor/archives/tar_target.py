@@ -1,4 +1,4 @@
-"""A growing tar, plain or packed: PAX headers (POSIX.1-2001 pax), owners, times, links and folders as they were."""
+"""Writing of tars, plain or compressed, with PAX headers (POSIX.1-2001), owners, times, links and folders."""
 
 import copy
 import hashlib
@@ -8,63 +8,68 @@ import tarfile
 from dataclasses import replace
 from pathlib import Path
 
-from vidcolor.archives.archive_target import GrowingTarget
-from vidcolor.archives.compression import Frames, packing_named
+from vidcolor.archives.archive_target import ArchiveTarget
+from vidcolor.archives.compression import FrameWriter, compression_of_name
 from vidcolor.archives.entries import Entry, Source
 from vidcolor.archives.journal import Outcome, Record
-from vidcolor.archives.names import safe_name, shown
-from vidcolor.archives.targets import Content, chunks, named_like, size_of
+from vidcolor.archives.names import safe_name
+from vidcolor.archives.targets import Content, name_like, read_chunks, size_of
 from vidcolor.errors import SinkError
+from vidcolor.printable import printable
 from vidcolor.run import Run
 
-_FRAME_MEMBERS, _FRAME_BYTES = 16, 1 << 20  # a packed frame ends with the member that reaches either
+_FRAME_MEMBERS, _FRAME_BYTES = 16, 1 << 20  # a compressed frame ends with the member that reaches either
 _BLOCK = tarfile.BLOCKSIZE
-# What the headers say themselves; the rest of a member's PAX fields (comments, attributes) is carried over.
+# Fields that new headers set; a member's other PAX fields (comments, attributes) are copied.
 _OWN_FIELDS = {"path", "linkpath", "size", "mtime", "uid", "gid", "uname", "gname", "hdrcharset", "charset"}
 
 
-class TarTarget(GrowingTarget):
-    """Packs as the output's name says. A packed tar consists of frames, so that it can be cut after each of them."""
+class TarTarget(ArchiveTarget):
+    """Compresses by the output's suffix. A compressed tar consists of frames, and can be cut after each of them."""
 
     def __init__(self, output: Path, source: Source, run: Run, *, overwrite: bool = False, resume: bool = True) -> None:
         super().__init__(output, source, run, overwrite=overwrite, resume=resume)
-        self._packing = packing_named(self.output) or ""
+        self._compression = compression_of_name(self.output) or ""
         self._members_in_frame = 0
 
     def _open(self) -> None:
         super()._open()
-        self._frames = Frames(self._file, self._packing)
+        self._frames = FrameWriter(self._file, self._compression)
 
-    def _add(self, entry: Entry, name: str, content: Content, record: Record) -> Record:
+    def _write_member(self, entry: Entry, name: str, content: Content, record: Record) -> Record:
         size, digest = size_of(content), hashlib.sha256()
         self._write_header(_header(entry, name, tarfile.REGTYPE, size))
         written = 0
-        for chunk in chunks(content):
+        for chunk in read_chunks(content):
             digest.update(chunk)
             self._frames.write(chunk)
             written += len(chunk)
         if written != size:
-            raise SinkError(f"{entry.shown}: changed from {size} to {written} bytes while it was read. Run again.")
+            raise SinkError(
+                f"{entry.printable_name}: changed from {size} to {written} bytes while it was read. Run again."
+            )
         self._frames.write(bytes(-size % _BLOCK))
         self._end_member()
         return replace(record, output=name, output_size=size, output_sha256=digest.hexdigest())
 
-    def _copy_bare(self, entry: Entry, outcome: Outcome, reason: str) -> Outcome:
+    def _copy_without_content(self, entry: Entry, outcome: Outcome, reason: str) -> Outcome:
         name, wanted, kind, link = safe_name(entry.name), None, tarfile.DIRTYPE, ""
         if entry.kind == "link":
             kind, link = tarfile.SYMTYPE, entry.link or ""
             if entry.link is None:
-                if (original := self._original(entry)) is None:
-                    return self.skip(entry, f"a hard link to {shown(entry.same_as or '')}, which is not in the output")
+                if (original := self._find_original(entry)) is None:
+                    return self.skip(
+                        entry, f"a hard link to {printable(entry.same_as or '')}, which is not in the output"
+                    )
                 kind, link, outcome = tarfile.LNKTYPE, original.output or "", original.outcome
-                wanted, reason = named_like(original, entry), f"the same as {shown(original.name)}"
+                wanted, reason = name_like(original, entry), f"the same as {printable(original.name)}"
             name = self._claim(entry, wanted)
         header = _header(entry, name, kind, 0)
         header.linkname = link
         self._write_header(header)
         self._end_member()
         record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason, output=name)
-        (self._note if entry.kind == "directory" else self._record)(record)
+        (self._add_pending if entry.kind == "directory" else self._record)(record)
         return outcome
 
     def _write_header(self, header: tarfile.TarInfo) -> None:
@@ -76,11 +81,11 @@ class TarTarget(GrowingTarget):
             self._end_frame()
 
     def _end_frame(self) -> None:
-        self._frames.close_frame()
+        self._frames.end_frame()
         self._members_in_frame = 0
 
-    def _checkpoint_allowed(self) -> bool:
-        return not self._packing or not self._members_in_frame
+    def _may_end_here(self) -> bool:
+        return not self._compression or not self._members_in_frame
 
     def _finish(self) -> None:
         self._end_frame()
@@ -88,13 +93,13 @@ class TarTarget(GrowingTarget):
 
     def _write_end(self) -> None:
         self._frames.write(bytes(2 * _BLOCK))
-        if not self._packing:
+        if not self._compression:
             self._frames.write(bytes(-self._file.tell() % tarfile.RECORDSIZE))
         self._end_frame()
 
 
 def _header(entry: Entry, name: str, kind: bytes, size: int) -> tarfile.TarInfo:
-    """The header of a member, with all that the entry's holder knew of it."""
+    """Make the header of a member, with everything that is known of the entry."""
     match entry.origin:
         case tarfile.TarInfo() as origin:
             header = copy.copy(origin)
@@ -103,7 +108,7 @@ def _header(entry: Entry, name: str, kind: bytes, size: int) -> tarfile.TarInfo:
                 key: value for key, value in fields if key not in _OWN_FIELDS and not key.startswith("GNU.sparse.")
             }
             header.mtime = origin.mtime if math.isfinite(origin.mtime) else 0
-            header.name = origin.name if entry.faithful and name == entry.name else name
+            header.name = origin.name if entry.keeps_name and name == entry.name else name
         case os.stat_result() as status:
             header = tarfile.TarInfo(name)
             header.uid, header.gid = status.st_uid, status.st_gid

@@ -1,4 +1,4 @@
-"""The records of a zip file, byte for byte, as PKWARE's APPNOTE.TXT 6.3.10 lays them out (sections in brackets)."""
+"""The records of a zip file, byte for byte, by PKWARE's APPNOTE.TXT 6.3.10 (sections in brackets)."""
 
 import struct
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _UNIX = 3  # the system whose permissions `external` holds (4.4.2)
 
 @dataclass(frozen=True)
 class ZipRecord:
-    """One member, as its local header and its entry in the central directory say it."""
+    """One member: the fields of its local header and of its entry in the central directory."""
 
     name: bytes
     flags: int
@@ -30,7 +30,7 @@ class ZipRecord:
     time: int  # MS-DOS time, then date: the low and the high half of one number (4.4.6)
     date: int
     crc: int = 0
-    packed: int = 0  # bytes
+    compressed_size: int = 0  # bytes
     size: int = 0  # bytes
     offset: int = 0  # of the local header
     system: int = _UNIX
@@ -42,19 +42,22 @@ class ZipRecord:
 
     @property
     def version(self) -> int:
-        """What a reader has to know (4.4.3.2)."""
+        """The version that a reader needs (4.4.3.2)."""
         return 45 if self.large or self.offset >= _MAX32 else 20
 
     @property
     def large(self) -> bool:
         """Whether sizes need ZIP64."""
-        return self.size > _ZIP64_FROM or self.packed >= _MAX32
+        return self.size > _ZIP64_FROM or self.compressed_size >= _MAX32
 
     def local(self) -> bytes:
-        """The local header. Its length does not depend on crc, packed or offset, so it can be written again."""
-        sizes, extra = (self.packed, self.size), self.local_extra
+        """The local header. Its length does not depend on crc, compressed_size or offset, so it can be rewritten."""
+        sizes, extra = (self.compressed_size, self.size), self.local_extra
         if self.large:
-            sizes, extra = (_MAX32, _MAX32), struct.pack("<2H2Q", _ZIP64_EXTRA, 16, self.size, self.packed) + extra
+            sizes, extra = (
+                (_MAX32, _MAX32),
+                struct.pack("<2H2Q", _ZIP64_EXTRA, 16, self.size, self.compressed_size) + extra,
+            )
         version = 45 if self.large else 20
         head = LOCAL.pack(
             LOCAL_MAGIC, version, self.flags, self.method, self.time, self.date, self.crc, *sizes, len(self.name),
@@ -64,8 +67,8 @@ class ZipRecord:
 
     def central(self) -> bytes:
         """The entry in the central directory."""
-        large = [self.size, self.packed] if self.large else []
-        sizes = (_MAX32, _MAX32) if self.large else (self.packed, self.size)
+        large = [self.size, self.compressed_size] if self.large else []
+        sizes = (_MAX32, _MAX32) if self.large else (self.compressed_size, self.size)
         far = [self.offset] if self.offset >= _MAX32 else []
         extra = self.central_extra
         if fields := large + far:
@@ -79,13 +82,13 @@ class ZipRecord:
 
     @classmethod
     def from_local(cls, head: bytes) -> Self:
-        """What the 30 fixed bytes of a local header say; name and extra are still empty."""
+        """A record from the 30 fixed bytes of a local header, with empty name and extra."""
         _, _, flags, method, time, date, crc, packed, size, _, _ = LOCAL.unpack(head)
         return cls(b"", flags, method, time, date, crc, packed, size)
 
 
 def end_records(count: int, start: int, length: int, comment: bytes) -> bytes:
-    """What follows a central directory of `count` entries that lies at `start`, both in bytes."""
+    """The records behind a central directory of `count` entries. start, length: of the directory, in bytes."""
     end64 = b""
     if count >= _MAX16 or start >= _MAX32 or length >= _MAX32:
         end64 = _END64.pack(b"PK\x06\x06", 44, _UNIX << 8 | 45, 45, 0, 0, count, count, length, start)
@@ -95,8 +98,8 @@ def end_records(count: int, start: int, length: int, comment: bytes) -> bytes:
     return end64 + end + comment[:_MAX16]
 
 
-def without_extras(extra: bytes, *kinds: int) -> bytes:
-    """Extra fields (4.5) less those of the given kinds. A damaged rest is dropped, and so are too many."""
+def remove_extras(extra: bytes, *kinds: int) -> bytes:
+    """Remove extra fields (4.5) of the given kinds. A damaged rest is dropped; all are, where they are too long."""
     kept = b""
     while len(extra) >= 4:
         kind, length = struct.unpack_from("<2H", extra)
@@ -108,8 +111,8 @@ def without_extras(extra: bytes, *kinds: int) -> bytes:
     return kept if len(kept) <= _LONGEST_EXTRA else b""
 
 
-def extra_of(extra: bytes, kind: int) -> bytes | None:
-    """The first extra field of a kind, without its head."""
+def find_extra(extra: bytes, kind: int) -> bytes | None:
+    """The content of the first extra field of a kind; None where there is none."""
     while len(extra) >= 4:
         found, length = struct.unpack_from("<2H", extra)
         if found == kind:
@@ -119,14 +122,14 @@ def extra_of(extra: bytes, kind: int) -> bytes | None:
 
 
 def name_and_extra_bytes(head: bytes) -> tuple[int, int]:
-    """How many bytes of name and of extra fields follow the 30 fixed bytes of a local header."""
+    """Lengths of the name and of the extra fields that follow the 30 fixed bytes of a local header."""
     _, _, _, _, _, _, _, _, _, name_bytes, extra_bytes = LOCAL.unpack(head)
     return name_bytes, extra_bytes
 
 
 def zip64_sizes(extra: bytes, size: int, packed: int) -> tuple[int, int]:
-    """Unpacked and packed size of a local header, which stand in a ZIP64 field when they are large."""
-    field = extra_of(extra, _ZIP64_EXTRA)
+    """Uncompressed and compressed size of a local header; large ones are in a ZIP64 field."""
+    field = find_extra(extra, _ZIP64_EXTRA)
     if size != _MAX32 or packed != _MAX32 or field is None or len(field) < 16:
         return size, packed
     size, packed = struct.unpack_from("<2Q", field)

@@ -1,4 +1,4 @@
-"""A growing zip: each member packed as its source was, the directory written at the end out of the journal."""
+"""Writing of zips: members compressed as in their source, the directory at the end written from the journal."""
 
 import hashlib
 import shutil
@@ -11,66 +11,67 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from vidcolor.archives.archive_target import GrowingTarget
+from vidcolor.archives.archive_target import ArchiveTarget
 from vidcolor.archives.entries import Entry
 from vidcolor.archives.journal import Outcome, Record
-from vidcolor.archives.names import safe_name, shown, without_bytes
-from vidcolor.archives.targets import CHUNK_BYTES, Content, RefusedError, chunks, size_of
-from vidcolor.archives.zip_records import DEFLATED, STORED, UTF8_FLAG, ZipRecord, end_records, without_extras
-from vidcolor.archives.zip_salvage import Joined
+from vidcolor.archives.names import escape_bytes, safe_name
+from vidcolor.archives.targets import CHUNK_BYTES, Content, RefusedError, read_chunks, size_of
+from vidcolor.archives.zip_records import DEFLATED, STORED, UTF8_FLAG, ZipRecord, end_records, remove_extras
+from vidcolor.archives.zip_recovery import ConcatenatedFile
 from vidcolor.archives.zip_source import ZipOrigin, raw_name
 from vidcolor.errors import SourceError
-from vidcolor.outputs import failure
+from vidcolor.outputs import write_failure
+from vidcolor.printable import printable
 
 _ZIP64_EXTRA, _UNICODE_PATH_EXTRA = 0x0001, 0x7075
 _DOS_FOLDER = 0x10
-_PACKING_FLAGS = 0x6  # how it was packed; LZMA's end mark
+_COMPRESSION_FLAGS = 0x6  # compression options; LZMA's end mark
 _LEVEL = 6
 _LONGEST_NAME = 65_000  # bytes
 
 
-class ZipTarget(GrowingTarget):
-    """Keeps names bytewise, times, permissions, comments and extra fields. Members carried over are not packed anew."""
+class ZipTarget(ArchiveTarget):
+    """Keeps names bytewise, times, permissions, comments and extra fields. Copied members are not compressed again."""
 
     def copy(self, entry: Entry, outcome: Outcome = "copied", *, reason: str = "") -> Outcome:
         if isinstance(entry.origin, ZipOrigin) and not entry.refusal and (entry.kind != "link" or entry.link):
-            self._carry(entry, entry.origin, outcome, reason)
+            self._copy_compressed(entry, entry.origin, outcome, reason)
             return outcome
         return super().copy(entry, outcome, reason=reason)
 
-    def _add(self, entry: Entry, name: str, content: Content, record: Record) -> Record:
+    def _write_member(self, entry: Entry, name: str, content: Content, record: Record) -> Record:
         size, digest, packed, crc = size_of(content), hashlib.sha256(), 0, 0
-        member = replace(_member(entry, name), offset=self._file.tell(), size=size)
+        member = replace(_new_member(entry, name), offset=self._file.tell(), size=size)
         self._file.write(member.local())
         packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15) if member.method == DEFLATED else None
-        for chunk in chunks(content):
+        for chunk in read_chunks(content):
             digest.update(chunk)
             crc = zlib.crc32(chunk, crc)
             packed += self._file.write(packer.compress(chunk) if packer else chunk)
         if packer:
             packed += self._file.write(packer.flush())
-        self._complete_header(member := replace(member, crc=crc, packed=packed))
+        self._rewrite_header(member := replace(member, crc=crc, compressed_size=packed))
         return replace(_with_member(record, name, member), output_size=size, output_sha256=digest.hexdigest())
 
-    def _complete_header(self, member: ZipRecord) -> None:
-        """Write the local header again, now that checksum and packed size are known."""
+    def _rewrite_header(self, member: ZipRecord) -> None:
+        """Rewrite the local header, now that checksum and compressed size are known."""
         end = self._file.tell()
         self._file.seek(member.offset)
         self._file.write(member.local())
         self._file.seek(end)
 
-    def _carry(self, entry: Entry, origin: ZipOrigin, outcome: Outcome, reason: str) -> None:
-        """Carry a member's packed bytes over as they are. What is damaged stays damaged: its checksum says so."""
+    def _copy_compressed(self, entry: Entry, origin: ZipOrigin, outcome: Outcome, reason: str) -> None:
+        """Copy a member's compressed bytes as they are. A damaged one stays so: its checksum tells."""
         info, start = origin.info, self._file.tell()
         name = entry.name if entry.kind == "directory" else self._claim(entry, None)
-        member = _member(entry, name)
+        member = _new_member(entry, name)
         member = replace(
-            member, method=info.compress_type, flags=member.flags | info.flag_bits & _PACKING_FLAGS, crc=info.CRC,
-            packed=info.compress_size, size=info.file_size, offset=start,
+            member, method=info.compress_type, flags=member.flags | info.flag_bits & _COMPRESSION_FLAGS, crc=info.CRC,
+            compressed_size=info.compress_size, size=info.file_size, offset=start,
         )  # fmt: skip
         try:
             self._file.write(member.local())
-            for content in origin.packed():
+            for content in origin.compressed_chunks():
                 self._file.write(content)
         except SourceError:
             self._file.seek(start)
@@ -78,43 +79,43 @@ class ZipTarget(GrowingTarget):
             raise
         except OSError as error:
             self._torn = True
-            raise failure(self.output, error) from error
+            raise write_failure(self.output, error) from error
         record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason, output_size=info.file_size)
-        (self._note if entry.kind == "directory" else self._record)(_with_member(record, name, member))
+        (self._add_pending if entry.kind == "directory" else self._record)(_with_member(record, name, member))
 
-    def _copy_bare(self, entry: Entry, outcome: Outcome, reason: str) -> Outcome:
+    def _copy_without_content(self, entry: Entry, outcome: Outcome, reason: str) -> Outcome:
         if entry.kind == "link":
             return self._copy_link(entry, outcome, reason)
         if entry.name != ".":
             record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason)
-            self._note(self._added(entry, safe_name(entry.name), b"", record))
+            self._add_pending(self._append_member(entry, safe_name(entry.name), b"", record))
         return outcome
 
     def _copy_link(self, entry: Entry, outcome: Outcome, reason: str) -> Outcome:
-        """A symbolic link as Info-ZIP stores it; of a hard one, which a zip cannot hold, the file."""
+        """Copy a symbolic link as Info-ZIP stores it, or the file that a hard link means, which a zip cannot hold."""
         if entry.link is not None:
             record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason)
             content = entry.link.encode(errors="surrogateescape")
-            self._record(self._added(entry, self._claim(entry, None), content, record))
+            self._record(self._append_member(entry, self._claim(entry, None), content, record))
             return outcome
-        original = self._original(entry)
+        original = self._find_original(entry)
         if original is None or original.central is None:
-            return self.skip(entry, f"a hard link to {shown(entry.same_as or '')}, which is not in the output")
-        spooled = self.scratch(entry)
+            return self.skip(entry, f"a hard link to {printable(entry.same_as or '')}, which is not in the output")
+        spooled = self.scratch_path(entry)
         try:
             self._unpack(bytes.fromhex(original.central), spooled)
-            return self._copy_original(entry, original, spooled)
+            return self._write_original(entry, original, spooled)
         finally:
             spooled.unlink(missing_ok=True)
 
     def _unpack(self, central: bytes, path: Path) -> None:
-        """A member that was written before, by its entry in the directory, into a file."""
+        """Decompress an earlier member, given its central record, into a file."""
         self._file.flush()
         length = self._file.tell()
         end = end_records(1, length, len(central), b"")
         with (
             self._partial.open("rb") as written,
-            zipfile.ZipFile(cast(BinaryIO, Joined(written, length, central + end))) as archive,
+            zipfile.ZipFile(cast(BinaryIO, ConcatenatedFile(written, length, central + end))) as archive,
             archive.open(archive.infolist()[0]) as member,
             path.open("wb") as file,
         ):
@@ -122,26 +123,26 @@ class ZipTarget(GrowingTarget):
 
     def _claim(self, entry: Entry, name: str | None) -> str:
         wanted = name or entry.name
-        if (text := without_bytes(wanted)) != wanted:
-            self.notes.append(f"{entry.shown}: is no text, which a zip needs; becomes {text}")
+        if (text := escape_bytes(wanted)) != wanted:
+            self.notes.append(f"{entry.printable_name}: is no text, which a zip needs; becomes {text}")
             name = text
         claimed = super()._claim(entry, name)
         if len(claimed.encode()) > _LONGEST_NAME:
             raise RefusedError(f"{claimed[:40]}...: has a longer name than a zip can hold.")
         return claimed
 
-    def _checkpoint_allowed(self) -> bool:
+    def _may_end_here(self) -> bool:
         return True
 
     def _write_end(self) -> None:
         start, length, count = self._file.tell(), 0, 0
-        for central in self._directory():
+        for central in self._central_records():
             length += self._file.write(central)
             count += 1
         self._file.write(end_records(count, start, length, self.source.comment))
 
-    def _directory(self) -> Iterator[bytes]:
-        """The members' entries, in the order of the file."""
+    def _central_records(self) -> Iterator[bytes]:
+        """The members' central records, in the order of the file."""
         members = [record for record in self.journal.records.values() if record.central is not None]
         for record in sorted(members, key=lambda record: record.start or 0):
             yield bytes.fromhex(record.central or "")
@@ -151,26 +152,26 @@ def _with_member(record: Record, name: str, member: ZipRecord) -> Record:
     return replace(record, output=name, start=member.offset, central=member.central().hex())
 
 
-def _member(entry: Entry, name: str) -> ZipRecord:
+def _new_member(entry: Entry, name: str) -> ZipRecord:
     if isinstance(entry.origin, ZipOrigin):
-        return _member_of_zip(entry, entry.origin, name)
+        return _member_like_source(entry, entry.origin, name)
     folder = entry.kind == "directory"
     is_link = entry.kind == "link" and entry.link is not None
     kind = stat.S_IFDIR if folder else stat.S_IFLNK if is_link else stat.S_IFREG
     mode = entry.mode if entry.mode is not None else 0o755 if folder else 0o777 if is_link else 0o644
-    text = without_bytes(name).encode() + (b"/" if folder else b"")
+    text = escape_bytes(name).encode() + (b"/" if folder else b"")
     flags = 0 if text.isascii() else UTF8_FLAG
     external = (kind | mode) << 16 | (_DOS_FOLDER if folder else 0)
-    dos_time, dos_date = _dos(entry.mtime_ns)
+    dos_time, dos_date = _dos_time(entry.mtime_ns)
     return ZipRecord(text, flags, STORED if folder else DEFLATED, dos_time, dos_date, external=external)
 
 
-def _member_of_zip(entry: Entry, origin: ZipOrigin, name: str) -> ZipRecord:
-    """As the source has it; sizes stand in the header now, and a new name is UTF-8 (APPNOTE.TXT 4.4.4)."""
+def _member_like_source(entry: Entry, origin: ZipOrigin, name: str) -> ZipRecord:
+    """A record with the source's fields; sizes are in the header now, a new name is UTF-8 (APPNOTE.TXT 4.4.4)."""
     info = origin.info
     raw, flags = raw_name(info)[0], info.flag_bits & UTF8_FLAG
     dropped: tuple[int, ...] = (_ZIP64_EXTRA,)
-    if not entry.faithful or name != entry.name:
+    if not entry.keeps_name or name != entry.name:
         raw, dropped = name.encode() + (b"/" if entry.kind == "directory" else b""), (_ZIP64_EXTRA, _UNICODE_PATH_EXTRA)
         flags = 0 if raw.isascii() else UTF8_FLAG
     year, month, day, hour, minute, second = info.date_time
@@ -178,11 +179,12 @@ def _member_of_zip(entry: Entry, origin: ZipOrigin, name: str) -> ZipRecord:
         raw, flags, info.compress_type if info.compress_type in (STORED, DEFLATED) else DEFLATED,
         hour << 11 | minute << 5 | second // 2, max(0, year - 1980) << 9 | month << 5 | day,
         system=info.create_system, internal=info.internal_attr, external=info.external_attr, comment=info.comment,
-        local_extra=without_extras(origin.local_extra(), *dropped), central_extra=without_extras(info.extra, *dropped),
+        local_extra=remove_extras(origin.read_local_extra(), *dropped),
+        central_extra=remove_extras(info.extra, *dropped),
     )  # fmt: skip
 
 
-def _dos(mtime_ns: int) -> tuple[int, int]:
+def _dos_time(mtime_ns: int) -> tuple[int, int]:
     """MS-DOS time and date (APPNOTE.TXT 4.4.6): local, from 1980 on, to two seconds."""
     try:
         year, month, day, hour, minute, second, *_ = time.localtime(mtime_ns // 10**9)

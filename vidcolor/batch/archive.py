@@ -14,14 +14,14 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from vidcolor.archives import Entry, RefusedError, Target, in_order, open_source, opened_again, ready
-from vidcolor.archives.entries import unread
+from vidcolor.archives import Entry, RefusedError, Target, completed_future, in_order, open_source, reopen_target
+from vidcolor.archives.entries import why_unread
 from vidcolor.archives.folder_target import FolderTarget
 from vidcolor.archives.journal import Outcome
-from vidcolor.archives.names import shown
 from vidcolor.batch.worker import Done, Rules
 from vidcolor.batch.workers import Workers
 from vidcolor.errors import DeviceError, SinkError, SourceError, VidcolorError
+from vidcolor.printable import printable
 
 MOST_LISTED = 20  # failures in an archive that lies in a folder
 
@@ -46,9 +46,9 @@ def colorize_archive(
         if entry.refusal or entry.kind in ("directory", "link"):
             return None
         if not _due(entry, target, rules):
-            return ready(Done("skipped", was_done=True))
-        if reason := target.kept(entry):  # asked last: it reads what would be replaced
-            return ready(Done("kept", notes=(reason,), was_done=True))
+            return completed_future(Done("skipped", was_done=True))
+        if reason := target.why_kept(entry):  # asked last: it reads what would be replaced
+            return completed_future(Done("kept", notes=(reason,), was_done=True))
         if entry.kind != "photo":
             return None
         target.check(entry)
@@ -98,7 +98,13 @@ class _Beside:
         is_possible = self._workers.films_any_time and isinstance(self._target, FolderTarget)
         for entry in entries:
             is_film = entry.kind == "film" and self._rules.films is not None and not entry.refusal
-            if is_possible and is_film and entry.path and self._target.due(entry) and not self._target.kept(entry):
+            if (
+                is_possible
+                and is_film
+                and entry.path
+                and self._target.why_due(entry)
+                and not self._target.why_kept(entry)
+            ):
                 self._begin(entry, entry.path)
             else:
                 yield entry
@@ -108,7 +114,7 @@ class _Beside:
         name = self._rules.films.name(entry.name)
         try:
             self._target.check(entry, name)
-            future = self._workers.film(entry, path, self._target.scratch(entry, name))
+            future = self._workers.film(entry, path, self._target.scratch_path(entry, name))
         except VidcolorError as error:
             future = Future()
             future.set_exception(error)
@@ -162,7 +168,7 @@ def _settled(entry: Entry, result: Callable[[], Done], target: Target) -> Done:
 def _named_once(entry: Entry, reason: str, path: Path | None) -> str:
     """A reason that begins with the file's path, by the name that the run has for it."""
     within = reason.removeprefix(f"{path}: ")
-    return reason if within == reason else f"{entry.shown}: {within}"
+    return reason if within == reason else f"{entry.printable_name}: {within}"
 
 
 def _failed(entry: Entry, target: Target, reason: str) -> Done:
@@ -172,15 +178,15 @@ def _failed(entry: Entry, target: Target, reason: str) -> Done:
 
 def _due(entry: Entry, target: Target, rules: Rules) -> str:
     """See Target.due; an archive that an earlier run copied, as it was told, is due where it may be opened now."""
-    record = target.record_of(entry.name) if _is_opened(entry, target, rules) else None
-    return target.due(entry) or ("copied before" if record is not None and record.outcome == "copied" else "")
+    record = target.find_record(entry.name) if _is_opened(entry, target, rules) else None
+    return target.why_due(entry) or ("copied before" if record is not None and record.outcome == "copied" else "")
 
 
 def _in_turn(entry: Entry, target: Target, workers: Workers, rules: Rules, on_entry: OnEntry) -> Done:
     """What no worker is needed for, or what has to wait for all before it."""
     if entry.refusal:
         raise SourceError(f"{entry.refusal}.")
-    if entry.kind == "link" and not target.due(entry):
+    if entry.kind == "link" and not target.why_due(entry):
         return Done("skipped", was_done=True)
     if entry.kind in ("directory", "link"):
         return Done("copied", notes=entry.notes)
@@ -201,7 +207,7 @@ def _is_opened(entry: Entry, target: Target, rules: Rules) -> bool:
 
 def _why_passed_over(entry: Entry, rules: Rules) -> str:
     if entry.kind != "archive":
-        return unread(entry.name)
+        return why_unread(entry.name)
     if entry.path is None:
         return "archives in archives are not opened; unpack them"
     return "archives are opened with --nested alone" if not rules.is_nested else "archives go to a folder alone"
@@ -211,15 +217,15 @@ def _nested(entry: Entry, target: Target, workers: Workers, rules: Rules, on_ent
     """An archive in a folder as one with everything in it colored, gone on with where an earlier run left it."""
     assert isinstance(target, FolderTarget)
     assert entry.path is not None
-    began, output = time.monotonic(), target.take_back(entry)
+    began, output = time.monotonic(), target.reopen_archive(entry)
 
     def settled(inner: Entry, done: Done) -> None:
-        on_entry(inner, replace(done, within=entry.shown))
+        on_entry(inner, replace(done, within=entry.printable_name))
 
-    with open_source([entry.path]) as source, opened_again(output, source, target.run, resume=target.resume) as made:
+    with open_source([entry.path]) as source, reopen_target(output, source, target.run, resume=target.resume) as made:
         colorize_archive(source, made, workers, rules, settled)
     records = list(made.records.values())
-    failed = [_said(shown(record.name), record.reason) for record in records if record.outcome == "failed"]
+    failed = [_said(printable(record.name), record.reason) for record in records if record.outcome == "failed"]
     counts = Counter(record.outcome for record in records)
     outcome: Outcome = "failed" if failed else "colored" if counts["colored"] else "kept"
     said = ", ".join(f"{count} {name}" for name, count in counts.most_common())
@@ -233,13 +239,13 @@ def _film(entry: Entry, target: Target, workers: Workers, rules: Rules) -> Done:
     assert rules.films is not None
     name = rules.films.name(entry.name)
     target.check(entry, name)
-    scratch = target.scratch(entry, name)
+    scratch = target.scratch_path(entry, name)
     with entry.as_file(scratch.parent) as path:
         try:
             done = _named(entry, name, workers.film(entry, path, scratch))
         except SourceError as error:  # by the name that people know, not that of a copy which goes
             raise SourceError(_named_once(entry, str(error), path)) from error
-        return done if done.content else replace(done, content=_moved(path, target.scratch(entry), entry))
+        return done if done.content else replace(done, content=_moved(path, target.scratch_path(entry), entry))
 
 
 def _named(entry: Entry, name: str, film: Future[Done]) -> Done:
@@ -251,4 +257,4 @@ def _named(entry: Entry, name: str, film: Future[Done]) -> Done:
 
 def _moved(unpacked: Path, scratch: Path, entry: Entry) -> Path | None:
     """The file as new content, of an entry that cannot be read again."""
-    return None if entry.again else unpacked.replace(scratch)
+    return None if entry.can_reopen else unpacked.replace(scratch)

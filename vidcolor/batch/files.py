@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
 
-from vidcolor.archives import Arrivals, Entry, Source, Target, open_source, open_target
+from vidcolor.archives import Entry, FolderWatcher, Source, Target, open_source, open_target
 from vidcolor.archives.journal import Record
 from vidcolor.archives.opening import is_archive_name
 from vidcolor.batch.archive import colorize_archive
@@ -23,9 +23,9 @@ from vidcolor.batch.rules import rules_for
 from vidcolor.batch.worker import SHOWN_SIDE, Done, Rules
 from vidcolor.batch.workers import LocalWorkers, Workers
 from vidcolor.errors import BusyError, SourceError, VidcolorError
+from vidcolor.filenames import fitted_name, hidden_name
 from vidcolor.formats import archive_ending
 from vidcolor.inference.colorizer import Colorizer
-from vidcolor.outputs import fitted_name, hidden_name
 from vidcolor.stills.rgb import thumbnail_jpeg
 
 WATCH_SECONDS = 2.0  # between looks at the folder
@@ -112,16 +112,16 @@ class Batch:
 
     def watch(self) -> NoReturn:
         """Go through the inputs whenever something came, until an exception."""
-        began, arrivals, waits_for = time.monotonic(), Arrivals(), ""
+        began, watcher, waits_for = time.monotonic(), FolderWatcher(), ""
         self._start()
         result = self._result()
         try:
             while True:
                 try:
                     with self._open_source() as source:
-                        is_due = arrivals.look(source)
+                        is_due = watcher.scan(source)
                     if is_due:
-                        result = self._pass(arrivals)
+                        result = self._pass(watcher)
                     waits_for = ""
                 except (BusyError, SourceError) as error:  # the other run is done some time, and the network is back
                     if waits_for != str(error):
@@ -150,8 +150,8 @@ class Batch:
                 return None
             return sum(entry.kind != "directory" for entry in source)
 
-    def _pass(self, arrivals: Arrivals | None) -> BatchResult:
-        """Go through the inputs once. arrivals: says what of them is to be done."""
+    def _pass(self, watcher: FolderWatcher | None) -> BatchResult:
+        """Go through the inputs once. watcher: says what of them is to be done."""
         began, options = time.monotonic(), self._options
         gallery = Gallery(_pictures_of(self._output), self._total)
         with ExitStack() as stack:
@@ -170,7 +170,7 @@ class Batch:
             software = options.photos.software(self._header)
             rules = rules_for(options, self._output, software=software, is_shown=gallery.wants, watch=watch)
             workers = self._open(rules)
-            entries = iter(source) if arrivals is None else arrivals.take(source)
+            entries = iter(source) if watcher is None else watcher.take_ready(source)
             numbers: dict[str, int] = {}  # in the source's order, where workers finish in another
             entries = _numbered(entries, numbers) if workers.films_any_time else entries
             colorize_archive(entries, target, workers, rules, account.settle)
@@ -223,7 +223,9 @@ class _Account:
     def settle(self, entry: Entry, done: Done) -> None:
         """Note what became of an entry, and tell the observer."""
         if done.passed_over:
-            self._passed_over.setdefault(done.passed_over, []).append(f"{done.within}/{entry.shown}".lstrip("/"))
+            self._passed_over.setdefault(done.passed_over, []).append(
+                f"{done.within}/{entry.printable_name}".lstrip("/")
+            )
         if done.damage and entry.kind == "archive":
             self._observer.warning(done.damage)
         if done.within:
@@ -242,7 +244,9 @@ class _Account:
             self.counts[done.outcome] += 1
             self.damaged += is_damaged
         notes = (*entry.notes, *done.notes)
-        self._observer.file_finished(entry.shown, done.outcome, notes, was_done=done.was_done, is_damaged=is_damaged)
+        self._observer.file_finished(
+            entry.printable_name, done.outcome, notes, was_done=done.was_done, is_damaged=is_damaged
+        )
 
     def remarks(self) -> Iterator[str]:
         """Lines about the whole: outputs that were changed, and files that stay as they are."""
@@ -265,7 +269,7 @@ class _Account:
             return
         output = self._target.output / record.output
         with suppress(OSError, VidcolorError):
-            if output.is_file() and (entry.path or entry.again):
+            if output.is_file() and (entry.path or entry.can_reopen):
                 found = [thumbnail_jpeg(content, SHOWN_SIDE) for content in (entry.path or entry.read(), output)]
                 if found[0] and found[1]:
                     self._gallery.add(entry.name, found[0], found[1])

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from vidcolor import outputs
+from vidcolor.filenames import fitted_name
 from vidcolor.films import parts
 from vidcolor.films.job import FilmOptions, FilmStart, color_film, resumed
 from vidcolor.films.pipeline import colorize_film
@@ -36,7 +36,7 @@ class ArchivedFilms:
         path = PurePosixPath(name)
         if path.suffix.lower() in CONTAINERS:
             return name
-        return str(path.with_name(outputs.fitted_name(path.stem, FALLBACK_CONTAINER)))
+        return str(path.with_name(fitted_name(path.stem, FALLBACK_CONTAINER)))
 
     def color(self, source: Path, target: Path, colorizer: Colorizer, *, is_again: bool) -> tuple[tuple[str, ...], str]:
         """What this run has begun it goes on with, even if it was told to leave alone what others did."""

@@ -14,9 +14,9 @@ from vidcolor.inference.colorizer import Colorizer
 from vidcolor.inference.weights import ModelHeader
 from vidcolor.painting.painter import Rgb
 from vidcolor.stills import Page, StillSettings, open_in_turn
-from vidcolor.stills.page import page_of
-from vidcolor.stills.raster import of_array
-from vidcolor.stills.upright import upright
+from vidcolor.stills.page import make_page
+from vidcolor.stills.raster import raster_from_array
+from vidcolor.stills.upright import turn_upright
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def color_file(source: Path, options: PhotoOptions, colorizer: Colorizer) -> Rgb
     """
     with open_in_turn(source, largest_pixels=options.largest_pixels) as still:
         page = still.pages[0]
-        picture: Rgb = upright(_painted(page, colorizer), page.orientation)
+        picture: Rgb = turn_upright(_painted(page, colorizer), page.orientation)
     return picture
 
 
@@ -85,11 +85,11 @@ def color_array(values: Any, colorizer: Colorizer) -> Rgb:
     is_picture = values.ndim == 2 or (values.ndim == 3 and 1 <= values.shape[2] <= 4)
     if values.dtype not in (np.uint8, np.uint16) or not is_picture or not values.size:
         raise ShapeError(f"found {values.dtype} {values.shape}, needed uint8 or uint16, (H, W) or (H, W, 1 to 4).")
-    return _painted(page_of(of_array(values, None), 1), colorizer)
+    return _painted(make_page(raster_from_array(values, None), 1), colorizer)
 
 
 def _painted(page: Page, colorizer: Colorizer) -> Rgb:
     (ab,) = colorizer.predict([page.lightness(colorizer.size)])
-    page = replace(page, own=None, colors=None)
-    painted: Rgb = np.concatenate([strip for _, strip in page.painted(ab)])
+    page = replace(page, colored_regions=None, original_rgb=None)
+    painted: Rgb = np.concatenate([strip for _, strip in page.paint_strips(ab)])
     return painted

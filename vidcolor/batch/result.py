@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vidcolor.archives.names import shown
 from vidcolor.batch.report import FileResult
+from vidcolor.printable import printable
 
 
 @dataclass(frozen=True)
@@ -36,4 +36,4 @@ def remarks_on(passed_over: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """One line for each reason why files stay as they are, however many they are. passed_over: names by reason."""
     for why, names in passed_over.items():
         others = f" and {len(names) - 1:,} other{'s' if len(names) > 2 else ''}" if len(names) > 1 else ""
-        yield f"{shown(names[0])}{others}: not colored: {why}"
+        yield f"{printable(names[0])}{others}: not colored: {why}"

@@ -15,11 +15,12 @@ from vidcolor import outputs
 from vidcolor.archives import Entry
 from vidcolor.archives.journal import Outcome
 from vidcolor.color import Floats
+from vidcolor.filenames import scratch_name
 from vidcolor.films.tone import film_tone
 from vidcolor.frames import Part
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.painting.tone import IN_COLOR
-from vidcolor.stills import Still, StillSettings, jpeg_of, open_in_turn, write_still
+from vidcolor.stills import Still, StillSettings, encode_jpeg, open_in_turn, write_still
 from vidcolor.stills.rgb import thumbnail_jpeg
 
 HUGE_PIXELS = 100_000_000  # of a file that is packed on disk
@@ -224,11 +225,11 @@ class _Colors:
             return None
         ab = self._network.predict(page.lightness(self._network.size))
         self.count += 1
-        if page.own is not None and not self._rules.is_recoloring:
-            self._shares.append(page.own.share)
+        if page.colored_regions is not None and not self._rules.is_recoloring:
+            self._shares.append(page.colored_regions.share)
         is_plain = page.tone == "gray" and page.bits == 8 and page.orientation == 1 and not page.alpha
         if self._is_shown and number == 0 and is_plain:  # decoding both files would take longer than painting
-            before, after = (jpeg_of(page.preview(shown, (SHOWN_SIDE, SHOWN_SIDE))) for shown in (None, ab))
+            before, after = (encode_jpeg(page.preview(shown, (SHOWN_SIDE, SHOWN_SIDE))) for shown in (None, ab))
             self.small = before, after
         return ab
 
@@ -236,7 +237,7 @@ class _Colors:
 def _photo(entry: Entry, source: Path | bytes, network: Network, rules: Rules) -> Done:
     """One photo file, read, colored and packed again."""
     began, is_shown = time.monotonic(), rules.is_shown(entry.name)
-    with open_in_turn(source, entry.shown, largest_pixels=rules.largest_pixels) as still:
+    with open_in_turn(source, entry.printable_name, largest_pixels=rules.largest_pixels) as still:
         colors = _Colors(still, network, rules, is_shown=is_shown)
         if not colors.is_any():
             return Done("kept", notes=(IN_COLOR,), seconds=time.monotonic() - began)
@@ -264,7 +265,7 @@ def _packed(
         losses = write_still(still, colors, file, rules.still)
         return file.getvalue(), losses
     name = entry.name.replace("/", ":")  # whole: others of its last part may be under way
-    path = rules.scratch / outputs.scratch_name(name)  # the same name again overwrites what a killed run left
+    path = rules.scratch / scratch_name(name)  # the same name again overwrites what a killed run left
     try:
         return path, write_still(still, colors, path, rules.still)
     except BaseException:

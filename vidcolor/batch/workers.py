@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from vidcolor.archives import Entry, ready
+from vidcolor.archives import Entry, completed_future
 from vidcolor.batch.worker import Done, Rules, Worker
 from vidcolor.inference.colorizer import Colorizer
 
@@ -63,7 +63,7 @@ class LocalWorkers:
 
     def film(self, entry: Entry, source: Path, target: Path) -> Future[Done]:  # noqa: ARG002 - see Workers
         """See Worker."""
-        return ready(self._worker.film(source, target))
+        return completed_future(self._worker.film(source, target))
 
     def __enter__(self) -> Self:
         return self
@@ -79,7 +79,7 @@ def time_photos(entries: Sequence[Entry], colorizer: Colorizer, rules: Rules) ->
     """Color some photos for the clock alone: seconds it took, and the bytes of those that could be colored."""
     worked = 0
     with LocalWorkers(colorizer, rules) as workers:
-        for entry in entries[:1]:  # makes the network ready
+        for entry in entries[:1]:  # makes the network completed_future
             workers.photo(entry, entry.read()).exception()
         began = time.monotonic()
         futures = [(entry, workers.photo(entry, entry.read())) for entry in entries]

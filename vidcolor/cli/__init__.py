@@ -15,7 +15,7 @@ from vidcolor.cli import log, signals, streams
 from vidcolor.cli.help_formatter import HelpContext, Helping, helped
 from vidcolor.cli.signals import HANGUP_CODE, Stopping, Terminated
 from vidcolor.cli.text import LostError, note, say
-from vidcolor.errors import UsageError, VidcolorError, like
+from vidcolor.errors import UsageError, VidcolorError, closest_name
 from vidcolor.system import scarcity
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class LazyGroup(Helping):
         if args and args[0] == "help" and not Path("help").exists():
             args = [*args[1:2], "--help"]
         if args and args[0] not in COMMANDS and args[0] not in ("--help", "-h", "--version"):
-            near = like(args[0], COMMANDS) if args[0].isalpha() and not Path(args[0]).exists() else None
+            near = closest_name(args[0], COMMANDS) if args[0].isalpha() and not Path(args[0]).exists() else None
             if near and not ctx.resilient_parsing:
                 raise click.UsageError(f"No such command or file {args[0]!r}. Did you mean {near!r}?", ctx)
             args = [DEFAULT_COMMAND, *args]
@@ -173,7 +173,7 @@ def _told(error: click.ClickException) -> str:
     """Click's message; but what was probably meant is said in words that no release of click changes."""
     if not isinstance(error, click.NoSuchOption):
         return error.format_message()
-    near = like(error.option_name, error.possibilities or ())
+    near = closest_name(error.option_name, error.possibilities or ())
     return f"No such option {error.option_name!r}." + (f" Did you mean {near!r}?" if near else "")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import click
 
 from vidcolor.cli.text import note
-from vidcolor.errors import like
+from vidcolor.errors import closest_name
 
 _NARROW = 60  # columns; under these, what an option means stands below it
 
@@ -54,7 +54,7 @@ class Commands(Helping):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """See click.Group. Raises click.UsageError with the nearest name."""
-        near = None if self.get_command(ctx, args[0]) else like(args[0], self.list_commands(ctx))
+        near = None if self.get_command(ctx, args[0]) else closest_name(args[0], self.list_commands(ctx))
         if near and not ctx.resilient_parsing:
             raise click.UsageError(f"No such command {args[0]!r}. Did you mean {near!r}?", ctx)
         return super().resolve_command(ctx, args)

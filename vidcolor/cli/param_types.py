@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from vidcolor import choices
-from vidcolor.errors import ModelError, SourceError, UsageError, like
+from vidcolor.errors import ModelError, SourceError, UsageError, closest_name
 
 if TYPE_CHECKING:
     from click import ParamType as ParamType
@@ -83,7 +83,7 @@ def _nearest_in(folder: Path, name: str) -> Path | None:
     by_stem: dict[str, list[str]] = {}
     for candidate in sorted(names):
         by_stem.setdefault(Path(candidate).stem, []).append(candidate)
-    stem = like(wanted.stem, by_stem)
+    stem = closest_name(wanted.stem, by_stem)
     if stem is None:
         return None
     same = [candidate for candidate in by_stem[stem] if candidate.endswith(wanted.suffix)]
@@ -118,7 +118,7 @@ class RecipeName(ParamType[str]):
         """Raises UsageError with the nearest name that there is."""
         from vidcolor.training.recipes import RECIPES
 
-        if value not in RECIPES and (near := like(str(value), RECIPES)):
+        if value not in RECIPES and (near := closest_name(str(value), RECIPES)):
             raise UsageError(f"recipe {value!r} is unknown; did you mean {near}? There is {', '.join(RECIPES)}.")
         return str(value)
 

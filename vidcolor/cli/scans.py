@@ -86,7 +86,7 @@ def colorize_scans(scans: Scans) -> bool:
         shown = _Shown(stack.enter_context(renderer))
         if scans.watch:
             if hasattr(signal, "SIGIO"):
-                signal.signal(signal.SIGIO, signal.SIG_IGN)  # see Arrivals
+                signal.signal(signal.SIGIO, signal.SIG_IGN)  # see FolderWatcher
             watch_folder(scans.inputs, scans.output, scans.options, open_workers=open_workers, observer=shown)
         return colorize_files(
             scans.inputs, scans.output, scans.options, open_workers=open_workers, observer=shown

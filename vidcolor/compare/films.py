@@ -17,7 +17,7 @@ from vidcolor.media.display import encode_clip, frame_to_rgb
 from vidcolor.media.source import FilmSource
 from vidcolor.page import Clip, Pair
 from vidcolor.scaling import network_size, shrink
-from vidcolor.stills.display import fitted, jpeg, resized_to
+from vidcolor.stills.display import encode_jpeg, fit, resize_to
 from vidcolor.stills.rgb import Rgb
 
 CLIP_SIDE = 720  # pixels, long side of a clip
@@ -115,13 +115,13 @@ def _make_clip(files: Match, at: float, seconds: float, most_bytes: int) -> Pair
         for time, before, after in _pair_frames(files, at, seconds):
             pictures = resize_to_larger(before, after)
             height, width = (side // 2 * 2 for side in pictures[0].shape[:2])
-            even = [resized_to(picture, (max(2, width), max(2, height))) for picture in pictures]
+            even = [resize_to(picture, (max(2, width), max(2, height))) for picture in pictures]
             if not poster or time <= seconds / 2:
                 poster[:] = even
             yield time, np.concatenate(even)
 
     content = encode_clip(stack(), seconds, most_bytes)
-    small = [jpeg(fitted(picture, THUMBNAIL), 80) for picture in poster]
+    small = [encode_jpeg(fit(picture, THUMBNAIL), 80) for picture in poster]
     height, width = poster[0].shape[:2]
     name = f"{clock(at)} to {clock(at + seconds)}"
     return Pair(name, small[0], small[1], clip=Clip(content, width, 2 * height))

@@ -1,7 +1,7 @@
 """A picture before and after, small for the gallery and large for the window, within a budget of bytes."""
 
 from vidcolor.page import Pair
-from vidcolor.stills.display import fitted, jpeg, resized_to
+from vidcolor.stills.display import encode_jpeg, fit, resize_to
 from vidcolor.stills.rgb import Rgb
 
 THUMBNAIL = 560  # pixels, long side of a picture in the gallery
@@ -17,8 +17,8 @@ def make_pair(name: str, before: Rgb, after: Rgb, side: int, budget: int) -> Pai
     pictures = resize_to_larger(before, after)
     longest, thumbnail, quality = min(side, max(pictures[0].shape[:2])), THUMBNAIL, 86
     while True:
-        large = [jpeg(fitted(picture, longest), quality) for picture in pictures]
-        small = [jpeg(fitted(picture, thumbnail), 80) for picture in pictures]
+        large = [encode_jpeg(fit(picture, longest), quality) for picture in pictures]
+        small = [encode_jpeg(fit(picture, thumbnail), 80) for picture in pictures]
         pair = Pair(name, small[0], small[1], (large[0], large[1]))
         if byte_count(pair) <= budget or longest <= SMALLEST:
             return pair
@@ -29,7 +29,7 @@ def resize_to_larger(before: Rgb, after: Rgb) -> tuple[Rgb, Rgb]:
     """Resize the smaller picture to the size of the larger."""
     larger = max(before, after, key=lambda picture: picture.shape[0] * picture.shape[1])
     size = larger.shape[1], larger.shape[0]
-    return resized_to(before, size), resized_to(after, size)
+    return resize_to(before, size), resize_to(after, size)
 
 
 def byte_count(pair: Pair) -> int:

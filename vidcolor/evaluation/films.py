@@ -22,7 +22,7 @@ from vidcolor.frames import ColoredFrame, Frame, PictureFormat, Plane
 from vidcolor.lookup import look_up
 from vidcolor.media.seeking import read_properties, sample_frames
 from vidcolor.media.source import FilmSource
-from vidcolor.overlap import ahead
+from vidcolor.overlap import prefetch
 from vidcolor.stills.rgb import Rgb, is_gray
 
 MEASURED_SIDE = 256  # pixels, short side: what models look at, and a bound on the optical flow's time
@@ -79,7 +79,7 @@ def evaluate_film(
     """
     if is_gray_film(path):
         raise SourceError(f"{path}: a gray film, without true color to measure against. Give a color film.")
-    with FilmSource(path) as source, closing(ahead(source.frames(), DECODED_AHEAD)) as decoded, ExitStack() as stack:
+    with FilmSource(path) as source, closing(prefetch(source.frames(), DECODED_AHEAD)) as decoded, ExitStack() as stack:
         shared = SharedFrames(decoded, len(ways) + 3)
         lanes = {
             name: Lane(name, way, source.info, shared, reader)

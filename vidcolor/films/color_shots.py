@@ -15,7 +15,7 @@ from vidcolor.lookup import look_up
 from vidcolor.painting.tone import SHORT_SIDE, tone_of
 from vidcolor.scaling import shrink
 from vidcolor.steady.cuts import CutDetector, CutState
-from vidcolor.steady.state import Arrays, restored
+from vidcolor.steady.state import Arrays, from_arrays
 
 AHEAD = 6  # frames that a shot is judged by
 NEUTRAL = 0.01  # Cb and Cr -0.5..0.5: a frame with less everywhere is gray
@@ -62,7 +62,7 @@ class Shots:
     def restore(self, arrays: Arrays) -> None:
         """Resume from the stored state of an earlier run; empty at the film's start."""
         if arrays:
-            self._state = restored(ShotState, arrays)
+            self._state = from_arrays(ShotState, arrays)
             self._detector = CutDetector(self._state.cuts)
 
     @property

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidcolor.errors import UsageError
+from vidcolor.filenames import fitted_name
 from vidcolor.formats import CONTAINERS, FALLBACK_CONTAINER
-from vidcolor.outputs import fitted_name
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ MOST_RUN_UP = 0.5  # frames colored and dropped, as a share of the part before
 
 def can_part(steadiness: Steadiness) -> bool:
     """Whether a shot's colors depend on nothing outside the shot."""
-    return not steadiness.has_memory and not steadiness.references
+    return not steadiness.has_shot_memory and not steadiness.references
 
 
 def plan_parts(

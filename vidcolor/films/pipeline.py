@@ -14,10 +14,10 @@ from vidcolor.color import Floats
 from vidcolor.films.color_shots import Shots, has_color
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, PictureFormat, ResumePoint
 from vidcolor.inference.colorizer import Colorizer, View, paint
-from vidcolor.overlap import ahead
+from vidcolor.overlap import prefetch
 from vidcolor.steady import Steadiness
-from vidcolor.steady.checkpoints import SEGMENT_FRAMES, Checkpoints, Waiting
-from vidcolor.steady.key_frames import FURTHEST, Planned
+from vidcolor.steady.checkpoints import SEGMENT_FRAMES, Checkpoints, PendingItems
+from vidcolor.steady.key_frames import MAX_INTERVAL, PlannedFrame
 from vidcolor.steady.state import Arrays
 
 T = TypeVar("T")
@@ -91,7 +91,7 @@ def colorize_film(
     with ExitStack() as stages:
 
         def overlap(items: Iterator[T], depth: int, /) -> Iterator[T]:
-            return stages.enter_context(closing(ahead(items, depth)))
+            return stages.enter_context(closing(prefetch(items, depth)))
 
         frames = overlap(source.frames(sink.resume_point), DECODED_AHEAD)
         colored = colored_frames(frames, source.info, colorizer, steadiness, overlap, checkpoints, shots)
@@ -118,7 +118,7 @@ def colored_frames(
 
     checkpoints: where an earlier run ended, and where the stages' states are noted.  shots: see `colorize_film`.
     """
-    picture, view, checkpoints = info.picture, view_of(info), checkpoints or Checkpoints(are_taken=False)
+    picture, view, checkpoints = info.picture, view_of(info), checkpoints or Checkpoints(is_resumable=False)
     light_frames: Iterator[LightFrame] = ((frame, colorizer.lightness(frame.luma, picture, view)) for frame in frames)
     if shots is not None:
         light_frames = overlap(_mark_kept(light_frames, shots, picture, checkpoints), DECODED_AHEAD)
@@ -143,13 +143,13 @@ def _mark_kept(
     light_frames: Iterable[LightFrame], shots: Shots, picture: PictureFormat, checkpoints: Checkpoints
 ) -> Iterator[LightFrame]:
     """Mark the frames that keep their own colors; yields every frame."""
-    shots.restore(checkpoints.state_of("shots"))
-    waiting = Waiting[LightFrame](shots.undecided)
+    shots.restore(checkpoints.initial_state("shots"))
+    waiting = PendingItems[LightFrame](shots.undecided)
     for number, (frame, lightness) in enumerate(light_frames, start=checkpoints.first + 1):
         decided = shots.push(lightness, has_color(frame, picture))
-        checkpoints.note("shots", number, shots)
+        checkpoints.record("shots", number, shots)
         yield from map(_mark, waiting.put((frame, lightness), decided))
-    yield from map(_mark, waiting.rest(shots.finish()))
+    yield from map(_mark, waiting.match(shots.finish()))
 
 
 def _mark(decided: tuple[LightFrame, bool]) -> LightFrame:
@@ -178,55 +178,55 @@ def _average(
     predictions: Iterable[tuple[Frame, Floats, Floats]], steadiness: Steadiness, checkpoints: Checkpoints
 ) -> Iterator[ColorFrame]:
     """Average the network's predictions over time."""
-    steadier = steadiness.steadier(checkpoints.state_of("steadier"))
-    waiting = Waiting[Frame](steadier.waiting)
+    smoother = steadiness.smoother(checkpoints.initial_state("steadier"))
+    waiting = PendingItems[Frame](smoother.waiting)
     for number, (frame, lightness, ab) in enumerate(predictions, start=checkpoints.first + 1):
-        ready = steadier.push(lightness, ab)
-        checkpoints.note("steadier", number, steadier)  # before the frames pass on
+        ready = smoother.push(lightness, ab)
+        checkpoints.record("steadier", number, smoother)  # before the frames pass on
         yield from waiting.put(frame, ready)
-    yield from waiting.rest(steadier.finish())
+    yield from waiting.match(smoother.finish())
 
 
 def _plan_keys(
     light_frames: Iterable[LightFrame], steadiness: Steadiness, checkpoints: Checkpoints
-) -> Iterator[tuple[LightFrame, Planned]]:
+) -> Iterator[tuple[LightFrame, PlannedFrame]]:
     """Choose key frames: frames, L*, and which key frames their color will come from."""
-    planner = steadiness.planner(checkpoints.state_of("planner"))
-    waiting = Waiting[LightFrame](planner.waiting)
+    planner = steadiness.planner(checkpoints.initial_state("planner"))
+    waiting = PendingItems[LightFrame](planner.waiting)
     for number, pair in enumerate(light_frames, start=checkpoints.first + 1):
         ready = planner.push(pair[1])
-        checkpoints.note("planner", number, planner)
+        checkpoints.record("planner", number, planner)
         yield from waiting.put(pair, ready)
-    yield from waiting.rest(planner.finish())
+    yield from waiting.match(planner.finish())
 
 
 def _carry(
-    planned: Iterable[tuple[LightFrame, Planned]],
+    planned: Iterable[tuple[LightFrame, PlannedFrame]],
     colorizer: Colorizer,
     steadiness: Steadiness,
     checkpoints: Checkpoints,
 ) -> Iterator[ColorFrame]:
     """Predict key frames, and carry their colors to the frames between them, from both sides."""
-    carrier, number = steadiness.carrier(checkpoints.state_of("carrier")), checkpoints.first
-    waiting = Waiting[Frame](carrier.waiting)
+    propagator, number = steadiness.propagator(checkpoints.initial_state("carrier")), checkpoints.first
+    waiting = PendingItems[Frame](propagator.waiting)
     for group in _group_by_keys(planned, KEYS_A_DEVICE * len(colorizer.devices), checkpoints.first):
         predictions = iter(colorizer.predict([lightness for (_, lightness), plan in group if plan.is_key]))
         for (frame, _), plan in group:
             number += 1
-            ready = carrier.push(plan, next(predictions) if plan.is_key else None)
-            checkpoints.note("carrier", number, carrier)
+            ready = propagator.push(plan, next(predictions) if plan.is_key else None)
+            checkpoints.record("carrier", number, propagator)
             yield from waiting.put(frame, ready)
-    yield from waiting.rest(carrier.finish())
+    yield from waiting.match(propagator.finish())
 
 
 def _group_by_keys(
-    planned: Iterable[tuple[LightFrame, Planned]], most: int, first: int
-) -> Iterator[list[tuple[LightFrame, Planned]]]:
+    planned: Iterable[tuple[LightFrame, PlannedFrame]], most: int, first: int
+) -> Iterator[list[tuple[LightFrame, PlannedFrame]]]:
     """Group frames: a group ends with its `most`-th key frame, with a segment, or where it would grow too long."""
-    group: list[tuple[LightFrame, Planned]] = []
+    group: list[tuple[LightFrame, PlannedFrame]] = []
     for number, item in enumerate(planned, start=first + 1):
         group.append(item)
-        is_full = sum(plan.is_key for _, plan in group) == most or len(group) == most * FURTHEST
+        is_full = sum(plan.is_key for _, plan in group) == most or len(group) == most * MAX_INTERVAL
         if is_full or number % SEGMENT_FRAMES == 0:
             yield group
             group = []

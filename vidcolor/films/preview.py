@@ -14,9 +14,9 @@ from vidcolor.films.pipeline import DECODED_AHEAD, Source, colored_frames, view_
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, PictureFormat, Plane
 from vidcolor.inference.colorizer import Colorizer, View
 from vidcolor.lookup import look_up
-from vidcolor.overlap import ahead
+from vidcolor.overlap import prefetch
 from vidcolor.steady import Steadiness
-from vidcolor.steady.checkpoints import Waiting
+from vidcolor.steady.checkpoints import PendingItems
 from vidcolor.steady.cuts import CutDetector
 
 
@@ -30,14 +30,14 @@ class Shot:
 
 def find_shots(source: Source, lightness: Callable[[Plane], Floats]) -> Iterator[Shot]:
     """Find the film's shots while it is decoded. lightness: luma plane (H, W) -> small L* 0..100, (h, w)."""
-    detector, waiting = CutDetector(), Waiting[Frame](0)
+    detector, waiting = CutDetector(), PendingItems[Frame](0)
 
     def decide() -> Iterator[tuple[Frame, bool]]:
         for frame in decoded:
             yield from waiting.put(frame, detector.push(lightness(frame.luma)))
-        yield from waiting.rest(detector.finish())
+        yield from waiting.match(detector.finish())
 
-    with closing(ahead(source.frames(), DECODED_AHEAD)) as decoded:
+    with closing(prefetch(source.frames(), DECODED_AHEAD)) as decoded:
         for number, (frame, is_start) in enumerate(decide()):
             if is_start or number == 0:
                 yield Shot(number, frame)

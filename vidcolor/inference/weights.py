@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidcolor import outputs
-from vidcolor.errors import ModelError, UsageError, like
+from vidcolor.errors import ModelError, UsageError, closest_name
 from vidcolor.inference import model_file
 from vidcolor.inference.model_file import HEADER_KEY
 from vidcolor.system import forks
@@ -231,7 +231,7 @@ def find(model: str) -> Path:
     named = models_folder() / f"{model}.safetensors"
     if not named.is_file():
         names = [entry.stem for entry in packaged()]
-        hint = f"; did you mean {near}?" if (near := like(model, names)) else "."
+        hint = f"; did you mean {near}?" if (near := closest_name(model, names)) else "."
         there = ", ".join(names) or "none"
         raise ModelError(
             f"model {model!r} is not packaged{hint} There is: {there}; a file needs its suffix .safetensors."

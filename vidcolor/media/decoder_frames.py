@@ -29,7 +29,7 @@ class FrameConverter:
         if self._crop is None:
             return whole
         chroma = whole.chroma and partial(self._crop_chroma, self._crop, whole.chroma)
-        return replace(whole, luma=self._crop.of(whole.luma), chroma=chroma)
+        return replace(whole, luma=self._crop.apply(whole.luma), chroma=chroma)
 
     def _convert_whole(self, native: VideoFrame, damage: Damage, *, is_from_device: bool) -> Frame:
         picture, pixel_format = self._coded.info.picture, self._coded.info.pixel_format

@@ -54,7 +54,7 @@ def crop_of(path: Path, index: int) -> Crop | None:
         return None
     sizes = {number: int.from_bytes(head[first:last], "big") for number, first, last, _ in _elements(head, start, end)}
     crop = Crop(*(sizes.get(number, 0) for number in _CROPS))
-    return crop if crop.fits(sizes.get(_PIXEL_WIDTH, 0), sizes.get(_PIXEL_HEIGHT, 0)) else None
+    return crop if crop.is_valid_for(sizes.get(_PIXEL_WIDTH, 0), sizes.get(_PIXEL_HEIGHT, 0)) else None
 
 
 def _track_entries(path: Path) -> tuple[bytearray, list[tuple[int, int, int, int]]]:

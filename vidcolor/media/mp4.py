@@ -34,7 +34,7 @@ def crop_of(path: Path, index: int) -> Crop | None:
         return None
     left, top = round((width - wide) / 2 + across), round((height - high) / 2 + down)
     crop = Crop(left, top, round(width - wide) - left, round(height - high) - top)
-    return crop if crop.fits(width, height) else None
+    return crop if crop.is_valid_for(width, height) else None
 
 
 def write_crop(file: BinaryIO, crop: Crop) -> bool:

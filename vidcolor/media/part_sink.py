@@ -47,7 +47,7 @@ class PartSink(FilmSink):
         super()._open()
         if self.resume_point is None:
             self._set_clock(self._first_pts)
-            self.resume_point, self.frames_written = self._part.after, self._part.begins
+            self.resume_point, self.frames_written = self._part.after, self._part.first_colored
 
     def _mux(self, packet: Packet[Any]) -> None:
         """Write nothing: the sink of the whole film muxes the packets."""

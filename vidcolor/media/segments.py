@@ -17,8 +17,8 @@ from typing import Any, BinaryIO
 
 from av.packet import Packet
 
-from vidcolor import outputs
 from vidcolor.errors import SinkError
+from vidcolor.filenames import hidden_name
 from vidcolor.frames import ResumePoint
 from vidcolor.media.film_ledger import FilmLedger, Segment
 from vidcolor.media.segment_files import (
@@ -57,7 +57,7 @@ def find_parts(output: Path) -> list[Path]:
 def _folder_name(name: str) -> str:
     """The name of the hidden folder of an output or a part, shortened where the name is too long."""
     found = _PART.fullmatch(name)
-    return outputs.hidden_name(*found.groups()) if found else outputs.hidden_name(name)
+    return hidden_name(*found.groups()) if found else hidden_name(name)
 
 
 def remove_parts(output: Path, run: Run) -> None:

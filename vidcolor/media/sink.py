@@ -15,8 +15,8 @@ from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from vidcolor import outputs
 from vidcolor.errors import ShapeError, SinkError
+from vidcolor.filenames import scratch_name
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, ResumePoint, checksum_of
 from vidcolor.media.encoder_frames import FrameBuilder
 from vidcolor.media.encoders import CAPTION_ENCODERS, OutputSettings, lost_captions_text
@@ -28,7 +28,7 @@ from vidcolor.media.pyav import side_data_of
 from vidcolor.media.segment_files import copy_packet
 from vidcolor.media.segments import SegmentStore, find_parts, remove_parts
 from vidcolor.media.source import FilmSource
-from vidcolor.outputs import DISK_ERRORS, failure, move, sync_folder
+from vidcolor.outputs import DISK_ERRORS, move, sync_folder, write_failure
 from vidcolor.run import Run
 from vidcolor.steady.state import Arrays
 
@@ -67,7 +67,7 @@ class FilmSink:
         are_encoded = self.plan.encoding.encoder in CAPTION_ENCODERS
         self._may_lose_captions = self._examined.may_have_captions and not is_warned_of and not are_encoded
         self._has_lost_captions = False
-        self._partial = self.path.with_name(outputs.scratch_name(f"{os.getpid()} {self.path.name}"))
+        self._partial = self.path.with_name(scratch_name(f"{os.getpid()} {self.path.name}"))
         self._last: Frame
         self._resources = ExitStack()
         self._muxer: Muxer | None = None
@@ -253,7 +253,7 @@ class FilmSink:
         if getattr(error, "errno", None) == errno.ENOSPC:
             return SinkError(f"{self.path}: the disk is full; {self.frames_written} frames fitted. Free some space.")
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-            return failure(self.path, error)
+            return write_failure(self.path, error)
         reason = getattr(error, "strerror", None) or str(error)
         if isinstance(error, ExternalError):  # all that FFmpeg hands on of an encoder's own failure
             return SinkError(

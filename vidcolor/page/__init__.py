@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from vidcolor.printable import printable
-from vidcolor.stills.rgb import size_of
+from vidcolor.stills.rgb import read_size
 
 FEW = 8  # pictures at most that are shown larger
 
@@ -59,7 +59,7 @@ def escape(value: object) -> str:
 
 def _figure(pair: Pair) -> str:
     name = escape(pair.name)
-    width, height = size_of(pair.before) or (4, 3)
+    width, height = read_size(pair.before) or (4, 3)
     kind, large = "pair", ""
     if pair.clip is not None:
         source = _data_url("video/mp4", pair.clip.content)
@@ -75,7 +75,7 @@ def _figure(pair: Pair) -> str:
 
 
 def _image(side: str, name: str, jpeg: bytes) -> str:
-    width, height = size_of(jpeg) or (4, 3)
+    width, height = read_size(jpeg) or (4, 3)
     source = _data_url("image/jpeg", jpeg)
     return f'<img class={side} src="{source}" alt="{side}: {name}" width={width} height={height} loading=lazy>'
 

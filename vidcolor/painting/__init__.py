@@ -1,1 +1,1 @@
-"""Color laid under a picture's own lightness, and what colors a picture has already."""
+"""Painting of stills with predicted color at their own lightness, and detection of colors they have already."""

@@ -1,9 +1,8 @@
-"""Color on stills: a gray plane and a*b* make RGB of the gray plane's own lightness, strip by strip.
+"""Painting of stills: a gray plane and a*b* become RGB of the gray plane's own lightness, strip by strip.
 
-A pixel's color is held as two small steps from gray, taken on cube roots of light as in Lab: `p` for red, `q` for
-blue. Steps of a*b* and of (p, q) answer each other, whatever the brightness, so they may be enlarged and then laid
-under any detail. Red and blue follow from them; green is then solved for, so that the light of all three is the light
-of the gray. Lightness is therefore exact to the rounding of one channel, and no shortcut in color can touch it.
+A pixel's color is two small steps from gray on cube roots of light, as in Lab: `p` for red, `q` for blue. They do not
+depend on brightness, so they can be enlarged and applied under any detail. Red and blue follow from them; green is
+solved for, so that the light of all three is the light of the gray. Lightness is exact to the rounding of one channel.
 
 Shapes: H W the still's pixels, h w the network's, r a strip's rows.
 """
@@ -27,18 +26,21 @@ Gray = Plane | Floats
 Rgb = NDArray[np.uint8] | NDArray[np.uint16]  # (rows, W, 3)
 
 STRIP_PIXELS = 1 << 18  # a strip's planes stay in the processor's cache
-_GRID_PIXELS = 40_000  # a*b* become (p, q) on no fewer
+_GRID_PIXELS = 40_000  # the grid on which a*b* become (p, q) has at least as many points
 _UNIT = 46_000  # light 1 in the 16-bit sums of the table path
 _ZERO = 16_000  # light 0 there: red and blue together weigh up to a third, and sums may go below
-_OUTSIDE = 65_535  # no such red or blue: takes the sum to 0, far below anything possible
+_OUTSIDE = 65_535  # marks a red or blue out of range: subtracted, it makes the sum 0, which is never possible
 _FINE_HALVINGS = 14  # in Lab, where the cube root of a vanishing channel is steep
-_HUED = (8.0, 99.0)  # L* at which (p, q) are taken; nearer to black and white no color has room to show its hue
-_HALVINGS = 7  # of the search for the gamut's edge: within 1/128 of it, inside
+_HUE_LIGHTNESS = (
+    8.0,
+    99.0,
+)  # L* to which (p, q) are computed; nearer to black and white no color has room
+_HALVINGS = 7  # of the search for the gamut's edge: inside it, within 1/128
 
 
 @dataclass(frozen=True, eq=False)
 class RgbSpace:
-    """What code values of R, G, B and of gray mean.
+    """The meaning of code values of R, G, B and of gray.
 
     curve: (n,), light 0..1 of n evenly spaced codes from black to white, not falling.
     rgb_to_xyz: light of R, G, B -> X, Y, Z over the white's.
@@ -53,7 +55,7 @@ class RgbSpace:
         return np.asarray(np.interp(codes, np.linspace(0, 1, len(self.curve)), self.curve), np.float64)
 
     def codes(self, light: NDArray[Any]) -> NDArray[np.float64]:
-        """Codes 0..1 of light 0..1. Where the curve is flat, the first of them."""
+        """Codes 0..1 of light 0..1; where the curve is flat, the lowest of them."""
         return np.asarray(np.interp(light, *self._inverse), np.float64)
 
     @cached_property
@@ -61,7 +63,7 @@ class RgbSpace:
         curve, first = np.unique(self.curve, return_index=True)
         return curve, first / (len(self.curve) - 1)
 
-    def lightness(self, bits: int) -> Floats:
+    def lightness_table(self, bits: int) -> Floats:
         """L* 0..100 of every gray code value: (2**bits,)."""
         return np.asarray(color.light_to_lightness(self.light(bits)), np.float32)
 
@@ -69,7 +71,7 @@ class RgbSpace:
         """L* 0..100 of gray codes of 8 or 16 bit, or of light 0..1 as float32."""
         if gray.dtype == np.float32:
             return np.asarray(color.light_to_lightness(gray), np.float32)
-        return np.asarray(self.lightness(8 * gray.dtype.itemsize)[gray], np.float32)
+        return np.asarray(self.lightness_table(8 * gray.dtype.itemsize)[gray], np.float32)
 
     @cached_property
     def codes_of_sums(self) -> NDArray[np.uint8]:
@@ -99,7 +101,7 @@ SRGB = RgbSpace(color.srgb_to_linear(np.linspace(0, 1, 1 << 16)))
 
 
 class Painter:
-    """Paints one picture with one a*b*, any rows of it in any order."""
+    """Paints one picture with its a*b*: any rows, in any order."""
 
     def __init__(self, ab_2hw: Floats, small: Gray, size: tuple[int, int], *, bits: int = 8, space: RgbSpace = SRGB):
         """ab_2hw: a*b*, -128..127, in the orientation of the rows to paint.  small: the gray picture at any lesser
@@ -121,45 +123,47 @@ class Painter:
 
     @property
     def strip_rows(self) -> int:
-        """Rows that are best painted together; strips should start at multiples of this."""
+        """Best number of rows to paint at once; strips should start at multiples of it."""
         return max(1, STRIP_PIXELS // self._width // self._step) * self._step
 
     def fill(self, luma_rW: Gray, top: int, out_rW4: NDArray[np.uint8]) -> None:
-        """As `paint`, of 8 bits, straight into the first three of four channels; the fourth is set to 255."""
+        """`paint` of 8 bits into the first three channels of `out`; the fourth is set to 255."""
         rows = self.strip_rows
         for start in range(0, len(luma_rW), rows):
             luma = np.ascontiguousarray(luma_rW[start : start + rows])
-            p, q = (self._enlarged(field, top + start, len(luma)) for field in self._fields_2gg)
-            self._by_table(luma, p, q, out_rW4[start : start + rows])
+            p, q = (self._enlarge(field, top + start, len(luma)) for field in self._fields_2gg)
+            self._paint_by_table(luma, p, q, out_rW4[start : start + rows])
 
     def paint(self, luma_rW: Gray, top: int) -> Rgb:
-        """Rows from `top` on, (r, W): gray codes of 8 or 16 bit, or light 0..1 as float32 -> RGB, (r, W, 3)."""
+        """Paint rows from `top` on to RGB (r, W, 3). luma: gray codes of 8 or 16 bit, or light 0..1 as float32."""
         rows = max(1, self.strip_rows)
         strips = []
         for start in range(0, len(luma_rW), rows):
             luma = np.ascontiguousarray(luma_rW[start : start + rows])
-            fields = [self._enlarged(field, top + start, len(luma)) for field in self._fields_2gg]
-            strips.append(self._by_table(luma, *fields) if self._bits == 8 else self._by_formula(luma, *fields))
+            fields = [self._enlarge(field, top + start, len(luma)) for field in self._fields_2gg]
+            strips.append(
+                self._paint_by_table(luma, *fields) if self._bits == 8 else self._paint_by_formula(luma, *fields)
+            )
         rgb: Any = strips[0] if len(strips) == 1 else np.concatenate(strips)
         painted: Rgb = rgb
         return painted
 
     def steps(self, top: int, rows: int) -> list[NDArray[np.uint8]]:
-        """P and q of some rows, of 8-bit paint: codes -127..127 of their `reach`, plus 128."""
-        return [self._enlarged(field, top, rows) for field in self._fields_2gg]
+        """Steps p and q of some rows, for 8 bits: uint8 codes, 128 + 127 * step / reach."""
+        return [self._enlarge(field, top, rows) for field in self._fields_2gg]
 
     def _fields(self, ab_2hw: Floats, small: Gray) -> list[Floats]:
         """Steps p and q on the grid: (rows, columns) each."""
         shape = (-(-self._height // self._step), -(-self._width // self._step))
-        a, b = (_on_grid(plane, shape, self._step, (self._height, self._width)) for plane in ab_2hw)
+        a, b = (_resample_to_grid(plane, shape, self._step, (self._height, self._width)) for plane in ab_2hw)
         shades: Any = small
         if small.dtype != np.float32 and small.shape[0] > shape[0]:
             shades = cv2.resize(small, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
-        lightness = _on_grid(self._space.lightness_of(shades), shape, self._step, (self._height, self._width))
-        lightness = np.clip(lightness, *_HUED)
+        lightness = _resample_to_grid(self._space.lightness_of(shades), shape, self._step, (self._height, self._width))
+        lightness = np.clip(lightness, *_HUE_LIGHTNESS)
         steps, is_inside = self._steps(lightness, a, b)
         if not is_inside.all():
-            # Hue is meant in Lab: take the direction where the color can be shown, and its full length along it.
+            # Hue is defined in Lab: take the direction of a shorter color that is in gamut, at full length.
             places = ~is_inside
             inputs = [plane[places] for plane in (lightness, a, b)]
             share = self._share_in_lab(*inputs)
@@ -169,7 +173,7 @@ class Painter:
         return steps
 
     def _steps(self, lightness: Any, a: Any, b: Any) -> tuple[list[Any], Any]:
-        """P and q of colors, and which of them can be shown."""
+        """Steps p and q of colors, and which of the colors are in gamut."""
         xyz = np.stack(color.lab_to_xyz(lightness, a, b))
         light = np.tensordot(self._space.xyz_to_rgb.astype(np.float32), xyz, 1)
         gray = np.cbrt(xyz[1])
@@ -184,8 +188,8 @@ class Painter:
             share = share + np.where(is_inside, 0.5**halving, -(0.5**halving)).astype(np.float32)
         return np.maximum(low, np.float32(0.5**_HALVINGS))
 
-    def _enlarged(self, field: Any, top: int, rows: int) -> Any:
-        """Rows of the still from the field's grid."""
+    def _enlarge(self, field: Any, top: int, rows: int) -> Any:
+        """Interpolate rows of the still from the field's grid."""
         step = self._step
         first, last = top // step, -(-(top + rows) // step)
         band = field[first : last + 2]  # the border makes grid row i row i + 1
@@ -195,9 +199,9 @@ class Painter:
         return band[skipped : skipped + rows, : self._width]
 
     def _prepare_tables(self) -> None:
-        """What every pair of (step, gray code) makes of red and blue, as 16-bit-indexed tables."""
+        """Make the tables of red and blue for every pair of (step, gray code)."""
         red, blue = self._weights
-        # Of few sizes, so that pictures share tables.
+        # Rounded up to few values, so that pictures share tables.
         most = [max(float(np.abs(field).max()), 1e-3) for field in self._fields_2gg]
         reach = [2 ** (math.ceil(2 * math.log2(value)) / 2) for value in most]
         self.reach = reach
@@ -212,8 +216,8 @@ class Painter:
         slack = 0.5 * _UNIT * green / 255  # of light at white: half a code
         self._possible = (_ZERO - 2, int(_ZERO + _UNIT * green + slack))
 
-    def _by_table(self, luma: Any, p: Any, q: Any, out: Any = None) -> NDArray[np.uint8]:
-        """The fast way for 8 bits: five look-ups a pixel."""
+    def _paint_by_table(self, luma: Any, p: Any, q: Any, out: Any = None) -> NDArray[np.uint8]:
+        """Paint 8 bits, fast: five look-ups a pixel."""
         shade = luma if luma.dtype == np.uint8 else look_up(luma, _TO_8)
         sums = look_up(luma, self._space.sums8 if luma.dtype == np.uint8 else self._sums16)
         channels = []
@@ -227,23 +231,23 @@ class Painter:
         rgb = cv2.merge(planes, dst=out)
         is_possible = cv2.inRange(sums, *self._possible)
         if cv2.countNonZero(is_possible) < is_possible.size:
-            self._repair(rgb, is_possible == 0, luma, p, q)
+            self._shrink_to_gamut(rgb, is_possible == 0, luma, p, q)
         return np.asarray(rgb, np.uint8)
 
     @cached_property
     def _sums16(self) -> NDArray[np.uint16]:
         return np.rint(_ZERO + _UNIT * self._space.light(16)).astype(np.uint16)
 
-    def _by_formula(self, luma: Any, p: Any, q: Any) -> NDArray[np.uint16]:
-        """The exact way, for 16 bits."""
-        codes, outside = self._solved(luma, p, q)
+    def _paint_by_formula(self, luma: Any, p: Any, q: Any) -> NDArray[np.uint16]:
+        """Paint 16 bits, exactly."""
+        codes, outside = self._solve_green(luma, p, q)
         rgb: NDArray[np.uint16] = np.stack(codes, axis=2).astype(np.uint16)
         if outside.any():
-            self._repair(rgb, outside, luma, p, q)
+            self._shrink_to_gamut(rgb, outside, luma, p, q)
         return rgb
 
-    def _repair(self, rgb: Any, is_outside: Any, luma: Any, *fields: Any) -> None:
-        """Shrink p and q toward gray, together, where a channel would leave its range."""
+    def _shrink_to_gamut(self, rgb: Any, is_outside: Any, luma: Any, *fields: Any) -> None:
+        """Repaint places where a channel would leave its range, with p and q scaled down together."""
         places = np.flatnonzero(is_outside)
         shades = luma.reshape(-1)[places]
         rows, columns = np.divmod(places, luma.shape[1])
@@ -253,32 +257,40 @@ class Painter:
                 (step - np.float32(128)) * np.float32(most / 127) for step, most in zip(steps, self.reach, strict=True)
             ]
         p, q = steps
-        kept = _share_in_gamut(self._light(shades)[1], p, q, self._weights)
-        codes, _ = self._solved(shades, p * kept, q * kept)
+        kept = _share_in_gamut(self._light_and_root(shades)[1], p, q, self._weights)
+        codes, _ = self._solve_green(shades, p * kept, q * kept)
         rgb[rows, columns, :3] = np.stack(codes, axis=-1)
 
-    def _solved(self, luma: Any, p: Any, q: Any) -> tuple[list[Any], Any]:
-        """Codes of R, G and B as floats, and where one of them had to be clipped."""
-        coded, top = self._space.coded_roots, (1 << self._bits) - 1
-        last = np.float32(len(coded) - 1)
-        rest, root = self._light(luma)
-        own_light = (self._tables8 if self._bits == 8 else self._tables16)[0]
-        channels, outside = [], np.zeros(luma.shape, bool)
+    def _solve_green(self, luma: Any, p: Any, q: Any) -> tuple[list[Any], Any]:
+        """Codes of R, G and B as floats, and where one of them had to be clipped.
+
+        Light is a weighted sum: Y = wr R + wg G + wb B. Red and blue are (Y^(1/3) + p)^3 and (Y^(1/3) + q)^3; green is
+        what their codes, once rounded, leave: G = (Y - wr R - wb B) / wg.
+        """
+        light, root = self._light_and_root(luma)
+        light_of_code = (self._tables8 if self._bits == 8 else self._tables16)[0]
+        channels, rest, outside = [], light, np.zeros(luma.shape, bool)
         for step, weight in zip((p, q), self._weights, strict=True):
             wanted = root + step
             outside |= (wanted < 0) | (wanted > 1)
-            place = np.clip(wanted, 0, 1) * last + np.float32(0.5)
-            code = np.rint(coded[place.astype(np.int32)] * np.float32(top))
+            code = self._code_of_root(np.clip(wanted, 0, 1))
+            rest = rest - np.float32(weight) * light_of_code[code.astype(np.int32)]
             channels.append(code)
-            rest = rest - np.float32(weight) * own_light[code.astype(np.int32)]
-        rest = rest / np.float32(1 - sum(self._weights))
-        slack = np.float32(0.5 / top)
-        outside |= (rest < -1e-6) | (rest > 1 + slack)
-        place = np.cbrt(np.clip(rest, 0, 1)) * last + np.float32(0.5)
-        green = np.rint(coded[place.astype(np.int32)] * np.float32(top))
-        return [channels[0], green, channels[1]], outside
+        green = rest / np.float32(1 - sum(self._weights))
+        outside |= (green < -1e-6) | (green > 1 + self._half_code)
+        return [channels[0], self._code_of_root(np.cbrt(np.clip(green, 0, 1))), channels[1]], outside
 
-    def _light(self, luma: Any) -> tuple[Any, Any]:
+    @property
+    def _half_code(self) -> np.float32:
+        return np.float32(0.5 / ((1 << self._bits) - 1))
+
+    def _code_of_root(self, root: Any) -> Any:
+        """The code, as a float, of light with this cube root 0..1."""
+        coded = self._space.coded_roots
+        place = root * np.float32(len(coded) - 1) + np.float32(0.5)
+        return np.rint(coded[place.astype(np.int32)] * np.float32((1 << self._bits) - 1))
+
+    def _light_and_root(self, luma: Any) -> tuple[Any, Any]:
         """Light of gray codes, and its cube root."""
         if luma.dtype == np.float32:
             return luma, np.cbrt(luma)
@@ -298,13 +310,13 @@ class Painter:
 
 @lru_cache(maxsize=64)
 def _channel_table(space: RgbSpace, reach: float, weight: float) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-    """Code of a channel, and its share of the sum of light, by (gray code << 8 | step code): (65536,) each."""
+    """A channel's code, and its part of the sum of light, by (gray code << 8 | step code): (65536,) each."""
     light = space.light(8)
     wanted = np.cbrt(light)[:, None] + (np.arange(256) - 128) * (reach / 127)
     coded = space.coded_roots
     places = (np.clip(wanted, 0, 1) * (len(coded) - 1) + 0.5).astype(np.int32)
     codes = np.rint(coded[places] * 255).astype(np.uint8)
-    codes[:, 128] = np.arange(256)  # no color leaves gray as it was, whatever the curve
+    codes[:, 128] = np.arange(256)  # a step of 0 keeps gray codes, whatever the curve
     codes[0], codes[255] = 0, 255  # black and white have no color
     shares = np.rint(_UNIT * weight * light[codes])
     is_outside = (wanted < 0) | (wanted > 1)
@@ -313,31 +325,48 @@ def _channel_table(space: RgbSpace, reach: float, weight: float) -> tuple[NDArra
 
 
 def _share_in_gamut(root: Any, p: Any, q: Any, weights: tuple[float, float]) -> Any:
-    """The largest share 0..1 of (p, q) that R, G and B have room for; all (n,) or all (r, W)."""
-    low, high = np.zeros_like(root), np.ones_like(root)
-    for step in (p, q):
-        room = np.where(step > 0, 1 - root, root)
-        high = np.minimum(high, room / np.maximum(np.abs(step), 1e-9))
-    # Green's light is a cubic in the share: value + one * share + two * share^2 + three * share^3.
-    reds, blues = weights[0] * p, weights[1] * q
-    square = root * root
-    middle = (1 - sum(weights)) * (square * root - 0.5)  # less half, so that one comparison finds both edges
-    half = (1 - sum(weights)) / 2
-    one = -3 * square * (reds + blues)
-    reds, blues = reds * p, blues * q
-    two = -3 * root * (reds + blues)
-    three = -(reds * p + blues * q)
-    share, move = high, high * 0.5
+    """The largest share s, 0..1, of (p, q) that R, G and B have room for; all (n,) or all (r, W).
+
+    Red and blue: 0 <= root + s p <= 1, and the same of q. Green: see `_green_cubic`; bisected, as it is not monotonic.
+    """
+    most = np.minimum(_share_in_channel(root, p), _share_in_channel(root, q))
+    half, (c0, c1, c2, c3) = _green_cubic(root, p, q, weights)
+    inside, share, move = np.zeros_like(root), most, most * 0.5
     for _ in range(_HALVINGS):
-        is_inside = np.abs(middle + share * (one + share * (two + share * three))) <= half
-        low = np.where(is_inside, share, low)
-        share = np.minimum(np.where(is_inside, share + move, share - move), high)
+        is_inside = np.abs(c0 + share * (c1 + share * (c2 + share * c3))) <= half
+        inside = np.where(is_inside, share, inside)
+        share = np.minimum(np.where(is_inside, share + move, share - move), most)
         move = move * 0.5
-    return low
+    return inside
+
+
+def _share_in_channel(root: Any, step: Any) -> Any:
+    """The largest share 0..1 of a step that keeps root + share * step in 0..1."""
+    room = np.where(step > 0, 1 - root, root)
+    return np.minimum(np.ones_like(root), room / np.maximum(np.abs(step), 1e-9))
+
+
+def _green_cubic(root: Any, p: Any, q: Any, weights: tuple[float, float]) -> tuple[float, tuple[Any, Any, Any, Any]]:
+    """Green's weighted light as a cubic in the share s: half of its range, and coefficients c0..c3 about its middle.
+
+    With x = root, and wr, wg, wb of sum 1:
+        wg G(s) = x^3 - wr (x + s p)^3 - wb (x + s q)^3
+                = wg x^3 - 3 x^2 (wr p + wb q) s - 3 x (wr p^2 + wb q^2) s^2 - (wr p^3 + wb q^3) s^3
+    0 <= G <= 1 is one comparison: |wg G - wg / 2| <= wg / 2.
+    """
+    green = 1 - sum(weights)
+    square = root * root
+    c0 = green * (square * root - 0.5)
+    red, blue = weights[0] * p, weights[1] * q
+    c1 = -3 * square * (red + blue)
+    red, blue = red * p, blue * q
+    c2 = -3 * root * (red + blue)
+    c3 = -(red * p + blue * q)
+    return green / 2, (c0, c1, c2, c3)
 
 
 def _grid_step(size: tuple[int, int], known: tuple[int, ...]) -> int:
-    """Pixels between grid points: a power of two that keeps every value of a*b* and a fair number at all."""
+    """Pixels between grid points: a power of two; the grid has at least as many points as a*b* and _GRID_PIXELS."""
     step = 1
     while (
         step < 16
@@ -348,8 +377,8 @@ def _grid_step(size: tuple[int, int], known: tuple[int, ...]) -> int:
     return step
 
 
-def _on_grid(plane: Any, shape: tuple[int, int], step: int, size: tuple[int, int]) -> Any:
-    """A plane that spans `size`, taken at every step-th pixel's cell: bicubic, edges continued."""
+def _resample_to_grid(plane: Any, shape: tuple[int, int], step: int, size: tuple[int, int]) -> Any:
+    """Resample a plane that spans `size` to a grid of cells of `step` pixels: bicubic, edges repeated."""
     plane = np.ascontiguousarray(plane, np.float32)
     if plane.shape[0] > shape[0]:
         plane = cv2.resize(plane, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)

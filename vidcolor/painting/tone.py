@@ -1,4 +1,4 @@
-"""Whether a picture is gray, toned (sepia, selenium, cyanotype, yellowed paper) or has colors of its own.
+"""Classification of pictures as gray, toned (sepia, selenium, cyanotype, yellowed paper) or in color.
 
 A toned picture has one color for each lightness: a*b* follow a curve over L*. Colors do not. Thresholds are from
 1,048 color photos (598 modern, 450 of the 1930s to 1970s) and 612 toned versions of some of them, JPEG at quality
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from vidcolor import color
 from vidcolor.color import Floats
 
-Tone = Literal["gray", "toned", "mixed", "color"]  # mixed: gray or toned in one part, see regions
+Tone = Literal["gray", "toned", "mixed", "color"]  # mixed: gray or toned in one part; see regions.py
 
-IN_COLOR = "in color already; --recolor colors it anew"  # said of what is kept
-SHORT_SIDE = 128  # pixels to judge at: averages away JPEG's chroma noise, keeps things of a hundredth of the picture
+IN_COLOR = "in color already; --recolor colors it anew"  # the reason why a file is kept
+SHORT_SIDE = 128  # pixels to classify at: averages JPEG's chroma noise away, keeps things of 1/100 of the picture
 GRAY_CHROMA = 2.5  # of the 95th percentile; noise and faint casts stay under it
 FEW_CHROMA = 12.0  # of the 98th: hand-tinted cheeks are few, but strong
 OFF_CURVE = (4.0, 0.04)  # chroma beside the curve, 95th percentile: fixed, and per chroma of the picture
@@ -35,13 +35,13 @@ def tone_of(rgb: NDArray[np.uint8] | NDArray[np.uint16]) -> Tone:
     most, few = np.percentile(np.hypot(a, b), [95, 98])
     if most < GRAY_CHROMA and few < FEW_CHROMA:
         return "gray"
-    most_off, few_off = np.percentile(_off_curve(lightness, a, b), [95, 98])
+    most_off, few_off = np.percentile(_distance_from_curve(lightness, a, b), [95, 98])
     is_curve = most_off < OFF_CURVE[0] + OFF_CURVE[1] * most and few_off < FEW_OFF_CURVE[0] + FEW_OFF_CURVE[1] * few
     return "toned" if is_curve else "color"
 
 
 def tone_curve(lightness: Floats, a: Floats, b: Floats) -> Callable[[Floats], tuple[Floats, Floats]]:
-    """What a*b* these pixels, (n,) each, usually have at a lightness: a function of L* of any shape."""
+    """The median a*b* of pixels, (n,) each, as a function of L* of any shape."""
     places = np.clip((lightness * (_BINS / 100)).astype(int), 0, _BINS - 1)
     least = max(8, len(lightness) // 1000)
     knots = [
@@ -59,7 +59,7 @@ def tone_curve(lightness: Floats, a: Floats, b: Floats) -> Callable[[Floats], tu
     return usual
 
 
-def _off_curve(lightness: Floats, a: Floats, b: Floats) -> Floats:
-    """Distance in a*b* of every pixel from what its lightness usually has."""
+def _distance_from_curve(lightness: Floats, a: Floats, b: Floats) -> Floats:
+    """Distance in a*b* of every pixel from the tone curve."""
     usual_a, usual_b = tone_curve(lightness, a, b)(lightness)
     return np.asarray(np.hypot(a - usual_a, b - usual_b), np.float32)

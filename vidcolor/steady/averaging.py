@@ -1,6 +1,6 @@
-"""The network's opinions on a shot, averaged along its motion.
+"""The network's predictions for a shot, averaged along its motion.
 
-Shapes: h w of a*b*. An opinion is the a*b* (2, h, w) that the network gives a frame.
+Shapes: h w of a*b*. A prediction is the a*b* (2, h, w) that the network gives a frame.
 """
 
 from dataclasses import dataclass
@@ -12,93 +12,101 @@ from vidcolor.color import Floats
 from vidcolor.steady.links import Link, lightness_at
 from vidcolor.steady.motion import Gray
 
-MEMORY = 20  # opinions that an average remembers, at most; over so many the shot's amount of color is measured too
-KEPT = 0.95  # of an average's weight where luma does not explain it; there its color is held to the opinion's range
-CONFLICT = 40.0  # a*b*: so far from the opinion, color that luma does not explain is another thing's, no flicker
-RANGE = 1.5  # standard deviations, and
-RANGE_LEAST = 1.0  # a*b*, that a color may lie from what the opinion holds for its neighborhood and lightness
-WINDOW = 1 / 4  # of the short side: that neighborhood
-LIGHTNESS_NOISE = 4.0  # (L*)^2, variance that is no structure
-VIVIDNESS_LIMIT = 1.2  # largest factor, up or down, that restores it
+MAX_WEIGHT = (
+    20  # predictions that an average remembers at most; over so many the shot's amount of color is measured too
+)
+UNEXPLAINED_WEIGHT = (
+    0.95  # of an average's weight, where luma does not explain it; its color is clipped to the prediction's range
+)
+CONFLICT_DISTANCE = (
+    40.0  # a*b*: unexplained color so far from the prediction belongs to another object; it is no flicker
+)
+RANGE_DEVIATIONS = 1.5  # standard deviations, plus
+MIN_RANGE = 1.0  # a*b*: how far a color may lie from the prediction's regression at its lightness
+WINDOW = 1 / 4  # of the short side: the neighborhood of the regression
+LIGHTNESS_NOISE = 4.0  # (L*)^2, added to the variance of lightness
+VIVIDNESS_LIMIT = 1.2  # largest factor, up or down, that restores a shot's colorfulness
 
 
 @dataclass(frozen=True)
 class Average:
-    """What is held of a shot's colors, where things are in its newest picture."""
+    """The running average of a shot's colors, aligned to its newest picture."""
 
     ab_2hw: Floats
-    weight_hw: Floats  # opinions that each pixel's color rests on, 1 to MEMORY
-    wanted_color: float  # mean colorfulness of the shot's opinions
-    found_color: float  # the same of its averages, which opinions that contradict each other make duller
+    weight_hw: Floats  # predictions that each pixel's color rests on, 1 to MAX_WEIGHT
+    wanted_color: float  # mean colorfulness of the shot's predictions
+    found_color: float  # mean colorfulness of its averages, which contradicting predictions make duller
 
     @classmethod
-    def begun(cls, opinion_2hw: Floats) -> "Average":
-        """A shot's first frame."""
-        amount = colorfulness(opinion_2hw)
-        return cls(opinion_2hw, np.ones(opinion_2hw.shape[1:], np.float32), amount, amount)
+    def start(cls, predicted_2hw: Floats) -> "Average":
+        """The average after a shot's first frame."""
+        amount = colorfulness(predicted_2hw)
+        return cls(predicted_2hw, np.ones(predicted_2hw.shape[1:], np.float32), amount, amount)
 
-    def joined(self, opinion_2hw: Floats, link: Link, now: Gray, *, memory: int = MEMORY) -> "Average":
-        """The average in the picture `now`, to which `link` leads, with one more opinion."""
-        carried = link.carried(self.ab_2hw)
-        allowed = held_to(opinion_2hw, carried, lightness_at(now, link.trust_hw.shape))
-        allowed += link.trust_hw * (carried - allowed)
-        conflict = np.square(allowed - opinion_2hw).sum(axis=0) * np.float32(-1 / CONFLICT**2)
-        weight = link.moved(self.weight_hw) * np.maximum(link.trust_hw, KEPT * cv2.exp(conflict))
-        ab = (weight * allowed + opinion_2hw) / (weight + 1)
-        step = 1 / memory
-        wanted = self.wanted_color + step * (colorfulness(opinion_2hw) - self.wanted_color)
+    def update(self, predicted_2hw: Floats, link: Link, now: Gray, *, max_weight: int = MAX_WEIGHT) -> "Average":
+        """The average with one more prediction, aligned to the picture `now`, to which `link` leads."""
+        warped = link.warp_ab(self.ab_2hw)
+        clipped = clip_variance(predicted_2hw, warped, lightness_at(now, link.trust_hw.shape))
+        clipped += link.trust_hw * (warped - clipped)
+        conflict = np.square(clipped - predicted_2hw).sum(axis=0) * np.float32(-1 / CONFLICT_DISTANCE**2)
+        weight = link.warp(self.weight_hw) * np.maximum(link.trust_hw, UNEXPLAINED_WEIGHT * cv2.exp(conflict))
+        ab = (weight * clipped + predicted_2hw) / (weight + 1)
+        step = 1 / max_weight
+        wanted = self.wanted_color + step * (colorfulness(predicted_2hw) - self.wanted_color)
         found = self.found_color + step * (colorfulness(ab) - self.found_color)
-        return Average(ab, np.minimum(weight + 1, np.float32(memory)), wanted, found)
+        return Average(ab, np.minimum(weight + 1, np.float32(max_weight)), wanted, found)
 
     @property
     def vivid_2hw(self) -> Floats:
-        """The colors, as colorful as the shot's opinions are on average."""
+        """The average's a*b*, scaled to the mean colorfulness of the shot's predictions."""
         ratio = self.wanted_color / max(self.found_color, 1e-3)
         return self.ab_2hw * np.float32(np.clip(ratio, 1 / VIVIDNESS_LIMIT, VIVIDNESS_LIMIT))
 
 
-def held_to(
-    opinion_2hw: Floats,
-    carried_2hw: Floats,
+def clip_variance(
+    predicted_2hw: Floats,
+    warped_2hw: Floats,
     lightness_hw: Floats,
     *,
-    deviations: float = RANGE,
+    deviations: float = RANGE_DEVIATIONS,
     weight_hw: Floats | None = None,
 ) -> Floats:
-    """Carried colors brought into the range that an opinion holds near by, for things of the same lightness.
+    """Clip warped colors to the range that the prediction has near by, at the same lightness.
 
-    Variance clipping (Salvi 2016, "An Excursion in Temporal Supersampling"), but about the opinion's linear regression
-    on lightness (the guided filter of He et al. 2010) instead of its mean, so that a dark thing before a bright ground
-    keeps its own range.
+    Variance clipping (Salvi 2016, "An Excursion in Temporal Supersampling"), but about the prediction's linear
+    regression on lightness (the guided filter of He et al. 2010) instead of its mean, so that a dark object before a
+    bright ground keeps its own range.
 
-    deviations: half that range, in standard deviations.  weight: how much each pixel of the opinion counts.
+    deviations: half the range, in standard deviations.  weight: how much each pixel of the prediction counts.
     """
-    window = odd(WINDOW * min(lightness_hw.shape))
+    window = round_to_odd(WINDOW * min(lightness_hw.shape))
     total = np.float32(1) if weight_hw is None else cv2.blur(weight_hw, (window, window))
 
     def mean(values: Floats) -> Floats:
         weighted = values if weight_hw is None else weight_hw * values
         return np.asarray(cv2.blur(weighted, (window, window)) / total, np.float32)
 
-    middle = mean(lightness_hw)
-    spread = np.maximum(mean(lightness_hw * lightness_hw) - middle * middle, 0) + np.float32(LIGHTNESS_NOISE)
-    held = np.empty_like(carried_2hw)
-    for plane, opinion in enumerate(opinion_2hw):
-        usual = mean(opinion)
-        shared = mean(opinion * lightness_hw) - usual * middle
-        slope = shared / spread
-        expected = usual + slope * (lightness_hw - middle)
-        variance = np.maximum(mean(opinion * opinion) - usual * usual - slope * shared, 0)
-        reach = deviations * np.sqrt(variance) + np.float32(RANGE_LEAST)
-        np.clip(carried_2hw[plane], expected - reach, expected + reach, out=held[plane])
-    return held
+    mean_lightness = mean(lightness_hw)
+    variance_lightness = np.maximum(
+        mean(lightness_hw * lightness_hw) - mean_lightness * mean_lightness, 0
+    ) + np.float32(LIGHTNESS_NOISE)
+    clipped = np.empty_like(warped_2hw)
+    for plane, predicted in enumerate(predicted_2hw):
+        mean_predicted = mean(predicted)
+        covariance = mean(predicted * lightness_hw) - mean_predicted * mean_lightness
+        slope = covariance / variance_lightness
+        expected = mean_predicted + slope * (lightness_hw - mean_lightness)
+        variance = np.maximum(mean(predicted * predicted) - mean_predicted * mean_predicted - slope * covariance, 0)
+        half_range = deviations * np.sqrt(variance) + np.float32(MIN_RANGE)
+        np.clip(warped_2hw[plane], expected - half_range, expected + half_range, out=clipped[plane])
+    return clipped
 
 
 def colorfulness(ab_2hw: Floats) -> float:
-    """Root mean square of a* and b*: distance from gray and spread in one."""
+    """Root mean square of a* and b*: distance from gray and variety in one number."""
     return float(np.sqrt(np.mean(np.square(ab_2hw))))
 
 
-def odd(pixels: float) -> int:
-    """The next odd number."""
+def round_to_odd(pixels: float) -> int:
+    """An odd number of pixels, for a window."""
     return int(pixels) // 2 * 2 + 1

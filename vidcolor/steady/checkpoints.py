@@ -1,74 +1,75 @@
-"""Where a long film can be gone on with: what the stages remember at the ends of segments."""
+"""Where a long film can resume: the states of its stages at the ends of segments."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
 from threading import Lock
 from typing import Any, Generic, Protocol, TypeVar
 
-from vidcolor.steady.state import Arrays, arrays_of
+from vidcolor.steady.state import Arrays, to_arrays
 
 T = TypeVar("T")
 R = TypeVar("R")
-SEGMENT_FRAMES = 240  # x264's usual distance of key frames, about, and a multiple of most batch sizes
+SEGMENT_FRAMES = 240  # about x264's usual distance of key frames, and a multiple of most batch sizes
 
 
 class Stateful(Protocol):
-    """A stage with a state that arrays_of can take apart."""
+    """A stage whose state `to_arrays` can save."""
 
     @property
     def state(self) -> Any:
-        """All that what follows depends on."""
+        """Everything that later frames depend on."""
 
 
 class Checkpoints:
-    """States of stages, which run ahead of each other, at the ends of segments.
+    """States of stages at the ends of segments, while stages run ahead of each other.
 
-    A stage's state at frame n is that after its n-th input. Several threads note, one takes. However far a stage runs
-    ahead, what it notes is kept until it is taken.
+    A stage's state at frame n is its state after the n-th input. Several threads record, one pops. A recorded state is
+    kept until it is popped, however far its stage runs ahead.
     """
 
-    def __init__(self, first: int = 0, state: Arrays | None = None, *, are_taken: bool = True) -> None:
-        """first: frames that an earlier run has made.  state: as `pop` gave it then.  are_taken: whether anybody
-        takes what is noted; else nothing is kept.
+    def __init__(self, first: int = 0, state: Arrays | None = None, *, is_resumable: bool = True) -> None:
+        """first: frames that an earlier run has made.  state: what `pop` returned at that frame.
+
+        is_resumable: whether states are popped; if not, none is kept.
         """
         self.first = first
-        self._before, self._are_taken = state or {}, are_taken
-        self._noted: dict[int, Arrays] = {}
+        self._initial, self._is_resumable = state or {}, is_resumable
+        self._recorded: dict[int, Arrays] = {}
         self._lock = Lock()
 
-    def state_of(self, stage: str) -> Arrays:
-        """What a stage has to begin with; empty at the film's start."""
+    def initial_state(self, stage: str) -> Arrays:
+        """The state that a stage starts with; empty at the film's start."""
         prefix = f"{stage}/"
-        return {name.removeprefix(prefix): array for name, array in self._before.items() if name.startswith(prefix)}
+        return {name.removeprefix(prefix): array for name, array in self._initial.items() if name.startswith(prefix)}
 
-    def note(self, stage: str, count: int, of: Stateful) -> None:
-        """A stage has had `count` of the film's frames."""
-        if count % SEGMENT_FRAMES or not self._are_taken:
+    def record(self, stage: str, count: int, stateful: Stateful) -> None:
+        """Keep a stage's state after `count` of the film's frames, if a segment ends there."""
+        if count % SEGMENT_FRAMES or not self._is_resumable:
             return
-        arrays = {f"{stage}/{name}": array for name, array in arrays_of(of.state).items()}
+        arrays = {f"{stage}/{name}": array for name, array in to_arrays(stateful.state).items()}
         with self._lock:
-            self._noted.setdefault(count, {}).update(arrays)
+            self._recorded.setdefault(count, {}).update(arrays)
 
     def pop(self, count: int) -> Arrays:
-        """The states of all stages at `count`, which every frame before has passed."""
+        """Remove and return the states of all stages at `count`, once every frame before has passed them."""
         with self._lock:
-            return self._noted.pop(count, {})
+            return self._recorded.pop(count, {})
 
 
-class Waiting(Generic[T]):
-    """Things in the order they came, until their results are known."""
+class PendingItems(Generic[T]):
+    """A queue of items whose results come later, in the same order."""
 
-    def __init__(self, gone: int) -> None:
-        """gone: results still to come of things that an earlier run has dealt with."""
-        self._things: deque[T | None] = deque([None] * gone)
+    def __init__(self, already_done: int) -> None:
+        """already_done: results still to come for items that an earlier run has handled; they are dropped."""
+        self._items: deque[T | None] = deque([None] * already_done)
 
-    def put(self, thing: T, results: Iterable[R]) -> Iterator[tuple[T, R]]:
-        """One more thing, and the results that are now known of the oldest."""
-        self._things.append(thing)
-        return self.rest(results)
+    def put(self, item: T, results: Iterable[R]) -> Iterator[tuple[T, R]]:
+        """Add an item; pair the results that are now known with the oldest items."""
+        self._items.append(item)
+        return self.match(results)
 
-    def rest(self, results: Iterable[R]) -> Iterator[tuple[T, R]]:
-        """The oldest things with these results."""
+    def match(self, results: Iterable[R]) -> Iterator[tuple[T, R]]:
+        """Pair these results with the oldest items."""
         for result in results:
-            if (oldest := self._things.popleft()) is not None:
+            if (oldest := self._items.popleft()) is not None:
                 yield oldest, result

@@ -1,8 +1,8 @@
-"""Where shots begin, told while the film streams by, from small lightness alone.
+"""Shot detection on a stream of small lightness pictures.
 
-A cut is where nothing of the picture before is found in the next one, not even moved: patches are compared by their
-correlation along the optical flow. That makes exposure flicker, grain, dirt, gate weave and fast motion count for
-little. Two more frames tell a cut from a flash. A dissolve changes little from frame to frame, so it is no cut.
+A cut is where nothing of one picture is found in the next, not even moved: patches are compared by their correlation
+along the optical flow. So exposure flicker, grain, dirt, gate weave and fast motion count for little. Two more frames
+tell a cut from a flash. A dissolve changes little from frame to frame and is no cut.
 """
 
 from collections.abc import Iterator
@@ -12,80 +12,82 @@ import cv2
 import numpy as np
 
 from vidcolor.color import Floats
-from vidcolor.steady.motion import FlowFinder, Gray, gray_of, seen_from
+from vidcolor.steady.motion import FlowFinder, Gray, gray_of, warp
 
-DELAY_FRAMES = 2  # that a decision may wait; most wait for none
-UNLIKE = 0.25  # likeness below which two pictures are of different shots: cuts reach 0.18, fast fights stay above 0.45
-DOUBTFUL = 0.7  # likeness without motion below which motion is looked for
-PATCH = 5  # cells, side of the patches that are compared; a cell is 2x2 pixels
-NOISE = 4.0  # 8-bit codes squared: contrast that is nothing but coding noise
-STRONG = 16.0  # 8-bit codes: contrast beyond which a patch counts no more, so that black dirt does not outvote the rest
-FLAT = 3.0  # 8-bit codes: a picture with less contrast (black, white, a title's ground) shows nothing to compare
+DELAY_FRAMES = 2  # that a decision may take; most take none
+CUT_SIMILARITY = 0.25  # below it two pictures are of different shots: cuts reach 0.18, fast fights stay above 0.45
+STILL_SIMILARITY = 0.7  # unmoved similarity below which optical flow is computed
+PATCH = 5  # cells: side of the patches that are compared; a cell is 2x2 pixels
+NOISE_VARIANCE = 4.0  # 8-bit codes squared: variance of coding noise
+MAX_CONTRAST = 16.0  # 8-bit codes: largest weight of a patch, so that black dirt does not outvote the rest
+MIN_CONTRAST = 3.0  # 8-bit codes: a picture with less (black, white, a title's ground) has nothing to compare
 
 
 @dataclass(frozen=True)
 class CutState:
-    """What of a film a decision needs; plain arrays, so that it can be stored and the film gone on with."""
+    """Everything that later decisions depend on. Saved by `to_arrays`: field names are part of the format."""
 
-    recent: tuple[Gray, ...] = field(default=())  # the shot's last two pictures that showed something, newest last
-    pending: tuple[Gray, ...] = field(default=())  # pictures that wait to be told from a flash; the first is unlike
+    recent: tuple[Gray, ...] = field(default=())  # the shot's last two pictures with contrast, newest last
+    pending: tuple[Gray, ...] = field(
+        default=()
+    )  # pictures that may be a flash or a new shot; the first is unlike the shot
 
 
 class CutDetector:
-    """Says of every frame whether it begins another shot, at most two frames late."""
+    """Decides for every frame whether it begins another shot, at most two frames late."""
 
     def __init__(self, state: CutState = CutState()) -> None:
         self.state = state
         self._flow = FlowFinder()
 
     def push(self, lightness_hw: Floats) -> list[bool]:
-        """The next frame, L* 0..100 -> what is now known of the oldest undecided frames, none to three of them."""
+        """Push the next frame, L* 0..100; get decisions on the oldest undecided frames, none to three of them."""
         return self.push_gray(gray_of(lightness_hw))
 
     def push_gray(self, now: Gray) -> list[bool]:
-        """The same of a picture that motion.gray_of made."""
+        """`push` for a picture that motion.gray_of made."""
         pending = self.state.pending
         if not pending:
-            return self._first_look(now)
-        if contrast(now) >= FLAT and self._is_of_shot(now):  # the shot is back: it was a flash
-            self.state = CutState(self._with(now))
+            return self._compare(now)
+        if contrast(now) >= MIN_CONTRAST and self._is_same_shot(now):  # the shot is back: it was a flash
+            self.state = CutState(self._recent_with(now))
             return [False] * (len(pending) + 1)
         if len(pending) < DELAY_FRAMES:
             self.state = replace(self.state, pending=(*pending, now))
             return []
-        return self._begin(pending, now)
+        return self._start_shot(pending, now)
 
     def finish(self) -> list[bool]:
-        """The film has ended: what is left."""
+        """End the film: decisions on the frames that are left."""
         pending, self.state = self.state.pending, replace(self.state, pending=())
         return [number == 0 for number in range(len(pending))]
 
-    def likeness(self, before: Gray, now: Gray) -> float:
-        """Correlation of the patches of two pictures, the better of unmoved and along the flow: about 0 to 1."""
+    def similarity(self, before: Gray, now: Gray) -> float:
+        """Correlation of the patches of two pictures, the higher of unmoved and warped: about 0 to 1."""
         unmoved = correlation(before, now)
-        if unmoved >= DOUBTFUL:
+        if unmoved >= STILL_SIMILARITY:
             return unmoved
-        moved = seen_from(before, self._flow(now, before))
+        moved = warp(before, self._flow(now, before))
         return max(unmoved, correlation(moved, now))
 
-    def _first_look(self, now: Gray) -> list[bool]:
-        if contrast(now) < FLAT:
+    def _compare(self, now: Gray) -> list[bool]:
+        if contrast(now) < MIN_CONTRAST:
             return [False]
-        if not self.state.recent or self._is_of_shot(now):
-            self.state = CutState(self._with(now))
+        if not self.state.recent or self._is_same_shot(now):
+            self.state = CutState(self._recent_with(now))
             return [False]
         self.state = CutState(self.state.recent, (now,))
         return []
 
-    def _is_of_shot(self, now: Gray) -> bool:
-        """Like one of the last two pictures: one alone may have been hidden by dirt."""
-        return any(self.likeness(picture, now) >= UNLIKE for picture in reversed(self.state.recent))
+    def _is_same_shot(self, now: Gray) -> bool:
+        """Whether it is similar to one of the last two pictures; one alone may be hidden by dirt."""
+        return any(self.similarity(picture, now) >= CUT_SIMILARITY for picture in reversed(self.state.recent))
 
-    def _with(self, now: Gray) -> tuple[Gray, ...]:
+    def _recent_with(self, now: Gray) -> tuple[Gray, ...]:
         return (*self.state.recent[-1:], now)
 
-    def _begin(self, pending: tuple[Gray, ...], now: Gray) -> list[bool]:
-        """A cut it is: the frames that waited are looked at again, from their own shot."""
+    def _start_shot(self, pending: tuple[Gray, ...], now: Gray) -> list[bool]:
+        """Confirm the cut; the frames that waited are compared again, within their own shot."""
         self.state = CutState(pending[:1])
         decided = [True]
         for picture in (*pending[1:], now):
@@ -93,8 +95,8 @@ class CutDetector:
         return decided
 
 
-def starts(lightness: Iterator[Floats]) -> Iterator[bool]:
-    """For each L* picture (h, w) of a film whether it begins another shot. The first begins no other."""
+def detect_cuts(lightness: Iterator[Floats]) -> Iterator[bool]:
+    """For each L* picture (h, w) of a film, whether it begins another shot; the first does not."""
     detector = CutDetector()
     for lightness_hw in lightness:
         yield from detector.push(lightness_hw)
@@ -103,13 +105,13 @@ def starts(lightness: Iterator[Floats]) -> Iterator[bool]:
 
 def correlation(before: Gray, now: Gray) -> float:
     """Mean over patches of their correlation coefficient, weighted by their contrast: about 0 (unlike) to 1."""
-    one, other = _cells(before), _cells(now)
-    mean_one, mean_other = _patch_mean(one), _patch_mean(other)
-    variance_one = np.maximum(_patch_mean(one * one) - mean_one * mean_one, 0)
-    variance_other = np.maximum(_patch_mean(other * other) - mean_other * mean_other, 0)
-    shared = _patch_mean(one * other) - mean_one * mean_other
-    coefficients = shared / np.sqrt((variance_one + NOISE) * (variance_other + NOISE))
-    weights = np.minimum(np.sqrt(np.maximum(variance_one, variance_other)), STRONG)
+    values_before, values_now = _cells(before), _cells(now)
+    mean_before, mean_now = _patch_mean(values_before), _patch_mean(values_now)
+    variance_before = np.maximum(_patch_mean(values_before * values_before) - mean_before * mean_before, 0)
+    variance_now = np.maximum(_patch_mean(values_now * values_now) - mean_now * mean_now, 0)
+    covariance = _patch_mean(values_before * values_now) - mean_before * mean_now
+    coefficients = covariance / np.sqrt((variance_before + NOISE_VARIANCE) * (variance_now + NOISE_VARIANCE))
+    weights = np.minimum(np.sqrt(np.maximum(variance_before, variance_now)), MAX_CONTRAST)
     return float((coefficients * weights).sum() / (weights.sum() + 1e-3))
 
 

@@ -1,6 +1,6 @@
-"""What moved where between two pictures, from small lightness alone, robust to grain and to flicker of exposure.
+"""Optical flow and change of exposure between two small lightness pictures, robust to grain and flicker.
 
-Shapes: h w the network's pixels; H W those of the picture that motion is looked for in, its short side `SIDE`.
+Shapes: h w of the network's pictures; H W of the pictures that flow is computed on, with the short side `SIDE`.
 """
 
 from functools import lru_cache
@@ -14,10 +14,10 @@ from vidcolor.color import Floats
 from vidcolor.lookup import look_up
 
 SIDE = 96  # pixels: optical flow takes 0.3 ms there, and 1.4 ms at 192
-GRAIN = 1.0  # pixels, standard deviation of the blur that takes grain and fine dirt away
+GRAIN = 1.0  # pixels: standard deviation of the blur that removes grain and fine dirt
 CODES = 2.55  # 8-bit codes for each step of L*
-FLARE = 16  # added to L*, exposure becomes a factor: L* + 16 = 116 Y^(1/3) (CIE 15:2004, 8.2.1.1)
-CLIPPED = (2.0, 98.0)  # L* outside has lost what exposure would change
+FLARE = 16  # with it exposure is a factor: L* + 16 = 116 Y^(1/3) (CIE 15:2004, 8.2.1.1)
+CLIPPED = (2.0, 98.0)  # L* outside is clipped: a change of exposure does not show there
 
 Gray = NDArray[np.uint8]  # (H, W), L* times 2.55
 
@@ -47,39 +47,39 @@ class FlowFinder:
 
 
 @lru_cache(maxsize=16)
-def places(rows: int, columns: int) -> Floats:
-    """(H, W, 2): x and y of every pixel; the map that moves nothing. Shared, so not to be written to."""
+def pixel_grid(rows: int, columns: int) -> Floats:
+    """The identity map, (H, W, 2): x and y of every pixel. Shared: do not write to it."""
     y, x = np.mgrid[:rows, :columns].astype(np.float32)
     return np.stack([x, y], axis=2)
 
 
-def seen_from(picture: Any, flow_HW2: Floats) -> Any:
-    """The picture (H, W) or (H, W, C) as seen along a flow, bilinear; beyond its edge, the edge's own values."""
+def warp(picture: Any, flow_HW2: Floats) -> Any:
+    """Warp a picture (H, W) or (H, W, C) along a flow, bilinear; the edge is repeated beyond it."""
     rows, columns = flow_HW2.shape[:2]
-    x, y = cv2.split(places(rows, columns) + flow_HW2)
+    x, y = cv2.split(pixel_grid(rows, columns) + flow_HW2)
     return cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def joined(near_HW2: Floats, far_HW2: Floats) -> Floats:
+def compose_flows(near_HW2: Floats, far_HW2: Floats) -> Floats:
     """The flow from a first picture to a third, by way of a second: first to second, second to third."""
-    flow: Floats = near_HW2 + seen_from(far_HW2, near_HW2)
+    flow: Floats = near_HW2 + warp(far_HW2, near_HW2)
     return flow
 
 
 def exposure_gain(before: Gray, now: Gray) -> float:
-    """By how much exposure changed between two pictures, as a factor on L* + 16: the median over cells of the picture.
+    """By how much exposure changed between two pictures, as a factor on L* + 16: the median over cells.
 
-    Things that move, dirt and scratches change few cells, so they have no vote.
+    Moving objects, dirt and scratches change few cells, so they hardly count.
     """
     old, new = (cv2.resize(picture, (32, 18), interpolation=cv2.INTER_AREA) / CODES for picture in (before, now))
     low, high = CLIPPED
-    is_told = (old > low) & (old < high) & (new > low) & (new < high)
-    if np.count_nonzero(is_told) < is_told.size // 8:
+    is_unclipped = (old > low) & (old < high) & (new > low) & (new < high)
+    if np.count_nonzero(is_unclipped) < is_unclipped.size // 8:
         return 1.0
-    return float(np.median((new[is_told] + FLARE) / (old[is_told] + FLARE)))
+    return float(np.median((new[is_unclipped] + FLARE) / (old[is_unclipped] + FLARE)))
 
 
-def exposed(picture: Gray, gain: float) -> Gray:
-    """The picture (H, W) as it would be under an exposure that multiplies L* + 16 by `gain`."""
+def apply_exposure(picture: Gray, gain: float) -> Gray:
+    """Apply an exposure that multiplies L* + 16 by `gain` to a picture (H, W)."""
     table = np.arange(256) * gain + CODES * FLARE * (gain - 1)
     return np.asarray(look_up(picture, np.clip(np.rint(table), 0, 255).astype(np.uint8)), np.uint8)

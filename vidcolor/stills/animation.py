@@ -1,4 +1,4 @@
-"""Animations written frame by frame: no more of them is in memory, painted, than one frame and what is packed.
+"""Writing of animations frame by frame, with one painted frame in memory at a time.
 
 GIF's blocks: GIF89a specification, clauses 17 to 27.
 """
@@ -13,13 +13,13 @@ from PIL import GifImagePlugin, Image
 
 Frame = tuple[Image.Image, int]  # RGB or RGBA, milliseconds
 
-_KEEP, _TO_BACKGROUND = 1, 2  # what becomes of a GIF's frame before the next one is drawn
+_KEEP, _TO_BACKGROUND = 1, 2  # GIF disposal methods
 
 
-class Painted(Image.Image):
-    """An animation whose frames are made when a writer of Pillow's comes to them, and are gone when it moves on.
+class LazyAnimation(Image.Image):
+    """A Pillow image whose frames are made when a writer seeks to them, and dropped when it moves on.
 
-    times: milliseconds of the frames so far, longer with every frame: to be given to the writer as `duration`.
+    times: milliseconds of the frames so far; it grows with every frame and is the writer's `duration`.
     """
 
     def __init__(self, frames: Iterator[Frame], count: int) -> None:
@@ -30,7 +30,7 @@ class Painted(Image.Image):
         self.seek(0)
 
     def seek(self, frame: int) -> None:
-        """Go on to a frame; never back, which writers do only to leave all as it was."""
+        """Advance to a frame. Seeking back does nothing; writers only do it to restore the image."""
         if frame >= self.n_frames:
             raise EOFError("no more frames")
         while len(self.times) <= frame:
@@ -39,14 +39,14 @@ class Painted(Image.Image):
             self.times.append(time)
 
     def tell(self) -> int:
-        """The frame that is there."""
+        """The current frame."""
         return len(self.times) - 1
 
 
-def gif(file: BinaryIO, frames: Iterator[Frame], loop: int | None, comment: bytes) -> None:
+def write_gif(file: BinaryIO, frames: Iterator[Frame], loop: int | None, comment: bytes) -> None:
     """Write a GIF of at least one frame, each with a palette of its own.
 
-    loop: how many times it is shown, 0: for ever; None: once.
+    loop: how many times it plays; 0: forever; None: once.
     """
     picture, time = next(frames)
     file.write(b"GIF89a" + struct.pack("<HHBBB", *picture.size, 0x70, 0, 0))
@@ -54,13 +54,13 @@ def gif(file: BinaryIO, frames: Iterator[Frame], loop: int | None, comment: byte
         file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", loop, 0))
     parts = [comment[at : at + 255] for at in range(0, len(comment), 255)]
     file.write(b"!\xfe" + b"".join(bytes([len(part)]) + part for part in parts) + b"\0")
-    before: Any = None  # what is shown when the frame comes; None: nothing
+    before: Any = None  # on screen before the frame; None: nothing
     while True:
         following = next(frames, None)
-        # A frame that can be seen through would show the one before it.
+        # A transparent frame would show the one before it.
         is_cleared = following is not None and following[0].mode == "RGBA"
         pixels = np.asarray(picture)
-        box = None if is_cleared or before is None else _changed(before, pixels)
+        box = None if is_cleared or before is None else _changed_box(before, pixels)
         _write_frame(file, pixels, box, time, _TO_BACKGROUND if is_cleared else _KEEP)
         before = None if is_cleared or picture.mode == "RGBA" else pixels
         if following is None:
@@ -69,8 +69,8 @@ def gif(file: BinaryIO, frames: Iterator[Frame], loop: int | None, comment: byte
         picture, time = following
 
 
-def _changed(before: Any, after: Any) -> tuple[slice, slice]:
-    """Rows and columns outside of which two RGB pictures are the same; one pixel where all of them are."""
+def _changed_box(before: Any, after: Any) -> tuple[slice, slice]:
+    """Rows and columns of the box in which two RGB pictures differ; one pixel where they are equal."""
     differs = (before != after).any(axis=2)
     if not differs.any():
         return slice(0, 1), slice(0, 1)
@@ -94,8 +94,8 @@ def _write_frame(file: BinaryIO, pixels: Any, box: tuple[slice, slice] | None, t
     file.write(b"".join(GifImagePlugin.getdata(coded, offset, **options)))
 
 
-def content_of(painted: Painted, kind: str, **options: Any) -> bytes:
-    """The file that Pillow makes of it."""
+def save_animation(painted: LazyAnimation, kind: str, **options: Any) -> bytes:
+    """Encode an animation with Pillow."""
     file = io.BytesIO()
     painted.save(file, kind, save_all=True, duration=painted.times, **options)
     return file.getvalue()

@@ -1,24 +1,24 @@
-"""How many pixels this process holds decoded at once, whoever decodes them."""
+"""A limit on the decoded pixels that this process holds at once, over all threads."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-HELD_PIXELS = 200_000_000  # of all photos under way together, but for one that is larger by itself
+BUDGET_PIXELS = 200_000_000  # of all photos together; a larger one is worked alone
 
 
-class Room:
-    """How many pixels may be held in memory together."""
+class PixelBudget:
+    """A number of pixels that threads may hold together."""
 
     def __init__(self, pixels: int):
         self._free, self._all = pixels, pixels
         self._changed = threading.Condition()
 
     @contextmanager
-    def of(self, pixels: int) -> Iterator[None]:
-        """Wait until there is room for so many; one that is larger than all waits until it is alone.
+    def reserve(self, pixels: int) -> Iterator[None]:
+        """Hold so many pixels, after waiting until they are free; more than the whole budget waits for all of it.
 
-        A thread that holds some must not ask for more: two such threads would wait for each other.
+        A thread that holds pixels must not reserve more: two threads would wait for each other.
         """
         wanted = min(pixels, self._all)
         with self._changed:
@@ -32,4 +32,4 @@ class Room:
                 self._changed.notify_all()
 
 
-ROOM = Room(HELD_PIXELS)  # of everything that colors, learns from, measures or shows stills
+PIXEL_BUDGET = PixelBudget(BUDGET_PIXELS)  # shared by everything that decodes stills

@@ -1,4 +1,4 @@
-"""What Pillow and the unpackers raise for damaged content."""
+"""The exceptions that Pillow and decompressors raise for damaged content."""
 
 import lzma
 import struct

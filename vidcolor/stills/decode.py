@@ -1,4 +1,4 @@
-"""One picture of a still file that Pillow has opened, as a raster of the file's own depth. TIFF has tiff.py."""
+"""Decoding of one frame of a file that Pillow has opened, at the file's own depth. TIFF is in tiff.py."""
 
 import io
 from importlib import import_module
@@ -8,22 +8,22 @@ import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from vidcolor.stills import metadata
-from vidcolor.stills.raster import Raster, of_array, of_image
+from vidcolor.stills.raster import Raster, raster_from_array, raster_from_image
 
 
-def decoded(image: Image.Image, content: bytes, kind: str) -> Raster:
-    """The frame that `image` is at, of a file of this content. Raises what decoders do."""
+def decode_frame(image: Image.Image, content: bytes, kind: str) -> Raster:
+    """Decode the current frame of `image`, whose file has this content. Raises what decoders raise."""
     if kind == "PNG" and content[24] == 16 and content[25] != 0:
-        return of_array(import_module("imagecodecs").png_decode(content), image.info.get("icc_profile"))
+        return raster_from_array(import_module("imagecodecs").png_decode(content), image.info.get("icc_profile"))
     if kind == "JPEG2000":
         icc, depths = metadata.jp2_profile(content), _jp2_depths(content)
         if image.mode in ("L", "I;16", "RGB", "RGBA", "LA") and set(depths) != {8}:
             values = import_module("imagecodecs").jpeg2k_decode(content)
-            return of_array(_full_scale(values, depths), icc)
-        return of_image(image, icc=icc)
-    if kind == "JPEG" and image.mode == "RGB" and _is_gray_within(content):
+            return raster_from_array(_scale_to_full(values, depths), icc)
+        return raster_from_image(image, icc=icc)
+    if kind == "JPEG" and image.mode == "RGB" and _has_neutral_chroma(content):
         image.draft("L", None)
-    return of_image(image)
+    return raster_from_image(image)
 
 
 def icc_of(image: Image.Image, content: bytes, kind: str) -> bytes | None:
@@ -31,17 +31,17 @@ def icc_of(image: Image.Image, content: bytes, kind: str) -> bytes | None:
     return metadata.jp2_profile(content) if kind == "JPEG2000" else image.info.get("icc_profile")
 
 
-def bits_lost(content: bytes, kind: str) -> tuple[str, ...]:
-    """What reading with 8 bits loses."""
+def depth_losses(content: bytes, kind: str) -> tuple[str, ...]:
+    """What reading with 8 bits loses, one sentence each."""
     if kind in ("AVIF", "HEIF") and _is_deep(content):
         return (f"The picture has more than 8 bits; {kind} is read and written with 8.",)
     return ()
 
 
-def _is_gray_within(content: bytes) -> bool:
-    """Whether a JPEG file of three components has no chroma at all, by an eighth of the picture.
+def _has_neutral_chroma(content: bytes) -> bool:
+    """Whether a JPEG file of three components has no chroma, measured at an eighth of its size.
 
-    Then its luma is all there is, and decodes in little more than half the time of RGB.
+    Decoding luma alone takes little more than half the time of RGB.
     """
     small = JpegImagePlugin.JpegImageFile(io.BytesIO(content))
     small.draft("YCbCr", (small.width // 8, small.height // 8))
@@ -51,8 +51,8 @@ def _is_gray_within(content: bytes) -> bool:
         return False
 
 
-def _full_scale(values: Any, depths: list[int]) -> Any:
-    """Code values (H, W) or (H, W, C), of depths of their own, as 8 bit, or 16 where one has more."""
+def _scale_to_full(values: Any, depths: list[int]) -> Any:
+    """Scale code values (H, W) or (H, W, C) of any depths to 8 bit, or to 16 where one has more than 8."""
     kind, full = (np.uint16, 65535) if max(depths) > 8 else (np.uint8, 255)
     planes = values[..., None] if values.ndim == 2 else values
     whole = np.empty(planes.shape, kind)

@@ -1,4 +1,4 @@
-"""Painted pages through the encoder of their format, then everything else of the source spliced in."""
+"""Encoding of painted pages in the format of their source, with the source's metadata spliced in."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -17,45 +17,45 @@ from vidcolor.stills.page import Page, StillSettings
 from vidcolor.stills.still import Still
 
 THUMBNAIL = (160, 120)  # pixels (CIPA DC-008, 4.5.3)
-_LOSSY_QUALITY = {"WEBP": 90, "AVIF": 85, "HEIF": 90}  # these formats do not say with what they were made
+_LOSSY_QUALITY = {"WEBP": 90, "AVIF": 85, "HEIF": 90}  # these files do not state their quality
 
 
-def encoded(still: Still, ab: Floats, settings: StillSettings) -> tuple[bytes, tuple[str, ...]]:
-    """The colored file of one picture, and what it could not keep."""
-    content, losses = _encoded(still, still.pages[0], ab, settings)
+def encode_still(still: Still, ab: Floats, settings: StillSettings) -> tuple[bytes, tuple[str, ...]]:
+    """Encode the colored file of a single picture; also what it could not keep, one sentence each."""
+    content, losses = _encode(still, still.pages[0], ab, settings)
     return content, still.pages[0].losses + losses
 
 
-def _encoded(still: Still, page: Page, ab: Floats, settings: StillSettings) -> tuple[bytes, tuple[str, ...]]:
-    source = pillow.opened(pillow.file_of(still.content), still.format, still.name)
+def _encode(still: Still, page: Page, ab: Floats, settings: StillSettings) -> tuple[bytes, tuple[str, ...]]:
+    source = pillow.open_image(pillow.as_file(still.content), still.format, still.name)
     before, after = page.profiles
     block = metadata.exif_of(source.info.get("exif"), still.content, still.format)
     small = thumbnail(page, ab) if exif.has_thumbnail(block) else None
     changes = metadata.Changes(settings.software, small, before, after)
     if still.format == "JPEG":
-        return metadata.jpeg(still.content, jpeg.encoded(page, ab, source, settings), changes)
-    pixels = painted(page, ab)
+        return metadata.splice_jpeg(still.content, jpeg.encode_page(page, ab, source, settings), changes)
+    pixels = paint_page(page, ab)
     match still.format:
         case "PNG":
-            return metadata.png(still.content, _png(pixels, page), changes)
+            return metadata.splice_png(still.content, _encode_png(pixels, page), changes)
         case "JPEG2000":
-            return metadata.jp2(still.content, _jp2(pixels, page, still.content, settings), changes)
+            return metadata.splice_jp2(still.content, _encode_jp2(pixels, page, still.content, settings), changes)
         case "BMP":
             lost = "BMP has no room for the tag of the software."
-            return _saved(image_of(pixels, page), "BMP", dpi=source.info.get("dpi", (96, 96))), (lost,)
-    edited = exif.edited(block, settings.software, small)
+            return _save(to_image(pixels, page), "BMP", dpi=source.info.get("dpi", (96, 96))), (lost,)
+    edited = exif.edit(block, settings.software, small)
     options: dict[str, Any] = {"exif": exif.PREFIX + edited if still.format != "AVIF" else edited}
     options |= {name: value for name, value in (("icc_profile", after), ("xmp", source.info.get("xmp"))) if value}
-    return _saved(image_of(pixels, page), still.format, **options, **_lossy(still, settings)), ()
+    return _save(to_image(pixels, page), still.format, **options, **_lossy_options(still, settings)), ()
 
 
-def painted(page: Page, ab: Floats) -> Any:
-    """The whole page: (H, W, 4), the last alpha or filling. 8 bit goes to encoders as it lies."""
+def paint_page(page: Page, ab: Floats) -> Any:
+    """Paint the whole page: (H, W, 4), the last channel alpha or padding, the layout that Pillow takes."""
     pixels = np.empty((*page.size, 4), np.uint8 if page.bits == 8 else np.uint16)
     if page.bits == 8 and page.alpha is None:
         page.fill(ab, pixels)
         return pixels
-    for top, strip in page.painted(ab):
+    for top, strip in page.paint_strips(ab):
         rows = pixels[top : top + len(strip)]
         if strip.shape[2] == 4:
             rows[:] = strip
@@ -64,8 +64,8 @@ def painted(page: Page, ab: Floats) -> Any:
     return pixels
 
 
-def image_of(pixels: Any, page: Page) -> Image.Image:
-    """An 8-bit page for Pillow."""
+def to_image(pixels: Any, page: Page) -> Image.Image:
+    """An 8-bit page as a Pillow image."""
     size = (pixels.shape[1], pixels.shape[0])
     if page.alpha is not None:
         return Image.frombuffer("RGBA", size, pixels, "raw", "RGBA", 0, 1)
@@ -73,30 +73,30 @@ def image_of(pixels: Any, page: Page) -> Image.Image:
 
 
 def thumbnail(page: Page, ab: Floats) -> bytes:
-    """A small JPEG of a page in color."""
-    return jpeg_of(page.preview(ab, (THUMBNAIL[1], THUMBNAIL[0])))
+    """A small JPEG of a painted page."""
+    return encode_jpeg(page.preview(ab, (THUMBNAIL[1], THUMBNAIL[0])))
 
 
-def jpeg_of(small: Any) -> bytes:
-    """A small picture, gray or RGB, as a plain JPEG file."""
+def encode_jpeg(small: Any) -> bytes:
+    """Encode a small picture, gray or RGB, as a plain JPEG file."""
     small = small if small.dtype == np.uint8 else (small >> 8).astype(np.uint8)
-    return _saved(Image.fromarray(np.ascontiguousarray(small)), "JPEG", quality=80)
+    return _save(Image.fromarray(np.ascontiguousarray(small)), "JPEG", quality=80)
 
 
-def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+def _save(image: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
-def _png(pixels: Any, page: Page) -> bytes:
+def _encode_png(pixels: Any, page: Page) -> bytes:
     if page.bits == 8:
-        return _saved(image_of(pixels, page), "PNG")
+        return _save(to_image(pixels, page), "PNG")
     values = pixels if page.alpha is not None else np.ascontiguousarray(pixels[..., :3])
     return bytes(import_module("imagecodecs").png_encode(values, level=6))
 
 
-def _jp2(pixels: Any, page: Page, source: bytes, settings: StillSettings) -> bytes:
+def _encode_jp2(pixels: Any, page: Page, source: bytes, settings: StillSettings) -> bytes:
     """Lossless where the source was (reversible wavelet), else at 60 dB."""
     values = pixels if page.alpha is not None else np.ascontiguousarray(pixels[..., :3])
     at = source.find(b"\xff\x52")
@@ -109,19 +109,19 @@ def _jp2(pixels: Any, page: Page, source: bytes, settings: StillSettings) -> byt
     return bytes(encode(values, level=level, reversible=False, codecformat=form))
 
 
-def _lossy(still: Still, settings: StillSettings) -> dict[str, Any]:
+def _lossy_options(still: Still, settings: StillSettings) -> dict[str, Any]:
     if still.format == "WEBP" and settings.quality is None and b"VP8L" in metadata.webp_chunks(still.content):
         return {"lossless": True, "exact": True}
     options: dict[str, Any] = {"quality": settings.quality or _LOSSY_QUALITY[still.format]}
     return options | ({"subsampling": settings.subsampling} if settings.subsampling and still.format == "AVIF" else {})
 
 
-def animation(
+def encode_animation(
     still: Still, colors: Iterator[Floats | None], file: BinaryIO, settings: StillSettings
 ) -> tuple[str, ...] | None:
-    """Write GIF or an animation, every frame with its own time, and say what was lost; None where no frame has color.
+    """Write a GIF or an animation with each frame's own duration; what was lost, or None where no frame has color.
 
-    colors: a*b* of each page, asked for frame by frame.
+    colors: a*b* of each page, pulled frame by frame.
     """
     gray, first = 0, None
     for first in colors:
@@ -131,14 +131,14 @@ def animation(
     if first is None:
         return None
     losses: dict[str, None] = {}
-    source = pillow.opened(pillow.file_of(still.content), still.format, still.name)
+    source = pillow.open_image(pillow.as_file(still.content), still.format, still.name)
     after = still.pages[0].profiles[1] if gray else still.pages[gray].profiles[1]
-    frames = _frames(still, source, chain([None] * gray, [first], colors), losses)
+    frames = _paint_frames(still, source, chain([None] * gray, [first], colors), losses)
     losses |= dict.fromkeys(_write_animation(still, source, frames, after, file, settings))
     return tuple(losses)
 
 
-def _frames(
+def _paint_frames(
     still: Still, source: Any, colors: Iterable[Floats | None], losses: dict[str, None]
 ) -> Iterator[animations.Frame]:
     mode = None
@@ -149,9 +149,9 @@ def _frames(
             picture = source.convert("RGBA")
         else:
             page = still.pages[number]
-            picture = image_of(painted(page, ab), page)
+            picture = to_image(paint_page(page, ab), page)
             losses |= dict.fromkeys(page.losses)
-            source.load()  # WebP says a frame's time only then
+            source.load()  # WebP states a frame's duration only then
         mode = mode or picture.mode
         is_fixed = still.format != "GIF"
         yield picture.convert(mode) if is_fixed else picture, source.info.get("duration", 0)
@@ -165,12 +165,12 @@ def _write_animation(
     if still.format == "GIF":
         old = source.info.get("comment", b"")
         said = old + (b"\n" if old else b"") + b"Color: " + settings.software.encode("ascii", "replace")
-        animations.gif(file, frames, loop, said)
+        animations.write_gif(file, frames, loop, said)
         lost: tuple[str, ...] = ("GIF holds 256 colors a frame: lightness is kept only as far as they go.",)
         return lost + (("XMP in a GIF is not carried over.",) if source.info.get("xmp") else ())
-    block = exif.edited(metadata.exif_of(source.info.get("exif"), still.content, still.format), settings.software, None)
+    block = exif.edit(metadata.exif_of(source.info.get("exif"), still.content, still.format), settings.software, None)
     options: dict[str, Any] = {"loop": loop} if loop is not None else {}
     options |= {"exif": exif.PREFIX + block, "xmp": source.info.get("xmp") or b"", "icc_profile": icc or b""}
-    made = animations.Painted(frames, len(still.pages))
-    file.write(animations.content_of(made, still.format, **options, **_lossy(still, settings)))
+    made = animations.LazyAnimation(frames, len(still.pages))
+    file.write(animations.save_animation(made, still.format, **options, **_lossy_options(still, settings)))
     return ()

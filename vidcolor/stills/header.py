@@ -1,8 +1,8 @@
-"""What a still file says of itself at its beginning: its format, and the size of every picture in it.
+"""Format and picture sizes of a still file, read from its headers.
 
 Nothing is decoded, and of a large file little is read, so that a file can be refused, or wait, before it takes memory.
 Sources: ITU-T T.81 annex B (JPEG), W3C PNG (third edition) clause 11, GIF89a, RFC 9649 (WebP), ISO/IEC 15444-1 annexes
-A and I (JPEG 2000), ISO/IEC 23008-12, 6.5.3 (AVIF, HEIF). TIFF's directories are ifd.py's.
+A and I (JPEG 2000), ISO/IEC 23008-12, 6.5.3 (AVIF, HEIF). TIFF is in tiff_tags.py.
 """
 
 import re
@@ -16,13 +16,13 @@ from vidcolor.stills import netpbm
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIF", "JPEG2000", "BMP", "PPM", "GIF")
 TIFF_SIGNATURES = {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
-LEAST_PIXELS = 1 << 18  # that a page of many counts as: the network looks at about as many, however small it is
-PIXELS_A_BYTE = 1000  # of the file, that many pages may have; a blank page of a fax has some hundreds
+LEAST_PIXELS = 1 << 18  # that each of many pages counts as, at least: the network sees about as many
+PIXELS_A_BYTE = 1000  # of pages together, for a byte of the file; a blank page of a fax has some hundreds
 MOST_PAGES = 1 << 16
-_SLACK_BYTES = 1 << 28  # of a file beside its pixels: metadata, a short film behind the picture
-_BYTES_A_PIXEL = 24  # as text, in a PPM; no other format takes so many
-_BEGINNING = 1 << 16  # bytes in which AVIF, HEIF and PPM have said their size
-_MOST_READS = 1 << 22  # of the parts that a file is made of, some seconds
+_SLACK_BYTES = 1 << 28  # of a file beside its pixels: metadata, a motion photo's film
+_BYTES_A_PIXEL = 24  # in a PPM as text; no other format takes so many
+_BEGINNING = 1 << 16  # bytes within which AVIF, HEIF and PPM state their size
+_MOST_READS = 1 << 22  # of the parts of a file: some seconds
 _HEIF_BRANDS = {b"heic", b"heix", b"mif1", b"msf1", b"heim", b"heis"}
 _SIGNATURES = {
     b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"BM": "BMP", b"GIF8": "GIF",
@@ -33,8 +33,8 @@ _SIGNATURES = {
 Size = tuple[int, int]  # width, height in pixels
 
 
-class _Parts:
-    """A file that is read a few bytes at a time, and not for ever."""
+class _BoundedReader:
+    """A file that allows a limited number of reads, so that parsing ends."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._left = file, _MOST_READS
@@ -53,46 +53,46 @@ class _Parts:
 
 
 @dataclass(frozen=True)
-class Head:
-    """format: one of FORMATS.  sizes: of every page or frame; of TIFF none, see ifd.py."""
+class Header:
+    """What a file's header states. format: one of FORMATS.  sizes: of every page or frame; of TIFF none."""
 
     format: str
     sizes: tuple[Size, ...] = ()
 
 
-def read(file: BinaryIO, name: str) -> Head:
-    """The head of a seekable file, which is left at its start. Raises SourceError, and what damage raises."""
+def read(file: BinaryIO, name: str) -> Header:
+    """Read the header of a seekable file, which is left at its start. Raises SourceError, and what damage raises."""
     start = file.read(32)
     if not start:
         raise SourceError(f"{name}: the file is empty. Copy it again.")
-    kind = _kind(start, name)
+    kind = _detect_format(start, name)
     readers = {
-        "JPEG": _jpeg, "PNG": _png, "GIF": _gif, "WEBP": _webp, "JPEG2000": _jpeg2000, "BMP": _bmp,
-        "AVIF": _heif, "HEIF": _heif, "PPM": _ppm,
+        "JPEG": _read_jpeg, "PNG": _read_png, "GIF": _read_gif, "WEBP": _read_webp, "JPEG2000": _read_jpeg2000,
+        "BMP": _read_bmp, "AVIF": _read_heif, "HEIF": _read_heif, "PPM": _read_ppm,
     }  # fmt: skip
     sizes = []
-    for size in readers[kind](_Parts(file)) if kind in readers else ():
+    for size in readers[kind](_BoundedReader(file)) if kind in readers else ():
         sizes.append(size)
         if len(sizes) > MOST_PAGES:
-            raise too_many(name)
+            raise too_many_pages(name)
     file.seek(0)
-    return Head(kind, tuple(sizes))
+    return Header(kind, tuple(sizes))
 
 
 def check(name: str, sizes: tuple[Size, ...], largest: int, file_bytes: int = 0) -> None:
-    """Refuse a file of which a picture has more pixels than `largest`, or that is far too long for its pictures.
+    """Raise SourceError for a picture of more than `largest` pixels, or a file far too long for its pictures.
 
-    Many pictures may have more together, as a book has that was scanned page by page, unless the file is so small that
-    they unpack as a bomb does. Raises SourceError.
+    Many pictures together may have more, as a scanned book has, unless the file is so small that it is a decompression
+    bomb.
     """
     if not all(width and height for width, height in sizes):
         raise SourceError(f"{name}: the picture has no pixels.")
     width, height = max(sizes, key=lambda size: size[0] * size[1])
     if width * height > largest:
-        raise _too_large(name, f"{width} x {height} =", width * height, largest)
-    pixels, most = counted(sizes), max(largest, PIXELS_A_BYTE * file_bytes)
+        raise _too_many_pixels(name, f"{width} x {height} =", width * height, largest)
+    pixels, most = counted_pixels(sizes), max(largest, PIXELS_A_BYTE * file_bytes)
     if pixels > most:
-        raise _too_large(name, f"{len(sizes)} pages or frames that count as", pixels, most)
+        raise _too_many_pixels(name, f"{len(sizes)} pages or frames that count as", pixels, most)
     most_bytes = _BYTES_A_PIXEL * pixels + _SLACK_BYTES
     if file_bytes > most_bytes:
         raise SourceError(
@@ -101,21 +101,21 @@ def check(name: str, sizes: tuple[Size, ...], largest: int, file_bytes: int = 0)
         )
 
 
-def _too_large(name: str, found: str, pixels: int, most: int) -> SourceError:
+def _too_many_pixels(name: str, found: str, pixels: int, most: int) -> SourceError:
     return SourceError(
         f"{name}: {found} {_mega(pixels)} megapixels, more than the limit of {_mega(most)}. "
         "Raise the limit (--largest-photo) if it is genuine."
     )
 
 
-def counted(sizes: tuple[Size, ...]) -> int:
-    """Pixels of all pictures, of which none of many counts as less than LEAST_PIXELS."""
+def counted_pixels(sizes: tuple[Size, ...]) -> int:
+    """Pixels of all pictures; each of several counts as LEAST_PIXELS at least."""
     least = LEAST_PIXELS if len(sizes) > 1 else 1
     return sum(max(least, width * height) for width, height in sizes)
 
 
-def too_many(name: str) -> SourceError:
-    """What to raise for a file of more pages than anybody has scanned."""
+def too_many_pages(name: str) -> SourceError:
+    """The error for a file of more than MOST_PAGES pages."""
     return SourceError(f"{name}: more than {MOST_PAGES} pages or frames, which is the limit. Split it.")
 
 
@@ -123,7 +123,7 @@ def _mega(count: int) -> str:
     return f"{count / 1e6:.6g}"
 
 
-def _kind(start: bytes, name: str) -> str:
+def _detect_format(start: bytes, name: str) -> str:
     found = next((kind for sign, kind in _SIGNATURES.items() if start.startswith(sign)), None)
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         found = "WEBP"
@@ -135,7 +135,7 @@ def _kind(start: bytes, name: str) -> str:
     return found
 
 
-def _jpeg(file: _Parts) -> Iterator[Size]:
+def _read_jpeg(file: _BoundedReader) -> Iterator[Size]:
     file.seek(2)
     while True:
         mark = file.read(2)
@@ -151,24 +151,24 @@ def _jpeg(file: _Parts) -> Iterator[Size]:
         file.seek(length - 2, 1)
 
 
-def _png(file: _Parts) -> Iterator[Size]:
-    """Frames of an animation are counted with it: acTL comes before the first of them."""
+def _read_png(file: _BoundedReader) -> Iterator[Size]:
+    """Every frame of an animation has the picture's size; acTL comes before the first of them."""
     file.seek(16)
     size = struct.unpack(">II", file.read(8))
     frames, at = 1, 33
-    while len(head := _at(file, at, 12)) == 12 and head[4:8] != b"IDAT":
+    while len(head := _read_at(file, at, 12)) == 12 and head[4:8] != b"IDAT":
         if head[4:8] == b"acTL":
             frames = max(1, int.from_bytes(head[8:12]))
         at += 12 + int.from_bytes(head[:4])
     yield from (size for _ in range(frames))
 
 
-def _at(file: _Parts, place: int, count: int) -> bytes:
+def _read_at(file: _BoundedReader, place: int, count: int) -> bytes:
     file.seek(place)
     return file.read(count)
 
 
-def _bmp(file: _Parts) -> Iterator[Size]:
+def _read_bmp(file: _BoundedReader) -> Iterator[Size]:
     file.seek(14)
     head = file.read(12)
     if int.from_bytes(head[:4], "little") == 12:
@@ -178,13 +178,13 @@ def _bmp(file: _Parts) -> Iterator[Size]:
     yield abs(width), abs(height)
 
 
-def _ppm(file: _Parts) -> Iterator[Size]:
+def _read_ppm(file: _BoundedReader) -> Iterator[Size]:
     file.seek(0)
-    yield netpbm.size(file.read(_BEGINNING))
+    yield netpbm.read_size(file.read(_BEGINNING))
 
 
-def _gif(file: _Parts) -> Iterator[Size]:
-    """A frame counts as the canvas up to there: frames may widen it."""
+def _read_gif(file: _BoundedReader) -> Iterator[Size]:
+    """A frame has the size of the canvas so far, which frames may widen."""
     file.seek(6)
     width, height, packed = struct.unpack("<HHBxx", file.read(7))
     file.seek(3 << (packed & 7) + 1 if packed & 128 else 0, 1)
@@ -202,15 +202,15 @@ def _gif(file: _Parts) -> Iterator[Size]:
             yield width, height
 
 
-def gif_end(file: BinaryIO) -> int:
-    """The place behind a GIF's last block."""
-    for _ in _gif(_Parts(file)):
+def find_gif_end(file: BinaryIO) -> int:
+    """The offset behind a GIF's last block."""
+    for _ in _read_gif(_BoundedReader(file)):
         pass
     return file.tell()
 
 
-def _webp(file: _Parts) -> Iterator[Size]:
-    start = _at(file, 12, 18)
+def _read_webp(file: _BoundedReader) -> Iterator[Size]:
+    start = _read_at(file, 12, 18)
     if start[:4] == b"VP8L":
         bits = int.from_bytes(start[9:13], "little")
         yield (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
@@ -221,7 +221,7 @@ def _webp(file: _Parts) -> Iterator[Size]:
         return
     size = tuple(int.from_bytes(start[at : at + 3], "little") + 1 for at in (12, 15))
     frames, at = 0, 12
-    while len(head := _at(file, at, 8)) == 8:
+    while len(head := _read_at(file, at, 8)) == 8:
         frames += head[:4] == b"ANMF"
         at += 8 + (int.from_bytes(head[4:], "little") + 1) // 2 * 2
         if head[:4] in (b"ANMF", b"VP8 ", b"VP8L"):
@@ -230,24 +230,24 @@ def _webp(file: _Parts) -> Iterator[Size]:
                 return
 
 
-def _jpeg2000(file: _Parts) -> Iterator[Size]:
-    """The first code stream's (SIZ, A.5.1)."""
+def _read_jpeg2000(file: _BoundedReader) -> Iterator[Size]:
+    """The size of the first code stream (SIZ, A.5.1)."""
     at = 0
-    while _at(file, at, 4) != b"\xff\x4f\xff\x51":
-        head = _at(file, at, 16)
+    while _read_at(file, at, 4) != b"\xff\x4f\xff\x51":
+        head = _read_at(file, at, 16)
         length, name = struct.unpack_from(">I4s", head)
         inner = 16 if length == 1 else 8
         length = struct.unpack_from(">Q", head, 8)[0] if length == 1 else length
         if name != b"jp2c" and length < inner:
             raise ValueError("boxes without a code stream")
         at += inner if name == b"jp2c" else length
-    right, bottom, left, top = struct.unpack(">4I", _at(file, at + 8, 16))
+    right, bottom, left, top = struct.unpack(">4I", _read_at(file, at + 8, 16))
     yield max(0, right - left), max(0, bottom - top)
 
 
-def _heif(file: _Parts) -> Iterator[Size]:
-    """The largest that is said: that of the whole picture, where it is made of tiles."""
-    start = _at(file, 0, _BEGINNING)
+def _read_heif(file: _BoundedReader) -> Iterator[Size]:
+    """The largest size that is stated: the whole picture's, where it is made of tiles."""
+    start = _read_at(file, 0, _BEGINNING)
     found = [struct.unpack_from(">II", start, match.end() + 4) for match in re.finditer(b"ispe", start[:-12])]
     if not found:
         raise ValueError("its size is not said")

@@ -1,7 +1,7 @@
-"""Everything beside the pixels, carried from one file to another of the same format as the bytes it is.
+"""Splicing of everything beside the pixels, byte for byte, from one file into another of the same format.
 
-Each function takes the source file, the colored file as an encoder wrote it, and what had to change; and gives the
-colored file with the source's other parts in place, and a sentence for each that could not be carried.
+Each `splice_` function takes the source file, the colored file as an encoder wrote it, and what changes. It returns
+the colored file with the source's other parts, and a sentence for each part that could not be copied.
 Sources: ITU-T T.81 annex B (JPEG), W3C PNG (third edition) clause 11, ISO/IEC 15444-1 annex I (JPEG 2000).
 """
 
@@ -14,18 +14,18 @@ from vidcolor.stills import exif
 
 _ICC, _XMP, _MPF, _IRB = b"ICC_PROFILE\0", b"http://ns.adobe.com/xap/1.0/\0", b"MPF\0", b"Photoshop 3.0\0"
 _IRB_THUMBNAILS = {1033, 1036}
-_PNG_OF_THE_PIXELS = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"hIST", b"bKGD", b"sBIT", b"iCCP", b"eXIf"}
+_PNG_PIXEL_CHUNKS = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"hIST", b"bKGD", b"sBIT", b"iCCP", b"eXIf"}
 _COLOR_CLAIMS = {b"sRGB", b"gAMA", b"cHRM", b"cICP"}
-_JP2_OF_THE_PIXELS = {b"jP  ", b"ftyp", b"jp2h", b"jp2c", b"jp2i"}
+_JP2_PIXEL_BOXES = {b"jP  ", b"ftyp", b"jp2h", b"jp2c", b"jp2i"}
 _EXIF_UUID = b"JpgTiffExif->JP2"
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What is not as it was.
+    """What changes in the metadata.
 
-    software: name for the tag.  thumbnail: a small JPEG of the colored picture.  icc_before, icc: the profile of the
-    source and of the colored picture.
+    software: for the tag of the software.  thumbnail: a small JPEG of the colored picture.  icc_before, icc: the
+    profiles of the source and of the colored picture.
     """
 
     software: str
@@ -35,28 +35,28 @@ class Changes:
 
 
 def exif_of(found: bytes | None, content: bytes, kind: str) -> bytes:
-    """The EXIF block as it lies in a file; `found` is what its decoder says."""
+    """The EXIF block of a file. found: what Pillow read of it."""
     if kind == "JPEG2000":
         boxes = jp2_boxes(content) if content[4:8] == b"jP  " else ()
         return next((data[16:] for name, data in boxes if name == b"uuid" and data.startswith(_EXIF_UUID)), b"")
     return (found or b"").removeprefix(exif.PREFIX)
 
 
-def jpeg(source: bytes, colored: bytes, changes: Changes) -> tuple[bytes, tuple[str, ...]]:
-    """APP segments and comments."""
+def splice_jpeg(source: bytes, colored: bytes, changes: Changes) -> tuple[bytes, tuple[str, ...]]:
+    """Splice APP segments and comments into a JPEG file."""
     kept, losses, block = [], [], b""
     for marker, data in jpeg_segments(source):
         if marker == 0xE1 and data.startswith(exif.PREFIX):
             block = block or data[len(exif.PREFIX) :]
         elif (marker == 0xE0 and data.startswith(b"JFXX")) or marker == 0xEE or data.startswith((_ICC, _MPF)):
-            continue  # MPF's offsets lead to pictures behind the first, which trailers.py speaks of
+            continue  # MPF's offsets lead to pictures behind the first; see trailers.py
         elif marker == 0xED and data.startswith(_IRB):
-            kept.append((marker, _IRB + without_thumbnails(data[len(_IRB) :])))
+            kept.append((marker, _IRB + remove_thumbnails(data[len(_IRB) :])))
         elif 0xE0 <= marker <= 0xEF or marker == 0xFE:
             kept.append((marker, data))
-    edited = exif.edited(block, changes.software, changes.thumbnail)
+    edited = exif.edit(block, changes.software, changes.thumbnail)
     if len(edited) > exif.LARGEST and changes.thumbnail:
-        edited = exif.edited(block, changes.software, None)
+        edited = exif.edit(block, changes.software, None)
     if len(edited) > exif.LARGEST:
         losses.append("The EXIF block is full: it could not take the tag that names the software.")
         edited = block
@@ -84,7 +84,7 @@ def jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def start_of_scan(content: bytes) -> int:
-    """The place of the first SOS marker of a JPEG file that an encoder wrote, or of the bytes that are no segment."""
+    """The offset of the first SOS marker, or of the first bytes that are no segment."""
     return 2 + sum(4 + len(data) for _, data in jpeg_segments(content))
 
 
@@ -97,8 +97,8 @@ def _icc_parts(icc: bytes | None) -> list[bytes]:
     return [_ICC + bytes((number, len(parts))) + part for number, part in enumerate(parts, 1)]
 
 
-def without_thumbnails(resources: bytes) -> bytes:
-    """Photoshop's image resources less the small copies of the gray picture."""
+def remove_thumbnails(resources: bytes) -> bytes:
+    """Remove the thumbnails from Photoshop's image resources."""
     kept, at = b"", 0
     while at + 12 <= len(resources) and resources[at : at + 4] == b"8BIM":
         number = struct.unpack_from(">H", resources, at + 4)[0]
@@ -110,8 +110,8 @@ def without_thumbnails(resources: bytes) -> bytes:
     return kept + resources[at:]
 
 
-def png(source: bytes, colored: bytes, changes: Changes) -> tuple[bytes, tuple[str, ...]]:
-    """Ancillary chunks."""
+def splice_png(source: bytes, colored: bytes, changes: Changes) -> tuple[bytes, tuple[str, ...]]:
+    """Splice ancillary chunks into a PNG file."""
     before, after, block, seen_pixels, losses = b"", b"", b"", False, []
     depth, kind = source[24], source[25]
     for name, data in png_chunks(source):
@@ -125,13 +125,13 @@ def png(source: bytes, colored: bytes, changes: Changes) -> tuple[bytes, tuple[s
             before += _chunk(name, data)
         elif name == b"bKGD":
             losses.append("The background color of a PNG with a palette or few bits is not carried over.")
-        elif name not in _PNG_OF_THE_PIXELS and not (name in _COLOR_CLAIMS and changes.icc != changes.icc_before):
+        elif name not in _PNG_PIXEL_CHUNKS and not (name in _COLOR_CLAIMS and changes.icc != changes.icc_before):
             before, after = (
                 (before, after + _chunk(name, data)) if seen_pixels else (before + _chunk(name, data), after)
             )
     if changes.icc:
         before = _chunk(b"iCCP", b"icc\0\0" + zlib.compress(changes.icc)) + before
-    before += _chunk(b"eXIf", exif.edited(block, changes.software, changes.thumbnail))
+    before += _chunk(b"eXIf", exif.edit(block, changes.software, changes.thumbnail))
     chunks = list(png_chunks(colored))
     pixels = b"".join(_chunk(name, data) for name, data in chunks if name == b"IDAT")
     whole = colored[:8] + _chunk(*chunks[0]) + before + pixels + after + _chunk(b"IEND", b"")
@@ -153,23 +153,23 @@ def _chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def jp2(source: bytes, colored: bytes, changes: Changes) -> tuple[bytes, tuple[str, ...]]:
-    """Boxes around the code stream."""
+def splice_jp2(source: bytes, colored: bytes, changes: Changes) -> tuple[bytes, tuple[str, ...]]:
+    """Splice the boxes around the code stream into a JP2 file."""
     if source[4:8] != b"jP  ":
         return colored, ("A bare JPEG 2000 code stream has no room for metadata or for the tag of the software.",)
     kept, block = b"", b""
     for name, data in jp2_boxes(source):
         if name == b"uuid" and data.startswith(_EXIF_UUID):
             block = data[16:]
-        elif name not in _JP2_OF_THE_PIXELS:
+        elif name not in _JP2_PIXEL_BOXES:
             kept += _box(name, data)
-    kept += _box(b"uuid", _EXIF_UUID + exif.edited(block, changes.software, changes.thumbnail))
+    kept += _box(b"uuid", _EXIF_UUID + exif.edit(block, changes.software, changes.thumbnail))
     old_header = dict(jp2_boxes(source)).get(b"jp2h", b"")
     resolution = dict(jp2_boxes(old_header)).get(b"res ")
     whole = b""
     for name, data in jp2_boxes(colored):
         if name == b"jp2h":
-            inner = b"".join(_box(*_profiled(inner, changes.icc)) for inner in jp2_boxes(data))
+            inner = b"".join(_box(*_replace_profile(inner, changes.icc)) for inner in jp2_boxes(data))
             data = inner + (_box(b"res ", resolution) if resolution else b"")
         if name == b"jp2c":
             whole += kept
@@ -197,7 +197,7 @@ def jp2_profile(content: bytes) -> bytes | None:
     return color[3:] if color[:1] == b"\2" else None
 
 
-def _profiled(box: tuple[bytes, bytes], icc: bytes | None) -> tuple[bytes, bytes]:
+def _replace_profile(box: tuple[bytes, bytes], icc: bytes | None) -> tuple[bytes, bytes]:
     return (b"colr", b"\2\0\0" + icc) if box[0] == b"colr" and icc else box
 
 
@@ -206,7 +206,7 @@ def _box(name: bytes, data: bytes) -> bytes:
 
 
 def webp_chunks(content: bytes, at: int = 12) -> dict[bytes, bytes]:
-    """The last of every kind of chunk, by its name (RFC 9649, 2.3); those of animation frames are empty."""
+    """The last chunk of every kind by its name (RFC 9649, 2.3); chunks of animation frames are empty."""
     found: dict[bytes, bytes] = {}
     while at + 8 <= len(content):
         name, length = struct.unpack_from("<4sI", content, at)

@@ -1,7 +1,7 @@
-"""Color profiles: what gray and RGB codes mean, and a profile of RGB for files that had one of gray.
+"""ICC profiles: reading of gray and RGB profiles, and an RGB profile for files that had a gray one.
 
-A gray profile cannot stay on an RGB file. Its tone curve can: an RGB profile with that curve and sRGB's primaries
-leaves every gray code value as it was, where converting to sRGB's curve would round each anew.
+A gray profile cannot stay on an RGB file, but its tone curve can: with that curve and sRGB's primaries, every gray code
+value stays as it is. Conversion to sRGB's curve would round each of them again.
 Source: ICC.1:2022 (profile version 4.4), clauses 7 to 10.
 """
 
@@ -26,24 +26,24 @@ _SAMPLES = 1 << 16
 
 @dataclass(frozen=True)
 class Profile:
-    """How a picture's codes are to be read, and what the colored file has to carry."""
+    """The meaning of a picture's codes, and the profile for the colored file."""
 
     space: RgbSpace = SRGB
-    embedded: bytes | None = None  # for the colored file
-    is_understood: bool = True  # False: the pixels have to be converted to sRGB first, by a color engine
+    embedded: bytes | None = None  # ICC profile for the colored file
+    is_understood: bool = True  # False: pixels need conversion to sRGB by a color management system
 
 
 @lru_cache(maxsize=32)
-def read(icc: bytes | None) -> Profile:
-    """The meaning of an ICC profile of gray or RGB. A damaged one, or one of other colors, counts as none."""
+def read_profile(icc: bytes | None) -> Profile:
+    """Read an ICC profile of gray or RGB. A damaged one, or one of another color space, counts as none."""
     if not icc:
         return Profile()
     try:
-        tags, kind = _tags(icc), icc[16:20]
+        tags, kind = _read_tags(icc), icc[16:20]
         if kind == b"GRAY" and b"kTRC" in tags:
-            return Profile(RgbSpace(_curve(tags[b"kTRC"])), _matching(tags[b"kTRC"], icc))
+            return Profile(RgbSpace(_read_curve(tags[b"kTRC"])), _make_rgb_profile(tags[b"kTRC"], icc))
         if kind == b"RGB ":
-            return _of_rgb(tags, icc)
+            return _read_rgb(tags, icc)
     except (struct.error, ValueError, IndexError):
         return Profile()
     return Profile()
@@ -51,12 +51,12 @@ def read(icc: bytes | None) -> Profile:
 
 @lru_cache(maxsize=32)
 def is_srgb(space: RgbSpace) -> bool:
-    """Whether codes mean so nearly what sRGB's do that no 8-bit code would change by more than its rounding."""
+    """Whether a space is so close to sRGB that no 8-bit code would change by more than rounding."""
     same_light = np.abs(space.light(8) - SRGB.light(8)).max() < 0.002
     return bool(same_light and np.abs(np.subtract(space.rgb_to_xyz, SRGB.rgb_to_xyz)).max() < 0.003)
 
 
-def _of_rgb(tags: dict[bytes, bytes], icc: bytes) -> Profile:
+def _read_rgb(tags: dict[bytes, bytes], icc: bytes) -> Profile:
     curves = [tags.get(name) for name in (b"rTRC", b"gTRC", b"bTRC")]
     columns = [tags.get(name) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
     if curves[0] is None or None in columns or len(set(curves)) > 1 or b"A2B0" in tags:
@@ -64,10 +64,10 @@ def _of_rgb(tags: dict[bytes, bytes], icc: bytes) -> Profile:
     matrix = np.array([struct.unpack(">3i", column[8:20]) for column in columns if column], np.float64).T
     matrix /= matrix.sum(1, keepdims=True)
     rows = tuple(tuple(float(value) for value in row) for row in matrix)
-    return Profile(RgbSpace(_curve(curves[0]), rows), icc)
+    return Profile(RgbSpace(_read_curve(curves[0]), rows), icc)
 
 
-def _tags(icc: bytes) -> dict[bytes, bytes]:
+def _read_tags(icc: bytes) -> dict[bytes, bytes]:
     count = struct.unpack_from(">I", icc, 128)[0]
     found = {}
     for at in range(132, 132 + 12 * min(count, 200), 12):
@@ -76,8 +76,8 @@ def _tags(icc: bytes) -> dict[bytes, bytes]:
     return found
 
 
-def _curve(tag: bytes) -> NDArray[np.float64]:
-    """Light of evenly spaced codes, from a curveType or parametricCurveType (clauses 10.6, 10.18)."""
+def _read_curve(tag: bytes) -> NDArray[np.float64]:
+    """Light of evenly spaced codes, read from a curveType or parametricCurveType (clauses 10.6, 10.18)."""
     codes = np.linspace(0, 1, _SAMPLES)
     if tag[:4] == b"curv":
         count = struct.unpack_from(">I", tag, 8)[0]
@@ -101,7 +101,7 @@ def _curve(tag: bytes) -> NDArray[np.float64]:
     return np.clip(np.maximum.accumulate(np.where(codes >= d, powered, c * codes + f)), 0, 1)
 
 
-def _matching(curve: bytes, gray: bytes) -> bytes:
+def _make_rgb_profile(curve: bytes, gray: bytes) -> bytes:
     """An RGB display profile with a gray profile's tone curve and sRGB's primaries."""
     curve = curve[: 12 + 2 * struct.unpack_from(">I", curve, 8)[0]] if curve[:4] == b"curv" else curve
     text = "RGB of the picture's own gray".encode("utf-16-be")
@@ -109,9 +109,9 @@ def _matching(curve: bytes, gray: bytes) -> bytes:
     tags = {
         b"desc": spoken,
         b"cprt": spoken,
-        b"wtpt": _xyz(_D50),
+        b"wtpt": _xyz_tag(_D50),
         b"rTRC": curve,
-        **{name: _xyz(values) for name, values in _PRIMARIES.items()},
+        **{name: _xyz_tag(values) for name, values in _PRIMARIES.items()},
     }
     table, body, start = [], b"", 128 + 4 + 12 * (len(tags) + 2)
     for name, data in tags.items():
@@ -128,5 +128,5 @@ def _matching(curve: bytes, gray: bytes) -> bytes:
     return bytes(header) + struct.pack(">I", len(table)) + listed + body
 
 
-def _xyz(values: tuple[float, ...]) -> bytes:
+def _xyz_tag(values: tuple[float, ...]) -> bytes:
     return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(value * 65536) for value in values))

@@ -1,4 +1,4 @@
-"""One decoded picture of a still file, and its parts: gray plane, alpha, what its codes mean."""
+"""One decoded picture of a still file: code values, alpha, profile, and the gray that is painted."""
 
 import io
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from vidcolor.painting.painter import Gray, RgbSpace
 from vidcolor.stills import profiles
 from vidcolor.stills.damage import DAMAGED
 
-LARGEST_PIXELS = 1 << 30  # a file of more is taken for a decompression bomb, unless the caller allows it
+LARGEST_PIXELS = 1 << 30  # a larger file counts as a decompression bomb, unless the caller allows more
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Raster:
 
 @contextmanager
 def refusing_damage(name: str) -> Iterator[None]:
-    """Turn whatever decoders raise into a SourceError of one line."""
+    """A context in which what decoders raise becomes a SourceError of one line."""
     try:
         yield
     except SourceError:
@@ -46,49 +46,49 @@ def refusing_damage(name: str) -> Iterator[None]:
             f"{name}: the picture does not fit in memory. Save it as TIFF, which is read in parts."
         ) from error
     except DAMAGED as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the system's, not a decoder's
+        if isinstance(error, OSError) and error.errno is not None:  # from the system, not from a decoder
             raise unreadable(name, error) from error
         what = " ".join(str(error).split()) or type(error).__name__
         raise SourceError(f"{name}: damaged or not a picture of its kind ({what[:120]}). Copy it again.") from error
 
 
-def of_image(image: Image.Image, *, icc: bytes | None = None) -> Raster:
-    """A Pillow picture, decoded here, of any mode."""
+def raster_from_image(image: Image.Image, *, icc: bytes | None = None) -> Raster:
+    """Decode a Pillow image of any mode."""
     icc = icc or image.info.get("icc_profile")
     losses: tuple[str, ...] = ()
     if image.mode in ("CMYK", "LAB", "YCbCr", "HSV"):
         losses = (f"{image.mode} color was converted to sRGB: colored pictures are RGB.",)
-        image, icc = to_srgb(image, icc), None
+        image, icc = convert_to_srgb(image, icc), None
     if image.mode in ("I", "F", "I;16B", "I;16L"):
         values = np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
-        return Raster(values, None, profiles.read(icc), losses)
+        return Raster(values, None, profiles.read_profile(icc), losses)
     if image.mode == "I;16":
-        return Raster(np.asarray(image).astype(np.uint16), None, profiles.read(icc), losses)
+        return Raster(np.asarray(image).astype(np.uint16), None, profiles.read_profile(icc), losses)
     plain = _plain_mode(image)
-    image = image if image.mode == plain else image.convert(plain)  # which copies even where nothing changes
-    if image.mode == "RGB" and profiles.read(icc).is_understood:
+    image = image if image.mode == plain else image.convert(plain)  # convert copies even where nothing changes
+    if image.mode == "RGB" and profiles.read_profile(icc).is_understood:
         red, green, blue = image.split()
         if all(ImageChops.difference(green, other).getbbox() is None for other in (red, blue)):
-            return of_array(np.asarray(green), icc, losses)  # a fifth of the memory traffic
-    return of_array(np.asarray(image), icc, losses)
+            return raster_from_array(np.asarray(green), icc, losses)  # a fifth of the memory traffic
+    return raster_from_array(np.asarray(image), icc, losses)
 
 
-def of_array(values: Any, icc: bytes | None, losses: tuple[str, ...] = ()) -> Raster:
-    """Code values (H, W), or (H, W, 1..4) as gray, gray and alpha, RGB, RGB and alpha."""
+def raster_from_array(values: Any, icc: bytes | None, losses: tuple[str, ...] = ()) -> Raster:
+    """A raster of code values (H, W) or (H, W, 1..4): gray, gray and alpha, RGB, RGB and alpha."""
     alpha = None
     if values.ndim == 3 and values.shape[2] in (2, 4):
         values, alpha = values[..., :-1], np.ascontiguousarray(values[..., -1])
     if values.ndim == 3 and values.shape[2] == 1:
         values = values[..., 0]
     values = np.ascontiguousarray(values)
-    profile = profiles.read(icc)
+    profile = profiles.read_profile(icc)
     if profile.is_understood:
         return Raster(values, alpha, profile, losses)
     if values.dtype != np.uint8:
         lost = "The color profile has no single tone curve: 16-bit codes were read as sRGB."
         return Raster(values, alpha, profiles.Profile(), (*losses, lost))
     lost = "The color profile has no single tone curve: the picture was converted to sRGB."
-    converted = np.asarray(to_srgb(Image.fromarray(values), icc))
+    converted = np.asarray(convert_to_srgb(Image.fromarray(values), icc))
     return Raster(converted, alpha, profiles.Profile(), (*losses, lost))
 
 
@@ -98,8 +98,8 @@ def _plain_mode(image: Image.Image) -> str:
     return {(True, True): "LA", (True, False): "L", (False, True): "RGBA", (False, False): "RGB"}[is_gray, has_alpha]
 
 
-def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """A picture of any colors in sRGB, by its profile where that can be used."""
+def convert_to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
+    """Convert an image of any mode to sRGB, by its profile where that is usable."""
     try:
         if icc:
             source = ImageCms.ImageCmsProfile(io.BytesIO(icc))
@@ -112,9 +112,9 @@ def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
 
 
 def gray_of(raster: Raster) -> Gray:
-    """What is to be painted: the gray codes where all channels are equal, else each pixel's own light.
+    """The gray that is painted: the codes where all channels are equal, else each pixel's luminance.
 
-    (H, W): codes of the raster's depth; uint16 codes for 8-bit RGB that is not gray; light 0..1 as float32 for 16-bit.
+    (H, W): codes of the raster's depth; uint16 codes for 8-bit RGB with color; light 0..1 as float32 for 16-bit color.
     """
     values = raster.values
     if values.ndim == 2:

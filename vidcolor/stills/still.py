@@ -10,7 +10,7 @@ from vidcolor.stills.tiff import TiffPages
 class Still:
     """An open still image file.
 
-    format: one of header.FORMATS.  pages: decoded when asked for; the last one stays in memory.  pixels: of all pages.
+    format: one of header.FORMATS.  pages: decoded on access; the last one stays in memory.  pixels: of all pages.
     """
 
     name: str
@@ -26,15 +26,17 @@ class Still:
         """What reading could not keep so far, one sentence each."""
         return self.own_losses if self.reader is None else self.reader.losses
 
-    def recolored(self) -> "Still":
-        """The same, of whose pages none keeps colors in parts."""
-        pages = Pages(len(self.pages), lambda number: replace(self.pages[number], own=None, colors=None))
+    def discard_colors(self) -> "Still":
+        """A copy whose mixed pages are painted all over."""
+        pages = Pages(
+            len(self.pages), lambda number: replace(self.pages[number], colored_regions=None, original_rgb=None)
+        )
         if self.reader is not None:
             self.reader.pages = pages
         return replace(self, pages=pages)
 
     def close(self) -> None:
-        """Let the file go, where it is still read from."""
+        """Close the file, if pages are still read from it."""
         if self.reader is not None:
             self.reader.close()
 

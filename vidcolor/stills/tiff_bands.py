@@ -1,4 +1,4 @@
-"""Rows of a TIFF page, from the strips or tiles that hold them."""
+"""Reading of rows of a TIFF page from its strips or tiles."""
 
 import io
 from typing import Any
@@ -11,14 +11,25 @@ from vidcolor.stills.damage import DAMAGED
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _JPEG = (6, 7)
-_PICTURES = {*_JPEG, 33003, 33004, 33005, 33007, 34712, 34892, 34927, 34933, 50001}  # each strip a file of its own
-_MARGIN_PIXELS = 1 << 20  # that such a file may have beyond its strip
+_IMAGE_COMPRESSIONS = {
+    *_JPEG,
+    33003,
+    33004,
+    33005,
+    33007,
+    34712,
+    34892,
+    34927,
+    34933,
+    50001,
+}  # each segment is an image file of its own
+_MARGIN_PIXELS = 1 << 20  # that such a file may have beyond its segment
 
 
 class Bands:
-    """Any rows of one page, as gray or RGB codes at full scale, 8 or 16 bit, with alpha where there is some.
+    """Reads any rows of one page as gray or RGB codes at full scale, 8 or 16 bit, with alpha where it has some.
 
-    is_plain: whether they can be read so; CMYK, Lab and the like cannot.  unread_channels: beyond colors and alpha.
+    is_plain: whether that is possible; it is not for CMYK, Lab and the like.  unread_channels: beyond colors and alpha.
     """
 
     def __init__(self, page: Any, name: str) -> None:
@@ -36,48 +47,48 @@ class Bands:
         self._alpha = self._colors if page.samplesperpixel > self._colors and any(page.extrasamples) else None
         self.unread_channels = page.samplesperpixel - self._colors - (self._alpha is not None)
         self._last: tuple[int, Any] = (-1, None)
-        self._codes = self._full_scale()
-        self._table = self._make_table()
+        self._scale_table = self._make_scale_table()
+        self._color_table = self._make_color_table()
 
-    def rows(self, top: int, bottom: int) -> Any:
-        """(r, W) gray, or (r, W, 2..4) with alpha or RGB, uint8 or uint16. Raises SourceError."""
+    def read_rows(self, top: int, bottom: int) -> Any:
+        """Read rows: (r, W) gray, or (r, W, 2..4) with alpha or RGB, uint8 or uint16. Raises SourceError."""
         page = self._page
         if page.is_contiguous and self._bits in (8, 16) and int(page.planarconfig) == 1:
-            raw = self._straight(top, bottom)
+            raw = self._read_contiguous(top, bottom)
         else:
             length = page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength)
             parts = []
             for number in range(top // length, -(-bottom // length)):
-                part = self._segment_row(number, length)
+                part = self._read_segment_row(number, length)
                 parts.append(part[max(0, top - number * length) : bottom - number * length])
             raw = parts[0] if len(parts) == 1 else np.concatenate(parts)
         colors = raw[..., : self._colors]
-        if self._table is not None:
-            colors = self._table[colors if self._colors == 3 else colors[..., 0]]
+        if self._color_table is not None:
+            colors = self._color_table[colors if self._colors == 3 else colors[..., 0]]
         if self._alpha is not None:
             alpha = raw[..., self._alpha : self._alpha + 1]
-            alpha = alpha if self._codes is None else self._codes[alpha]
+            alpha = alpha if self._scale_table is None else self._scale_table[alpha]
             return np.dstack([colors, alpha])
         return colors[..., 0] if colors.ndim == 3 and colors.shape[2] == 1 else colors
 
-    def _full_scale(self) -> Any:
-        """Full-scale codes of stored ones, or None where they are the same."""
+    def _make_scale_table(self) -> Any:
+        """A table from stored to full-scale codes; None where they are the same."""
         if self._bits in (8, 16):
             return None
         full, kind = (255, np.uint8) if self._bits < 8 else (65535, np.uint16)
         return np.rint(np.arange(1 << self._bits) * (full / ((1 << self._bits) - 1))).astype(kind)
 
-    def _make_table(self) -> Any:
-        """The same for gray and colors, which may be stored as numbers of a palette, or white as zero."""
+    def _make_color_table(self) -> Any:
+        """A table from stored codes to gray or RGB at full scale, by palette or white-is-zero; None if not needed."""
         if self._photometric == _PALETTE:
             colors = np.asarray(self._page.colormap).T  # 16 bit; some writers store 8
             return (colors >> 8 if colors.max() > 255 else colors).astype(np.uint8)
         if self._photometric != _WHITE_IS_ZERO:
-            return self._codes
-        codes = np.arange(1 << self._bits, dtype=self._page.dtype) if self._codes is None else self._codes
+            return self._scale_table
+        codes = np.arange(1 << self._bits, dtype=self._page.dtype) if self._scale_table is None else self._scale_table
         return codes[::-1]
 
-    def _straight(self, top: int, bottom: int) -> Any:
+    def _read_contiguous(self, top: int, bottom: int) -> Any:
         page = self._page
         samples = page.imagewidth * page.samplesperpixel
         kind = page.dtype.newbyteorder(page.parent.byteorder)
@@ -89,8 +100,8 @@ class Bands:
         values = np.frombuffer(data, kind).reshape(bottom - top, page.imagewidth, page.samplesperpixel)
         return values.astype(page.dtype)
 
-    def _segment_row(self, number: int, length: int) -> Any:
-        """One row of strips or tiles: (rows, W, samples). The last one read is kept: strips rarely end with bands."""
+    def _read_segment_row(self, number: int, length: int) -> Any:
+        """Read a row of segments: (rows, W, samples). The last one is cached, as segments rarely end with bands."""
         if self._last[0] == number:
             return self._last[1]
         page = self._page
@@ -104,7 +115,7 @@ class Bands:
         for plane in range(planes):
             for column in range(across):
                 index = (plane * down + number) * across + column
-                values = self._decoded(index)
+                values = self._decode_segment(index)
                 left = column * (page.tilewidth if page.is_tiled else 0)
                 values = values[0, :rows, : page.imagewidth - left]
                 which = slice(plane, plane + 1) if planes > 1 else slice(None)
@@ -112,27 +123,27 @@ class Bands:
         self._last = (number, out)
         return out
 
-    def _decoded(self, index: int) -> Any:
+    def _decode_segment(self, index: int) -> Any:
         page, file = self._page, self._page.parent.filehandle
         size = page.databytecounts[index]
         file.seek(page.dataoffsets[index])
         data = file.read(size)
         if not size or len(data) < size:
             raise SourceError(f"{self._name}: the file breaks off in strip {index}. Copy it again.")
-        if int(page.compression) in _PICTURES:
-            self._check_inner(data, index)
+        if int(page.compression) in _IMAGE_COMPRESSIONS:
+            self._check_segment_size(data, index)
         values, _, shape = page.decode(data, index, jpegtables=page.jpegtables)
         if values is None or values.shape[1] < shape[1]:
             raise SourceError(f"{self._name}: strip {index} is damaged. Copy it again.")
         return values
 
-    def _check_inner(self, data: bytes, index: int) -> None:
-        """Refuse a strip whose own head says that it is far larger than its place in the page."""
+    def _check_segment_size(self, data: bytes, index: int) -> None:
+        """Refuse a segment whose own header states a size far larger than its place in the page."""
         page = self._page
         room = page.tilewidth * page.tilelength if page.is_tiled else page.imagewidth * page.rowsperstrip
         try:
             sizes = header.read(io.BytesIO(data), self._name).sizes
-        except (SourceError, *DAMAGED):  # without a head, or broken, which decoding will tell
+        except (SourceError, *DAMAGED):  # no header, or a broken one: decoding reports it
             return
-        if header.counted(sizes) > 4 * room + _MARGIN_PIXELS:
-            raise SourceError(f"{self._name}: strip {index} says that it is larger than the page. Copy it again.")
+        if header.counted_pixels(sizes) > 4 * room + _MARGIN_PIXELS:
+            raise SourceError(f"{self._name}: strip {index} claims to be larger than the page. Copy it again.")

@@ -1,4 +1,4 @@
-"""The packed strips or tiles of a TIFF page in color."""
+"""Compression of a painted TIFF page to strips or tiles."""
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -10,11 +10,11 @@ from vidcolor.color import Floats
 from vidcolor.stills.page import Page
 
 ENCODERS = {5: "lzw_encode", 8: "zlib_encode", 32946: "zlib_encode", 32773: "packbits_encode", 50000: "zstd_encode"}
-_SEGMENT_BYTES = 1 << 20  # of a strip, where the source has its whole page in one
+_SEGMENT_BYTES = 1 << 20  # of a strip at most, unless the source's are smaller
 
 
 class Segments:
-    """The packed strips or tiles of a painted page, in file order. tile: (rows, columns) or None.  rows: of a strip."""
+    """Compressed strips or tiles of a painted page, in file order. tile: (rows, columns) or None.  rows: of a strip."""
 
     def __init__(
         self, page: Page, ab: Floats, source: Any, has_predictor: bool, compression: int, quality: int | None
@@ -28,10 +28,10 @@ class Segments:
         self._order, self._quality = source.parent.byteorder, quality
         self._has_predictor = has_predictor
         packer = ENCODERS.get(compression)
-        self._pack: Callable[[Any], bytes] = getattr(import_module("imagecodecs"), packer) if packer else bytes
+        self._encode: Callable[[Any], bytes] = getattr(import_module("imagecodecs"), packer) if packer else bytes
 
     def __iter__(self) -> Iterator[bytes]:
-        painter, height = self._page.painter(self._ab), self._page.size[0]
+        painter, height = self._page.make_painter(self._ab), self._page.size[0]
         step = -(-painter.strip_rows // self.rows) * self.rows
         for top in range(0, height, step):
             bottom = min(top + step, height)
@@ -40,7 +40,7 @@ class Segments:
                 painted = np.dstack([painted, self._page.alpha(top, bottom)])
             for row in range(0, len(painted), self.rows):
                 for values in self._cut(painted[row : row + self.rows]):
-                    yield self._packed(values)
+                    yield self._compress(values)
 
     def _cut(self, rows: Any) -> Iterator[Any]:
         if self.tile is None:
@@ -52,7 +52,7 @@ class Segments:
         for left in range(0, rows.shape[1], width):
             yield rows[:, left : left + width]
 
-    def _packed(self, values: Any) -> bytes:
+    def _compress(self, values: Any) -> bytes:
         if self._quality is not None:
             options = {"level": self._quality, "colorspace": "RGB", "outcolorspace": "YCBCR", "subsampling": "420"}
             return bytes(import_module("imagecodecs").jpeg8_encode(np.ascontiguousarray(values), **options))
@@ -61,4 +61,4 @@ class Segments:
             values[:, 1:] -= values[:, :-1].copy()
         if values.dtype.itemsize > 1:
             values = values.astype(values.dtype.newbyteorder(self._order))
-        return bytes(self._pack(np.ascontiguousarray(values).tobytes()))
+        return bytes(self._encode(np.ascontiguousarray(values).tobytes()))

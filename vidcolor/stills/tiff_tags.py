@@ -1,4 +1,4 @@
-"""TIFF directories as the entries they are, so that every tag goes over with its own type and bytes.
+"""Reading and writing of TIFF directories, entry by entry, so that every tag keeps its type and bytes.
 
 Source: TIFF 6.0, section 2; BigTIFF as in libtiff.gitlab.io/libtiff/specification/bigtiff.html.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from vidcolor.errors import SourceError
-from vidcolor.stills.header import MOST_PAGES, too_many
+from vidcolor.stills.header import MOST_PAGES, too_many_pages
 
 ASCII, SHORT, LONG, UNDEFINED, LONG8 = 2, 3, 4, 7, 16
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -21,7 +21,7 @@ _DEEPEST = 2  # EXIF in a page, interoperability in EXIF
 
 @dataclass(frozen=True)
 class Layout:
-    """How numbers lie in a file. order: "<" or ">".  big: 64-bit offsets."""
+    """Byte order and offset size of a file. order: "<" or ">".  big: 64-bit offsets (BigTIFF)."""
 
     order: str
     big: bool
@@ -41,7 +41,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Entry:
-    """A tag. data: its values as they lie in the file; of a directory, the entries in it."""
+    """A tag. data: its values as stored.  inner: the entries of a directory that the tag points to."""
 
     kind: int
     count: int
@@ -51,7 +51,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Directory:
-    """A page's directory. values: the first number of each tag that holds some; all tags are in it, others as 0."""
+    """A page's directory. values: each tag's first number, 0 for tags without numbers."""
 
     place: int
     values: dict[int, int]
@@ -63,11 +63,11 @@ def layout_of(start: bytes) -> Layout:
     return Layout(order, struct.unpack(order + "H", start[2:4])[0] == 43)
 
 
-def chain(file: BinaryIO, layout: Layout, name: str, most: int | None = None) -> tuple[list[Directory], bool]:
-    """The directories of all pages, in order, and whether the last one's link leads out of the file.
+def read_chain(file: BinaryIO, layout: Layout, name: str, most: int | None = None) -> tuple[list[Directory], bool]:
+    """Read the directories of all pages, in order; also whether the last one's link leads out of the file.
 
-    most: of pages; the others are not looked at.
-    Raises SourceError where a link leads back, and for more than MOST_PAGES.
+    most: pages to read; the rest is ignored.
+    Raises SourceError for links that form a loop, and for more than MOST_PAGES.
     """
     file.seek(8 if layout.big else 4)
     found: list[Directory] = []
@@ -81,8 +81,8 @@ def chain(file: BinaryIO, layout: Layout, name: str, most: int | None = None) ->
                     "Copy it again, or save its pages as single pictures."
                 )
             if len(found) == MOST_PAGES:
-                raise too_many(name)
-            directory, following = _directory(file, place, layout)
+                raise too_many_pages(name)
+            directory, following = _read_directory(file, place, layout)
             found.append(directory)
             numbers_of[place], place = len(found), following
     except struct.error:
@@ -90,8 +90,8 @@ def chain(file: BinaryIO, layout: Layout, name: str, most: int | None = None) ->
     return found, False
 
 
-def _directory(file: BinaryIO, place: int, layout: Layout) -> tuple[Directory, int]:
-    rows, following = _rows(file, place, layout)
+def _read_directory(file: BinaryIO, place: int, layout: Layout) -> tuple[Directory, int]:
+    rows, following = _read_entries(file, place, layout)
     values = {}
     for code, kind, number, value in rows:
         letter = {1: "B", SHORT: "H", LONG: "I", LONG8: "Q"}.get(kind, "")
@@ -103,10 +103,10 @@ def _directory(file: BinaryIO, place: int, layout: Layout) -> tuple[Directory, i
     return Directory(place, values), following
 
 
-def _rows(file: BinaryIO, place: int, layout: Layout) -> tuple[list[tuple[int, int, int, bytes]], int]:
-    """The table at `place`: code, kind, count, value or offset of each tag; and where the next one lies.
+def _read_entries(file: BinaryIO, place: int, layout: Layout) -> tuple[list[tuple[int, int, int, bytes]], int]:
+    """Read the table at `place`: code, kind, count, value or offset of each tag; and the next table's offset.
 
-    Raises struct.error where it is cut off.
+    Raises struct.error where the table is cut off.
     """
     order = layout.order
     file.seek(place)
@@ -122,12 +122,12 @@ def _rows(file: BinaryIO, place: int, layout: Layout) -> tuple[list[tuple[int, i
 
 
 def read(file: BinaryIO, place: int, layout: Layout, most: int, depth: int = 0) -> dict[int, Entry]:
-    """Tags of the directory at `place`, with those of EXIF and GPS inside. Damaged entries are left out.
+    """Read the tags of the directory at `place`, with EXIF and GPS directories; without damaged entries.
 
-    most: bytes that they may hold together. Raises ValueError for more, struct.error where the directory is cut off.
+    most: bytes of all tags. Raises ValueError for more, struct.error where the directory is cut off.
     """
     entries: dict[int, Entry] = {}
-    for code, kind, number, value in _rows(file, place, layout)[0]:
+    for code, kind, number, value in _read_entries(file, place, layout)[0]:
         size = _SIZES.get(kind, 0) * number
         data = value[:size]
         if code in entries or not size:
@@ -150,18 +150,18 @@ def read(file: BinaryIO, place: int, layout: Layout, most: int, depth: int = 0) 
     return entries
 
 
-def numbers(kind: int, values: list[int], layout: Layout) -> Entry:
+def number_entry(kind: int, values: list[int], layout: Layout) -> Entry:
     """A tag of SHORT, LONG or LONG8 numbers."""
     return Entry(kind, len(values), struct.pack(f"{layout.order}{len(values)}{_CODES[kind]}", *values))
 
 
-def text(value: bytes) -> Entry:
+def text_entry(value: bytes) -> Entry:
     """An ASCII tag."""
     return Entry(ASCII, len(value) + 1, value + b"\0")
 
 
 def write(file: BinaryIO, entries: dict[int, Entry], layout: Layout) -> tuple[int, int]:
-    """Append a directory and all its data. Where it lies, and where its link to the next directory does."""
+    """Append a directory and its data; its offset, and that of its link to the next directory."""
     wide = 8 if layout.big else 4
     rows = []
     for code, entry in sorted(entries.items()):
@@ -180,7 +180,7 @@ def write(file: BinaryIO, entries: dict[int, Entry], layout: Layout) -> tuple[in
 
 
 def append(file: BinaryIO, data: bytes) -> int:
-    """Write at the file's end, at an even place; where that is."""
+    """Append data at an even offset, which is returned."""
     place = file.seek(0, 2)
     if place % 2:
         file.write(b"\0")
@@ -190,15 +190,15 @@ def append(file: BinaryIO, data: bytes) -> int:
 
 
 class Writer:
-    """A TIFF file that grows page by page."""
+    """Writes a TIFF file page by page."""
 
     def __init__(self, file: BinaryIO, layout: Layout) -> None:
         self._file, self.layout = file, layout
         file.write(layout.header(0))
-        self._link = 8 if layout.big else 4  # where the next page's place is to be written
+        self._link = 8 if layout.big else 4  # where the next page's offset is written
 
     def add(self, tags: dict[int, Entry]) -> None:
-        """One more page, whose pixels are there."""
+        """Add a page whose pixels are written."""
         place, following = write(self._file, tags, self.layout)
         self._file.seek(self._link)
         self._file.write(struct.pack(self.layout.offset, place))

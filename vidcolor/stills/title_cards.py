@@ -1,4 +1,4 @@
-"""Drawn pictures that have no color: countdown leaders, title cards, intertitles. A model must leave them gray."""
+"""Synthetic pictures without color: countdown leaders, title cards, intertitles. A model must leave them gray."""
 
 import string
 
@@ -11,17 +11,17 @@ LETTERS = string.ascii_uppercase + string.digits + " .,-&'"
 
 
 def draw_card(random: np.random.Generator, side: int) -> Rgb:
-    """A leader or a card of text, (side, side, 3), gray."""
-    picture = _background(random, side)
+    """Draw a leader or a card of text, gray, (side, side, 3)."""
+    picture = _draw_background(random, side)
     draw = ImageDraw.Draw(picture)
     if random.random() < 0.5:
-        _leader(draw, random, side)
+        _draw_leader(draw, random, side)
     else:
-        _text(draw, random, side)
+        _draw_text(draw, random, side)
     return np.repeat(np.asarray(picture)[..., None], 3, axis=2)
 
 
-def _background(random: np.random.Generator, side: int) -> Image.Image:
+def _draw_background(random: np.random.Generator, side: int) -> Image.Image:
     """Plain, or falling off toward one side as a lamp's light does."""
     level, slope = random.uniform(0, 255), random.uniform(-80, 80, size=2)
     place = np.linspace(-0.5, 0.5, side)
@@ -29,7 +29,7 @@ def _background(random: np.random.Generator, side: int) -> Image.Image:
     return Image.fromarray(np.clip(shade, 0, 255).astype(np.uint8))
 
 
-def _leader(draw: ImageDraw.ImageDraw, random: np.random.Generator, side: int) -> None:
+def _draw_leader(draw: ImageDraw.ImageDraw, random: np.random.Generator, side: int) -> None:
     """Rings, cross-hairs, a wedge that turns, and a figure."""
     x, y = side * random.uniform(0.3, 0.7, size=2)
     turned = random.uniform(0, 360)
@@ -46,7 +46,7 @@ def _leader(draw: ImageDraw.ImageDraw, random: np.random.Generator, side: int) -
     draw.text((x, y), figure, fill=_gray(random), font=font, anchor="mm")
 
 
-def _text(draw: ImageDraw.ImageDraw, random: np.random.Generator, side: int) -> None:
+def _draw_text(draw: ImageDraw.ImageDraw, random: np.random.Generator, side: int) -> None:
     """Lines of letters, perhaps in a frame."""
     if random.random() < 0.4:
         margin = side * random.uniform(0.02, 0.1)

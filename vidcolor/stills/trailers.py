@@ -1,4 +1,4 @@
-"""What lies behind a picture's end in its file, and does not come along: further pictures, a short film, anything."""
+"""Detection of data behind a picture's end, which is not copied: further pictures, a motion photo's film, anything."""
 
 import io
 import re
@@ -9,9 +9,9 @@ _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # of a segment, among coded
 _PADDING = b"\0\xff\t\r\n "
 
 
-def lost_behind(content: bytes, kind: str) -> tuple[str, ...]:
-    """A sentence on what a file of this kind has behind its picture; none where that is nothing, or padding."""
-    rest = content[_end(content, kind) :]
+def trailing_losses(content: bytes, kind: str) -> tuple[str, ...]:
+    """A sentence on the data behind a file's picture; none where there is nothing, or padding."""
+    rest = content[_find_end(content, kind) :]
     if not rest.strip(_PADDING):
         return ()
     if b"\xff\xd8\xff" in rest or kind == "PPM":
@@ -21,23 +21,23 @@ def lost_behind(content: bytes, kind: str) -> tuple[str, ...]:
     return (f"{len(rest)} bytes behind the picture's end are not carried over.",)
 
 
-def _end(content: bytes, kind: str) -> int:
+def _find_end(content: bytes, kind: str) -> int:
     match kind:
         case "JPEG":
-            return _jpeg_end(content)
+            return _find_jpeg_end(content)
         case "PNG":
             return content.find(b"IEND", 8) + 8
         case "GIF":
-            return header.gif_end(io.BytesIO(content))
+            return header.find_gif_end(io.BytesIO(content))
         case "WEBP":
             return 8 + int.from_bytes(content[4:8], "little")
         case "PPM":
-            return netpbm.end(content)
-    return len(content)  # the others are made of boxes to their end
+            return netpbm.find_end(content)
+    return len(content)  # other formats are boxes up to their end
 
 
-def _jpeg_end(content: bytes) -> int:
-    """Behind EOI."""
+def _find_jpeg_end(content: bytes) -> int:
+    """The offset behind EOI."""
     at = metadata.start_of_scan(content)
     while found := _MARKER.search(content, at):
         at = found.end()

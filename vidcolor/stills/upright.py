@@ -1,4 +1,4 @@
-"""The first picture of a still file as people see it: upright, in sRGB, 8 bit. For all that learns, measures or shows.
+"""Reading of a file's first picture upright, in sRGB, 8 bit: for training, evaluation and display.
 
 Shapes: H W of the picture upright.
 """
@@ -13,20 +13,20 @@ from PIL import Image
 
 from vidcolor.errors import SourceError
 from vidcolor.stills import exif, header, metadata, netpbm, pillow, profiles, tiff
-from vidcolor.stills.budget import ROOM
-from vidcolor.stills.decode import decoded
-from vidcolor.stills.files import Source, name_of, opened_file
+from vidcolor.stills.budget import PIXEL_BUDGET
+from vidcolor.stills.decode import decode_frame
+from vidcolor.stills.files import Source, display_name, open_file
 from vidcolor.stills.page import TURNS
-from vidcolor.stills.raster import LARGEST_PIXELS, Raster, of_image, refusing_damage, to_srgb
+from vidcolor.stills.raster import LARGEST_PIXELS, Raster, convert_to_srgb, raster_from_image, refusing_damage
 
 Rgb = NDArray[np.uint8]  # (H, W, 3), sRGB
 
 
-def size_of(source: Source, name: str | None = None, *, largest_pixels: int = LARGEST_PIXELS) -> header.Size:
-    """Width and height as stored, in pixels, of the first picture. Raises SourceError."""
-    name = name_of(source, name)
+def read_size(source: Source, name: str | None = None, *, largest_pixels: int = LARGEST_PIXELS) -> header.Size:
+    """Read the width and height, as stored, of the first picture, in pixels. Raises SourceError."""
+    name = display_name(source, name)
     with refusing_damage(name), ExitStack() as stack:
-        file = opened_file(source, stack)
+        file = open_file(source, stack)
         found = header.read(file, name)
         if found.format == "TIFF":
             return tiff.TiffPages(file, name, largest_pixels, most_pages=1).sizes[0]
@@ -35,55 +35,55 @@ def size_of(source: Source, name: str | None = None, *, largest_pixels: int = LA
         return found.sizes[0]
 
 
-def shown(
-    source: Source, name: str | None = None, *, enough: int | None = None, largest_pixels: int = LARGEST_PIXELS
+def read_upright(
+    source: Source, name: str | None = None, *, min_short_side: int | None = None, largest_pixels: int = LARGEST_PIXELS
 ) -> Rgb:
-    """The picture, (H, W, 3).
+    """Read the picture, (H, W, 3).
 
-    enough: pixels of its short side: a larger one may come smaller, but not smaller than that. Raises SourceError.
+    min_short_side: pixels: a larger picture may be shrunk, but not below this short side. Raises SourceError.
     """
-    name = name_of(source, name)
+    name = display_name(source, name)
     with refusing_damage(name), ExitStack() as stack:
-        file = opened_file(source, stack)
+        file = open_file(source, stack)
         found = header.read(file, name)
         if found.format == "TIFF":
             reader = tiff.TiffPages(file, name, largest_pixels, most_pages=1)
-            raster, orientation = reader.raster(0, enough)
+            raster, orientation = reader.read_raster(0, min_short_side)
         else:
             header.check(name, found.sizes[:1], largest_pixels, file.seek(0, 2))
             file.seek(0)
-            raster, orientation = _of_content(file.read(), found.format, name, enough)
-        picture: Rgb = upright(_in_srgb(raster), orientation)
+            raster, orientation = _decode_content(file.read(), found.format, name, min_short_side)
+        picture: Rgb = turn_upright(_to_srgb8(raster), orientation)
         return picture
 
 
-def shown_in_turn(source: Source, name: str | None = None, *, enough: int | None = None) -> Rgb:
-    """The same, as soon as what this process holds decoded leaves room for it. Raises SourceError."""
-    width, height = size_of(source, name)
-    with ROOM.of(width * height):
-        return shown(source, name, enough=enough)
+def read_upright_in_turn(source: Source, name: str | None = None, *, min_short_side: int | None = None) -> Rgb:
+    """`read_upright` within PIXEL_BUDGET: waits until other threads leave room. Raises SourceError."""
+    width, height = read_size(source, name)
+    with PIXEL_BUDGET.reserve(width * height):
+        return read_upright(source, name, min_short_side=min_short_side)
 
 
-def upright(values: Any, orientation: int) -> Any:
-    """A picture (H, W) or (H, W, C) turned as EXIF's 1..8 says."""
+def turn_upright(values: Any, orientation: int) -> Any:
+    """Turn a picture (H, W) or (H, W, C) by EXIF's orientation 1..8."""
     is_mirrored, turns = TURNS[orientation]
     return np.ascontiguousarray(np.rot90(values[:, ::-1] if is_mirrored else values, turns))
 
 
-def _of_content(content: bytes, kind: str, name: str, enough: int | None) -> tuple[Raster, int]:
+def _decode_content(content: bytes, kind: str, name: str, min_short_side: int | None) -> tuple[Raster, int]:
     if kind == "PPM":
-        return netpbm.decoded(content), 1
-    image = pillow.opened(pillow.file_of(content), kind, name)
+        return netpbm.decode(content), 1
+    image = pillow.open_image(pillow.as_file(content), kind, name)
     if image.size[0] * image.size[1] > LARGEST_PIXELS:
-        raise SourceError(f"{name}: larger than its head says. Copy it again.")
-    orientation = exif.orientation(metadata.exif_of(image.info.get("exif"), content, kind))
-    if kind == "JPEG" and enough is not None:
-        image.draft("RGB", (enough, enough))
-        return of_image(image), orientation
-    return decoded(image, content, kind), orientation
+        raise SourceError(f"{name}: larger than its header states. Copy it again.")
+    orientation = exif.read_orientation(metadata.exif_of(image.info.get("exif"), content, kind))
+    if kind == "JPEG" and min_short_side is not None:
+        image.draft("RGB", (min_short_side, min_short_side))
+        return raster_from_image(image), orientation
+    return decode_frame(image, content, kind), orientation
 
 
-def _in_srgb(raster: Raster) -> Rgb:
+def _to_srgb8(raster: Raster) -> Rgb:
     values = raster.values
     if values.dtype == np.uint16:
         values = cv2.convertScaleAbs(values, alpha=255 / 65535)
@@ -92,4 +92,4 @@ def _in_srgb(raster: Raster) -> Rgb:
     profile = raster.profile
     if profile.embedded is None or profiles.is_srgb(profile.space):
         return np.asarray(values, np.uint8)
-    return np.asarray(to_srgb(Image.fromarray(values), profile.embedded))
+    return np.asarray(convert_to_srgb(Image.fromarray(values), profile.embedded))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidcolor.stills.rgb import Rgb, part_of, resized
+from vidcolor.stills.rgb import Rgb, crop_square, resize
 
 SCALE_RANGE = (1.0, 1.5)  # short side of a stored photo in crops: how much of the scene a crop may miss
 STRETCH = 1.25  # width over height of what a zooming crop takes in, at most, or its inverse
@@ -114,10 +114,10 @@ class ZoomedCrops(Crops):
         return left, top, left + wide, top + tall
 
     def _part(self, rgb: Rgb, box: Box) -> Rgb:
-        return part_of(rgb, box, self.side)
+        return crop_square(rgb, box, self.side)
 
     def _whole(self, rgb: Rgb) -> Rgb:
-        return resized(rgb, short_side=self.side, least=self.side)
+        return resize(rgb, short_side=self.side, least=self.side)
 
 
 def crops_of(side: int, zoom: float) -> Crops:

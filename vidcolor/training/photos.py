@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vidcolor.archives.photos import Encoded, batches, encoded, is_archive, is_photo
 from vidcolor.errors import ReadError, SourceError
 from vidcolor.formats import FILMS
-from vidcolor.stills.rgb import Rgb, decode, is_gray, resized, size_of
+from vidcolor.stills.rgb import Rgb, decode, is_gray, read_size, resize
 from vidcolor.stills.title_cards import draw_card
 from vidcolor.training import films
 from vidcolor.training.crops import crops_of, pasted_part
@@ -155,7 +155,7 @@ class Photos:
             return []
         self._faults += Counter(gray=read.gray, duplicates=read.duplicates, unreadable=read.unreadable)
         return [
-            (name, resized(rgb, short_side=self._kept_side(name, min(rgb.shape[:2])), least=self.crop))
+            (name, resize(rgb, short_side=self._kept_side(name, min(rgb.shape[:2])), least=self.crop))
             for name, rgb in read.frames
         ]
 
@@ -172,7 +172,7 @@ class Photos:
     def _shrunk(self, photo: Encoded) -> Rgb | str:
         """A photo as it is kept, or why it is not."""
         name, content = photo
-        size = size_of(content)
+        size = read_size(content)
         if size is None:
             return "unreadable"
         if min(size) < TINY * self.crop:

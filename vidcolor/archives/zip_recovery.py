@@ -1,4 +1,4 @@
-"""What can be read of a zip whose directory is lost: a new one is made of the header in front of each member."""
+"""Recovery of a zip without its central directory: a new one is built from the members' local headers."""
 
 import io
 import zlib
@@ -22,50 +22,50 @@ _CHUNK_BYTES = 1 << 16
 _DESCRIPTOR_MAGIC = b"PK\x07\x08"
 
 
-def rebuilt(file: BinaryIO) -> tuple[BinaryIO, int, int]:
-    """The file with a directory of the members that are there in full, their number, and the byte after the last."""
+def rebuild_directory(file: BinaryIO) -> tuple[BinaryIO, int, int]:
+    """The file with a new directory of its complete members; their number; the byte after the last one."""
     directory: list[bytes] = []
     length = file.seek(0, 2)
     end = 0
-    while (member := _member(file, end, length)) is not None:
+    while (member := _read_member(file, end, length)) is not None:
         record, end = member
         directory.append(record.central())
     tail = b"".join(directory)
     tail += end_records(len(directory), end, len(tail), b"")
-    return cast(BinaryIO, Joined(file, end, tail)), len(directory), end
+    return cast(BinaryIO, ConcatenatedFile(file, end, tail)), len(directory), end
 
 
-def _member(file: BinaryIO, offset: int, length: int) -> tuple[ZipRecord, int] | None:
-    """The member at an offset, and where it ends (APPNOTE.TXT 4.3.7, 4.3.9)."""
+def _read_member(file: BinaryIO, offset: int, length: int) -> tuple[ZipRecord, int] | None:
+    """Read the member at an offset and where it ends (APPNOTE.TXT 4.3.7, 4.3.9); None where it is incomplete."""
     file.seek(offset)
     head = file.read(LOCAL.size)
     if len(head) < LOCAL.size or not head.startswith(LOCAL_MAGIC):
         return None
     name_bytes, extra_bytes = name_and_extra_bytes(head)
     name, extra = file.read(name_bytes), file.read(extra_bytes)
-    record = replace(ZipRecord.from_local(head), name=name, offset=offset, flags=_flags(head, name))
-    size, packed = zip64_sizes(extra, record.size, record.packed)
+    record = replace(ZipRecord.from_local(head), name=name, offset=offset, flags=_usable_flags(head, name))
+    size, packed = zip64_sizes(extra, record.size, record.compressed_size)
     start = offset + LOCAL.size + name_bytes + extra_bytes
-    record, end = replace(record, size=size, packed=packed), start + packed
+    record, end = replace(record, size=size, compressed_size=packed), start + packed
     if record.flags & DESCRIPTOR_FLAG and not packed:
-        measured = _measured(file, start, record)
+        measured = _measure_deflated(file, start, record)
         if measured is None:
             return None
         record, end = measured
     return (record, end) if end <= length else None
 
 
-def _flags(head: bytes, name: bytes) -> int:
+def _usable_flags(head: bytes, name: bytes) -> int:
     flags = ZipRecord.from_local(head).flags
     try:
         name.decode()
     except UnicodeDecodeError:
-        flags &= ~UTF8_FLAG  # else one broken name would hide all members
+        flags &= ~UTF8_FLAG  # one broken name would hide all members
     return flags
 
 
-def _measured(file: BinaryIO, start: int, record: ZipRecord) -> tuple[ZipRecord, int] | None:
-    """A member whose checksum and sizes stand behind it, which only a deflated one lets find; and its end."""
+def _measure_deflated(file: BinaryIO, start: int, record: ZipRecord) -> tuple[ZipRecord, int] | None:
+    """Measure a member whose checksum and sizes follow it, by inflating it; the record and the member's end."""
     if record.method != DEFLATED or record.flags & ENCRYPTED_FLAG:
         return None
     inflater, crc, size, packed = zlib.decompressobj(-15), 0, 0, 0
@@ -84,11 +84,11 @@ def _measured(file: BinaryIO, start: int, record: ZipRecord) -> tuple[ZipRecord,
     packed -= len(inflater.unused_data) + len(inflater.unconsumed_tail)
     file.seek(start + packed)
     end = start + packed + (16 if file.read(4) == _DESCRIPTOR_MAGIC else 12)
-    return replace(record, crc=crc, size=size, packed=packed), end
+    return replace(record, crc=crc, size=size, compressed_size=packed), end
 
 
-class Joined(io.RawIOBase):
-    """The first bytes of a file, with others behind them."""
+class ConcatenatedFile(io.RawIOBase):
+    """The first `length` bytes of a file, followed by `tail`."""
 
     def __init__(self, file: BinaryIO, length: int, tail: bytes) -> None:
         self._file, self._length, self._tail, self._position = file, length, tail, 0

@@ -1,4 +1,4 @@
-"""Files that come into a folder while it is watched: each is taken once nobody is writing it any more."""
+"""Watching of a folder: each new file is taken once no program writes it any more."""
 
 import os
 import sys
@@ -13,31 +13,35 @@ if sys.platform != "win32":
 State = tuple[int, int, int]  # bytes, time in ns, inode
 
 
-class Arrivals:
-    """What is new between one look at a folder and the next.
+class FolderWatcher:
+    """Finds files that are new or changed between two scans of a folder.
 
-    A file is taken when two looks found it alike and no program has it open to write; no clock is asked, as files come
-    dated in the past and in the future. What was taken comes again when it changes.
+    A file is taken when two scans found it unchanged and no program has it open for writing. Its time is only compared
+    with itself, as files come dated in the past and in the future. A taken file is taken again when it changes.
     """
 
     def __init__(self) -> None:
         self._seen: dict[str, State] = {}
         self._taken: dict[str, State] = {}
 
-    def look(self, entries: Iterable[Entry]) -> bool:
-        """Look at everything; whether something may be taken."""
+    def scan(self, entries: Iterable[Entry]) -> bool:
+        """Scan all entries; whether any may be taken."""
         before, self._seen = self._seen, {entry.name: _state(entry) for entry in entries if entry.kind != "directory"}
-        self._settled = {
+        self._stable = {
             name for name, state in self._seen.items() if before.get(name) == state and self._taken.get(name) != state
         }
-        return bool(self._settled)
+        return bool(self._stable)
 
-    def take(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """Those that were alike at both looks, and are still; folders are passed on."""
+    def take_ready(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Take the entries that did not change between two scans and since; folders are passed on."""
         for entry in entries:
             if entry.kind == "directory":
                 yield entry
-            elif entry.name in self._settled and _state(entry) == self._seen[entry.name] and not _is_open(entry.path):
+            elif (
+                entry.name in self._stable
+                and _state(entry) == self._seen[entry.name]
+                and not _is_open_for_writing(entry.path)
+            ):
                 self._taken[entry.name] = self._seen[entry.name]
                 yield entry
 
@@ -46,11 +50,11 @@ def _state(entry: Entry) -> State:
     return entry.size, entry.mtime_ns, getattr(entry.origin, "st_ino", 0)
 
 
-def _is_open(path: Path | None) -> bool:
-    """Whether some program has the file open to write, where the system tells: Linux, of one's own files.
+def _is_open_for_writing(path: Path | None) -> bool:
+    """Whether a program has the file open for writing; known only on Linux, for the user's own files.
 
-    Linux gives a lease for reading only where nobody writes (fcntl(2), F_SETLEASE). Who opens the file while we hold it
-    makes the system send SIGIO, which the caller ignores.
+    Linux grants a read lease only where nobody writes (fcntl(2), F_SETLEASE). A program that opens the file during the
+    lease makes the system send SIGIO, which the caller ignores.
     """
     if path is None or sys.platform != "linux":
         return False

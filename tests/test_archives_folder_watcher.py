@@ -12,50 +12,50 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vidcolor.archives import Arrivals, open_source
+from vidcolor.archives import FolderWatcher, open_source
 from vidcolor.archives.journal import Journal
 from vidcolor.archives.names import JOURNAL_NAME
 
 FUTURE = 4_000_000_000  # seconds since 1970: in the year 2096
 
 
-def look(arrivals: Arrivals, folder: Path) -> list[str]:
+def look(watcher: FolderWatcher, folder: Path) -> list[str]:
     """One look, and the files that are taken by it."""
     with open_source([folder]) as source:
-        is_due = arrivals.look(source)
+        is_due = watcher.scan(source)
     with open_source([folder]) as source:
-        found = [entry.name for entry in arrivals.take(source) if entry.kind != "directory"]
+        found = [entry.name for entry in watcher.take_ready(source) if entry.kind != "directory"]
     assert is_due or not found
     return found
 
 
 def test_a_file_is_taken_once_it_is_alike_at_two_looks(tmp_path: Path):
-    arrivals, file = Arrivals(), tmp_path / "a.jpg"
+    watcher, file = FolderWatcher(), tmp_path / "a.jpg"
     for size in range(3):
         file.write_bytes(b"x" * size)
         os.utime(file, (1, 1))  # as a copy that keeps times
-        assert look(arrivals, tmp_path) == []
-    assert look(arrivals, tmp_path) == ["a.jpg"]
-    assert look(arrivals, tmp_path) == []
+        assert look(watcher, tmp_path) == []
+    assert look(watcher, tmp_path) == ["a.jpg"]
+    assert look(watcher, tmp_path) == []
     file.write_bytes(b"another")
-    assert [look(arrivals, tmp_path) for _ in range(3)] == [[], ["a.jpg"], []]
+    assert [look(watcher, tmp_path) for _ in range(3)] == [[], ["a.jpg"], []]
 
 
 @pytest.mark.parametrize("seconds", [0, FUTURE])
 def test_no_clock_is_asked(tmp_path: Path, seconds: int):
     (tmp_path / "a.jpg").write_bytes(b"x")
     os.utime(tmp_path / "a.jpg", (seconds, seconds))
-    arrivals = Arrivals()
-    assert [look(arrivals, tmp_path) for _ in range(3)] == [[], ["a.jpg"], []]
+    watcher = FolderWatcher()
+    assert [look(watcher, tmp_path) for _ in range(3)] == [[], ["a.jpg"], []]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell who writes")
 def test_a_file_that_is_open_to_write_waits(tmp_path: Path):
-    arrivals = Arrivals()
+    watcher = FolderWatcher()
     with (tmp_path / "a.jpg").open("wb"):
-        assert [look(arrivals, tmp_path) for _ in range(3)] == [[], [], []]
+        assert [look(watcher, tmp_path) for _ in range(3)] == [[], [], []]
     with (tmp_path / "a.jpg").open("rb"):
-        assert look(arrivals, tmp_path) == ["a.jpg"]
+        assert look(watcher, tmp_path) == ["a.jpg"]
 
 
 def wait_for(seen: Callable[[], bool], process: subprocess.Popen[str]) -> None:
