@@ -361,3 +361,18 @@ def test_a_file_that_is_not_there_is_said_to_be_missing(call, suffix: str, tiny_
     with pytest.raises(vidcolor.SourceError, match=rf"nothing{suffix}: no such file"):
         call(tmp_path / f"nothing{suffix}", tmp_path / f"out{suffix}", model=tiny_model)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_bar_is_drawn_where_it_is_wanted(film: Path, photo: Path, tiny_model: Path, tmp_path: Path, capfd):
+    vidcolor.colorize_film(film, tmp_path / "quiet.mkv", model=tiny_model)
+    assert "12/12" not in capfd.readouterr().err
+    vidcolor.colorize_film(film, tmp_path / "film.mkv", model=tiny_model, show_progress=True)
+    assert "12/12" in capfd.readouterr().err
+    (tmp_path / "scans").mkdir()
+    shutil.copy(photo, tmp_path / "scans")
+    vidcolor.colorize_files(tmp_path / "scans", tmp_path / "out", model=tiny_model, show_progress=True)
+    assert "1/1" in capfd.readouterr().err
+    with pytest.raises(vidcolor.UsageError, match="one or the other"):
+        vidcolor.colorize_files(
+            tmp_path / "scans", tmp_path / "out", observer=vidcolor.BatchObserver(), show_progress=True
+        )

