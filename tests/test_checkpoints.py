@@ -12,7 +12,7 @@ import torch
 from vidcolor.errors import TrainingError, UsageError
 from vidcolor.training import checkpoint
 from vidcolor.training.features import feature_network
-from vidcolor.training.recipes import RECIPES, Stage, overridden
+from vidcolor.training.recipes import EARLIER_NAMES, RECIPES, Stage, overridden
 from vidcolor.training.trainer import Trainer
 
 RECIPE = replace(
@@ -41,6 +41,33 @@ def test_a_sound_state_is_gone_on_with(photos: Path, state: Path, tmp_path: Path
     trainer = Trainer([photos], replace(RECIPE, steps=4))
     trainer.run(path)
     assert trainer.step == 4
+
+
+def test_a_state_of_vidcolor_0_1_0_is_gone_on_with(photos: Path, tmp_path: Path):
+    """Its recipes, and the discriminators at several scales, have names of their own."""
+    path = tmp_path / "state.pt"
+    recipe = replace(
+        RECIPE, game="hinge", discriminator="multiscale", discriminator_config={"width": 4, "layers": 1},
+        consistency=0.5, favor=(("*", 1.0),), aging=replace(RECIPE.aging, grain=0.5),
+    )  # fmt: skip
+    Trainer([photos], recipe).run(path)
+    state = torch.load(path, weights_only=True)
+    earlier = {now: then for then, now in EARLIER_NAMES.items()}
+    state["recipe"] = {earlier.get(name, name): value for name, value in state["recipe"].items()}
+    assert state["recipe"].keys() > EARLIER_NAMES.keys()
+    weights = state["players"]["discriminator"]
+    renamed = {f"judges.{name.removeprefix('scales.')}": weights.pop(name) for name in list(weights)}
+    state["players"]["discriminator"] = renamed
+    torch.save(state, path)
+    trainer = Trainer([photos], replace(recipe, steps=4))
+    trainer.run(path)
+    assert trainer.step == 4
+
+
+def test_settings_may_have_the_names_of_vidcolor_0_1_0():
+    assert overridden(RECIPE, {"twins": "0.25", "ageing": '{"grain": 0.5}'}) == overridden(
+        RECIPE, {"consistency": "0.25", "aging": '{"grain": 0.5}'}
+    )
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
