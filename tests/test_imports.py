@@ -17,8 +17,8 @@ PACKAGE = Path(__file__).parent.parent / "vidcolor"
 # fmt: off
 ROWS = (
     (
-        "choices", "errors", "filenames", "formats", "frames", "ledger", "lookup", "outputs", "overlap", "printable",
-        "run", "scaling", "system", "timecode",
+        "choices", "errors", "filenames", "formats", "frames", "ledger", "outputs", "overlap", "planes", "printable",
+        "run", "system", "timecode",
     ),
     ("color",),
     ("networks", "painting", "steady"),

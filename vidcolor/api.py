@@ -30,8 +30,8 @@ from vidcolor.films.pipeline import colored_frames
 from vidcolor.frames import FilmInfo, Frame, PictureFormat, Plane
 from vidcolor.inference import colorizer as networks
 from vidcolor.inference.settings import ModelSettings
-from vidcolor.lookup import look_up
 from vidcolor.painting.painter import Rgb
+from vidcolor.planes import look_up
 from vidcolor.steady import Steadiness
 from vidcolor.timecode import parse_timecode
 

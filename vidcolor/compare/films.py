@@ -16,7 +16,7 @@ from vidcolor.frames import FilmInfo, Plane
 from vidcolor.media.display import encode_clip, frame_to_rgb
 from vidcolor.media.source import FilmSource
 from vidcolor.page import Clip, Pair
-from vidcolor.scaling import network_size, shrink
+from vidcolor.planes import network_size, shrink
 from vidcolor.stills.display import encode_jpeg, fit, resize_to
 from vidcolor.stills.rgb import Rgb
 

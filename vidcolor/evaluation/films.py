@@ -19,10 +19,10 @@ from vidcolor.evaluation.film_ways import FilmWay, Lane, SharedFrames, gray_way,
 from vidcolor.evaluation.photo_metrics import colorfulness, psnr
 from vidcolor.films.pipeline import view_of
 from vidcolor.frames import ColoredFrame, Frame, PictureFormat, Plane
-from vidcolor.lookup import look_up
 from vidcolor.media.seeking import read_properties, sample_frames
 from vidcolor.media.source import FilmSource
 from vidcolor.overlap import prefetch
+from vidcolor.planes import look_up
 from vidcolor.stills.rgb import Rgb, is_gray
 
 MEASURED_SIDE = 256  # pixels, short side: what models look at, and a bound on the optical flow's time

@@ -11,9 +11,8 @@ import numpy as np
 from vidcolor import color
 from vidcolor.color import Floats, LumaCoding
 from vidcolor.frames import Frame, PictureFormat
-from vidcolor.lookup import look_up
 from vidcolor.painting.tone import SHORT_SIDE, tone_of
-from vidcolor.scaling import shrink
+from vidcolor.planes import look_up, shrink
 from vidcolor.steady.cuts import CutDetector, CutState
 from vidcolor.steady.state import Arrays, from_arrays
 

@@ -13,8 +13,8 @@ from vidcolor.color import Floats, LumaCoding, chroma_levels, luma_table
 from vidcolor.films.pipeline import DECODED_AHEAD, Source, colored_frames, view_of
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, PictureFormat, Plane
 from vidcolor.inference.colorizer import Colorizer, View
-from vidcolor.lookup import look_up
 from vidcolor.overlap import prefetch
+from vidcolor.planes import look_up
 from vidcolor.steady import Steadiness
 from vidcolor.steady.checkpoints import PendingItems
 from vidcolor.steady.cuts import CutDetector

@@ -23,7 +23,7 @@ from vidcolor.errors import SourceError, UsageError
 from vidcolor.formats import FILMS
 from vidcolor.inference import weights
 from vidcolor.media.seeking import read_properties, sample_frames
-from vidcolor.scaling import network_size, shrink
+from vidcolor.planes import network_size, shrink
 from vidcolor.stills.rgb import Rgb, decode
 
 MOST_PHOTOS = 200  # of DATA; evenly spread over more

@@ -21,8 +21,7 @@ from vidcolor.errors import DeviceError, ModelError, ShapeError, UsageError
 from vidcolor.frames import PictureFormat, Plane
 from vidcolor.inference import weights
 from vidcolor.inference.backends import Backend, OutOfMemoryError, open_backend, parse_devices
-from vidcolor.lookup import look_up
-from vidcolor.scaling import GRID, network_size, shrink
+from vidcolor.planes import GRID, look_up, network_size, shrink
 
 PAINT_ROUNDS = 4  # of the search for exact chroma: at most 0.04 of an 8-bit code from CHROMA_ROUNDS
 STRIP_PIXELS = 1 << 14  # painted at once, so that temporaries stay in the processor's cache: half the time

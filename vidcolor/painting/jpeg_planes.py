@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from vidcolor import color
 from vidcolor.color import Floats
 from vidcolor.frames import Plane
-from vidcolor.lookup import look_up
 from vidcolor.painting.painter import STRIP_PIXELS, Painter, RgbSpace
+from vidcolor.planes import look_up
 
 _KR, _KG, _KB = color.REC601_LUMA
 # What a code of Cb and of Cr adds to R', G' and B'.

@@ -20,7 +20,7 @@ from vidcolor import color
 from vidcolor.color import Floats
 from vidcolor.errors import ShapeError
 from vidcolor.frames import Plane
-from vidcolor.lookup import look_up
+from vidcolor.planes import look_up
 
 Gray = Plane | Floats
 Rgb = NDArray[np.uint8] | NDArray[np.uint16]  # (rows, W, 3)

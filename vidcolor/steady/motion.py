@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidcolor.color import Floats
-from vidcolor.lookup import look_up
+from vidcolor.planes import look_up
 
 SIDE = 96  # pixels: optical flow takes 0.3 ms there, and 1.4 ms at 192
 GRAIN = 1.0  # pixels: standard deviation of the blur that removes grain and fine dirt

@@ -17,7 +17,7 @@ from vidcolor.painting.painter import Painter, Rgb, RgbSpace
 from vidcolor.painting.regions import SHORT_SIDE as REGIONS_SIDE
 from vidcolor.painting.regions import ColoredRegions, find_colored_regions
 from vidcolor.painting.tone import SHORT_SIDE, Tone, tone_of
-from vidcolor.scaling import network_size, shrink
+from vidcolor.planes import network_size, shrink
 from vidcolor.stills.raster import Raster, gray_of
 
 SMALL = 1024  # short side, in pixels, of the copy for the network; painting reads full-size strips

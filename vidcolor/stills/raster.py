@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image, ImageChops, ImageCms
 
 from vidcolor.errors import SourceError, unreadable
-from vidcolor.lookup import look_up
 from vidcolor.painting.painter import Gray, RgbSpace
+from vidcolor.planes import look_up
 from vidcolor.stills import profiles
 from vidcolor.stills.damage import DAMAGED
 

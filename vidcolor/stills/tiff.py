@@ -11,7 +11,7 @@ import numpy as np
 
 from vidcolor.color import Floats
 from vidcolor.errors import SourceError
-from vidcolor.scaling import shrink
+from vidcolor.planes import shrink
 from vidcolor.stills import header, metadata, pillow, profiles, tiff_tags
 from vidcolor.stills.jpeg import estimate_quality
 from vidcolor.stills.page import SMALL, Page, Pages, StillSettings, classify_color, make_page
