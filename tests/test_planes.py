@@ -10,7 +10,7 @@ from vidcolor.planes import look_up
 @pytest.mark.parametrize("has_lut_16", [False, True])
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int32, np.float32])
 def test_both_ways_index_the_table(has_lut_16: bool, kind: type, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(planes, "_HAS_LUT_16", has_lut_16 and lookup._HAS_LUT_16)
+    monkeypatch.setattr(planes, "_HAS_LUT_16", has_lut_16 and planes._HAS_LUT_16)
     random = np.random.default_rng(0)
     for dtype in (np.uint8, np.uint16):
         table = random.integers(0, 200, 1 << 8 * np.dtype(dtype).itemsize).astype(kind)
