@@ -9,7 +9,9 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from vidcolor.stills import Page, Still, StillSettings, open_still, write_still
+from vidcolor.stills.files import open_still, write_still
+from vidcolor.stills.page import Page, StillSettings
+from vidcolor.stills.still import Still
 
 HEIGHT, WIDTH = 90, 134
 NAME = "vidcolor 9.9 (test)"

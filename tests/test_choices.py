@@ -18,7 +18,7 @@ from vidcolor.films.job import FilmOptions
 from vidcolor.inference import export as inference_export
 from vidcolor.inference.backends import computing
 from vidcolor.media import encoders, hw_encoders
-from vidcolor.stills import StillSettings
+from vidcolor.stills.page import StillSettings
 
 
 def offered(command: Any) -> dict[str, tuple[str, ...]]:

@@ -14,7 +14,7 @@ from vidcolor.archives import Entry
 from vidcolor.batch.worker import Done, Rules, Worker
 from vidcolor.batch.workers import LocalWorkers
 from vidcolor.inference.colorizer import Colorizer
-from vidcolor.stills import StillSettings
+from vidcolor.stills.page import StillSettings
 
 if os.name == "nt":
     pytest.skip("Windows has no such signals and terminals", allow_module_level=True)

@@ -16,7 +16,7 @@ from vidcolor.archives.compression import COMPRESSIONS
 from vidcolor.archives.entries import kind_of
 from vidcolor.archives.opening import is_archive
 from vidcolor.films import naming
-from vidcolor.stills import open_still
+from vidcolor.stills.files import open_still
 
 GRAY = np.linspace(0, 255, 40 * 56).reshape(40, 56).astype(np.uint8)
 FORMATS = {

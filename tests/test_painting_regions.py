@@ -12,7 +12,8 @@ from PIL import Image
 from stills_fixtures import color_for, colored
 
 import vidcolor
-from vidcolor.stills import StillSettings, open_still, write_still
+from vidcolor.stills.files import open_still, write_still
+from vidcolor.stills.page import StillSettings
 
 HEIGHT, WIDTH = 520, 700
 Y, X = np.mgrid[:HEIGHT, :WIDTH]

@@ -23,7 +23,7 @@ from stills_fixtures import (
     sepia,
 )
 
-from vidcolor.stills import open_still, write_still
+from vidcolor.stills.files import open_still, write_still
 
 
 @pytest.mark.parametrize("name", LOSSLESS)
@@ -226,7 +226,7 @@ def test_memory_does_not_grow_with_the_picture(tmp_path: Path):
     script = """
 import resource, sys, numpy as np
 from pathlib import Path
-from vidcolor.stills import open_still, write_still
+from vidcolor.stills.files import open_still, write_still
 import tifffile
 rows = (np.arange(16 * 16000).reshape(16, 16000) // 700 % 250).astype(np.uint8).tobytes()
 tifffile.imwrite(sys.argv[1], (rows for _ in range(782)), shape=(12512, 16000), dtype=np.uint8, rowsperstrip=16)

@@ -16,8 +16,9 @@ from PIL import Image
 from stills_fixtures import HEIGHT, LOSSLESS, LOSSY, PICTURE, WIDTH, color_for, colored
 
 from vidcolor.errors import SourceError
-from vidcolor.stills import files, open_in_turn, open_still, write_still
+from vidcolor.stills import files
 from vidcolor.stills.budget import PixelBudget
+from vidcolor.stills.files import open_in_turn, open_still, write_still
 from vidcolor.stills.header import MOST_PAGES
 from vidcolor.stills.upright import read_size, read_upright
 
@@ -229,7 +230,7 @@ def test_one_page_after_another_is_in_memory(kind: str, tmp_path: Path):
     script = """
 import resource, sys, numpy as np
 from pathlib import Path
-from vidcolor.stills import open_still, write_still
+from vidcolor.stills.files import open_still, write_still
 start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 with open_still(Path(sys.argv[1])) as still:
     colors = (np.full((2, 8, 8), 9 + number, np.float32) for number in range(len(still.pages)))

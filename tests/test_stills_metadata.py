@@ -11,7 +11,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from vidcolor.stills import StillSettings, open_still, write_still
+from vidcolor.stills.files import open_still, write_still
+from vidcolor.stills.page import StillSettings
 
 EXIFTOOL = shutil.which("exiftool")
 if EXIFTOOL is None:

@@ -19,7 +19,7 @@ from stills_fixtures import (
 )
 
 from vidcolor.painting.painter import SRGB
-from vidcolor.stills import open_still, write_still
+from vidcolor.stills.files import open_still, write_still
 
 
 def test_gray_that_is_stored_as_color_is_read_as_gray(tmp_path: Path):

@@ -15,7 +15,7 @@ from stills_fixtures import (
 )
 
 from vidcolor.errors import ShapeError, SourceError
-from vidcolor.stills import open_still, write_still
+from vidcolor.stills.files import open_still, write_still
 
 
 @pytest.mark.parametrize(

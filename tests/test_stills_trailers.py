@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image
 from stills_fixtures import LOSSLESS, LOSSY, PICTURE, colored
 
-from vidcolor.stills import open_still, write_still
+from vidcolor.stills.files import open_still, write_still
 
 JPEG = io.BytesIO()
 PICTURE.resize((40, 30)).save(JPEG, "JPEG")

@@ -14,8 +14,8 @@ from stills_fixtures import DEEP, GRAY, HEIGHT, LOSSLESS, LOSSY, WIDTH
 
 from vidcolor.evaluation.sources import read_photos
 from vidcolor.films.references import _load_picture
-from vidcolor.stills import open_still
 from vidcolor.stills.display import read_photo
+from vidcolor.stills.files import open_still
 from vidcolor.stills.profiles import _make_rgb_profile
 from vidcolor.stills.rgb import decode, read_size, thumbnail_jpeg
 from vidcolor.stills.upright import read_upright

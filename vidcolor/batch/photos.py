@@ -13,8 +13,8 @@ from vidcolor.errors import ShapeError, UsageError
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.inference.weights import ModelHeader
 from vidcolor.painting.painter import Rgb
-from vidcolor.stills import Page, StillSettings, open_in_turn
-from vidcolor.stills.page import make_page
+from vidcolor.stills.files import open_in_turn
+from vidcolor.stills.page import Page, StillSettings, make_page
 from vidcolor.stills.raster import raster_from_array
 from vidcolor.stills.upright import turn_upright
 

@@ -20,8 +20,11 @@ from vidcolor.films.tone import film_tone
 from vidcolor.frames import Part
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.painting.tone import IN_COLOR
-from vidcolor.stills import Still, StillSettings, encode_jpeg, open_in_turn, write_still
+from vidcolor.stills.encode import encode_jpeg
+from vidcolor.stills.files import open_in_turn, write_still
+from vidcolor.stills.page import StillSettings
 from vidcolor.stills.rgb import thumbnail_jpeg
+from vidcolor.stills.still import Still
 
 HUGE_PIXELS = 100_000_000  # of a file that is packed on disk
 SHOWN_SIDE = 224  # pixels of the report's pictures
