@@ -264,7 +264,7 @@ class _Account:
             return
         if not done.was_done or not self._gallery.wants(entry.name) or self._gallery.has(entry.name):
             return
-        record = self._target.records.get(entry.name)
+        record = self._target.find_record(entry.name)
         if record is None or record.outcome != "colored" or record.output is None or entry.kind != "photo":
             return
         output = self._target.output / record.output
