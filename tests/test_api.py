@@ -207,7 +207,7 @@ def test_a_photo_on_its_side_comes_upright(colorizer: vidcolor.Colorizer, tmp_pa
     exif[0x0112] = 6  # to be turned clockwise
     Image.fromarray(gray_frames(1)[0]).save(tmp_path / "side.png", exif=exif)
     upright = vidcolor.colorize_photo(tmp_path / "side.png", model=colorizer)
-    turned = colorizer.photo(np.rot90(gray_frames(1)[0], -1))
+    turned = colorizer.colorize_array(np.rot90(gray_frames(1)[0], -1))
     assert upright.shape == (64, 48, 3)
     assert np.abs(upright.astype(int) - turned).max() <= 1
 
@@ -232,7 +232,7 @@ def test_pictures_of_every_make_keep_type_and_alpha(
 @pytest.mark.parametrize("picture", [np.zeros((4, 4)), np.zeros((0, 4), np.uint8), np.zeros((3, 9, 9), np.uint8)])
 def test_arrays_that_are_no_pictures_are_refused(picture: np.ndarray, colorizer: vidcolor.Colorizer):
     with pytest.raises(vidcolor.ShapeError, match="needed uint8 or uint16"):
-        colorizer.photo(picture)
+        colorizer.colorize_array(picture)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -303,7 +303,7 @@ def test_a_closed_colorizer_says_so(tiny_model: Path):
     with vidcolor.Colorizer(tiny_model) as colorizer:
         assert colorizer.devices
     with pytest.raises(vidcolor.UsageError, match="closed"):
-        colorizer.photo(gray_frames(1)[0])
+        colorizer.colorize_array(gray_frames(1)[0])
     with pytest.raises(vidcolor.UsageError, match="given back"):
         vidcolor.colorize_photo(gray_frames(1)[0], "out.png")  # type: ignore[call-overload]
 

@@ -84,7 +84,7 @@ def test_an_unexpected_error_leaves_its_traceback_in_the_log_alone(
         raise ZeroDivisionError("what a surprise")
 
     monkeypatch.delenv("VIDCOLOR_DEBUG", raising=False)
-    monkeypatch.setattr(job, "color_film", broken)
+    monkeypatch.setattr(job, "colorize_film_file", broken)
     file = tmp_path / "night.log"
     assert run(film, "-o", tmp_path / "a.mkv", "--model", tiny_model, "-q", "--log", file) == 1
     assert len(capfd.readouterr().err.splitlines()) == 1

@@ -17,7 +17,7 @@ from PIL import Image
 from vidcolor import cli
 from vidcolor.archives.names import JOURNAL_NAME
 from vidcolor.filenames import fitted_name
-from vidcolor.films.naming import plan
+from vidcolor.films.naming import plan_jobs
 from vidcolor.frames import ResumePoint
 from vidcolor.media.segment_files import make_packet
 from vidcolor.media.segments import SegmentStore, find_parts, part_path
@@ -96,7 +96,7 @@ def test_films_with_the_longest_names_are_colored(tmp_path: Path, tiny_model: Pa
 
 def test_two_long_names_with_one_beginning_stay_two(tmp_path: Path) -> None:
     films = [Path("x" * 251 + letter + ".ts") for letter in "ab"]
-    targets = {job.target.name for job in plan(films, f"{tmp_path}/")}
+    targets = {job.target.name for job in plan_jobs(films, f"{tmp_path}/")}
     assert len(targets) == 2
     assert all(len(target) == LONGEST and target.endswith(".mkv") for target in targets)
 

@@ -11,7 +11,7 @@ import pytest
 from media_fixtures import lumas, make_film
 
 from vidcolor.archives import Entry
-from vidcolor.batch.worker import Done, Rules, Worker
+from vidcolor.batch.worker import EntryResult, Worker, WorkerOptions
 from vidcolor.batch.workers import LocalWorkers
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.stills.page import StillSettings
@@ -25,7 +25,7 @@ import sys, time
 from vidcolor import cli
 from vidcolor.films import job
 
-def color_film(*_, **__):
+def colorize_film_file(*_, **__):
     try:
         print("working", flush=True)
         time.sleep(60)
@@ -35,7 +35,7 @@ def color_film(*_, **__):
             time.sleep(0.1)
         print("closed", flush=True)
 
-job.color_film = color_film
+job.colorize_film_file = colorize_film_file
 sys.argv = ["vidcolor", *sys.argv[1:]]
 cli.main()
 """
@@ -173,14 +173,14 @@ def _on_a_terminal(command: list[str | Path]) -> tuple[subprocess.Popen[bytes], 
 def test_a_run_that_is_ended_waits_for_no_photo_that_was_not_begun(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
     seen: list[Entry] = []
 
-    def photo(_: Worker, entry: Entry, __: object) -> Done:
+    def photo(_: Worker, entry: Entry, __: object) -> EntryResult:
         seen.append(entry)
         time.sleep(0.2)
-        return Done("copied")
+        return EntryResult("copied")
 
     monkeypatch.setattr(Worker, "photo", photo)
     entry = Entry("a.png", b"a.png", "photo", 1, 0)
-    with LocalWorkers(Colorizer.load(tiny_model), Rules(StillSettings(software="test"))) as workers:
+    with LocalWorkers(Colorizer.load(tiny_model), WorkerOptions(StillSettings(software="test"))) as workers:
         futures = [workers.photo(entry, b"") for _ in range(200)]  # and now Ctrl-C
     assert len(seen) < 100
     assert all(future.done() for future in futures)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from vidcolor.archives import Entry
-from vidcolor.batch.worker import Done
+from vidcolor.batch.worker import EntryResult
 from vidcolor.cluster import Work, workers
 from vidcolor.cluster.actor import Actor
 from vidcolor.cluster.slots import Slot, slots_of
@@ -101,7 +101,7 @@ def test_a_film_is_taken_into_parts_where_workers_would_be_idle(monkeypatch: pyt
     alone.workers._finished(*made[found[2]], failed)
     assert list(alone.workers._films) == [second]
     alone.workers._deal()
-    alone.end(alone.handle_of(second), second, Done("colored"))
+    alone.end(alone.handle_of(second), second, EntryResult("colored"))
     assert second.future.result().outcome == "colored"
     assert not alone.workers._films
 
@@ -121,7 +121,7 @@ def test_what_takes_workers_down_fails_alone(monkeypatch: pytest.MonkeyPatch, lo
         alone.workers._deal()
         (handle,) = alone.handles
         (job,) = handle.jobs
-        alone.end(handle, job, lost_kind() if job is bad else Done("colored"))
+        alone.end(handle, job, lost_kind() if job is bad else EntryResult("colored"))
         if not alone.handles:
             alone.add(9)
     assert good.future.result().outcome == "colored"
@@ -138,7 +138,7 @@ def test_a_broken_gpu_is_a_lost_one(monkeypatch: pytest.MonkeyPatch):
     alone.end(broken, job, DeviceError("no memory"))
     alone.workers._deal()
     (other,) = alone.handles
-    alone.end(other, job, Done("colored"))
+    alone.end(other, job, EntryResult("colored"))
     assert job.future.result().outcome == "colored"
     assert alone.workers.notes == [f"{broken.slot.address}: lost a worker (no memory); others do what it had begun"]
 
@@ -147,19 +147,19 @@ def test_a_lost_workers_lock_is_waited_for(monkeypatch: pytest.MonkeyPatch):
     made = iter([BlockingIOError(), BlockingIOError(), None])
 
     class Held:
-        def film(self, source: Path, target: Path, *, is_again: bool) -> Done:  # noqa: ARG002
+        def film(self, source: Path, target: Path, *, is_again: bool) -> EntryResult:  # noqa: ARG002
             try:
                 if (error := next(made)) is not None:
                     raise error
             except BlockingIOError as error:
                 raise SinkError("another run is writing there now") from error
-            return Done("colored")
+            return EntryResult("colored")
 
     monkeypatch.setattr("vidcolor.cluster.actor.time.sleep", lambda _: None)
     actor = Actor()
     actor._worker = Held()  # type: ignore[assignment]
     assert isinstance(actor.film(None, Path(), Path(), False), SinkError)  # type: ignore[arg-type]
-    assert actor.film(None, Path(), Path(), True) == Done("colored")  # type: ignore[arg-type]
+    assert actor.film(None, Path(), Path(), True) == EntryResult("colored")  # type: ignore[arg-type]
 
 
 def test_a_machine_that_would_do_other_work_is_left_out(tmp_path: Path):

@@ -19,7 +19,7 @@ from PIL import Image
 from vidcolor import cli, outputs
 from vidcolor.archives import open_source, open_target
 from vidcolor.errors import ReadError, SinkError
-from vidcolor.films.job import FilmOptions, color_film
+from vidcolor.films.job import FilmOptions, colorize_film_file
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.media.output_file import OutputFile
 
@@ -257,7 +257,7 @@ def test_a_disk_that_fails_while_a_film_is_closed_is_told_as_what_it_is(folder: 
 
     monkeypatch.setattr(Path, "open", fails)
     with pytest.raises(SinkError, match=r"o\.mkv: cannot be written: Input/output error"):
-        color_film(folder / "film.mkv", folder / "o.mkv", FilmOptions(), lambda: Colorizer.load(tiny_model))
+        colorize_film_file(folder / "film.mkv", folder / "o.mkv", FilmOptions(), lambda: Colorizer.load(tiny_model))
     assert not list(folder.glob(".vidcolor-*"))
 
 

@@ -12,9 +12,9 @@ from media_fixtures import packets
 
 import vidcolor
 from vidcolor import cli
-from vidcolor.batch.films import ArchivedFilms
+from vidcolor.batch.films import BatchFilmColorizer
 from vidcolor.films.color_shots import Shots
-from vidcolor.films.job import FilmOptions, color_film
+from vidcolor.films.job import FilmOptions, colorize_film_file
 from vidcolor.films.tone import film_tone
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.inference.settings import ModelSettings
@@ -133,14 +133,14 @@ def test_parts_of_a_film_partly_in_color_make_the_film(
     for module in ("films.pipeline", "films.parts", "steady.checkpoints"):
         monkeypatch.setattr(f"vidcolor.{module}.SEGMENT_FRAMES", 8)
     source = make(tmp_path / "in.mkv", [("gray", 19), ("color", 17), ("gray", 23), ("color", 18)])
-    films = ArchivedFilms(FilmOptions(ModelSettings(str(tiny_model)), codec="ffv1", steady=steady))
+    films = BatchFilmColorizer(FilmOptions(ModelSettings(str(tiny_model)), codec="ffv1", steady=steady))
     with Colorizer.load(str(tiny_model)) as colorizer:
-        color_film(source, tmp_path / "whole.mkv", films.options, lambda: colorizer)
-        parts = films.survey(source, colorizer, 3)
+        colorize_film_file(source, tmp_path / "whole.mkv", films.options, lambda: colorizer)
+        parts = films.plan_parts(source, colorizer, 3)
         assert len(parts) > 1
         for part in parts:
-            films.color_part(source, tmp_path / "out.mkv", colorizer, part, is_again=False)
-        films.color(source, tmp_path / "out.mkv", colorizer, is_again=True)
+            films.colorize_part(source, tmp_path / "out.mkv", colorizer, part, is_again=False)
+        films.colorize(source, tmp_path / "out.mkv", colorizer, is_again=True)
     assert packets(tmp_path / "out.mkv", "video") == packets(tmp_path / "whole.mkv", "video")
 
 

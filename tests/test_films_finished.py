@@ -11,7 +11,7 @@ from vidcolor import cli
 from vidcolor.archives.journal import Journal
 from vidcolor.archives.names import JOURNAL_NAME
 from vidcolor.films.finished import FinishedFilms
-from vidcolor.films.naming import Job
+from vidcolor.films.naming import FilmJob
 from vidcolor.run import Run
 
 RUN = Run("model", {"--crf": "18"})
@@ -61,7 +61,7 @@ def test_what_is_not_as_it_was_made_is_no_finished_film(tmp_path: Path, films: l
 
 def test_runs_beside_each_other_note_their_films_in_turn(tmp_path: Path):
     def add(number: int) -> None:
-        job = Job(tmp_path / f"{number}.mkv", tmp_path / "out" / f"{number}.mkv")
+        job = FilmJob(tmp_path / f"{number}.mkv", tmp_path / "out" / f"{number}.mkv")
         FinishedFilms(tmp_path / "out", RUN).add(job)
 
     (tmp_path / "out").mkdir()

@@ -5,33 +5,33 @@ from pathlib import Path
 import pytest
 
 from vidcolor.errors import UsageError
-from vidcolor.films.naming import Job, plan
+from vidcolor.films.naming import FilmJob, plan_jobs
 
 
 def test_one_film_into_a_file():
-    assert plan([Path("a.mp4")], "b.mkv") == [Job(Path("a.mp4"), Path("b.mkv"))]
+    assert plan_jobs([Path("a.mp4")], "b.mkv") == [FilmJob(Path("a.mp4"), Path("b.mkv"))]
 
 
 def test_several_films_into_a_folder_keep_their_names():
-    jobs = plan([Path("x/a.mp4"), Path("b.MKV"), Path("c.ogv")], "out")
+    jobs = plan_jobs([Path("x/a.mp4"), Path("b.MKV"), Path("c.ogv")], "out")
     assert [job.target for job in jobs] == [Path("out/a.mp4"), Path("out/b.MKV"), Path("out/c.mkv")]
 
 
 def test_a_slash_or_an_existing_folder_means_a_folder(tmp_path: Path):
-    assert plan([Path("a.mp4")], "new/")[0].target == Path("new/a.mp4")
-    assert plan([Path("a.mp4")], str(tmp_path))[0].target == tmp_path / "a.mp4"
+    assert plan_jobs([Path("a.mp4")], "new/")[0].target == Path("new/a.mp4")
+    assert plan_jobs([Path("a.mp4")], str(tmp_path))[0].target == tmp_path / "a.mp4"
 
 
 @pytest.mark.parametrize("inputs", [["x/a.mp4", "y/a.mp4"], ["A.mp4", "a.mp4"], ["a.ogv", "a.mpg"]])
 def test_films_that_would_overwrite_each_other_are_refused(inputs: list[str]):
     with pytest.raises(UsageError, match="would both become"):
-        plan([Path(name) for name in inputs], "out/")
+        plan_jobs([Path(name) for name in inputs], "out/")
 
 
 def test_a_folder_as_input_and_a_file_for_several_are_refused(tmp_path: Path):
     with pytest.raises(UsageError, match="is a folder"):
-        plan([tmp_path], "out.mp4")
+        plan_jobs([tmp_path], "out.mp4")
     file = tmp_path / "one.mp4"
     file.touch()
     with pytest.raises(UsageError, match="need a folder"):
-        plan([Path("a.mp4"), Path("b.mp4")], str(file))
+        plan_jobs([Path("a.mp4"), Path("b.mp4")], str(file))

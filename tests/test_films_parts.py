@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from media_fixtures import make_shots, packets, times
 
-from vidcolor.batch.films import ArchivedFilms
+from vidcolor.batch.films import BatchFilmColorizer
 from vidcolor.errors import SinkError
 from vidcolor.films import parts
 from vidcolor.films.job import FilmOptions
@@ -51,8 +51,8 @@ def colorizer(tiny_model: Path):
         yield loaded
 
 
-def films_of(model: Path, **changes: Any) -> ArchivedFilms:
-    return ArchivedFilms(FilmOptions(ModelSettings(str(model)), **{"codec": "h264"} | changes))
+def films_of(model: Path, **changes: Any) -> BatchFilmColorizer:
+    return BatchFilmColorizer(FilmOptions(ModelSettings(str(model)), **{"codec": "h264"} | changes))
 
 
 def survey(film: Path, colorizer: Colorizer, wanted: int, steadiness: Steadiness | None = None) -> list[Part]:
@@ -100,17 +100,17 @@ def test_parts_in_any_order_make_the_same_film(
 ):
     films = films_of(tiny_model, **WAYS[way])
     whole, joined = tmp_path / f"whole.{suffix}", tmp_path / f"joined.{suffix}"
-    films.color(film, whole, colorizer, is_again=False)
-    found = films.survey(film, colorizer, 4)
+    films.colorize(film, whole, colorizer, is_again=False)
+    found = films.plan_parts(film, colorizer, 4)
     assert len(found) > 1
     for part in reversed(found):
-        films.color_part(film, joined, colorizer, part, is_again=False)
+        films.colorize_part(film, joined, colorizer, part, is_again=False)
     assert len(find_parts(joined)) == len(found)
     made: list[int] = []
     predict = colorizer.predict
     try:
         colorizer.predict = lambda lightness: made.append(len(lightness)) or predict(lightness)  # type: ignore[method-assign]
-        films.color(film, joined, colorizer, is_again=True)
+        films.colorize(film, joined, colorizer, is_again=True)
     finally:
         del colorizer.predict
     assert sum(made) < 8 + 2  # only what is left of the last segment was colored
@@ -123,10 +123,10 @@ def test_uneven_times_stay(tmp_path: Path, tiny_model: Path, colorizer: Colorize
     source = make_shots(tmp_path / "uneven.mkv", SHOTS, pts=[int(pts) for pts in 30 + np.cumsum(steps)])
     films = films_of(tiny_model, preset="medium")
     whole, joined = tmp_path / "whole.mp4", tmp_path / "joined.mp4"
-    films.color(source, whole, colorizer, is_again=False)
-    for part in films.survey(source, colorizer, 4):
-        films.color_part(source, joined, colorizer, part, is_again=False)
-    films.color(source, joined, colorizer, is_again=True)
+    films.colorize(source, whole, colorizer, is_again=False)
+    for part in films.plan_parts(source, colorizer, 4):
+        films.colorize_part(source, joined, colorizer, part, is_again=False)
+    films.colorize(source, joined, colorizer, is_again=True)
     assert contents(joined) == contents(whole)
 
 
@@ -135,8 +135,8 @@ def test_a_part_that_was_killed_is_gone_on_with(
 ):
     films = films_of(tiny_model)
     whole, joined = tmp_path / "whole.mkv", tmp_path / "joined.mkv"
-    films.color(film, whole, colorizer, is_again=False)
-    first, second, *_ = films.survey(film, colorizer, 3)
+    films.colorize(film, whole, colorizer, is_again=False)
+    first, second, *_ = films.plan_parts(film, colorizer, 3)
     taken, finish = [], SegmentStore.finish
 
     def failing(store: SegmentStore, *arguments: Any) -> None:
@@ -147,11 +147,11 @@ def test_a_part_that_was_killed_is_gone_on_with(
 
     monkeypatch.setattr(SegmentStore, "finish", failing)
     with pytest.raises(SinkError, match="power"):
-        films.color_part(film, joined, colorizer, second, is_again=False)
-    films.color_part(film, joined, colorizer, second, is_again=True)
+        films.colorize_part(film, joined, colorizer, second, is_again=False)
+    films.colorize_part(film, joined, colorizer, second, is_again=True)
     assert taken == list(range(second.first + 8, second.end + 1, 8))  # none twice
-    films.color_part(film, joined, colorizer, first, is_again=False)
-    films.color(film, joined, colorizer, is_again=True)
+    films.colorize_part(film, joined, colorizer, first, is_again=False)
+    films.colorize(film, joined, colorizer, is_again=True)
     assert contents(joined) == contents(whole)
 
 
@@ -160,12 +160,12 @@ def test_a_part_that_does_not_follow_is_left_alone_until_the_film_is_done(
 ):
     films = films_of(tiny_model)
     whole, joined = tmp_path / "whole.mkv", tmp_path / "joined.mkv"
-    films.color(film, whole, colorizer, is_again=False)
-    last = films.survey(film, colorizer, 3)[-1]
-    films.color_part(film, joined, colorizer, last, is_again=False)
+    films.colorize(film, whole, colorizer, is_again=False)
+    last = films.plan_parts(film, colorizer, 3)[-1]
+    films.colorize_part(film, joined, colorizer, last, is_again=False)
     assert [path.name for path in find_parts(joined)] == [f"joined.mkv~{last.first:09d}"]
     assert (tmp_path / f".vidcolor-{part_path(joined, last.first).name}").is_dir()
-    films.color(film, joined, colorizer, is_again=True)
+    films.colorize(film, joined, colorizer, is_again=True)
     assert contents(joined) == contents(whole)
     assert find_parts(joined) == []
 
@@ -173,18 +173,18 @@ def test_a_part_that_does_not_follow_is_left_alone_until_the_film_is_done(
 def test_parts_of_other_settings_are_not_joined(film: Path, tmp_path: Path, tiny_model: Path, colorizer: Colorizer):
     films, other = films_of(tiny_model), films_of(tiny_model, crf=30)
     whole, joined = tmp_path / "whole.mkv", tmp_path / "joined.mkv"
-    films.color(film, whole, colorizer, is_again=False)
-    for part in other.survey(film, colorizer, 3):
-        other.color_part(film, joined, colorizer, part, is_again=False)
-    films.color(film, joined, colorizer, is_again=True)
+    films.colorize(film, whole, colorizer, is_again=False)
+    for part in other.plan_parts(film, colorizer, 3):
+        other.colorize_part(film, joined, colorizer, part, is_again=False)
+    films.colorize(film, joined, colorizer, is_again=True)
     assert contents(joined) == contents(whole)
     assert find_parts(joined) == []
 
 
 def test_no_resume_forgets_parts(film: Path, tmp_path: Path, tiny_model: Path, colorizer: Colorizer):
     films = films_of(tiny_model)
-    part = films.survey(film, colorizer, 3)[0]
+    part = films.plan_parts(film, colorizer, 3)[0]
     out = tmp_path / "out.mkv"
-    films.color_part(film, out, colorizer, part, is_again=False)
-    replace(films, options=replace(films.options, resume=False)).color(film, out, colorizer, is_again=False)
+    films.colorize_part(film, out, colorizer, part, is_again=False)
+    replace(films, options=replace(films.options, resume=False)).colorize(film, out, colorizer, is_again=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mkv"]

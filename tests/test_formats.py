@@ -129,7 +129,7 @@ def test_a_film_of_every_suffix_is_colored(tmp_path: Path, tiny_model: Path) -> 
     for suffix, film in made.items():
         kept = suffix in formats.CONTAINERS
         assert lumas(tmp_path / "out" / (film.name if kept else f"{film.stem}.mkv"))
-        assert naming.plan([film], f"{tmp_path}/x/")[0].target.suffix == (suffix if kept else ".mkv")
+        assert naming.plan_jobs([film], f"{tmp_path}/x/")[0].target.suffix == (suffix if kept else ".mkv")
 
 
 def test_archives_are_known_by_the_same_suffixes(tmp_path: Path) -> None:

@@ -255,7 +255,9 @@ def test_a_taken_name_is_told_before_the_work(scans: Path, tmp_path: Path, tiny_
     for name in ("a.jpg", "film.mkv"):
         (out / name).write_text("mine")
     (scans / "film.wmv").write_bytes(b"a film, as far as its name tells")
-    monkeypatch.setattr("vidcolor.batch.films.ArchivedFilms.color", lambda *_, **__: pytest.fail("colored first"))
+    monkeypatch.setattr(
+        "vidcolor.batch.films.BatchFilmColorizer.colorize", lambda *_, **__: pytest.fail("colored first")
+    )
     assert run(scans, "-o", out, model=tiny_model) == 1
     said = capsys.readouterr().err
     assert "a.jpg: exists and is not ours" in said

@@ -78,7 +78,7 @@ def test_where_there_are_no_flags_the_shown_luma_is_written(tmp_path: Path, crop
     film = cropped_film(tmp_path, ".mkv", crop, codec="ffv1", pix_fmt=pix_fmt)
     target = tmp_path / "out.avi"
     with (
-        FilmOptions().source(film, target) as source,
+        FilmOptions().open_source(film, target) as source,
         FilmSink(target, source, OutputSettings("ffv1"), comment="") as sink,
     ):
         for frame in source.frames():

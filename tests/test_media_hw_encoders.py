@@ -217,7 +217,7 @@ def test_the_encoder_decides_what_a_film_can_go_on_from(tmp_path: Path, tiny_mod
     options = FilmOptions(ModelSettings(str(tiny_model)), encoder="hardware", hwaccel="auto")
     with FilmSource(make_film(tmp_path / "in.mkv")) as source:
         for identity in ("software", "h264_nvenc 0123", "h264_nvenc 4567"):
-            runs.append(options.run(source, identity))
+            runs.append(options.run_identity(source, identity))
     assert "--encoder was software, is h264_nvenc 0123" in runs[1].changes(runs[0])
     assert "--encoder was h264_nvenc 0123, is h264_nvenc 4567" in runs[2].changes(runs[1])
     assert not any("hwaccel" in name for name in runs[0].settings)  # it gives the same film

@@ -22,7 +22,7 @@ if precision == "fp16":
     torch.set_num_threads(2)
 gray = np.full((300, 300), 100, np.uint8)
 colorizer = vidcolor.Colorizer(model, device="cpu", precision=precision)
-before = colorizer.photo(gray)
+before = colorizer.colorize_array(gray)
 
 
 def close():
@@ -32,7 +32,7 @@ def close():
 
 def again():
     with vidcolor.Colorizer(model, device="cpu", precision=precision) as another:
-        assert np.array_equal(another.photo(gray), before)
+        assert np.array_equal(another.colorize_array(gray), before)
 
 
 def say(what, doing):
@@ -44,7 +44,7 @@ def say(what, doing):
 
 
 doings = {
-    "use": lambda: colorizer.photo(gray),
+    "use": lambda: colorizer.colorize_array(gray),
     "frames": lambda: list(colorizer.rgb_frames([gray] * 3)),
     "close": close,
     "another": again,
@@ -58,7 +58,7 @@ for what, doing in doings.items():
         sys.exit()
     _, status = os.waitpid(child, 0)
     print("ended", status, flush=True)
-say("here", lambda: colorizer.photo(gray))
+say("here", lambda: colorizer.colorize_array(gray))
 """
 
 TOLD = {"use": "forked", "frames": "forked", "close": "done", "another": "done", "nothing": "done", "here": "done"}

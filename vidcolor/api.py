@@ -1,7 +1,7 @@
-"""vidcolor for programs: films, photos, and frames on their way through somebody else's pipeline.
+"""vidcolor for programs: films, photos, archives, and frames of your own pipeline.
 
-`import vidcolor` lends these names without importing this module; it is loaded when the first of them is used.
-Options are called as on the command line and mean the same. What fails raises one of VidcolorError's kinds.
+`import vidcolor` offers these names without importing this module; the first use of one loads it. Arguments are named
+as the options of the command line and mean the same. Every expected failure raises a VidcolorError.
 """
 
 import os
@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from vidcolor.batch.observer import BatchObserver
 from vidcolor.batch.options import BatchOptions
-from vidcolor.batch.photos import PhotoOptions, PhotoResult, color_array, color_file, color_photo
+from vidcolor.batch.photos import PhotoOptions, PhotoResult, colorize_array, colorize_photo_file, colorize_to_array
 from vidcolor.batch.report import FileResult
 from vidcolor.batch.result import BatchResult
 from vidcolor.choices import Others, Precision, SteadyMode
 from vidcolor.color import LumaCoding, chroma_levels, luma_table
 from vidcolor.errors import ShapeError, UsageError
-from vidcolor.films.job import FilmOptions, FilmResult, color_film
-from vidcolor.films.naming import plan
+from vidcolor.films.job import FilmOptions, FilmResult, colorize_film_file
+from vidcolor.films.naming import plan_jobs
 from vidcolor.films.pipeline import colored_frames
 from vidcolor.frames import FilmInfo, Frame, PictureFormat, Plane
 from vidcolor.inference import colorizer as networks
@@ -53,7 +53,7 @@ Every = int | Literal["auto"]
 
 
 class Colorizer:
-    """A model, loaded once, for any number of films, photos and frames. A context manager; for one thread."""
+    """A loaded model for any number of films, photos and frames. A context manager; for one thread at a time."""
 
     def __init__(
         self,
@@ -65,11 +65,13 @@ class Colorizer:
         batch_size: int | None = None,
         saturation: float = 1.0,
     ) -> None:
-        """model: a packaged name or a file.  device: "auto" (one GPU where there is one), "all", "cpu", or a list such
-        as "cuda:0,cuda:1".  precision: "auto" takes the faster of "fp32" and "bf16"; "fp16" is for GPUs, "int8" for
-        CPUs.  size: short side in pixels that the network looks at, 32 to 4096 (default: the model's own).
-        batch_size: frames a device works at once, 1 or more (default: what suits it).  saturation: factor on the
-        color, 0 (gray) to 4.
+        """Load a model.
+
+        model: a packaged name or a model file.  device: "auto" (one GPU if there is one), "all" (GPUs), "cpu", or a
+        list such as "cuda:0,cuda:1".  precision: "fp32", "bf16", "fp16" (GPUs), "int8" (CPUs) or "auto", the faster of
+        "fp32" and "bf16".  size: short side in pixels that the network looks at, 32 to 4096; None: the model's own.
+        batch_size: frames that a device works on at once, 1 or more; None: chosen by device.  saturation: factor on
+        a*b*, 0 (gray) to 4.
 
         Raises ModelError, DeviceError, UsageError.
         """
@@ -78,23 +80,25 @@ class Colorizer:
 
     @property
     def devices(self) -> list[str]:
-        """What the network runs on, for people."""
+        """Names of what the network runs on, for people."""
         return self.loaded.devices
 
     @property
     def loaded(self) -> networks.Colorizer:
-        """What the rest of the package works with; not part of the API. Raises UsageError after `close`."""
+        """The colorizer that the rest of the package uses; not part of the API. Raises UsageError after `close`."""
         if self._loaded is None:
             raise UsageError("this Colorizer is closed; make a new one.")
         return self._loaded
 
-    def photo(self, picture: NDArray[Any]) -> Rgb:
-        """Color for one picture; the lightness of every pixel stays, colors that it had do not.
+    def colorize_array(self, picture: NDArray[Any]) -> Rgb:
+        """Color one picture. The lightness of every pixel stays; colors that it has are replaced.
 
-        picture: uint8 or uint16, sRGB; (H, W), or (H, W, C): gray or RGB, alpha last where C is 2 or 4.
-        Gives (H, W, 3), or (H, W, 4) with the alpha as it was, of the same type. Raises ShapeError, DeviceError.
+        picture: uint8 or uint16 sRGB, (H, W) gray, (H, W, 1) gray, (H, W, 2) gray and alpha, (H, W, 3) RGB or
+        (H, W, 4) RGBA.  Gives (H, W, 3), or (H, W, 4) with the same alpha, of the same type.
+
+        Raises ShapeError, DeviceError; UsageError after `close`.
         """
-        return color_array(picture, self.loaded)
+        return colorize_array(picture, self.loaded)
 
     def rgb_frames(
         self,
@@ -104,16 +108,18 @@ class Colorizer:
         every: Every = 1,
         shot_memory: bool = False,
     ) -> Iterator[Rgb]:
-        """Gray frames of one film in, RGB frames out, in order, one for one; colors hold still and begin anew at cuts.
+        """Color the gray frames of one film: RGB frames in order, one for each. Colors are steady and restart at cuts.
 
-        grays: (H, W) each, uint8 or uint16, 0 black to 255 or 65535 white, all alike.  steady, every, shot_memory: as
-        on the command line.  Gives (H, W, 3) of the same type, whose BT.709 luma is the gray's, to rounding.
+        grays: (H, W) each, uint8 or uint16, 0 (black) to 255 or 65535 (white), all of one shape and type.
+        steady: "off", "smooth" (where pixels stay alike) or "flow" (along the motion).  every: the network predicts one
+        frame in N, 1 to 120, or "auto".  shot_memory: a shot that returns gets its colors again.
+        Yields (H, W, 3) of the same type; its BT.709 luma is the gray, up to rounding.
 
-        Frames are taken when results are asked for: a batch ahead, and two for telling cuts; with `every`, more.
-        Raises UsageError at once; ShapeError and DeviceError where a frame is asked for.
+        Input frames are read as results are asked for: one batch ahead plus two frames to detect cuts, and more with
+        `every`. Raises UsageError at once; ShapeError and DeviceError while iterating.
         """
-        held = _steadiness(steady, every, shot_memory)
-        return self._rgb_frames(iter(grays), held)
+        steadiness = _make_steadiness(steady, every, shot_memory)
+        return self._rgb_frames(iter(grays), steadiness)
 
     def chroma_planes(
         self,
@@ -124,15 +130,18 @@ class Colorizer:
         every: Every = 1,
         shot_memory: bool = False,
     ) -> Iterator[tuple[Plane, Plane]]:
-        """Luma planes of one film in, planes (Cb, Cr) out, for those who have a decoder and an encoder of their own.
+        """Color the luma planes of one film: chroma planes (Cb, Cr) in order, for a decoder and encoder of your own.
 
-        lumas: (H, W) code values each, of picture.dtype, in the low bits.  picture: what they mean.  Planes are of
-        picture.chroma_size. Otherwise as `rgb_frames`.
+        lumas: (H, W) code values each, of picture.dtype, in the low bits.  picture: what the code values mean.
+        steady, every, shot_memory: see `rgb_frames`.  Yields two planes of picture.chroma_size (rows, columns) and
+        picture.dtype, in picture's range.
+
+        Input is read, and errors are raised, as by `rgb_frames`.
         """
-        held = _steadiness(steady, every, shot_memory)
-        return self._chroma_planes(iter(lumas), picture, held)
+        steadiness = _make_steadiness(steady, every, shot_memory)
+        return self._chroma_planes(iter(lumas), picture, steadiness)
 
-    def _rgb_frames(self, grays: Iterator[Plane], held: Steadiness) -> Iterator[Rgb]:
+    def _rgb_frames(self, grays: Iterator[Plane], steadiness: Steadiness) -> Iterator[Rgb]:
         first = next(grays, None)
         if first is None:
             return
@@ -140,21 +149,21 @@ class Colorizer:
             raise ShapeError(f"frame 0: found {first.dtype} {first.shape}, needed gray (H, W) of uint8 or uint16.")
         height, width = first.shape
         picture = PictureFormat(width, height, 8 * first.dtype.itemsize, (0, 0), full_range=True, matrix="bt709")
-        for colored in self._colored(chain([first], grays), picture, held):
-            yield _rgb(colored.frame.luma, colored.cb, colored.cr, picture)
+        for colored in self._colorize_frames(chain([first], grays), picture, steadiness):
+            yield _to_rgb(colored.frame.luma, colored.cb, colored.cr, picture)
 
     def _chroma_planes(
-        self, lumas: Iterator[Plane], picture: PictureFormat, held: Steadiness
+        self, lumas: Iterator[Plane], picture: PictureFormat, steadiness: Steadiness
     ) -> Iterator[tuple[Plane, Plane]]:
-        for colored in self._colored(lumas, picture, held):
+        for colored in self._colorize_frames(lumas, picture, steadiness):
             yield colored.cb, colored.cr
 
-    def _colored(self, lumas: Iterator[Plane], picture: PictureFormat, held: Steadiness) -> Iterator[Any]:
-        frames = (Frame(_checked(luma, number, picture), number) for number, luma in enumerate(lumas))
-        return colored_frames(frames, _film_of(picture), self.loaded, held)
+    def _colorize_frames(self, lumas: Iterator[Plane], picture: PictureFormat, steadiness: Steadiness) -> Iterator[Any]:
+        frames = (Frame(_check_luma(luma, number, picture), number) for number, luma in enumerate(lumas))
+        return colored_frames(frames, _film_info(picture), self.loaded, steadiness)
 
     def close(self) -> None:
-        """Let the devices go."""
+        """Free the devices."""
         if self._loaded is not None:
             self._loaded.close()
             self._loaded = None
@@ -201,34 +210,37 @@ def colorize_film(
 ) -> FilmResult:
     """Color a film as `vidcolor source -o output` does: picture, sound, subtitles and timing stay as they are.
 
-    output: a file, or a folder that is there already.  model: a name, a file, or a Colorizer that is loaded; that
-    brings device, precision, size, batch_size and saturation with it (their values: see Colorizer).
-    steady: "off", "smooth" (where pixels stay alike) or "flow" (along the motion).  every: ask the network about one
-    frame in N, 1 to 120, or "auto".  shot_memory: a shot that comes back gets its colors again.  reference: stills in
-    color that their shots follow: files, folders of them, or a list of times and stills.
-    codec: "h264", "hevc", "av1", "vp9", "prores" or "ffv1" (default: h264; in WebM av1).  crf: 0 (best) to 63.
-    preset: "ultrafast" to "veryslow".  pix_fmt: FFmpeg's name (default: the film's depth and subsampling).
-    encoder: "software", "hardware" (any chip), "nvenc", "qsv", "amf" or "videotoolbox".  hwaccel: what decodes: "off",
-    "auto", "cuda", "videotoolbox", "d3d12va", "d3d11va", "dxva2", "vaapi", "vdpau" or "vulkan".  convert_audio: "aac"
-    or "opus", for sound that the container cannot hold as it is.  drop_audio: leave all sound out.
-    start, end: seconds, or text such as "1:00" or "0:01:30.5".  recolor: what is in color already, too; else such a
-    film is copied, and such shots stay as they are.  fps: `source` is a folder or pattern of numbered pictures.
-    on_progress: told how many frames of the output there are, and of how many, None where that is unknown; what it
-    raises stops the work.  show_progress: draw a bar, in a terminal or a notebook.
+    output: a file, or an existing folder.  model: a packaged name, a model file, or a loaded Colorizer, which brings
+    device, precision, size, batch_size and saturation with it (for their values see Colorizer).
+    steady: "off", "smooth" (where pixels stay alike) or "flow" (along the motion).  every: the network predicts one
+    frame in N, 1 to 120, or "auto".  shot_memory: a shot that returns gets its colors again.  reference: stills in
+    color that their shots follow: a file, a folder of stills, a .txt list of times and stills, or several of these.
+    codec: "h264", "hevc", "av1", "vp9", "prores" or "ffv1"; None: h264, in WebM av1.  crf: 0 (best) to 63.
+    preset: "ultrafast" to "veryslow".  pix_fmt: FFmpeg's name; None: the film's depth and subsampling.
+    encoder: "software", "hardware" (any graphics chip), "nvenc", "qsv", "amf" or "videotoolbox".  hwaccel: the decoder:
+    "off" (software), "auto", "cuda", "videotoolbox", "d3d12va", "d3d11va", "dxva2", "vaapi", "vdpau" or "vulkan".
+    convert_audio: "aac" or "opus", for sound that the container cannot hold losslessly; None: such a film is refused.
+    drop_audio: leave all sound out.
+    start, end: seconds, or text such as "1:00" or "0:01:30.5"; None: the whole film.  recolor: color anew what is in
+    color; False: a film in color is copied, and shots in color keep their colors.  fps: frames a second, where `source`
+    is a folder or pattern of numbered pictures; None: it is a film.
+    resume: continue an interrupted run; False: start over.  overwrite: replace an existing output.
+    on_progress: called with the number of output frames done, and their total (None if unknown); an exception that it
+    raises stops the work.  show_progress: draw a bar in a terminal or notebook.
 
-    The output gets its name when it is complete. Whatever stops it, the same call, or the command with the same
-    options, goes on from there; resume=False begins anew.
+    The output appears under its name when it is complete. After an interruption, even a power cut, the same call, or
+    the command with the same options, resumes.
 
-    Raises SourceError (also where there is no such file), SinkError (the output exists and overwrite is False; or an
-    earlier run was another and resume is True), ModelError, DeviceError, UsageError.
+    Raises SourceError (also for a missing file), SinkError (the output exists and overwrite is False, or an earlier run
+    had other settings and resume is True), ModelError, DeviceError, UsageError.
     """
-    path = Path(source) if fps is None else _sequence(Path(source), fps)
-    (job,) = plan([path], os.fspath(output))
-    loaded, settings = _model(model, device, precision, size, batch_size, saturation)
+    path = Path(source) if fps is None else _open_sequence(Path(source), fps)
+    (job,) = plan_jobs([path], os.fspath(output))
+    loaded, settings = _resolve_model(model, device, precision, size, batch_size, saturation)
     options = FilmOptions(
-        settings, steady, None if every == "auto" else every, shot_memory, _paths(reference), codec, crf, preset,
-        pix_fmt, encoder, hwaccel, convert_audio, drop_audio, _seconds(start), _seconds(end), recolor, resume,
-        overwrite,
+        settings, steady, None if every == "auto" else every, shot_memory, _as_paths(reference), codec, crf, preset,
+        pix_fmt, encoder, hwaccel, convert_audio, drop_audio, _parse_seconds(start), _parse_seconds(end), recolor,
+        resume, overwrite,
     )  # fmt: skip
     progress = _Progress(source, "frame", show_progress, on_progress)
     with ExitStack() as stack:
@@ -237,7 +249,7 @@ def colorize_film(
         def load() -> networks.Colorizer:
             return stack.enter_context(_open(loaded, settings)).loaded
 
-        return color_film(
+        return colorize_film_file(
             job.source, job.target, options, load,
             on_start=lambda start: progress.start(start.frames, start.done_before), on_frame=progress.advance,
         )  # fmt: skip
@@ -279,35 +291,37 @@ def colorize_files(
 ) -> BatchResult:
     """Color many photos and films as `vidcolor inputs -o output` does: tree, names, formats and metadata stay.
 
-    inputs: folders, single files and patterns such as "scans/**/*.tif", or one zip or tar archive.  output: a folder,
-    or an archive by its suffix: .zip, .cbz, .tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst.  A report lies in it, or beside
-    an archive.
-    others: files that are neither photos nor films: "copy" or "skip".  nested: color what is in archives in a folder.
-    recolor: what is in color already, too.  quality: 1 to 100, of lossy photo formats (default: the source's).
-    subsampling: "4:4:4", "4:2:2" or "4:2:0", of JPEG (default: the source's).  largest_photo: megapixels; larger pages
-    fail.  cluster: the address of a Ray cluster, or "auto"; it takes no Colorizer.  The others: see colorize_film.
-    observer: told what happens, file by file; what it raises stops the work.  show_progress: draw a bar, in a terminal
-    or a notebook, instead of an observer.
+    inputs: folders, files and patterns such as "scans/**/*.tif", or one zip or tar archive.  output: a folder, or an
+    archive by its suffix: .zip, .cbz, .tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst.  A report is written into the folder,
+    or beside the archive.
+    others: "copy" or "skip" files that are neither photos nor films.  nested: color the files in archives that lie in a
+    folder; False: copy such archives.  recolor: color anew what is in color; False: it is kept.  quality: 1 to 100, of
+    lossy photo formats; None: the source's.  subsampling: "4:4:4", "4:2:2" or "4:2:0", of JPEG; None: the source's.
+    largest_photo: megapixels; photos with larger pages fail.  cluster: HOST:PORT of a Ray cluster, or "auto"; None:
+    this machine. A cluster takes a model's name or file, no Colorizer.  Other arguments: see colorize_film.
+    observer: receives an event for each file; an exception that it raises stops the work.  show_progress: draw a
+    bar in a terminal or notebook, instead of an observer.
 
-    One bad file never stops the others: it is "failed" in the result, and is_complete is False. Whatever stops the
-    work, the same call, or the command with the same options, goes on from there.
+    One bad file never stops the others: its outcome is "failed", and the result's is_complete is False. After an
+    interruption, even a power cut, the same call, or the command with the same options, resumes.
 
-    Raises SourceError, SinkError, ModelError, DeviceError, UsageError, where nothing can be done at all, or no more.
+    Raises SourceError, SinkError, ModelError, DeviceError, UsageError, where the run as a whole cannot start or
+    continue.
     """
     from vidcolor.batch.files import colorize_files as run
 
     if show_progress:
         if observer is not None:
             raise UsageError("show_progress is an observer of its own; give one or the other.")
-        observer = _BatchProgress(output)
-    loaded, settings = _model(model, device, precision, size, batch_size, saturation)
+        observer = _ProgressBarObserver(output)
+    loaded, settings = _resolve_model(model, device, precision, size, batch_size, saturation)
     films = FilmOptions(
-        settings, steady, None if every == "auto" else every, shot_memory, _paths(reference), codec, crf, preset,
+        settings, steady, None if every == "auto" else every, shot_memory, _as_paths(reference), codec, crf, preset,
         pix_fmt, encoder, hwaccel, convert_audio, drop_audio, recolor=recolor, resume=resume, overwrite=overwrite,
     )  # fmt: skip
     photos = PhotoOptions(recolor, quality, subsampling, largest_photo, overwrite)
     options = BatchOptions(films, photos, others, nested, cluster)
-    paths = _paths(inputs)
+    paths = _as_paths(inputs)
     if cluster is None:
         colorizer = loaded.loaded if loaded is not None else None
         return run(paths, Path(output), options, colorizer=colorizer, observer=observer)
@@ -366,29 +380,33 @@ def colorize_photo(
     largest_photo: float = 1000.0,
     overwrite: bool = False,
 ) -> Rgb | PhotoResult:
-    """Color a photo: a file into a file of the same format, or an array, or a file's first picture, as an array.
+    """Color a photo: a file into a file of the same format, or a file's first page or an array into an array.
 
-    Into a file, as `vidcolor source -o output` does it: a photo that has colors is kept, unless recolor.  An array is
-    as Colorizer.photo takes it; that of a file is upright, in the file's own color profile, and is painted anew
-    whatever colors it had.  model: a name, a file, or a Colorizer that is loaded, which brings device, precision, size
-    and saturation with it.  largest_photo: megapixels.
+    source: a file, or an array as Colorizer.colorize_array takes it.  output: a file with the source's suffix; None:
+    give an array, (H, W, 3) or (H, W, 4) with alpha, uint8 or uint16 as the source.
+    A file keeps its colors if it has any, unless recolor. An array is always colored anew; that of a file is upright
+    and in the file's own color profile.
+    model: a packaged name, a model file, or a loaded Colorizer, which brings device, precision, size and saturation
+    with it (for their values see Colorizer).  quality: 1 to 100, of lossy formats; None: the source's.  subsampling:
+    "4:4:4", "4:2:2" or "4:2:0", of JPEG; None: the source's.  largest_photo: megapixels; larger pages are refused.
+    overwrite: replace an existing output.
 
-    Raises SourceError, SinkError (the output exists and overwrite is False), UsageError, ModelError, DeviceError,
-    ShapeError.
+    Raises SourceError (also for a missing file), SinkError (the output exists and overwrite is False), UsageError,
+    ModelError, DeviceError, ShapeError.
     """
     options = PhotoOptions(recolor, quality, subsampling, largest_photo, overwrite)
     if isinstance(source, np.ndarray) and output is not None:
         raise UsageError(f"{os.fspath(output)}: an array is given back, not written. Leave the output away.")
-    loaded, settings = _model(model, device, precision, size, None, saturation)
+    loaded, settings = _resolve_model(model, device, precision, size, None, saturation)
     with _open(loaded, settings) as colorizer:
         if isinstance(source, np.ndarray):
-            return colorizer.photo(source)
+            return colorizer.colorize_array(source)
         if output is None:
-            return color_file(Path(source), options, colorizer.loaded)
-        return color_photo(Path(source), Path(output), options, colorizer.loaded)
+            return colorize_to_array(Path(source), options, colorizer.loaded)
+        return colorize_photo_file(Path(source), Path(output), options, colorizer.loaded)
 
 
-def _model(
+def _resolve_model(
     model: StrPath | Colorizer,
     device: str,
     precision: Precision,
@@ -396,7 +414,7 @@ def _model(
     batch_size: int | None,
     saturation: float,
 ) -> tuple[Colorizer | None, ModelSettings]:
-    """The Colorizer that the caller has loaded, and which model it is, or is to be."""
+    """The given Colorizer if the model is one, and the model's settings."""
     if not isinstance(model, Colorizer):
         return None, ModelSettings(os.fspath(model), device, precision, size, batch_size, float(saturation))
     if (device, precision, size, batch_size, saturation) != ("auto", "auto", None, None, 1.0):
@@ -405,7 +423,7 @@ def _model(
 
 
 def _open(loaded: Colorizer | None, settings: ModelSettings) -> "Colorizer | nullcontext[Colorizer]":
-    """What closes itself if it was opened here."""
+    """A context manager that closes the Colorizer on exit if it was loaded here."""
     if loaded is not None:
         return nullcontext(loaded)
     return Colorizer(
@@ -414,20 +432,20 @@ def _open(loaded: Colorizer | None, settings: ModelSettings) -> "Colorizer | nul
     )  # fmt: skip
 
 
-def _steadiness(mode: SteadyMode, every: Every, shot_memory: bool) -> Steadiness:
+def _make_steadiness(mode: SteadyMode, every: Every, shot_memory: bool) -> Steadiness:
     checked = FilmOptions(steady=mode, every=None if every == "auto" else every, shot_memory=shot_memory)
     return Steadiness(checked.steady, checked.every, checked.shot_memory)
 
 
-def _checked(luma: Plane, number: int, picture: PictureFormat) -> Plane:
+def _check_luma(luma: Plane, number: int, picture: PictureFormat) -> Plane:
     if luma.shape != (picture.height, picture.width) or luma.dtype != picture.dtype:
         needed = f"{np.dtype(picture.dtype)} {(picture.height, picture.width)}"
         raise ShapeError(f"frame {number}: found {luma.dtype} {luma.shape}, needed {needed} as the film has it.")
     return luma
 
 
-def _film_of(picture: PictureFormat) -> FilmInfo:
-    """A film of nothing but frames."""
+def _film_info(picture: PictureFormat) -> FilmInfo:
+    """A FilmInfo for frames without a file."""
     return FilmInfo(
         path="", container="", codec="", pixel_format="", picture=picture, time_base=Fraction(1), frame_rate=None,
         frame_count=None, duration_seconds=None, sample_aspect_ratio=None, rotation_degrees=0,
@@ -435,7 +453,7 @@ def _film_of(picture: PictureFormat) -> FilmInfo:
     )  # fmt: skip
 
 
-def _rgb(luma: Plane, cb: Plane, cr: Plane, picture: PictureFormat) -> Rgb:
+def _to_rgb(luma: Plane, cb: Plane, cr: Plane, picture: PictureFormat) -> Rgb:
     """Planes of full size as R'G'B' of the same depth: (H, W, 3)."""
     levels = look_up(luma, luma_table(picture.bits, picture.full_range))
     coding = LumaCoding(picture.matrix, picture.transfer)
@@ -445,7 +463,7 @@ def _rgb(luma: Plane, cb: Plane, cr: Plane, picture: PictureFormat) -> Rgb:
     return rgb
 
 
-def _sequence(source: Path, fps: Fraction | float | str) -> Path:
+def _open_sequence(source: Path, fps: Fraction | float | str) -> Path:
     from vidcolor.media.sequences import sequence_address
 
     try:
@@ -456,7 +474,7 @@ def _sequence(source: Path, fps: Fraction | float | str) -> Path:
 
 
 class _Progress:
-    """A bar, if one is wanted, and whoever else is told how far a job is."""
+    """The progress of a job, shown in a bar or passed to a callback."""
 
     def __init__(
         self, name: StrPath, unit: str, is_shown: bool, on_progress: Callable[[int, int | None], None] | None = None
@@ -466,7 +484,7 @@ class _Progress:
         self._bar: Any = None
 
     def start(self, total: int | None, done_before: int = 0) -> None:
-        """Draw the bar. done_before: how many an earlier run did, at no cost in this one."""
+        """Draw the bar. done_before: how many an earlier run had done."""
         self._total = total
         if self._is_shown:
             from tqdm.auto import tqdm
@@ -474,20 +492,20 @@ class _Progress:
             self._bar = tqdm(desc=self._name, total=total, initial=done_before, unit=self._unit, dynamic_ncols=True)
 
     def advance(self, done: int) -> None:
-        """So many are done in all."""
+        """Show the number done so far."""
         if self._bar is not None:
             self._bar.update(done - self._bar.n)
         if self._on_progress is not None:
             self._on_progress(done, self._total)
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Close the bar."""
         if self._bar is not None:
             self._bar.close()
 
 
-class _BatchProgress(BatchObserver):
-    """A bar of files."""
+class _ProgressBarObserver(BatchObserver):
+    """An observer that draws a bar of files."""
 
     def __init__(self, output: StrPath) -> None:
         self._progress, self._done = _Progress(output, "file", is_shown=True), 0
@@ -503,7 +521,7 @@ class _BatchProgress(BatchObserver):
         self._progress.close()
 
 
-def _seconds(time: float | str | None) -> float | None:
+def _parse_seconds(time: float | str | None) -> float | None:
     if not isinstance(time, str):
         return None if time is None else float(time)
     try:
@@ -512,5 +530,5 @@ def _seconds(time: float | str | None) -> float | None:
         raise UsageError(f"{time!r} {error}") from error
 
 
-def _paths(paths: StrPath | Iterable[StrPath]) -> tuple[Path, ...]:
+def _as_paths(paths: StrPath | Iterable[StrPath]) -> tuple[Path, ...]:
     return tuple(map(Path, [paths] if isinstance(paths, str | os.PathLike) else paths))

@@ -1,1 +1,1 @@
-"""Many files in one run: read from a source, colored by workers, written in order, and reported on."""
+"""Batches: many photos and films in one run, colored by workers, written in order and listed in a report."""

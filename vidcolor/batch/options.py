@@ -1,4 +1,4 @@
-"""How many files are colored in one run."""
+"""The options of a batch."""
 
 import hashlib
 import json
@@ -17,47 +17,47 @@ from vidcolor.run import Run
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """By the names and with the defaults of the command's options."""
+    """How a batch is colored; names and defaults are those of the command's options."""
 
-    films: FilmOptions = field(default_factory=FilmOptions)  # the model, resume and overwrite are the batch's, too
+    films: FilmOptions = field(default_factory=FilmOptions)  # model, resume and overwrite apply to the whole batch
     photos: PhotoOptions = field(default_factory=PhotoOptions)
-    others: Others = "copy"  # files that are neither photos nor films
-    nested: bool = True  # color what is in archives in a folder
-    cluster: str | None = None  # address of a Ray cluster, or auto
+    others: Others = "copy"  # what to do with files that are neither photos nor films
+    nested: bool = True  # color the files in archives that lie in a folder
+    cluster: str | None = None  # HOST:PORT of a Ray cluster, or auto; None: this machine
 
     @property
     def model(self) -> ModelSettings:
-        """Which model runs, and where."""
+        """The model and its devices."""
         return self.films.model
 
     @property
     def resume(self) -> bool:
-        """Go on from what an earlier run did."""
+        """Whether to resume an earlier run."""
         return self.films.resume
 
     @property
     def overwrite(self) -> bool:
-        """Replace files that are not ours."""
+        """Whether to replace existing files of others."""
         return self.films.overwrite
 
     @property
-    def reading(self) -> list[Path]:
-        """Files that are read beside the inputs: the model, and references. Raises ModelError."""
+    def files_read(self) -> list[Path]:
+        """Files that are read in addition to the inputs: the model and references. Raises ModelError."""
         references = (file for path in self.films.references for file in files_in(path))
         return [weights.find(self.model.model), *references]
 
-    def run(self) -> Run:
+    def run_identity(self) -> Run:
         """What decides the bytes of photos and films. Raises ModelError, DeviceError, UsageError."""
         photos = {"quality": self.photos.quality, "subsampling": self.photos.subsampling}
-        deciding = self.films.deciding | photos | {"recolor": self.photos.recolor, "others": self.others}
+        deciding = self.films.output_options | photos | {"recolor": self.photos.recolor, "others": self.others}
         settings = {f"--{name.replace('_', '-')}": _text(value) for name, value in deciding.items()}
-        computing = {} if self.cluster else self.model.computing()  # every machine may compute in its own way there
+        computing = {} if self.cluster else self.model.computing()  # there each machine may use another precision
         settings |= computing | {"vidcolor": __version__}
         noted = json.dumps(deciding | {"vidcolor": __version__}, sort_keys=True, default=str)
         return Run(self.model.sha256(), settings, settings_hash=hashlib.sha256(noted.encode()).hexdigest())
 
     def for_other_machines(self) -> "BatchOptions":
-        """The same, its paths as other machines know them. Raises ModelError."""
+        """A copy with paths as other machines see them. Raises ModelError."""
         return replace(self, films=self.films.for_other_machines())
 
 

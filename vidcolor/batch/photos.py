@@ -1,4 +1,4 @@
-"""One photo into one file or array: by which settings, and what is refused; for the command and the API."""
+"""One photo into one file or array, for the command and the API."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 
 from vidcolor import __version__, outputs
 from vidcolor.archives.journal import Outcome
-from vidcolor.batch.worker import Rules, colorize_photo
+from vidcolor.batch.worker import WorkerOptions, write_colored_photo
 from vidcolor.errors import ShapeError, UsageError
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.inference.weights import ModelHeader
@@ -23,72 +23,75 @@ from vidcolor.stills.upright import turn_upright
 class PhotoOptions:
     """How photos are colored and written, by the names and with the defaults of the command's options."""
 
-    recolor: bool = False  # photos that have colors already
-    quality: int | None = None
-    subsampling: str | None = None
-    largest_photo: float = 1000.0  # megapixels; larger ones are refused
-    overwrite: bool = False
+    recolor: bool = False  # color photos anew that are in color
+    quality: int | None = None  # 1 to 100, of lossy formats; None: the source's
+    subsampling: str | None = None  # "4:4:4", "4:2:2" or "4:2:0", of JPEG; None: the source's
+    largest_photo: float = 1000.0  # megapixels of a page; larger photos are refused
+    overwrite: bool = False  # replace an existing output
 
     @property
     def largest_pixels(self) -> int:
-        """Of one page."""
+        """Most pixels of one page."""
         return round(self.largest_photo * 1e6)
 
-    def still(self, software: str) -> StillSettings:
+    def still_settings(self, software: str) -> StillSettings:
         """How the file is written. software: for its tags."""
         return StillSettings(software, self.quality, self.subsampling, self.recolor)
 
     @staticmethod
-    def software(header: ModelHeader) -> str:
-        """What the files' tags say of who colored them."""
+    def software_tag(header: ModelHeader) -> str:
+        """The software tag of colored files."""
         return f"vidcolor {__version__}, colour by model {header.name} {header.version}"
 
 
 @dataclass(frozen=True)
 class PhotoResult:
-    """What became of a photo. outcome: "colored", or "kept" where it had colors.  notes: what there is to say."""
+    """The result of `colorize_photo` into a file."""
 
-    output: Path
-    outcome: Outcome
-    notes: tuple[str, ...] = ()
+    output: Path  # the file that was written
+    outcome: Outcome  # "colored", or "kept": the photo was in color and was copied as it is
+    notes: tuple[str, ...] = ()  # remarks, one line each: what the format could not keep, colors that a part kept
 
 
-def color_photo(source: Path, target: Path, options: PhotoOptions, colorizer: Colorizer) -> PhotoResult:
-    """One photo into one file of the same format. Raises VidcolorError."""
+def colorize_photo_file(source: Path, target: Path, options: PhotoOptions, colorizer: Colorizer) -> PhotoResult:
+    """Color a photo into a file of the same format.
+
+    Raises UsageError for another suffix, SourceError, SinkError, DeviceError.
+    """
     if source.suffix.lower() != target.suffix.lower():
         raise UsageError(f"{target}: a photo keeps its format; name it {target.with_suffix(source.suffix).name}.")
     outputs.check(target, overwrite=options.overwrite, inputs=[source])
-    rules = Rules(
-        options.still(options.software(colorizer.header)), options.recolor, largest_pixels=options.largest_pixels,
-        is_overwriting=options.overwrite,
+    worker_options = WorkerOptions(
+        options.still_settings(options.software_tag(colorizer.header)), options.recolor,
+        largest_pixels=options.largest_pixels, overwrite=options.overwrite,
     )  # fmt: skip
-    return PhotoResult(target, *colorize_photo(source, target, colorizer, rules))
+    return PhotoResult(target, *write_colored_photo(source, target, colorizer, worker_options))
 
 
-def color_file(source: Path, options: PhotoOptions, colorizer: Colorizer) -> Rgb:
-    """The first picture of a photo file, upright: (H, W, 3), or (H, W, 4) where it has alpha, of the file's depth.
+def colorize_to_array(source: Path, options: PhotoOptions, colorizer: Colorizer) -> Rgb:
+    """Color the first page of a photo file: (H, W, 3), or (H, W, 4) with alpha, uint8 or uint16 as the file, upright.
 
-    Colors that it has are not asked for. Raises SourceError.
+    Colors of the file are ignored. Raises SourceError, DeviceError.
     """
     with open_in_turn(source, largest_pixels=options.largest_pixels) as still:
         page = still.pages[0]
-        picture: Rgb = turn_upright(_painted(page, colorizer), page.orientation)
+        picture: Rgb = turn_upright(_paint(page, colorizer), page.orientation)
     return picture
 
 
-def color_array(values: Any, colorizer: Colorizer) -> Rgb:
-    """A picture of uint8 or uint16 in sRGB: (H, W), or (H, W, 1 to 4), where 2 and 4 have alpha -> as `color_file`.
+def colorize_array(values: Any, colorizer: Colorizer) -> Rgb:
+    """Color an array: uint8 or uint16 sRGB, (H, W) or (H, W, 1 to 4), alpha last of 2 and 4 channels.
 
-    Raises ShapeError.
+    Gives (H, W, 3), or (H, W, 4) with alpha, of the same type. Raises ShapeError, DeviceError.
     """
     values = np.asarray(values)
     is_picture = values.ndim == 2 or (values.ndim == 3 and 1 <= values.shape[2] <= 4)
     if values.dtype not in (np.uint8, np.uint16) or not is_picture or not values.size:
         raise ShapeError(f"found {values.dtype} {values.shape}, needed uint8 or uint16, (H, W) or (H, W, 1 to 4).")
-    return _painted(make_page(raster_from_array(values, None), 1), colorizer)
+    return _paint(make_page(raster_from_array(values, None), 1), colorizer)
 
 
-def _painted(page: Page, colorizer: Colorizer) -> Rgb:
+def _paint(page: Page, colorizer: Colorizer) -> Rgb:
     (ab,) = colorizer.predict([page.lightness(colorizer.size)])
     page = replace(page, colored_regions=None, original_rgb=None)
     painted: Rgb = np.concatenate([strip for _, strip in page.paint_strips(ab)])

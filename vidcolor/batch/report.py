@@ -1,7 +1,7 @@
-"""What a run over many files did, for people and for programs: report.html and report.json.
+"""The reports of a batch: report.html for people, report.json for programs.
 
-The page is one file that needs nothing else: figures, a gallery of pictures before and after, and every file that
-failed or has something to be said of, with the reason.
+The page is one self-contained file: counts, a gallery of pictures before and after, and each file that failed or has a
+remark, with the reason.
 """
 
 import hashlib
@@ -20,30 +20,29 @@ from vidcolor.errors import SinkError
 from vidcolor.page import Pair, document, escape, gallery
 
 _SEAL = re.compile(rb"vidcolor-seal:([0-9a-f]{64})[^\n]*\n?\Z")  # at a report's end: SHA-256 of all before its line
-GALLERY = 200  # pictures that the page shows at most, about 15 KB each
-MOST_ROWS = 5000  # of the page's table; report.json has all
+GALLERY = 200  # most pictures on the page, about 15 KB each
+MOST_ROWS = 5000  # of the page's table; report.json lists all files
 
 
 @dataclass(frozen=True)
 class FileResult:
-    """What became of one file."""
+    """The result for one file of `colorize_files`."""
 
-    name: str  # as the source names it
-    outcome: str  # colored, kept, copied, skipped, failed
-    output: str | None = None  # name in the output
-    reason: str = ""
-    notes: tuple[str, ...] = ()
-    seconds: float = 0.0
-    input_bytes: int = 0
-    output_bytes: int | None = None
-    damage: str = ""  # of a film that was colored as far as it decodes
+    name: str  # path within the input folder or archive, with "/"
+    outcome: str  # "colored", "kept" (it was in color), "copied", "skipped" or "failed"
+    output: str | None = None  # path within the output, with "/"; None: nothing was written
+    reason: str = ""  # remarks or, of a failed file, the error
+    notes: tuple[str, ...] = ()  # whether somebody changed the output since it was made
+    seconds: float = 0.0  # spent on the file by the run that made it
+    input_bytes: int = 0  # size of the input file
+    output_bytes: int | None = None  # size of the output file; None: nothing was written
+    damage: str = ""  # in words, of a damaged film that was colored as far as it decodes, or of a nested archive
 
 
-def place(named: Callable[[str], Path], name: str) -> Path:
-    """Where a report goes: to its name, or to another where a file lies that is not a report as we wrote it.
+def choose_path(named: Callable[[str], Path], name: str) -> Path:
+    """Choose a path for a report: under `name`, or under another name if a file that we did not write is there.
 
-    So neither a file of the user's is replaced nor a report that somebody wrote notes into.
-    named: the path for a name.
+    A user's own file is never replaced, nor a report that somebody edited. named: gives the path for a name.
     """
     for candidate in chain((name, f"vidcolor-{name}"), (f"vidcolor-{number}-{name}" for number in count(2))):
         path = named(candidate)
@@ -58,26 +57,26 @@ def _is_ours(path: Path) -> bool:
     except OSError:
         return False
     found = _SEAL.search(content[-200:])
-    return found is not None and _seal(content[: content.rfind(b"\n", 0, -1) + 1]) == found[1]
+    return found is not None and _digest(content[: content.rfind(b"\n", 0, -1) + 1]) == found[1]
 
 
-def _seal(content: bytes) -> bytes:
+def _digest(content: bytes) -> bytes:
     return hashlib.sha256(content).hexdigest().encode()
 
 
-def _sealed(content: bytes, before: bytes, behind: bytes) -> bytes:
-    """Content and a last line by which it is known again."""
-    return content + b"%bvidcolor-seal:%b%b\n" % (before, _seal(content), behind)
+def _add_seal(content: bytes, before: bytes, behind: bytes) -> bytes:
+    """Append a last line with a checksum, which shows later that nobody edited the report."""
+    return content + b"%bvidcolor-seal:%b%b\n" % (before, _digest(content), behind)
 
 
-def is_shown(name: str, total: int | None) -> bool:
-    """Whether a picture belongs to the gallery: a fixed choice by name, about GALLERY of `total` files."""
+def is_in_gallery(name: str, total: int | None) -> bool:
+    """Whether a picture belongs to the gallery: chosen by a hash of its name, about GALLERY of `total` files."""
     share = 1.0 if not total else min(1.0, GALLERY / total)
     return int.from_bytes(hashlib.sha256(name.encode(errors="backslashreplace")).digest()[:4]) < share * 2**32
 
 
 def write_json(path: Path, lines: Iterable[FileResult], facts: dict[str, object]) -> None:
-    """Everything about every file. facts: about the run (input, output, model, seconds)."""
+    """Write report.json. facts: of the run as a whole, see BatchResult.facts."""
     listed = [asdict(line) for line in lines]
     counts = Counter(line["outcome"] for line in listed)
     whole = {
@@ -88,24 +87,24 @@ def write_json(path: Path, lines: Iterable[FileResult], facts: dict[str, object]
         "files": listed,
     }
     content = json.dumps(whole, ensure_ascii=True, indent=1).removesuffix("\n}").encode() + b",\n"
-    outputs.write(path, _sealed(content, b' "seal": "', b'"}'), overwrite=True)
+    outputs.write(path, _add_seal(content, b' "seal": "', b'"}'), overwrite=True)
 
 
 def write_html(path: Path, lines: Sequence[FileResult], pairs: Iterable[Pair], facts: dict[str, object]) -> None:
-    """The page."""
+    """Write report.html. pairs: the gallery.  facts: of the run as a whole, see BatchResult.facts."""
     counts = Counter(line.outcome for line in lines)
-    told = [line for line in lines if line.outcome == "failed" or line.reason or line.notes]
-    told.sort(key=lambda line: line.outcome != "failed")
+    listed = [line for line in lines if line.outcome == "failed" or line.reason or line.notes]
+    listed.sort(key=lambda line: line.outcome != "failed")
     figures = "".join(f"<li><b>{counts[name]:,}</b> {name}</li>" for name in OUTCOMES if counts[name])
     if damaged := sum(bool(line.damage) for line in lines):
         figures += f"<li><b>{damaged:,}</b> of the films damaged</li>"
     details = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in facts.items())
-    rows = "".join(map(_row, told[:MOST_ROWS])) or "<tr><td colspan=3>Nothing.</td></tr>"
-    more = f"<p>and {len(told) - MOST_ROWS:,} more, see report.json</p>" if len(told) > MOST_ROWS else ""
+    rows = "".join(map(_row, listed[:MOST_ROWS])) or "<tr><td colspan=3>Nothing.</td></tr>"
+    more = f"<p>and {len(listed) - MOST_ROWS:,} more, see report.json</p>" if len(listed) > MOST_ROWS else ""
     shown = gallery(list(pairs)) or "<p>None was colored.</p>"
     body = _BODY.format(figures=figures, details=details, rows=rows, more=more, gallery=shown)
     content = document("What vidcolor did", body).rstrip("\n").encode() + b"\n"
-    outputs.write(path, _sealed(content, b"<!-- ", b" -->"), overwrite=True)
+    outputs.write(path, _add_seal(content, b"<!-- ", b" -->"), overwrite=True)
 
 
 OUTCOMES = ("colored", "kept", "copied", "skipped", "failed")
@@ -127,24 +126,24 @@ _BODY = """<ul class=figures>{figures}</ul>
 
 
 class Gallery:
-    """Small pictures of a run, kept beside the output, so that a run that goes on after a kill has them all."""
+    """Thumbnails of a run, kept in a hidden folder beside the output so that a resumed run has them all."""
 
     def __init__(self, folder: Path, total: int | None):
-        """folder: made with the first picture.  total: files of the run, where known.
+        """folder: made with the first picture.  total: number of files of the run, None where unknown.
 
-        Raises SinkError for a link, through which nothing is written.
+        Raises SinkError if the folder is a symbolic link.
         """
         self._folder, self._total = folder, total
         if folder.is_symlink():
             raise SinkError(f"{folder}: is a link, and nothing is written through it. Remove it.")
 
     def wants(self, name: str) -> bool:
-        """Whether a picture is to be shown."""
-        return is_shown(name, self._total)
+        """Whether a picture belongs to the gallery."""
+        return is_in_gallery(name, self._total)
 
     def add(self, name: str, before: bytes, after: bytes) -> None:
-        """Keep a picture."""
-        with suppress(OSError):  # the page can do without it
+        """Keep a picture, as JPEG files."""
+        with suppress(OSError):  # the page may lack a picture
             self._folder.mkdir(parents=True, exist_ok=True)
             for kind, jpeg in (("before", before), ("after", after)):
                 partial = self._file(name, kind).with_suffix(".partial")
@@ -153,11 +152,11 @@ class Gallery:
                 partial.replace(self._file(name, kind))
 
     def has(self, name: str) -> bool:
-        """Whether both pictures are there, and whole: a power cut may leave empty ones."""
+        """Whether both pictures are there and complete: a power cut may leave empty files."""
         return all(_is_whole(self._file(name, kind)) for kind in ("before", "after"))
 
     def pairs(self, names: Iterable[str]) -> list[Pair]:
-        """Those that are kept, in the order of the names, no more than GALLERY."""
+        """The kept pictures in the order of the names, GALLERY at most."""
         found: list[Pair] = []
         for name in names:
             before, after = (self._file(name, kind) for kind in ("before", "after"))
@@ -166,7 +165,7 @@ class Gallery:
         return found
 
     def clear(self) -> None:
-        """Delete them."""
+        """Delete the folder."""
         for file in (*self._folder.glob("*.jpg"), *self._folder.glob("*.partial")):
             file.unlink()
         if self._folder.is_dir():

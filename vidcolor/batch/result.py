@@ -1,4 +1,4 @@
-"""What a run over many files gives at its end."""
+"""The result of a batch."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,30 +10,30 @@ from vidcolor.printable import printable
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What a run did. counts: files by outcome, of this run alone."""
+    """The result of `colorize_files`."""
 
-    inputs: tuple[Path, ...]
-    output: Path
+    inputs: tuple[Path, ...]  # as they were given
+    output: Path  # the folder or archive
     model: str  # its name
-    devices: tuple[str, ...] = ()  # what it ran on, for people
-    seconds: float = 0.0
-    report: Path | None = None  # the page; report.json lies beside it
-    counts: dict[str, int] = field(default_factory=dict)
-    damaged: int = 0  # films that were colored as far as they decode
-    done_before: int = 0  # files that an earlier run has done
-    files: tuple[FileResult, ...] = ()  # every file, of earlier runs, too
-    is_complete: bool = False  # no input failed, and no archive breaks off
+    devices: tuple[str, ...] = ()  # names of what the network ran on, for people
+    seconds: float = 0.0  # that this run took
+    report: Path | None = None  # report.html; report.json lies beside it.  None: not written yet
+    counts: dict[str, int] = field(default_factory=dict)  # files by outcome (see FileResult), of this run alone
+    damaged: int = 0  # damaged films that this run colored as far as they decode
+    done_before: int = 0  # files that an earlier run had finished
+    files: tuple[FileResult, ...] = ()  # all files, including those of earlier runs
+    is_complete: bool = False  # True: no input failed, and no input archive is cut off
 
     def facts(self) -> dict[str, object]:
-        """Of the run as a whole, as reports show them."""
+        """The run as a whole, as reports show it."""
         return {
             "input": ", ".join(map(str, self.inputs)), "output": str(self.output), "model": self.model,
             "devices": ", ".join(self.devices), "seconds": round(self.seconds, 1),
         }  # fmt: skip
 
 
-def remarks_on(passed_over: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """One line for each reason why files stay as they are, however many they are. passed_over: names by reason."""
-    for why, names in passed_over.items():
+def describe_uncolored(uncolored: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield one line for each reason why files are not colored, however many they are. uncolored: names by reason."""
+    for why, names in uncolored.items():
         others = f" and {len(names) - 1:,} other{'s' if len(names) > 2 else ''}" if len(names) > 1 else ""
         yield f"{printable(names[0])}{others}: not colored: {why}"

@@ -1,4 +1,4 @@
-"""What colors one photo or film of an archive, and the rules it goes by."""
+"""A worker: colors one photo or film of a batch with a loaded model."""
 
 import io
 import threading
@@ -26,59 +26,64 @@ from vidcolor.stills.page import StillSettings
 from vidcolor.stills.rgb import thumbnail_jpeg
 from vidcolor.stills.still import Still
 
-HUGE_PIXELS = 100_000_000  # of a file that is packed on disk
-SHOWN_SIDE = 224  # pixels of the report's pictures
+HUGE_PIXELS = 100_000_000  # files of as many pixels are encoded on disk instead of in memory
+THUMBNAIL_SIDE = 224  # long side in pixels of the report's thumbnails
 
 
 @dataclass(frozen=True)
-class Done:
-    """What became of an entry. content: the new file; None where the old one is carried over."""
+class EntryResult:
+    """The result for one entry."""
 
     outcome: Outcome
-    content: bytes | Path | None = None
-    name: str | None = None
-    notes: tuple[str, ...] = ()
-    seconds: float = 0.0
+    content: bytes | Path | None = None  # the new file; None: the entry's own content is copied
+    name: str | None = None  # in the output, where it differs from the entry's
+    notes: tuple[str, ...] = ()  # remarks, one line each
+    seconds: float = 0.0  # spent on it
     damage: str = ""  # of a film or an archive, in words
     was_done: bool = False  # by an earlier run
-    pair: tuple[bytes, bytes] | None = None  # small JPEG files, before and after
-    within: str = ""  # the archive that the entry lies in, where that lies in a folder itself
-    passed_over: str = ""  # why the entry stays as it is though there may be pictures in it
+    thumbnails: tuple[bytes, bytes] | None = None  # JPEG files, before and after
+    archive: str = ""  # name of the nested archive that holds the entry; "": none
+    why_uncolored: str = ""  # why an entry that may hold pictures is not colored
 
 
-class Films(Protocol):
-    """What is to be done with films. For workers elsewhere it has to pickle."""
+class FilmColorizer(Protocol):
+    """Colors films, whole or in parts. For workers on other machines it must pickle."""
 
-    def name(self, name: str) -> str:
-        """What a film is called in the output."""
+    def output_name(self, name: str) -> str:
+        """The film's name in the output, from its name in the source."""
 
-    def color(self, source: Path, target: Path, colorizer: Colorizer, *, is_again: bool) -> tuple[tuple[str, ...], str]:
-        """One film into one file; remarks, and its damage in words. is_again: this run has begun it before."""
+    def colorize(
+        self, source: Path, target: Path, colorizer: Colorizer, *, is_again: bool
+    ) -> tuple[tuple[str, ...], str]:
+        """Color a film into a file; gives remarks, and its damage in words. is_again: this run has begun it before.
 
-    def survey(self, source: Path, colorizer: Colorizer, wanted: int) -> list[Part]:
-        """At most `wanted` parts that can be colored apart; none where that is impossible or not worth it."""
+        Raises VidcolorError.
+        """
 
-    def color_part(self, source: Path, target: Path, colorizer: Colorizer, part: Part, *, is_again: bool) -> None:
-        """One part of the film that `color` will put together."""
+    def plan_parts(self, source: Path, colorizer: Colorizer, wanted: int) -> list[Part]:
+        """Plan at most `wanted` parts that can be colored apart; none where that is impossible or not worth it."""
+
+    def colorize_part(self, source: Path, target: Path, colorizer: Colorizer, part: Part, *, is_again: bool) -> None:
+        """Color one part, which `colorize` joins with the others."""
 
 
 @dataclass(frozen=True)
-class Rules:
-    """What to do with which entry. For workers elsewhere, every callable has to be one that pickles."""
+class WorkerOptions:
+    """How a worker treats entries. For workers on other machines all fields must pickle."""
 
     still: StillSettings
-    is_recoloring: bool = False  # photos and films that have colors already
-    is_copying_others: bool = True  # files that are neither photos nor films
-    is_nested: bool = True  # archives in a folder are colored as archives
-    largest_pixels: int = 1_000_000_000  # of a photo
-    is_shown: Callable[[str], bool] = field(default=lambda _: False)  # whether small pictures are wanted of a photo
-    is_overwriting: bool = False  # one photo's output
+    recolor: bool = False  # color photos and films anew that are in color
+    copies_others: bool = True  # copy files that are neither photos nor films; False: skip them
+    opens_nested: bool = True  # color the files in archives that lie in a folder
+    largest_pixels: int = 1_000_000_000  # of a page; larger photos fail
+    wants_thumbnails: Callable[[str], bool] = field(default=lambda _: False)  # by a photo's name
+    overwrite: bool = False  # replace an existing output of write_colored_photo
     scratch: Path = Path()  # folder for files too large for memory, on the output's disk
-    films: Films | None = None  # None: they are others
+    films: FilmColorizer | None = None  # None: films are treated as other files
 
 
-class Network:
-    """One thread that asks the network for whatever pictures wait, those of a size together."""
+class BatchingPredictor:
+    """Batches waiting pictures of equal size for the network, in a thread of its own. A context manager."""
 
     def __init__(self, colorizer: Colorizer):
         self._colorizer = colorizer
@@ -88,11 +93,11 @@ class Network:
 
     @property
     def size(self) -> int:
-        """Short side in pixels that it looks at."""
+        """Short side in pixels that the network looks at."""
         return self._colorizer.size
 
     def predict(self, lightness_hw: Floats) -> Floats:
-        """L* 0..100 -> a*b* (2, h/stride, w/stride); waits. Raises DeviceError."""
+        """L* (h, w), 0..100 -> a*b* (2, h/stride, w/stride). Blocks until its batch is done. Raises DeviceError."""
         future: Future[Floats] = Future()
         self._waiting.put((lightness_hw, future))
         return future.result()
@@ -110,7 +115,7 @@ class Network:
             held = [item for item in held if id(item) not in taken]
             try:
                 results = self._colorizer.predict([lightness for lightness, _ in batch])
-            except BaseException as error:  # handed to those who wait
+            except BaseException as error:  # raised in the waiting threads
                 for _, future in batch:
                     future.set_exception(error)
                 continue
@@ -118,7 +123,7 @@ class Network:
                 future.set_result(ab)
 
     def close(self) -> None:
-        """Let the thread go."""
+        """End the thread."""
         self._waiting.put(None)
         self._thread.join()
 
@@ -131,79 +136,83 @@ class Network:
         self.close()
 
 
-def colorize_photo(source: Path, target: Path, colorizer: Colorizer, rules: Rules) -> tuple[Outcome, tuple[str, ...]]:
-    """One photo file into another of the same format; what became of it, and what there is to say.
+def write_colored_photo(
+    source: Path, target: Path, colorizer: Colorizer, options: WorkerOptions
+) -> tuple[Outcome, tuple[str, ...]]:
+    """Color a photo file into another of the same format; gives the outcome and remarks.
 
-    A photo that has colors is copied unless the rules say otherwise. Raises SourceError, SinkError, DeviceError.
+    A photo in color is copied unless options.recolor. Raises SourceError, SinkError, DeviceError.
     """
-    with Network(colorizer) as network, open_in_turn(source, largest_pixels=rules.largest_pixels) as still:
-        colors = _Colors(still, network, rules)
-        with outputs.replacing(target, overwrite=rules.is_overwriting) as partial:
-            losses = write_still(still, colors, partial, rules.still)
-    return ("colored", (*colors.own, *losses)) if colors.count else ("kept", (IN_COLOR,))
+    with BatchingPredictor(colorizer) as network, open_in_turn(source, largest_pixels=options.largest_pixels) as still:
+        colors = _PageColors(still, network, options)
+        with outputs.replacing(target, overwrite=options.overwrite) as partial:
+            losses = write_still(still, colors, partial, options.still)
+    return ("colored", (*colors.kept_colors, *losses)) if colors.count else ("kept", (IN_COLOR,))
 
 
 class Worker:
-    """A model, and what colors photos and films by it. Photos may come from several threads at once."""
+    """Colors photos and films with one model. Several threads may color photos at once."""
 
-    def __init__(self, colorizer: Colorizer, rules: Rules) -> None:
+    def __init__(self, colorizer: Colorizer, options: WorkerOptions) -> None:
         self.devices = colorizer.devices
-        self._colorizer, self._rules = colorizer, rules
-        self._network = Network(colorizer)
+        self._colorizer, self._options = colorizer, options
+        self._network = BatchingPredictor(colorizer)
 
-    def photo(self, entry: Entry, source: Path | bytes) -> Done:
-        """One photo file, read, colored and packed again. Raises VidcolorError, and what decoders raise."""
-        return _photo(entry, source, self._network, self._rules)
+    def photo(self, entry: Entry, source: Path | bytes) -> EntryResult:
+        """Decode, color and encode one photo file. Raises VidcolorError, and whatever a decoder raises."""
+        return _colorize_entry(entry, source, self._network, self._options)
 
-    def film(self, source: Path, target: Path, *, is_again: bool = False) -> Done:
-        """One film into the file `target`, or nothing where it is kept. is_again: this run has begun it before.
+    def film(self, source: Path, target: Path, *, is_again: bool = False) -> EntryResult:
+        """Color one film into the file `target`; nothing is written where it is in color and kept.
 
-        Raises VidcolorError.
+        is_again: this run has begun it before.  Raises VidcolorError.
         """
         began = time.monotonic()
         target.unlink(missing_ok=True)
         if self._is_kept(source):
-            return Done("kept", notes=(IN_COLOR,))
-        notes, damage = self._films.color(source, target, self._colorizer, is_again=is_again)
-        return Done("colored", target, notes=notes, seconds=time.monotonic() - began, damage=damage)
+            return EntryResult("kept", notes=(IN_COLOR,))
+        notes, damage = self._films.colorize(source, target, self._colorizer, is_again=is_again)
+        return EntryResult("colored", target, notes=notes, seconds=time.monotonic() - began, damage=damage)
 
     def survey(self, source: Path, wanted: int) -> list[Part]:
-        """At most so many parts of a film; none where it is kept, or cannot be parted. Raises VidcolorError."""
-        return [] if self._is_kept(source) else self._films.survey(source, self._colorizer, wanted)
+        """Plan at most `wanted` parts of a film; none where it is kept or cannot be split. Raises VidcolorError."""
+        return [] if self._is_kept(source) else self._films.plan_parts(source, self._colorizer, wanted)
 
     def part(self, source: Path, target: Path, part: Part, *, is_again: bool = False) -> None:
-        """One part, for `film` to put together. Raises VidcolorError."""
-        self._films.color_part(source, target, self._colorizer, part, is_again=is_again)
+        """Color one part, which `film` joins with the others. Raises VidcolorError."""
+        self._films.colorize_part(source, target, self._colorizer, part, is_again=is_again)
 
     def _is_kept(self, source: Path) -> bool:
-        return not self._rules.is_recoloring and film_tone(source) == "color"
+        return not self._options.recolor and film_tone(source) == "color"
 
     @property
-    def _films(self) -> Films:
-        assert self._rules.films is not None
-        return self._rules.films
+    def _films(self) -> FilmColorizer:
+        assert self._options.films is not None
+        return self._options.films
 
     def close(self) -> None:
-        """Let the network's thread go."""
+        """End the network's thread."""
         self._network.close()
 
 
-class _Colors:
-    """A*b* of a file's pages, one after another; None for those that are not to be colored.
+class _PageColors:
+    """Iterates over the a*b* of a file's pages; None for pages that keep their colors.
 
-    count: pages that were colored so far.  small: the first one before and after, as small JPEG files, if wanted.
+    count: pages colored so far.  thumbnails: JPEG files of the first page, before and after, if wanted.
     """
 
-    def __init__(self, still: Still, network: Network, rules: Rules, *, is_shown: bool = False) -> None:
-        self._still, self._network, self._rules, self._is_shown = still, network, rules, is_shown
+    def __init__(
+        self, still: Still, network: BatchingPredictor, options: WorkerOptions, *, is_shown: bool = False
+    ) -> None:
+        self._still, self._network, self._options, self._is_shown = still, network, options, is_shown
         self._begun: list[Floats | None] = []
         self.count = 0
-        self._shares: list[float] = []  # of pages, that keep colors of their own
-        self.small: tuple[bytes, bytes] | None = None
+        self._shares: list[float] = []  # of each mixed page: the share of its area that keeps its colors
+        self.thumbnails: tuple[bytes, bytes] | None = None
         self._rest = (self._color(number) for number in range(len(still.pages)))
 
-    def is_any(self) -> bool:
-        """Whether there is a page to be colored. Looks no further than to the first."""
+    def has_any(self) -> bool:
+        """Whether any page is to be colored. Predicts no further than the first one."""
         for ab in self._rest:
             self._begun.append(ab)
             if ab is not None:
@@ -211,8 +220,8 @@ class _Colors:
         return False
 
     @property
-    def own(self) -> tuple[str, ...]:
-        """What mixed pages keep, in words."""
+    def kept_colors(self) -> tuple[str, ...]:
+        """How much color mixed pages keep, as remarks."""
         if not self._shares:
             return ()
         of = "it" if self.count == 1 else f"{len(self._shares)} pages"
@@ -224,53 +233,55 @@ class _Colors:
 
     def _color(self, number: int) -> Floats | None:
         page = self._still.pages[number]
-        if not self._rules.is_recoloring and page.tone == "color":
+        if not self._options.recolor and page.tone == "color":
             return None
         ab = self._network.predict(page.lightness(self._network.size))
         self.count += 1
-        if page.colored_regions is not None and not self._rules.is_recoloring:
+        if page.colored_regions is not None and not self._options.recolor:
             self._shares.append(page.colored_regions.share)
         is_plain = page.tone == "gray" and page.bits == 8 and page.orientation == 1 and not page.alpha
-        if self._is_shown and number == 0 and is_plain:  # decoding both files would take longer than painting
-            before, after = (encode_jpeg(page.preview(shown, (SHOWN_SIDE, SHOWN_SIDE))) for shown in (None, ab))
-            self.small = before, after
+        if self._is_shown and number == 0 and is_plain:  # decoding both files would take longer
+            before, after = (encode_jpeg(page.preview(shown, (THUMBNAIL_SIDE, THUMBNAIL_SIDE))) for shown in (None, ab))
+            self.thumbnails = before, after
         return ab
 
 
-def _photo(entry: Entry, source: Path | bytes, network: Network, rules: Rules) -> Done:
-    """One photo file, read, colored and packed again."""
-    began, is_shown = time.monotonic(), rules.is_shown(entry.name)
-    with open_in_turn(source, entry.printable_name, largest_pixels=rules.largest_pixels) as still:
-        colors = _Colors(still, network, rules, is_shown=is_shown)
-        if not colors.is_any():
-            return Done("kept", notes=(IN_COLOR,), seconds=time.monotonic() - began)
-        content, losses = _packed(entry, still, colors, rules)
-        pair = colors.small
+def _colorize_entry(
+    entry: Entry, source: Path | bytes, network: BatchingPredictor, options: WorkerOptions
+) -> EntryResult:
+    """Decode, color and encode one photo file."""
+    began, is_shown = time.monotonic(), options.wants_thumbnails(entry.name)
+    with open_in_turn(source, entry.printable_name, largest_pixels=options.largest_pixels) as still:
+        colors = _PageColors(still, network, options, is_shown=is_shown)
+        if not colors.has_any():
+            return EntryResult("kept", notes=(IN_COLOR,), seconds=time.monotonic() - began)
+        content, losses = _encode(entry, still, colors, options)
+        pair = colors.thumbnails
         if is_shown and pair is None:
-            pair = _pair(still.content or source, content)
+            pair = _make_thumbnails(still.content or source, content)
     kept = len(still.pages) - colors.count
-    notes = (*colors.own, *losses, *((f"{kept} pages were in color already",) if kept else ()))
-    return Done("colored", content, notes=notes, seconds=time.monotonic() - began, pair=pair)
+    notes = (*colors.kept_colors, *losses, *((f"{kept} pages were in color already",) if kept else ()))
+    return EntryResult("colored", content, notes=notes, seconds=time.monotonic() - began, thumbnails=pair)
 
 
-def _pair(before: bytes | Path, after: bytes | Path) -> tuple[bytes, bytes] | None:
-    """Small pictures of two files."""
-    found = [thumbnail_jpeg(content, SHOWN_SIDE) for content in (before, after)]
+def _make_thumbnails(before: bytes | Path, after: bytes | Path) -> tuple[bytes, bytes] | None:
+    """JPEG thumbnails of two files; None where one cannot be decoded."""
+    found = [thumbnail_jpeg(content, THUMBNAIL_SIDE) for content in (before, after)]
     return (found[0], found[1]) if found[0] is not None and found[1] is not None else None
 
 
-def _packed(
-    entry: Entry, still: Still, colors: Iterable[Floats | None], rules: Rules
+def _encode(
+    entry: Entry, still: Still, colors: Iterable[Floats | None], options: WorkerOptions
 ) -> tuple[bytes | Path, tuple[str, ...]]:
-    """The colored file, in memory or, if it is huge, in the scratch folder; and what it could not keep."""
+    """Encode the colored file in memory or, if it is huge, in the scratch folder; also gives what it could not keep."""
     if still.pixels < HUGE_PIXELS:
         file = io.BytesIO()
-        losses = write_still(still, colors, file, rules.still)
+        losses = write_still(still, colors, file, options.still)
         return file.getvalue(), losses
-    name = entry.name.replace("/", ":")  # whole: others of its last part may be under way
-    path = rules.scratch / scratch_name(name)  # the same name again overwrites what a killed run left
+    name = entry.name.replace("/", ":")  # the whole path: another folder may hold a file of the same name
+    path = options.scratch / scratch_name(name)  # a fixed name overwrites the leftover of a killed run
     try:
-        return path, write_still(still, colors, path, rules.still)
+        return path, write_still(still, colors, path, options.still)
     except BaseException:
         path.unlink(missing_ok=True)
         raise

@@ -1,4 +1,4 @@
-"""Who colors the files of a batch: workers of any kind, and those of one machine."""
+"""The workers of a batch: the protocol, and the workers of one machine."""
 
 import os
 import time
@@ -9,47 +9,47 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from vidcolor.archives import Entry, completed_future
-from vidcolor.batch.worker import Done, Rules, Worker
+from vidcolor.batch.worker import EntryResult, Worker, WorkerOptions
 from vidcolor.inference.colorizer import Colorizer
 
-FILES_AHEAD = 3  # a thread, under way or waiting for their turn to be written
-BYTES_AHEAD = 1 << 28  # of photos under way or waiting for their turn, a worker
+FILES_AHEAD = 3  # photos submitted ahead of the one that is written, for each thread
+BYTES_AHEAD = 1 << 28  # of photos submitted ahead, for each worker
 
 
 class Workers(Protocol):
-    """Who colors entries. Futures hold VidcolorErrors, or whatever a decoder raised."""
+    """Colors entries in the background. Futures hold VidcolorErrors, or whatever a decoder raised."""
 
-    films_any_time: bool  # whether films go on beside the rest, or wait for their turn
-    notes: list[str]  # one line each: what is to be said of the whole
+    are_films_unordered: bool  # whether films may run at the same time as other entries and end in any order
+    notes: list[str]  # remarks on the run as a whole, one line each
 
     @property
     def ahead(self) -> int:
-        """Photos that may be under way, or wait for their turn to be written."""
+        """How many photos to submit ahead of the one that is written."""
 
     @property
     def ahead_bytes(self) -> int:
-        """The same in bytes of their files."""
+        """How many bytes of photo files to submit ahead."""
 
     @property
     def devices(self) -> list[str]:
-        """What they run on, for people."""
+        """Names of the devices, for people."""
 
-    def photo(self, entry: Entry, source: Path | bytes) -> Future[Done]:
+    def photo(self, entry: Entry, source: Path | bytes) -> Future[EntryResult]:
         """See Worker."""
 
-    def film(self, entry: Entry, source: Path, target: Path) -> Future[Done]:
+    def film(self, entry: Entry, source: Path, target: Path) -> Future[EntryResult]:
         """See Worker."""
 
 
 class LocalWorkers:
-    """The machine itself: photos on a pool of threads, a film by whoever asks for it. A context manager."""
+    """Workers on this machine: photos on a pool of threads, a film on the caller's thread. A context manager."""
 
-    films_any_time, ahead_bytes = False, BYTES_AHEAD
+    are_films_unordered, ahead_bytes = False, BYTES_AHEAD
 
-    def __init__(self, colorizer: Colorizer, rules: Rules) -> None:
+    def __init__(self, colorizer: Colorizer, options: WorkerOptions) -> None:
         threads = os.cpu_count() or 1
         self.ahead, self.notes = FILES_AHEAD * threads, list[str]()
-        self._worker = Worker(colorizer, rules)
+        self._worker = Worker(colorizer, options)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="photo")
 
     @property
@@ -57,11 +57,11 @@ class LocalWorkers:
         """See Workers."""
         return self._worker.devices
 
-    def photo(self, entry: Entry, source: Path | bytes) -> Future[Done]:
+    def photo(self, entry: Entry, source: Path | bytes) -> Future[EntryResult]:
         """See Worker."""
         return self._pool.submit(self._worker.photo, entry, source)
 
-    def film(self, entry: Entry, source: Path, target: Path) -> Future[Done]:  # noqa: ARG002 - see Workers
+    def film(self, entry: Entry, source: Path, target: Path) -> Future[EntryResult]:  # noqa: ARG002 - see Workers
         """See Worker."""
         return completed_future(self._worker.film(source, target))
 
@@ -71,15 +71,15 @@ class LocalWorkers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.shutdown(cancel_futures=True)  # of a run that was ended: what is under way is enough to wait for
+        self._pool.shutdown(cancel_futures=True)  # after an interruption, waits for running photos only
         self._worker.close()
 
 
-def time_photos(entries: Sequence[Entry], colorizer: Colorizer, rules: Rules) -> tuple[float, int]:
-    """Color some photos for the clock alone: seconds it took, and the bytes of those that could be colored."""
+def time_photos(entries: Sequence[Entry], colorizer: Colorizer, options: WorkerOptions) -> tuple[float, int]:
+    """Measure coloring photos: gives the seconds, and the bytes of those that could be colored."""
     worked = 0
-    with LocalWorkers(colorizer, rules) as workers:
-        for entry in entries[:1]:  # makes the network completed_future
+    with LocalWorkers(colorizer, options) as workers:
+        for entry in entries[:1]:  # compiles the network before the clock starts
             workers.photo(entry, entry.read()).exception()
         began = time.monotonic()
         futures = [(entry, workers.photo(entry, entry.read())) for entry in entries]

@@ -14,7 +14,7 @@ from vidcolor.cli.films import colorize_films
 from vidcolor.cli.number_types import Number, OrAuto, Rate, Whole
 from vidcolor.cli.param_types import DEVICE, FILE, Existing, Hinted, ModelName
 from vidcolor.cli.progress import observer
-from vidcolor.cli.scans import Scans, are_scans, colorize_scans, describe_scans
+from vidcolor.cli.scans import ScanJob, are_scans, colorize_scans, describe_scans
 from vidcolor.cli.timecode import Timecode, check_range
 from vidcolor.errors import UsageError
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PRESET = Hinted(click.STRING, choices.PRESETS)
 
 
-class Rhythm(OrAuto):
+class FrameInterval(OrAuto):
     """A number of frames, or auto, which becomes None."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
@@ -62,7 +62,7 @@ class Rhythm(OrAuto):
     help="Hold colors still over time: not at all, where pixels stay alike, or along the motion.",
 )  # fmt: skip
 @click.option(
-    "--every", type=Rhythm("is no rhythm; write 1 (every frame), 4 (one in four) or auto"), default="1",
+    "--every", type=FrameInterval("is no rhythm; write 1 (every frame), 4 (one in four) or auto"), default="1",
     show_default=True,
     help="Let the network look at one frame in N, or at as few as will do (auto); motion carries its colors on.",
 )  # fmt: skip
@@ -151,7 +151,7 @@ def command(
       vidcolor film.mp4 -o out.mp4 --every auto --reference stills/
     """
     if output is None:
-        raise UsageError(f"-o is missing: {_suggested(inputs)}")
+        raise UsageError(f"-o is missing: {_suggest_output(inputs)}")
     if output == "-":
         raise UsageError("-o -: a film is put together in a file. Name one, such as -o out.mkv.")
     check_range(options["start"], options["end"])
@@ -162,9 +162,9 @@ def command(
             raise UsageError("--cluster takes no --fps: color numbered pictures on one machine, or make them a film.")
         asked = asked.for_other_machines()
     if fps is not None:
-        inputs = (_sequence(inputs, fps),)
+        inputs = (_open_sequence(inputs, fps),)
     elif are_scans(inputs, Path(output)):
-        scans = Scans(inputs, Path(output), asked, as_json, quiet, options["watch"])
+        scans = ScanJob(inputs, Path(output), asked, as_json, quiet, options["watch"])
         ctx.exit(0 if (describe_scans if dry_run else colorize_scans)(scans) else 1)
     with observer(as_json=as_json, quiet=quiet) as report:
         report.films_started()
@@ -173,7 +173,7 @@ def command(
     ctx.exit(code)
 
 
-def _suggested(inputs: tuple[Path, ...]) -> str:
+def _suggest_output(inputs: tuple[Path, ...]) -> str:
     """What to say for where the output goes."""
     first = inputs[0]
     if len(inputs) > 1 or first.is_dir():
@@ -181,7 +181,7 @@ def _suggested(inputs: tuple[Path, ...]) -> str:
     return f"say which file to write, such as -o {first.stem}-color{first.suffix}."
 
 
-def _sequence(inputs: tuple[Path, ...], rate: Fraction) -> Path:
+def _open_sequence(inputs: tuple[Path, ...], rate: Fraction) -> Path:
     """The one folder or pattern of pictures as a film."""
     from vidcolor.media.sequences import sequence_address
 

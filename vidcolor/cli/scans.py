@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Scans:
+class ScanJob:
     """What the command line asks for."""
 
     inputs: tuple[Path, ...]
@@ -69,7 +69,7 @@ def _is_pattern(path: Path) -> bool:
     return any(sign in str(path) for sign in "*?[") and not path.exists()
 
 
-def colorize_scans(scans: Scans) -> bool:
+def colorize_scans(scans: ScanJob) -> bool:
     """Color everything; whether all went well. Raises VidcolorError where nothing can be done at all."""
     from vidcolor.batch.files import colorize_files, watch_folder
 
@@ -83,7 +83,7 @@ def colorize_scans(scans: Scans) -> bool:
 
             open_workers = stack.enter_context(cluster_workers(scans.inputs, scans.options))
         renderer = observer(as_json=scans.as_json, quiet=scans.quiet, is_telling_all=scans.watch)
-        shown = _Shown(stack.enter_context(renderer))
+        shown = _ProgressForwarder(stack.enter_context(renderer))
         if scans.watch:
             if hasattr(signal, "SIGIO"):
                 signal.signal(signal.SIGIO, signal.SIG_IGN)  # see FolderWatcher
@@ -93,7 +93,7 @@ def colorize_scans(scans: Scans) -> bool:
         ).is_complete
 
 
-class _Shown(BatchObserver):
+class _ProgressForwarder(BatchObserver):
     """Tells the renderer what a batch tells."""
 
     def __init__(self, renderer: Observer) -> None:
@@ -130,15 +130,15 @@ class _Shown(BatchObserver):
         )  # fmt: skip
 
 
-def _colorize_photo(scans: Scans) -> None:
+def _colorize_photo(scans: ScanJob) -> None:
     """Color one photo into one file of the same format."""
-    from vidcolor.batch.photos import color_photo
+    from vidcolor.batch.photos import colorize_photo_file
 
     options, source, target = scans.options, scans.inputs[0], scans.output
     if options.cluster:
         raise UsageError("--cluster shares out many files; one photo is done sooner without it.")
-    check_is_no_input(target, options.reading)
-    done = color_photo(source, target, options.photos, options.model.load())
+    check_is_no_input(target, options.files_read)
+    done = colorize_photo_file(source, target, options.photos, options.model.load())
     shown = observer(as_json=scans.as_json, quiet=True)
     shown.batch_started(1)
     shown.file_finished(str(source), done.outcome, done.notes)
@@ -146,16 +146,16 @@ def _colorize_photo(scans: Scans) -> None:
         say("; ".join((f"{target}: {done.outcome}", *done.notes)))
 
 
-def describe_scans(scans: Scans) -> bool:
+def describe_scans(scans: ScanJob) -> bool:
     """Print a dry run: what is there, what would be done, and how long it would take."""
     from vidcolor.batch.estimate import estimate_files
 
     found = estimate_files(scans.inputs, scans.output, scans.options, scans.options.model.load)
-    (_tell_plan if scans.as_json else _print_plan)(found)
+    (_send_plan if scans.as_json else _print_plan)(found)
     return True
 
 
-def _tell_plan(found: "Estimate") -> None:
+def _send_plan(found: "Estimate") -> None:
     event(
         "plan", input=", ".join(map(str, found.inputs)), output=str(found.output), files=found.files, bytes=found.bytes,
         refused=found.refused, notes=found.notes, photo_seconds=found.photo_seconds,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from vidcolor.archives import Entry
-from vidcolor.batch.worker import Done, Rules, Worker
+from vidcolor.batch.worker import EntryResult, Worker, WorkerOptions
 from vidcolor.cluster.slots import Slot
 from vidcolor.errors import DeviceError, SinkError, VidcolorError
 from vidcolor.frames import Part
@@ -20,12 +20,12 @@ LOCK_SECONDS = 120.0  # to wait for a lost machine's locks; a file server keeps 
 
 @dataclass(frozen=True)
 class Work:
-    """What every worker is given. Everything in it must pickle."""
+    """What every worker is started with. All fields must pickle."""
 
     load: Callable[[], Colorizer]
-    rules: Rules
-    identity: Callable[[], object]  # equal wherever the version, the model and the options are
-    inputs: tuple[Path, ...]  # absolute, as is rules.scratch; every machine must see them
+    options: WorkerOptions
+    identity: Callable[[], object]  # gives equal values for equal version, model and options
+    inputs: tuple[Path, ...]  # absolute, as is options.scratch; every machine must see them
     device: str = "auto"  # auto, all or cpu
 
 
@@ -35,7 +35,7 @@ class Actor:
     _worker: Worker
 
     def open(self, work: Work, slot: Slot, token: Path, identity: object) -> list[str] | VidcolorError:
-        """Load the model; gives the devices, or a DeviceError where this machine would color unlike others."""
+        """Load the model; gives the devices, or a DeviceError where this machine would make other colors."""
         if not slot.has_gpu:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
             if not slot.is_alone:
@@ -46,16 +46,16 @@ class Actor:
                     return DeviceError(f"it does not see {path}. Mount the same folders at the same paths everywhere.")
             if work.identity() != identity:
                 return DeviceError("its vidcolor or its model is another. Install the same on every machine.")
-            self._worker = Worker(work.load(), work.rules)
+            self._worker = Worker(work.load(), work.options)
         except VidcolorError as error:
             return error
         return self._worker.devices
 
-    def photo(self, entry: Entry, source: Path | bytes) -> Done | VidcolorError:
+    def photo(self, entry: Entry, source: Path | bytes) -> EntryResult | VidcolorError:
         """See Worker."""
         return _retry_while_locked(lambda: self._worker.photo(entry, source), is_again=False)
 
-    def film(self, entry: Entry, source: Path, target: Path, is_again: bool) -> Done | VidcolorError:  # noqa: ARG002
+    def film(self, entry: Entry, source: Path, target: Path, is_again: bool) -> EntryResult | VidcolorError:  # noqa: ARG002
         """See Worker."""
         return _retry_while_locked(lambda: self._worker.film(source, target, is_again=is_again), is_again=is_again)
 
@@ -74,7 +74,7 @@ T = TypeVar("T")
 
 
 def _retry_while_locked(work: Callable[[], T], *, is_again: bool) -> T | VidcolorError:
-    """The result of the work, or its error. is_again: a lost worker had begun it, whose locks are waited for."""
+    """Run the work; gives its result or its error. is_again: wait for the locks of a lost worker that had begun it."""
     until = time.monotonic() + (LOCK_SECONDS if is_again else 0)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""A batch's workers on a cluster, as `batch.files.colorize_files` opens them."""
+"""Starts a batch's workers on a cluster, for `batch.files.colorize_files`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vidcolor.batch.options import BatchOptions
-from vidcolor.batch.worker import Rules
+from vidcolor.batch.worker import WorkerOptions
 from vidcolor.cluster.actor import Work
 from vidcolor.cluster.session import connect
 from vidcolor.cluster.workers import ClusterWorkers
@@ -15,17 +15,19 @@ from vidcolor.cluster.workers import ClusterWorkers
 @contextmanager
 def cluster_workers(
     inputs: Sequence[Path], options: BatchOptions
-) -> Iterator[Callable[[Rules], AbstractContextManager[ClusterWorkers]]]:
-    """Be part of the cluster options.cluster; gives what opens workers that go by some rules.
+) -> Iterator[Callable[[WorkerOptions], AbstractContextManager[ClusterWorkers]]]:
+    """Connect to the cluster options.cluster; gives a function that starts workers by WorkerOptions.
 
-    options: their paths as every machine sees them; see BatchOptions.for_other_machines.
-    Raises DeviceError, UsageError; opening raises ModelError, too.
+    options: with paths as every machine sees them, see BatchOptions.for_other_machines.
+    Raises DeviceError, UsageError; starting workers raises ModelError, too.
     """
-    seen = tuple(path.absolute() for path in inputs if path.exists())
+    paths = tuple(path.absolute() for path in inputs if path.exists())
 
-    def open_workers(rules: Rules) -> ClusterWorkers:
-        rules = replace(rules, scratch=rules.scratch.absolute())
-        return ClusterWorkers(Work(options.model.load, rules, options.run, seen, options.model.device))
+    def open_workers(worker_options: WorkerOptions) -> ClusterWorkers:
+        worker_options = replace(worker_options, scratch=worker_options.scratch.absolute())
+        return ClusterWorkers(
+            Work(options.model.load, worker_options, options.run_identity, paths, options.model.device)
+        )
 
     with connect(options.cluster or "auto"):
         yield open_workers

@@ -23,9 +23,9 @@ def check_installed() -> None:
 
 @contextmanager
 def connect(address: str) -> Iterator[None]:
-    """Connect to the cluster at HOST:PORT; auto: to the one that this machine belongs to, else start one here.
+    """Connect to the cluster at HOST:PORT; auto: to the one that this machine belongs to, or start one here.
 
-    Raises DeviceError where there is none or Ray is not installed, UsageError for what is no address.
+    Raises DeviceError where no cluster answers or Ray is not installed, UsageError for an invalid address.
     """
     check_installed()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster that is started here calls nobody

@@ -1,4 +1,4 @@
-"""The driver's view of workers and of the jobs that they are given."""
+"""Workers and their jobs, as the driver keeps track of them."""
 
 from concurrent.futures import Future
 from contextlib import suppress
@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from vidcolor.archives import Entry
-from vidcolor.batch.worker import Done
+from vidcolor.batch.worker import EntryResult
 from vidcolor.cluster.session import first_line
 from vidcolor.cluster.slots import Slot
 from vidcolor.errors import VidcolorError
 from vidcolor.frames import Part
 
-LOSSES = 3  # workers lost over one entry before it fails, and lost in a row in one slot before it is given up
+LOSSES = 3  # lost workers after which an entry fails; lost workers in a row after which a slot is given up
 
 
 class LostError(Exception):
@@ -27,17 +27,17 @@ class Job:
     entry: Entry
     source: Path | bytes
     target: Path | None  # of a film
-    future: Future[Done] = field(default_factory=Future)
-    losses: int = 0  # workers lost while they had it
-    wanted: int = 0  # parts that the film is to be split into, which a worker has to plan
+    future: Future[EntryResult] = field(default_factory=Future)
+    losses: int = 0  # workers lost while they worked on it
+    wanted: int = 0  # number of parts that a worker is asked to plan; 0: color instead
     part: Part | None = None  # to color instead of the whole film
-    whole: "Job | None" = None  # the job of the whole film, for a part
-    parts_left: int = 0  # unfinished parts of a film
-    is_parted: bool = False  # whether it was split, or cannot be
+    whole: "Job | None" = None  # the whole film's job, for a part
+    parts_left: int = 0  # unfinished parts of the film
+    is_parted: bool = False  # whether parts were planned, even if none were possible
 
     @property
     def is_alone(self) -> bool:
-        """Whether it gets a worker of its own, as it may be the cause of lost workers."""
+        """Whether it must run alone on its worker, because it may be the cause of lost workers."""
         return self.losses == LOSSES - 1
 
     def start_remote(self, actor: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The archive's workers on many machines: who gets what, and what becomes of what a lost one had."""
+"""Schedules the jobs of a batch on a cluster's workers; a lost worker's jobs go to others."""
 
 import math
 import threading
@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from vidcolor.archives import Entry
-from vidcolor.batch.worker import Done
+from vidcolor.batch.worker import EntryResult
 from vidcolor.batch.workers import BYTES_AHEAD, FILES_AHEAD
 from vidcolor.cluster.actor import Actor, Work
 from vidcolor.cluster.session import first_line
@@ -24,19 +24,19 @@ from vidcolor.cluster.slots import Slot, slots_of
 from vidcolor.cluster.worker_handles import LOSSES, Job, LostError, WorkerHandle, kill, result_of
 from vidcolor.errors import DeviceError, SourceError, UsageError, VidcolorError
 
-LOOK_SECONDS = 2.0  # between looks at which machines there are
-PATIENCE_SECONDS = 300.0  # without any worker
-PARTS_A_WORKER = 2  # of a film, so that quick workers can do more than slow ones
-LEAST_AHEAD = 64  # photos: machines may join that are not there yet
+LOOK_SECONDS = 2.0  # between two looks at the cluster's machines
+PATIENCE_SECONDS = 300.0  # without any worker, after which the run fails
+PARTS_A_WORKER = 2  # of a film, so that fast workers can do more than slow ones
+LEAST_AHEAD = 64  # photos submitted ahead, since more machines may join
 
 
 class ClusterWorkers:
-    """Workers on all machines of the connected cluster, also on those that join later. A context manager.
+    """Workers on all machines of the connected cluster, including machines that join later. A context manager.
 
-    One thread deals the work; all that is private here is its own.
+    One scheduling thread owns all private state.
     """
 
-    films_any_time = True
+    are_films_unordered = True
 
     def __init__(self, work: Work) -> None:
         """Raises UsageError for devices that a cluster cannot choose."""
@@ -44,7 +44,7 @@ class ClusterWorkers:
             raise UsageError(f"--device {work.device}: with --cluster say auto (every GPU there is) or cpu.")
         self.notes: list[str] = []
         self._work = work
-        self._token = work.rules.scratch / f".vidcolor-cluster-{uuid.uuid4().hex}"
+        self._token = work.options.scratch / f".vidcolor-cluster-{uuid.uuid4().hex}"
         self._events: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._photos: deque[Job] = deque()
         self._films: deque[Job] = deque()
@@ -52,10 +52,10 @@ class ClusterWorkers:
         self._given_up: set[Slot] = set()
         self._deaths: Counter[Slot] = Counter()
         self._first: Future[None] = Future()  # done when a worker is ready
-        self._error: VidcolorError | None = None  # why nothing can be done any more
+        self._error: VidcolorError | None = None  # why the cluster can no longer be used
         self._has_gpus: bool | None = None
         self._looked = -math.inf
-        self._worked = time.monotonic()  # when there was a worker last
+        self._worked = time.monotonic()  # when a worker was last available
         self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
 
     @property
@@ -75,16 +75,16 @@ class ClusterWorkers:
         found = Counter(device for handle in list(self._handles.values()) for device in handle.devices)
         return [f"{count} x {device}" for device, count in found.items()]
 
-    def photo(self, entry: Entry, source: Path | bytes) -> Future[Done]:
+    def photo(self, entry: Entry, source: Path | bytes) -> Future[EntryResult]:
         """See Worker."""
         return self._submit(Job(entry, source, None))
 
-    def film(self, entry: Entry, source: Path, target: Path) -> Future[Done]:
+    def film(self, entry: Entry, source: Path, target: Path) -> Future[EntryResult]:
         """See Worker."""
         return self._submit(Job(entry, source, target))
 
-    def _submit(self, job: Job) -> Future[Done]:
-        job.entry = replace(job.entry, origin=None, opener=None)  # those of archives do not pickle
+    def _submit(self, job: Job) -> Future[EntryResult]:
+        job.entry = replace(job.entry, origin=None, opener=None)  # of archives: do not pickle
         job.source = job.source.absolute() if isinstance(job.source, Path) else job.source
         job.target = job.target and job.target.absolute()
         self._events.put(partial((self._photos if job.target is None else self._films).append, job))
@@ -112,7 +112,7 @@ class ClusterWorkers:
         self._token.unlink(missing_ok=True)
 
     def _run(self) -> None:
-        """Take what happens, one thing after another."""
+        """Handle events one after another and schedule jobs."""
         while True:
             event: Callable[[], None] | None = self._look
             with suppress(Empty):
@@ -124,13 +124,13 @@ class ClusterWorkers:
                 if time.monotonic() - self._looked >= LOOK_SECONDS:
                     self._look()
                 self._deal()
-            except BaseException as error:  # Ray's; without this thread all would wait for ever
+            except BaseException as error:  # Ray's; without this thread every future would wait forever
                 self._fail(DeviceError(f"the cluster cannot be used any more: {type(error).__name__}: {error}"))
         for handle in self._handles.values():
             kill(handle)
 
     def _look(self) -> None:
-        """Open a worker wherever there is room for one, and forget idle ones of lost machines."""
+        """Start a worker in every free slot, and drop idle workers of lost machines."""
         import ray
 
         now = self._looked = time.monotonic()
@@ -174,7 +174,7 @@ class ClusterWorkers:
                 self._first.set_result(None)
 
     def _deal(self) -> None:
-        """Give what waits to whoever has the least to do."""
+        """Give waiting jobs to the workers with the fewest jobs."""
         if self._error is not None:
             self._fail(self._error)
         while (match := self._match()) is not None:
@@ -190,7 +190,7 @@ class ClusterWorkers:
             if alone is not None:
                 if not handle.jobs:
                     return handle, alone
-                alone = None  # this one gets nothing else, so that it will have nothing to do
+                alone = None  # this worker gets no other job, so that it becomes idle and can take this one
                 continue
             for queue in queues:
                 if handle.may_take(queue[0]):
@@ -207,18 +207,18 @@ class ClusterWorkers:
         done.add_done_callback(lambda future: self._events.put(partial(self._finished, handle, job, future)))
 
     def _parts_worth(self, handle: WorkerHandle) -> int:
-        """Parts that a film should have, so that nobody is idle: none while there are films enough."""
-        others = [other for other in self._handles.values() if other is not handle]  # also those that are being opened
+        """Number of parts to split a film into so that no worker is idle: 0 while there are enough films."""
+        others = [other for other in self._handles.values() if other is not handle]  # including those still starting
         idle = sum(all(job.target is None for job in other.jobs) for other in others) - len(self._films)
         return PARTS_A_WORKER * (idle + 1) if idle > 0 else 0
 
     def _finished(self, handle: WorkerHandle, job: Job, done: "Future[Any]") -> None:
         handle.jobs.discard(job)
-        if job.future.done():  # failed with all others
+        if job.future.done():  # failed together with all other jobs
             return
         try:
             result = result_of(done)
-        except (LostError, DeviceError) as error:  # a broken GPU is a lost one
+        except (LostError, DeviceError) as error:  # a broken GPU counts as a lost worker
             self._lose(handle, str(error))
             self._again(job, handle, error)
         except Exception as error:  # the entry's
@@ -239,17 +239,17 @@ class ClusterWorkers:
         else:
             job.future.set_result(result)
         if job.is_parted and not job.parts_left and not job.future.done():
-            self._films.appendleft(job)  # what is left of the film, and joining it
+            self._films.appendleft(job)  # colors the rest of the film and joins the parts
 
     def _spoiled(self, job: Job, error: Exception) -> None:
-        """An entry has failed. Where a survey or a part has, the film as a whole tells why, or goes well."""
+        """Fail the job's entry. After a failed plan or part, color the whole film instead."""
         if job.wanted or job.whole is not None:
             self._made(job, [])
         else:
             job.future.set_exception(error)
 
     def _again(self, job: Job, handle: WorkerHandle, error: Exception) -> None:
-        """Let another worker do what a lost one began."""
+        """Queue a lost worker's job again."""
         job.losses += 1
         if job.losses < LOSSES:
             (self._photos if job.target is None else self._films).appendleft(job)
@@ -261,7 +261,7 @@ class ClusterWorkers:
             )
 
     def _lose(self, handle: WorkerHandle, why: str) -> None:
-        """A worker is gone, and told of once; the next look opens another where its machine still is."""
+        """Drop a lost worker and note it once; the next look starts another one if its machine is still there."""
         if self._handles.get(handle.slot) is not handle:
             return
         del self._handles[handle.slot]
@@ -281,7 +281,7 @@ class ClusterWorkers:
             self._first.set_exception(error if isinstance(error, VidcolorError) else DeviceError(note))
 
     def _fail(self, error: VidcolorError) -> None:
-        """Nothing can be done any more."""
+        """Fail all jobs, waiting and running."""
         self._error = error
         if not self._first.done():
             self._first.set_exception(error)

@@ -1,31 +1,40 @@
-"""Which films of a list are finished, so that the same command goes on with the others."""
+"""The journal of a list of films: which are finished, so that the same command resumes with the others."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 from vidcolor.archives.journal import Journal, Outcome, Record
 from vidcolor.archives.names import JOURNAL_NAME
 from vidcolor.errors import BusyError, SinkError
-from vidcolor.films.naming import Job
+from vidcolor.films.naming import FilmJob
 from vidcolor.run import Run
 
-_PATIENCE_SECONDS = 10.0  # for another run that notes a film of its own in the same folder
+_PATIENCE_SECONDS = 10.0  # to wait for another run that writes to the same journal
 
 
 class FinishedFilms:
-    """The films in an output folder's journal. It is open for moments only: several runs may write into one folder."""
+    """The finished films in an output folder, by its journal.
+
+    The journal is opened only to read or write an entry, because several runs may write into one folder.
+    """
 
     def __init__(self, folder: Path, run: Run) -> None:
-        """run: what decides the films' bytes; one that was made otherwise is not finished."""
+        """run: what decides the films' bytes; films that another run made do not count as finished."""
         self._path, self._folder, self._run = folder / JOURNAL_NAME, folder, run
 
-    def has(self, job: Job) -> bool:
-        """Whether the film lies there as it was made, of the same input, by the same model and settings."""
+    @classmethod
+    def of_list(cls, jobs: Sequence[FilmJob], output: Path, run_identity: Callable[[], Run]) -> Self | None:
+        """The journal of the jobs' output folder; None for a single film, which has no journal."""
+        return None if jobs[0].target == output else cls(output, run_identity())
+
+    def has(self, job: FilmJob) -> bool:
+        """Whether the film's output is there, unchanged, made of the same input by the same model and settings."""
         if not self._path.exists():
             return False
-        with suppress(OSError, SinkError), self._journal() as journal:
+        with suppress(OSError, SinkError), self._open_journal() as journal:
             record = journal.records.get(job.source.name)
             if record is None or journal.why_stale(record, self._run):
                 return False
@@ -35,11 +44,11 @@ class FinishedFilms:
             return as_made == noted
         return False
 
-    def add(self, job: Job, outcome: Outcome = "colored", damage: str = "") -> None:
-        """Note that a film is finished. Where nothing can be noted, the next run says that the film exists."""
+    def add(self, job: FilmJob, outcome: Outcome = "colored", damage: str = "") -> None:
+        """Record a finished film. If that fails, the next run refuses the film because its output exists."""
         with suppress(OSError, SinkError):
             source, target = job.source.stat(), job.target.stat()
-            with self._journal() as journal:
+            with self._open_journal() as journal:
                 journal.begin(self._run)
                 journal.append(
                     Record(
@@ -49,7 +58,7 @@ class FinishedFilms:
                 )  # fmt: skip
 
     @contextmanager
-    def _journal(self) -> Iterator[Journal]:
+    def _open_journal(self) -> Iterator[Journal]:
         until = time.monotonic() + _PATIENCE_SECONDS
         while True:
             journal = Journal(self._path, output=self._folder)

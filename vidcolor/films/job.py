@@ -1,4 +1,4 @@
-"""One film into one file: by which settings, and from where an earlier run left it; for the command and the API."""
+"""One film into one file, resuming an earlier run, for the command and the API."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
@@ -35,8 +35,8 @@ from vidcolor.run import Run
 from vidcolor.steady import Steadiness
 from vidcolor.steady.key_frames import check_every
 
-# Options of FilmOptions itself that decide the output's bytes.
-DECIDING = (
+# Fields of FilmOptions that decide the output's bytes, besides those of its model.
+OUTPUT_OPTIONS = (
     "steady", "every", "shot_memory", "references", "codec", "crf", "preset", "pix_fmt", "encoder", "convert_audio",
     "drop_audio", "start", "end", "recolor",
 )  # fmt: skip
@@ -45,26 +45,29 @@ Sink = TypeVar("Sink", bound=FilmSink)
 
 @dataclass(frozen=True)
 class FilmOptions:
-    """How a film is colored and written, by the names and with the defaults of the command's options."""
+    """How a film is colored and written; names and defaults are those of the command's options.
+
+    Raises UsageError for an unknown `steady` or an `every` out of range.
+    """
 
     model: ModelSettings = field(default_factory=ModelSettings)
     steady: SteadyMode = "flow"
-    every: int | None = 1  # None: auto
-    shot_memory: bool = False
-    references: tuple[Path, ...] = ()
-    codec: str | None = None
-    crf: int = 18
-    preset: str = "veryfast"
-    pix_fmt: str | None = None
-    encoder: str = "software"
-    hwaccel: str = "off"
-    convert_audio: str | None = None  # aac or opus
+    every: int | None = 1  # the network predicts one frame in so many, 1 to 120; None: auto
+    shot_memory: bool = False  # a shot that returns gets its colors again
+    references: tuple[Path, ...] = ()  # stills, folders of stills, lists
+    codec: str | None = None  # see choices.CODECS; None: h264, in WebM av1
+    crf: int = 18  # 0 (best) to 63
+    preset: str = "veryfast"  # see choices.PRESETS
+    pix_fmt: str | None = None  # FFmpeg's name; None: the film's depth and subsampling
+    encoder: str = "software"  # see choices.ENCODERS
+    hwaccel: str = "off"  # see choices.HWACCELS
+    convert_audio: str | None = None  # aac or opus, for sound that the container cannot hold losslessly
     drop_audio: bool = False
-    start: float | None = None  # seconds, as a player shows them
-    end: float | None = None
-    recolor: bool = False  # what is in color already
-    resume: bool = True
-    overwrite: bool = False
+    start: float | None = None  # seconds, as a player shows them; None: the film's start
+    end: float | None = None  # seconds; None: the film's end
+    recolor: bool = False  # color films and shots anew that are in color
+    resume: bool = True  # False: start over
+    overwrite: bool = False  # replace an existing output
 
     def __post_init__(self) -> None:
         if self.steady not in STEADY_MODES:
@@ -73,63 +76,63 @@ class FilmOptions:
 
     @property
     def output(self) -> OutputSettings:
-        """How the file is written."""
+        """The settings of the output file."""
         return OutputSettings(
             self.codec, self.crf, self.preset, self.pix_fmt, self.overwrite, self.encoder, self.convert_audio,
             self.drop_audio,
         )  # fmt: skip
 
-    def source(self, path: Path, target: Path) -> FilmSource:
-        """The film, or the part of it that is asked for, as `target` can hold it. Raises UsageError, SourceError."""
+    def open_source(self, path: Path, target: Path) -> FilmSource:
+        """Open the film from start to end, cropped if `target` stores no cropping. Raises UsageError, SourceError."""
         is_cropping = target.suffix.lower() in WITHOUT_CROPPING
         return FilmSource(path, start=self.start, end=self.end, hwaccel=self.hwaccel, is_cropping=is_cropping)
 
     def steadiness(self, info: FilmInfo) -> Steadiness:
-        """How colors are held still. Raises UsageError, and SourceError for a still that cannot be read."""
+        """The settings of temporal steadying. Raises UsageError, and SourceError for a still that cannot be read."""
         references = load_references(self.references, info)
         return Steadiness(self.steady, self.every, self.shot_memory, references, info.number_at(self.start))
 
     @property
-    def deciding(self) -> dict[str, object]:
-        """Options that decide the output's bytes, by name: what an earlier run with others made is not resumed."""
-        return self.model.deciding | {name: getattr(self, name) for name in DECIDING}
+    def output_options(self) -> dict[str, object]:
+        """Options that decide the output's bytes, by name: a run with other values is not resumed."""
+        return self.model.output_options | {name: getattr(self, name) for name in OUTPUT_OPTIONS}
 
-    def run(self, source: FilmSource, encoder: str = "software") -> Run:
-        """What decides the output, options and machine. encoder: see encoder_trial.EncoderChoice.identity.
+    def run_identity(self, source: FilmSource, encoder: str = "software") -> Run:
+        """Everything that decides the output's bytes. encoder: see encoder_trial.EncoderChoice.identity.
 
         Raises ModelError, DeviceError, UsageError.
         """
-        settings = {f"--{name.replace('_', '-')}": str(value) for name, value in self.deciding.items()}
-        del settings["--precision"]  # auto is another one on another machine
+        settings = {f"--{name.replace('_', '-')}": str(value) for name, value in self.output_options.items()}
+        del settings["--precision"]  # auto differs between machines; `computing` has the resolved one
         settings |= self.model.computing()
         settings |= {"OpenCV": cv2.__version__, "film libraries": film_versions()}
         stills = [file for path in self.references for file in files_in(path)]
         settings["--references"] = identity_of(*stills)
-        settings["--encoder"] = encoder  # on another machine `hardware` is another one, or none
+        settings["--encoder"] = encoder  # `hardware` differs between machines
         settings["vidcolor"] = __version__
         return Run(self.model.sha256(), settings, identity_of(source.path))
 
     def for_other_machines(self) -> "FilmOptions":
-        """The same, its paths as other machines know them. Raises ModelError."""
+        """A copy with paths as other machines see them. Raises ModelError."""
         references = tuple(path.absolute() for path in self.references)
         return replace(self, model=self.model.for_other_machines(), references=references)
 
     def may_copy(self, path: Path, target: Path) -> bool:
-        """Whether a film in color can go to the target as it is."""
+        """Whether a film in color may be copied to the target as it is."""
         is_whole = self.start is None and self.end is None
         return not self.recolor and is_whole and path.is_file() and path.suffix.lower() == target.suffix.lower()
 
     def shots(self, source: FilmSource) -> Shots | None:
-        """What tells shots in color, where there may be some."""
+        """The detector of shots in color; None where there are none or they are to be colored anew."""
         return None if self.recolor or source.examined.layout.is_gray else Shots()
 
     def comment(self) -> str:
-        """What the film's tags will say. Raises ModelError."""
+        """The comment tag of the output. Raises ModelError."""
         header = self.model.read_header()
         return f"Colour by vidcolor {__version__}, model {header.name} {header.version}; the luma is the original's."
 
     def expected_frames(self, info: FilmInfo) -> int | None:
-        """How many frames the range holds, as far as the container tells."""
+        """Number of frames from start to end; None where the container does not tell."""
         is_whole = self.start is None and self.end is None
         if is_whole or not info.frame_rate or info.duration_seconds is None:
             return info.frame_count if is_whole else None
@@ -139,56 +142,56 @@ class FilmOptions:
 
 @dataclass(frozen=True)
 class FilmStart:
-    """What is known when the first frame is about to be colored. frames: None where the container does not tell."""
+    """What is known before the first frame is colored."""
 
-    frames: int | None
-    done_before: int  # frames that an earlier run has made
-    devices: list[str]
+    frames: int | None  # of the output; None where the container does not tell
+    done_before: int  # frames of them that an earlier run has made
+    devices: list[str]  # names for people
 
 
 @dataclass(frozen=True)
 class FilmResult:
-    """What became of a film. frames: in the output.  done_before: those of them that an earlier run had made."""
+    """The result of `colorize_film`."""
 
-    output: Path
-    frames: int
-    done_before: int
+    output: Path  # the file that was written
+    frames: int  # in the output; of a kept film 0 where its container does not tell
+    done_before: int  # frames of them that an earlier run had made
     model: str  # its name
-    warnings: tuple[str, ...] = ()  # what could not be kept, in plain words
-    damage: Damage = field(default_factory=Damage)
-    outcome: Literal["colored", "kept"] = "colored"  # kept: it was in color, and was copied as it is
+    warnings: tuple[str, ...] = ()  # one line each, for instance what the container could not keep
+    damage: Damage = field(default_factory=Damage)  # of the input; false where there is none, see its fields
+    outcome: Literal["colored", "kept"] = "colored"  # "kept": the film was in color and was copied as it is
 
 
-def color_film(
+def colorize_film_file(
     path: Path,
     target: Path,
     options: FilmOptions,
     load: Callable[[], Colorizer],
     *,
-    may_begin_anew: Callable[[str], bool] = lambda _: False,
+    may_restart: Callable[[str], bool] = lambda _: False,
     on_start: Callable[[FilmStart], None] = lambda _: None,
     on_frame: Callable[[int], None] = lambda _: None,
     on_warning: Callable[[str], None] = lambda _: None,
-    is_judged: bool = False,
+    is_known_not_color: bool = False,
 ) -> FilmResult:
-    """Color a film, going on from what an earlier run with the same options made.
+    """Color a film into a file; an earlier run with the same options is resumed.
 
-    A film that is in color throughout is copied, and shots that are keep their colors, unless the options say
-    otherwise. is_judged: it is known not to be in color throughout.
+    A film in color is copied, and shots in color keep their colors, unless options.recolor.
 
-    load: gives the model, asked for when it is sure that the work can be done.  may_begin_anew: asked, with what was
-    found, where that run was another.  on_frame: told how many frames of the output there are.  on_warning: told each
-    warning as soon as it is known.  Raises VidcolorError; ChangedError where may_begin_anew said no.
+    load: loads the model, called once it is certain that the work can start.  may_restart: asked, with the reason,
+    whether to start over where an earlier run had other settings.  on_frame: gets the number of frames done.
+    on_warning: gets each warning as soon as it is known.  is_known_not_color: skips looking whether the film is in
+    color.  Raises VidcolorError; ChangedError where may_restart returned False.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    if not is_judged and options.may_copy(path, target):
+    if not is_known_not_color and options.may_copy(path, target):
         check_output(path, target, overwrite=options.overwrite)
         if film_tone(path) == "color":
-            return _kept(path, target, options, on_start, on_warning)
-    with options.source(path, target) as source:
+            return _copy_film(path, target, options, on_start, on_warning)
+    with options.open_source(path, target) as source:
         with ExitStack() as stack:
-            held = options.steadiness(source.info)
-            sink = _entered(stack, target, source, options, may_begin_anew)
+            steadiness = options.steadiness(source.info)
+            sink = _open_sink(stack, target, source, options, may_restart)
             colorizer, done_before = load(), sink.frames_written
             on_start(FilmStart(options.expected_frames(source.info), done_before, colorizer.devices))
             first = (*source.warnings, *sink.warnings)
@@ -196,7 +199,7 @@ def color_film(
                 on_warning(warning)
             known, known_of_source = len(sink.warnings), len(source.warnings)
             shots = options.shots(source)
-            count = colorize_film(source, sink, colorizer, held, on_frame, shots=shots)
+            count = colorize_film(source, sink, colorizer, steadiness, on_frame, shots=shots)
         kept = shots.describe() if shots else ""
         late = (*((kept,) if kept else ()), *source.warnings[known_of_source:], *sink.warnings[known:])
         for warning in late:
@@ -204,52 +207,57 @@ def color_film(
         return FilmResult(target, count, done_before, colorizer.header.name, (*first, *late), source.damage)
 
 
-def _kept(
+def copy_unchanged(source: Path, target: Path, *, overwrite: bool) -> None:
+    """Copy a film as it is. Raises SourceError, SinkError."""
+    with outputs.replacing(target, overwrite=overwrite) as partial:
+        outputs.copy(source, partial)
+
+
+def _copy_film(
     path: Path, target: Path, options: FilmOptions, on_start: Callable[[FilmStart], None],
     on_warning: Callable[[str], None],
 ) -> FilmResult:  # fmt: skip
-    """A film that is in color, copied as it is."""
+    """Copy a film that is in color."""
     frames = probe(path).frame_count or 0
     on_start(FilmStart(frames, 0, ["no device"]))
     on_warning(IN_COLOR)
-    with outputs.replacing(target, overwrite=options.overwrite) as partial:
-        outputs.copy(path, partial)
+    copy_unchanged(path, target, overwrite=options.overwrite)
     name = options.model.read_header().name
     return FilmResult(target, frames, frames, name, (IN_COLOR,), outcome="kept")
 
 
-def _entered(
+def _open_sink(
     stack: ExitStack,
     target: Path,
     source: FilmSource,
     options: FilmOptions,
-    may_begin_anew: Callable[[str], bool],
+    may_restart: Callable[[str], bool],
 ) -> FilmSink:
-    """The sink, open, with what an earlier run finished."""
-    settled = choose_encoder(source.examined, target, options.output)
-    run = options.run(source, settled.identity)
+    """Open the sink with the frames that an earlier run finished."""
+    choice = choose_encoder(source.examined, target, options.output)
+    run = options.run_identity(source, choice.identity)
 
     def make(resume: bool) -> FilmSink:
-        made = FilmSink(target, source, settled.settings, comment=options.comment(), run=run, resume=resume)
-        made.warnings += settled.warnings
-        return made
+        sink = FilmSink(target, source, choice.settings, comment=options.comment(), run=run, resume=resume)
+        sink.warnings += choice.warnings
+        return sink
 
-    return resumed(stack, make, options.resume, may_begin_anew)
+    return enter_sink(stack, make, options.resume, may_restart)
 
 
-def resumed(
+def enter_sink(
     stack: ExitStack,
     make: Callable[[bool], AbstractContextManager[Sink]],
     resume: bool,
-    may_begin_anew: Callable[[str], bool],
+    may_restart: Callable[[str], bool],
 ) -> Sink:
-    """A film's sink, open, going on from what an earlier run finished. make: gives it; told whether to go on.
+    """Enter a film's sink, resuming an earlier run. make: makes the sink, given whether to resume.
 
-    Raises ChangedError where that run was another and may_begin_anew, told so, says no.
+    Raises ChangedError where that run had other settings and may_restart, given the message, returns False.
     """
     try:
         return stack.enter_context(make(resume))
     except ChangedError as error:
-        if not may_begin_anew(str(error)):
+        if not may_restart(str(error)):
             raise
         return stack.enter_context(make(False))

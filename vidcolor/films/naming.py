@@ -1,4 +1,4 @@
-"""What is to be done: which input becomes which output, checked before any work begins."""
+"""Plans which film goes to which output, before any work begins."""
 
 import os
 from collections.abc import Sequence
@@ -11,36 +11,36 @@ from vidcolor.formats import CONTAINERS, FALLBACK_CONTAINER
 
 
 @dataclass(frozen=True)
-class Job:
+class FilmJob:
     """One film to color."""
 
     source: Path
     target: Path
 
 
-def plan(inputs: Sequence[Path], output: str) -> list[Job]:
-    """Jobs for the inputs: one film into a file, or any number into a folder, under their own names.
+def plan_jobs(inputs: Sequence[Path], output: str) -> list[FilmJob]:
+    """Plan one job for each input: one film into a file, or any number into a folder under their own names.
 
-    An output that ends with a slash, or is a folder already, or is to hold several films, is a folder.
+    The output is a folder if it ends with a slash, exists as a folder, or there are several inputs.
 
-    Raises UsageError when inputs are folders, outputs would collide, or several films have one file to go to.
+    Raises UsageError if an input is a folder, two outputs would collide, or several films would go to one file.
     """
     for source in inputs:
         if source.is_dir():
             raise UsageError(f"{source}: is a folder; name its films instead, for instance {source}/*.mp4.")
     folder = Path(output)
     if not (folder.is_dir() or output.endswith(("/", "\\")) or len(inputs) > 1):
-        return [Job(inputs[0], folder)]
+        return [FilmJob(inputs[0], folder)]
     if os.path.lexists(folder) and not folder.is_dir():
         raise UsageError(f"{output}: is a file; several films need a folder to go to.")
     is_named_folder = folder.is_dir() or output.endswith(("/", "\\"))
     if folder.suffix.lower() in CONTAINERS and not is_named_folder:
         raise UsageError(f"{output}: has the name of one film, and {len(inputs)} need a folder: -o {folder.stem}/")
-    jobs: dict[str, Job] = {}
+    jobs: dict[str, FilmJob] = {}
     for source in inputs:
         suffix = source.suffix.lower()
         target = folder / (source.name if suffix in CONTAINERS else fitted_name(source.stem, FALLBACK_CONTAINER))
         if (other := jobs.get(target.name.casefold())) is not None:
             raise UsageError(f"{other.source} and {source} would both become {target}; color them one by one.")
-        jobs[target.name.casefold()] = Job(source, target)
+        jobs[target.name.casefold()] = FilmJob(source, target)
     return list(jobs.values())

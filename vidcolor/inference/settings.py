@@ -39,7 +39,7 @@ class ModelSettings:
         return asdict(computing(self.device, self.precision))
 
     @property
-    def deciding(self) -> dict[str, object]:
+    def output_options(self) -> dict[str, object]:
         """Options that decide the colors beside the model file, by name."""
         return {"size": self.size, "precision": self.precision, "saturation": self.saturation}
 

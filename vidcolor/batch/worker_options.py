@@ -1,0 +1,34 @@
+"""Makes the options of workers from the options of a batch."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from vidcolor.batch.films import BatchFilmColorizer, FilmWatch, ignore_progress
+from vidcolor.batch.options import BatchOptions
+from vidcolor.batch.worker import WorkerOptions
+
+
+def make_worker_options(
+    options: BatchOptions,
+    output: Path,
+    *,
+    software: str,
+    is_shown: Callable[[str], bool] = lambda _: False,
+    watch: FilmWatch = ignore_progress,
+) -> WorkerOptions:
+    """Make the WorkerOptions for a batch.
+
+    software: for the files' tags.  is_shown: whether thumbnails of a photo are wanted, by name.  watch: see FilmWatch;
+    for workers on other machines it must pickle.
+    """
+    photos = options.photos
+    return WorkerOptions(
+        still=photos.still_settings(software),
+        recolor=photos.recolor,
+        copies_others=options.others == "copy",
+        opens_nested=options.nested,
+        largest_pixels=photos.largest_pixels,
+        wants_thumbnails=is_shown,
+        scratch=output if output.is_dir() else output.parent,
+        films=BatchFilmColorizer(options.films, watch),
+    )
