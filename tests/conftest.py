@@ -1,6 +1,7 @@
 """Fixtures that every test may ask for."""
 
 import io
+import os
 import signal
 import tarfile
 from pathlib import Path
@@ -18,6 +19,8 @@ torch.set_num_threads(1)  # the networks here are tiny; two threads beside anoth
 # A job in the background ignores SIGINT, and so would the programs that tests stop with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+KILLS = int(os.environ.get("VIDCOLOR_KILLS", "3"))  # how often a test kills the program; .ci/run says 20
+
 TINY_CONFIG = {"width": 4, "depth": 5, "dropout": 0.0}
 
 
@@ -32,6 +35,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     weights.save(path, network, weights.ModelHeader("pix2pix", TINY_CONFIG, "tiny", "0", size=64))
     return path
+
+
+@pytest.fixture(scope="session")
+def kills() -> int:
+    """How often a process is to be killed and started again."""
+    return KILLS
 
 
 @pytest.fixture(scope="session", autouse=True)
