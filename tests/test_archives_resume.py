@@ -90,6 +90,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory, kills: int) -> dict[str, Ki
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("suffix", ["", ".zip", ".tar.gz"])
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(killed: dict[str, Killed], kills: int, suffix: str) -> None:
     job = killed[suffix]
@@ -102,6 +103,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(killed: dict[str, Kil
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("suffix", ["", ".zip", ".tar.gz"])
 def test_a_kill_costs_no_more_than_what_was_under_way(killed: dict[str, Killed], suffix: str) -> None:
     job = killed[suffix]

@@ -134,6 +134,8 @@ def test_the_commands_of_a_page_are_commands(page: Path, things: Path, monkeypat
         parse(shlex.split(line)[1:])
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", [page for page in PAGES if commands_of(page)], ids=lambda page: page.name)
 def test_the_commands_of_a_page_run(
     page: Path, things: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
@@ -175,6 +177,8 @@ def parse(words: list[str]) -> None:
     command.make_context(name, rest)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", [page for page in PAGES if shown(page, "python")], ids=lambda page: page.name)
 def test_the_examples_of_a_page_run(page: Path, things: Path, tmp_path: Path):
     folder = tmp_path / "here"
@@ -183,7 +187,7 @@ def test_the_examples_of_a_page_run(page: Path, things: Path, tmp_path: Path):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", EXAMPLES, *shown(page, "python")], cwd=folder, env=environment,
-        capture_output=True, text=True, check=False, timeout=240,
+        capture_output=True, text=True, check=False, timeout=500,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (folder / "film-color.mp4").is_file()
