@@ -1,6 +1,7 @@
 """Fixtures that every test may ask for."""
 
 import io
+import os
 import signal
 import tarfile
 from pathlib import Path
@@ -18,7 +19,27 @@ torch.set_num_threads(1)  # the networks here are tiny; two threads beside anoth
 # A job in the background ignores SIGINT, and so would the programs that tests stop with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+KILLS = int(os.environ.get("VIDCOLOR_KILLS", "3"))  # how often a test kills the program; .ci/run says 20
+
+# The files that take longest come first, so that two processes end together. By seconds of processor time.
+LONGEST = (
+    "test_docs", "test_resume", "test_cluster", "test_cli_signals", "test_recipes", "test_batch",
+    "test_archives_resume", "test_training", "test_inference_export", "test_archives", "test_page",
+    "test_evaluation_films", "test_media_reading", "test_wheel", "test_processes", "test_disks", "test_cli_streams",
+    "test_stills_budget", "test_api", "test_completion",
+)  # fmt: skip
+
 TINY_CONFIG = {"width": 4, "depth": 5, "dropout": 0.0}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False  # pytest-xdist would begin with the files of the most tests
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +53,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     weights.save(path, network, weights.ModelHeader("pix2pix", TINY_CONFIG, "tiny", "0", size=64))
     return path
+
+
+@pytest.fixture(scope="session")
+def kills() -> int:
+    """How often a process is to be killed and started again."""
+    return KILLS
 
 
 @pytest.fixture(scope="session", autouse=True)

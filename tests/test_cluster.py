@@ -104,7 +104,7 @@ def assert_equal(found: Path, wanted: Path) -> None:
 
 @has_ray
 class TestCluster:
-    pytestmark = ray_warns
+    pytestmark = [*ray_warns, pytest.mark.slow, pytest.mark.timeout(600)]  # noqa: RUF012 - pytest wants a list
 
     def test_two_machines_make_what_one_makes(
         self, machines: Any, vault: Path, local: Path, tmp_path: Path, tiny_model: Path, capsys, monkeypatch

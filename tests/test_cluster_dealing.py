@@ -2,17 +2,20 @@
 
 from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from vidcolor.archives import Entry
 from vidcolor.batch.worker import EntryResult
-from vidcolor.cluster import Work, workers
+from vidcolor.cluster import Work
 from vidcolor.cluster.actor import Actor
+from vidcolor.cluster.scheduler import PARTS_A_WORKER, Scheduler
 from vidcolor.cluster.slots import Slot, slots_of
 from vidcolor.cluster.worker_handles import Job, WorkerHandle
-from vidcolor.errors import DeviceError, SinkError, SourceError
+from vidcolor.errors import DeviceError, SinkError, SourceError, VidcolorError
 from vidcolor.frames import Part
 
 
@@ -28,41 +31,70 @@ def test_machines_are_divided_by_gpus_or_by_cores():
     assert slots(memory=1.0, has_gpus=False) == []
 
 
-class Alone:
-    """Workers without a cluster: places, hands and jobs as the dealing thread has them."""
+class FakeActor:
+    """A worker's process as the scheduler knows it: what it was asked to do, and the futures of that."""
 
-    def __init__(self, handles: int, monkeypatch: pytest.MonkeyPatch, *, is_giving: bool = False) -> None:
-        monkeypatch.setattr(workers, "kill", lambda _: None)
-        if is_giving:
-            monkeypatch.setattr(Job, "start_remote", lambda *_: type("Ref", (), {"future": lambda _: Future()})())
-        else:
-            monkeypatch.setattr(workers.ClusterWorkers, "_give", lambda _, handle, job: handle.jobs.add(job))
-        rules = type("Rules", (), {"scratch": Path()})()
-        self.workers = workers.ClusterWorkers(Work(None, rules, None, ()))  # type: ignore[arg-type]
-        for number in range(handles):
-            self.add(number)
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...], Future[Any]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("photo", "film", "survey", "part"):
+            raise AttributeError(name)
+        return SimpleNamespace(remote=lambda *arguments: self._call(name, arguments))
+
+    def _call(self, name: str, arguments: tuple[Any, ...]) -> Any:
+        future: Future[Any] = Future()
+        self.calls.append((name, arguments, future))
+        return SimpleNamespace(future=lambda: future)
+
+
+def set_outcome(future: "Future[Any]", outcome: object) -> None:
+    """End a call as Ray does: workers return expected errors; what is raised comes of Ray."""
+    if isinstance(outcome, Exception) and not isinstance(outcome, VidcolorError):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
+
+
+class Workers:
+    """Workers without a cluster; everything happens at once, in this thread."""
+
+    def __init__(self, count: int) -> None:
+        self.killed: list[WorkerHandle] = []
+        self.scheduler = Scheduler(post=lambda event: event(), kill=self.killed.append)
+        self.opened: dict[WorkerHandle, Future[Any]] = {}
+        for number in range(count):
+            set_outcome(self.opened[self.add(number)], ["cpu"])
 
     def add(self, number: int) -> WorkerHandle:
-        slot = Slot(str(number), f"10.0.0.{number}", 0, 1, has_gpu=False, is_alone=True)
-        self.workers._handles[slot] = handle = WorkerHandle(slot, None, is_ready=True)
+        """A worker that is not ready yet."""
+        handle = WorkerHandle(Slot(str(number), f"10.0.0.{number}", 0, 1, has_gpu=False, is_alone=True), FakeActor())
+        self.opened[handle] = Future()
+        self.scheduler.add(handle, self.opened[handle])
         return handle
 
     @property
     def handles(self) -> list[WorkerHandle]:
-        return list(self.workers._handles.values())
+        return list(self.scheduler.handles.values())
 
-    def handle_of(self, job: Job) -> WorkerHandle:
+    def worker_with(self, job: Job) -> WorkerHandle:
         return next(handle for handle in self.handles if job in handle.jobs)
 
-    def job(self, *, is_film: bool = False) -> Job:
-        job = Job(Entry("a", b"a", "photo", 1, 0), b"", Path("film") if is_film else None)
-        (self.workers._films if is_film else self.workers._photos).append(job)
+    def submit(self, *, is_film: bool = False) -> Job:
+        job = Job(Entry("a", b"a", "photo", 1, 0), uuid4().bytes, Path("film") if is_film else None)
+        self.scheduler.submit(job)
         return job
 
-    def end(self, handle: WorkerHandle, job: Job, result: object) -> None:
-        done: Future[Any] = Future()
-        done.set_exception(result) if isinstance(result, Exception) else done.set_result(result)
-        self.workers._finished(handle, job, done)
+    def end(self, handle: WorkerHandle, job: Job, outcome: object) -> None:
+        """The worker is done with the job, or with the survey of it or the part."""
+        wanted = job.source, job.part
+        for _, arguments, future in handle.actor.calls:
+            found = next(value for value in arguments if isinstance(value, bytes))
+            part = next((value for value in arguments if isinstance(value, Part)), None)
+            if (found, part) == wanted and not future.done():
+                set_outcome(future, outcome)
+                return
+        raise AssertionError(f"the worker was not asked to do {job}")
 
 
 @pytest.fixture
@@ -70,83 +102,89 @@ def lost_kind() -> type[Exception]:
     return pytest.importorskip("ray").exceptions.ActorDiedError
 
 
-def test_a_worker_has_one_film_at_a_time(monkeypatch: pytest.MonkeyPatch):
-    alone = Alone(2, monkeypatch)
-    films, photos = [alone.job(is_film=True) for _ in range(3)], [alone.job() for _ in range(9)]
-    alone.workers._deal()
-    assert [sum(job.target is not None for job in handle.jobs) for handle in alone.handles] == [1, 1]
-    assert [len(handle.jobs) for handle in alone.handles] == [2, 2]
-    assert list(alone.workers._films) == films[2:]
-    assert list(alone.workers._photos) == photos[2:]
+def test_a_worker_has_one_film_at_a_time():
+    workers = Workers(2)
+    films, photos = [workers.submit(is_film=True) for _ in range(3)], [workers.submit() for _ in range(9)]
+    workers.scheduler.deal()
+    assert [sum(job.target is not None for job in handle.jobs) for handle in workers.handles] == [1, 1]
+    assert [len(handle.jobs) for handle in workers.handles] == [2, 2]
+    assert [len(handle.actor.calls) for handle in workers.handles] == [2, 2]
+    assert list(workers.scheduler.films) == films[2:]
+    assert list(workers.scheduler.photos) == photos[2:]
 
 
-def test_a_film_is_taken_into_parts_where_workers_would_be_idle(monkeypatch: pytest.MonkeyPatch):
-    alone = Alone(4, monkeypatch, is_giving=True)
-    first, second = (alone.job(is_film=True) for _ in range(2))
-    alone.workers._deal()
-    assert [job.wanted for job in (first, second)] == [workers.PARTS_A_WORKER * wide for wide in (3, 3)]
-    alone.end(alone.handle_of(first), first, [])  # it cannot be parted
+def test_a_film_is_taken_into_parts_where_workers_would_be_idle():
+    workers = Workers(4)
+    first, second = (workers.submit(is_film=True) for _ in range(2))
+    workers.scheduler.deal()
+    assert [job.wanted for job in (first, second)] == [PARTS_A_WORKER * wide for wide in (3, 3)]
+    workers.end(workers.worker_with(first), first, [])  # it cannot be parted
     found = [Part(0, 480, 0), Part(480, 960, 0), Part(960, 1200, 0)]
-    alone.end(alone.handle_of(second), second, found)
-    assert [job.part for job in alone.workers._films] == [*found, None]
-    alone.workers._deal()
-    made = {job.part: (handle, job) for handle in alone.handles for job in handle.jobs}
+    workers.end(workers.worker_with(second), second, found)
+    assert [job.part for job in workers.scheduler.films] == [*found, None]
+    workers.scheduler.deal()
+    made = {job.part: (handle, job) for handle in workers.handles for job in handle.jobs}
     assert set(made) == {*found, None}
     assert not first.wanted
     for part in found[:2]:
-        alone.end(*made[part], None)
+        workers.end(*made[part], None)
     assert second.parts_left == 1
-    failed: Future[Any] = Future()
-    failed.set_result(SourceError("cut off"))  # which the film as a whole will tell, or not
-    alone.workers._finished(*made[found[2]], failed)
-    assert list(alone.workers._films) == [second]
-    alone.workers._deal()
-    alone.end(alone.handle_of(second), second, EntryResult("colored"))
+    workers.end(*made[found[2]], SourceError("cut off"))  # which the film as a whole will tell, or not
+    assert list(workers.scheduler.films) == [second]
+    workers.scheduler.deal()
+    workers.end(workers.worker_with(second), second, EntryResult("colored"))
     assert second.future.result().outcome == "colored"
-    assert not alone.workers._films
+    assert not workers.scheduler.films
 
 
-def test_what_takes_workers_down_fails_alone(monkeypatch: pytest.MonkeyPatch, lost_kind: type[Exception]):
-    alone = Alone(1, monkeypatch)
-    bad, good = alone.job(), alone.job()
+def test_what_takes_workers_down_fails_alone(lost_kind: type[Exception]):
+    workers = Workers(1)
+    bad, good = workers.submit(), workers.submit()
+
+    def replace_worker(number: int) -> None:
+        assert not workers.handles
+        set_outcome(workers.opened[workers.add(number)], ["cpu"])
+
     for number in range(1, 3):
-        alone.workers._deal()
-        (handle,) = alone.handles
+        workers.scheduler.deal()
+        (handle,) = workers.handles
         assert handle.jobs == {bad, good}
         for job in (bad, good):
-            alone.end(handle, job, lost_kind())
-        assert not alone.handles
-        alone.add(number)
-    while alone.workers._photos:
-        alone.workers._deal()
-        (handle,) = alone.handles
+            workers.end(handle, job, lost_kind())
+        assert workers.killed[-1] is handle
+        replace_worker(number)
+    while workers.scheduler.photos:
+        workers.scheduler.deal()
+        (handle,) = workers.handles
         (job,) = handle.jobs
-        alone.end(handle, job, lost_kind() if job is bad else EntryResult("colored"))
-        if not alone.handles:
-            alone.add(9)
+        workers.end(handle, job, lost_kind() if job is bad else EntryResult("colored"))
+        if not workers.handles:
+            replace_worker(9)
     assert good.future.result().outcome == "colored"
     with pytest.raises(SourceError, match="3 workers were lost over it"):
         bad.future.result()
 
 
-def test_a_broken_gpu_is_a_lost_one(monkeypatch: pytest.MonkeyPatch):
-    pytest.importorskip("ray")
-    alone = Alone(2, monkeypatch)
-    job = alone.job()
-    alone.workers._deal()
-    broken = next(handle for handle in alone.handles if handle.jobs)
-    alone.end(broken, job, DeviceError("no memory"))
-    alone.workers._deal()
-    (other,) = alone.handles
-    alone.end(other, job, EntryResult("colored"))
+def test_a_broken_gpu_is_a_lost_one():
+    workers = Workers(2)
+    job = workers.submit()
+    workers.scheduler.deal()
+    broken = workers.worker_with(job)
+    workers.end(broken, job, DeviceError("no memory"))
+    workers.scheduler.deal()
+    (other,) = workers.handles
+    workers.end(other, job, EntryResult("colored"))
+    assert workers.killed == [broken]
     assert job.future.result().outcome == "colored"
-    assert alone.workers.notes == [f"{broken.slot.address}: lost a worker (no memory); others do what it had begun"]
+    assert workers.scheduler.notes == [f"{broken.slot.address}: lost a worker (no memory); others do what it had begun"]
 
 
-def test_a_lost_workers_lock_is_waited_for(monkeypatch: pytest.MonkeyPatch):
+def test_a_lost_workers_lock_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     made = iter([BlockingIOError(), BlockingIOError(), None])
 
     class Held:
+        devices = ("cuda:0",)
+
         def film(self, source: Path, target: Path, *, is_again: bool) -> EntryResult:  # noqa: ARG002
             try:
                 if (error := next(made)) is not None:
@@ -156,8 +194,11 @@ def test_a_lost_workers_lock_is_waited_for(monkeypatch: pytest.MonkeyPatch):
             return EntryResult("colored")
 
     monkeypatch.setattr("vidcolor.cluster.actor.time.sleep", lambda _: None)
+    monkeypatch.setattr("vidcolor.cluster.actor.Worker", lambda *_: Held())
+    slot = Slot("n", "10.0.0.1", 0, 1, has_gpu=True, is_alone=True)
+    work = Work(lambda: None, None, lambda: "vidcolor 2", ())  # type: ignore[arg-type, return-value]
     actor = Actor()
-    actor._worker = Held()  # type: ignore[assignment]
+    assert actor.open(work, slot, tmp_path, "vidcolor 2") == ("cuda:0",)
     assert isinstance(actor.film(None, Path(), Path(), False), SinkError)  # type: ignore[arg-type]
     assert actor.film(None, Path(), Path(), True) == EntryResult("colored")  # type: ignore[arg-type]
 
@@ -174,14 +215,12 @@ def test_a_machine_that_would_do_other_work_is_left_out(tmp_path: Path):
         assert said in str(refusal)
 
 
-def test_the_run_fails_only_when_no_machine_can_help(monkeypatch: pytest.MonkeyPatch):
-    pytest.importorskip("ray")
-    alone = Alone(2, monkeypatch)
-    refused: Future[Any] = Future()
-    refused.set_result(DeviceError("it does not see /vault."))
-    for handle in alone.handles:
-        assert not alone.workers._first.done()
-        alone.workers._opened(handle, refused)
+def test_the_run_fails_only_when_no_machine_can_help():
+    workers = Workers(0)
+    for opened in [workers.opened[workers.add(number)] for number in range(2)]:
+        assert not workers.scheduler.first_ready.done()
+        opened.set_result(DeviceError("it does not see /vault."))
     with pytest.raises(DeviceError, match="does not see /vault"):
-        alone.workers._first.result()
-    assert [note.split(":")[0] for note in alone.workers.notes] == ["10.0.0.0 cannot help", "10.0.0.1 cannot help"]
+        workers.scheduler.first_ready.result()
+    told = [note.split(":")[0] for note in workers.scheduler.notes]
+    assert told == ["10.0.0.0 cannot help", "10.0.0.1 cannot help"]

@@ -3,11 +3,14 @@
 import ctypes
 import errno
 import io
+import json
 import os
 import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -26,40 +29,67 @@ from vidcolor.media.output_file import OutputFile
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits and users of POSIX")
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def fill(folder: Path) -> Path:
     """A film and photos."""
     chance = np.random.default_rng(1)
-    (tmp_path / "scans").mkdir()
+    (folder / "scans").mkdir()
     for name in ("a.png", "b.tif", "c.jpg"):
-        Image.fromarray(chance.integers(0, 256, (240, 320), dtype=np.uint8)).save(tmp_path / "scans" / name)
-    make_film(tmp_path / "film.mkv", size=(320, 240), pts=range(40))
-    return tmp_path
+        Image.fromarray(chance.integers(0, 256, (240, 320), dtype=np.uint8)).save(folder / "scans" / name)
+    make_film(folder / "film.mkv", size=(320, 240), pts=range(40))
+    return folder
 
 
-def run(
-    folder: Path, *arguments: str, model: Path, limit: int | None = None, privileged: bool = True
-) -> tuple[int, str]:
-    """The command in `folder`: its exit code, and what it says.
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return fill(tmp_path)
 
-    limit: bytes that a file may have.  privileged: root may read and write whatever permissions say.
-    """
+
+# Commands, each in its folder, in one process; for each its exit code and what it says.
+SEVERAL = """
+import io, json, os, sys
+from contextlib import redirect_stderr, redirect_stdout
+from vidcolor import cli
+found = []
+for folder, words in json.loads(sys.argv[1]):
+    os.chdir(folder)
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()) as said:
+        code = cli.run(words)
+    found.append((code, said.getvalue()))
+json.dump(found, sys.stdout)
+"""
+
+
+def run_without_privileges(commands: list[tuple[Path, list[str]]], model: Path) -> list[tuple[int, str]]:
+    """Commands in folders, in a process where permissions hold for root, too: exit codes, and what they say."""
     libc = ctypes.CDLL(None)
 
     def begin() -> None:
-        if limit is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        if not privileged and sys.platform == "linux":
+        if sys.platform == "linux":
             for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
                 libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
 
-    is_coloring = "-o" in arguments and arguments[0] not in ("compare", "train", "preview")
-    command = [sys.executable, "-m", "vidcolor", *arguments, *(["--model", str(model)] if is_coloring else [])]
-    environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[2])}
+    def with_model(words: list[str]) -> list[str]:
+        is_coloring = "-o" in words and words[0] not in ("compare", "train", "preview")
+        return [*words, *(["--model", str(model)] if is_coloring else [])]
+
+    argument = json.dumps([(str(folder), with_model(words)) for folder, words in commands])
     done = subprocess.run(
-        command, cwd=folder, env=environment, preexec_fn=begin, capture_output=True, text=True, check=False, timeout=300
-    )
-    return done.returncode, done.stderr
+        [sys.executable, "-c", SEVERAL, argument], preexec_fn=begin, capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[2])}, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [(code, said) for code, said in json.loads(done.stdout)]
+
+
+@contextmanager
+def limited_files(size: int) -> Iterator[None]:
+    """No file of this process may grow beyond so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize(
@@ -68,11 +98,16 @@ def run(
      ("scans/b.tif", "o.tif", []), ("scans", "out", []), ("scans", "o.zip", [])],
 )  # fmt: skip
 def test_a_limit_on_files_is_told_as_what_it_is(
-    folder: Path, source: str, output: str, options: list[str], tiny_model: Path
+    folder: Path, source: str, output: str, options: list[str], tiny_model: Path, monkeypatch, capsys
 ):
-    run(folder, "scans/a.png", "-o", "first.png", model=tiny_model)  # the network is converted without a limit
+    monkeypatch.chdir(folder)
+    model = ["-q", "--model", str(tiny_model)]
+    assert cli.run(["scans/a.png", "-o", "first.png", *model]) == 0  # the network is converted without a limit
     before = {path.name for path in folder.iterdir()}
-    code, said = run(folder, source, "-o", output, "-q", *options, model=tiny_model, limit=40_000)
+    capsys.readouterr()
+    with limited_files(40_000):
+        code = cli.run([source, "-o", output, *options, *model])
+    said = capsys.readouterr().err
     assert code == 1
     assert "larger than the disk, or `ulimit -f`, allows" in said
     assert "Traceback" not in said
@@ -185,12 +220,22 @@ COMMANDS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_another_users_folder_is_told_as_what_it_is(folder: Path, command: list[str], tiny_model: Path):
-    (folder / "theirs").mkdir()
-    (folder / "theirs").chmod(0o000)
-    code, said = run(folder, *(word.format("theirs") for word in command), model=tiny_model, privileged=False)
-    (folder / "theirs").chmod(0o700)
+@pytest.fixture(scope="module")
+def told_of_theirs(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[str, tuple[int, str]]:
+    """What every command says of a folder of another user's; each in a folder of its own."""
+    folders = [fill(tmp_path_factory.mktemp("own")) for _ in COMMANDS]
+    for folder in folders:
+        (folder / "theirs").mkdir(mode=0o000)
+    commands = [[word.format("theirs") for word in command] for command in COMMANDS]
+    told = run_without_privileges(list(zip(folders, commands, strict=True)), tiny_model)
+    for folder in folders:
+        (folder / "theirs").chmod(0o700)
+    return dict(zip(map(" ".join, COMMANDS), told, strict=True))
+
+
+@pytest.mark.parametrize("command", [" ".join(command) for command in COMMANDS])
+def test_another_users_folder_is_told_as_what_it_is(command: str, told_of_theirs: dict[str, tuple[int, str]]):
+    code, said = told_of_theirs[command]
     assert (code, said.count("\n")) == (1, 1), said
     assert "ermission denied" in said or "not allowed" in said
     assert "unexpected" not in said
@@ -201,7 +246,7 @@ def test_an_unreadable_file_in_a_folder_is_not_called_damaged(folder: Path, tiny
     (folder / "film.mkv").rename(folder / "scans" / "film.mkv")
     for name in ("a.png", "film.mkv"):
         (folder / "scans" / name).chmod(0o000)
-    code, said = run(folder, "scans", "-o", "out", "-q", model=tiny_model, privileged=False)
+    ((code, said),) = run_without_privileges([(folder, ["scans", "-o", "out", "-q"])], tiny_model)
     assert code == 1
     assert "a.png: cannot be read: Permission denied" in said
     assert "film.mkv: not allowed to read" in said

@@ -1,5 +1,6 @@
 """Frames go through every way of steadying once, in order, with their own luma; overlap changes nothing."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,15 +69,21 @@ def test_every_frame_comes_once_in_order_whatever_overlaps(way: str, film: Path,
 
 
 def test_a_stage_that_fails_ends_the_film_and_all_threads(film: Path, tiny_model: Path):
+    before, begun = set(threading.enumerate()), set[threading.Thread]()
     with Colorizer.load(str(tiny_model)) as colorizer, FilmSource(film) as source:
 
         def broken(_: ColoredFrame) -> None:
+            begun.update(thread for thread in set(threading.enumerate()) - before if thread.name == "vidcolor-ahead")
             raise VidcolorError("the disk is full")
 
         sink = Kept()
         sink.write = broken  # type: ignore[method-assign]
         with pytest.raises(VidcolorError, match="disk"):
             colorize_film(source, sink, colorizer, Steadiness(every=None), lambda _: None)
+    assert begun
+    for thread in begun:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in begun)
 
 
 def at_depth(depth: int, items: Iterator[Any], _: int) -> Iterator[Any]:

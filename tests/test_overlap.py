@@ -49,13 +49,13 @@ def test_stopping_early_ends_every_thread_and_closes_every_stage():
         finally:
             closed.append(True)
 
-    before = threading.active_count()
+    before = set(threading.enumerate())
     running = prefetch(prefetch(items(), 2), 2)
     next(running)
+    begun = [thread for thread in set(threading.enumerate()) - before if thread.name == "vidcolor-ahead"]
+    assert len(begun) == 2
     running.close()
-    for _ in range(50):
-        if threading.active_count() == before and closed:
-            break
-        time.sleep(0.05)
-    assert threading.active_count() == before
+    for thread in begun:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in begun)
     assert closed == [True]

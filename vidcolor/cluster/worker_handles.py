@@ -78,12 +78,11 @@ def kill(handle: WorkerHandle) -> None:
 
 def result_of(done: "Future[Any]") -> Any:
     """The result of a worker's call. Raises the worker's error, LostError where the worker itself is lost."""
-    from ray.exceptions import RayTaskError
+    if (error := done.exception()) is not None:
+        from ray.exceptions import RayTaskError
 
-    error = done.exception()
-    if isinstance(error, RayTaskError):
-        raise error.cause
-    if error is not None:
+        if isinstance(error, RayTaskError):
+            raise error.cause
         raise LostError(first_line(error)) from error
     result = done.result()
     if isinstance(result, VidcolorError):
