@@ -7,11 +7,11 @@ import click
 
 from vidcolor import choices
 from vidcolor.cli.param_types import Existing, ModelName
-from vidcolor.cli.text import as_json, tell
+from vidcolor.cli.text import tell, to_json
 from vidcolor.formats import EXPORTS
 
 if TYPE_CHECKING:
-    from vidcolor.inference.export import Exported
+    from vidcolor.inference.export import ExportResult
 
 
 @click.command("export")
@@ -51,14 +51,14 @@ def command(
     done = export(
         weights.find(model), output, form=chosen, precision=precision, calibrate=calibrate, overwrite=overwrite
     )
-    _tell(done, is_json=is_json)
+    _print_result(done, is_json=is_json)
 
 
-def _tell(done: "Exported", *, is_json: bool) -> None:
+def _print_result(done: "ExportResult", *, is_json: bool) -> None:
     if is_json:
         parities = [vars(parity) for parity in done.parities]
         files = [str(file) for file in done.files]
-        tell(as_json({"files": files, "megabytes": done.megabytes, "parities": parities}))
+        tell(to_json({"files": files, "megabytes": done.megabytes, "parities": parities}))
         return
     tell(f"{', '.join(str(file) for file in done.files)}: {done.megabytes:.1f} MB")
     tell(f"a*b* beside torch in fp32, {done.pictures} pictures:  largest difference    mean")

@@ -11,7 +11,7 @@ from vidcolor.errors import closest_name
 _NARROW = 60  # columns; under these, what an option means stands below it
 
 
-class Help(click.HelpFormatter):
+class HelpFormatter(click.HelpFormatter):
     """Click's, but for the lists of narrow terminals."""
 
     def __init__(self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None) -> None:
@@ -33,10 +33,10 @@ class Help(click.HelpFormatter):
 class HelpContext(click.Context):
     """Of commands that help themselves so."""
 
-    formatter_class = Help
+    formatter_class = HelpFormatter
 
 
-class Helping(click.Group):
+class HelpingGroup(click.Group):
     """Commands that show their help, as it is, where none is named: click's later releases call that an error."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -47,7 +47,7 @@ class Helping(click.Group):
         return super().parse_args(ctx, args)
 
 
-class Commands(Helping):
+class SuggestingGroup(HelpingGroup):
     """Commands that know which of them was probably meant."""
 
     def resolve_command(
@@ -60,10 +60,10 @@ class Commands(Helping):
         return super().resolve_command(ctx, args)
 
 
-def helped(command: click.Command) -> click.Command:
+def set_help_context(command: click.Command) -> click.Command:
     """The same, with the commands in it."""
     command.context_class = HelpContext
     if isinstance(command, click.Group):
         for inner in command.commands.values():
-            helped(inner)
+            set_help_context(inner)
     return command

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from vidcolor.cli.param_types import Existing
-from vidcolor.cli.text import answer, as_json
+from vidcolor.cli.text import answer, to_json
 
 
 @click.command("info")
@@ -24,7 +24,7 @@ def command(films: tuple[Path, ...], is_json: bool) -> None:
     for film in films:
         info = probe(film)
         if is_json:
-            answer(as_json(asdict(info)))
+            answer(to_json(asdict(info)))
             continue
         picture = info.picture
         rate = f"{float(info.frame_rate):.3f} fps" if info.frame_rate else "unknown rate"

@@ -15,7 +15,7 @@ import click
 
 from vidcolor import __version__
 from vidcolor.cli.text import note, say
-from vidcolor.cli.timecode import duration
+from vidcolor.cli.timecode import format_duration
 from vidcolor.errors import SinkError, UsageError
 from vidcolor.printable import printable
 
@@ -33,7 +33,7 @@ class LogFile(logging.Handler):
         super().__init__()
         self.path = path
         try:
-            if path.is_file() and b"\0" in _head(path):
+            if path.is_file() and b"\0" in _read_start(path):
                 raise UsageError(f"{path}: is no log; choose another name, or remove it first.")
             self._file = path.open("ab", buffering=0)
         except OSError as error:
@@ -62,12 +62,12 @@ class LogFile(logging.Handler):
         super().close()
 
 
-def _head(path: Path) -> bytes:
+def _read_start(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(4096)
 
 
-class _Line(logging.Formatter):
+class _LineFormatter(logging.Formatter):
     """Time with its zone, what kind of line, and the message; a traceback under it."""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802
@@ -82,22 +82,28 @@ class _Line(logging.Formatter):
         return "\n".join(f"    {printable(line)}" for line in super().formatException(ei).splitlines())
 
 
-def _begin(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
+def _open_log(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
     """Open the file and say what is run by what. Told before any other option, so that wrong usage is in it, too."""
     if path is None or ctx.resilient_parsing:
         return
     import platform
 
     file = LogFile(path)
-    file.setFormatter(_Line("%(asctime)s %(levelname)-7s %(message)s"))
+    file.setFormatter(_LineFormatter("%(asctime)s %(levelname)-7s %(message)s"))
     LOG.addHandler(file)
     LOG.setLevel(logging.INFO)
     arguments = ctx.find_root().obj or sys.argv[1:]
     LOG.info("begun: vidcolor %s, in %s, process %d", shlex.join(arguments), Path.cwd(), os.getpid())
-    LOG.info("vidcolor %s, Python %s, %s; %s", __version__, platform.python_version(), _versions(), platform.platform())
+    LOG.info(
+        "vidcolor %s, Python %s, %s; %s",
+        __version__,
+        platform.python_version(),
+        _package_versions(),
+        platform.platform(),
+    )
 
 
-def _versions() -> str:
+def _package_versions() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
     found = []
@@ -112,13 +118,13 @@ def _versions() -> str:
 def end(code: int) -> None:
     """Say how the command ended, and let go of its files."""
     for file in [handler for handler in LOG.handlers if isinstance(handler, LogFile)]:
-        LOG.info("ended: exit code %d after %s", code, duration(time.monotonic() - file.began))
+        LOG.info("ended: exit code %d after %s", code, format_duration(time.monotonic() - file.began))
         LOG.removeHandler(file)
         file.close()
     LOG.setLevel(logging.NOTSET)
 
 
-class _Unheard(logging.Handler):
+class _LibraryWarnings(logging.Handler):
     """What libraries warn of and nobody handles, on stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -126,15 +132,15 @@ class _Unheard(logging.Handler):
         note(self.format(record))
 
 
-def hear_libraries() -> None:
+def show_library_warnings() -> None:
     """Show warnings of libraries, which may quote what a file says, as everything else is shown; for good."""
-    logging.lastResort = _Unheard(logging.WARNING)
+    logging.lastResort = _LibraryWarnings(logging.WARNING)
     warnings.formatwarning = lambda message, category, filename, lineno, line=None: (  # noqa: ARG005 - its signature
         printable(f"{filename}:{lineno}: {category.__name__}: {message}") + "\n"
     )
 
 
-class Pace:
+class ProgressInterval:
     """Progress that is worth a line only now and then."""
 
     def __init__(self) -> None:
@@ -149,6 +155,6 @@ class Pace:
 
 
 option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
-    "--log", type=click.Path(path_type=Path, dir_okay=False), callback=_begin, expose_value=False, is_eager=True,
+    "--log", type=click.Path(path_type=Path, dir_okay=False), callback=_open_log, expose_value=False, is_eager=True,
     help="Add to this file what is done, line by line: for jobs that nobody watches.",
 )  # fmt: skip

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import click
 
-from vidcolor.cli.help_formatter import Commands
+from vidcolor.cli.help_formatter import SuggestingGroup
 from vidcolor.cli.param_types import ModelName
-from vidcolor.cli.text import answer, as_json, tell
+from vidcolor.cli.text import answer, tell, to_json
 from vidcolor.errors import UsageError
 
 
-@click.group("models", cls=Commands)
+@click.group("models", cls=SuggestingGroup)
 def command() -> None:
     """List, show and verify the models in the package, or a model file; average models.
 
@@ -32,7 +32,7 @@ def list_(is_json: bool) -> None:
     """
     from vidcolor.inference import weights
 
-    for path in weights.packaged():
+    for path in weights.packaged_models():
         header = weights.read_header(path)
         megabytes = path.stat().st_size / 1e6
         if is_json:
@@ -42,7 +42,7 @@ def list_(is_json: bool) -> None:
                 "generator": header.generator,
                 "megabytes": megabytes,
             }
-            answer(as_json(facts))
+            answer(to_json(facts))
         else:
             answer(f"{path.stem:<12} {header.version:<8} {header.generator:<8} {megabytes:6.1f} MB  {path}")
 
@@ -62,11 +62,11 @@ def show(model: str, is_json: bool) -> None:
     path = weights.find(model)
     header = asdict(weights.read_header(path)) | {"path": str(path), "sha256": weights.sha256(path)}
     if is_json:
-        answer(as_json(header))
+        answer(to_json(header))
         return
     for key in ("name", "version", "generator", "size", "path", "sha256"):
         answer(f"{key:<10} {header[key]}")
-    card = weights.card(path)
+    card = weights.read_card(path)
     answer(*("", *card.split("\n")) if card else ("(this model has no card)",))
 
 
@@ -81,7 +81,7 @@ def verify(models: tuple[str, ...]) -> None:
     """
     from vidcolor.inference import weights
 
-    for path in [weights.find(model) for model in models] or weights.packaged():
+    for path in [weights.find(model) for model in models] or weights.packaged_models():
         digest = weights.verify(path)
         answer(f"{path.stem}: sound, sha256 {digest}")
 

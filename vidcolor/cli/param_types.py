@@ -59,10 +59,10 @@ class Existing(click.Path):
             raise UsageError(f"{path}: is not there; to write it, say -o {path}.")
         if str(path) == "-":
             raise UsageError("-: films and photos are read twice, which a pipe cannot be. Save it to a file first.")
-        raise SourceError(missing(path))
+        raise SourceError(describe_missing(path))
 
 
-def missing(path: Path, kind: str = "file or folder") -> str:
+def describe_missing(path: Path, kind: str = "file or folder") -> str:
     """What to say of a file that is not there."""
     there = next((parent for parent in path.parents if os.path.isdir(parent)), Path())  # noqa: PTH112 - never raises
     wrong = path.relative_to(there).parts if there != Path() else path.parts
@@ -99,14 +99,14 @@ class ModelName(ParamType[str]):
         """As it is. Raises ModelError where it names a file that is not there."""
         path = Path(value)
         if (path.suffix == ".safetensors" or path.parent != Path()) and not path.exists():
-            raise ModelError(missing(path, "model file"))
+            raise ModelError(describe_missing(path, "model file"))
         return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
         """The packaged names, and files."""
         from vidcolor.inference import weights
 
-        return with_files(incomplete, [path.stem for path in weights.packaged()])
+        return complete_names_and_files(incomplete, [path.stem for path in weights.packaged_models()])
 
 
 class RecipeName(ParamType[str]):
@@ -126,10 +126,10 @@ class RecipeName(ParamType[str]):
         """The names."""
         from vidcolor.training.recipes import RECIPES
 
-        return beginning(incomplete, RECIPES)
+        return complete_names(incomplete, RECIPES)
 
 
-class Hinted(ParamType[T]):
+class WithCompletion(ParamType[T]):
     """Another type, with values to complete."""
 
     def __init__(self, one: ParamType[T], hints: tuple[str, ...]) -> None:
@@ -141,18 +141,18 @@ class Hinted(ParamType[T]):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
         """The hints."""
-        return beginning(incomplete, self._hints)
+        return complete_names(incomplete, self._hints)
 
 
-DEVICE = Hinted(click.STRING, choices.DEVICE_WORDS)
+DEVICE = WithCompletion(click.STRING, choices.DEVICE_WORDS)
 FILE = click.Path()  # a text that is completed as a file's name
 
 
-def beginning(incomplete: str, names: Any) -> list[CompletionItem]:
+def complete_names(incomplete: str, names: Any) -> list[CompletionItem]:
     """Those of the names that begin with what is there."""
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
-def with_files(incomplete: str, names: Any) -> list[CompletionItem]:
+def complete_names_and_files(incomplete: str, names: Any) -> list[CompletionItem]:
     """The same, and files. Bash forgets what comes before files, and shows them where nothing else fits."""
-    return [CompletionItem(incomplete, type="file"), *beginning(incomplete, names)]
+    return [CompletionItem(incomplete, type="file"), *complete_names(incomplete, names)]

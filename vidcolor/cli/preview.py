@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vidcolor.inference.colorizer import Colorizer
 
 
-class Listed(ParamType[tuple[Any, ...]]):
+class CommaSeparated(ParamType[tuple[Any, ...]]):
     """Values with commas between them."""
 
     def __init__(self, one: ParamType[Any]) -> None:
@@ -53,15 +53,15 @@ class Listed(ParamType[tuple[Any, ...]]):
 )  # fmt: skip
 @click.option("--shots", "most", type=Whole(min=1), default=24, show_default=True, help="Shots on the sheet.")
 @click.option(
-    "--models", "--model", "models", type=Listed(ModelName()), default="default", show_default=True,
+    "--models", "--model", "models", type=CommaSeparated(ModelName()), default="default", show_default=True,
     help="Packaged models' names or model files, commas between them: a column for each.",
 )  # fmt: skip
 @click.option(
-    "--size", "sizes", type=Listed(Whole(32, 4096)),
+    "--size", "sizes", type=CommaSeparated(Whole(32, 4096)),
     help="Short side, in pixels, that the network looks at; may be a list.",
 )  # fmt: skip
 @click.option(
-    "--saturation", "saturations", type=Listed(Number(0, 4)), default="1", show_default=True,
+    "--saturation", "saturations", type=CommaSeparated(Number(0, 4)), default="1", show_default=True,
     help="Factor on color; may be a list.",
 )  # fmt: skip
 @click.option("--clip", type=Timecode(), help="Write a clip so long instead of a sheet: half of it as it was.")
@@ -104,18 +104,25 @@ def command(
             begin = at if at is not None else start or 0.0
             last = begin + clip if end is None else min(end, begin + clip)
             check_range(begin, last)
-            load = partial(_load, stack, combinations, device)
+            load = partial(_load_colorizers, stack, combinations, device)
             _write_clip(film, output, load, begin=begin, end=last, overwrite=overwrite)
             return
         if at is not None:
             raise UsageError("--at says where a clip begins: pass --clip 10s too, or --start for the sheet.")
-        _check(output, folder, overwrite=overwrite, inputs=[film, *map(Path, models)])
+        _check_outputs(output, folder, overwrite=overwrite, inputs=[film, *map(Path, models)])
         _write_shots(
-            film, output, folder, most, _load(stack, combinations, device), start=start, end=end, overwrite=overwrite
+            film,
+            output,
+            folder,
+            most,
+            _load_colorizers(stack, combinations, device),
+            start=start,
+            end=end,
+            overwrite=overwrite,
         )
 
 
-def _check(output: Path | None, folder: Path | None, *, overwrite: bool, inputs: list[Path]) -> None:
+def _check_outputs(output: Path | None, folder: Path | None, *, overwrite: bool, inputs: list[Path]) -> None:
     if output is not None:
         if output.suffix.lower() != ".png":
             raise UsageError(f"{output}: the sheet is a PNG file, such as sheet.png. For a clip pass --clip 10s.")
@@ -124,7 +131,9 @@ def _check(output: Path | None, folder: Path | None, *, overwrite: bool, inputs:
         raise UsageError(f"{folder}: has files already. Choose another folder or pass --overwrite.")
 
 
-def _load(stack: ExitStack, combinations: list[tuple[str, int | None, float]], device: str) -> "dict[str, Colorizer]":
+def _load_colorizers(
+    stack: ExitStack, combinations: list[tuple[str, int | None, float]], device: str
+) -> "dict[str, Colorizer]":
     """A colorizer for each combination, by what tells it from the others; every model is loaded once."""
     from vidcolor.inference.colorizer import Colorizer
 
@@ -147,14 +156,14 @@ def _write_shots(
     start: float | None, end: float | None, overwrite: bool,
 ) -> None:  # fmt: skip
     """The sheet, the stills, or both."""
-    from vidcolor.evaluation.sheet import Sheet
+    from vidcolor.evaluation.contact_sheet import ContactSheet
     from vidcolor.films.pipeline import view_of
     from vidcolor.films.preview import choose_evenly, find_shots, render_color, render_gray
     from vidcolor.films.references import reference_name
     from vidcolor.media.source import FilmSource
     from vidcolor.stills.rgb import write_png
 
-    sheet, first_one = Sheet(), next(iter(colorizers.values()))
+    sheet, first_one = ContactSheet(), next(iter(colorizers.values()))
     with FilmSource(film, start=start, end=end) as source, counting("shots") as tell:
         info, count = source.info, 0
         seen = partial(first_one.lightness, picture=info.picture, view=view_of(info))
@@ -175,7 +184,7 @@ def _write_shots(
                 columns = {name: render_color(shot, info, colorizer) for name, colorizer in colorizers.items()}
                 sheet.add((0, number), label, {"before": render_gray(shot, info), **columns})
     if output is not None:
-        outputs.write(output, sheet.png(), overwrite=overwrite)
+        outputs.write(output, sheet.to_png(), overwrite=overwrite)
         say(f"{output}: {len(sheet)} of {count} shots")
     if folder is not None:
         say(f"{folder}: {count} stills; correct those that need it, delete the others")

@@ -15,7 +15,7 @@ from vidcolor.cli import log
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 HANGUP_CODE = 129
-SAME_SECONDS = 0.25  # in which several are one: a terminal tells a whole group, and wrappers pass it on once more
+REPEAT_SECONDS = 0.25  # in which several are one: a terminal tells a whole group, and wrappers pass it on once more
 _CLOSING = "vidcolor: closing; once more ends at once."
 
 
@@ -27,7 +27,7 @@ class Terminated(SystemExit):
     """TERM."""
 
 
-class Stopping:
+class StopHandler:
     """Ends a command in three steps; a context manager.
 
     The first signal ends the work, and whatever is open closes: pools, files, threads that wait for each other. Nothing
@@ -45,7 +45,7 @@ class Stopping:
 
     def _end(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal's signature
         now = time.monotonic()
-        if self._count and now - self._last < SAME_SECONDS:
+        if self._count and now - self._last < REPEAT_SECONDS:
             return
         self._count, self._last = self._count + 1, now
         if self.code is None:

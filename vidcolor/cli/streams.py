@@ -9,10 +9,10 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 _WAITS, _WAIT_SECONDS = 250, 0.02
-_EMPTYING = threading.RLock()  # two at once would put each other's streams back
+_DRAIN_LOCK = threading.RLock()  # two at once would put each other's streams back
 
 
-class Lasting(io.TextIOWrapper):
+class LastingStream(io.TextIOWrapper):
     """Text for a file descriptor that may fail at any time: a terminal that closes, a pipe that nobody reads, a full
     disk. That is no error; `failure` has the last one. What the encoding cannot say is escaped.
 
@@ -47,7 +47,7 @@ class Lasting(io.TextIOWrapper):
         if isinstance(error, BlockingIOError) and self._waited():
             return
         self.failure = error
-        with _EMPTYING, suppress(OSError):
+        with _DRAIN_LOCK, suppress(OSError):
             number = self.fileno()
             kept, nowhere = os.dup(number), os.open(os.devnull, os.O_WRONLY)
             try:
@@ -72,7 +72,7 @@ class Lasting(io.TextIOWrapper):
         return False
 
 
-def outlast() -> None:
+def replace_standard_streams() -> None:
     """Make the process's own streams so, for good.
 
     Streams that are closed become open ones that lead nowhere: else the next file that is opened would be taken for
@@ -81,7 +81,7 @@ def outlast() -> None:
     for number in range(3):
         _open_if_closed(number)
     sys.stdin = sys.stdin or open(0, closefd=False, encoding="utf-8")  # noqa: SIM115 - for good
-    sys.stdout, sys.stderr = _lasting(sys.stdout, 1), _lasting(sys.stderr, 2)
+    sys.stdout, sys.stderr = _wrap(sys.stdout, 1), _wrap(sys.stderr, 2)
 
 
 def failure_of(stream: TextIO) -> OSError | None:
@@ -102,11 +102,11 @@ def _open_if_closed(number: int) -> None:
             os.close(opened)
 
 
-def _lasting(stream: TextIO | None, number: int) -> Lasting:
+def _wrap(stream: TextIO | None, number: int) -> LastingStream:
     encoding = stream.encoding if stream is not None else "utf-8"
     if stream is None:
         raw: Any = io.FileIO(number, "w", closefd=False)
     else:
         stream.flush()
         raw = getattr(stream.buffer, "raw", stream.buffer)  # python -u has no buffer between
-    return Lasting(raw, encoding, line_buffering=number == 2 or raw.isatty())
+    return LastingStream(raw, encoding, line_buffering=number == 2 or raw.isatty())

@@ -25,7 +25,7 @@ class LostError(SinkError):
         self.is_left = reason.errno in (errno.EPIPE, errno.EIO)  # nobody listens any more, and nobody need be told
 
 
-def folded(text: str, width: int | None) -> str:
+def fold(text: str, width: int | None) -> str:
     """The text on one line; in lines of at most `width` columns where its words allow it. None: no terminal."""
     line = printable(" ".join(text.split()))
     if width is None or len(line) <= width:
@@ -35,7 +35,7 @@ def folded(text: str, width: int | None) -> str:
 
 def say(text: str) -> None:
     """Tell a person, on stderr."""
-    sys.stderr.write(folded(text, shutil.get_terminal_size().columns if sys.stderr.isatty() else None) + "\n")
+    sys.stderr.write(fold(text, shutil.get_terminal_size().columns if sys.stderr.isatty() else None) + "\n")
     sys.stderr.flush()
 
 
@@ -53,9 +53,9 @@ def tell(*lines: str) -> None:
     sys.stdout.flush()
 
 
-def event(name: str, /, **facts: Any) -> None:
+def emit_event(name: str, /, **facts: Any) -> None:
     """Tell a program of a job, on stdout."""
-    tell(as_json({"event": name, **facts}))
+    tell(to_json({"event": name, **facts}))
 
 
 def answer(*lines: str) -> None:
@@ -70,12 +70,12 @@ def check_answered() -> None:
         raise LostError(reason)
 
 
-def as_json(facts: Any) -> str:
+def to_json(facts: Any) -> str:
     """One line that every encoding can say: whatever is no ASCII is escaped, and so are bytes that are no text."""
     return json.dumps(facts, default=str)
 
 
-def agrees(question: str) -> bool:
+def confirm(question: str) -> bool:
     """Whether a person at the terminal says yes; no where nobody is left to say it."""
     say(question)
     sys.stderr.write("[y/N]: ")

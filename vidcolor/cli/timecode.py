@@ -4,13 +4,13 @@ from typing import Any
 
 import click
 
-from vidcolor.cli.number_types import shortened
+from vidcolor.cli.number_types import shorten
 from vidcolor.cli.param_types import ParamType
 from vidcolor.errors import UsageError
 from vidcolor.timecode import parse_timecode
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """H:MM:SS, or M:SS where that is enough."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -27,7 +27,7 @@ class Timecode(ParamType[float]):
         try:
             return parse_timecode(str(value))
         except ValueError as error:
-            self.fail(f"{shortened(str(value))} {error}", param, ctx)
+            self.fail(f"{shorten(str(value))} {error}", param, ctx)
 
 
 def check_range(start: float | None, end: float | None) -> None:

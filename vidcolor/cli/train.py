@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from vidcolor.cli import log
-from vidcolor.cli.number_types import Number, Whole, number, shortened, whole
+from vidcolor.cli.number_types import Number, Whole, parse_number, parse_whole, shorten
 from vidcolor.cli.param_types import DEVICE, Existing, ModelName, RecipeName
 from vidcolor.cli.progress import Observer, observer
 from vidcolor.cli.signals import CODES, Terminated
@@ -21,7 +21,7 @@ from vidcolor.errors import TrainingError, UsageError
 
 if TYPE_CHECKING:
     from vidcolor.stills.rgb import Rgb
-    from vidcolor.training.photos import Intake
+    from vidcolor.training.photos import LoadReport
     from vidcolor.training.recipes import Recipe
     from vidcolor.training.record import Record
     from vidcolor.training.trainer import Events, Trainer
@@ -72,11 +72,11 @@ def command(
       vidcolor train photos.tar -o p2p.safetensors --recipe pix2pix --set game=hinge --epochs 20
       vidcolor train westerns/ --init default -o western.safetensors --minutes 30
     """
-    recipe = _recipe(recipe_options, is_fine_tuning=init is not None)
+    recipe = _build_recipe(recipe_options, is_fine_tuning=init is not None)
     if show_recipe:
-        from vidcolor.training.recipes import printed
+        from vidcolor.training.recipes import format_recipe
 
-        answer(*printed(recipe).split("\n"))
+        answer(*format_recipe(recipe).split("\n"))
         return
     if not data or output is None:
         raise click.UsageError("needs DATA and -o MODEL.safetensors.")
@@ -103,47 +103,47 @@ def command(
             (folder / name).unlink(missing_ok=True)
     # Where FORCE_COLOR makes a file a terminal, a table that is drawn anew twice a second would fill it.
     told = observer(as_json=as_json, quiet=quiet, is_terminal=sys.stderr.isatty())
-    with Record(folder) as record, told as shown, _saving_on_sigterm(trainer):
+    with Record(folder) as record, told as shown, _save_on_sigterm(trainer):
         shown.training_started()
-        trainer.events = _told(record, shown, trainer, folder / "models")
+        trainer.events = _make_events(record, shown, trainer, folder / "models")
         trainer.run(state)
         trainer.export(output, output.stem, overwrite=overwrite)
         shown.model_written(output=str(output), images=trainer.images, minutes=trainer.elapsed / 60)
 
 
-def _told(record: "Record", shown: Observer, trainer: "Trainer", kept: Path) -> "Events":
+def _make_events(record: "Record", shown: Observer, trainer: "Trainer", kept: Path) -> "Events":
     """Events of the run, told to its files and to the person."""
     from vidcolor.training.trainer import Events
 
-    class Told(Events):
-        def intake(self, intake: "Intake") -> None:
-            record.intake(intake)
+    class RunEvents(Events):
+        def photos_read(self, intake: "LoadReport") -> None:
+            record.write_report(intake)
             shown.photos_read(intake)
 
-        def advance(self, facts: dict[str, Any]) -> None:
+        def step_finished(self, facts: dict[str, Any]) -> None:
             shown.step_finished(facts)
 
-        def steps(self, facts: dict[str, Any]) -> None:
-            record.steps(facts)
+        def losses_measured(self, facts: dict[str, Any]) -> None:
+            record.write_losses(facts)
             shown.losses_measured(facts)
 
-        def epoch(self, facts: dict[str, Any], grid: "Rgb") -> None:
-            record.epoch(facts, grid)
+        def epoch_finished(self, facts: dict[str, Any], grid: "Rgb") -> None:
+            record.write_epoch(facts, grid)
             shown.epoch_finished(facts)
 
-        def keep(self, name: str) -> None:
+        def keep_model(self, name: str) -> None:
             trainer.export(kept / f"{name}.safetensors", name)
 
-    return Told()
+    return RunEvents()
 
 
-def _recipe(options: dict[str, Any], *, is_fine_tuning: bool) -> "Recipe":
+def _build_recipe(options: dict[str, Any], *, is_fine_tuning: bool) -> "Recipe":
     """The named recipe with the command line's changes."""
-    from vidcolor.training.recipes import find_recipe, overridden
+    from vidcolor.training.recipes import find_recipe, override
 
     recipe = find_recipe(options["recipe"] or ("fine-tune" if is_fine_tuning else "default"))
     pairs = [change.partition("=") for change in options.get("changes") or ()]
-    recipe = overridden(recipe, {name: value for name, _, value in pairs})
+    recipe = override(recipe, {name: value for name, _, value in pairs})
     budgets = {name: options[name] for name in ("minutes", "epochs", "steps") if options.get(name) is not None}
     if len(budgets) > 1:
         raise UsageError(f"{' and '.join(budgets)} are budgets; give one.")
@@ -152,25 +152,25 @@ def _recipe(options: dict[str, Any], *, is_fine_tuning: bool) -> "Recipe":
     named = {"batch": options.get("batch_size"), "seed": options.get("seed")}
     recipe = replace(recipe, **{name: value for name, value in named.items() if value is not None})
     if options.get("hold_back"):
-        recipe = replace(recipe, hold_back=_rule(options["hold_back"], whole))
+        recipe = replace(recipe, hold_back=_parse_rule(options["hold_back"], parse_whole))
     if options.get("favor"):
-        recipe = replace(recipe, favor=tuple(_rule(rule, number) for rule in options["favor"]))
+        recipe = replace(recipe, favor=tuple(_parse_rule(rule, parse_number) for rule in options["favor"]))
     return recipe
 
 
-def _rule(text: str, read: Callable[[str], T]) -> tuple[str, T]:
+def _parse_rule(text: str, read: Callable[[str], T]) -> tuple[str, T]:
     pattern, _, count = text.rpartition(":")
     try:
         found = read(count)
     except ValueError as error:
-        raise UsageError(f"{shortened(text)}: needs PATTERN:NUMBER, such as 'period/*:2'.") from error
+        raise UsageError(f"{shorten(text)}: needs PATTERN:NUMBER, such as 'period/*:2'.") from error
     if found < 0:
-        raise UsageError(f"{shortened(text)}: needs a number from 0 on.")
+        raise UsageError(f"{shorten(text)}: needs a number from 0 on.")
     return pattern or "*", found
 
 
 @contextmanager
-def _saving_on_sigterm(trainer: Any) -> Iterator[None]:
+def _save_on_sigterm(trainer: Any) -> Iterator[None]:
     """A run that is told to end saves its state after the step in hand; told so again, it ends without."""
     is_told = False
 

@@ -17,14 +17,14 @@ from vidcolor.stills.rgb import Rgb
 
 CDC_STEPS = (1, 2, 4)  # frames apart
 CUT_SIZE = 32, 18  # luma is compared at this width and height
-CUT_LEAST = 18.0  # 8-bit codes. Fast motion reaches 16, real cuts 30 to 65
+MIN_CUT_CHANGE = 18.0  # 8-bit codes. Fast motion reaches 16, real cuts 30 to 65
 CUT_RATIO = 3.0  # times the median change of the frames before; cuts have 3.5 and more, pans and fights up to 2.8
 CUT_MEMORY = 12  # changes remembered
 
 Luma = NDArray[np.uint8]  # (H, W)
 
 
-class CutTest:
+class CutDetector:
     """Says of every frame whether it begins another shot.
 
     It does when its luma, shrunk to 32x18 and freed of its mean (so that flicker is no cut), differs from the frame
@@ -45,7 +45,7 @@ class CutTest:
         change = float(np.abs(cells - before).mean())
         usual = float(np.median(self._changes)) if self._changes else 0.0
         self._changes.append(change)
-        return change > max(CUT_LEAST, CUT_RATIO * usual)
+        return change > max(MIN_CUT_CHANGE, CUT_RATIO * usual)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Motion:
     is_visible: NDArray[np.bool_]  # (H, W), whether it was to be seen there
 
     @classmethod
-    def between(cls, before: Luma, now: Luma) -> "Motion":
+    def estimate(cls, before: Luma, now: Luma) -> "Motion":
         """By optical flow (Farnebäck 2003) between two 8-bit lumas (H, W).
 
         A pixel counts as hidden where the flows back and forth do not meet, at the edge of a motion, and outside the
@@ -66,26 +66,26 @@ class Motion:
         if np.array_equal(before, now):  # a repeated frame; in flat places the flow would be rounding noise
             back = forth = np.zeros((rows, columns, 2), np.float32)
         else:
-            back, forth = _flow(now, before), _flow(before, now)
+            back, forth = _optical_flow(now, before), _optical_flow(before, now)
         y, x = np.mgrid[:rows, :columns].astype(np.float32)
         x, y = x + back[..., 0], y + back[..., 1]
-        met = _moved(forth, (x, y))
+        met = _warp(forth, (x, y))
         is_inside = (x >= 0) & (x <= columns - 1) & (y >= 0) & (y <= rows - 1)
-        is_consistent = _squared(back + met) <= 0.01 * (_squared(back) + _squared(met)) + 0.5
+        is_consistent = _squared_norm(back + met) <= 0.01 * (_squared_norm(back) + _squared_norm(met)) + 0.5
         slopes = np.stack([np.gradient(back, axis=axis) if back.shape[axis] > 1 else 0 * back for axis in (0, 1)])
-        is_edge = np.square(slopes).sum(axis=(0, 3)) > 0.01 * _squared(back) + 0.002
+        is_edge = np.square(slopes).sum(axis=(0, 3)) > 0.01 * _squared_norm(back) + 0.002
         return cls((x, y), is_inside & is_consistent & ~is_edge)
 
-    def error(self, before: Floats, now: Floats) -> float:
+    def warp_error(self, before: Floats, now: Floats) -> float:
         """Mean over the visible pixels of the squared difference, summed over channels, between now and the frame
         before moved to where things now are; NaN where nothing is visible.  before, now: (H, W, C).
         """
         if not self.is_visible.any():
             return float("nan")
-        return float(_squared(_moved(before, self.source) - now)[self.is_visible].mean())
+        return float(_squared_norm(_warp(before, self.source) - now)[self.is_visible].mean())
 
 
-def _flow(start: Luma, end: Luma) -> Floats:
+def _optical_flow(start: Luma, end: Luma) -> Floats:
     """(H, W, 2): where each pixel of `start` is found in `end`, relative, x and y.
 
     Not the DIS flow that color is steadied by: a filter is not to be judged by its own flow.
@@ -97,12 +97,12 @@ def _flow(start: Luma, end: Luma) -> Floats:
     return np.asarray(flow, np.float32)
 
 
-def _moved(picture: Floats, source: tuple[Floats, Floats]) -> Floats:
+def _warp(picture: Floats, source: tuple[Floats, Floats]) -> Floats:
     """The picture (H, W, C) as seen from `source`, bilinear."""
     return np.asarray(cv2.remap(picture, *source, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
-def _squared(vectors: Floats) -> Floats:
+def _squared_norm(vectors: Floats) -> Floats:
     squared: Floats = np.einsum("...c,...c->...", vectors, vectors)
     return squared
 
@@ -115,12 +115,12 @@ class WarpError:
         self._chroma: list[float] = []
         self._before: tuple[Floats, Floats] | None = None
 
-    def add(self, picture: Rgb, chroma: Floats, motion: Motion | None) -> None:
+    def update(self, picture: Rgb, chroma: Floats, motion: Motion | None) -> None:
         """The next frame. motion: from the frame before to this one; None at the first frame and after a cut."""
         now = np.divide(picture, 255, dtype=np.float32), chroma
         if motion is not None and self._before is not None:
-            self._rgb.append(motion.error(self._before[0], now[0]) / 3)
-            self._chroma.append(motion.error(self._before[1], now[1]))
+            self._rgb.append(motion.warp_error(self._before[0], now[0]) / 3)
+            self._chroma.append(motion.warp_error(self._before[1], now[1]))
         self._before = now
 
     @property
@@ -148,7 +148,7 @@ def _mean(values: list[float]) -> float:
     return float(np.mean(finite)) if finite else float("nan")
 
 
-class ColorDrift:
+class ColorDistributionConsistency:
     """CDC, color distribution consistency (Liu et al. 2021, "Temporally Consistent Video Colorization").
 
     Jensen-Shannon divergence (natural logarithm) of the 256-bin histograms of R, G and B between frames i and i + t,
@@ -157,9 +157,9 @@ class ColorDrift:
 
     def __init__(self) -> None:
         self._recent: deque[NDArray[np.float64]] = deque(maxlen=max(CDC_STEPS))
-        self._found: dict[int, list[float]] = {step: [] for step in CDC_STEPS}
+        self._divergences: dict[int, list[float]] = {step: [] for step in CDC_STEPS}
 
-    def add(self, picture: Rgb, *, is_cut: bool) -> None:
+    def update(self, picture: Rgb, *, is_cut: bool) -> None:
         """The next frame. Pairs with a cut between them do not count."""
         if is_cut:
             self._recent.clear()
@@ -167,13 +167,13 @@ class ColorDrift:
         now = np.reshape(channels, (3, 256)).astype(np.float64) / (picture.shape[0] * picture.shape[1])
         for step in CDC_STEPS:
             if step <= len(self._recent):
-                self._found[step].append(float(jensen_shannon(self._recent[-step], now).mean()))
+                self._divergences[step].append(float(jensen_shannon(self._recent[-step], now).mean()))
         self._recent.append(now)
 
     @property
     def value(self) -> float:
         """0 (all frames of a shot have the same colors) to ln 2; NaN without a pair."""
-        return _mean([_mean(found) for found in self._found.values()])
+        return _mean([_mean(found) for found in self._divergences.values()])
 
 
 def jensen_shannon(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -24,17 +24,17 @@ class Neutrals:
         self._sums: defaultdict[str, float] = defaultdict(float)
         self._counts: defaultdict[str, int] = defaultdict(int)
 
-    def add(self, way: str, picture: Rgb, truth: Rgb) -> None:
+    def update(self, method: str, picture: Rgb, truth: Rgb) -> None:
         """See photos.Metric."""
         lightness, true_chroma = _lightness_and_chroma(truth)
         is_neutral = (true_chroma < COLORLESS) & (lightness > DARK)
         _, chroma = _lightness_and_chroma(picture)
-        self._sums[way] += float(chroma[is_neutral].sum(dtype=np.float64))
-        self._counts[way] += int(is_neutral.sum())
+        self._sums[method] += float(chroma[is_neutral].sum(dtype=np.float64))
+        self._counts[method] += int(is_neutral.sum())
 
-    def value(self, way: str) -> float:
+    def compute(self, method: str) -> float:
         """Units of a*b*; NaN where no photo has such a place."""
-        return self._sums[way] / self._counts[way] if self._counts[way] else math.nan
+        return self._sums[method] / self._counts[method] if self._counts[method] else math.nan
 
 
 def _lightness_and_chroma(picture: Rgb) -> tuple[Floats, Floats]:

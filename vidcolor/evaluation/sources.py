@@ -22,7 +22,7 @@ class Sources:
     films: tuple[Path, ...]
 
 
-def split(data: list[Path]) -> Sources:
+def split_sources(data: list[Path]) -> Sources:
     """Part photos from films; folders are searched for both. A file of an unknown kind is taken for a film.
 
     Raises SourceError for what does not exist.
@@ -56,7 +56,7 @@ def count_photos(photos: tuple[Path, ...]) -> int:
     return count
 
 
-def spread(count: int, wanted: int) -> list[int]:
+def spread_evenly(count: int, wanted: int) -> list[int]:
     """At most `wanted` of the numbers below `count`, ascending, evenly spread."""
     wanted = min(count, wanted)
     return [(2 * index + 1) * count // (2 * wanted) for index in range(wanted)]

@@ -92,7 +92,7 @@ class FilmOptions:
     @property
     def deciding(self) -> dict[str, object]:
         """Options that decide the output's bytes, by name: what an earlier run with others made is not resumed."""
-        return self.model.deciding | {name: getattr(self, name) for name in DECIDING}
+        return self.model.color_options | {name: getattr(self, name) for name in DECIDING}
 
     def run(self, source: FilmSource, encoder: str = "software") -> Run:
         """What decides the output, options and machine. encoder: see encoder_trial.EncoderChoice.identity.
@@ -101,7 +101,7 @@ class FilmOptions:
         """
         settings = {f"--{name.replace('_', '-')}": str(value) for name, value in self.deciding.items()}
         del settings["--precision"]  # auto is another one on another machine
-        settings |= self.model.computing()
+        settings |= self.model.resolve_backend()
         settings |= {"OpenCV": cv2.__version__, "film libraries": film_versions()}
         stills = [file for path in self.references for file in files_in(path)]
         settings["--references"] = identity_of(*stills)

@@ -26,7 +26,7 @@ from vidcolor.media.seeking import read_properties, sample_frames
 from vidcolor.planes import network_size, shrink
 from vidcolor.stills.rgb import Rgb, decode
 
-MOST_PHOTOS = 200  # of DATA; evenly spread over more
+MAX_PHOTOS = 200  # of DATA; evenly spread over more
 FILM_FRAMES = 40  # of each film, from all over it
 
 # The first two layers see the picture's whole range of light, and the last decides between near colors: in 8 bits
@@ -35,7 +35,7 @@ FIRST_KEPT = 2
 _CONVOLUTIONS = {"Convolution", "GroupConvolution", "ConvolutionBackpropData", "Conv", "ConvTranspose"}
 
 
-def packaged() -> list[Path]:
+def packaged_sources() -> list[Path]:
     """The pictures that come with the package."""
     return [weights.models_folder() / "calibration"]
 
@@ -48,13 +48,13 @@ def fingerprint(sources: Sequence[Path]) -> str:
     return digest.hexdigest()[:12]
 
 
-def read(sources: Sequence[Path], header: weights.ModelHeader) -> list[Floats]:
+def read_lightness(sources: Sequence[Path], header: weights.ModelHeader) -> list[Floats]:
     """L* 0..100 of photos and films as the model's network sees them, each (1, 1, h, w), h and w as it needs them.
 
     sources: folders, zip and tar archives, photos, films.  Color is taken away; pictures that cannot be read are
     passed over.  Raises SourceError where not one can be.
     """
-    found = [_lightness(rgb, header) for rgb in _pictures(list(sources), header.size)]
+    found = [_to_lightness(rgb, header) for rgb in _read_pictures(list(sources), header.size)]
     if not found:
         raise SourceError(
             f"{', '.join(map(str, sources))}: no photo and no film that can be read; needs real pictures."
@@ -62,10 +62,10 @@ def read(sources: Sequence[Path], header: weights.ModelHeader) -> list[Floats]:
     return found
 
 
-def _pictures(sources: list[Path], side: int) -> Iterator[Rgb]:
-    films = [film for source in sources for film in _films(source)]
+def _read_pictures(sources: list[Path], side: int) -> Iterator[Rgb]:
+    films = [film for source in sources for film in _find_films(source)]
     photos = [source for source in sources if source not in films]
-    step = -(-sum(1 for _ in encoded(photos)) // MOST_PHOTOS) or 1
+    step = -(-sum(1 for _ in encoded(photos)) // MAX_PHOTOS) or 1
     for _, content in islice(encoded(photos), 0, None, step):
         if (picture := decode(content)) is not None:
             yield picture
@@ -75,12 +75,12 @@ def _pictures(sources: list[Path], side: int) -> Iterator[Rgb]:
         yield from sample_frames(film, seen, FILM_FRAMES, (columns, rows))
 
 
-def _films(source: Path) -> list[Path]:
+def _find_films(source: Path) -> list[Path]:
     files = sorted(source.rglob("*")) if source.is_dir() else [source]
     return [file for file in files if file.suffix.lower() in FILMS and file.is_file()]
 
 
-def _lightness(rgb: Rgb, header: weights.ModelHeader) -> Floats:
+def _to_lightness(rgb: Rgb, header: weights.ModelHeader) -> Floats:
     height, width = rgb.shape[:2]
     small = shrink(rgb, network_size(height, width, header.size))
     luma = np.rint(small @ np.array(color.REC601_LUMA)).astype(np.uint8)
@@ -96,7 +96,7 @@ def require_nncf() -> None:
         raise UsageError("precision int8 needs NNCF to make the 8-bit network: pip install 'vidcolor[int8]'.")
 
 
-def quantized(network: Any, pictures: Sequence[Floats]) -> Any:
+def quantize(network: Any, pictures: Sequence[Floats]) -> Any:
     """The network in 8 bits, its ranges measured on the pictures.
 
     network: an OpenVINO model, or an ONNX one whose input is `lightness`.  pictures: see `read`.  Raises UsageError.
@@ -115,7 +115,7 @@ def quantized(network: Any, pictures: Sequence[Floats]) -> Any:
             network,
             nncf.Dataset([{"lightness": picture} for picture in pictures] if is_onnx else pictures),
             subset_size=len(pictures),
-            ignored_scope=nncf.IgnoredScope(names=_kept_precise(_layers(network)), validate=False),
+            ignored_scope=nncf.IgnoredScope(names=_unquantized_layers(_layers(network)), validate=False),
         )
 
 
@@ -126,7 +126,7 @@ def _layers(network: Any) -> list[tuple[str, str]]:
     return [(layer.get_friendly_name(), layer.get_type_name()) for layer in network.get_ordered_ops()]
 
 
-def _kept_precise(layers: list[tuple[str, str]]) -> list[str]:
+def _unquantized_layers(layers: list[tuple[str, str]]) -> list[str]:
     """The first convolutions, the last one, and all that follows it."""
     places = [place for place, (_, kind) in enumerate(layers) if kind in _CONVOLUTIONS]
     first = [layers[place][0] for place in places[:FIRST_KEPT]]

@@ -25,8 +25,8 @@ from vidcolor.planes import GRID, look_up, network_size, shrink
 
 PAINT_ROUNDS = 4  # of the search for exact chroma: at most 0.04 of an 8-bit code from CHROMA_ROUNDS
 STRIP_PIXELS = 1 << 14  # painted at once, so that temporaries stay in the processor's cache: half the time
-LARGEST = 4096  # pixels; beyond, no model has been trained and memory runs out
-GREATEST_SATURATION = 4.0
+MAX_SIZE = 4096  # pixels; beyond, no model has been trained and memory runs out
+MAX_SATURATION = 4.0
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,10 @@ class Colorizer:
 
         Raises UsageError.
         """
-        if not 0 <= saturation <= GREATEST_SATURATION:  # NaN neither
-            raise UsageError(
-                f"saturation {saturation}: needs 0 (gray) to {GREATEST_SATURATION:g}; 1 is the model's own."
-            )
-        if size is not None and not GRID <= size <= LARGEST:
-            raise UsageError(f"size {size}: the network looks at {GRID} to {LARGEST} pixels; {header.size} is usual.")
+        if not 0 <= saturation <= MAX_SATURATION:  # NaN neither
+            raise UsageError(f"saturation {saturation}: needs 0 (gray) to {MAX_SATURATION:g}; 1 is the model's own.")
+        if size is not None and not GRID <= size <= MAX_SIZE:
+            raise UsageError(f"size {size}: the network looks at {GRID} to {MAX_SIZE} pixels; {header.size} is usual.")
         if batch_size is not None and batch_size < 1:
             raise UsageError(f"batch size {batch_size}: needs to be 1 or more.")
         self.header = header
@@ -125,7 +123,7 @@ class Colorizer:
         Raises DeviceError when a device cannot hold a single frame, and in a process that was forked from the one that
         loaded the model; ModelError where a*b* are no finite numbers.
         """
-        if self._is_elsewhere():
+        if self._is_forked():
             raise DeviceError(
                 "this Colorizer was loaded before the process forked, and its threads stayed behind. Load one in each"
                 " process, or start processes with multiprocessing's 'spawn'."
@@ -169,12 +167,12 @@ class Colorizer:
         lightness = [self.lightness(luma, picture, view) for luma in lumas]
         return [paint(luma, ab, picture, view) for luma, ab in zip(lumas, self.predict(lightness), strict=True)]
 
-    def _is_elsewhere(self) -> bool:
+    def _is_forked(self) -> bool:
         return os.getpid() != self._process
 
     def close(self) -> None:
         """Let the device threads go."""
-        if not self._is_elsewhere():
+        if not self._is_forked():
             self._pool.shutdown()
 
     def __enter__(self) -> Self:
@@ -202,7 +200,7 @@ def paint(luma: Plane, ab_2hw: Floats, picture: PictureFormat, view: View = View
     coarse_codes = shrink(codes if rows > a.shape[0] else luma, a.shape)
     coarse = coding.chroma(look_up(coarse_codes, levels), a, b, rounds=PAINT_ROUNDS)
     fine = [
-        _enlarged((chroma / look_up(coarse_codes, gain)).astype(np.float32), buffer)
+        _enlarge((chroma / look_up(coarse_codes, gain)).astype(np.float32), buffer)
         for chroma, buffer in zip(coarse, _buffers(rows, columns), strict=True)
     ]
     planes: list[Any] = [np.empty((rows, columns), picture.dtype) for _ in fine]
@@ -216,7 +214,7 @@ def paint(luma: Plane, ab_2hw: Floats, picture: PictureFormat, view: View = View
     return planes[0], planes[1]
 
 
-def _enlarged(plane: Floats, out: Floats) -> Floats:
+def _enlarge(plane: Floats, out: Floats) -> Floats:
     """Bicubic to four times the size, which is smooth, and on from there linear, which is as good and quicker."""
     if out.shape[0] <= 8 * plane.shape[0]:
         return np.asarray(cv2.resize(plane, out.shape[::-1], dst=out, interpolation=cv2.INTER_CUBIC), np.float32)

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from vidcolor.color import Floats
 
-GRAPHS_KEPT = 4  # each holds memory of its own; the one unused for longest goes
+MAX_GRAPHS = 4  # each holds memory of its own; the one unused for longest goes
 WARM_UPS = 3  # runs before a recording, in which libraries choose and set up what they do
-_one_recording = threading.Lock()  # PyTorch allows one at a time in a process
+_capture_lock = threading.Lock()  # PyTorch allows one at a time in a process
 
 
 @dataclass(frozen=True)
-class Recording:
+class CapturedGraph:
     """A graph, the batch that it reads and the a*b* that it writes."""
 
     graph: Any
@@ -39,21 +39,21 @@ class GraphedNetwork:
         """network: on the device already.  dtype: of autocast; float32 for none."""
         self._network, self._device, self._dtype = network, device, dtype
         self._seen: set[tuple[int, ...]] = set()
-        self._recordings: OrderedDict[tuple[int, ...], Recording | None] = OrderedDict()  # None: it failed
+        self._graphs: OrderedDict[tuple[int, ...], CapturedGraph | None] = OrderedDict()  # None: it failed
 
     def __call__(self, lightness_B1hw: Floats) -> Floats:
         """L* 0..100 -> a*b*. Raises torch.OutOfMemoryError."""
         try:
             with torch.inference_mode(), torch.cuda.device(self._device):
-                recording = self._recording(lightness_B1hw.shape)
-                batch = _pinned(lightness_B1hw)
+                recording = self._find_graph(lightness_B1hw.shape)
+                batch = _pin(lightness_B1hw)
                 if recording is None:
-                    return _fetched(self._forward(batch.to(self._device, non_blocking=True)))
+                    return _fetch(self._forward(batch.to(self._device, non_blocking=True)))
                 recording.lightness_B1hw.copy_(batch, non_blocking=True)
                 recording.graph.replay()
-                return _fetched(recording.ab_B2hw)
+                return _fetch(recording.ab_B2hw)
         except torch.OutOfMemoryError:
-            self._recordings.clear()  # the next try is a smaller batch, which may want their memory
+            self._graphs.clear()  # the next try is a smaller batch, which may want their memory
             torch.cuda.empty_cache()
             raise
 
@@ -64,26 +64,26 @@ class GraphedNetwork:
             ab: Tensor = self._network(lightness_B1hw)
         return ab.float().contiguous()
 
-    def _recording(self, shape: tuple[int, ...]) -> Recording | None:
+    def _find_graph(self, shape: tuple[int, ...]) -> CapturedGraph | None:
         """That of a shape that came before, made if need be; None to run eagerly."""
         if shape not in self._seen:
             self._seen.add(shape)
             return None
-        if shape not in self._recordings:
-            while len(self._recordings) >= GRAPHS_KEPT:
-                self._recordings.popitem(last=False)
+        if shape not in self._graphs:
+            while len(self._graphs) >= MAX_GRAPHS:
+                self._graphs.popitem(last=False)
             try:
-                self._recordings[shape] = self._record(shape)
+                self._graphs[shape] = self._capture(shape)
             except RuntimeError:  # out of memory too: without a graph the batch may fit
-                self._recordings[shape] = None
+                self._graphs[shape] = None
                 torch.cuda.empty_cache()
-        self._recordings.move_to_end(shape)
-        return self._recordings[shape]
+        self._graphs.move_to_end(shape)
+        return self._graphs[shape]
 
-    def _record(self, shape: tuple[int, ...]) -> Recording:
+    def _capture(self, shape: tuple[int, ...]) -> CapturedGraph:
         lightness = torch.zeros(shape, device=self._device)
         here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
-        with _one_recording:
+        with _capture_lock:
             aside.wait_stream(here)
             with torch.cuda.stream(aside):
                 for _ in range(WARM_UPS):
@@ -93,15 +93,15 @@ class GraphedNetwork:
             # Threads of other GPUs go on meanwhile; only this one must not do what cannot be recorded.
             with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
                 ab = self._forward(lightness)
-        return Recording(graph, lightness, ab)
+        return CapturedGraph(graph, lightness, ab)
 
 
-def _pinned(lightness_B1hw: Floats) -> Tensor:
+def _pin(lightness_B1hw: Floats) -> Tensor:
     """A copy in page-locked memory, from where it can travel while the CPU goes on."""
     return torch.from_numpy(lightness_B1hw).pin_memory()
 
 
-def _fetched(ab_B2hw: Tensor) -> Floats:
+def _fetch(ab_B2hw: Tensor) -> Floats:
     """On the host, once the GPU has finished: the only time that it is waited for."""
     host = torch.empty(ab_B2hw.shape, dtype=ab_B2hw.dtype, pin_memory=True)
     host.copy_(ab_B2hw, non_blocking=True)

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 OPSET = 17  # has layer normalization; read by ONNX Runtime 1.12 and later
-COMPARED = 6  # pictures, evenly spread over those that the package brings
+COMPARED_PICTURES = 6  # pictures, evenly spread over those that the package brings
 # Mean |Δab| beyond which a file is not what was asked for. Of the default model: 0.00003, 0.05 and 0.6.
-LIMITS = {"fp32": 0.05, "fp16": 0.5, "int8": 4.0}
+MAX_DIFFERENCES = {"fp32": 0.05, "fp16": 0.5, "int8": 4.0}
 
 Run = Callable[[Floats], Floats]  # lightness -> ab
 
@@ -45,7 +45,7 @@ class Parity:
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """What was written."""
 
     files: list[Path]
@@ -62,7 +62,7 @@ def export(
     precision: str = "fp32",
     calibrate: Sequence[Path] = (),
     overwrite: bool = False,
-) -> Exported:
+) -> ExportResult:
     """Write a model as ONNX or OpenVINO: complete and answering as the network does, or not at all.
 
     form: one of EXPORT_FORMS.  precision: one of EXPORT_PRECISIONS, of the weights stored; in int8 they are
@@ -71,23 +71,25 @@ def export(
     """
     _check(target, form, precision, calibrate, overwrite=overwrite)
     header = weights.read_header(model)
-    pictures = calibration.read(calibrate or calibration.packaged(), header) if precision == "int8" else []
+    pictures = (
+        calibration.read_lightness(calibrate or calibration.packaged_sources(), header) if precision == "int8" else []
+    )
     network, _ = weights.load(model)
     facts = metadata(model, header)
-    make = _onnx if form == "onnx" else _openvino
-    compared = _spread(calibration.read(calibration.packaged(), header))
+    make = _write_onnx if form == "onnx" else _write_openvino
+    compared = _pick_evenly(calibration.read_lightness(calibration.packaged_sources(), header))
     with outputs.replacing_group(target, overwrite=overwrite) as aside:
         make(network, aside, precision, pictures, facts)
-        parities = list(_parities(network, aside, compared))
-        _refuse_strangers(target, parities[0], LIMITS[precision])
+        parities = list(_measure_parities(network, aside, compared))
+        _check_parity(target, parities[0], MAX_DIFFERENCES[precision])
         written = sorted(aside.parent.iterdir(), key=lambda file: file.suffix)
         size = sum(file.stat().st_size for file in written)
-    return Exported([target.with_suffix(file.suffix) for file in written], size / 1e6, len(compared), parities)
+    return ExportResult([target.with_suffix(file.suffix) for file in written], size / 1e6, len(compared), parities)
 
 
 def metadata(model: Path, header: weights.ModelHeader) -> dict[str, str]:
     """What an exported file says of itself: the model file's header, and the license that its card names."""
-    named = re.search(r"license of the weights: (.+?)(?=\n\n|\n- |\Z)", weights.card(model), re.DOTALL)
+    named = re.search(r"license of the weights: (.+?)(?=\n\n|\n- |\Z)", weights.read_card(model), re.DOTALL)
     return {
         "name": header.name,
         "version": header.version,
@@ -120,13 +122,13 @@ def _check(target: Path, form: str, precision: str, calibrate: Sequence[Path], *
         outputs.check(file, overwrite=overwrite)
 
 
-def _openvino(
+def _write_openvino(
     network: "nn.Module", target: Path, precision: str, pictures: list[Floats], facts: dict[str, str]
 ) -> None:
     converted = convert(network)
     converted.reshape([-1, 1, -1, -1])
     if precision == "int8":
-        converted = calibration.quantized(converted, pictures)
+        converted = calibration.quantize(converted, pictures)
     for key, value in facts.items():
         converted.set_rt_info(value, ["vidcolor", key])
     try:
@@ -135,7 +137,9 @@ def _openvino(
         raise SinkError(f"{target}: cannot be written ({error}).") from error
 
 
-def _onnx(network: "nn.Module", target: Path, precision: str, pictures: list[Floats], facts: dict[str, str]) -> None:
+def _write_onnx(
+    network: "nn.Module", target: Path, precision: str, pictures: list[Floats], facts: dict[str, str]
+) -> None:
     import onnx
     import torch
 
@@ -157,52 +161,52 @@ def _onnx(network: "nn.Module", target: Path, precision: str, pictures: list[Flo
         )
     exported = onnx.load(target)
     if precision == "int8":
-        exported = calibration.quantized(exported, pictures)
+        exported = calibration.quantize(exported, pictures)
     onnx.helper.set_model_props(exported, {f"vidcolor.{key}": value for key, value in facts.items()})
     onnx.checker.check_model(exported)
     onnx.save(exported, target)
 
 
-def _spread(pictures: list[Floats]) -> list[Floats]:
-    step = max(1, len(pictures) // COMPARED)
-    return pictures[::step][:COMPARED]
+def _pick_evenly(pictures: list[Floats]) -> list[Floats]:
+    step = max(1, len(pictures) // COMPARED_PICTURES)
+    return pictures[::step][:COMPARED_PICTURES]
 
 
-def _parities(network: "nn.Module", file: Path, pictures: list[Floats]) -> Iterator[Parity]:
+def _measure_parities(network: "nn.Module", file: Path, pictures: list[Floats]) -> Iterator[Parity]:
     """The file's own precision first, then what else this machine may run it with."""
     import torch
 
     with torch.inference_mode():
         truths: list[Floats] = [network(torch.from_numpy(picture)).numpy() for picture in pictures]
-    for runtime, run in _runtimes(file):
+    for runtime, run in _open_runtimes(file):
         differences = [np.abs(run(picture) - truth) for picture, truth in zip(pictures, truths, strict=True)]
         mean = float(np.mean([difference.mean() for difference in differences]))
         yield Parity(runtime, float(max(difference.max() for difference in differences)), mean)
 
 
-def _runtimes(file: Path) -> Iterator[tuple[str, Run]]:
+def _open_runtimes(file: Path) -> Iterator[tuple[str, Run]]:
     core = load_openvino().Core()
     network = core.read_model(str(file))
     for name, hint in (("fp32", "f32"), ("bf16", "bf16"))[: 2 if has_bf16(core) else 1]:
         compiled = core.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": hint})
-        yield f"openvino {name}", partial(_ask, compiled)
+        yield f"openvino {name}", partial(_infer, compiled)
     if file.suffix == EXPORTS["onnx"] and find_spec("onnxruntime"):
-        yield "onnxruntime", _onnxruntime(file)
+        yield "onnxruntime", _open_onnxruntime(file)
 
 
-def _ask(compiled: Any, picture: Floats) -> Floats:
+def _infer(compiled: Any, picture: Floats) -> Floats:
     ab: Floats = compiled(picture)[0]
     return ab
 
 
-def _onnxruntime(file: Path) -> Run:
+def _open_onnxruntime(file: Path) -> Run:
     import onnxruntime
 
     session: Any = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     return lambda picture: session.run(["ab"], {"lightness": picture})[0]
 
 
-def _refuse_strangers(target: Path, parity: Parity, limit: float) -> None:
+def _check_parity(target: Path, parity: Parity, limit: float) -> None:
     if not parity.mean <= limit:  # NaN neither
         raise ModelError(
             f"{target}: the exported network differs from the model's by {parity.mean:.2f} a*b* units on average, at"

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Self
 
 from vidcolor.inference import weights
-from vidcolor.inference.backends import computing
+from vidcolor.inference.backends import resolve_backend
 from vidcolor.inference.colorizer import Colorizer
 
 
@@ -34,12 +34,12 @@ class ModelSettings:
         """Of the model file. Raises ModelError."""
         return weights.sha256(weights.find(self.model))
 
-    def computing(self) -> dict[str, str]:
+    def resolve_backend(self) -> dict[str, str]:
         """What will compute on this machine: "precision", never auto, and "backend". Raises DeviceError, UsageError."""
-        return asdict(computing(self.device, self.precision))
+        return asdict(resolve_backend(self.device, self.precision))
 
     @property
-    def deciding(self) -> dict[str, object]:
+    def color_options(self) -> dict[str, object]:
         """Options that decide the colors beside the model file, by name."""
         return {"size": self.size, "precision": self.precision, "saturation": self.saturation}
 

@@ -24,7 +24,7 @@ from vidcolor.system import forks
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-MOST_CARD = 1_000_000  # letters
+MAX_CARD = 1_000_000  # letters
 COUNTER = "num_batches_tracked"  # of batch norms in training; not stored
 READ_OUT = ("temperature", "saturation")  # in a config: how colors are read from what the network says, not its shape
 
@@ -66,7 +66,7 @@ def save(path: Path, network: "nn.Module", header: ModelHeader, *, overwrite: bo
         for name, value in network.state_dict().items()
         if not name.endswith(COUNTER)
     }
-    if odd := not_finite(tensors):
+    if odd := find_nonfinite(tensors):
         raise ModelError(f"{path}: the weights {odd!r} are not finite in half precision; nothing was written.")
     stated = asdict(replace(header, sha256=digest(tensors)))
     model_file.check(stated)
@@ -77,7 +77,7 @@ def save(path: Path, network: "nn.Module", header: ModelHeader, *, overwrite: bo
             raise OSError(str(error)) from error
 
 
-def not_finite(tensors: "Mapping[str, Tensor]") -> str | None:
+def find_nonfinite(tensors: "Mapping[str, Tensor]") -> str | None:
     """The first whose values are not all finite numbers."""
     return next((name for name, value in sorted(tensors.items()) if not bool(value.isfinite().all())), None)
 
@@ -91,7 +91,7 @@ def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) ->
 
 def read_header(path: Path) -> ModelHeader:
     """The header alone, without torch. Raises ModelError when the file is missing, damaged or not ours."""
-    return ModelHeader(**model_file.read(path).stated)
+    return ModelHeader(**model_file.read(path).header)
 
 
 def load(path: Path) -> "tuple[nn.Module, ModelHeader]":
@@ -100,19 +100,19 @@ def load(path: Path) -> "tuple[nn.Module, ModelHeader]":
     The file may be a stranger's: what it asks for is compared with what it holds before anything is built.
     """
     contents = model_file.read(path)
-    header = ModelHeader(**contents.stated)
-    forks.before_torch()
+    header = ModelHeader(**contents.header)
+    forks.prepare_torch()
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    network = _planned(path, header, contents.shapes)
+    network = _build_planned(path, header, contents.shapes)
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: the weights are damaged ({error}).") from error
     if header.sha256 and digest(tensors) != header.sha256:
         raise ModelError(f"{path}: the weights are damaged (their sha256 is not the header's). Copy it again.")
-    if odd := not_finite(tensors):
+    if odd := find_nonfinite(tensors):
         raise ModelError(f"{path}: cannot be used as a model: its weights {odd!r} are no finite numbers.")
     network = network.to_empty(device="cpu")
     counters = {name: value.zero_() for name, value in network.state_dict().items() if name.endswith(COUNTER)}
@@ -125,12 +125,12 @@ def load(path: Path) -> "tuple[nn.Module, ModelHeader]":
     return network, header
 
 
-def _planned(path: Path, header: ModelHeader, shapes: Mapping[str, tuple[int, ...]]) -> "nn.Module":
+def _build_planned(path: Path, header: ModelHeader, shapes: Mapping[str, tuple[int, ...]]) -> "nn.Module":
     """The network without memory for its weights, which are of the shapes that the file has. Raises ModelError."""
-    from vidcolor.networks import planned
+    from vidcolor.networks import build_on_meta
 
     try:
-        network = planned(header.generator, header.config)
+        network = build_on_meta(header.generator, header.config)
         check_fit(network, header.generator, shapes)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
@@ -162,12 +162,12 @@ def _try(network: "nn.Module", path: Path) -> None:
             ab_12hw = network(torch.full((1, 1, side, side), 50.0))
         is_sound = ab_12hw.shape == (1, 2, side // stride, side // stride) and bool(ab_12hw.isfinite().all())
     except RuntimeError as error:
-        raise ModelError(f"{path}: cannot be used as a model: its network does not run ({_line(error)}).") from error
+        raise ModelError(f"{path}: cannot be used as a model: its network does not run ({_shorten(error)}).") from error
     if not is_sound:
         raise ModelError(f"{path}: cannot be used as a model: its network gives no colors that are finite numbers.")
 
 
-def _line(error: Exception) -> str:
+def _shorten(error: Exception) -> str:
     return " ".join(str(error).split())[:120]
 
 
@@ -216,7 +216,7 @@ def models_folder() -> Path:
     return inside if inside.is_dir() else inside.parent.parent / "models"
 
 
-def packaged() -> list[Path]:
+def packaged_models() -> list[Path]:
     """The models that come with the package."""
     return sorted(models_folder().glob("*.safetensors"))
 
@@ -230,7 +230,7 @@ def find(model: str) -> Path:
         return path
     named = models_folder() / f"{model}.safetensors"
     if not named.is_file():
-        names = [entry.stem for entry in packaged()]
+        names = [entry.stem for entry in packaged_models()]
         hint = f"; did you mean {near}?" if (near := closest_name(model, names)) else "."
         there = ", ".join(names) or "none"
         raise ModelError(
@@ -242,22 +242,22 @@ def find(model: str) -> Path:
 def verify(path: Path) -> str:
     """Load a model whole; returns its sha256. Raises ModelError when it is damaged or differs from its card."""
     load(path)
-    digest, stated = sha256(path), stated_sha256(path)
+    digest, stated = sha256(path), card_sha256(path)
     if stated not in ("", digest):
         raise ModelError(f"{path}: sha256 is {digest}, its card says {stated}; install the package again.")
     return digest
 
 
-def stated_sha256(path: Path) -> str:
+def card_sha256(path: Path) -> str:
     """What the model's card says of the file; empty where it has none, or says nothing."""
-    stated = re.search(r"\b[0-9a-f]{64}\b", card(path))
+    stated = re.search(r"\b[0-9a-f]{64}\b", read_card(path))
     return stated.group() if stated else ""
 
 
-def card(path: Path) -> str:
+def read_card(path: Path) -> str:
     """The text that lies beside a model and tells of it; empty where there is none that can be read."""
     try:
         with path.with_suffix(".md").open(encoding="utf-8", errors="replace") as file:
-            return file.read(MOST_CARD)
+            return file.read(MAX_CARD)
     except OSError:
         return ""

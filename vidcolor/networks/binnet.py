@@ -46,7 +46,7 @@ def _conv_norm(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
 
 
-class Separable(nn.Module):
+class SeparableBlock(nn.Module):
     """Residual depthwise 5x5 then pointwise convolution."""
 
     def __init__(self, channels: int):
@@ -67,7 +67,7 @@ class DecoderStage(nn.Module):
         self.from_below = nn.Conv2d(below, channels, 1, bias=False)
         self.from_skip = nn.Conv2d(skip, channels, 1, bias=False)
         self.norm = nn.BatchNorm2d(channels)
-        self.mix = nn.Sequential(Separable(channels), Separable(channels))
+        self.mix = nn.Sequential(SeparableBlock(channels), SeparableBlock(channels))
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
         # The 1x1 convolution before enlarging costs a quarter of one after it and gives the same result.

@@ -15,7 +15,7 @@ from vidcolor.networks.efficientnet import EfficientNetLite
 from vidcolor.networks.pix2pix import AB_SCALE
 
 
-def scaled(lightness_B1HW: Tensor, ab_B2HW: Tensor) -> Tensor:
+def normalize_lab(lightness_B1HW: Tensor, ab_B2HW: Tensor) -> Tensor:
     """L* and a*b* of one size as the discriminators read them."""
     return torch.cat([lightness_B1HW / 50.0 - 1.0, ab_B2HW / AB_SCALE], dim=1)
 
@@ -97,8 +97,8 @@ class FeatureDiscriminator(nn.Module):
         """features: the EfficientNet-Lite whose maps it is shown.  width: channels of each."""
         super().__init__()
         channels = EfficientNetLite(features).channels
-        self.mixers = nn.ModuleList(_fixed(nn.Conv2d(count, width, 1, bias=False)) for count in channels)
-        self.blends = nn.ModuleList(_fixed(nn.Conv2d(width, width, 3, 1, 1, bias=False)) for _ in channels)
+        self.mixers = nn.ModuleList(_freeze(nn.Conv2d(count, width, 1, bias=False)) for count in channels)
+        self.blends = nn.ModuleList(_freeze(nn.Conv2d(width, width, 3, 1, 1, bias=False)) for _ in channels)
         self.scales = nn.ModuleList(_small_discriminator(width) for _ in channels)
 
     def forward(self, pyramid: list[Tensor]) -> list[Tensor]:
@@ -118,7 +118,7 @@ def _small_discriminator(width: int) -> nn.Module:
     return nn.Sequential(spectral_norm(body), nn.LeakyReLU(0.2), spectral_norm(verdict))
 
 
-def _fixed(layer: nn.Conv2d) -> nn.Conv2d:
+def _freeze(layer: nn.Conv2d) -> nn.Conv2d:
     """A random layer that keeps the variance of what passes through, and learns nothing: its weights are a buffer."""
     weight = torch.empty_like(layer.weight)
     nn.init.kaiming_normal_(weight, nonlinearity="linear")

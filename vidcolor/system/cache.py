@@ -16,9 +16,9 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-_HEAD = struct.Struct("<16s32sQ")  # mark, sha256, number of parts; then each part's length, then the parts
-_MARK = b"vidcolor cache 1"
-_MOST_BYTES, _MOST_PARTS = 4 << 30, 8
+_HEADER = struct.Struct("<16s32sQ")  # mark, sha256, number of parts; then each part's length, then the parts
+_MAGIC = b"vidcolor cache 1"
+_MAX_BYTES, _MAX_PARTS = 4 << 30, 8
 UNFINISHED = ".vidcolor-new-"  # names of what is being written
 _STALE_SECONDS = 24 * 3600.0  # after which nobody is at work on it any more
 
@@ -37,16 +37,16 @@ def folder() -> Path:
 def read(name: str) -> tuple[bytes, ...]:
     """What was kept under a name. Raises OSError where that cannot be read, ValueError where it is not as written."""
     place = folder() / name
-    with open(place, "rb", opener=_without_waiting) as file:
+    with open(place, "rb", opener=_open_without_waiting) as file:
         about = os.fstat(file.fileno())
-        if not stat.S_ISREG(about.st_mode) or not _HEAD.size <= about.st_size <= _MOST_BYTES:
+        if not stat.S_ISREG(about.st_mode) or not _HEADER.size <= about.st_size <= _MAX_BYTES:
             raise ValueError(f"{place}: is damaged")
         content = memoryview(file.read(about.st_size))
-    mark, digest, count = _HEAD.unpack_from(content)
-    if mark != _MARK or count > _MOST_PARTS or digest != _digest(name, content[_HEAD.size :]):
+    mark, digest, count = _HEADER.unpack_from(content)
+    if mark != _MAGIC or count > _MAX_PARTS or digest != _digest(name, content[_HEADER.size :]):
         raise ValueError(f"{place}: is damaged")
-    lengths = struct.unpack_from(f"<{count}Q", content, _HEAD.size)
-    parts, start = [], _HEAD.size + 8 * count
+    lengths = struct.unpack_from(f"<{count}Q", content, _HEADER.size)
+    parts, start = [], _HEADER.size + 8 * count
     for length in lengths:
         parts.append(bytes(content[start : start + length]))
         start += length
@@ -57,12 +57,12 @@ def write(name: str, parts: Sequence[bytes]) -> None:
     """Keep parts under a name: on the disk before they have it. Raises OSError, and nothing is left then."""
     place = folder()
     place.mkdir(parents=True, exist_ok=True)
-    _tidy(place)
+    _remove_stale(place)
     body = struct.pack(f"<{len(parts)}Q", *map(len, parts)) + b"".join(parts)
     partial = place / f"{UNFINISHED}{secrets.token_hex(8)}"
     try:
         with partial.open("xb") as file:
-            file.write(_HEAD.pack(_MARK, _digest(name, body), len(parts)) + body)
+            file.write(_HEADER.pack(_MAGIC, _digest(name, body), len(parts)) + body)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(place / name)
@@ -79,12 +79,12 @@ def _digest(name: str, body: bytes | memoryview) -> bytes:
     return found.digest()
 
 
-def _without_waiting(name: str, flags: int) -> int:
+def _open_without_waiting(name: str, flags: int) -> int:
     """Open a file; a pipe, which would wait for a writer for ever, at once."""
     return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _tidy(place: Path) -> None:
+def _remove_stale(place: Path) -> None:
     """Remove what runs that were killed left unfinished."""
     for entry in place.iterdir():
         if not entry.name.startswith(UNFINISHED):

@@ -9,7 +9,7 @@ _began_in: dict[str, int] = {}  # library -> process
 _staying: "WeakSet[Any]" = WeakSet()
 
 
-def before_torch() -> None:
+def prepare_torch() -> None:
     """To be called before torch computes: forked from where it has, it lost its threads and makes do with one."""
     import torch
 
@@ -17,7 +17,7 @@ def before_torch() -> None:
         torch.set_num_threads(1)
 
 
-def keep(thing: Any) -> None:
+def keep_alive(thing: Any) -> None:
     """Never let a forked process take this apart, not even at its end: that would wait for threads, for ever."""
     _staying.add(thing)
 

@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as _stated
 from importlib.util import find_spec
 
-_PATIENCE_SECONDS = 120.0
-_TRIAL = """
+_TIMEOUT_SECONDS = 120.0
+_IMPORT_SCRIPT = """
 import importlib, json, os, sys, warnings
 told = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # some talk while they are imported
@@ -35,7 +35,7 @@ def version(distribution: str) -> str:
         return ""
 
 
-def problem(module: str) -> str:
+def import_problem(module: str) -> str:
     """Why a module that is needed cannot be imported; empty where it can, and it is then."""
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
@@ -47,7 +47,7 @@ def problem(module: str) -> str:
     return "" if getattr(imported, "__file__", None) else "its files are gone"
 
 
-def problems(modules: Sequence[str]) -> dict[str, str]:
+def import_problems(modules: Sequence[str]) -> dict[str, str]:
     """The same of modules that are not needed, tried in a process of its own.
 
     pillow-heif brings an x265 with it, after which FFmpeg's writes no HEVC; and what crashes must not end this process.
@@ -55,15 +55,15 @@ def problems(modules: Sequence[str]) -> dict[str, str]:
     left = [module for module in modules if find_spec(module)]
     found = {module: "not installed" for module in modules if module not in left}
     while left:
-        command = [sys.executable, "-P", "-c", _TRIAL, *left]
+        command = [sys.executable, "-P", "-c", _IMPORT_SCRIPT, *left]
         try:
             done = subprocess.run(
                 command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
-                timeout=_PATIENCE_SECONDS, check=False,
+                timeout=_TIMEOUT_SECONDS, check=False,
             )  # fmt: skip
             told, end = done.stdout, f"ends the process, code {done.returncode}"
         except subprocess.TimeoutExpired as error:
-            told, end = error.stdout or b"", f"takes more than {_PATIENCE_SECONDS:g} seconds"
+            told, end = error.stdout or b"", f"takes more than {_TIMEOUT_SECONDS:g} seconds"
         found |= dict(json.loads(line) for line in told.splitlines())
         left = [module for module in left if module not in found]
         if left:

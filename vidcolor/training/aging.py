@@ -33,13 +33,13 @@ class Aging:
     compression_step: float = 0.03  # of a block's mean, in gray values: JPEG at a quality of about 10
 
 
-class _Dice:
+class _Draws:
     """Random numbers, one for each picture: (B, 1, 1, 1)."""
 
     def __init__(self, batch: int, random: torch.Generator, device: torch.device):
         self._batch, self._random, self._device = batch, random, device
 
-    def chosen(self, share: float) -> Tensor:
+    def bernoulli(self, share: float) -> Tensor:
         """True for that share of the pictures."""
         return self.uniform(0, 1) < share
 
@@ -51,7 +51,7 @@ class _Dice:
         """Numbers 0..1, (B, *shape)."""
         return torch.rand(self._batch, *shape, generator=self._random).to(self._device)
 
-    def noise(self, height: int, width: int) -> Tensor:
+    def randn(self, height: int, width: int) -> Tensor:
         """Normal numbers, (B, 1, H, W)."""
         return torch.randn(self._batch, 1, height, width, generator=self._random).to(self._device)
 
@@ -60,56 +60,56 @@ def age(rgb_B3HW: Tensor, ab_B2hw: Tensor, aging: Aging, random: torch.Generator
     """Gray pictures (B, 1, H, W) as old film would show the scene, and the colors to expect (B, 2, h, w)."""
     batch, _, height, width = rgb_B3HW.shape
     device = rgb_B3HW.device
-    dice = _Dice(batch, random, device)
+    draws = _Draws(batch, random, device)
 
-    gray = _toned(_exposed(rgb_B3HW, aging.stock, dice), aging, dice)
-    if (blurred := dice.chosen(aging.blur)).any():
+    gray = _change_tone(_expose(rgb_B3HW, aging.stock, draws), aging, draws)
+    if (blurred := draws.bernoulli(aging.blur)).any():
         soft = F.avg_pool2d(F.pad(gray, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-        amount = dice.uniform(0.3, 1.0)
+        amount = draws.uniform(0.3, 1.0)
         gray = torch.where(blurred, gray + amount * (soft - gray), gray)
-    if (grainy := dice.chosen(aging.grain)).any():
-        noise = dice.noise(height, width)
+    if (grainy := draws.bernoulli(aging.grain)).any():
+        noise = draws.randn(height, width)
         coarse = F.avg_pool2d(F.pad(noise, (0, 1, 0, 1), mode="replicate"), 2, stride=1) * 2
-        noise = torch.where(dice.chosen(0.5), noise, coarse)
-        gray = torch.where(grainy, gray + noise * dice.uniform(0.01, aging.grain_sigma), gray)
+        noise = torch.where(draws.bernoulli(0.5), noise, coarse)
+        gray = torch.where(grainy, gray + noise * draws.uniform(0.01, aging.grain_sigma), gray)
     column = torch.arange(width, device=device).view(1, 1, 1, width)
-    if (scratched := dice.chosen(aging.scratches)).any():
-        line = (column - (dice.uniform(0, 1) * width)).abs() < dice.uniform(0.5, 1.5)
-        gray = torch.where(scratched & line, dice.uniform(0, 1), gray)
-    if (flickering := dice.chosen(aging.flicker)).any():
-        sideways = (column / width - 0.5) * dice.uniform(-1, 1)
-        gain = 1 + aging.flicker_gain * (dice.uniform(-1, 1) + sideways)
+    if (scratched := draws.bernoulli(aging.scratches)).any():
+        line = (column - (draws.uniform(0, 1) * width)).abs() < draws.uniform(0.5, 1.5)
+        gray = torch.where(scratched & line, draws.uniform(0, 1), gray)
+    if (flickering := draws.bernoulli(aging.flicker)).any():
+        sideways = (column / width - 0.5) * draws.uniform(-1, 1)
+        gain = 1 + aging.flicker_gain * (draws.uniform(-1, 1) + sideways)
         gray = torch.where(flickering, gray * gain, gray)
 
-    bordered = dice.chosen(aging.borders)
-    margin_x, margin_y = dice.uniform(-0.1, 0.25), dice.uniform(-0.1, 0.2)
-    outside = _margins(height, width, margin_x, margin_y, device) & bordered
-    gray = torch.where(outside, dice.uniform(0, 0.08), gray).clamp(0, 1)
-    small = _margins(ab_B2hw.shape[2], ab_B2hw.shape[3], margin_x, margin_y, device) & bordered
-    if (packed := dice.chosen(aging.compression)).any():
-        gray = torch.where(packed, compressed(gray, dice.uniform(0.003, aging.compression_step)), gray)
+    bordered = draws.bernoulli(aging.borders)
+    margin_x, margin_y = draws.uniform(-0.1, 0.25), draws.uniform(-0.1, 0.2)
+    outside = _border_mask(height, width, margin_x, margin_y, device) & bordered
+    gray = torch.where(outside, draws.uniform(0, 0.08), gray).clamp(0, 1)
+    small = _border_mask(ab_B2hw.shape[2], ab_B2hw.shape[3], margin_x, margin_y, device) & bordered
+    if (packed := draws.bernoulli(aging.compression)).any():
+        gray = torch.where(packed, compress(gray, draws.uniform(0.003, aging.compression_step)), gray)
     return gray.clamp(0, 1), torch.where(small, torch.zeros_like(ab_B2hw), ab_B2hw)
 
 
-def _exposed(rgb_B3HW: Tensor, share: float, dice: _Dice) -> Tensor:
+def _expose(rgb_B3HW: Tensor, share: float, draws: _Draws) -> Tensor:
     """Gray by Rec. 601, or by the spectral sensitivity of some other stock."""
     panchromatic = torch.tensor(REC601_LUMA, device=rgb_B3HW.device).view(1, 3, 1, 1)
-    sensitivity = dice.rand(3).view(-1, 3, 1, 1) ** 1.5 + 0.02
+    sensitivity = draws.rand(3).view(-1, 3, 1, 1) ** 1.5 + 0.02
     sensitivity = sensitivity * torch.tensor([0.8, 1.2, 0.7], device=rgb_B3HW.device).view(1, 3, 1, 1)
-    mixture = torch.where(dice.chosen(share), sensitivity / sensitivity.sum(dim=1, keepdim=True), panchromatic)
+    mixture = torch.where(draws.bernoulli(share), sensitivity / sensitivity.sum(dim=1, keepdim=True), panchromatic)
     return (rgb_B3HW * mixture).sum(dim=1, keepdim=True)
 
 
-def _toned(gray_B1HW: Tensor, aging: Aging, dice: _Dice) -> Tensor:
+def _change_tone(gray_B1HW: Tensor, aging: Aging, draws: _Draws) -> Tensor:
     """Another gamma, faded blacks and dull or burnt whites."""
-    is_toned = dice.chosen(aging.tone)
+    is_toned = draws.bernoulli(aging.tone)
     low, high = map(math.log, aging.gamma)
-    curved = gray_B1HW.clamp(min=1e-4) ** torch.exp(dice.uniform(low, high))
-    black, white = dice.uniform(-0.08, 0.15), dice.uniform(0.8, 1.1)
+    curved = gray_B1HW.clamp(min=1e-4) ** torch.exp(draws.uniform(low, high))
+    black, white = draws.uniform(-0.08, 0.15), draws.uniform(0.8, 1.1)
     return torch.where(is_toned, black + (white - black) * curved, gray_B1HW)
 
 
-def compressed(gray_B1HW: Tensor, step_B111: Tensor) -> Tensor:
+def compress(gray_B1HW: Tensor, step_B111: Tensor) -> Tensor:
     """Blocks as a lossy codec leaves them: cosine coefficients rounded, the finer ones more coarsely.
 
     step: quantizer of the mean, in gray values 0..1; seven times as coarse for the finest detail, as in JPEG. Sides
@@ -133,7 +133,7 @@ def compressed(gray_B1HW: Tensor, step_B111: Tensor) -> Tensor:
     return packed
 
 
-def _margins(height: int, width: int, margin_x: Tensor, margin_y: Tensor, device: torch.device) -> Tensor:
+def _border_mask(height: int, width: int, margin_x: Tensor, margin_y: Tensor, device: torch.device) -> Tensor:
     """True in the bars left, right, top and bottom; margins are shares of the size, (B, 1, 1, 1)."""
     x = (torch.arange(width, device=device).view(1, 1, 1, width) + 0.5) / width
     y = (torch.arange(height, device=device).view(1, 1, height, 1) + 0.5) / height

@@ -25,7 +25,7 @@ class Bins:
     class_weights_K: Tensor
 
     @classmethod
-    def of(cls, ab_N2: Tensor, uniform_share: float, fixed_2K: Tensor | None = None) -> "Bins":
+    def from_samples(cls, ab_N2: Tensor, uniform_share: float, fixed_2K: Tensor | None = None) -> "Bins":
         """Bins that the samples occupy, or `fixed_2K` of a model trained further; weighed by how rare they are."""
         cells, counts = (ab_N2 / BIN_WIDTH).round().to(torch.int64).unique(dim=0, return_counts=True)
         cells = cells[counts > max(2, 2e-6 * len(ab_N2))]

@@ -12,7 +12,7 @@ from torch import Tensor
 from vidcolor import outputs
 from vidcolor.errors import TrainingError
 from vidcolor.inference import weights
-from vidcolor.networks import planned
+from vidcolor.networks import build_on_meta
 
 _NUMBERS = ("elapsed", "step", "images", "won_steps")
 
@@ -37,12 +37,12 @@ def read(path: Path) -> dict[str, Any]:
         raise TrainingError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except Exception as error:  # a damaged pickle can fail in any way
         reason = " ".join(str(error).split())[:100] or type(error).__name__
-        raise damaged(path, reason) from error
+        raise damage_error(path, reason) from error
     checked: dict[str, Any] = state
     return checked
 
 
-def damaged(path: Path, reason: str) -> TrainingError:
+def damage_error(path: Path, reason: str) -> TrainingError:
     """For the person."""
     return TrainingError(f"{path}: is damaged ({reason}). Take a copy of it, or say --no-resume to begin again.")
 
@@ -52,7 +52,7 @@ def check_generator(state: dict[str, Any], generator: str) -> None:
     for name in ("generator", "average"):
         shapes = {key: tuple(value.shape) for key, value in state["players"][name].items()}
         stored = {key: shape for key, shape in shapes.items() if not key.endswith(weights.COUNTER)}
-        weights.check_fit(planned(generator, state["config"]), generator, stored)
+        weights.check_fit(build_on_meta(generator, state["config"]), generator, stored)
 
 
 def _check_file(path: Path) -> None:
@@ -73,7 +73,7 @@ def _check_state(state: Any, size: int) -> None:
         if not isinstance(state[name], int | float) or not 0 <= state[name] < math.inf:
             raise ValueError(f"{name} is {state[name]}")
     for name in {"generator", "average", "discriminator"} & state["players"].keys():
-        if odd := weights.not_finite(state["players"][name]):
+        if odd := weights.find_nonfinite(state["players"][name]):
             raise ValueError(f"{odd} of the {name} is not finite")
 
 

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from vidcolor.media.seeking import VideoProperties
 
 SECONDS_BETWEEN = 2.0
-LEAST_FRAMES = 48  # looked at in a short film; those that are alike are passed over anyway
-MOST_FRAMES = 400  # a film; two hours of one would otherwise outweigh a folder of photos
+MIN_FRAMES = 48  # looked at in a short film; those that are alike are passed over anyway
+MAX_FRAMES = 400  # a film; two hours of one would otherwise outweigh a folder of photos
 
 # Bits of 64 that may differ between frames that count as one. In 3 million pairs of unrelated photos 3 in 100 000 are
 # as near by accident; neighbors within a still shot differ by 0 to 5 bits, across a cut by 15 and more.
-SAME_BITS = 8
+DUPLICATE_BITS = 8
 
 # decord's frames equal PyAV's bit for bit in these; in MPEG streams, which have no index, it gives wrong pictures.
 _DECORD_CONTAINERS = {"mov", "mp4", "matroska", "webm", "ogg"}
@@ -47,11 +47,11 @@ class FilmFrames:
     """What a film gave: FILM-STEM/NUMBER and sRGB of the frames kept, and how many were not."""
 
     frames: list[tuple[str, Rgb]]
-    looked_at: int
+    examined: int
     gray: int
     duplicates: int
     unreadable: int
-    by_decord: int  # of those looked at, the rest by PyAV
+    from_decord: int  # of those looked at, the rest by PyAV
 
     @property
     def kept(self) -> int:
@@ -65,14 +65,14 @@ def difference_hash(rgb: Rgb) -> int:
     return int.from_bytes(np.packbits(cells[:, 1:] > cells[:, :-1]).tobytes())
 
 
-def choose(
+def choose_frames(
     count: int,
     rate: Fraction,
     *,
     seed: int,
     every_seconds: float = SECONDS_BETWEEN,
     least: int = 1,
-    most: int = MOST_FRAMES,
+    most: int = MAX_FRAMES,
 ) -> list[tuple[int, int]]:
     """Equal stretches of a film, each cut off at a random frame: (first of the stretch, frame chosen), ascending."""
     stretches = max(1, min(most, count, max(least, round(count / float(rate) / every_seconds))))
@@ -88,7 +88,7 @@ def read_film(
     seed: int = 1,
     every_seconds: float = SECONDS_BETWEEN,
     least: int = 1,
-    most: int = MOST_FRAMES,
+    most: int = MAX_FRAMES,
     with_decord: bool = True,
 ) -> FilmFrames:
     """Frames of a film with the short side at most `short_side` pixels; the same ones each time.
@@ -102,19 +102,21 @@ def read_film(
         raise SourceError(f"{path}: an HDR film, whose colors would be learned faded. Convert it to SDR first.")
     scale = min(1.0, short_side / min(film.width, film.height))
     size = max(1, round(film.width * scale)), max(1, round(film.height * scale))
-    wanted = choose(
+    wanted = choose_frames(
         film.frame_count,
         film.frame_rate,
-        seed=_seed_of(path, seed),
+        seed=_film_seed(path, seed),
         every_seconds=every_seconds,
         least=least,
         most=most,
     )
-    sieve = _Sieve(path.stem)
+    sieve = _FrameFilter(path.stem)
     by_decord = 0
-    if with_decord and _decord_suits(film):
-        for number, rgb in _by_decord(path, wanted, size):
-            sieve.add(number, rgb if film.is_matrix_stated or film.matrix == "bt601" else _from_bt601(rgb, film.matrix))
+    if with_decord and _can_use_decord(film):
+        for number, rgb in _read_by_decord(path, wanted, size):
+            sieve.add(
+                number, rgb if film.is_matrix_stated or film.matrix == "bt601" else _correct_bt601(rgb, film.matrix)
+            )
             by_decord += 1
     for found in frames_at(path, wanted[by_decord:], film, size) if by_decord < len(wanted) else ():
         if found is None:
@@ -124,12 +126,12 @@ def read_film(
     return FilmFrames(sieve.kept, len(wanted), sieve.gray, sieve.duplicates, sieve.unreadable, by_decord)
 
 
-def _seed_of(path: Path, seed: int) -> int:
+def _film_seed(path: Path, seed: int) -> int:
     """A seed of its own for every film."""
     return int.from_bytes(hashlib.sha1(f"{seed} {path.name}".encode(errors="backslashreplace")).digest()[:8])
 
 
-class _Sieve:
+class _FrameFilter:
     """Keeps frames that have color and differ from all kept before."""
 
     def __init__(self, stem: str):
@@ -143,14 +145,14 @@ class _Sieve:
             self.gray += 1
             return
         mine = difference_hash(rgb)
-        if any((mine ^ other).bit_count() <= SAME_BITS for other in self._hashes):
+        if any((mine ^ other).bit_count() <= DUPLICATE_BITS for other in self._hashes):
             self.duplicates += 1
             return
         self._hashes.append(mine)
         self.kept.append((f"{self._stem}/{number:06d}", rgb))
 
 
-def _from_bt601(rgb: Rgb, matrix: str) -> Rgb:
+def _correct_bt601(rgb: Rgb, matrix: str) -> Rgb:
     """Correct a picture decoded as BT.601, which decord takes for granted where the film states no matrix."""
     red, green, blue = np.moveaxis(rgb.astype(np.float32) / 255, 2, 0)
     components = LumaCoding(matrix).ycc_to_rgb(*LumaCoding("bt601").rgb_to_ycc(red, green, blue))
@@ -158,7 +160,7 @@ def _from_bt601(rgb: Rgb, matrix: str) -> Rgb:
     return corrected
 
 
-def _decord_suits(film: "VideoProperties") -> bool:
+def _can_use_decord(film: "VideoProperties") -> bool:
     return (
         film.bits == 8
         and not _DECORD_CONTAINERS.isdisjoint(film.container.split(","))
@@ -167,7 +169,7 @@ def _decord_suits(film: "VideoProperties") -> bool:
     )
 
 
-def _by_decord(path: Path, wanted: Sequence[tuple[int, int]], size: tuple[int, int]) -> Iterator[tuple[int, Rgb]]:
+def _read_by_decord(path: Path, wanted: Sequence[tuple[int, int]], size: tuple[int, int]) -> Iterator[tuple[int, Rgb]]:
     """Frames as far as decord gives them: number and sRGB; see `frames_at` for which.
 
     decord runs in a process of its own, as it may hang with Python's lock held, and then nothing else helps.

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from vidcolor.errors import UsageError
-from vidcolor.inference.model_file import LARGEST_LOOK, SMALLEST_LOOK
+from vidcolor.inference.model_file import MAX_SIZE, MIN_SIZE
 from vidcolor.networks import build
 from vidcolor.networks.discriminators import DISCRIMINATORS
-from vidcolor.networks.efficientnet import SCALINGS, imagenet_checkpoint
+from vidcolor.networks.efficientnet import SCALINGS, load_imagenet_checkpoint
 from vidcolor.training.losses import GAMES
 from vidcolor.training.muon import Muon
 from vidcolor.training.recipes import Recipe
@@ -26,7 +26,7 @@ class Gan:
 
     def __init__(self, recipe: Recipe, config: dict[str, Any], device: torch.device):
         """config: keyword arguments of the recipe's generator. Raises UsageError for names that do not exist."""
-        _check(recipe)
+        _check_recipe(recipe)
         self._recipe, self.config, self._device = recipe, config, device
         self.generator: Any = build(recipe.generator, config).to(device).to(memory_format=torch.channels_last)
         self.average: nn.Module = build(recipe.generator, config).to(device)
@@ -42,16 +42,16 @@ class Gan:
         groups = [{"params": rest, "base": recipe.learning_rate}]
         if encoder:
             groups.append({"params": encoder, "base": recipe.encoder_learning_rate or recipe.learning_rate})
-        self.generator_optimizer = self._optimizer(groups)
+        self.generator_optimizer = self._make_optimizer(groups)
         if recipe.game != "none":
-            self.discriminator = _discriminator(recipe).to(device)
-            self.discriminator_optimizer = self._optimizer(
+            self.discriminator = _build_discriminator(recipe).to(device)
+            self.discriminator_optimizer = self._make_optimizer(
                 [{"params": list(self.discriminator.parameters()), "base": recipe.discriminator_learning_rate}]
             )
         # Half precision loses small gradients unless they are scaled up; the other precisions pass through untouched.
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
 
-    def arithmetic(self) -> torch.autocast:
+    def autocast(self) -> torch.autocast:
         """The context in which networks run: mixed precision where the recipe asks for it."""
         dtype = PRECISIONS[self._recipe.precision]
         return torch.autocast(self._device.type, dtype, enabled=dtype != torch.float32)
@@ -61,7 +61,7 @@ class Gan:
         if source is not None:
             self.generator.load_state_dict(source.state_dict())
         elif self._encoder is not None:
-            self._encoder.load_imagenet(imagenet_checkpoint(self.config.get("encoder", "lite0")))
+            self._encoder.load_imagenet(load_imagenet_checkpoint(self.config.get("encoder", "lite0")))
 
     def freeze(self, blocks: int) -> None:
         """Hold the encoder's stem and its first blocks still; 0 frees everything."""
@@ -72,7 +72,7 @@ class Gan:
         for module in [encoder._conv_stem, encoder._bn0, *encoder._blocks[:blocks]] if blocks else []:
             module.requires_grad_(False)
 
-    def prepare(self, progress: float) -> None:
+    def prepare_step(self, progress: float) -> None:
         """Set learning rates and modes for a step at that share of the budget."""
         recipe = self._recipe
         warm = min(1.0, progress / recipe.warmup) if recipe.warmup else 1.0
@@ -103,7 +103,7 @@ class Gan:
         finally:
             self.discriminator.train()
 
-    def move(self, network: nn.Module, optimizer: torch.optim.Optimizer, limit: float | None = None) -> None:
+    def optimizer_step(self, network: nn.Module, optimizer: torch.optim.Optimizer, limit: float | None = None) -> None:
         """One step of an optimizer. limit: of the gradient's norm."""
         if limit is not None:
             self.scaler.unscale_(optimizer)
@@ -147,7 +147,7 @@ class Gan:
             except RuntimeError as error:
                 raise ValueError(f"{name} does not fit") from error
 
-    def _optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    def _make_optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         recipe = self._recipe
         rates = {"lr": recipe.learning_rate, "betas": recipe.betas, "weight_decay": recipe.weight_decay}
         optimizer: torch.optim.Optimizer = OPTIMIZERS[recipe.optimizer](groups, **rates)
@@ -156,7 +156,7 @@ class Gan:
         return optimizer
 
 
-def _discriminator(recipe: Recipe) -> nn.Module:
+def _build_discriminator(recipe: Recipe) -> nn.Module:
     """The recipe's discriminator, untrained. Raises UsageError for a config that does not fit it."""
     config, shown = recipe.discriminator_config, {"features": recipe.features} if recipe.discriminates_features else {}
     try:
@@ -165,7 +165,7 @@ def _discriminator(recipe: Recipe) -> nn.Module:
         raise UsageError(f"discriminator_config {config} does not fit {recipe.discriminator}: {error}.") from error
 
 
-def _check(recipe: Recipe) -> None:
+def _check_recipe(recipe: Recipe) -> None:
     """Raise UsageError for a field that names something that does not exist."""
     known: dict[str, Collection[str]] = {
         "optimizer": OPTIMIZERS,
@@ -188,7 +188,7 @@ def _check(recipe: Recipe) -> None:
         raise UsageError(f"consistency {recipe.consistency}: is the share of a batch that is shown twice; 0 to 0.5.")
     if not 0 <= recipe.drop_path < 1:
         raise UsageError(f"drop_path {recipe.drop_path}: is a share of pictures; 0 (none) to below 1.")
-    if recipe.size is not None and not SMALLEST_LOOK <= recipe.size <= LARGEST_LOOK:
-        raise UsageError(f"size {recipe.size}: a model looks at {SMALLEST_LOOK} to {LARGEST_LOOK} pixels.")
+    if recipe.size is not None and not MIN_SIZE <= recipe.size <= MAX_SIZE:
+        raise UsageError(f"size {recipe.size}: a model looks at {MIN_SIZE} to {MAX_SIZE} pixels.")
     if not 1 <= recipe.zoom <= 4:
         raise UsageError(f"zoom {recipe.zoom}: is how much closer crops may come; 1 (never) to 4.")

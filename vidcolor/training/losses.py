@@ -32,7 +32,7 @@ GAMES = {
 }
 
 
-def over_scales(loss: Callable[[Tensor], Tensor], logits: Logits) -> Tensor:
+def mean_over_scales(loss: Callable[[Tensor], Tensor], logits: Logits) -> Tensor:
     """Mean of a loss over the scales of a discriminator."""
     return torch.stack([loss(each) for each in logits]).mean()
 

@@ -16,13 +16,13 @@ MOMENTUM = 0.95
 ITERATIONS = 4  # of Newton-Schulz; the fifth costs a fifth more, and only the smallest singular values would feel it
 QUINTIC = (3.4445, -4.7750, 2.0315)  # of x, x^3 and x^5: Jordan et al.'s, which moves singular values toward 1 fast
 STEP = 0.2  # root mean square of what AdamW moves a parameter by, in learning rates
-NARROWEST = 16  # side of a matrix; what is narrower is moved as by AdamW
+MIN_SIDE = 16  # side of a matrix; what is narrower is moved as by AdamW
 
 
 def is_matrix(parameter: Tensor) -> bool:
     """Whether a parameter maps channels to channels alone: that of a linear layer or a 1x1 convolution."""
     sides = parameter.shape[:2]
-    return len(sides) == 2 and parameter.numel() == sides.numel() and min(sides) >= NARROWEST
+    return len(sides) == 2 and parameter.numel() == sides.numel() and min(sides) >= MIN_SIDE
 
 
 def _is_tall(parameter: Tensor) -> bool:
@@ -37,7 +37,7 @@ def _quintic(gram_Nrr: Tensor) -> Tensor:
     return power
 
 
-def orthogonal(matrices_Nrc: Tensor) -> Tensor:
+def orthogonalize(matrices_Nrc: Tensor) -> Tensor:
     """Matrices with the same singular vectors and singular values near 1; (N, r, c) with r <= c, any scale.
 
     The polynomial is worked out on their Gram matrices (N, r, r), which are smaller than they are.
@@ -77,7 +77,7 @@ class Muon(torch.optim.AdamW):
                     direction = self._direction(parameter)
                     alike[direction.shape].append((parameter, direction, group))
         for shape, members in alike.items():
-            moves = orthogonal(torch.stack([direction for _, direction, _ in members]))
+            moves = orthogonalize(torch.stack([direction for _, direction, _ in members]))
             for (parameter, _, group), move in zip(members, moves, strict=True):
                 rate, upright = group["lr"], move.T if _is_tall(parameter) else move
                 parameter.mul_(1 - rate * group["weight_decay"])

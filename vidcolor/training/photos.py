@@ -18,14 +18,14 @@ from vidcolor.formats import FILMS
 from vidcolor.stills.rgb import Rgb, decode, is_gray, read_size, resize
 from vidcolor.stills.title_cards import draw_card
 from vidcolor.training import films
-from vidcolor.training.crops import crops_of, pasted_part
+from vidcolor.training.crops import choose_cutmix_box, make_cropper
 
 TINY = 0.5  # short side in crops under which a photo would be mostly enlargement
 _AT_ONCE = 64  # photos a thread that wait, undecoded
 
 
 @dataclass(frozen=True)
-class Intake:
+class LoadReport:
     """What was taken to learn from, and what was passed over."""
 
     photos: int
@@ -44,20 +44,20 @@ class Intake:
         return f"{taken} to learn from" + (f"; skipped: {left}" if left else "")
 
 
-def _digest(name: str) -> bytes:
+def _hash_name(name: str) -> bytes:
     """Equal on every machine. A file's name need not be valid Unicode."""
     return hashlib.sha1(name.encode(errors="backslashreplace")).digest()
 
 
-def held_back(names: list[str], pattern: str, count: int) -> set[str]:
+def choose_held_back(names: list[str], pattern: str, count: int) -> set[str]:
     """`count` of the names that match, chosen by their hash: the same ones on every machine."""
     matching = [name for name in names if fnmatch(name, pattern)]
-    return set(sorted(matching, key=_digest)[:count])
+    return set(sorted(matching, key=_hash_name)[:count])
 
 
 def is_for_validation(name: str, share: float) -> bool:
     """Whether a picture belongs to the share kept for validation: by its name's hash, whatever else is there."""
-    return int.from_bytes(_digest(f"validation {name}")[:4]) < share * 2**32
+    return int.from_bytes(_hash_name(f"validation {name}")[:4]) < share * 2**32
 
 
 def split_sources(sources: list[Path]) -> tuple[list[Path], list[Path]]:
@@ -103,7 +103,7 @@ class Photos:
         zoom: see crops_of.
         Raises SourceError where nothing is left to train on.
         """
-        self.crop, self._crops = crop, crops_of(crop, zoom)
+        self.crop, self._cropper = crop, make_cropper(crop, zoom)
         self._faults: Counter[str] = Counter()
         self._skipped: list[tuple[str, str]] = []
         holding_photos, holding_frames = split_sources(sources)
@@ -112,10 +112,10 @@ class Photos:
         for film in holding_frames:
             on_film(film)
             frames += self._read_film(film, seed, with_decord)
-        left_out = held_back(photo_names + [name for name, _ in frames], *hold_back) if hold_back else set()
+        left_out = choose_held_back(photo_names + [name for name, _ in frames], *hold_back) if hold_back else set()
         photos = list(self._read_photos(holding_photos, left_out, threads))
         frames = [(name, rgb) for name, rgb in frames if name not in left_out]
-        self.intake = Intake(
+        self.report = LoadReport(
             photos=len(photos),
             film_frames=len(frames),
             **{fault: self._faults[fault] for fault in ("gray", "duplicates", "unreadable", "tiny")},
@@ -128,11 +128,11 @@ class Photos:
         self.rgb = [rgb for _, rgb in kept]
         self.validation_names = [name for name, _ in apart]
         self.validation_rgb = [rgb for _, rgb in apart]
-        self.unreadable = self.intake.unreadable
+        self.unreadable = self.report.unreadable
         if not self.rgb:
-            raise SourceError(f"{', '.join(map(str, sources))}: {self._why_nothing()}")
+            raise SourceError(f"{', '.join(map(str, sources))}: {self._explain_nothing()}")
 
-    def _why_nothing(self) -> str:
+    def _explain_nothing(self) -> str:
         if self.validation_rgb:
             return "every picture fell into the validation share. Give more pictures or a smaller share."
         found = ", ".join(f"{count} {fault}" for fault, count in sorted(self._faults.items()))
@@ -145,7 +145,11 @@ class Photos:
     def _read_film(self, film: Path, seed: int, with_decord: bool) -> list[tuple[str, Rgb]]:
         try:
             read = films.read_film(
-                film, short_side=self._crops.most, seed=seed, least=films.LEAST_FRAMES, with_decord=with_decord
+                film,
+                short_side=self._cropper.max_short_side,
+                seed=seed,
+                least=films.MIN_FRAMES,
+                with_decord=with_decord,
             )
         except ReadError:
             raise  # a film that is there tomorrow must not be missing from what is learned
@@ -155,7 +159,7 @@ class Photos:
             return []
         self._faults += Counter(gray=read.gray, duplicates=read.duplicates, unreadable=read.unreadable)
         return [
-            (name, resize(rgb, short_side=self._kept_side(name, min(rgb.shape[:2])), least=self.crop))
+            (name, resize(rgb, short_side=self._stored_side(name, min(rgb.shape[:2])), least=self.crop))
             for name, rgb in read.frames
         ]
 
@@ -163,13 +167,13 @@ class Photos:
         files = ((name, content) for name, content in encoded(sources) if name not in left_out)
         with ThreadPoolExecutor(threads) as pool:
             for batch in batches(files, _AT_ONCE * threads):
-                for (name, _), found in zip(batch, pool.map(self._shrunk, batch), strict=True):
+                for (name, _), found in zip(batch, pool.map(self._decode_photo, batch), strict=True):
                     if isinstance(found, str):
                         self._skip(name, found)
                     else:
                         yield name, found
 
-    def _shrunk(self, photo: Encoded) -> Rgb | str:
+    def _decode_photo(self, photo: Encoded) -> Rgb | str:
         """A photo as it is kept, or why it is not."""
         name, content = photo
         size = read_size(content)
@@ -177,28 +181,28 @@ class Photos:
             return "unreadable"
         if min(size) < TINY * self.crop:
             return "tiny"
-        rgb = decode(content, short_side=self._kept_side(name, min(size)), least=self.crop)
+        rgb = decode(content, short_side=self._stored_side(name, min(size)), least=self.crop)
         if rgb is None:
             return "unreadable"
         return "gray" if is_gray(rgb) else rgb
 
-    def _kept_side(self, name: str, short_side: int) -> int:
-        share = _digest(f"{self.crop} {name}")[0] / 255
-        return self._crops.kept_side(short_side, share)
+    def _stored_side(self, name: str, short_side: int) -> int:
+        share = _hash_name(f"{self.crop} {name}")[0] / 255
+        return self._cropper.stored_side(short_side, share)
 
     def validation_crops(self) -> NDArray[np.uint8]:
         """The middle of every picture kept apart: (N, crop, crop, 3)."""
-        return self._middles(self.validation_rgb)
+        return self._center_crops(self.validation_rgb)
 
     def fixed_crops(self, count: int) -> NDArray[np.uint8]:
         """The middle of some pictures to train on, the same ones each time: (N, crop, crop, 3)."""
-        chosen = sorted(range(len(self.names)), key=lambda index: _digest(self.names[index]))[:count]
-        return self._middles([self.rgb[index] for index in chosen])
+        chosen = sorted(range(len(self.names)), key=lambda index: _hash_name(self.names[index]))[:count]
+        return self._center_crops([self.rgb[index] for index in chosen])
 
-    def _middles(self, pictures: list[Rgb]) -> NDArray[np.uint8]:
+    def _center_crops(self, pictures: list[Rgb]) -> NDArray[np.uint8]:
         crops = np.empty((len(pictures), self.crop, self.crop, 3), np.uint8)
         for index, picture in enumerate(pictures):
-            crops[index] = self._crops.middle(picture)
+            crops[index] = self._cropper.center_crop(picture)
         return crops
 
     def batches(
@@ -209,7 +213,7 @@ class Photos:
         *,
         start: int = 0,
         part: tuple[int, int] = (0, 1),
-        cards: float = 0.0,
+        title_cards: float = 0.0,
         cutmix: float = 0.0,
     ) -> Iterator[NDArray[np.uint8]]:
         """Endless random crops (batch, crop, crop, 3), half of them mirrored; every photo once a round.
@@ -225,32 +229,34 @@ class Photos:
         rounds = 0
         for number in count():
             while len(pending) < batch:
-                pending = np.concatenate([pending, _round(counts, np.random.default_rng((seed, 0, rounds)))])
+                pending = np.concatenate([pending, _shuffle_round(counts, np.random.default_rng((seed, 0, rounds)))])
                 rounds += 1
             chosen, pending = pending[:batch], pending[batch:]
             if number >= start:
                 own = range(part[0] * batch // part[1], (part[0] + 1) * batch // part[1])
-                yield self._batch(chosen, own, np.random.default_rng((seed, 1, number)), cards=cards, cutmix=cutmix)
+                yield self._make_batch(
+                    chosen, own, np.random.default_rng((seed, 1, number)), title_cards=title_cards, cutmix=cutmix
+                )
 
-    def _batch(
-        self, chosen: NDArray[np.int64], own: range, random: np.random.Generator, *, cards: float, cutmix: float
+    def _make_batch(
+        self, chosen: NDArray[np.int64], own: range, random: np.random.Generator, *, title_cards: float, cutmix: float
     ) -> NDArray[np.uint8]:
         """The `own` places of a batch of the chosen photos; what is drawn by chance is drawn for all places."""
-        sections = [self._crops.section(self.rgb[index], random) for index in chosen]
-        places = np.flatnonzero(random.random(len(chosen)) < cards).tolist()
+        sections = [self._cropper.choose_region(self.rgb[index], random) for index in chosen]
+        places = np.flatnonzero(random.random(len(chosen)) < title_cards).tolist()
         drawn = {place: draw_card(random, self.crop) for place in places}
         mixed = np.flatnonzero(random.random(len(chosen)) < cutmix).tolist()
-        foreign = {place: pasted_part(self.crop, random) for place in mixed}
+        foreign = {place: choose_cutmix_box(self.crop, random) for place in mixed}
         following = {at: (at + 1) % len(chosen) for at in own if at in foreign}
         wanted = {*own, *following.values()}
-        crops = {at: drawn[at] if at in drawn else self._crops.cut(sections[at]) for at in wanted}
+        crops = {at: drawn[at] if at in drawn else self._cropper.cut(sections[at]) for at in wanted}
         batch = np.stack([crops[at] for at in own])
         for at, other in following.items():
             batch[at - own.start][foreign[at]] = crops[other][foreign[at]]
         return batch
 
 
-def _round(counts: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int64]:
+def _shuffle_round(counts: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int64]:
     """Photo numbers in random order, each as often as its count says on average."""
     copies = np.floor(counts + random.random(len(counts))).astype(np.int64)
     return random.permutation(np.repeat(np.arange(len(counts)), copies))

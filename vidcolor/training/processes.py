@@ -53,13 +53,13 @@ class Processes:
 
     def mean(self, values: dict[str, float]) -> dict[str, float]:
         """Named measurements, averaged over all processes."""
-        return dict(zip(values, self._reduced(values.values(), distributed.ReduceOp.SUM, self.count), strict=True))
+        return dict(zip(values, self._all_reduce(values.values(), distributed.ReduceOp.SUM, self.count), strict=True))
 
-    def most(self, *values: float) -> list[float]:
+    def maximum(self, *values: float) -> list[float]:
         """Each value's largest in any process, so that all take the same decisions."""
-        return self._reduced(values, distributed.ReduceOp.MAX, 1)
+        return self._all_reduce(values, distributed.ReduceOp.MAX, 1)
 
-    def _reduced(self, values: Iterable[float], how: Any, divisor: int) -> list[float]:
+    def _all_reduce(self, values: Iterable[float], how: Any, divisor: int) -> list[float]:
         listed = list(values)
         if self.count == 1:
             return listed

@@ -21,7 +21,7 @@ FREE_TO_CHANGE = {"epochs", "minutes", "steps", "keep_epochs", "game_keep_steps"
 EARLIER_NAMES = {
     "ageing": "aging", "favour": "favor", "twins": "consistency", "twins_weight": "consistency_weight",
 }  # fmt: skip
-UNAGED = Aging(stock=0, tone=0, grain=0, blur=0, scratches=0, flicker=0, borders=0, compression=0)
+NO_AGING = Aging(stock=0, tone=0, grain=0, blur=0, scratches=0, flicker=0, borders=0, compression=0)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Recipe:
     validation_share: float = 0.0
     favor: tuple[tuple[str, float], ...] = ()
     hold_back: tuple[str, int] | None = None
-    aging: Aging = UNAGED
+    aging: Aging = NO_AGING
     zoom: float = 1.0  # how much closer than a photo's whole short side crops may come, at random; 1: one scale a photo
     cutmix: float = 0.0  # share of crops a part of which shows another photo
     cards: float = 0.0  # share of crops that are drawn leaders and titles, which have no color
@@ -99,7 +99,7 @@ class Recipe:
     size: int | None = None
 
     @property
-    def looks_at_features(self) -> bool:
+    def uses_features(self) -> bool:
         """Whether some term or player needs what a frozen network sees."""
         perceives = bool(self.perceptual_weight or self.perceptual_finer)
         return perceives or self.content.startswith("features-") or self.discriminates_features
@@ -218,67 +218,69 @@ def find_recipe(name: str) -> Recipe:
     return RECIPES[name]
 
 
-def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+def rename_fields(values: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe's fields by the names that they have now, whichever release wrote them."""
     return {EARLIER_NAMES.get(name, name): value for name, value in values.items()}
 
 
-def overridden(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
+def override(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
     """The recipe with fields replaced; values are JSON, or plain text for text fields. Raises UsageError.
 
     Another generator or discriminator than the recipe's own begins with its defaults.
     """
     kinds = typing.get_type_hints(Recipe)
     values: dict[str, Any] = {}
-    for name, text in renamed(changes).items():
+    for name, text in rename_fields(changes).items():
         if name not in kinds:
             raise UsageError(f"recipes have no field {name!r}; there is {', '.join(kinds)}.")
-        values[name] = _parsed(name, text, kinds[name])
+        values[name] = _parse(name, text, kinds[name])
     for player in ("generator", "discriminator"):
         if values.get(player, getattr(recipe, player)) != getattr(recipe, player):
             values.setdefault(f"{player}_config", {})
     return dataclasses.replace(recipe, **values)
 
 
-def _parsed(name: str, text: str, kind: Any) -> Any:
+def _parse(name: str, text: str, kind: Any) -> Any:
     if kind is str:
         return text
     try:
-        return _shaped(json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_whole), kind)
+        return _convert(
+            json.loads(text, parse_constant=_parse_finite, parse_float=_parse_finite, parse_int=_parse_whole), kind
+        )
     except (ValueError, TypeError, OverflowError) as error:
         raise UsageError(
             f"{name}={text}: needs a value of type {kind} as JSON, such as 0.5, [1, 2] or null."
         ) from error
 
 
-def _finite(text: str) -> float:
+def _parse_finite(text: str) -> float:
     """A number that one can work with; `json` alone takes NaN, Infinity and 1e999, too."""
     if not math.isfinite(number := float(text)):
         raise ValueError(text)
     return number
 
 
-def _whole(text: str) -> int:
+def _parse_whole(text: str) -> int:
     """The same for whole numbers; they must fit into what torch and NumPy count with."""
     if abs(number := int(text)) >= 1 << 63:
         raise ValueError(text)
     return number
 
 
-def _shaped(value: Any, kind: Any) -> Any:
+def _convert(value: Any, kind: Any) -> Any:
     """A JSON value as the field's type, so that a recipe read back equals the one that was printed."""
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
         chosen = [part for part in parts if part is not types.NoneType]
-        return None if value is None else _shaped(value, chosen[0])
+        return None if value is None else _convert(value, chosen[0])
     if dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
-        return kind(**{key: _shaped(entry, hints[key]) for key, entry in value.items()})  # type: ignore[operator]
+        return kind(**{key: _convert(entry, hints[key]) for key, entry in value.items()})  # type: ignore[operator]
     if origin is tuple:
         each = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)
         if len(each) != len(value):
             raise ValueError("wrong length")
-        return tuple(_shaped(entry, part) for entry, part in zip(value, each, strict=True))
+        return tuple(_convert(entry, part) for entry, part in zip(value, each, strict=True))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, origin or kind) or (kind is int and isinstance(value, bool)):
@@ -286,6 +288,6 @@ def _shaped(value: Any, kind: Any) -> Any:
     return value
 
 
-def printed(recipe: Recipe) -> str:
+def format_recipe(recipe: Recipe) -> str:
     """Every field as JSON, one a line; `overridden` reads each value back."""
     return "\n".join(f"{name} = {json.dumps(value)}" for name, value in dataclasses.asdict(recipe).items())

@@ -10,7 +10,7 @@ _THREADS = ("can't start new thread", "resource temporarily unavailable", "threa
 _FEW_THREADS = 256  # allowed to this user, where a program's own are soon a large part of them
 
 
-def memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error comes from too little memory."""
     return any(
         isinstance(each, MemoryError)
@@ -20,21 +20,21 @@ def memory(error: BaseException) -> bool:
     )
 
 
-def threads(error: BaseException) -> bool:
+def is_out_of_threads(error: BaseException) -> bool:
     """Whether an error comes from too few threads or processes."""
     return any(words in str(each).lower() for each in _causes(error) for words in _THREADS)
 
 
-def told(error: BaseException) -> str | None:
+def explain(error: BaseException) -> str | None:
     """What was missing and what to try; None where it was neither."""
-    if memory(error):
+    if is_out_of_memory(error):
         return "the system gave this process no more memory. Allow it more (ulimit -v, or the container's limit)."
-    if threads(error):
+    if is_out_of_threads(error):
         return "the system gave this process no more threads. Allow it more (ulimit -u, or the container's pids)."
     return None
 
 
-def spare() -> None:
+def limit_library_threads() -> None:
     """Where few threads or little memory are allowed, let NumPy's and torch's libraries begin none ahead of need.
 
     OpenBLAS takes threads and memory as soon as it is loaded, and where it gets none it interrupts the program.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from vidcolor.color import Floats, picture_to_lab
-from vidcolor.evaluation.stocks import Luma, codes
+from vidcolor.evaluation.stocks import Luma, to_codes
 from vidcolor.stills.rgb import Rgb
 
 RIGHT, DOWN = 3, 2  # pixels
@@ -17,17 +17,19 @@ GRAIN = 4.0  # code values of 255, standard deviation
 MARGIN = 8  # pixels at the edges, of photos large enough, that do not count
 
 
-def looks(luma: Luma, seed: int) -> Iterator[tuple[Luma, tuple[int, int]]]:
+def perturb(luma: Luma, seed: int) -> Iterator[tuple[Luma, tuple[int, int]]]:
     """The photo (H, W) moved, brighter, and grainier; by how many pixels down and right each is moved."""
     moved = np.pad(luma, ((DOWN, 0), (RIGHT, 0)), mode="edge")[:-DOWN, :-RIGHT]
     yield moved, (DOWN, RIGHT)
-    yield codes(luma * BRIGHTER), (0, 0)
-    yield codes(luma + np.random.default_rng(seed).normal(0, GRAIN, luma.shape)), (0, 0)
+    yield to_codes(luma * BRIGHTER), (0, 0)
+    yield to_codes(luma + np.random.default_rng(seed).normal(0, GRAIN, luma.shape)), (0, 0)
 
 
-def wobble(color: Callable[[Sequence[Luma]], Sequence[Rgb]], lumas: Sequence[Luma], made: Sequence[Rgb]) -> list[float]:
+def measure_instability(
+    color: Callable[[Sequence[Luma]], Sequence[Rgb]], lumas: Sequence[Luma], made: Sequence[Rgb]
+) -> list[float]:
     """Mean distance in a*b*, for each photo, of what `color` makes of other looks to what it made."""
-    seen = [list(looks(luma, seed)) for seed, luma in enumerate(lumas)]
+    seen = [list(perturb(luma, seed)) for seed, luma in enumerate(lumas)]
     again = iter(color([look for found in seen for look, _ in found]))
     distances = []
     for number, picture in enumerate(made):

@@ -21,15 +21,15 @@ from vidcolor.media.pixels import layout_of, plane_view, to_planar
 from vidcolor.steady import Steadiness
 
 EMA = 0.8  # share of the frames before
-FilmWay = Callable[[Iterator[Frame], FilmInfo], Iterator[ColoredFrame]]  # every frame once, in order
+FilmMethod = Callable[[Iterator[Frame], FilmInfo], Iterator[ColoredFrame]]  # every frame once, in order
 
 
-def model_way(colorizer: Colorizer, steadiness: Steadiness) -> FilmWay:
+def make_model_method(colorizer: Colorizer, steadiness: Steadiness) -> FilmMethod:
     """The product's own way, a stage after the other."""
     return partial(colored_frames, colorizer=colorizer, steadiness=steadiness)
 
 
-def ema_way(colorizer: Colorizer) -> FilmWay:
+def make_ema_method(colorizer: Colorizer) -> FilmMethod:
     """A foil: each frame's opinion in an exponential moving average, through cuts and along no motion."""
 
     def color(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
@@ -42,7 +42,7 @@ def ema_way(colorizer: Colorizer) -> FilmWay:
     return color
 
 
-def gray_way(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
+def leave_gray(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
     """Every frame without color."""
     picture = info.picture
     neutral: Any = np.full(picture.chroma_size, 1 << (picture.bits - 1), picture.dtype)
@@ -50,13 +50,13 @@ def gray_way(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
         yield ColoredFrame(frame, neutral, neutral)
 
 
-def true_way(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
+def keep_color(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
     """Every frame with the chroma that the film holds."""
     for frame in frames:
-        yield ColoredFrame(frame, *true_chroma(frame, info.picture))
+        yield ColoredFrame(frame, *read_chroma(frame, info.picture))
 
 
-def true_chroma(frame: Frame, picture: PictureFormat) -> tuple[Plane, Plane]:
+def read_chroma(frame: Frame, picture: PictureFormat) -> tuple[Plane, Plane]:
     """Cb and Cr as decoded, of picture.chroma_size. Raises SourceError for a frame that has none."""
     native = frame.native
     layout = layout_of(native.format.name)
@@ -78,7 +78,7 @@ class SharedFrames:
         self._waiting: list[deque[Frame]] = [deque() for _ in range(readers)]
         self.seconds = [0.0] * readers  # that each reader has waited for frames
 
-    def reader(self, number: int) -> Iterator[Frame]:
+    def read(self, number: int) -> Iterator[Frame]:
         """Every frame, for reader 0, 1, ..."""
         while True:
             began = time.perf_counter()
@@ -93,12 +93,12 @@ class SharedFrames:
             yield found
 
 
-class Lane:
+class MethodRun:
     """A way at work on a film, asked for one frame after the other."""
 
-    def __init__(self, name: str, way: FilmWay, info: FilmInfo, shared: SharedFrames, reader: int) -> None:
+    def __init__(self, name: str, method: FilmMethod, info: FilmInfo, shared: SharedFrames, reader: int) -> None:
         self._name = name
-        self._colored = way(shared.reader(reader), info)
+        self._colored = method(shared.read(reader), info)
         self._shared, self._reader = shared, reader
         self._taken = 0.0
 
