@@ -166,8 +166,8 @@ class Trainer:
         if self._collapsed_steps >= recipe.collapse_steps:
             raise TrainingError(
                 f"step {self.step}: the discriminator has won for {self._collapsed_steps} steps (loss_D under"
-                f" {COLLAPSE_LOSS}) and teaches nothing any more. Try a lower discriminator_learning_rate, discriminator_config"
-                ' {"norm": "spectral"} or game=hinge; collapse_steps=0 lets it go on.'
+                f" {COLLAPSE_LOSS}) and teaches nothing any more. Try a lower discriminator_learning_rate,"
+                ' discriminator_config {"norm": "spectral"} or game=hinge; collapse_steps=0 lets it go on.'
             )
 
     def _position(self) -> dict[str, Any]:
