@@ -365,13 +365,13 @@ def sources(home: Path) -> list[Path]:
 def test_photos_archives_and_films_are_taken_together(mixture: Path, with_decord: bool):
     told: list[str] = []
     photos = Photos(sources(mixture), crop=32, with_decord=with_decord, on_film=lambda film: told.append(film.name))
-    intake = photos.report
-    assert (intake.photos, intake.film_frames) == (5, 3)
-    assert (intake.gray, intake.duplicates, intake.unreadable, intake.tiny) == (2, 1, 2, 1)
-    assert intake.describe() == (
+    report = photos.report
+    assert (report.photos, report.film_frames) == (5, 3)
+    assert (report.gray, report.duplicates, report.unreadable, report.tiny) == (2, 1, 2, 1)
+    assert report.describe() == (
         "5 photos and 3 film frames to learn from; skipped: 2 gray, 1 duplicates, 2 unreadable, 1 tiny"
     )
-    skipped = dict(intake.skipped)
+    skipped = dict(report.skipped)
     assert skipped.keys() == {"town/gray.png", "town/cut.png", "town/small.png", "broken.mp4"}
     assert "in no format that FFmpeg reads" in skipped["broken.mp4"]
     assert photos.names[:5] == ["town/1.png", "box/1.png", "box/2.png", "more/1.png", "one.png"]
@@ -441,6 +441,6 @@ def test_some_crops_are_drawn_cards_without_color(photos: Path):
 
 def test_a_short_film_is_looked_at_closely(tmp_path: Path):
     scenes = [picture(number) for number in range(12) for _ in range(2)]  # one second, twelve pictures
-    intake = Photos([film(tmp_path / "short.mkv", scenes)], crop=32).report
-    assert intake.film_frames >= 10
-    assert intake.duplicates >= 10
+    report = Photos([film(tmp_path / "short.mkv", scenes)], crop=32).report
+    assert report.film_frames >= 10
+    assert report.duplicates >= 10

@@ -116,9 +116,9 @@ def _make_events(record: "Record", shown: Observer, trainer: "Trainer", kept: Pa
     from vidcolor.training.trainer import Events
 
     class RunEvents(Events):
-        def photos_read(self, intake: "LoadReport") -> None:
-            record.write_report(intake)
-            shown.photos_read(intake)
+        def photos_read(self, report: "LoadReport") -> None:
+            record.write_report(report)
+            shown.photos_read(report)
 
         def step_finished(self, facts: dict[str, Any]) -> None:
             shown.step_finished(facts)

@@ -1,4 +1,4 @@
-"""A contact sheet: the same pictures gray, by each model and in truth, side by side."""
+"""A contact sheet: pictures in gray, by each model and in truth, side by side."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from vidcolor.errors import SourceError
 from vidcolor.stills.rgb import Rgb
 
 CELL_HEIGHT = 192  # pixels, height of a picture on the sheet
-MAX_CELL_WIDTH = 288  # of its width
+MAX_CELL_WIDTH = 288  # pixels, width of a picture
 GAP = 8
 LINE_HEIGHT = 18  # height of a line of text
 BACKGROUND = 255
@@ -23,14 +23,14 @@ class ContactSheet:
         self._rows: list[tuple[tuple[int, int], str, dict[str, Rgb]]] = []
 
     def add(self, place: tuple[int, int], label: str, pictures: Mapping[str, Rgb]) -> None:
-        """A row: its place among the rows, what it shows, and sRGB pictures (H, W, 3) by column, all of one size."""
+        """Add a row: its sort key, its label, and sRGB pictures (H, W, 3) of one size by column."""
         self._rows.append((place, label, {name: _fit(picture) for name, picture in pictures.items()}))
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def to_png(self) -> bytes:
-        """The sheet as a PNG file. Raises SourceError when it has no rows."""
+        """Render the sheet as a PNG file. Raises SourceError when it has no rows."""
         if not self._rows:
             raise SourceError("there is no picture to put on the sheet.")
         rows = sorted(self._rows, key=lambda row: row[0])
@@ -43,7 +43,7 @@ class ContactSheet:
 
 
 def _fit(picture: Rgb) -> Rgb:
-    """Scaled into a cell of the sheet."""
+    """Scale a picture to fit a cell."""
     scale = min(CELL_HEIGHT / picture.shape[0], MAX_CELL_WIDTH / picture.shape[1])
     size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
@@ -60,7 +60,7 @@ def _draw_row(label: str, pictures: Mapping[str, Rgb], width: int) -> Rgb:
 
 
 def _draw_text_line(texts: list[str], width: int, *, whole_row: bool = False) -> Rgb:
-    """Words under or over the columns, cut to their width (or the row's); OpenCV's font has ASCII alone."""
+    """Draw text over or under the columns, truncated to their width (or the row's); OpenCV's font has ASCII only."""
     line = np.full((LINE_HEIGHT, GAP + width * len(texts), 3), BACKGROUND, np.uint8)
     room = (width * len(texts) if whole_row else width) - GAP
     for column, text in enumerate(texts):
@@ -73,7 +73,7 @@ _FONT, _SIZE = cv2.FONT_HERSHEY_SIMPLEX, 0.4
 
 
 def _truncate(text: str, room: int) -> str:
-    """The end of a name tells more than its beginning."""
+    """Truncate at the start: the end of a name tells more."""
     while len(text) > 4 and cv2.getTextSize(text, _FONT, _SIZE, 1)[0][0] > room:
         text = "..." + text[4:]
     return text

@@ -1,6 +1,6 @@
-"""Measure models on color films: take the color away, let the model put it back, compare picture and steadiness.
+"""Measure models on color films: remove the color, let the model predict it, compare quality and steadiness.
 
-Frames are measured with the short side at most 256 pixels; luma is the film's own in every row.
+Frames are measured with a short side of at most 256 pixels; every method keeps the film's luma.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,18 +25,18 @@ from vidcolor.overlap import prefetch
 from vidcolor.planes import look_up
 from vidcolor.stills.rgb import Rgb, is_gray
 
-MEASURED_SIDE = 256  # pixels, short side: what models look at, and a bound on the optical flow's time
-PSNR_CEILING = 58.9  # dB, of rounding to 8 bit alone; else one black frame, equal in all rows, makes the mean infinite
+MEASURED_SIDE = 256  # pixels, short side: a model's usual input, and a limit on the optical flow's time
+PSNR_CEILING = 58.9  # dB, of rounding to 8 bits; else one black frame would make the mean infinite
 DECODED_AHEAD = 4
-SAMPLED_FRAMES = 12  # frames that tell whether a film has color
+SAMPLED_FRAMES = 12  # by which a film is known to be gray
 
 
 @dataclass(frozen=True)
 class FilmScore:
-    """Means over the frames of a film; or over several films, each counting as much."""
+    """Means over the frames of a film, or over several films with equal weights."""
 
     film: str  # its name; "" for the mean of several
-    name: str  # of the way
+    name: str  # of the method
     films: int
     frames: int
     cuts: int
@@ -52,14 +52,14 @@ class FilmScore:
 
 @dataclass(frozen=True)
 class FilmReport:
-    """A film's scores: gray, each way, truth."""
+    """A film's scores: gray, each method, truth."""
 
     scores: list[FilmScore]
     damage: str  # what was wrong with the file, in words; "" for nothing
 
 
 def is_gray_film(path: Path) -> bool:
-    """Whether a film has no color, or one tint all over, in frames spread over it. Raises SourceError."""
+    """Whether a film has no color or a single tint, by sampled frames. Raises SourceError."""
     seen = list(sample_frames(path, read_properties(path), SAMPLED_FRAMES, (64, 64)))
     return bool(seen) and all(map(is_gray, seen))
 
@@ -71,11 +71,11 @@ def evaluate_film(
     on_pictures: Callable[[int, str, Mapping[str, Rgb]], None] = lambda *_: None,
     on_frame: Callable[[int, int | None], None] = lambda *_: None,
 ) -> FilmReport:
-    """Scores of gray, of each way and of the truth on one film, in one pass; memory does not grow with its length.
+    """Measure gray, each method and the truth on one film, in one pass with constant memory.
 
-    on_pictures: told of every frame's number, the film's name and the frame by way, as measured (sRGB, shrunk).
-    on_frame: told how many frames of how many (None: not known) are done.
-    Raises SourceError for what cannot be read or has no color; ShapeError for a way that does not keep the frames.
+    on_pictures: called with each frame's number, the film's name, and the frame by method as measured (sRGB, shrunk).
+    on_frame: called with the frames done and in total (None: unknown).
+    Raises SourceError for a film that cannot be read or has no color; ShapeError for a method that changes the frames.
     """
     if is_gray_film(path):
         raise SourceError(f"{path}: a gray film, without true color to measure against. Give a color film.")
@@ -100,7 +100,7 @@ def evaluate_film(
 
 
 class _FilmEvaluator:
-    """Takes each frame from every lane and keeps what was measured."""
+    """Measures each frame of every method."""
 
     def __init__(self, picture: PictureFormat, runs: Mapping[str, MethodRun]) -> None:
         self._scaler = _PlaneScaler(picture)
@@ -112,12 +112,12 @@ class _FilmEvaluator:
         self._pool = ThreadPoolExecutor(1)
 
     def measure(self, frame: Frame) -> dict[str, Rgb]:
-        """The frame by way, as measured."""
+        """Measure a frame; returns its pictures by method."""
         luma = self._scaler.luma(frame.luma)
         codes = np.rint(luma * 255).astype(np.uint8)
         before, self._before = self._before, codes
         is_cut = self._is_cut(codes)
-        # The flow is computed once, of the film's own luma, while the ways color the frame.
+        # The flow is computed once, of the film's own luma, while the methods color the frame.
         moving = None if is_cut or before is None else self._pool.submit(Motion.estimate, before, codes)
         colored = {name: self._scaler.colors(luma, lane.color(frame)) for name, lane in self._runs.items()}
         motion = None if moving is None else moving.result()
@@ -128,7 +128,7 @@ class _FilmEvaluator:
         return {name: rgb for name, (rgb, _) in colored.items()}
 
     def scores(self, film: str) -> list[FilmScore]:
-        """One for each lane."""
+        """Scores of each method."""
         self._pool.shutdown()
         truth = float(np.mean(self._metrics["truth"].colorfulness))
         return [self._score(film, name, tally, truth) for name, tally in self._metrics.items()]
@@ -146,7 +146,7 @@ class _FilmEvaluator:
 
 
 class _FilmMetrics:
-    """What has been measured of one lane."""
+    """Metrics of one method."""
 
     def __init__(self) -> None:
         self.psnr: list[float] = []
@@ -161,7 +161,7 @@ class _FilmMetrics:
 
 
 class _PlaneScaler:
-    """Brings planes of a film to the size and the units that are measured."""
+    """Scales planes to the size and units that are measured."""
 
     def __init__(self, picture: PictureFormat) -> None:
         scale = min(1.0, MEASURED_SIDE / min(picture.width, picture.height))
@@ -190,7 +190,7 @@ class _PlaneScaler:
 
 
 def average_reports(reports: list[FilmReport]) -> list[FilmScore]:
-    """Each way's mean over several films; sums of what is counted."""
+    """Average each method's scores over several films; counts are summed."""
     return [_average_scores([report.scores[row] for report in reports]) for row in range(len(reports[0].scores))]
 
 

@@ -1,7 +1,7 @@
-"""LPIPS, FID and IS as the papers compute them, by torchmetrics and the networks that it downloads.
+"""LPIPS, FID and IS as in the papers, by torchmetrics and the weights that it downloads.
 
-Their weights are not ours to ship; where a machine has no network they can be put in place by hand. Without them the
-feature distance of photo_metrics is what there is, and it is never called FID.
+The weights cannot be shipped with vidcolor; on a machine without a network they can be copied by hand. Without them
+there is the feature distance of photo_metrics, which is not FID.
 """
 
 import math
@@ -19,9 +19,9 @@ from vidcolor.errors import ModelError
 from vidcolor.evaluation.photos import Metric
 from vidcolor.stills.rgb import Rgb
 
-LPIPS_NET: Literal["squeeze"] = "squeeze"  # SqueezeNet 1.1; the papers on colorization use it or AlexNet, and say which
-FID_FEATURES = 2048  # of Inception's last pooling, as the paper has it
-IS_SEED = 0  # the score depends on how the pictures are dealt into ten groups
+LPIPS_NET: Literal["squeeze"] = "squeeze"  # SqueezeNet 1.1; colorization papers use it or AlexNet, and say which
+FID_FEATURES = 2048  # of Inception's last pooling, as in the paper
+IS_SEED = 0  # the score depends on how pictures are split into ten groups
 REQUIRED_PACKAGES = {
     "lpips": ("torchmetrics",),
     "fid": ("torchmetrics", "torch_fidelity"),
@@ -30,9 +30,9 @@ REQUIRED_PACKAGES = {
 
 
 def load_metrics(names: Sequence[str], device: str = "cpu") -> list[Metric]:
-    """The metrics of these names ("lpips", "fid", "is"), their weights loaded, downloaded where need be.
+    """Load the named metrics ("lpips", "fid", "is") and their weights, downloading them if necessary.
 
-    Raises ModelError, saying what is missing and how to get it.
+    Raises ModelError that says what is missing and how to get it.
     """
     for name in names:
         if missing := [package for package in REQUIRED_PACKAGES[name] if find_spec(package) is None]:
@@ -45,10 +45,10 @@ def load_metrics(names: Sequence[str], device: str = "cpu") -> list[Metric]:
 
 
 def _load(name: str, make: Callable[[], Any]) -> Any:
-    """What torchmetrics makes, or one line about the weights that it lacks."""
+    """Make a metric; raises ModelError where its weights are missing."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of buffers and of options that are deprecated elsewhere
+            warnings.simplefilter("ignore")  # deprecations inside torchmetrics
             return make()
     except (
         OSError,
@@ -57,11 +57,11 @@ def _load(name: str, make: Callable[[], Any]) -> Any:
         ValueError,
         KeyError,
         pickle.UnpicklingError,
-    ) as error:  # no network, no file, or a damaged one
+    ) as error:  # no network, no file, or a damaged file
         folder = f"{torch.hub.get_dir()}/checkpoints"
         reason = " ".join(str(error).split())[:120]
         raise ModelError(
-            f"--metric {name}: its weights are not there and cannot be downloaded ({reason})."
+            f"--metric {name}: its weights are missing and cannot be downloaded ({reason})."
             f" Save {_weights_url(name)} into {folder} and try again."
         ) from error
 
@@ -77,7 +77,7 @@ def _weights_url(name: str) -> str:
 
 
 def _to_tensor(picture: Rgb, device: torch.device) -> Tensor:
-    """(1, 3, H, W), uint8."""
+    """Convert to (1, 3, H, W), uint8."""
     return torch.tensor(picture, device=device).permute(2, 0, 1)[None].contiguous()
 
 
@@ -125,18 +125,18 @@ class Fid:
         self._metrics: dict[str, Any] = {}
 
     @torch.inference_mode()
-    def update(self, method: str, picture: Rgb, truth: Rgb) -> None:  # noqa: ARG002 - the truth comes as a way of its own
+    def update(self, method: str, picture: Rgb, truth: Rgb) -> None:  # noqa: ARG002 - the truth is updated as a method too
         """See photos.Metric."""
         self._metric(method).update(_to_tensor(picture, self._device), real=method == "truth")
 
     @torch.inference_mode()
     def compute(self, method: str) -> float:
-        """The distance between the sets."""
+        """Distance between the sets."""
         metric, truth = self._metric(method), self._metric("truth")
         if method == "truth" or truth.real_features_num_samples < 2:
             return 0.0 if method == "truth" else math.nan
         for state in ("real_features_sum", "real_features_cov_sum", "real_features_num_samples"):
-            setattr(metric, state, getattr(truth, state))  # so that the truth is looked at once, not for every way
+            setattr(metric, state, getattr(truth, state))  # computed once, not for every method
         return float(metric.compute())
 
     def _metric(self, method: str) -> Any:
@@ -148,7 +148,7 @@ class Fid:
 
 
 class InceptionScore:
-    """Inception score (Salimans et al. 2016), mean over ten groups; it does not look at the truth."""
+    """Inception score (Salimans et al. 2016), mean over ten groups; the truth is not used."""
 
     name = "is"
 
@@ -165,13 +165,13 @@ class InceptionScore:
             from torchmetrics.image.inception import InceptionScore as Metric
 
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # it says that it keeps 1008 numbers a photo
+                warnings.simplefilter("ignore")  # of its memory: 1008 numbers for each photo
                 self._metrics[method] = Metric(self._network).to(self._device)
         self._metrics[method].update(_to_tensor(picture, self._device))
 
     @torch.inference_mode()
     def compute(self, method: str) -> float:
-        """From 1 upwards."""
+        """1 or more; higher is better."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(IS_SEED)
             mean, _ = self._metrics[method].compute()
@@ -179,13 +179,13 @@ class InceptionScore:
 
 
 def _load_inception(name: str, output: str, device: torch.device) -> Any:
-    """Inception-v3 of 2015 as torch-fidelity has it: uint8 (B, 3, H, W) -> (B, C)."""
+    """Load torch-fidelity's Inception-v3 of 2015: uint8 (B, 3, H, W) -> (B, C)."""
 
     def make() -> Any:
         from torchmetrics.image.fid import NoTrainInceptionV3
 
         network = NoTrainInceptionV3("inception-v3-compat", [output])
-        network.num_features = FID_FEATURES  # asked for by torchmetrics
+        network.num_features = FID_FEATURES  # read by torchmetrics
         return network
 
     return _load(name, make).to(device)

@@ -1,4 +1,4 @@
-"""How much color a way gives to what has none in truth: walls, stone, snow, dark cloth that should stay gray."""
+"""Color given to neutral areas, such as walls, stone, snow and cloth, which should stay gray."""
 
 import math
 from collections import defaultdict
@@ -8,14 +8,14 @@ import numpy as np
 from vidcolor.color import Floats, picture_to_lab
 from vidcolor.stills.rgb import Rgb
 
-COLORLESS = 5.0  # a*b* chroma; about what lossy pictures and white balance leave on a gray card
-DARK = 15.0  # L* under which color is hardly seen
+COLORLESS = 5.0  # a*b* chroma of a gray card after lossy compression and white balance
+DARK = 15.0  # L* below which color is hardly visible
 
 
 class Neutrals:
-    """Mean a*b* chroma over what has none in truth and is not dark; gray has 0, and the truth some 2.
+    """Mean a*b* chroma over pixels that are neutral in the truth and not dark; gray has 0, the truth about 2.
 
-    It is a mean over the pixels of all photos together, so that a photo counts by how much of it is gray.
+    The mean is over the pixels of all photos, so a photo counts by its neutral area.
     """
 
     name = "neutrals"
@@ -33,7 +33,7 @@ class Neutrals:
         self._counts[method] += int(is_neutral.sum())
 
     def compute(self, method: str) -> float:
-        """Units of a*b*; NaN where no photo has such a place."""
+        """Mean in a*b* units; NaN where no photo has a neutral area."""
         return self._sums[method] / self._counts[method] if self._counts[method] else math.nan
 
 

@@ -1,6 +1,6 @@
-"""How good a colored picture is, as the field measures it.
+"""Photo metrics: PSNR, SSIM, colorfulness and feature distance.
 
-Pictures are sRGB, (H, W, 3), uint8. Read PSNR never alone: it rewards gray.
+Pictures are sRGB, (H, W, 3), uint8. Never read PSNR alone: it rewards gray.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,8 +21,8 @@ from vidcolor.stills.rgb import Rgb
 
 SSIM_WINDOW = 7  # pixels
 FEATURE_SIDE = 260  # what EfficientNet-Lite2 was trained on
-FEATURE_BATCH = 4  # more outgrows the allocator's reuse of memory and is slower on a CPU
-RIDGE = 1e-6  # on the covariances' diagonal, so that few pictures do not make them singular
+FEATURE_BATCH = 4  # larger batches are slower on a CPU, as the allocator reuses less memory
+RIDGE = 1e-6  # added to the covariances' diagonal, which few pictures would leave singular
 
 
 def psnr(picture: Rgb, truth: Rgb) -> float:
@@ -57,7 +57,7 @@ class Features(nn.Module):
     """The 1280 averages of EfficientNet-Lite2's last convolution."""
 
     def __init__(self, device: str = "cpu") -> None:
-        """device: as torch names it."""
+        """device: a PyTorch device."""
         super().__init__()
         checkpoint = load_imagenet_checkpoint("lite2")
         body = EfficientNetLite("lite2", inputs=3)
@@ -72,7 +72,7 @@ class Features(nn.Module):
 
     @torch.inference_mode()
     def extract(self, pictures: Sequence[Rgb]) -> NDArray[np.float64]:
-        """Pictures of any sizes -> (N, 1280)."""
+        """Extract features of N pictures of any sizes: (N, 1280)."""
         batches = [pictures[start : start + FEATURE_BATCH] for start in range(0, len(pictures), FEATURE_BATCH)]
         found = [self._extract_batch(batch).double().cpu().numpy() for batch in batches]
         return np.concatenate(found) if found else np.empty((0, 1280))
@@ -89,7 +89,7 @@ class Features(nn.Module):
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Mean and covariance of a set's features."""
+    """A Gaussian fitted to a set of features."""
 
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
@@ -109,7 +109,7 @@ class Gaussian:
 
 
 def frechet_distance(one: Gaussian, other: Gaussian) -> float:
-    """Distance of two Gaussians (Dowson and Landau 1982). Not FID: that needs Inception's features."""
+    """Fréchet distance of two Gaussians (Dowson and Landau 1982). Not FID: that needs Inception's features."""
     cross = np.sqrt(
         np.clip(np.linalg.eigvalsh(one.covariance_root @ other.covariance @ one.covariance_root), 0, None)
     ).sum()

@@ -1,7 +1,7 @@
-"""Measure models on color photos: take the color away, let the model put it back, compare.
+"""Measure models on color photos: remove the color, let the model predict it, compare.
 
-The product's own path is measured: 8-bit luma (BT.601, full range) in, chroma planes out. Beside every model stand
-the gray row (no color at all) and the truth row, because most metrics flatter gray.
+The path of `vidcolor colorize` is measured: 8-bit luma (BT.601, full range) in, chroma planes out. A gray row and a
+truth row are added, because most metrics flatter gray.
 """
 
 import time
@@ -26,29 +26,29 @@ from vidcolor.inference.colorizer import Colorizer, paint
 from vidcolor.stills.rgb import Rgb, is_gray
 
 CODING = LumaCoding("bt601")
-CHUNK_PIXELS = 1 << 25  # of photos held at once, to be worked in the order of their shapes; 100 MB
+CHUNK_PIXELS = 1 << 25  # of photos held at once, to be sorted by shape; 100 MB
 BATCH = 8  # photos colored and measured together
 
-Photo = tuple[int, str, Rgb | None]  # its number, its name, the picture where it can be read
+Photo = tuple[int, str, Rgb | None]  # number, name, and the picture if it can be read
 
 
 class PhotoMethod(Protocol):
-    """A way to color."""
+    """A method of coloring photos."""
 
     def __call__(self, lumas: Sequence[Luma], /, *, seen: Sequence[Luma] | None = None) -> Sequence[Rgb]:
-        """Lumas of any sizes -> a picture for each, in order. seen: what the way is shown instead, of equal sizes."""
+        """Lumas of any sizes -> a picture for each, in order.  seen: inputs to predict from instead, of equal sizes."""
 
 
 class Metric(Protocol):
-    """A further metric, kept for every way."""
+    """A further metric, accumulated for every method."""
 
     name: str
 
     def update(self, method: str, picture: Rgb, truth: Rgb) -> None:
-        """Look at one picture that a way has made; `way` is "truth" for the truth itself."""
+        """Add one picture that a method has made; `method` is "truth" for the truth itself."""
 
     def compute(self, method: str) -> float:
-        """What was found over all pictures; NaN where they were too few."""
+        """The value over all pictures; NaN where they are too few."""
 
 
 @dataclass(frozen=True)
@@ -65,27 +65,27 @@ class Score:
     feature_distance: float  # Fréchet distance to the truth in EfficientNet-Lite2 features; not FID
     seconds: float | None  # a photo, of the coloring alone (median over batches); None for gray and truth
     psnr_by_category: dict[str, float]
-    further: dict[str, float] = field(default_factory=dict)  # neutrals, lpips, fid, is, wobble: what was asked for
+    further: dict[str, float] = field(default_factory=dict)  # requested metrics: neutrals, lpips, fid, is, wobble
 
 
 @dataclass(frozen=True)
 class PhotoReport:
-    """Scores of gray, of each way and of the truth; and of how many photos."""
+    """Scores of gray, each method and the truth, and counts of photos."""
 
     scores: list[Score]
     photos: int  # measured
     unreadable: list[str]  # names of photos that are damaged or too small
-    gray: list[str]  # names of photos without color, which tell nothing
-    found: int  # in the sources, of which a limit may have left out some
+    gray: list[str]  # names of photos without color, which measure nothing
+    found: int  # in the sources, before any limit
 
 
 def leave_gray(lumas: Sequence[Luma], /, *, seen: Sequence[Luma] | None = None) -> list[Rgb]:  # noqa: ARG001
-    """The way that adds no color."""
+    """The method that adds no color."""
     return [np.repeat(luma[..., None], 3, axis=2) for luma in lumas]
 
 
 def recolor(lumas: Sequence[Luma], /, colorizer: Colorizer, *, seen: Sequence[Luma] | None = None) -> list[Rgb]:
-    """The way that asks a model; neighbors that the network sees at one size are worked together."""
+    """The method that runs a model; neighbors of one network size form a batch."""
     shown = [colorizer.lightness(luma, _picture_format(luma)) for luma in (lumas if seen is None else seen)]
     pictures: list[Rgb] = []
     for _, alike in groupby(zip(lumas, shown, strict=True), key=lambda pair: pair[1].shape):
@@ -118,13 +118,13 @@ def evaluate(
     on_pictures: Callable[[int, str, Mapping[str, Rgb]], None] = lambda *_: None,
     on_photo: Callable[[int, int], None] = lambda *_: None,
 ) -> PhotoReport:
-    """Scores of gray, of each way and of the truth, on photos in folders, archives and files.
+    """Measure gray, each method and the truth on photos in folders, archives and files.
 
-    limit: photos to measure, evenly spread; default all.  device: where the feature network runs, as torch names it.
+    limit: photos to measure, evenly spread; default all.  device: where the feature network runs, a PyTorch device.
     metrics: further metrics.  with_stability: measure `wobble` too.  stocks: by way, what it is shown
     instead of plain luma; its colors are laid on plain luma all the same.
-    on_pictures: told of every photo's number, name and pictures by way, in no certain order.
-    on_photo: told how many photos of how many are done.
+    on_pictures: called with each photo's number, name and pictures by method, in any order.
+    on_photo: called with the photos done and in total.
     Raises SourceError when there is no color photo.
     """
     found = count_photos(tuple(sources))
@@ -154,7 +154,7 @@ def evaluate(
 
 
 def _select_usable(chunk: list[Photo], unreadable: list[str], without_color: list[str]) -> list[tuple[int, str, Rgb]]:
-    """The photos that tell something, in the order of their shapes; the names of the others are noted."""
+    """Select the photos that can be measured, sorted by shape; names of the others are appended to the lists."""
     usable = []
     for number, name, picture in chunk:
         if picture is None:
@@ -163,12 +163,12 @@ def _select_usable(chunk: list[Photo], unreadable: list[str], without_color: lis
             without_color.append(name)
         else:
             usable.append((number, name, picture))
-    # By shape, because a network is made ready for each size anew, which takes as long as ten photos.
+    # By shape, because compiling a network for another size takes as long as ten photos.
     return sorted(usable, key=lambda photo: (photo[2].shape[0] / photo[2].shape[1], photo[0]))
 
 
 def _split_into_chunks(photos: Iterator[Photo]) -> Iterator[list[Photo]]:
-    """As many at a time as may be held in memory."""
+    """Split photos into lists that fit in memory."""
     chunk: list[Photo] = []
     pixels = 0
     for photo in photos:
@@ -183,7 +183,7 @@ def _split_into_chunks(photos: Iterator[Photo]) -> Iterator[list[Photo]]:
 
 @dataclass
 class _PhotoMetrics:
-    """What has been measured of one way of coloring."""
+    """Measurements of one method."""
 
     simple: list[tuple[float, float, float]] = field(default_factory=list)  # PSNR, SSIM, colorfulness of each photo
     features: list[NDArray[np.float64]] = field(default_factory=list)  # by batch
@@ -195,7 +195,7 @@ class _PhotoMetrics:
 
 
 class _PhotoEvaluator:
-    """Colors batches of photos by every way and keeps what was measured."""
+    """Colors batches of photos by every method and measures them."""
 
     def __init__(
         self,
@@ -215,7 +215,7 @@ class _PhotoEvaluator:
         self._pool = ThreadPoolExecutor()
 
     def measure(self, names: list[str], truths: list[Rgb]) -> dict[str, Sequence[Rgb]]:
-        """The pictures that each way made, the truth's among them."""
+        """Color and measure a batch; returns the pictures by method, with the truth."""
         lumas = [render_panchromatic(truth) for truth in truths]
         pictures: dict[str, Sequence[Rgb]] = {}
         for method, color in self._methods.items():
@@ -227,7 +227,7 @@ class _PhotoEvaluator:
         pictures["truth"] = truths
         self._categories += [name.split("/")[0] if "/" in name else "all" for name in names]
         for method, made in pictures.items():
-            # The simple metrics run in threads while the network looks at the same pictures.
+            # The simple metrics run in threads while the feature network runs.
             simple = [self._pool.submit(_simple_metrics, *pair) for pair in zip(made, truths, strict=True)]
             self._measured[method].features.append(self._features.extract(made))
             for metric in self._metrics:
@@ -237,7 +237,7 @@ class _PhotoEvaluator:
         return pictures
 
     def scores(self) -> list[Score]:
-        """One for each way, the truth's last."""
+        """Scores of each method, the truth last."""
         truth = self._measured["truth"]
         distances = _feature_distances({way: np.concatenate(tally.features) for way, tally in self._measured.items()})
         return [self._score(way, tally, truth, distances) for way, tally in self._measured.items()]
@@ -271,7 +271,7 @@ def _simple_metrics(picture: Rgb, truth: Rgb) -> tuple[float, float, float]:
 
 
 def _feature_distances(features: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
-    """From each way's features, (N, C), to the truth's; NaN where there are too few photos to tell."""
+    """Feature distance of each method, (N, C), to the truth; NaN for too few photos."""
     if len(features["truth"]) < 2:
         return dict.fromkeys(features, float("nan"))
     target = Gaussian.fit(features["truth"])

@@ -1,4 +1,4 @@
-"""What was measured, as tables for people and as rows for programs."""
+"""Evaluation results as tables for people and rows for programs."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ HEADINGS = {"lpips": "LPIPS", "fid": "FID", "is": "IS"}
 
 
 def photo_title(report: PhotoReport) -> str:
-    """How many photos were measured, and how many were not."""
+    """Title: how many photos were measured and skipped."""
     asked = report.photos + len(report.unreadable) + len(report.gray)
     spread = f" of {report.found}, evenly spread" if asked < report.found else ""
     left_out = {"unreadable": report.unreadable, "gray": report.gray}
@@ -24,7 +24,7 @@ def photo_title(report: PhotoReport) -> str:
 
 
 def photo_table(scores: Sequence[Score]) -> Table:
-    """Means over the photos."""
+    """Table of means over the photos."""
     further = list(scores[0].further)
     heading = ["", "PSNR", "SSIM", "colorfulness", "gap", "distance closed"]
     table = [[*heading, *(HEADINGS.get(name, name) for name in further), "s/photo"]]
@@ -45,14 +45,14 @@ def photo_table(scores: Sequence[Score]) -> Table:
 
 
 def film_title(reports: Sequence[FilmReport]) -> str:
-    """How many films and frames were measured, and how."""
+    """Title: how many films and frames were measured, and at what size."""
     frames, cuts = (sum(getattr(report.scores[0], name) for report in reports) for name in ("frames", "cuts"))
     films = "1 film" if len(reports) == 1 else f"{len(reports)} films"
     return f"{films}, {frames} frames, {cuts} cuts (short side at most {MEASURED_SIDE} px)"
 
 
 def film_table(reports: Sequence[FilmReport]) -> Table:
-    """Film by film under the film's name, then the mean of several."""
+    """Table of each film under its name, then the mean of several."""
     heading = ["", "PSNR", "colorfulness", "gap", "CDC", "warp", "chroma", "frames/s"]
     table = [heading]
     for score in film_scores(reports):
@@ -83,13 +83,13 @@ def _film_row(score: FilmScore) -> list[str]:
 
 
 def film_scores(reports: Sequence[FilmReport]) -> list[FilmScore]:
-    """All rows: film by film, and the means of several."""
+    """Scores of each film, then the means of several."""
     rows = [score for report in reports for score in report.scores]
     return rows + (average_reports(list(reports)) if len(reports) > 1 else [])
 
 
 def rows(photos: PhotoReport | None, films: Sequence[FilmReport]) -> list[dict[str, Any]]:
-    """One for each line of the tables, with every number that there is; None for what is infinite or unknown."""
+    """One dictionary for each line of the tables, with all numbers; None for infinite and unknown ones."""
     found: list[dict[str, Any]] = []
     left_out = {"unreadable": len(photos.unreadable), "without_color": len(photos.gray)} if photos else {}
     for score in photos.scores if photos else ():
@@ -114,7 +114,7 @@ def _format_number(value: float | None, form: str) -> str:
 
 
 def to_csv(found: Sequence[dict[str, Any]]) -> str:
-    """Rows under one heading; a dictionary becomes a column for each of its keys, what a row lacks stays empty."""
+    """Format rows as CSV; a dictionary becomes a column for each of its keys, and a missing value stays empty."""
     flat = [_flatten(row) for row in found]
     columns = list(dict.fromkeys(name for row in flat for name in row))
     text = io.StringIO(newline="")

@@ -1,4 +1,4 @@
-"""How far a photo's colors change when it is moved, lit or grained a little otherwise: what makes films flicker.
+"""The metric `wobble`: change of a photo's colors under small shifts, brightness and grain, which make films flicker.
 
 Shapes: H W pixels.
 """
@@ -14,13 +14,13 @@ from vidcolor.stills.rgb import Rgb
 RIGHT, DOWN = 3, 2  # pixels
 BRIGHTER = 1.05
 GRAIN = 4.0  # code values of 255, standard deviation
-MARGIN = 8  # pixels at the edges, of photos large enough, that do not count
+MARGIN = 8  # pixels at the edges that do not count in large photos
 
 
 def perturb(luma: Luma, seed: int) -> Iterator[tuple[Luma, tuple[int, int]]]:
-    """The photo (H, W) moved, brighter, and grainier; by how many pixels down and right each is moved."""
-    moved = np.pad(luma, ((DOWN, 0), (RIGHT, 0)), mode="edge")[:-DOWN, :-RIGHT]
-    yield moved, (DOWN, RIGHT)
+    """Yield the photo (H, W) shifted, brighter and grainier, each with its shift down and right in pixels."""
+    shifted = np.pad(luma, ((DOWN, 0), (RIGHT, 0)), mode="edge")[:-DOWN, :-RIGHT]
+    yield shifted, (DOWN, RIGHT)
     yield to_codes(luma * BRIGHTER), (0, 0)
     yield to_codes(luma + np.random.default_rng(seed).normal(0, GRAIN, luma.shape)), (0, 0)
 
@@ -28,14 +28,14 @@ def perturb(luma: Luma, seed: int) -> Iterator[tuple[Luma, tuple[int, int]]]:
 def measure_instability(
     color: Callable[[Sequence[Luma]], Sequence[Rgb]], lumas: Sequence[Luma], made: Sequence[Rgb]
 ) -> list[float]:
-    """Mean distance in a*b*, for each photo, of what `color` makes of other looks to what it made."""
-    seen = [list(perturb(luma, seed)) for seed, luma in enumerate(lumas)]
-    again = iter(color([look for found in seen for look, _ in found]))
+    """Mean a*b* distance, for each photo, between its colors and those of its perturbed versions."""
+    views = [list(perturb(luma, seed)) for seed, luma in enumerate(lumas)]
+    again = iter(color([view for each in views for view, _ in each]))
     distances = []
     for number, picture in enumerate(made):
         first, margin = _ab(picture), min(MARGIN, *(side // 4 for side in picture.shape[:2]))
         each = []
-        for _, (down, right) in seen[number]:
+        for _, (down, right) in views[number]:
             second = _ab(next(again))
             rows, columns = picture.shape[0] - down, picture.shape[1] - right
             difference = (second[down:, right:] - first[:rows, :columns])[margin:-margin, margin:-margin]

@@ -1,4 +1,4 @@
-"""Photos as other film stocks, and time, would have left them: what a model sees instead of plain luma.
+"""Gray pictures as other film stocks and age would render them: model inputs instead of plain luma.
 
 Shapes: H W pixels.
 """
@@ -14,20 +14,20 @@ from vidcolor.stills.rgb import Rgb
 Luma = NDArray[np.uint8]  # (H, W), Y' codes, full range
 Stock = Callable[[Rgb], Luma]  # sRGB (H, W, 3) -> codes of the gray picture
 
-ORTHOCHROMATIC = (0.0, 0.6, 0.4)  # blind to red, as most film was before about 1930
-FADED = (70, 190)  # what black and white have become
+ORTHOCHROMATIC = (0.0, 0.6, 0.4)  # blind to red, as most film before about 1930
+FADED = (70, 190)  # code values of black and white
 LOW_CONTRAST = 0.45
 GRAIN = 14.0  # code values, standard deviation
 
 
 def to_codes(values: NDArray[np.floating]) -> Luma:
-    """Values on the scale of 8-bit codes, rounded and kept in range."""
+    """Round values to 8-bit codes and clip them."""
     luma: Luma = np.clip(np.rint(values), 0, 255).astype(np.uint8)
     return luma
 
 
 def render_panchromatic(rgb: Rgb) -> Luma:
-    """Luma by Rec. 601: sensitive as the eye is."""
+    """Luma by Rec. 601, as sensitive as the eye."""
     return to_codes(rgb @ np.array(REC601_LUMA))
 
 
@@ -46,7 +46,7 @@ def _render_low_contrast(rgb: Rgb) -> Luma:
 
 
 def _render_grainy(rgb: Rgb) -> Luma:
-    """The grain is the same for every picture of a size."""
+    """Add grain, the same for every picture of one size."""
     return to_codes(render_panchromatic(rgb) + np.random.default_rng(0).normal(0, GRAIN, rgb.shape[:2]))
 
 

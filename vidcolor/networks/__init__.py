@@ -23,8 +23,8 @@ GENERATORS: dict[str, type[nn.Module]] = {
 
 Allowed = tuple[int, int] | tuple[float, float] | list["Allowed"] | frozenset[str]
 
-# What a config may say: whole numbers or numbers from, to; a list of such; one of some names. Far beyond what has been
-# trained; but a model file is a stranger's, and a few bytes must not ask for more layers than memory holds.
+# What a config may hold: whole numbers or numbers in a range, lists of them, or one of some names. The ranges exceed
+# all trained models; they keep an untrusted model file from asking for more layers than memory holds.
 _BINS = (1, 4096)
 CONFIGS: dict[str, dict[str, Allowed]] = {
     "binnet": {
@@ -38,7 +38,7 @@ CONFIGS: dict[str, dict[str, Allowed]] = {
 
 
 def build(generator: str, config: dict[str, object]) -> nn.Module:
-    """A fresh generator. Raises ModelError for a name or config we do not know."""
+    """Build an untrained generator. Raises ModelError for an unknown name or config."""
     if generator not in GENERATORS:
         known = ", ".join(sorted(GENERATORS))
         raise ModelError(f"generator {generator[:40]!r} is unknown; this version has {known}.")
@@ -51,7 +51,7 @@ def build(generator: str, config: dict[str, object]) -> nn.Module:
 
 
 def build_on_meta(generator: str, config: dict[str, object]) -> nn.Module:
-    """A generator whose weights have shapes and no memory (torch's meta device). Raises ModelError."""
+    """Build a generator on PyTorch's meta device: weights with shapes but no memory. Raises ModelError."""
     with torch.device("meta"):
         return build(generator, config)
 

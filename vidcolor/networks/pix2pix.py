@@ -16,7 +16,7 @@ class Pix2PixUNet(nn.Module):
     stride = 1
 
     def __init__(self, *, width: int = 64, depth: int = 8, dropout: float = 0.5, outputs: int = 2):
-        """outputs: 2 for a*b*, 3 to redraw L* too (by a 1x1 convolution at the end)."""
+        """outputs: 2 for a*b*, 3 to predict L* too (by a 1x1 convolution at the end)."""
         super().__init__()
         self.multiple = 2**depth
         widths = [width * min(8, 2**level) for level in range(depth)]

@@ -1,4 +1,4 @@
-"""What film stock and time do to a picture, imitated on batches of color photos to make training inputs.
+"""Simulated film stock and aging: color photos become training inputs that look like old film.
 
 Shapes: B batch, H W pixels. Gray values are gamma-coded, 0..1.
 """
@@ -12,21 +12,21 @@ from torch.nn import functional as F
 
 from vidcolor.color import REC601_LUMA
 
-BLOCK = 8  # pixels of a side that JPEG, MPEG and H.264 transform together
+BLOCK = 8  # pixels; side of the blocks that JPEG, MPEG and H.264 transform
 
 
 @dataclass(frozen=True)
 class Aging:
-    """Shares of pictures that get each treatment, and its strongest form."""
+    """Share of pictures that get each treatment, and its greatest strength."""
 
-    stock: float = 0.4  # random spectral sensitivity: orthochromatic film hardly sees red
+    stock: float = 0.4  # random spectral sensitivity; orthochromatic film hardly sees red
     tone: float = 0.4  # faded blacks, burnt whites, gamma
     gamma: tuple[float, float] = (0.65, 1.5)
     grain: float = 0.3
     grain_sigma: float = 0.07
     blur: float = 0.2
     scratches: float = 0.05
-    flicker: float = 0.1  # exposure that wavers from frame to frame, and light that falls off to one side
+    flicker: float = 0.1  # exposure that varies from frame to frame, and light that falls off to one side
     flicker_gain: float = 0.25
     borders: float = 0.06  # black bars and film edges, which must stay gray
     compression: float = 0.15  # blocks of a lossy codec
@@ -34,21 +34,21 @@ class Aging:
 
 
 class _Draws:
-    """Random numbers, one for each picture: (B, 1, 1, 1)."""
+    """Random numbers from one generator, one for each picture of a batch."""
 
     def __init__(self, batch: int, random: torch.Generator, device: torch.device):
         self._batch, self._random, self._device = batch, random, device
 
     def bernoulli(self, share: float) -> Tensor:
-        """True for that share of the pictures."""
+        """True for that share of the pictures, (B, 1, 1, 1)."""
         return self.uniform(0, 1) < share
 
     def uniform(self, low: float, high: float) -> Tensor:
-        """Numbers between the two."""
+        """Uniform numbers from low to high, (B, 1, 1, 1)."""
         return (low + (high - low) * self.rand()).view(self._batch, 1, 1, 1)
 
     def rand(self, *shape: int) -> Tensor:
-        """Numbers 0..1, (B, *shape)."""
+        """Uniform numbers 0..1, (B, *shape)."""
         return torch.rand(self._batch, *shape, generator=self._random).to(self._device)
 
     def randn(self, height: int, width: int) -> Tensor:
@@ -57,7 +57,7 @@ class _Draws:
 
 
 def age(rgb_B3HW: Tensor, ab_B2hw: Tensor, aging: Aging, random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Gray pictures (B, 1, H, W) as old film would show the scene, and the colors to expect (B, 2, h, w)."""
+    """Age pictures: gray (B, 1, H, W) as old film would show the scene, and its true a*b* (B, 2, h, w)."""
     batch, _, height, width = rgb_B3HW.shape
     device = rgb_B3HW.device
     draws = _Draws(batch, random, device)
@@ -92,7 +92,7 @@ def age(rgb_B3HW: Tensor, ab_B2hw: Tensor, aging: Aging, random: torch.Generator
 
 
 def _expose(rgb_B3HW: Tensor, share: float, draws: _Draws) -> Tensor:
-    """Gray by Rec. 601, or by the spectral sensitivity of some other stock."""
+    """Convert to gray by Rec. 601, or by a random spectral sensitivity."""
     panchromatic = torch.tensor(REC601_LUMA, device=rgb_B3HW.device).view(1, 3, 1, 1)
     sensitivity = draws.rand(3).view(-1, 3, 1, 1) ** 1.5 + 0.02
     sensitivity = sensitivity * torch.tensor([0.8, 1.2, 0.7], device=rgb_B3HW.device).view(1, 3, 1, 1)
@@ -101,7 +101,7 @@ def _expose(rgb_B3HW: Tensor, share: float, draws: _Draws) -> Tensor:
 
 
 def _change_tone(gray_B1HW: Tensor, aging: Aging, draws: _Draws) -> Tensor:
-    """Another gamma, faded blacks and dull or burnt whites."""
+    """Change the gamma, fade the blacks, dull or burn the whites."""
     is_toned = draws.bernoulli(aging.tone)
     low, high = map(math.log, aging.gamma)
     curved = gray_B1HW.clamp(min=1e-4) ** torch.exp(draws.uniform(low, high))
@@ -110,21 +110,21 @@ def _change_tone(gray_B1HW: Tensor, aging: Aging, draws: _Draws) -> Tensor:
 
 
 def compress(gray_B1HW: Tensor, step_B111: Tensor) -> Tensor:
-    """Blocks as a lossy codec leaves them: cosine coefficients rounded, the finer ones more coarsely.
+    """Quantize the DCT of 8x8 blocks as lossy codecs do, finer coefficients more coarsely.
 
-    step: quantizer of the mean, in gray values 0..1; seven times as coarse for the finest detail, as in JPEG. Sides
-    that are no multiple of a block keep their rest as it is.
+    step: quantizer of the mean, in gray values 0..1; seven times as coarse for the finest detail, as in JPEG. Rows and
+    columns beyond the last whole block stay unchanged.
     """
     _, _, height, width = gray_B1HW.shape
     rows, columns = height // BLOCK, width // BLOCK
     if not rows or not columns:
         return gray_B1HW
-    place = torch.arange(BLOCK, dtype=torch.float32, device=gray_B1HW.device)
-    basis = torch.cos(math.pi / BLOCK * (place[None] + 0.5) * place[:, None]) * math.sqrt(2 / BLOCK)
+    index = torch.arange(BLOCK, dtype=torch.float32, device=gray_B1HW.device)
+    basis = torch.cos(math.pi / BLOCK * (index[None] + 0.5) * index[:, None]) * math.sqrt(2 / BLOCK)
     basis[0] /= math.sqrt(2)  # orthonormal DCT-II
     kept = gray_B1HW[..., : rows * BLOCK, : columns * BLOCK]
     blocks = kept.reshape(-1, 1, rows, BLOCK, columns, BLOCK).transpose(3, 4)
-    coarseness = step_B111[:, :, None, None] * BLOCK * (1 + 6 * (place[:, None] + place[None]) / (2 * BLOCK - 2))
+    coarseness = step_B111[:, :, None, None] * BLOCK * (1 + 6 * (index[:, None] + index[None]) / (2 * BLOCK - 2))
     coefficients = basis @ blocks @ basis.T
     rounded = (coefficients / coarseness).round() * coarseness
     packed = gray_B1HW.clone()
@@ -134,7 +134,7 @@ def compress(gray_B1HW: Tensor, step_B111: Tensor) -> Tensor:
 
 
 def _border_mask(height: int, width: int, margin_x: Tensor, margin_y: Tensor, device: torch.device) -> Tensor:
-    """True in the bars left, right, top and bottom; margins are shares of the size, (B, 1, 1, 1)."""
+    """Mask of the bars left, right, top and bottom; margins are shares of the size, (B, 1, 1, 1)."""
     x = (torch.arange(width, device=device).view(1, 1, 1, width) + 0.5) / width
     y = (torch.arange(height, device=device).view(1, 1, height, 1) + 0.5) / height
     return (torch.minimum(x, 1 - x) < margin_x) | (torch.minimum(y, 1 - y) < margin_y)

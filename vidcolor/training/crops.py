@@ -1,4 +1,4 @@
-"""How crops are cut from pictures: at one scale for each picture, or anew each time at a random scale and stretch."""
+"""Random crops: at one fixed scale for each picture, or at a new random scale and aspect ratio each time."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ import numpy as np
 
 from vidcolor.stills.rgb import Rgb, crop_square, resize
 
-SCALE_RANGE = (1.0, 1.5)  # short side of a stored photo in crops: how much of the scene a crop may miss
-STRETCH = 1.25  # width over height of what a zooming crop takes in, at most, or its inverse
-CUTMIX_SIDES = (0.3, 0.8)  # sides of a part that shows another picture, in sides of the crop
+SCALE_RANGE = (1.0, 1.5)  # short side of a stored photo, in crops
+STRETCH = 1.25  # greatest aspect ratio of what a zooming crop takes in, and its inverse
+CUTMIX_SIDES = (0.3, 0.8)  # sides of the pasted box, in sides of the crop
 
 Box = tuple[float, float, float, float]  # left, top, right and bottom in pixels
 
 
 @dataclass(frozen=True)
 class CropRegion:
-    """What a crop shows of a picture."""
+    """The part of a picture that a crop shows."""
 
     rgb: Rgb
     box: Box
@@ -24,7 +24,7 @@ class CropRegion:
 
 
 class Cropper(ABC):
-    """Crops of `side` pixels each way, and how large the pictures have to be that they are cut from."""
+    """Cuts square crops, and says at which size their pictures are stored.  side: in pixels."""
 
     def __init__(self, side: int) -> None:
         self.side = side
@@ -32,24 +32,24 @@ class Cropper(ABC):
     @property
     @abstractmethod
     def max_short_side(self) -> int:
-        """Short side in pixels that no stored picture needs to exceed."""
+        """Greatest useful short side of a stored picture, in pixels."""
 
     @abstractmethod
     def stored_side(self, short_side: int, share: float) -> int:
-        """Short side at which a picture of that short side is stored. share: a number of its own, 0..1."""
+        """Short side at which a picture is stored.  short_side: its own.  share: its own fixed number, 0..1."""
 
     def choose_region(self, rgb: Rgb, random: np.random.Generator) -> CropRegion:
-        """What the next crop of a stored picture shows."""
+        """Choose a random region of a stored picture."""
         height, width = rgb.shape[:2]
         return CropRegion(rgb, self._choose_box(height, width, random), is_mirrored=random.random() < 0.5)
 
     def cut(self, section: CropRegion) -> Rgb:
-        """The crop: (side, side, 3)."""
+        """Cut a region: (side, side, 3)."""
         crop = self._cut_box(section.rgb, section.box)
         return crop[:, ::-1] if section.is_mirrored else crop
 
     def center_crop(self, rgb: Rgb) -> Rgb:
-        """The crop that shows the middle of a stored picture: (side, side, 3)."""
+        """Cut the center of a stored picture: (side, side, 3)."""
         whole = self._scale_whole(rgb)
         top, left = (whole.shape[0] - self.side) // 2, (whole.shape[1] - self.side) // 2
         return whole[top : top + self.side, left : left + self.side]
@@ -62,19 +62,19 @@ class Cropper(ABC):
 
     @abstractmethod
     def _scale_whole(self, rgb: Rgb) -> Rgb:
-        """A stored picture at the scale at which its middle is looked at."""
+        """Scale a stored picture for its center crop."""
 
 
 class FixedCropper(Cropper):
-    """Each picture is stored at a scale of its own, and every crop of it is cut pixel for pixel."""
+    """Stores each picture at a fixed random scale; crops are cut pixel for pixel."""
 
     @property
     def max_short_side(self) -> int:
-        """See Crops."""
+        """See Cropper."""
         return round(self.side * SCALE_RANGE[1])
 
-    def stored_side(self, short_side: int, share: float) -> int:  # noqa: ARG002 - see Crops
-        """So that a crop shows most of the scene."""
+    def stored_side(self, short_side: int, share: float) -> int:  # noqa: ARG002 - see Cropper
+        """See Cropper. A crop shows most of the scene."""
         low, high = SCALE_RANGE
         return round(self.side * (low + (high - low) * share**2))
 
@@ -91,7 +91,7 @@ class FixedCropper(Cropper):
 
 
 class ZoomingCropper(Cropper):
-    """Every crop is cut anew at a random scale and stretch, up to `zoom` times as close as the whole short side."""
+    """Cuts every crop at a new random scale and aspect ratio, up to `zoom` times closer than the whole short side."""
 
     def __init__(self, side: int, zoom: float) -> None:
         super().__init__(side)
@@ -99,11 +99,11 @@ class ZoomingCropper(Cropper):
 
     @property
     def max_short_side(self) -> int:
-        """See Crops."""
+        """See Cropper."""
         return round(self.side * self._zoom)
 
-    def stored_side(self, short_side: int, share: float) -> int:  # noqa: ARG002 - see Crops
-        """As large as crops can show, and none enlarged beyond what a crop needs."""
+    def stored_side(self, short_side: int, share: float) -> int:  # noqa: ARG002 - see Cropper
+        """See Cropper. Never enlarged beyond what a crop needs."""
         return max(self.side, min(short_side, self.max_short_side))
 
     def _choose_box(self, height: int, width: int, random: np.random.Generator) -> Box:
@@ -121,17 +121,17 @@ class ZoomingCropper(Cropper):
 
 
 def make_cropper(side: int, zoom: float) -> Cropper:
-    """Crops of that side in pixels.
+    """The cropper for a side in pixels.
 
-    zoom: how much closer than the whole short side they may come; 1: each picture has one scale for good.
+    zoom: how much closer than the whole short side crops may come; 1: each picture has one fixed scale.
     """
     return ZoomingCropper(side, zoom) if zoom > 1 else FixedCropper(side)
 
 
 def choose_cutmix_box(side: int, random: np.random.Generator) -> tuple[slice, slice]:
-    """Rows and columns of a crop that another picture may lie in: CutMix (Yun et al. 2019).
+    """Choose the rows and columns that another picture is pasted into: CutMix (Yun et al. 2019).
 
-    It is meant to tie what is learned to the things in a picture, not to which picture it is.
+    It ties what is learned to the things in a picture rather than to the picture as a whole.
     """
     lengths = [round(side * random.uniform(*CUTMIX_SIDES)) for _ in range(2)]
     starts = [int(random.integers(side - length + 1)) for length in lengths]

@@ -1,4 +1,4 @@
-"""What frozen networks see in a picture, for content losses and discriminators that go by more than pixels."""
+"""Feature maps of frozen networks, for perceptual losses and feature discriminators."""
 
 import pickle
 from collections.abc import Callable
@@ -15,7 +15,7 @@ IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def load_feature_network(name: str, vgg19: Path | None, device: torch.device) -> Callable[[Tensor], list[Tensor]]:
-    """RGB (B, 3, H, W) in 0..1 -> maps of features, finest first: VGG19's one, or an EfficientNet-Lite's four.
+    """Load a frozen network: RGB (B, 3, H, W) in 0..1 -> feature maps, finest first; VGG19 has 1, EfficientNet-Lite 4.
 
     Raises UsageError.
     """
@@ -52,7 +52,7 @@ def _load_vgg19(file: Path | None) -> nn.Module:
         raise UsageError(f"{file or 'the stored download'}: not VGG19's weights, or damaged ({reason}).") from error
     except OSError as error:
         raise UsageError(
-            f"VGG19's weights are missing ({error}). Download torchvision's vgg19-dcbb9e9d.pth and say --vgg19 FILE,"
+            f"VGG19's weights are missing ({error}). Download torchvision's vgg19-dcbb9e9d.pth and pass --vgg19 FILE,"
             " or take the packaged features: --set features=lite0."
         ) from error
     layers = network.features[:VGG19_LAYERS]

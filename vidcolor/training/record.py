@@ -1,4 +1,4 @@
-"""What a run leaves to look at: JSON lines, TensorBoard events, grids of pictures, and the curves as a PNG."""
+"""A run's log: JSON lines, TensorBoard events, grids of pictures, and loss curves as a PNG."""
 
 import json
 import time
@@ -10,7 +10,7 @@ from typing import Any, Self
 from vidcolor.stills.rgb import Rgb, write_png
 from vidcolor.training.photos import LoadReport
 
-# Places in the run, not measurements.
+# Fields that say where in the run, not what was measured.
 POSITION_FIELDS = {"event", "step", "progress", "epoch", "images", "minutes", "crop", "time"}
 
 
@@ -20,7 +20,7 @@ class Record:
     """
 
     def __init__(self, folder: Path):
-        """folder: is made where it is missing; a log in it is gone on with."""
+        """folder: made if it is missing; an existing log is appended to."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._log = (folder / "log.jsonl").open("a", encoding="utf-8")
@@ -30,17 +30,17 @@ class Record:
 
             self._tensorboard = SummaryWriter(str(folder))
 
-    def write_report(self, intake: LoadReport) -> None:
-        """Every photo and film that was passed over, and why."""
-        lines = (f"{why}\t{name}\n" for name, why in intake.skipped)
+    def write_report(self, report: LoadReport) -> None:
+        """Write every skipped photo and film, and why it was skipped."""
+        lines = (f"{why}\t{name}\n" for name, why in report.skipped)
         (self._folder / "skipped.txt").write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
 
     def write_losses(self, facts: dict[str, Any]) -> None:
-        """Mean losses of some steps."""
+        """Write mean losses of some steps."""
         self._write("steps", facts)
 
     def write_epoch(self, facts: dict[str, Any], grid: Rgb) -> None:
-        """Mean losses of an epoch, those of the validation, and the fixed pictures."""
+        """Write an epoch's mean losses, its validation losses, and the grid of fixed pictures."""
         self._write("epoch", facts)
         name = f"step-{facts['step']:07}.png"
         write_png(self._folder / "grids" / name, grid)
@@ -68,7 +68,7 @@ class Record:
 
 
 def plot_losses(log: Path, picture: Path) -> None:
-    """Every loss of a log over its steps: the generator's, the discriminator's, and the validation's per epoch."""
+    """Plot the losses of a log over its steps: generator, discriminator, and validation per epoch."""
     from matplotlib.figure import Figure
 
     reports = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]

@@ -1,4 +1,4 @@
-"""One step of a run: the discriminator learns from a batch, then the generator."""
+"""A training step: the discriminator learns from a batch, then the generator."""
 
 from collections import defaultdict
 
@@ -13,11 +13,11 @@ from vidcolor.training.objective import Batch, Objective, Prediction, discrimina
 from vidcolor.training.processes import Processes
 from vidcolor.training.recipes import Recipe
 
-GRADIENT_LIMIT = 1.0  # norm, for generators that classify; a game's gradients are left alone
+GRADIENT_LIMIT = 1.0  # greatest norm, for generators that classify; other gradients are not clipped
 
 
 class TrainingStep:
-    """What a recipe does with a batch."""
+    """Trains a recipe's networks on one batch at a time."""
 
     def __init__(self, recipe: Recipe, gan: Gan, objective: Objective, processes: Processes):
         self._recipe, self._gan, self._objective, self._processes = recipe, gan, objective, processes
@@ -25,7 +25,7 @@ class TrainingStep:
     def take(self, rgb_BHW3: NDArray[np.uint8], number: int, progress: float) -> dict[str, float]:
         """Learn from sRGB crops; returns the losses by name.
 
-        number: of the step, which every random choice follows from.  progress: share of the budget spent, 0..1.
+        number: of the step; it seeds every random choice.  progress: share of the budget spent, 0..1.
         """
         recipe, gan = self._recipe, self._gan
         random = _seed_everything(recipe.seed, number, self._processes.rank)
@@ -34,7 +34,7 @@ class TrainingStep:
             prepare_batch(part, recipe, gan.generator.stride, self._processes.device, random)
             for part in np.split(rgb_BHW3, recipe.accumulate)
         ]
-        # One forward pass serves both networks, unless the parts of a batch are not to be in memory together.
+        # One forward pass serves both networks, unless a batch is split to save memory.
         shared = self._predict(parts[0]) if len(parts) == 1 else None
         is_playing = recipe.game != "none" and progress >= recipe.game_start
         losses = self._discriminator_step(parts, shared) if is_playing else {}
@@ -76,7 +76,7 @@ class TrainingStep:
             return self._objective.predict(self._gan.generator, batch.lightness_B1HW)
 
     def _discriminator_losses(self, batch: Batch, prediction: Prediction) -> dict[str, Tensor]:
-        """The discriminator's losses on real and on painted pictures."""
+        """The discriminator's losses on real and on generated pictures."""
         game, discriminator, weight = GAMES[self._recipe.game], self._discriminator, self._recipe.gradient_penalty
         with self._gan.autocast():
             real = self._discriminator_input(batch, Prediction(batch.ab_B2hw))
@@ -88,7 +88,7 @@ class TrainingStep:
             "loss_D_fake": mean_over_scales(game.fake, on_fake),
         }
         if weight and isinstance(real, Tensor) and isinstance(fake, Tensor):
-            # in fp32: it is a derivative of a derivative
+            # in fp32, as it is a second derivative
             mix = torch.rand(len(real), 1, 1, 1).to(real.device)
             losses["loss_D_penalty"] = weight * gradient_penalty(discriminator, real, fake, mix)
         return losses
@@ -102,7 +102,7 @@ class TrainingStep:
         return loss
 
     def _discriminator_input(self, batch: Batch, prediction: Prediction) -> Tensor | list[Tensor]:
-        """What the discriminator sees of colors."""
+        """The discriminator's input for a prediction."""
         if self._recipe.discriminates_features:
             return self._objective.features(batch, prediction.ab_B2hw)
         lightness = prediction.lightness_B1hw if prediction.lightness_B1hw is not None else batch.true_lightness_B1HW
@@ -116,7 +116,7 @@ class TrainingStep:
 
 
 def _backward(terms: dict[str, Tensor], parts: int, scaler: torch.amp.GradScaler, losses: dict[str, float]) -> None:
-    """Gradients of one part's terms, added to those of the other parts; the terms' values are added to `losses`."""
+    """Accumulate the gradients of one part's terms, and add their values to `losses`."""
     total = torch.stack([term / parts for term in terms.values()]).sum()
     scaler.scale(total).backward()
     for name, term in terms.items():
@@ -124,7 +124,7 @@ def _backward(terms: dict[str, Tensor], parts: int, scaler: torch.amp.GradScaler
 
 
 def _seed_everything(*numbers: int) -> torch.Generator:
-    """Set every source of chance by these numbers, so that a resumed run draws the same ones."""
+    """Seed every random generator, so that a resumed run draws the same numbers."""
     seed = hash(numbers) % 2**63
     torch.manual_seed(seed)
     return torch.Generator().manual_seed(seed)

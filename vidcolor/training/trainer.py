@@ -1,7 +1,7 @@
-"""The run of a recipe: stages of photos, one step after another, a checkpoint to go on from.
+"""A training run of a recipe: stages, steps, and checkpoints to resume from.
 
-A run that is stopped and resumed equals one that was not, on the same machine: batches and every random choice are a
-function of the step's number alone.
+A resumed run equals an uninterrupted one on the same machine: batches and random choices depend on the step's number
+alone.
 """
 
 import math
@@ -35,30 +35,30 @@ from vidcolor.training.validation import Validator
 BIN_SAMPLE_BATCHES, BIN_SAMPLE_CROPS = 48, 64
 REPORT_STEPS = 50
 SAVE_MINUTES = 4.0
-COLLAPSE_LOSS = 0.01  # loss of a discriminator that no picture fools any more; it has nothing left to teach
+COLLAPSE_LOSS = 0.01  # loss_D below which no generated picture fools the discriminator any more
 
 
 class Events:
-    """What a run tells of itself; override what is wanted."""
+    """Callbacks of a run; override those you need."""
 
-    def photos_read(self, intake: LoadReport) -> None:
-        """Photos were read: what was taken and what was passed over."""
+    def photos_read(self, report: LoadReport) -> None:
+        """Photos were read: how many were loaded and how many were skipped."""
 
     def step_finished(self, facts: dict[str, Any]) -> None:
-        """A step is done: the place in the budget."""
+        """A step is done.  facts: position in the budget."""
 
     def losses_measured(self, facts: dict[str, Any]) -> None:
-        """Some steps are done: place in the budget and mean losses."""
+        """Some steps are done.  facts: position in the budget and mean losses."""
 
     def epoch_finished(self, facts: dict[str, Any], grid: Rgb) -> None:
-        """An epoch, or the run, is done: its mean losses, the validation's, and a grid of fixed pictures."""
+        """An epoch or the run is done.  facts: mean and validation losses.  grid: fixed pictures."""
 
     def keep_model(self, name: str) -> None:
-        """The recipe asks to keep a model file of this moment."""
+        """The recipe asks to keep a model file of this step."""
 
 
 class Trainer:
-    """State of a run: the networks, and the place in the budget."""
+    """A run: its networks and its position in the budget."""
 
     def __init__(
         self,
@@ -70,16 +70,16 @@ class Trainer:
         vgg19: Path | None = None,
         events: Events | None = None,
     ):
-        """device: cpu or cuda:N.  init: a model file to go on from (fine-tuning).
+        """device: cpu or cuda:N.  init: model file to start from (fine-tuning).
 
-        vgg19: weights for recipes with VGG19 features.  events: told what happens, by the first process alone.
+        vgg19: weights for recipes with VGG19 features.  events: callbacks, called in the first process only.
         """
         self.processes = Processes(device)
         self.sources, self.recipe, self.device = sources, recipe, self.processes.device
         self.init, self._vgg19 = init, vgg19
         self.events = events if events is not None and self.processes.is_first else Events()
         self.elapsed, self.step, self.images = 0.0, 0, 0
-        self.is_stopping = False  # set from outside: save after the step in hand and end
+        self.is_stopping = False  # set from outside: save after the current step and stop
         self.photos: Photos | None = None
         self.gan: Gan | None = None
         self._collapsed_steps = 0
@@ -97,7 +97,7 @@ class Trainer:
 
     @property
     def progress(self) -> float:
-        """Share of the budget that is spent, 0..1: of the steps, else the minutes, else the epochs."""
+        """Share of the budget spent, 0..1: of the steps, else the minutes, else the epochs."""
         recipe = self.recipe
         if recipe.steps is not None:
             return min(1.0, self.step / recipe.steps)
@@ -111,7 +111,7 @@ class Trainer:
         return self.images / len(self.photos.names) if self.photos else 0.0
 
     def run(self, checkpoint: Path) -> None:
-        """Train until the budget is spent; goes on from `checkpoint` where it exists. Raises TrainingError."""
+        """Train until the budget is spent, resuming from `checkpoint` if it exists. Raises TrainingError."""
         if checkpoint.exists():
             self._restore(checkpoint)
         borders = np.cumsum([stage.share for stage in self.recipe.stages])
@@ -138,7 +138,7 @@ class Trainer:
                 self._save(checkpoint)
                 saved = self.elapsed
             if self.is_stopping:
-                raise TrainingError(f"stopped at step {self.step}; the same command goes on from there.")
+                raise TrainingError(f"stopped at step {self.step}; the same command resumes there.")
         self._save(checkpoint)
 
     def _train_step(self, rgb_BHW3: NDArray[np.uint8]) -> dict[str, float]:
@@ -153,7 +153,7 @@ class Trainer:
         return losses
 
     def _check_losses(self, losses: dict[str, float]) -> None:
-        """End a run that has gone wrong. Raises TrainingError."""
+        """Raise TrainingError for a run that has diverged or collapsed."""
         if not all(math.isfinite(value) for value in losses.values()):
             raise TrainingError(
                 f"step {self.step}: a loss is no longer a number ({_format_losses(losses)}). Try a lower learning_rate"
@@ -178,14 +178,16 @@ class Trainer:
         }  # fmt: skip
 
     def _end_epoch(self) -> None:
-        """Mean losses of the epoch, those on the photos kept apart, and the grid; keep a model if it is time to."""
+        """Report the epoch's mean losses, validation losses and grid; keep a model if one is due."""
         means = {name: total / count for name, (total, count) in sorted(self._epoch_losses.items())}
         means = self.processes.mean(means)
         self._epoch_losses.clear()
-        watch = Validator(self._loaded_photos, self.objective, self.recipe, self.device)
+        validator = Validator(self._loaded_photos, self.objective, self.recipe, self.device)
         network = self._networks.result
         if self.processes.is_first:
-            self.events.epoch_finished(self._position() | means | watch.measure(network), watch.make_grid(network))
+            self.events.epoch_finished(
+                self._position() | means | validator.measure(network), validator.make_grid(network)
+            )
         if self.recipe.keep_epochs and self.progress < 1 and int(self.epochs) % self.recipe.keep_epochs == 0:
             self.events.keep_model(f"epoch-{int(self.epochs):04}")
 
@@ -200,11 +202,11 @@ class Trainer:
         return self.photos
 
     def _enter_stage(self, stage: Stage) -> Iterator[NDArray[np.uint8]]:
-        """Load the stage's photos, freeze its blocks, and go on with the batches of the present step."""
+        """Load the stage's photos, freeze its blocks, and return batches from the current step on."""
         recipe, processes = self.recipe, self.processes
         batch = recipe.batch * processes.count
         if self.photos is None or self.photos.crop != stage.crop:
-            self.photos = None  # make room first: two stages' photos may not fit
+            self.photos = None  # free memory first: two stages' photos may not fit
             self.photos = Photos(
                 self.sources, crop=stage.crop, hold_back=recipe.hold_back, threads=torch.get_num_threads(),
                 validation_share=recipe.validation_share, seed=recipe.seed, zoom=recipe.zoom,
@@ -228,7 +230,7 @@ class Trainer:
         )
 
     def _start_networks(self, photos: Photos) -> None:
-        """Fresh networks, from the file to go on from or from ImageNet's weights where the generator has an encoder."""
+        """Build the networks, with the weights of the --init file, or ImageNet's in an encoder."""
         recipe, config, bins = self.recipe, dict(self.recipe.generator_config), None
         source = weights.load(self.init) if self.init is not None else None
         if source is not None:
@@ -296,9 +298,9 @@ class Trainer:
 
 
 def _match_checkpoint(recipe: Recipe, before: Any, checkpoint: Path) -> Recipe:
-    """The recipe, where it is the one that a run began with; a budget may be changed. Raises UsageError."""
+    """Check that a recipe is the run's own; only a budget may differ. Raises UsageError."""
     then = before if isinstance(before, dict) else {}
-    if then:  # a field newer than the run was left at its default, which changes nothing
+    if then:  # a field newer than the checkpoint had its default
         then = {field.name: field.default for field in fields(Recipe)} | rename_fields(then)
     if then.get("size") and recipe.size is None:
         recipe = replace(recipe, size=then["size"])
@@ -313,7 +315,7 @@ def _match_checkpoint(recipe: Recipe, before: Any, checkpoint: Path) -> Recipe:
 
 
 def _sample_colors(photos: Photos, seed: int) -> Tensor:
-    """a*b* at stride 4 of some crops: (N, 2)."""
+    """Sample a*b* at stride 4 from some crops: (N, 2)."""
     samples = []
     for rgb, _ in zip(photos.batches(BIN_SAMPLE_CROPS, seed), range(BIN_SAMPLE_BATCHES), strict=False):
         small = nn.functional.avg_pool2d(torch.from_numpy(rgb).permute(0, 3, 1, 2).float() / 255, 4)

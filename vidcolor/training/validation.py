@@ -1,4 +1,4 @@
-"""How a run is watched: fixed pictures painted again each epoch, and the losses on the photos kept apart."""
+"""Validation of a run: losses on the validation photos, and a grid of fixed pictures, each epoch."""
 
 from collections import defaultdict
 from dataclasses import replace
@@ -17,12 +17,12 @@ from vidcolor.training.recipes import NO_AGING, Recipe
 
 GRID_PICTURES = 8
 GAP = 4  # pixels between pictures of the grid
-MAX_VALIDATION_CROPS = 256  # photos; more would make an epoch's end a pause
+MAX_VALIDATION_CROPS = 256  # more would make an epoch's end slow
 BATCH = 16
 
 
 class Validator:
-    """Looks at a generator with the same pictures each time."""
+    """Runs a generator on the same pictures each time."""
 
     def __init__(self, photos: Photos, objective: Objective, recipe: Recipe, device: torch.device):
         self._objective, self._recipe, self._device = (
@@ -38,7 +38,7 @@ class Validator:
         )
 
     def measure(self, network: Any) -> dict[str, float]:
-        """Content terms and PSNR (dB) on the photos kept apart, unaged: names with `validation_`; {} without any."""
+        """Content terms and PSNR (dB) on the unaged validation photos, named `validation_...`; {} without photos."""
         totals = defaultdict[str, float](float)
         for start in range(0, len(self._validation_crops), BATCH):
             crops = self._validation_crops[start : start + BATCH]
@@ -51,11 +51,11 @@ class Validator:
         return {name: total / len(self._validation_crops) for name, total in totals.items()}
 
     def make_grid(self, network: Any) -> Rgb:
-        """Input, prediction and truth, one below the other, of the fixed pictures."""
+        """Make a grid of the fixed pictures: rows of input, prediction and truth."""
         batch, predicted, _ = self._predict(network, self._grid_crops)
         lightness = batch.lightness_B1HW[:, 0]
-        nothing = torch.zeros_like(lightness)
-        gray = torch.stack(lab_to_rgb(lightness, nothing, nothing), dim=1)
+        zeros = torch.zeros_like(lightness)
+        gray = torch.stack(lab_to_rgb(lightness, zeros, zeros), dim=1)
         return np.concatenate([_join_row(gray), _join_row(predicted), _join_row(render_rgb(batch, batch.ab_B2hw))])
 
     @torch.no_grad()
@@ -70,7 +70,7 @@ class Validator:
 
 
 def _pick_evenly(crops: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
-    """At most `count` of them, evenly spread."""
+    """Pick at most `count` crops, evenly spread."""
     if len(crops) <= count:
         return crops
     chosen: NDArray[np.uint8] = crops[np.linspace(0, len(crops) - 1, count).round().astype(int)]
@@ -78,7 +78,7 @@ def _pick_evenly(crops: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
 
 
 def _join_row(rgb_B3HW: Tensor) -> Rgb:
-    """Pictures 0..1 side by side, a gap after each and below."""
+    """Join pictures 0..1 side by side, with a gap after each and below."""
     pictures = (rgb_B3HW.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     padded = np.pad(pictures, ((0, 0), (0, GAP), (0, GAP), (0, 0)), constant_values=255)
     return np.concatenate(list(padded), axis=1)

@@ -80,9 +80,9 @@ class Broadcast(Observer):
         for observer in self._observers:
             observer.training_started()
 
-    def photos_read(self, intake: "LoadReport") -> None:
+    def photos_read(self, report: "LoadReport") -> None:
         for observer in self._observers:
-            observer.photos_read(intake)
+            observer.photos_read(report)
 
     def step_finished(self, facts: dict[str, Any]) -> None:
         for observer in self._observers:

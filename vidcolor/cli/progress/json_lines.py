@@ -79,8 +79,8 @@ class JsonLines(Observer):
     def batch_finished(self, **facts: Unpack[events.BatchFinished]) -> None:
         emit_event("done", **facts)
 
-    def photos_read(self, intake: "LoadReport") -> None:
-        emit_event("intake", **{name: getattr(intake, name) for name in _INTAKE}, skipped=list(intake.skipped))
+    def photos_read(self, report: "LoadReport") -> None:
+        emit_event("report", **{name: getattr(report, name) for name in _INTAKE}, skipped=list(report.skipped))
 
     def losses_measured(self, facts: dict[str, Any]) -> None:
         emit_event("steps", **facts)

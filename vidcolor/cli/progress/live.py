@@ -108,9 +108,9 @@ class LiveBars(PlainLines):
         self._live = Live(console=self._console, get_renderable=self._training, refresh_per_second=2)
         self._live.start()
 
-    def photos_read(self, intake: "LoadReport") -> None:
-        self._console.print(printable(intake.describe()))
-        for line in passed_over(intake, MOST_SKIPPED_SHOWN):
+    def photos_read(self, report: "LoadReport") -> None:
+        self._console.print(printable(report.describe()))
+        for line in passed_over(report, MOST_SKIPPED_SHOWN):
             self._console.print(printable(f"  {line}"))
 
     def step_finished(self, facts: dict[str, Any]) -> None:

@@ -81,9 +81,9 @@ class LogLines(Observer):
             format_duration(facts["seconds"]), facts["devices"], facts["report"],
         )  # fmt: skip
 
-    def photos_read(self, intake: "LoadReport") -> None:
-        LOG.info("%s", intake.describe())
-        for line in passed_over(intake):
+    def photos_read(self, report: "LoadReport") -> None:
+        LOG.info("%s", report.describe())
+        for line in passed_over(report):
             LOG.warning("%s", line)
 
     def losses_measured(self, facts: dict[str, Any]) -> None:

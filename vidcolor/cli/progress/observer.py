@@ -77,7 +77,7 @@ class Observer:
     def training_started(self) -> None:
         """Photos are about to be read."""
 
-    def photos_read(self, intake: "LoadReport") -> None:
+    def photos_read(self, report: "LoadReport") -> None:
         """What was taken and what was passed over."""
 
     def step_finished(self, facts: dict[str, Any]) -> None:

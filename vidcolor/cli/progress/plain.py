@@ -41,9 +41,9 @@ class QuietLines(Observer):
         if outcome == "failed":
             say(f"vidcolor: {file_line(name, notes)}")
 
-    def photos_read(self, intake: "LoadReport") -> None:
-        if intake.skipped:
-            tell_intake(intake)
+    def photos_read(self, report: "LoadReport") -> None:
+        if report.skipped:
+            print_load_report(report)
 
 
 class PlainLines(Observer):
@@ -97,8 +97,8 @@ class PlainLines(Observer):
         took = format_duration(facts["seconds"])
         self.tell(f"{facts['output']}: {self._tally.done:,} files in {took}; report: {facts['report']}")
 
-    def photos_read(self, intake: "LoadReport") -> None:
-        tell_intake(intake)
+    def photos_read(self, report: "LoadReport") -> None:
+        print_load_report(report)
 
     def losses_measured(self, facts: dict[str, Any]) -> None:
         if time.monotonic() - self._last >= LINE_SECONDS or facts["progress"] >= 1:
@@ -112,8 +112,8 @@ class PlainLines(Observer):
         note(training_summary(facts))
 
 
-def tell_intake(intake: "LoadReport") -> None:
+def print_load_report(report: "LoadReport") -> None:
     """What was read, and the first of what was passed over."""
-    note(intake.describe(), *(f"  {line}" for line in passed_over(intake, MOST_SKIPPED_SHOWN)))
-    if len(intake.skipped) > MOST_SKIPPED_SHOWN:
-        note(f"  and {len(intake.skipped) - MOST_SKIPPED_SHOWN} more: see skipped.txt")
+    note(report.describe(), *(f"  {line}" for line in passed_over(report, MOST_SKIPPED_SHOWN)))
+    if len(report.skipped) > MOST_SKIPPED_SHOWN:
+        note(f"  and {len(report.skipped) - MOST_SKIPPED_SHOWN} more: see skipped.txt")

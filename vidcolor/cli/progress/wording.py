@@ -45,9 +45,9 @@ def file_line(name: str, said: Iterable[str]) -> str:
     return line if line.startswith(name) else f"{name}: {line}".removesuffix(": ")
 
 
-def passed_over(intake: "LoadReport", most: int | None = None) -> Iterator[str]:
+def passed_over(report: "LoadReport", most: int | None = None) -> Iterator[str]:
     """Photos that training leaves out, and why. most: so many of them."""
-    for name, why in islice(intake.skipped, most):
+    for name, why in islice(report.skipped, most):
         yield f"passed over: {name}: {why}"
 
 
