@@ -1,6 +1,6 @@
-"""Whether vidcolor can do its work on this machine: what is installed, what is there, and a tiny film colored.
+"""Checks of this machine: packages, devices, models, folders, encoders, and a self-test on a tiny film.
 
-Everything is looked up when it is asked for: a package that is broken is a finding, too.
+Modules are imported inside the checks, so that a broken package becomes a finding.
 """
 
 import errno
@@ -26,9 +26,9 @@ from vidcolor.system import cache, limits, packages
 if TYPE_CHECKING:
     from vidcolor.frames import Plane
 
-State = Literal["good", "note", "bad"]  # note: something is missing that films can do without
+State = Literal["good", "note", "bad"]  # note: something optional is missing
 
-REQUIRED_PACKAGES = {  # by the names that people know: distribution, module
+REQUIRED_PACKAGES = {  # usual name: distribution, module
     "PyAV": ("av", "av"), "OpenVINO": ("openvino", "openvino"), "torch": ("torch", "torch"),
     "NumPy": ("numpy", "numpy"), "OpenCV": ("opencv-python-headless", "cv2"), "Pillow": ("pillow", "PIL"),
 }  # fmt: skip
@@ -36,22 +36,22 @@ CONFLICTING_PACKAGES = (
     "opencv-python",
     "opencv-contrib-python",
     "opencv-contrib-python-headless",
-)  # whose files are OpenCV's, too
-EXTRAS = {  # of pyproject.toml -> the modules that they bring, and what they are for
+)  # they write the same files as OpenCV
+EXTRAS = {  # extra of pyproject.toml -> its modules, and their purpose
     "cluster": (("ray",), "many machines"),
     "heic": (("pillow_heif",), "HEIC photos"),
     "int8": (("nncf",), "--precision int8"),
     "metrics": (("torchmetrics", "torch_fidelity"), "evaluate --metric"),
     "onnx": (("onnx", "onnxruntime"), "export to ONNX"),
 }
-MIN_FREE_BYTES, LOW_FREE_BYTES = 100_000_000, 1_000_000_000  # free: no film fits; a long one may not
+MIN_FREE_BYTES, LOW_FREE_BYTES = 100_000_000, 1_000_000_000  # free space: too little for any film; for a long one
 TEST_FRAMES, TEST_WIDTH, TEST_HEIGHT = 72, 640, 480
-PICTURES = 2  # of real luma: the test film's shots
+PICTURES = 2  # real pictures in the test film, one for each shot
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """Result of one check."""
 
     topic: str
     name: str
@@ -64,7 +64,7 @@ Check = Callable[[], Iterator[Finding]]
 
 
 def list_checks(folder: Path | None = None) -> dict[str, Check]:
-    """What there is to look at, in order, the self-test last. folder: where films are to be written; None: here."""
+    """The checks by topic, in order, the self-test last.  folder: where films will be written; None: here."""
     return {
         "versions": _check_versions,
         "processor": _check_processor,
@@ -79,17 +79,17 @@ def list_checks(folder: Path | None = None) -> dict[str, Check]:
 
 
 def run_check(topic: str, check: Check) -> Iterator[Finding]:
-    """What a check finds; where it fails as a whole, that."""
+    """Run a check; a failure of the check itself is a finding too."""
     try:
         yield from check()
     except VidcolorError as error:
         yield Finding(topic, "failed", "bad", str(error))
-    except Exception as error:  # a doctor names what is broken, and goes on
+    except Exception as error:  # a broken part must not end the other checks
         yield Finding(topic, "failed", "bad", f"{type(error).__name__}: {error}", _advise(error))
 
 
 def _advise(error: Exception) -> str:
-    """What to do about a check that could not be made."""
+    """Advice for a check that failed."""
     if isinstance(error, ImportError):
         return "Install again what is not ok under versions."
     if isinstance(error, OSError):
@@ -98,7 +98,7 @@ def _advise(error: Exception) -> str:
 
 
 def _advise_on_folder(error: OSError, other: str) -> str:
-    """What to do about a place that cannot be written. other: how to name another."""
+    """Advice for a folder that cannot be written.  other: how to name another."""
     reasons = {
         errno.ENOSPC: "Make room on that disk. Or: ", errno.EDQUOT: "Make room in that quota. Or: ",
         errno.EROFS: "It can only be read. ", errno.EACCES: "It is another user's. ", errno.EPERM: "It is protected. ",
@@ -108,7 +108,7 @@ def _advise_on_folder(error: OSError, other: str) -> str:
 
 
 def verdict(findings: Sequence[Finding]) -> tuple[bool, str]:
-    """Whether all that films need is there, and one line that says so."""
+    """Whether all that films need works, and a line that says so."""
     bad = [finding for finding in findings if finding.state == "bad"]
     notes = sum(finding.state == "note" for finding in findings)
     if bad:
@@ -122,7 +122,7 @@ def _check_versions() -> Iterator[Finding]:
     yield Finding("versions", "vidcolor", "good", f"{__version__}, in {Path(__file__).parent}")
     yield Finding("versions", "Python", "good", f"{platform.python_version()}, {sys.executable}")
     yield Finding("versions", "system", "good", f"{platform.system()} {platform.release()}, {platform.machine()}")
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # as backends.load_openvino has it
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # as in backends.load_openvino
     yield from (_check_package(name, *where) for name, where in REQUIRED_PACKAGES.items())
     conflicts = [twin for twin in CONFLICTING_PACKAGES if packages.version(twin)]
     ours = REQUIRED_PACKAGES["OpenCV"][0]
@@ -136,7 +136,7 @@ def _check_versions() -> Iterator[Finding]:
 
 
 def _check_package(name: str, distribution: str, module: str) -> Finding:
-    """Whether it is there and can be imported: a package manager knows the first alone."""
+    """Whether a package is installed and can be imported."""
     found = packages.version(distribution)
     if not (problem := packages.import_problem(module)):
         said = found or f"{import_module(module).__version__}, from another package"
@@ -206,7 +206,7 @@ def _check_folders(folder: Path | None) -> Iterator[Finding]:
     advice = "Set TMPDIR to a folder that can be written."
     try:
         yield _check_folder("temporary", Path(tempfile.gettempdir()), "bad", advice)
-    except FileNotFoundError as error:  # which lists where it looked
+    except FileNotFoundError as error:  # its message lists many folders
         yield Finding("folders", "temporary", "bad", str(error.strerror), advice)
     if folder is None:
         yield _check_folder("current", Path.cwd(), "note", "Write films to another folder.")
@@ -215,7 +215,7 @@ def _check_folders(folder: Path | None) -> Iterator[Finding]:
 
 
 def _check_cache_folder() -> Finding:
-    """Something is kept and read again. Films do without a cache, and begin some seconds later."""
+    """Write and read a cache entry. Without a cache, films start some seconds later."""
     advice = "Set XDG_CACHE_HOME to a folder that can be written."
     name, content = f"doctor-{os.getpid()}", os.urandom(1 << 16)
     try:
@@ -236,7 +236,7 @@ def _check_cache_folder() -> Finding:
 
 
 def _check_folder(name: str, folder: Path, worst: State, advice: str) -> Finding:
-    """Whether files can be made in a folder, or in what of its path is there, and how large they may be."""
+    """Whether a folder, or its nearest existing parent, can be written, and how much space is free."""
     there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     try:
         with tempfile.NamedTemporaryFile(dir=there):
@@ -269,7 +269,7 @@ def _check_extras() -> Iterator[Finding]:
 
 
 def _check_encoders() -> Iterator[Finding]:
-    """Each by a film of two frames, in software and on graphics chips."""
+    """Encode a film of two frames with each encoder, in software and hardware."""
     from vidcolor.media import synthetic_film
     from vidcolor.media.encoder_trial import choose_encoder
     from vidcolor.media.encoders import OutputSettings
@@ -304,7 +304,7 @@ def _check_encoders() -> Iterator[Finding]:
 
 
 def _encode(film: Path, codec: str) -> str:
-    """Write the film as it is; the name of what encoded it. Raises VidcolorError."""
+    """Encode the film; returns the encoder's name. Raises VidcolorError."""
     from vidcolor.frames import ColoredFrame
     from vidcolor.media.encoders import OutputSettings
     from vidcolor.media.sink import FilmSink
@@ -320,7 +320,7 @@ def _encode(film: Path, codec: str) -> str:
 
 
 def _check_decoders() -> Iterator[Finding]:
-    """Kinds of device that this FFmpeg knows, and whether they decode H.264 as the software does."""
+    """Decode H.264 with each hardware decoder of this FFmpeg, and compare with the software decoder."""
     from vidcolor.media import synthetic_film
     from vidcolor.media.hw_decoders import HardwareError, choose_device
     from vidcolor.media.source import FilmSource
@@ -342,7 +342,7 @@ def _check_decoders() -> Iterator[Finding]:
 
 
 def _run_self_test() -> Iterator[Finding]:
-    """A gray film with sound through the whole pipeline, written without loss, and read again."""
+    """Color a gray film with sound, write it without loss, and compare it with the source."""
     from vidcolor.films.pipeline import colorize_film
     from vidcolor.inference.backends import cache_problem
     from vidcolor.inference.colorizer import Colorizer
@@ -366,13 +366,13 @@ def _run_self_test() -> Iterator[Finding]:
             yield _check_cache_use(before_problem, cache_problem(model))
         for kept, wrong in synthetic_film.differences(before, after):
             yield Finding("self-test", kept, "bad" if wrong else "good", wrong or _EXPECTED[kept], wrong and _REPORT)
-    seconds = max(clock[-1] - clock[0], 1e-3)  # the first frame waits for the network to be made ready
+    seconds = max(clock[-1] - clock[0], 1e-3)  # the first frame includes compiling the network
     said = f"{(len(clock) - 1) / seconds:.1f} frames a second at {TEST_WIDTH}x{TEST_HEIGHT}, without loss, {device}"
     yield Finding("self-test", "speed", "good", said)
 
 
 def _check_cache_use(before: str, now: str) -> Finding:
-    """Whether the network that was converted for the film needs no converting again. before, now: what hindered."""
+    """Whether the converted network is cached.  before, now: problems of the cache."""
     if now:
         said = f"the converted network is not kept ({now}): each run begins some seconds later"
         return Finding("self-test", "cache", "note", said, "See the cache folder under folders.")
@@ -392,7 +392,7 @@ _REPORT = "Please report this, with the whole output of `vidcolor doctor`."
 
 
 def _make_lumas(count: int) -> "list[Plane]":
-    """A film of real pictures: a window that moves over each. Raises SourceError where the package lacks them."""
+    """Make lumas from packaged pictures, with a moving window. Raises SourceError where they are missing."""
     from vidcolor.archives.photos import encoded
     from vidcolor.inference import calibration
     from vidcolor.stills.rgb import decode

@@ -1,4 +1,4 @@
-"""The command line. Commands are imported when asked for, so that `vidcolor --help` answers at once."""
+"""The command line. Commands are imported when used, so that `vidcolor --help` is fast."""
 
 import atexit
 import os
@@ -21,7 +21,7 @@ from vidcolor.system import limits
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-COMMANDS = {  # name -> module in this folder whose `command` it is, and what the overview says
+COMMANDS = {  # name -> module in this folder, and its line in the overview
     "colorize": ("colorize", "Put color on films and photos (the default command)."),
     "preview": ("preview", "Look at a film's shots in color, and export stills to correct."),
     "compare": ("compare", "Put films or photos before and after on one page."),
@@ -37,7 +37,7 @@ DEFAULT_COMMAND = "colorize"
 
 
 class LazyGroup(HelpingGroup):
-    """Commands by name, imported late; anything that is not a command belongs to `colorize`."""
+    """Commands, imported when used; arguments without a command belong to `colorize`."""
 
     context_class = HelpContext
 
@@ -96,19 +96,19 @@ def vidcolor() -> None:
 
 def main() -> None:
     """Run the command line as a process of its own."""
-    atexit.register(signals.ignore)  # first of all, and so called last
+    atexit.register(signals.ignore)  # registered first, so called last
     streams.replace_standard_streams()
     log.show_library_warnings()
-    signals.end_with(signals.CODES)  # before the command begins to stop in steps, and after
+    signals.end_with(signals.CODES)  # before and after the command handles signals itself
     code = run(sys.argv[1:])
     signals.end_with(dict.fromkeys(signals.CODES, code))
     sys.exit(code)
 
 
 def run(args: list[str]) -> int:
-    """Exit code of a command: 0 done, 1 failed, 2 wrong usage, 129 its terminal gone, 130 interrupted, 143 told to end.
+    """Run a command; returns its exit code: 0 done, 1 failed, 2 wrong usage, 129 its terminal gone, 130 interrupted, 143 told to end.
 
-    The one place where errors become exit codes.
+    Only here errors become exit codes.
     """
     limits.limit_library_threads()
     code = 1
@@ -116,7 +116,7 @@ def run(args: list[str]) -> int:
         try:
             code = _run(args, stop_handler)
             if code and stop_handler.code is not None:
-                code = stop_handler.code  # whatever went wrong while it was closing
+                code = stop_handler.code  # whatever error closing raised
         finally:
             log.end(code)
     return code
@@ -136,12 +136,10 @@ def _run(args: list[str], stop_handler: StopHandler) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     except (click.Abort, KeyboardInterrupt) as stop:
-        before = stop.__cause__ or stop.__context__  # by the release of click
-        if isinstance(before, EOFError):  # click takes that of any library for a person who has no more to say
+        before = stop.__cause__ or stop.__context__  # depends on the release of click
+        if isinstance(before, EOFError):  # click treats any library's EOFError as the end of input
             return _report_unexpected(before)
-        return _report_error(
-            "interrupted; nothing half-written is left, and the same command goes on from what is done.", 130
-        )
+        return _report_error("interrupted; nothing half-written is left, and the same command resumes.", 130)
     except click.ClickException as error:
         where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "vidcolor"
         return _report_error(f"{_format_click_error(error)} Try `{where} --help`.", error.exit_code)
@@ -166,15 +164,15 @@ def _report_unexpected(error: BaseException) -> int:
         return 1
     if lacking := limits.explain(error):
         return _report_error(lacking, 1)
-    if isinstance(error, OSError) and error.filename:  # a file that the system does not let anybody use
+    if isinstance(error, OSError) and error.filename:  # a file that the system refuses to open
         return _report_error(
-            f"{error.filename}: cannot be used: {error.strerror}. Look at the folder, and who may use it.", 1
+            f"{error.filename}: cannot be used: {error.strerror}. Check the folder and its permissions.", 1
         )
     return _report_error(f"unexpected {kind}: {error} Set VIDCOLOR_DEBUG=1 to see where; please report it.", 1)
 
 
 def _format_click_error(error: click.ClickException) -> str:
-    """Click's message; but what was probably meant is said in words that no release of click changes."""
+    """Format Click's message, with a suggestion whose words do not change with click's release."""
     if not isinstance(error, click.NoSuchOption):
         return error.format_message()
     near = closest_name(error.option_name, error.possibilities or ())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _LABELS = {"good": ("ok", "green"), "note": ("note", "yellow"), "bad": ("FAIL", "bold red")}
 _NAME_WIDTH = 17
-_NARROW = 60  # columns; under these nothing is put beside the names
+_NARROW = 60  # columns; below this, text follows the name on one line
 
 
 @click.command("doctor")
@@ -26,7 +26,7 @@ def command(ctx: click.Context, folder: Path | None, as_json: bool) -> None:
     """Say whether vidcolor works on this machine, what it will use, and what is missing.
 
     Looks at versions, processor, GPUs, models, folders, extras, encoders and decoders; then colors a tiny film and
-    checks that its frames, times, luma and sound are kept. FOLDER is where films are to be written. The last line is
+    checks that its frames, times, luma and sound are kept. FOLDER is where films will be written. The last line is
     the verdict; exit code 1 where something that films need is broken.
 
     \b
@@ -62,7 +62,7 @@ def command(ctx: click.Context, folder: Path | None, as_json: bool) -> None:
 
 
 def _print_finding(finding: "Finding", console: "Terminal") -> None:
-    """One line; on a terminal folded between words, in a column of its own where there is room."""
+    """Print one finding; on a wide terminal the text has its own column."""
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SHEET_PHOTOS = 12
 SHEET_FRAMES = 4  # of each film
 WIDE = 160
-MAX_NAMED = 5  # photos left out that are named one by one
+MAX_NAMED = 5  # skipped photos named in warnings
 
 
 @click.command("evaluate")
@@ -35,7 +35,7 @@ MAX_NAMED = 5  # photos left out that are named one by one
 @click.option(
     "--model", "models", type=ModelName(), multiple=True, default=["default"], help="Model to measure; may be repeated."
 )
-@click.option("--size", type=Whole(32, 4096), help="Short side, in pixels, that the network looks at.")
+@click.option("--size", type=Whole(32, 4096), help="Short side of the network's input, in pixels.")
 @click.option(
     "--precision", type=click.Choice(choices.PRECISIONS), default="auto", show_default=True,
     help="Arithmetic of the network, as in colorize.",
@@ -44,7 +44,7 @@ MAX_NAMED = 5  # photos left out that are named one by one
 @click.option(
     "--steady", "steadying", multiple=True, type=click.Choice(choices.EVALUATED_STEADY_MODES),
     default=["flow"], show_default=True,
-    help="How films' colors are held still; auto: --every auto. May be repeated.",
+    help="How films' colors are steadied; auto: --every auto. May be repeated.",
 )  # fmt: skip
 @click.option(
     "--device", type=DEVICE, default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1."
@@ -56,23 +56,25 @@ MAX_NAMED = 5  # photos left out that are named one by one
 @click.option(
     "--stock", "stocks", multiple=True, default=["panchromatic"], show_default=True,
     type=click.Choice(choices.STOCKS),
-    help="What photos look like to the model; may be repeated.",
+    help="Film stock that photos imitate for the model; may be repeated.",
 )  # fmt: skip
-@click.option("--limit", type=Whole(min=1), help="Measure only so many photos, evenly spread.")
+@click.option("--limit", type=Whole(min=1), help="Number of photos to measure, evenly spread.")
 @click.option("--sheet", type=click.Path(path_type=Path), help="Contact sheet to write: a PNG file.")
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="File to write the rows to.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing sheet or CSV file.")
-@click.option("--json", "is_json", is_flag=True, help="One JSON object a row on stdout, with PSNR by category.")
+@click.option(
+    "--json", "is_json", is_flag=True, help="Write each row as a JSON object to stdout, with PSNR by category."
+)
 def command(
     *, data: tuple[Path, ...], models: tuple[str, ...], size: int | None, precision: str,
     saturation: float, steadying: tuple[str, ...], device: str, metrics: tuple[str, ...], stocks: tuple[str, ...],
     limit: int | None,
     sheet: Path | None, csv_file: Path | None, overwrite: bool, is_json: bool,
 ) -> None:  # fmt: skip
-    """Measure models on color photos and films: take the color away, put it back, compare.
+    """Measure models on color photos and films: remove the color, predict it, compare.
 
-    DATA is any mixture of folders, zip and tar archives, photos and films. The gray and truth rows stand beside every
-    model, because most metrics flatter gray.
+    DATA is any mixture of folders, zip and tar archives, photos and films. A gray row and a truth row are added,
+    because most metrics flatter gray.
 
     \b
     Examples:
@@ -124,7 +126,7 @@ def command(
 
 
 def _load_metrics(names: tuple[str, ...], device: str) -> "list[Metric]":
-    """The metrics that look at one picture at a time."""
+    """Load the metrics that measure one picture at a time."""
     from vidcolor.evaluation.learned_metrics import load_metrics
     from vidcolor.evaluation.neutrals import Neutrals
 
@@ -136,7 +138,7 @@ def _measure_photos(
     photos: tuple[Path, ...], colorizers: "dict[str, Colorizer]", stocks: tuple[str, ...], limit: int | None,
     device: str, metrics: "list[Metric]", sheet: "ContactSheet | None", problems: list[str], *, with_stability: bool,
 ) -> "PhotoReport | None":  # fmt: skip
-    """What the photos give; None where there are none, or where not one of them can be read."""
+    """Measure the photos; None where there are none, or none can be read."""
     from vidcolor.evaluation.photos import evaluate, recolor
     from vidcolor.evaluation.sources import count_photos, spread_evenly
     from vidcolor.evaluation.stocks import STOCKS
@@ -176,7 +178,7 @@ def _measure_films(
     films: tuple[Path, ...], colorizers: "dict[str, Colorizer]", steadying: tuple[str, ...],
     sheet: "ContactSheet | None", problems: list[str],
 ) -> "list[FilmReport]":  # fmt: skip
-    """What each film gives; one that cannot be measured is left out."""
+    """Measure each film; a film that cannot be measured is left out."""
     from vidcolor.evaluation.films import evaluate_film
 
     methods = {
@@ -209,7 +211,7 @@ def _make_film_method(colorizer: "Colorizer", how: str) -> "FilmMethod":
 
 
 def _make_frame_keeper(sheet: "ContactSheet | None", film: Path, order: int) -> Callable[[int, str, Any], None]:
-    """Puts frames from all over the film on the sheet."""
+    """Make a callback that adds frames spread over the film to the sheet."""
     from vidcolor.evaluation.sources import spread_evenly
     from vidcolor.media.probe import probe
 
@@ -237,13 +239,13 @@ def _print(title: str, rows: "Table", *, caption: str | None = None) -> None:
     if console.is_terminal and sum(max(map(len, column)) + 3 for column in zip(*rows, strict=True)) >= console.width:
         _print_one_by_one(title, rows, caption)
         return
-    # In a file or a pipe nothing need be folded to eighty columns.
+    # In a file or a pipe, lines are not folded to 80 columns.
     Terminal(width=None if console.is_terminal else WIDE, soft_wrap=True).print(table)
     check_answered()
 
 
 def _print_one_by_one(title: str, rows: "Table", caption: str | None) -> None:
-    """For a terminal that is too narrow for a table."""
+    """Print the rows one by one, for a terminal too narrow for a table."""
     (_, *names), *body = rows
     answer(title)
     for name, *values in body:

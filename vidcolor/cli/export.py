@@ -22,19 +22,21 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--precision", type=click.Choice(choices.EXPORT_PRECISIONS), default="fp32", show_default=True,
-    help="Of the weights; in int8 the network computes in 8 bits, too.",
+    help="Precision of the weights; with int8 the network also computes in 8 bits.",
 )  # fmt: skip
 @click.option(
     "--calibrate", multiple=True, type=Existing(),
     help="Photos or films like yours to fit int8 to: folder, archive or file; may be repeated. [default: packaged]",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
-@click.option("--json", "is_json", is_flag=True, help="What was written and how it compares, as one JSON object.")
+@click.option(
+    "--json", "is_json", is_flag=True, help="Write the files and their comparison as a JSON object to stdout."
+)
 def command(
     *, model: str, output: Path, form: str | None, precision: str, calibrate: tuple[Path, ...], overwrite: bool,
     is_json: bool,
 ) -> None:  # fmt: skip
-    """Write a model as ONNX or OpenVINO for other programs, and compare its answers with the network's own.
+    """Write a model as ONNX or OpenVINO for other programs, and compare its outputs with torch's.
 
     MODEL is a packaged model's name or a model file. The new file takes L* (batch, 1, height, width) and gives a*b*;
     height and width may be any multiples of what its metadata name as `multiple`.

@@ -1,4 +1,4 @@
-"""Help that fits narrow terminals, too."""
+"""Help that fits narrow terminals."""
 
 import shutil
 from collections.abc import Iterable
@@ -8,11 +8,11 @@ import click
 from vidcolor.cli.text import note
 from vidcolor.errors import closest_name
 
-_NARROW = 60  # columns; under these, what an option means stands below it
+_NARROW = 60  # columns; below this, an option's help goes on its own line
 
 
 class HelpFormatter(click.HelpFormatter):
-    """Click's, but for the lists of narrow terminals."""
+    """Click's formatter, with lists for narrow terminals."""
 
     def __init__(self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None) -> None:
         columns = shutil.get_terminal_size().columns
@@ -31,13 +31,13 @@ class HelpFormatter(click.HelpFormatter):
 
 
 class HelpContext(click.Context):
-    """Of commands that help themselves so."""
+    """A context that formats help with HelpFormatter."""
 
     formatter_class = HelpFormatter
 
 
 class HelpingGroup(click.Group):
-    """Commands that show their help, as it is, where none is named: click's later releases call that an error."""
+    """A group that shows its help when no command is named; later releases of click make that an error."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See click.Group."""
@@ -48,7 +48,7 @@ class HelpingGroup(click.Group):
 
 
 class SuggestingGroup(HelpingGroup):
-    """Commands that know which of them was probably meant."""
+    """A group that suggests the nearest command."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -61,7 +61,7 @@ class SuggestingGroup(HelpingGroup):
 
 
 def set_help_context(command: click.Command) -> click.Command:
-    """The same, with the commands in it."""
+    """Set HelpContext for a command and its subcommands."""
     command.context_class = HelpContext
     if isinstance(command, click.Group):
         for inner in command.commands.values():

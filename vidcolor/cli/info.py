@@ -11,7 +11,7 @@ from vidcolor.cli.text import answer, to_json
 
 @click.command("info")
 @click.argument("films", metavar="INPUT...", nargs=-1, required=True, type=Existing())
-@click.option("--json", "is_json", is_flag=True, help="One JSON object a film on stdout.")
+@click.option("--json", "is_json", is_flag=True, help="Write each film as a JSON object to stdout.")
 def command(films: tuple[Path, ...], is_json: bool) -> None:
     """Show what a film holds: picture, timing, streams, chapters, tags.
 

@@ -1,4 +1,4 @@
-"""`--log FILE`: what a job did while nobody watched, a line at a time, with its time."""
+"""`--log FILE`: a log of a job, one line with a timestamp for each event."""
 
 import logging
 import os
@@ -20,16 +20,16 @@ from vidcolor.errors import SinkError, UsageError
 from vidcolor.printable import printable
 
 LOG = logging.getLogger("vidcolor.job")
-LOG.addHandler(logging.NullHandler())  # without a file nothing is said, and Python's own handler is silent
-PROGRESS_SECONDS = 180.0  # between two lines on a film's or a training run's progress
+LOG.addHandler(logging.NullHandler())  # no output without a log file
+PROGRESS_SECONDS = 180.0  # between progress lines of a film or a training run
 _PACKAGES = ("av", "openvino", "torch")
 
 
 class LogFile(logging.Handler):
-    """Appends each record at once. A disk that is full is told once, and never stops the job."""
+    """Appends each record at once. A full disk is reported once and never stops the job."""
 
     def __init__(self, path: Path) -> None:
-        """Raises SinkError, and UsageError for a file that is no log: an input given by mistake must not be touched."""
+        """Raises SinkError, and UsageError for a file that is no log, such as an input given by mistake."""
         super().__init__()
         self.path = path
         try:
@@ -54,7 +54,7 @@ class LogFile(logging.Handler):
         self._is_torn = True
         if not self._has_told:
             self._has_told = True
-            say(f"vidcolor: warning: {self.path}: the log cannot be written ({reason}); going on.")
+            say(f"vidcolor: warning: {self.path}: the log cannot be written ({reason}); the job continues.")
 
     def close(self) -> None:
         """See Handler."""
@@ -68,7 +68,7 @@ def _read_start(path: Path) -> bytes:
 
 
 class _LineFormatter(logging.Formatter):
-    """Time with its zone, what kind of line, and the message; a traceback under it."""
+    """Formats time with zone, level and message; a traceback is indented below."""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802
         return datetime.fromtimestamp(record.created).astimezone().isoformat(" ", "seconds")
@@ -78,12 +78,12 @@ class _LineFormatter(logging.Formatter):
         return super().formatMessage(record)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802
-        # Set in, so that no message of an error, which may have come with a file, looks like a line of the log.
+        # Indented, so that no error message, which may quote a file, looks like a line of the log.
         return "\n".join(f"    {printable(line)}" for line in super().formatException(ei).splitlines())
 
 
 def _open_log(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
-    """Open the file and say what is run by what. Told before any other option, so that wrong usage is in it, too."""
+    """Open the log and write the command and versions. Called before other options, so that usage errors are logged."""
     if path is None or ctx.resilient_parsing:
         return
     import platform
@@ -116,7 +116,7 @@ def _package_versions() -> str:
 
 
 def end(code: int) -> None:
-    """Say how the command ended, and let go of its files."""
+    """Log the exit code and close the log files."""
     for file in [handler for handler in LOG.handlers if isinstance(handler, LogFile)]:
         LOG.info("ended: exit code %d after %s", code, format_duration(time.monotonic() - file.began))
         LOG.removeHandler(file)
@@ -125,7 +125,7 @@ def end(code: int) -> None:
 
 
 class _LibraryWarnings(logging.Handler):
-    """What libraries warn of and nobody handles, on stderr."""
+    """Writes libraries' unhandled warnings to stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """See Handler."""
@@ -133,7 +133,7 @@ class _LibraryWarnings(logging.Handler):
 
 
 def show_library_warnings() -> None:
-    """Show warnings of libraries, which may quote what a file says, as everything else is shown; for good."""
+    """Show libraries' warnings as printable text from now on; they may quote a file."""
     logging.lastResort = _LibraryWarnings(logging.WARNING)
     warnings.formatwarning = lambda message, category, filename, lineno, line=None: (  # noqa: ARG005 - its signature
         printable(f"{filename}:{lineno}: {category.__name__}: {message}") + "\n"
@@ -141,13 +141,13 @@ def show_library_warnings() -> None:
 
 
 class ProgressInterval:
-    """Progress that is worth a line only now and then."""
+    """Limits how often progress is logged."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
 
     def is_due(self) -> bool:
-        """Whether it is time for a line."""
+        """Whether a line is due."""
         if (now := time.monotonic()) - self._last < PROGRESS_SECONDS:
             return False
         self._last = now
@@ -156,5 +156,5 @@ class ProgressInterval:
 
 option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
     "--log", type=click.Path(path_type=Path, dir_okay=False), callback=_open_log, expose_value=False, is_eager=True,
-    help="Add to this file what is done, line by line: for jobs that nobody watches.",
+    help="Append a log of the job to this file, for jobs that nobody watches.",
 )  # fmt: skip

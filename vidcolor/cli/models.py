@@ -22,7 +22,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--json", "is_json", is_flag=True, help="One JSON object a model on stdout.")
+@click.option("--json", "is_json", is_flag=True, help="Write each model as a JSON object to stdout.")
 def list_(is_json: bool) -> None:
     """Name every packaged model.
 
@@ -49,7 +49,7 @@ def list_(is_json: bool) -> None:
 
 @command.command("show")
 @click.argument("model", default="default", type=ModelName())
-@click.option("--json", "is_json", is_flag=True, help="The header as one JSON object on stdout.")
+@click.option("--json", "is_json", is_flag=True, help="Write the header as a JSON object to stdout.")
 def show(model: str, is_json: bool) -> None:
     """Show a model's header and its card: data, license, scores.
 
@@ -73,7 +73,7 @@ def show(model: str, is_json: bool) -> None:
 @command.command("verify")
 @click.argument("models", metavar="[MODEL]...", nargs=-1, type=ModelName())
 def verify(models: tuple[str, ...]) -> None:
-    """Load models whole and compare them with the checksums on their cards (default: every packaged model).
+    """Load models completely and compare them with the checksums on their cards (default: all packaged models).
 
     \b
     Example:
@@ -91,10 +91,10 @@ def verify(models: tuple[str, ...]) -> None:
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Model file to write.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 def average(models: tuple[str, ...], output: Path, overwrite: bool) -> None:
-    """Write the mean of models' weights; one that is named twice counts twice.
+    """Write the average of models' weights; a model named twice counts twice.
 
-    Of the default model and one that went on from it, the mean is a middle way: some of the era's colors. Several
-    runs from one model are often better together than each is alone.
+    The average of the default model and one trained from it lies between the two: some of the era's colors. The
+    average of several runs from one model is often better than each.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Numbers as people write them on the command line. What none can work with ends in wrong usage, at once."""
+"""Number types of options. Unusable numbers are usage errors."""
 
 import math
 import re
@@ -9,21 +9,21 @@ import click
 
 from vidcolor.cli.param_types import ParamType
 
-MAX_NUMBER = 999_999_999  # of whatever has no limit of its own: more files, frames, steps or minutes are not meant
+MAX_NUMBER = 999_999_999  # for options without a limit of their own, such as files, frames, steps and minutes
 MAX_RATE = 1000  # frames a second
 
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?(/[0-9]{1,9})?")
-_LONGEST = 20  # signs of a number, 2**63 and its sign; longer ones are not even repeated
+_LONGEST = 20  # characters of a number: 2**63 and its sign; longer ones are shortened in messages
 
 
 def shorten(text: str) -> str:
-    """What was written, as a message can repeat it."""
+    """Shorten a text for a message."""
     return repr(text if len(text) <= 2 * _LONGEST else f"{text[:_LONGEST]}...")
 
 
 def parse_whole(text: str, most: float = MAX_NUMBER) -> int:
-    """Digits -> number. Raises ValueError for anything else, and for more than `most` on either side of 0."""
+    """Parse a whole number. Raises ValueError for other texts and for magnitudes over `most`."""
     if not _WHOLE.fullmatch(text.strip()):
         raise ValueError(f"{shorten(text)} is no whole number.")
     if len(text) > _LONGEST or abs(int(text)) > most:
@@ -32,7 +32,7 @@ def parse_whole(text: str, most: float = MAX_NUMBER) -> int:
 
 
 def parse_number(text: str, most: float = MAX_NUMBER) -> float:
-    """The same for numbers with a point: finite ones."""
+    """Parse a finite number. Raises ValueError for other texts and for magnitudes over `most`."""
     try:
         found = float(text)
     except ValueError:
@@ -74,7 +74,7 @@ class OrAuto(ParamType[int | None]):
     name = "n|auto"
 
     def __init__(self, what: str) -> None:
-        """what: to say of a number that is none: "is no rhythm; write 1, 4 or auto"."""
+        """what: the message for other texts, such as "is no rhythm; write 1, 4 or auto"."""
         self._what = what
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class CommaSeparated(ParamType[tuple[Any, ...]]):
-    """Values with commas between them."""
+    """A list of values with commas between them."""
 
     def __init__(self, one: ParamType[Any]) -> None:
         self._one, self.name = one, f"{one.name},..."
@@ -36,7 +36,7 @@ class CommaSeparated(ParamType[tuple[Any, ...]]):
         return tuple(dict.fromkeys(self._one.convert(text.strip(), param, ctx) for text in texts))
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """The last value."""
+        """Complete the last value."""
         before, comma, last = incomplete.rpartition(",")
         found = self._one.shell_complete(ctx, param, last)
         return [CompletionItem(before + comma + item.value, type=item.type) for item in found]
@@ -58,13 +58,15 @@ class CommaSeparated(ParamType[tuple[Any, ...]]):
 )  # fmt: skip
 @click.option(
     "--size", "sizes", type=CommaSeparated(Whole(32, 4096)),
-    help="Short side, in pixels, that the network looks at; may be a list.",
+    help="Short side of the network's input, in pixels; may be a list.",
 )  # fmt: skip
 @click.option(
     "--saturation", "saturations", type=CommaSeparated(Number(0, 4)), default="1", show_default=True,
     help="Factor on color; may be a list.",
 )  # fmt: skip
-@click.option("--clip", type=Timecode(), help="Write a clip so long instead of a sheet: half of it as it was.")
+@click.option(
+    "--clip", type=Timecode(), help="Write a clip of this length instead of a sheet, its left half unchanged."
+)
 @click.option("--at", type=Timecode(), help="Where in the film the clip begins; else where --start says.")
 @click.option(
     "--device", type=DEVICE, default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1."
@@ -77,10 +79,10 @@ def command(
     sizes: tuple[int, ...] | None, saturations: tuple[float, ...], clip: float | None, at: float | None, device: str,
     start: float | None, end: float | None, overwrite: bool,
 ) -> None:  # fmt: skip
-    """Look at a film's colors before it is worked: every shot's first frame, before and after.
+    """Preview a film's colors: every shot's first frame, before and after.
 
     Lists of models, sizes and saturations give a column for each combination. A clip has the film's sound, its left
-    half as it was and its right half in color.
+    half unchanged and its right half in color.
 
     \b
     Examples:
@@ -134,7 +136,7 @@ def _check_outputs(output: Path | None, folder: Path | None, *, overwrite: bool,
 def _load_colorizers(
     stack: ExitStack, combinations: list[tuple[str, int | None, float]], device: str
 ) -> "dict[str, Colorizer]":
-    """A colorizer for each combination, by what tells it from the others; every model is loaded once."""
+    """Load a colorizer for each combination, named by what differs; every model is loaded once."""
     from vidcolor.inference.colorizer import Colorizer
 
     loaded: dict[str, Colorizer] = {}
@@ -155,7 +157,7 @@ def _write_shots(
     film: Path, output: Path | None, folder: Path | None, most: int, colorizers: "dict[str, Colorizer]", *,
     start: float | None, end: float | None, overwrite: bool,
 ) -> None:  # fmt: skip
-    """The sheet, the stills, or both."""
+    """Write the sheet, the stills, or both."""
     from vidcolor.evaluation.contact_sheet import ContactSheet
     from vidcolor.films.pipeline import view_of
     from vidcolor.films.preview import choose_evenly, find_shots, render_color, render_gray
@@ -193,7 +195,7 @@ def _write_shots(
 def _write_clip(
     film: Path, output: Path, load: "partial[dict[str, Colorizer]]", *, begin: float, end: float, overwrite: bool
 ) -> None:
-    """A part of the film with everything in it, half of its picture as it was."""
+    """Write a part of the film with all its streams, the left half of its picture unchanged."""
     from vidcolor.films.preview import split_frames
     from vidcolor.media.encoders import OutputSettings
     from vidcolor.media.sink import FilmSink

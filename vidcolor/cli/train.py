@@ -36,24 +36,24 @@ T = TypeVar("T", int, float)
     "--recipe", type=RecipeName(), help="How to train; see --show-recipe. [default: default; with --init fine-tune]"
 )
 @click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change a field of the recipe.")
-@click.option("--init", type=ModelName(), help="Model to go on from: a packaged name or a file.")
+@click.option("--init", type=ModelName(), help="Model to start from: a packaged name or a file.")
 @click.option("--minutes", type=Number(min=0.01), help="Budget in minutes.")
 @click.option("--epochs", type=Number(min=0.001), help="Budget in rounds of all photos.")
 @click.option("--steps", type=Whole(min=1), help="Budget in steps.")
-@click.option("--batch-size", type=Whole(min=1), help="Photos a step.")
+@click.option("--batch-size", type=Whole(min=1), help="Photos in each step.")
 @click.option("--device", type=DEVICE, default="auto", show_default=True, help="auto, cpu or cuda:0.")
 @click.option("--threads", type=Whole(1, 1024), help="CPU threads. [default: all cores]")
 @click.option("--hold-back", metavar="PATTERN:COUNT", help="Photos to leave out, such as 'period/*:100'.")
-@click.option("--favor", multiple=True, metavar="PATTERN:FACTOR", help="Photos to show more: 'period/*:2'.")
-@click.option("--seed", type=Whole(0, 2**63 - 1), help="Start of every random choice.")
+@click.option("--favor", multiple=True, metavar="PATTERN:FACTOR", help="Photos to show more often: 'period/*:2'.")
+@click.option("--seed", type=Whole(0, 2**63 - 1), help="Seed of all random choices.")
 @click.option("--vgg19", type=click.Path(path_type=Path), help="VGG19 weights, for recipes with its features.")
-@click.option("--resume/--no-resume", default=True, show_default=True, help="Go on from the state in the run folder.")
+@click.option("--resume/--no-resume", default=True, show_default=True, help="Resume from the state in the run folder.")
 @click.option(
     "--run-folder", type=click.Path(path_type=Path), help="Folder for state, log and grids. [default: runs/NAME]"
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout, nothing else there.")
-@click.option("-q", "--quiet", is_flag=True, help="Only what was passed over, and failures.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON lines to stdout, and nothing else there.")
+@click.option("-q", "--quiet", is_flag=True, help="Show only skipped photos and failures.")
 @log.option
 @click.option("--show-recipe", is_flag=True, help="Print the recipe, with the changes asked for, and stop.")
 def command(
@@ -63,7 +63,7 @@ def command(
 ) -> None:  # fmt: skip
     """Train a model on color photos and films, in folders, archives or single files, by a named recipe.
 
-    A run that is stopped goes on from where it was when the same command is given again. On several GPUs or machines,
+    A stopped run resumes when the same command is given again. On several GPUs or machines,
     put `torchrun --nproc-per-node GPUS -m` before the command.
 
     \b
@@ -101,7 +101,7 @@ def command(
     if not resume:
         for name in ("state.pt", "log.jsonl"):
             (folder / name).unlink(missing_ok=True)
-    # Where FORCE_COLOR makes a file a terminal, a table that is drawn anew twice a second would fill it.
+    # FORCE_COLOR can make a file look like a terminal; a live table would fill the file.
     told = observer(as_json=as_json, quiet=quiet, is_terminal=sys.stderr.isatty())
     with Record(folder) as record, told as shown, _save_on_sigterm(trainer):
         shown.training_started()
@@ -112,7 +112,7 @@ def command(
 
 
 def _make_events(record: "Record", shown: Observer, trainer: "Trainer", kept: Path) -> "Events":
-    """Events of the run, told to its files and to the person."""
+    """Make callbacks that write the run's log and show its progress."""
     from vidcolor.training.trainer import Events
 
     class RunEvents(Events):
@@ -138,7 +138,7 @@ def _make_events(record: "Record", shown: Observer, trainer: "Trainer", kept: Pa
 
 
 def _build_recipe(options: dict[str, Any], *, is_fine_tuning: bool) -> "Recipe":
-    """The named recipe with the command line's changes."""
+    """Build the recipe: the named one with the command line's changes."""
     from vidcolor.training.recipes import find_recipe, override
 
     recipe = find_recipe(options["recipe"] or ("fine-tune" if is_fine_tuning else "default"))
@@ -171,7 +171,7 @@ def _parse_rule(text: str, read: Callable[[str], T]) -> tuple[str, T]:
 
 @contextmanager
 def _save_on_sigterm(trainer: Any) -> Iterator[None]:
-    """A run that is told to end saves its state after the step in hand; told so again, it ends without."""
+    """Save the state after the current step on SIGTERM; a second SIGTERM ends at once."""
     is_told = False
 
     def stop(number: int, frame: FrameType | None) -> None:

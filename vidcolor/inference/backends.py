@@ -1,7 +1,7 @@
-"""Where the generator runs: OpenVINO on the CPU, torch on GPUs and wherever OpenVINO is missing.
+"""Backends that run the generator: OpenVINO on the CPU, torch on GPUs and where OpenVINO is missing.
 
-A backend maps L* (B, 1, h, w) float32 to a*b* (B, 2, h/stride, w/stride) float32; it runs one batch as asked and
-raises OutOfMemoryError when that batch does not fit. Shapes: B batch, h w network pixels.
+A backend maps L* (B, 1, h, w) float32 to a*b* (B, 2, h/stride, w/stride) float32; it runs one batch and
+raises OutOfMemoryError when the batch does not fit. Shapes: B batch, h w network pixels.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from vidcolor.system import cache, forks, limits
 if TYPE_CHECKING:
     from torch import nn
 
-MAX_COMPILED_SIZES = 8  # compiled networks, for photos of mixed shapes; the one unused for longest goes
+MAX_COMPILED_SIZES = 8  # compiled networks, for photos of mixed shapes; the least recently used one is dropped
 
 
 class OutOfMemoryError(VidcolorError):
@@ -49,9 +49,9 @@ class Backend(Protocol):
 
 
 def parse_devices(devices: str) -> list[str]:
-    """`auto`, `all`, `cpu`, `cuda:0,cuda:1`, `cpu,cpu`: names of devices, one for each replica.
+    """Parse `auto`, `all`, `cpu`, `cuda:0,cuda:1` or `cpu,cpu` to device names, one for each replica.
 
-    Raises DeviceError for a GPU that is not there, UsageError for a name that is none.
+    Raises DeviceError for a missing GPU, UsageError for an unknown name.
     """
     if devices in ("auto", "all"):
         gpus = _gpu_count() if may_have_gpu() else 0
@@ -73,7 +73,7 @@ def parse_devices(devices: str) -> list[str]:
 
 
 def may_have_gpu() -> bool:
-    """Whether asking torch, whose import costs seconds, can pay: no NVIDIA driver, no CUDA."""
+    """Whether there is an NVIDIA driver; without one torch, whose import takes seconds, need not be asked."""
     return any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gpu")) or os.name == "nt"
 
 
@@ -85,14 +85,14 @@ def _gpu_count() -> int:
 
 @dataclass(frozen=True)
 class ResolvedBackend:
-    """What computes, and how: where it is the same, so are the last digits. For people, too."""
+    """The precision and backend that compute. Equal ones give equal results to the last digit."""
 
     precision: str  # never auto
     backend: str
 
 
 def resolve_backend(devices: str, precision: str) -> ResolvedBackend:
-    """What `parse_devices` and `open_backend` will come to here, without a model. Raises DeviceError, UsageError."""
+    """Find what `open_backend` will use on this machine, without a model. Raises DeviceError, UsageError."""
     kinds = sorted({_resolve_device(device, precision) for device in parse_devices(devices)})
     return ResolvedBackend(*(" and ".join(dict.fromkeys(parts)) for parts in zip(*kinds, strict=True)))
 
@@ -112,7 +112,7 @@ def _resolve_device(device: str, precision: str) -> tuple[str, str]:
 
 
 def _uses_openvino(device: str, precision: str) -> bool:
-    """Whether OpenVINO, not torch, will compute. Raises UsageError, DeviceError."""
+    """Whether OpenVINO computes instead of torch. Raises UsageError, DeviceError."""
     if precision not in PRECISIONS:
         raise UsageError(f"precision {precision!r} is unknown; there is {', '.join(PRECISIONS)}.")
     if device == "cpu" and find_spec("openvino") and precision != "fp16":
@@ -123,7 +123,7 @@ def _uses_openvino(device: str, precision: str) -> bool:
 
 
 def _fastest_precision(core: Any) -> str:
-    """Without native bf16 the CPU emulates it at half the speed of fp32."""
+    """The fastest precision of the CPU; emulated bf16 has half the speed of fp32."""
     return "bf16" if has_bf16(core) else "fp32"
 
 
@@ -132,12 +132,12 @@ def _torch_precision(precision: str, *, is_gpu: bool) -> str:
 
 
 def _release(full_version: str) -> str:
-    """Of OpenVINO: the release without the build."""
+    """OpenVINO's release without the build."""
     return full_version.split("-")[0]
 
 
 def open_backend(model: Path, device: str, precision: str) -> Backend:
-    """The generator of a model file on a device. Raises ModelError, DeviceError, UsageError."""
+    """Load a model file's generator on a device. Raises ModelError, DeviceError, UsageError."""
     try:
         if _uses_openvino(device, precision):
             return OpenVINOBackend(model, precision)
@@ -150,9 +150,9 @@ def open_backend(model: Path, device: str, precision: str) -> Backend:
 
 
 class OpenVINOBackend:
-    """The generator compiled for the CPU, a frame a request, as many at once as the machine likes.
+    """The generator compiled for the CPU: one frame in each request, as many requests at once as OpenVINO chooses.
 
-    The converted network is cached in the user's cache folder, so that later runs need not import torch.
+    The converted network is kept in the user's cache folder, so that later runs need not import torch.
     """
 
     def __init__(self, model: Path, precision: str):
@@ -160,7 +160,8 @@ class OpenVINOBackend:
         self._core = self._openvino.Core()
         fastest = _fastest_precision(self._core)
         self.precision = fastest if precision == "auto" else precision
-        self._unquantized = fastest if precision == "int8" else self.precision  # of layers that are not in 8 bits
+        # The precision of layers that are not in 8 bits.
+        self._unquantized = fastest if precision == "int8" else self.precision
         self.name = f"openvino {self.precision}"
         self._network = (_load_quantized if precision == "int8" else _load_converted)(self._core, model)
         self._queues: OrderedDict[tuple[int, int], Any] = OrderedDict()
@@ -211,7 +212,7 @@ class OpenVINOBackend:
 
 
 def _network_code_hash() -> str:
-    """Changes with the networks' code: an older conversion of the same weights must not be used."""
+    """Hash of the networks' code: a conversion by older code must not be used."""
     digest = hashlib.sha256()
     for file in sorted(Path(__file__).with_name("networks").glob("*.py")):
         digest.update(file.read_bytes())
@@ -219,25 +220,25 @@ def _network_code_hash() -> str:
 
 
 def load_openvino() -> Any:
-    """The package, without the reports of use that it would send over the network."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # importing it now fails, as if missing
+    """Import OpenVINO without its telemetry, which would send usage reports."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # importing it fails, as if not installed
     import openvino
 
     return openvino
 
 
 def has_bf16(core: Any) -> bool:
-    """Whether the CPU computes in bf16 by itself."""
+    """Whether the CPU computes in bf16 natively."""
     return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def convert(network: "nn.Module") -> Any:
-    """A generator as an OpenVINO model: `lightness` (B, 1, h, w) in, `ab` out, of any batch and size."""
+    """Convert a generator to an OpenVINO model: `lightness` (B, 1, h, w) in, `ab` out, any batch and size."""
     import torch
 
     side = max(64, int(getattr(network, "multiple", 32)))
     with warnings.catch_warnings(), torch.no_grad(), _preserve_logging():
-        warnings.simplefilter("ignore")  # the tracer warns of sizes that are meant to be constant
+        warnings.simplefilter("ignore")  # the tracer warns about sizes that are meant to be constant
         converted = load_openvino().convert_model(network, example_input=torch.zeros(1, 1, side, side))
     converted.inputs[0].get_tensor().set_names({"lightness"})
     converted.outputs[0].get_tensor().set_names({"ab"})
@@ -246,7 +247,7 @@ def convert(network: "nn.Module") -> Any:
 
 @contextmanager
 def _preserve_logging() -> Iterator[None]:
-    """What a converter does to the program's logging is undone: it prints every line of it from then on."""
+    """Restore the program's logging, whose handlers and level the converter changes."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
@@ -257,7 +258,7 @@ def _preserve_logging() -> Iterator[None]:
 
 
 def _read_or_make(core: Any, name: str, make: Callable[[], Any]) -> Any:
-    """An OpenVINO model of that name: from the cache, or made now and kept there if that can be."""
+    """Read an OpenVINO model from the cache; if it is missing, make it and try to cache it."""
     with suppress(OSError, ValueError, RuntimeError):
         return core.read_model(*cache.read(name))
     made = make()
@@ -272,7 +273,7 @@ def _read_or_make(core: Any, name: str, make: Callable[[], Any]) -> Any:
 
 
 def cache_problem(model: Path) -> str:
-    """Why the next run will have to convert a model anew; empty where it will find it in the cache."""
+    """Why the next run must convert a model again; empty if the cache has it."""
     try:
         cache.read(_cache_key(model))
     except (OSError, ValueError) as error:
@@ -289,10 +290,10 @@ def _make_cache_folder() -> str:
 
 
 def _serialize(network: Any, where: str) -> tuple[bytes, bytes]:
-    """Graph and weights as OpenVINO writes them, which is to files alone; they are gone when this returns.
+    """Serialize graph and weights by way of temporary files, as OpenVINO writes to files only.
 
-    It computes a little differently from what it has read than from what it has just converted (of a*b*, 0.03 in bf16);
-    with a cache or without, a film must come out the same. Raises OSError, RuntimeError.
+    OpenVINO computes slightly differently with a model that was read than with one just converted (a*b* by 0.03 in
+    bf16); results must be the same with and without a cache. Raises OSError, RuntimeError.
     """
     with tempfile.TemporaryDirectory(prefix=cache.UNFINISHED, dir=where) as folder:
         graph = Path(folder) / "network.xml"
@@ -306,13 +307,13 @@ def _cache_key(model: Path) -> str:
 
 
 def _load_converted(core: Any, model: Path) -> Any:
-    """The model in OpenVINO."""
+    """Load the model as an OpenVINO model."""
     return _read_or_make(core, _cache_key(model), lambda: convert(weights.load(model)[0]))
 
 
 def _load_quantized(core: Any, model: Path) -> Any:
-    """The model in OpenVINO in 8 bits, measured on the package's own pictures. Raises UsageError."""
-    from vidcolor.inference import calibration  # with its readers of photos and films, which few runs need
+    """Load the model as an OpenVINO model in 8 bits, calibrated on the packaged pictures. Raises UsageError."""
+    from vidcolor.inference import calibration  # imports readers of photos and films, which few runs need
 
     def make() -> Any:
         calibration.require_nncf()
@@ -325,7 +326,7 @@ def _load_quantized(core: Any, model: Path) -> Any:
 
 
 class TorchBackend:
-    """The generator in torch on one device; half precision by autocast."""
+    """The generator in torch on one device, in half precision by autocast."""
 
     def __init__(self, network: "nn.Module", device: str, precision: str, *, name: str = "network"):
         import torch

@@ -1,4 +1,4 @@
-"""Models for other programs: ONNX or OpenVINO files that answer as the network in torch does, which is checked.
+"""Export of models as ONNX or OpenVINO files, whose outputs are compared with torch's.
 
 A file's input is `lightness`, L* 0..100, (B, 1, h, w), its output `ab`, a*b*, (B, 2, h/stride, w/stride), both
 float32; h and w may be any multiples of the header's `multiple`.
@@ -27,9 +27,9 @@ from vidcolor.inference.backends import convert, has_bf16, load_openvino
 if TYPE_CHECKING:
     from torch import nn
 
-OPSET = 17  # has layer normalization; read by ONNX Runtime 1.12 and later
-COMPARED_PICTURES = 6  # pictures, evenly spread over those that the package brings
-# Mean |Δab| beyond which a file is not what was asked for. Of the default model: 0.00003, 0.05 and 0.6.
+OPSET = 17  # has layer normalization; needs ONNX Runtime 1.12 or later
+COMPARED_PICTURES = 6  # chosen evenly from the packaged pictures
+# Greatest mean |Δab| of a file that is accepted. The default model has 0.00003, 0.05 and 0.6.
 MAX_DIFFERENCES = {"fp32": 0.05, "fp16": 0.5, "int8": 4.0}
 
 Run = Callable[[Floats], Floats]  # lightness -> ab
@@ -37,7 +37,7 @@ Run = Callable[[Floats], Floats]  # lightness -> ab
 
 @dataclass(frozen=True)
 class Parity:
-    """How far a runtime's answers lie from torch's in fp32, in units of a*b*."""
+    """Difference of a runtime's outputs from torch's in fp32, in units of a*b*."""
 
     runtime: str  # "openvino fp32", "onnxruntime"
     worst: float
@@ -46,7 +46,7 @@ class Parity:
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What was written."""
+    """The files written, and how they compare."""
 
     files: list[Path]
     megabytes: float
@@ -63,10 +63,10 @@ def export(
     calibrate: Sequence[Path] = (),
     overwrite: bool = False,
 ) -> ExportResult:
-    """Write a model as ONNX or OpenVINO: complete and answering as the network does, or not at all.
+    """Write a model as ONNX or OpenVINO, complete and with outputs that match torch's, or not at all.
 
-    form: one of EXPORT_FORMS.  precision: one of EXPORT_PRECISIONS, of the weights stored; in int8 they are
-    computed with.  calibrate: photos and films to measure the 8-bit ranges on; default the package's own.
+    form: one of EXPORT_FORMS.  precision: one of EXPORT_PRECISIONS, of the stored weights; with int8 the network also
+    computes in 8 bits.  calibrate: photos and films to measure the 8-bit ranges on; default: the packaged ones.
     Raises ModelError, SinkError, SourceError, UsageError.
     """
     _check(target, form, precision, calibrate, overwrite=overwrite)
@@ -88,7 +88,7 @@ def export(
 
 
 def metadata(model: Path, header: weights.ModelHeader) -> dict[str, str]:
-    """What an exported file says of itself: the model file's header, and the license that its card names."""
+    """Metadata of an exported file: the model file's header, and its card's license."""
     named = re.search(r"license of the weights: (.+?)(?=\n\n|\n- |\Z)", weights.read_card(model), re.DOTALL)
     return {
         "name": header.name,
@@ -103,15 +103,17 @@ def metadata(model: Path, header: weights.ModelHeader) -> dict[str, str]:
 
 
 def _check(target: Path, form: str, precision: str, calibrate: Sequence[Path], *, overwrite: bool) -> None:
-    """Everything that can be refused before the long work."""
+    """Refuse what can be refused before the conversion."""
     if form not in EXPORT_FORMS or precision not in EXPORT_PRECISIONS:
         raise UsageError(f"{form}, {precision}: there is {', '.join(EXPORT_FORMS)}, in {', '.join(EXPORT_PRECISIONS)}.")
     if target.suffix != EXPORTS[form]:
         raise UsageError(f"{target}: {form} files end in {EXPORTS[form]}; rename it, or choose another --format.")
     if form == "onnx" and precision == "fp16":
-        raise UsageError("ONNX in fp16 is not made here; take fp32, which runtimes convert, or --format openvino.")
+        raise UsageError("ONNX in fp16 is not supported; take fp32, which runtimes convert, or --format openvino.")
     if calibrate and precision != "int8":
-        raise UsageError(f"precision {precision} needs no calibration; say --precision int8, or leave --calibrate out.")
+        raise UsageError(
+            f"precision {precision} needs no calibration; pass --precision int8, or leave out --calibrate."
+        )
     if form == "onnx" and not find_spec("onnx"):
         raise UsageError("ONNX files are written by the onnx package: pip install 'vidcolor[onnx]'.")
     if precision == "int8":
@@ -157,7 +159,7 @@ def _write_onnx(
                 "ab": {0: "batch", 2: "ab_height", 3: "ab_width"},
             },
             opset_version=OPSET,
-            dynamo=False,  # by tracing: a second instead of half a minute, one file, and no onnxscript
+            dynamo=False,  # tracing takes 1 s instead of 30, writes one file, and needs no onnxscript
         )
     exported = onnx.load(target)
     if precision == "int8":
@@ -173,7 +175,7 @@ def _pick_evenly(pictures: list[Floats]) -> list[Floats]:
 
 
 def _measure_parities(network: "nn.Module", file: Path, pictures: list[Floats]) -> Iterator[Parity]:
-    """The file's own precision first, then what else this machine may run it with."""
+    """Measure the file's own precision first, then the other runtimes of this machine."""
     import torch
 
     with torch.inference_mode():

@@ -1,7 +1,7 @@
-"""What a model file says before its weights are read. It may be a stranger's: every number is checked first.
+"""The header of a model file. The file may be untrusted, so every number is checked before weights are read.
 
-The format is that of safetensors: eight bytes with the header's length, the header in JSON, the values. Nothing here
-needs torch.
+The format is safetensors: eight bytes with the header's length, the header in JSON, the values. This module needs no
+torch.
 """
 
 import json
@@ -17,12 +17,12 @@ from typing import Any, BinaryIO
 from vidcolor.errors import ModelError
 
 HEADER_KEY = "vidcolor"
-MAX_HEADER = 4_000_000  # bytes; those of the packaged models have 73,000
-MAX_DEPTH = 32  # of lists and objects in one another; the packaged models' have 5
-MAX_LETTERS = 255  # in a name, which may be a file's
+MAX_HEADER = 4_000_000  # bytes; the packaged models have 73,000
+MAX_DEPTH = 32  # of nested lists and objects; the packaged models have 5
+MAX_LETTERS = 255  # in a name, as in a file's name
 MIN_SIZE = 32  # pixels: scaling.GRID, without its OpenCV
-MAX_SIZE = 1024  # pixels that a model may look at by default: memory grows with the fourth power
-ITEM_BYTES = {"F16": 2, "F32": 4}  # types of weights
+MAX_SIZE = 1024  # pixels, greatest default size of a model: memory grows with its fourth power
+ITEM_BYTES = {"F16": 2, "F32": 4}  # bytes of each weight, by type
 REQUIRED_FIELDS = ("generator", "config", "name", "version")
 
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
@@ -30,14 +30,14 @@ _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file says: the fields of weights.ModelHeader, and the shapes of its weights by name."""
+    """The fields of weights.ModelHeader, and the shapes of the weights by name."""
 
     header: dict[str, Any]
     shapes: dict[str, tuple[int, ...]]
 
 
 class _InvalidError(ValueError):
-    """The file is one of ours, or says so, but holds what it may not."""
+    """The file claims to be a vidcolor model but holds something invalid."""
 
 
 class _DamagedError(ValueError):
@@ -45,7 +45,7 @@ class _DamagedError(ValueError):
 
 
 def read(path: Path) -> Contents:
-    """Raises ModelError for a file that is missing, damaged, not ours, or says what no model can be."""
+    """Read a model file's header. Raises ModelError for a missing, damaged, foreign or invalid file."""
     try:
         with open(path, "rb", opener=_open_without_waiting) as file:
             size = os.fstat(file.fileno()).st_size
@@ -64,7 +64,7 @@ def read(path: Path) -> Contents:
 
 
 def check(stated: dict[str, Any]) -> None:
-    """Raise ModelError for fields that `read` would refuse."""
+    """Raise ModelError for header fields that `read` would refuse."""
     try:
         _check(_parse_object(json.dumps(stated)))
     except ValueError as error:
@@ -72,7 +72,7 @@ def check(stated: dict[str, Any]) -> None:
 
 
 def _open_without_waiting(name: str, flags: int) -> int:
-    """Open a file; a pipe, which would wait for a writer for ever, at once."""
+    """Open a file without blocking: a pipe would wait forever for a writer."""
     return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -97,7 +97,7 @@ def _parse_contents(text: str, size: int) -> Contents:
 
 
 def _parse_object(text: str) -> dict[str, Any]:
-    """A JSON object whose keys differ and whose numbers are finite."""
+    """Parse a JSON object with unique keys and finite numbers."""
     depth = 0
     for found in _STRING_OR_BRACKET.finditer(text):
         depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found.group(), 0)
@@ -125,7 +125,7 @@ def _parse_finite(text: str) -> float:
 
 
 def _check(stated: dict[str, Any]) -> None:
-    """Raise _StrangeError for a field that is missing, unknown, or not as it can be."""
+    """Raise _InvalidError for a field that is missing, unknown or out of range."""
     if missing := [name for name in REQUIRED_FIELDS if name not in stated]:
         raise _InvalidError(f"its header does not say {missing[0]!r}")
     for name, value in stated.items():
@@ -164,7 +164,7 @@ _FIELD_CHECKS: dict[str, Callable[[object], bool]] = {
 
 
 def _parse_shapes(table: dict[str, Any], there: int) -> dict[str, tuple[int, ...]]:
-    """there: bytes of values. Raises _DamagedError unless the weights fill them, one after another."""
+    """Parse the weights' shapes.  there: bytes of values. Raises _DamagedError unless the weights fill them exactly."""
     end = 0
     shapes: dict[str, tuple[int, ...]] = {}
     for name, entry in sorted(table.items(), key=lambda item: _parse_offsets(item[1])):

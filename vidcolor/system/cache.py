@@ -1,6 +1,6 @@
-"""What is kept between runs in the user's cache folder: whole and as it was written, or as good as not there.
+"""The user's cache folder: an entry is read exactly as written, or not at all.
 
-Nobody needs it: who finds nothing here makes it anew, and does without where there is no place to keep it.
+The cache is optional: a missing entry is made again, and a run works without a cache folder.
 """
 
 import hashlib
@@ -16,18 +16,18 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-_HEADER = struct.Struct("<16s32sQ")  # mark, sha256, number of parts; then each part's length, then the parts
+_HEADER = struct.Struct("<16s32sQ")  # magic, sha256, number of parts; then the lengths, then the parts
 _MAGIC = b"vidcolor cache 1"
 _MAX_BYTES, _MAX_PARTS = 4 << 30, 8
-UNFINISHED = ".vidcolor-new-"  # names of what is being written
-_STALE_SECONDS = 24 * 3600.0  # after which nobody is at work on it any more
+UNFINISHED = ".vidcolor-new-"  # prefix of files being written
+_STALE_SECONDS = 24 * 3600.0  # age of an unfinished file that nobody writes any more
 
 
 def folder() -> Path:
-    """Where it is; the folder may not be there yet. Raises OSError for a user who has none."""
+    """The cache folder, which may not exist yet. Raises OSError for a user without a home folder."""
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if base.is_absolute():  # others are to be passed over (XDG Base Directory Specification)
-        return base / "vidcolor"  # on every system: who names a folder means it
+    if base.is_absolute():  # relative paths are invalid (XDG Base Directory Specification)
+        return base / "vidcolor"  # on every system, as the user named it
     with suppress(RuntimeError):
         if (place := user_cache_path("vidcolor", appauthor=False, opinion=False)).is_absolute():
             return place
@@ -35,7 +35,7 @@ def folder() -> Path:
 
 
 def read(name: str) -> tuple[bytes, ...]:
-    """What was kept under a name. Raises OSError where that cannot be read, ValueError where it is not as written."""
+    """Read an entry. Raises OSError where it cannot be read, ValueError where it is damaged."""
     place = folder() / name
     with open(place, "rb", opener=_open_without_waiting) as file:
         about = os.fstat(file.fileno())
@@ -54,7 +54,7 @@ def read(name: str) -> tuple[bytes, ...]:
 
 
 def write(name: str, parts: Sequence[bytes]) -> None:
-    """Keep parts under a name: on the disk before they have it. Raises OSError, and nothing is left then."""
+    """Write an entry, synced to disk before it gets its name. Raises OSError and leaves nothing behind."""
     place = folder()
     place.mkdir(parents=True, exist_ok=True)
     _remove_stale(place)
@@ -73,19 +73,19 @@ def write(name: str, parts: Sequence[bytes]) -> None:
 
 
 def _digest(name: str, body: bytes | memoryview) -> bytes:
-    """Of the name too: what another name holds is another thing."""
+    """Hash name and content, so that a renamed entry is damaged."""
     found = hashlib.sha256(name.encode())
     found.update(body)
     return found.digest()
 
 
 def _open_without_waiting(name: str, flags: int) -> int:
-    """Open a file; a pipe, which would wait for a writer for ever, at once."""
+    """Open a file without blocking: a pipe would wait forever for a writer."""
     return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _remove_stale(place: Path) -> None:
-    """Remove what runs that were killed left unfinished."""
+    """Remove unfinished files of killed runs."""
     for entry in place.iterdir():
         if not entry.name.startswith(UNFINISHED):
             continue

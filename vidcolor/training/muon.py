@@ -14,11 +14,7 @@ from torch import Tensor
 
 MOMENTUM = 0.95
 ITERATIONS = 4  # of Newton-Schulz; a fifth would change only the smallest singular values
-QUINTIC = (
-    3.4445,
-    -4.7750,
-    2.0315,
-)  # of x, x^3 and x^5 (Jordan et al.): moves singular values toward 1  # of x, x^3 and x^5 (Jordan et al.): moves singular values toward 1
+QUINTIC = (3.4445, -4.7750, 2.0315)  # of x, x^3, x^5 (Jordan et al.): moves singular values toward 1
 STEP = 0.2  # root mean square of AdamW's updates, in learning rates
 MIN_SIDE = 16  # of a matrix; AdamW updates smaller ones
 
