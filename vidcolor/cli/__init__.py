@@ -106,7 +106,8 @@ def main() -> None:
 
 
 def run(args: list[str]) -> int:
-    """Run a command; returns its exit code: 0 done, 1 failed, 2 wrong usage, 129 its terminal gone, 130 interrupted, 143 told to end.
+    """Run a command. Exit codes: 0 done, 1 failed, 2 wrong usage, 129 its terminal gone, 130 interrupted,
+    143 terminated.
 
     Only here errors become exit codes.
     """
