@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 
 from vidcolor.color import Floats, LumaCoding, chroma_levels, luma_table, rgb_to_lab
-from vidcolor.evaluation.film_ways import FilmWay, true_chroma
-from vidcolor.evaluation.films import FilmScore, evaluate_film, mean_of
+from vidcolor.evaluation.film_methods import FilmMethod, read_chroma
+from vidcolor.evaluation.films import FilmScore, average_reports, evaluate_film
 from vidcolor.films.pipeline import view_of
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, PictureFormat
 from vidcolor.inference.colorizer import Colorizer, paint
@@ -112,14 +112,14 @@ class Opinions:
 def own_colors(frame: Frame, picture: PictureFormat, size: tuple[int, int]) -> Floats:
     """a*b* (2, h, w) of the chroma that the film holds."""
     planes = [luma_table(picture.bits, picture.full_range)[frame.luma]]
-    planes += [chroma_levels(plane, picture) for plane in true_chroma(frame, picture)]
+    planes += [chroma_levels(plane, picture) for plane in read_chroma(frame, picture)]
     y, cb, cr = (cv2.resize(plane, size[::-1], interpolation=cv2.INTER_AREA) for plane in planes)
     rgb = LumaCoding(picture.matrix, picture.transfer).ycc_to_rgb(y, cb, cr)
     _, a, b = rgb_to_lab(*(np.clip(plane, 0, 1) for plane in rgb))
     return np.stack([a, b]).astype(np.float32)
 
 
-def way(stage: Stage, opinions_of: Opinions) -> FilmWay:
+def way(stage: Stage, opinions_of: Opinions) -> FilmMethod:
     """A stage between the decoder and the painter."""
 
     def color(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
@@ -210,7 +210,7 @@ def main() -> None:
             print(table(film.name, reports[-1].scores, spent[-1]), flush=True)
     if len(reports) > 1:
         mean = {name: tuple(np.mean([cost[name] for cost in spent], axis=0)) for name in STAGES}
-        print(table("mean", mean_of(reports), mean))
+        print(table("mean", average_reports(reports), mean))
 
 
 if __name__ == "__main__":

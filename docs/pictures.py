@@ -31,7 +31,7 @@ def main() -> None:
         write(ROOT / "docs" / "photos.jpg", [before, colored])
     truths = [scaled(load()) for load in TRUE_PHOTOS]
     gray = [np.asarray(Image.fromarray(truth).convert("L").convert("RGB")) for truth in truths]
-    for model in weights.packaged():
+    for model in weights.packaged_models():
         with vidcolor.Colorizer(model.stem) as colorizer:
             by_model = [vidcolor.colorize_photo(picture, model=colorizer) for picture in gray]
         write(model.with_suffix(".jpg"), [gray, by_model, truths])

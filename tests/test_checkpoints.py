@@ -11,8 +11,8 @@ import torch
 
 from vidcolor.errors import TrainingError, UsageError
 from vidcolor.training import checkpoint
-from vidcolor.training.features import feature_network
-from vidcolor.training.recipes import EARLIER_NAMES, RECIPES, Stage, overridden
+from vidcolor.training.features import load_feature_network
+from vidcolor.training.recipes import EARLIER_NAMES, RECIPES, Stage, override
 from vidcolor.training.trainer import Trainer
 
 RECIPE = replace(
@@ -65,7 +65,7 @@ def test_a_state_of_vidcolor_0_1_0_is_gone_on_with(photos: Path, tmp_path: Path)
 
 
 def test_settings_may_have_the_names_of_vidcolor_0_1_0():
-    assert overridden(RECIPE, {"twins": "0.25", "ageing": '{"grain": 0.5}'}) == overridden(
+    assert override(RECIPE, {"twins": "0.25", "ageing": '{"grain": 0.5}'}) == override(
         RECIPE, {"consistency": "0.25", "aging": '{"grain": 0.5}'}
     )
 
@@ -131,7 +131,7 @@ def test_a_state_that_cannot_be_written_is_one_line(tmp_path: Path):
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999"])
 def test_a_recipe_has_no_numbers_that_are_none(value: str):
     with pytest.raises(UsageError, match="learning_rate"):
-        overridden(RECIPES["default"], {"learning_rate": value})
+        override(RECIPES["default"], {"learning_rate": value})
 
 
 def test_a_size_that_no_model_file_may_state_is_refused_before_training(photos: Path, tmp_path: Path):
@@ -142,4 +142,4 @@ def test_a_size_that_no_model_file_may_state_is_refused_before_training(photos: 
 def test_weights_that_are_not_vgg19s_are_refused(tmp_path: Path):
     (tmp_path / "vgg.pth").write_bytes(b"no weights")
     with pytest.raises(UsageError, match=r"vgg\.pth: not VGG19's weights"):
-        feature_network("vgg19", tmp_path / "vgg.pth", torch.device("cpu"))
+        load_feature_network("vgg19", tmp_path / "vgg.pth", torch.device("cpu"))

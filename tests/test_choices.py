@@ -16,7 +16,7 @@ from vidcolor.errors import UsageError
 from vidcolor.evaluation import learned_metrics, stocks
 from vidcolor.films.job import FilmOptions
 from vidcolor.inference import export as inference_export
-from vidcolor.inference.backends import computing
+from vidcolor.inference.backends import resolve_backend
 from vidcolor.media import encoders, hw_encoders
 from vidcolor.stills.page import StillSettings
 
@@ -49,8 +49,8 @@ def test_the_command_line_offers_the_table() -> None:
 def test_what_is_offered_is_there() -> None:
     assert tuple(encoders._ENCODERS) == choices.CODECS
     assert tuple(stocks.STOCKS) == choices.STOCKS
-    assert tuple(learned_metrics.NEEDS) == choices.LEARNED_METRICS
-    assert tuple(inference_export.LIMITS) == choices.EXPORT_PRECISIONS
+    assert tuple(learned_metrics.REQUIRED_PACKAGES) == choices.LEARNED_METRICS
+    assert tuple(inference_export.MAX_DIFFERENCES) == choices.EXPORT_PRECISIONS
     assert {*choices.STEADY_MODES} == {"off", *get_args(choices.AveragingMode)}
     assert {*choices.STEADY_MODES} <= {*choices.EVALUATED_STEADY_MODES}
     assert {*choices.HW_CODECS} <= {*choices.CODECS}
@@ -62,7 +62,7 @@ def test_what_is_not_offered_is_refused_with_the_table() -> None:
     for values, refused in (
         (choices.SUBSAMPLINGS, lambda: StillSettings(subsampling="4:1:1")),
         (choices.STEADY_MODES, lambda: FilmOptions(steady="firm")),  # type: ignore[arg-type]
-        (choices.PRECISIONS, lambda: computing("cpu", "fp8")),
+        (choices.PRECISIONS, lambda: resolve_backend("cpu", "fp8")),
         (
             choices.EXPORT_PRECISIONS,
             lambda: inference_export.export(Path("a"), Path("b.onnx"), form="onnx", precision="bf16"),

@@ -10,7 +10,7 @@ from media_fixtures import make_film
 
 from vidcolor import cli
 from vidcolor.cli.number_types import Number, OrAuto, Rate, Whole
-from vidcolor.cli.preview import Listed
+from vidcolor.cli.preview import CommaSeparated
 from vidcolor.cli.timecode import Timecode
 from vidcolor.errors import UsageError, VidcolorError
 
@@ -32,7 +32,7 @@ def numeric() -> list[tuple[list[str], click.Option]]:
     found = []
     for words, command in commands():
         for option in command.params:
-            kind = option.type._one if isinstance(option.type, Listed) else option.type
+            kind = option.type._one if isinstance(option.type, CommaSeparated) else option.type
             if isinstance(option, click.Option) and isinstance(kind, OURS):
                 found.append((words, option))
     return found
@@ -42,7 +42,7 @@ def test_no_option_takes_numbers_by_another_type():
     assert len(numeric()) >= 30
     for words, command in commands():
         for option in command.params:
-            kind = option.type._one if isinstance(option.type, Listed) else option.type
+            kind = option.type._one if isinstance(option.type, CommaSeparated) else option.type
             plain = isinstance(kind, click.IntRange | click.FloatRange) or kind in (click.INT, click.FLOAT)
             assert not plain or isinstance(kind, OURS), (words, option.name)
 

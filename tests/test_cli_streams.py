@@ -12,7 +12,7 @@ import pytest
 from media_fixtures import lumas, make_film
 
 from vidcolor.archives.names import JOURNAL_NAME
-from vidcolor.cli.streams import Lasting
+from vidcolor.cli.streams import LastingStream
 
 pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 
@@ -96,7 +96,7 @@ def test_a_stream_takes_again_what_it_can(tmp_path: Path):
     """A disk that is full has room again later; nothing is written twice, and nothing is an error."""
     path = tmp_path / "said"
     with path.open("wb", buffering=0) as file, Path("/dev/full").open("wb", buffering=0) as full:
-        stream, kept = Lasting(file, "utf-8", line_buffering=False), os.dup(file.fileno())
+        stream, kept = LastingStream(file, "utf-8", line_buffering=False), os.dup(file.fileno())
         stream.write("one\n")
         stream.flush()
         os.dup2(full.fileno(), file.fileno())
@@ -117,7 +117,7 @@ def test_a_stream_that_does_not_wait_is_waited_for():
     os.set_blocking(writing, False)
     said = [f"line {number}\n" for number in range(20_000)]
     with os.fdopen(reading, "rb") as read, os.fdopen(writing, "wb", buffering=0) as file:
-        stream, got = Lasting(file, "utf-8", line_buffering=True), []
+        stream, got = LastingStream(file, "utf-8", line_buffering=True), []
         reader = threading.Thread(target=lambda: got.append(read.read()))
         reader.start()
         for line in said:

@@ -27,12 +27,12 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
 @pytest.fixture
 def light(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without what takes seconds."""
-    everything = doctor.topics
+    everything = doctor.list_checks
 
     def few(folder: Path | None = None) -> dict[str, doctor.Check]:
         return {name: everything(folder)[name] for name in ("versions", "models", "folders")}
 
-    monkeypatch.setattr(doctor, "topics", few)
+    monkeypatch.setattr(doctor, "list_checks", few)
 
 
 def test_a_sound_machine_is_told_so_in_the_last_line(capsys: pytest.CaptureFixture[str]):
@@ -41,7 +41,7 @@ def test_a_sound_machine_is_told_so_in_the_last_line(capsys: pytest.CaptureFixtu
     assert verdict["event"] == "verdict"
     assert verdict["well"] is True
     states = {(finding["topic"], finding["name"]): finding["state"] for finding in findings}
-    assert [topic for topic in doctor.topics() if topic not in {found["topic"] for found in findings}] == []
+    assert [topic for topic in doctor.list_checks() if topic not in {found["topic"] for found in findings}] == []
     assert "bad" not in states.values()
     for name in ("cache", "frames", "timestamps", "luma", "sound", "color", "speed"):
         assert states["self-test", name] == "good"
@@ -73,7 +73,7 @@ def test_a_damaged_model_is_exit_1(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def findings(topic: str) -> dict[str, doctor.Finding]:
-    return {found.name: found for found in doctor.examine(topic, doctor.topics()[topic])}
+    return {found.name: found for found in doctor.run_check(topic, doctor.list_checks()[topic])}
 
 
 def package(folder: Path, module: str, text: str | None) -> None:
@@ -93,22 +93,22 @@ def test_a_package_whose_files_are_gone_or_broken_is_not_called_ok(
     (known / "METADATA").write_text("Metadata-Version: 2.1\nName: opencv-python-headless\nVersion: 4.12\n")
     monkeypatch.delitem(sys.modules, "cv2")
     monkeypatch.setattr(sys, "path", [str(tmp_path)] if left is None else [str(tmp_path), *sys.path])
-    found = doctor._package("OpenCV", *doctor.NEEDED["OpenCV"])
+    found = doctor._check_package("OpenCV", *doctor.REQUIRED_PACKAGES["OpenCV"])
     assert found.state == "bad"
     assert "installed but cannot be used" in found.said
     assert found.advice == "pip install --force-reinstall --no-deps opencv-python-headless"
 
 
 def test_a_package_that_is_missing_is_told_from_a_broken_one(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(doctor.NEEDED, "OpenCV", ("no-such-distribution", "no_such_module"))
+    monkeypatch.setitem(doctor.REQUIRED_PACKAGES, "OpenCV", ("no-such-distribution", "no_such_module"))
     found = findings("versions")["OpenCV"]
     assert (found.state, found.said, found.advice) == ("bad", "not installed", "pip install no-such-distribution")
-    monkeypatch.setitem(doctor.NEEDED, "OpenCV", ("no-such-distribution", "cv2"))
+    monkeypatch.setitem(doctor.REQUIRED_PACKAGES, "OpenCV", ("no-such-distribution", "cv2"))
     assert findings("versions")["OpenCV"].state == "good"  # of a twin
 
 
 def test_twins_of_opencv_are_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(doctor, "TWINS", ("pytest", "no-such-distribution"))
+    monkeypatch.setattr(doctor, "CONFLICTING_PACKAGES", ("pytest", "no-such-distribution"))
     found = findings("versions")["OpenCV twice"]
     assert found.state == "note"
     assert found.advice.startswith("pip uninstall pytest; pip install --force-reinstall")
@@ -181,14 +181,14 @@ def test_a_check_that_fails_is_advised_by_its_fault(error: Exception, advice: st
         raise error
         yield
 
-    (found,) = doctor.examine("here", broken)
+    (found,) = doctor.run_check("here", broken)
     assert advice in found.advice
 
 
 def test_a_damaged_cache_is_said_to_be_made_anew():
-    assert doctor._kept("x: is damaged", "").said == "x: is damaged, and was made anew"
-    assert doctor._kept("x: No such file", "").said == "the converted network is kept"
-    assert doctor._kept("", "x: Permission denied").state == "note"
+    assert doctor._check_cache_use("x: is damaged", "").said == "x: is damaged, and was made anew"
+    assert doctor._check_cache_use("x: No such file", "").said == "the converted network is kept"
+    assert doctor._check_cache_use("", "x: Permission denied").state == "note"
 
 
 @pytest.mark.usefixtures("light")
@@ -204,7 +204,7 @@ def test_what_breaks_is_a_finding():
         yield doctor.Finding("here", "one", "good", "there")
         raise ImportError("libav.so is gone")
 
-    good, bad = doctor.examine("here", broken)
+    good, bad = doctor.run_check("here", broken)
     assert (good.state, bad.state) == ("good", "bad")
     assert "libav.so is gone" in bad.said
 

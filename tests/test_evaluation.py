@@ -15,9 +15,9 @@ from vidcolor.errors import ShapeError, SourceError
 from vidcolor.evaluation.neutrals import Neutrals
 from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, frechet_distance, psnr, ssim
 from vidcolor.evaluation.photos import evaluate, recolor
-from vidcolor.evaluation.sources import count_photos, read_photos, split, spread
-from vidcolor.evaluation.stocks import STOCKS, panchromatic
-from vidcolor.evaluation.wobble import looks, wobble
+from vidcolor.evaluation.sources import count_photos, read_photos, split_sources, spread_evenly
+from vidcolor.evaluation.stability import measure_instability, perturb
+from vidcolor.evaluation.stocks import STOCKS, render_panchromatic
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.stills.rgb import Rgb, is_gray
 
@@ -69,24 +69,24 @@ def test_frechet_distance_of_known_gaussians():
 def test_features_are_1280_tell_pictures_apart_and_do_not_depend_on_the_batch():
     features = Features()
     pictures = [RANDOM.integers(0, 255, (40, 60 + more, 3), dtype=np.uint8) for more in range(6)]
-    together = features.of(pictures)
+    together = features.extract(pictures)
     assert together.shape == (6, 1280)
     assert np.abs(together[0] - together[1]).max() > 0.01
-    assert np.allclose(together, np.concatenate([features.of([picture]) for picture in pictures]), atol=1e-5)
-    flat = features.of([np.full((50, 50, 3), 128, np.uint8)])[0]
+    assert np.allclose(together, np.concatenate([features.extract([picture]) for picture in pictures]), atol=1e-5)
+    flat = features.extract([np.full((50, 50, 3), 128, np.uint8)])[0]
     # Measured before its batch norms were taken into its convolutions.
     assert flat[[302, 1208, 295, 1100]] == pytest.approx((2.99113, 2.83851, 2.31225, 2.22849), abs=1e-4)
 
 
 def test_luma_is_rec601():
     rgb = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]], np.uint8)
-    assert panchromatic(rgb).tolist() == [[76, 150, 29, 255]]
+    assert render_panchromatic(rgb).tolist() == [[76, 150, 29, 255]]
 
 
 def test_numbers_are_evenly_spread():
-    assert spread(10, 3) == [1, 5, 8]
-    assert spread(4, 9) == [0, 1, 2, 3]
-    assert spread(0, 5) == []
+    assert spread_evenly(10, 3) == [1, 5, 8]
+    assert spread_evenly(4, 9) == [0, 1, 2, 3]
+    assert spread_evenly(0, 5) == []
 
 
 def save(path: Path, rgb: Rgb) -> Path:
@@ -115,7 +115,7 @@ def folder(tmp_path: Path) -> Path:
 
 def perfect(truths: Path):
     """A way that knows the truth."""
-    known = {panchromatic(rgb).tobytes(): rgb for _, _, rgb in read_photos((truths,)) if rgb is not None}
+    known = {render_panchromatic(rgb).tobytes(): rgb for _, _, rgb in read_photos((truths,)) if rgb is not None}
 
     def color(lumas: Sequence[np.ndarray], /, *, seen: Any = None) -> list[Rgb]:  # noqa: ARG001
         return [known[luma.tobytes()] for luma in lumas]
@@ -130,7 +130,7 @@ def test_gray_a_perfect_model_and_truth_have_the_scores_they_must_have(folder: P
     assert (report.photos, report.found) == (6, 9)
     assert (sorted(report.unreadable), report.gray) == (["broken.jpg", "tiny.png"], ["gray.png"])
     pictures = [picture for _, name, picture in read_photos((folder,)) if "/" in name]
-    by_hand = [psnr(np.repeat(panchromatic(rgb)[..., None], 3, axis=2), rgb) for rgb in pictures]
+    by_hand = [psnr(np.repeat(render_panchromatic(rgb)[..., None], 3, axis=2), rgb) for rgb in pictures]
     assert gray.psnr == pytest.approx(np.mean(by_hand))
     assert gray.colorfulness == 0
     assert gray.colorfulness_gap == pytest.approx(np.mean([colorfulness(rgb) for rgb in pictures]))
@@ -166,7 +166,7 @@ def test_progress_ends_at_all_photos(folder: Path):
 
 
 def test_a_model_gives_every_photo_its_own_size_and_color(tiny_model: Path):
-    lumas = [panchromatic(photo(1)), panchromatic(photo(2, (52, 40))), panchromatic(photo(3))]
+    lumas = [render_panchromatic(photo(1)), render_panchromatic(photo(2, (52, 40))), render_panchromatic(photo(3))]
     with Colorizer.load(str(tiny_model), device="cpu") as colorizer:
         together = recolor(lumas, colorizer)
         alone = [recolor([luma], colorizer)[0] for luma in lumas]
@@ -187,12 +187,12 @@ def test_photos_and_films_are_told_apart(tmp_path: Path, photos: Path):
     for name in ("one.jpg", "film.MKV", "._film.mkv", "strange.dat", "deep/other.mp4", "deep/notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"-")
-    found = split([tmp_path, tmp_path / "one.jpg", tmp_path / "strange.dat", photos])
+    found = split_sources([tmp_path, tmp_path / "one.jpg", tmp_path / "strange.dat", photos])
     assert found.photos == (tmp_path, tmp_path / "one.jpg", photos)
     assert found.films == (tmp_path / "deep/other.mp4", tmp_path / "film.MKV", tmp_path / "strange.dat")
     assert count_photos(found.photos) == 1 + 1 + 12
     with pytest.raises(SourceError, match="no such file"):
-        split([tmp_path / "absent"])
+        split_sources([tmp_path / "absent"])
 
 
 def test_a_photo_is_read_as_it_is(tmp_path: Path):
@@ -219,15 +219,15 @@ def test_colors_that_hold_still_do_not_wobble_and_others_do():
     def steady(lumas: Any) -> Any:  # the colors go with what is in the picture
         return [np.repeat(luma[..., None], 3, axis=2) // np.array([1, 2, 2], np.uint8) for luma in lumas]
 
-    assert wobble(plain, [luma], plain([luma])) == [0.0]
+    assert measure_instability(plain, [luma], plain([luma])) == [0.0]
     nervous = painted(lambda luma: int(luma.astype(int).sum() * 7919 % 256))
-    assert wobble(nervous, [luma], nervous([luma]))[0] > 5
-    moved = next(looks(luma, 0))[0]
+    assert measure_instability(nervous, [luma], nervous([luma]))[0] > 5
+    moved = next(perturb(luma, 0))[0]
     assert np.array_equal(moved[2:, 3:], luma[:-2, :-3])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vidcolor.evaluation.wobble.BRIGHTER", 1.0)
-        patch.setattr("vidcolor.evaluation.wobble.GRAIN", 0.0)
-        assert wobble(steady, [luma], steady([luma])) == [pytest.approx(0, abs=1e-4)]
+        patch.setattr("vidcolor.evaluation.stability.BRIGHTER", 1.0)
+        patch.setattr("vidcolor.evaluation.stability.GRAIN", 0.0)
+        assert measure_instability(steady, [luma], steady([luma])) == [pytest.approx(0, abs=1e-4)]
 
 
 def test_color_on_what_is_gray_in_truth_is_told_and_on_nothing_else():
@@ -239,13 +239,13 @@ def test_color_on_what_is_gray_in_truth_is_told_and_on_nothing_else():
     made[:, 10:30] = (0, 0, 255)
     neutrals = Neutrals()
     for way, picture in (("model", made), ("truth", truth)):
-        neutrals.add(way, picture, truth)
+        neutrals.update(way, picture, truth)
     _, a, b = rgb2lab(np.array([[[150, 120, 110]]], np.uint8))[0, 0]
-    assert neutrals.value("model") == pytest.approx(np.hypot(a, b) / 2, abs=0.02)  # of two equal parts one is gray
-    assert neutrals.value("truth") == pytest.approx(0, abs=0.02)
+    assert neutrals.compute("model") == pytest.approx(np.hypot(a, b) / 2, abs=0.02)  # of two equal parts one is gray
+    assert neutrals.compute("truth") == pytest.approx(0, abs=0.02)
     colored = Neutrals()
-    colored.add("model", made[:, 10:20], truth[:, 10:20])
-    assert np.isnan(colored.value("model"))
+    colored.update("model", made[:, 10:20], truth[:, 10:20])
+    assert np.isnan(colored.compute("model"))
 
 
 def test_stocks_see_as_they_are_said_to():

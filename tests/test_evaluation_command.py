@@ -13,8 +13,8 @@ from PIL import Image
 
 from vidcolor import cli
 from vidcolor.cli import evaluate as command_module
-from vidcolor.evaluation.report import as_csv
-from vidcolor.evaluation.sheet import Sheet
+from vidcolor.evaluation.contact_sheet import ContactSheet
+from vidcolor.evaluation.report import to_csv
 from vidcolor.evaluation.stocks import STOCKS
 
 PHOTO_KEYS = {
@@ -128,11 +128,11 @@ def test_the_sheet_shows_photos_and_frames_by_every_way(
 
 
 def test_the_sheet_keeps_its_order_and_cuts_long_names():
-    sheet = Sheet()
+    sheet = ContactSheet()
     for place in (2, 0, 1):
         shade = np.full((50, 100, 3), 60 * place, np.uint8)
         sheet.add((0, place), "a very long name " * 30, {"gray": shade, "a model of ümläut name" * 9: shade})
-    rows = np.asarray(Image.open(io.BytesIO(sheet.png())))
+    rows = np.asarray(Image.open(io.BytesIO(sheet.to_png())))
     assert [int(rows[18 + 20 + (144 + 18) * place, 40, 0]) for place in range(3)] == [0, 60, 120]
 
 
@@ -149,7 +149,7 @@ def test_an_existing_file_is_kept_unless_told(option: str, photos: Path, tiny_mo
 
 
 def test_rows_of_different_kinds_share_one_heading():
-    text = as_csv([{"kind": "photos", "psnr": 1.5, "by": {"a": 1}}, {"kind": "film", "psnr": None, "cdc": 2}])
+    text = to_csv([{"kind": "photos", "psnr": 1.5, "by": {"a": 1}}, {"kind": "film", "psnr": None, "cdc": 2}])
     assert text == "kind,psnr,by.a,cdc\nphotos,1.5,1,\nfilm,,,2\n"
 
 

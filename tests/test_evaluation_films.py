@@ -13,9 +13,15 @@ import pytest
 from media_fixtures import make_film
 
 from vidcolor.errors import ShapeError, SourceError
-from vidcolor.evaluation.film_metrics import ColorDrift, CutTest, Motion, WarpError, jensen_shannon
-from vidcolor.evaluation.film_ways import SharedFrames, model_way, true_way
-from vidcolor.evaluation.films import FilmScore, evaluate_film, is_gray_film, mean_of
+from vidcolor.evaluation.film_methods import SharedFrames, keep_color, make_model_method
+from vidcolor.evaluation.film_metrics import (
+    ColorDistributionConsistency,
+    CutDetector,
+    Motion,
+    WarpError,
+    jensen_shannon,
+)
+from vidcolor.evaluation.films import FilmScore, average_reports, evaluate_film, is_gray_film
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.media.pixels import plane_view
@@ -70,14 +76,14 @@ def test_divergence_of_known_distributions():
 def test_a_shifted_texture_has_no_warp_error_with_the_right_flow():
     wide = texture(1, ROWS, COLUMNS + 3)
     before, now = wide[:, 3:], wide[:, :-3]  # everything moves 3 pixels to the right
-    motion = Motion.between(before, now)
+    motion = Motion.estimate(before, now)
     inside = motion.is_visible[16:-16, 16:-16]
     x = motion.source[0][16:-16, 16:-16] - np.arange(16, COLUMNS - 16)
     assert inside.mean() > 0.95
     assert x[inside].mean() == pytest.approx(-3, abs=0.05)
     gray = [np.repeat(plane[..., None], 3, axis=2).astype(np.float32) / 255 for plane in (before, now)]
     unmoved = float(((gray[1] - gray[0]) ** 2).sum(axis=2).mean())
-    assert motion.error(*gray) < 0.01 * unmoved
+    assert motion.warp_error(*gray) < 0.01 * unmoved
     assert not motion.is_visible[:, 0].any()  # it came in from outside
 
 
@@ -85,7 +91,7 @@ def test_what_a_moving_thing_uncovers_does_not_count():
     ground, thing = texture(1), texture(2) // 2 + 110
     before, now = ground.copy(), ground.copy()
     before[30:60, 40:70], now[30:60, 52:82] = thing[30:60, 40:70], thing[30:60, 40:70]
-    assert Motion.between(before, now).is_visible[34:56, 43:50].mean() < 0.2  # was behind the thing
+    assert Motion.estimate(before, now).is_visible[34:56, 43:50].mean() < 0.2  # was behind the thing
 
 
 def test_a_still_shot_is_perfectly_steady(tmp_path: Path):
@@ -106,9 +112,9 @@ def test_an_alternating_tint_is_seen_in_chroma_and_not_in_gray(tmp_path: Path):
 
 
 def test_color_drift_of_flat_frames_that_alternate_is_a_third_of_the_most():
-    drift = ColorDrift()
+    drift = ColorDistributionConsistency()
     for index in range(9):
-        drift.add(np.full((8, 8, 3), 100 + index % 2, np.uint8), is_cut=False)
+        drift.update(np.full((8, 8, 3), 100 + index % 2, np.uint8), is_cut=False)
     assert drift.value == pytest.approx(math.log(2) / 3)  # t = 1 differs wholly, t = 2 and t = 4 not at all
 
 
@@ -121,7 +127,7 @@ def test_a_hard_cut_does_not_count(tmp_path: Path):
 
 
 def test_flicker_and_a_pan_are_no_cuts_and_another_picture_is_one():
-    wide, is_cut = texture(1, ROWS, 200), CutTest()
+    wide, is_cut = texture(1, ROWS, 200), CutDetector()
     for index in range(20):
         flickering = wide[:, index * 3 : index * 3 + COLUMNS].astype(int) + (25 if index % 2 else -25)
         assert not is_cut(np.clip(flickering, 0, 255).astype(np.uint8))
@@ -132,7 +138,7 @@ def test_flicker_and_a_pan_are_no_cuts_and_another_picture_is_one():
 
 def test_warp_error_has_nothing_to_say_without_a_pair():
     error = WarpError()
-    error.add(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8, 2), np.float32), None)
+    error.update(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8, 2), np.float32), None)
     assert error.pairs == 0
     assert math.isnan(error.rgb)
     assert math.isnan(error.chroma)
@@ -154,13 +160,13 @@ def test_a_moving_film_s_own_noise_is_the_floor(tmp_path: Path):
 
 
 def flickering(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
-    for index, colored in enumerate(true_way(frames, info)):
+    for index, colored in enumerate(keep_color(frames, info)):
         yield ColoredFrame(colored.frame, colored.cb + np.uint8(12 * (index % 2)), colored.cr)
 
 
 def late(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
     """Looks five frames ahead, as a filter over time does."""
-    colored = true_way(frames, info)
+    colored = keep_color(frames, info)
     while batch := list(islice(colored, 5)):
         yield from batch
 
@@ -176,15 +182,15 @@ def test_a_way_that_looks_ahead_measures_as_one_that_does_not(tmp_path: Path):
 
 
 def dropping(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
-    return (colored for index, colored in enumerate(true_way(frames, info)) if index != 3)
+    return (colored for index, colored in enumerate(keep_color(frames, info)) if index != 3)
 
 
 def short(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
-    return islice(true_way(frames, info), 5)
+    return islice(keep_color(frames, info), 5)
 
 
 def repeating(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
-    return chain.from_iterable([colored] * (1 + (index == 7)) for index, colored in enumerate(true_way(frames, info)))
+    return chain.from_iterable([colored] * (1 + (index == 7)) for index, colored in enumerate(keep_color(frames, info)))
 
 
 @pytest.mark.parametrize("way", [dropping, short, repeating])
@@ -197,7 +203,7 @@ def test_a_way_that_does_not_keep_the_frames_is_refused(tmp_path: Path, way):
 def test_frames_are_held_no_longer_than_the_slowest_reader_needs():
     given = [Frame(np.zeros((2, 2), np.uint8), pts) for pts in range(50)]
     shared = SharedFrames(iter(given), 3)
-    readers = [shared.reader(number) for number in range(3)]
+    readers = [shared.read(number) for number in range(3)]
     for frame in given:
         assert all(next(reader) is frame for reader in readers)
         assert all(not waiting for waiting in shared._waiting)
@@ -222,7 +228,7 @@ def test_films_of_every_layout_are_measured(tmp_path: Path, pix_fmt: str):
     film = make_film(
         tmp_path / f"film.{suffix}", pix_fmt=pix_fmt, codec=codec, pts=tuple(range(5)), size=(64, 48), has_color=True
     )
-    found = scores(film, {"again": true_way})
+    found = scores(film, {"again": keep_color})
     assert found["again"].psnr == 58.9
     assert found["gray"].colorfulness == 0
     assert found["truth"].colorfulness > 10
@@ -251,8 +257,8 @@ def test_several_films_count_alike(tmp_path: Path):
         tmp_path / "long.mkv", [(texture(1), patches() + np.uint8(8 * (i % 2)), patches()) for i in range(9)]
     )
     short_one = write_film(tmp_path / "short.mkv", [(texture(2), patches(), patches(3))] * 3)
-    reports = [evaluate_film(film, {"again": true_way}) for film in (long, short_one)]
-    gray, again, truth = mean_of(reports)
+    reports = [evaluate_film(film, {"again": keep_color}) for film in (long, short_one)]
+    gray, again, truth = average_reports(reports)
     assert (gray.films, gray.frames, gray.film) == (2, 12, "")
     assert truth.chroma_warp_error == pytest.approx(8 * 255 / 224 / 2, rel=1e-4)
     assert gray.psnr == pytest.approx(np.mean([report.scores[0].psnr for report in reports]))
@@ -262,7 +268,7 @@ def test_several_films_count_alike(tmp_path: Path):
 def test_a_model_is_measured_on_a_film(tmp_path: Path, tiny_model: Path):
     film = write_film(tmp_path / "film.mkv", [(texture(1), patches(), patches())] * 11)
     with Colorizer.load(str(tiny_model), device="cpu", batch_size=4) as colorizer:
-        found = scores(film, {"tiny": model_way(colorizer, Steadiness("off"))})["tiny"]
+        found = scores(film, {"tiny": make_model_method(colorizer, Steadiness("off"))})["tiny"]
     assert found.frames == 11
     assert found.colorfulness > 0
     assert found.chroma_warp_error == pytest.approx(0, abs=1e-3)  # a still picture gets the same color every time

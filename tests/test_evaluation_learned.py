@@ -52,12 +52,12 @@ def pictures(count: int) -> list[Rgb]:
 def test_equal_pictures_have_no_distance_and_others_have():
     (lpips,) = load_metrics(["lpips", "lpips"])
     for truth in pictures(2):
-        lpips.add("same", truth, truth)
-        lpips.add("other", 255 - truth, truth)
-        lpips.add("truth", truth, truth)
-    assert lpips.value("same") == 0
-    assert lpips.value("other") > 0.001
-    assert lpips.value("truth") == 0
+        lpips.update("same", truth, truth)
+        lpips.update("other", 255 - truth, truth)
+        lpips.update("truth", truth, truth)
+    assert lpips.compute("same") == 0
+    assert lpips.compute("other") > 0.001
+    assert lpips.compute("truth") == 0
 
 
 @pytest.mark.usefixtures("home")
@@ -66,27 +66,27 @@ def test_fid_of_the_same_set_is_nothing_and_of_another_is_more(monkeypatch: pyte
     (fid,) = load_metrics(["fid"])
     for truth in pictures(4):
         for way, picture in {"same": truth, "flat": truth // 8, "truth": truth}.items():
-            fid.add(way, picture, truth)
-    assert fid.value("truth") == 0
-    assert fid.value("same") == pytest.approx(0, abs=1e-3 * fid.value("flat"))
-    assert fid.value("flat") > 0
+            fid.update(way, picture, truth)
+    assert fid.compute("truth") == 0
+    assert fid.compute("same") == pytest.approx(0, abs=1e-3 * fid.compute("flat"))
+    assert fid.compute("flat") > 0
 
 
 @pytest.mark.usefixtures("home")
 def test_fid_of_one_photo_is_not_a_number():
     (fid,) = load_metrics(["fid"])
     for way in ("gray", "truth"):
-        fid.add(way, *pictures(1) * 2)
-    assert math.isnan(fid.value("gray"))
+        fid.update(way, *pictures(1) * 2)
+    assert math.isnan(fid.compute("gray"))
 
 
 @pytest.mark.usefixtures("home")
 def test_the_inception_score_is_at_least_one_and_the_same_each_time():
     (score,) = load_metrics(["is"])
     for truth in pictures(4):
-        score.add("gray", truth, truth)
-    assert score.value("gray") >= 0.999
-    assert score.value("gray") == score.value("gray")
+        score.update("gray", truth, truth)
+    assert score.compute("gray") >= 0.999
+    assert score.compute("gray") == score.compute("gray")
 
 
 @pytest.mark.usefixtures("home")

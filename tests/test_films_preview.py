@@ -55,8 +55,10 @@ def test_a_sheet_compares_models_sizes_and_saturations(film: Path, tmp_path: Pat
     other.write_bytes(tiny_model.read_bytes())
     sheet, labels = tmp_path / "sheet.png", []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vidcolor.evaluation.sheet.Sheet.add", lambda *row: labels.append((row[2], list(row[3]))))
-        patch.setattr("vidcolor.evaluation.sheet.Sheet.png", lambda _: b"")
+        patch.setattr(
+            "vidcolor.evaluation.contact_sheet.ContactSheet.add", lambda *row: labels.append((row[2], list(row[3])))
+        )
+        patch.setattr("vidcolor.evaluation.contact_sheet.ContactSheet.to_png", lambda _: b"")
         models = f"{tiny_model},{other}"
         assert run("preview", film, "-o", sheet, "--saturation", "0, 1", "--size", 64, model=models) == 0
     kinds = ["before", "tiny, saturation 0", "tiny, saturation 1", "other, saturation 0", "other, saturation 1"]

@@ -14,13 +14,13 @@ from vidcolor.choices import PRECISIONS
 from vidcolor.color import LumaCoding
 from vidcolor.errors import DeviceError, ModelError, ShapeError, UsageError
 from vidcolor.frames import PictureFormat
-from vidcolor.inference import weights
+from vidcolor.inference import backends, weights
 from vidcolor.inference.backends import (
     OpenVINOBackend,
     OutOfMemoryError,
     TorchBackend,
-    computing,
     parse_devices,
+    resolve_backend,
 )
 from vidcolor.inference.colorizer import Colorizer, View, paint
 
@@ -253,7 +253,7 @@ def test_what_will_compute_is_known_without_a_model(
 ):
     if not has_openvino:
         monkeypatch.setattr("vidcolor.inference.backends.find_spec", lambda _: None)
-    told = computing("cpu,cpu", precision)
+    told = resolve_backend("cpu,cpu", precision)
     with Colorizer.load(str(tiny_model), device="cpu", precision=precision) as colorizer:
         (device,) = colorizer.devices
     assert told.precision in device.split()
@@ -264,13 +264,13 @@ def test_what_will_compute_is_known_without_a_model(
 def test_what_will_compute_is_known_of_a_gpu(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("vidcolor.inference.backends._gpu_count", lambda: 2)
     monkeypatch.setattr("torch.cuda.get_device_name", lambda _: "Chip 3000")
-    assert computing("cuda:0,cuda:1", "auto") == computing("cuda:1", "bf16")
-    assert computing("cuda", "auto").backend.endswith(" on Chip 3000")
-    assert " and torch" in computing("cpu,cuda", "fp32").backend
+    assert resolve_backend("cuda:0,cuda:1", "auto") == resolve_backend("cuda:1", "bf16")
+    assert resolve_backend("cuda", "auto").backend.endswith(" on Chip 3000")
+    assert " and torch" in resolve_backend("cpu,cuda", "fp32").backend
     with pytest.raises(DeviceError, match="int8"):
-        computing("cuda", "int8")
+        resolve_backend("cuda", "int8")
     with pytest.raises(UsageError, match="fp8"):
-        computing("cpu", "fp8")
+        resolve_backend("cpu", "fp8")
 
 
 def test_finding_out_what_will_compute_loads_no_torch():
@@ -279,3 +279,9 @@ def test_finding_out_what_will_compute_loads_no_torch():
         " import sys; print('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "False\n"
+
+
+def test_what_is_cached_of_a_network_depends_on_the_networks_code(monkeypatch: pytest.MonkeyPatch):
+    before, read = backends._network_code_hash(), Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b"#" * (path.name == "binnet.py"))
+    assert backends._network_code_hash() != before

@@ -12,7 +12,7 @@ from torch import nn
 from vidcolor.inference import cuda, weights
 from vidcolor.inference.backends import OutOfMemoryError, TorchBackend
 from vidcolor.inference.colorizer import Colorizer
-from vidcolor.inference.cuda import GRAPHS_KEPT, GraphedNetwork, Recording
+from vidcolor.inference.cuda import MAX_GRAPHS, CapturedGraph, GraphedNetwork
 
 RANDOM = np.random.default_rng(5)
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
@@ -47,13 +47,13 @@ class OnNoGpu(GraphedNetwork):
         super().__init__(Doubling(), torch.device("cpu"), torch.float32)
         self.memory, self.asked = memory, []
 
-    def _record(self, shape: tuple[int, ...]) -> Recording:
+    def _capture(self, shape: tuple[int, ...]) -> CapturedGraph:
         self.asked.append(shape)
         if np.prod(shape) > self.memory:
             raise torch.OutOfMemoryError("CUDA out of memory")
         batch = torch.zeros(shape)
         ab = self._forward(batch)
-        return Recording(FakeGraph(self, batch, ab), batch, ab)
+        return CapturedGraph(FakeGraph(self, batch, ab), batch, ab)
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device", nullcontext)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
-    monkeypatch.setattr(cuda, "_pinned", torch.from_numpy)
-    monkeypatch.setattr(cuda, "_fetched", lambda ab: ab.clone().numpy())
+    monkeypatch.setattr(cuda, "_pin", torch.from_numpy)
+    monkeypatch.setattr(cuda, "_fetch", lambda ab: ab.clone().numpy())
 
 
 def is_right(network: GraphedNetwork, *shape: int) -> bool:
@@ -78,7 +78,7 @@ def test_a_shape_is_recorded_when_it_comes_again():
     for _ in range(3):
         assert is_right(network, 4, 1, 8, 8)
     assert network.asked == [(4, 1, 8, 8)]
-    assert network._recordings[4, 1, 8, 8].graph.replays == 3
+    assert network._graphs[4, 1, 8, 8].graph.replays == 3
     assert is_right(network, 3, 1, 8, 8)  # a film's last batch
     assert network.asked == [(4, 1, 8, 8)]
 
@@ -93,12 +93,12 @@ def test_what_cannot_be_recorded_runs_eagerly_and_is_not_tried_again():
 @pytest.mark.usefixtures("no_gpu")
 def test_few_recordings_are_kept():
     network = OnNoGpu()
-    for batch in range(1, GRAPHS_KEPT + 3):
+    for batch in range(1, MAX_GRAPHS + 3):
         assert is_right(network, batch, 1, 8, 8)
         assert is_right(network, batch, 1, 8, 8)
         assert is_right(network, 1, 1, 8, 8)  # in use all the time
-    assert len(network._recordings) == GRAPHS_KEPT
-    assert (1, 1, 8, 8) in network._recordings
+    assert len(network._graphs) == MAX_GRAPHS
+    assert (1, 1, 8, 8) in network._graphs
     assert network.asked.count((1, 1, 8, 8)) == 1
 
 
@@ -113,7 +113,7 @@ def test_out_of_memory_lets_go_of_what_was_recorded():
     network._network = full
     with pytest.raises(torch.OutOfMemoryError):
         network(lightness(8, 1, 8, 8))
-    assert not network._recordings
+    assert not network._graphs
 
 
 def test_out_of_memory_is_told_so_that_the_batch_is_halved(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
@@ -156,7 +156,7 @@ def test_recordings_give_what_the_eager_network_gives(tiny_model: Path, model: s
         batch = lightness(*shape)
         eager = GraphedNetwork(network, device, torch.bfloat16)(batch)
         assert np.abs(graphed(batch) - eager).max() < 2  # a*b* units; bf16 keeps 8 bits
-    assert [recording is not None for recording in graphed._recordings.values()] == [True, True]
+    assert [recording is not None for recording in graphed._graphs.values()] == [True, True]
 
 
 @needs_gpu

@@ -53,7 +53,7 @@ def _few_pictures(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Temp
     folder = tmp_path_factory.mktemp("few")
     for name in ("race-000.jpg", "camera.jpg", "astronaut-1.jpg", "hopper-2.jpg"):
         (folder / name).symlink_to(CALIBRATION / name)
-    monkeypatch.setattr(calibration, "packaged", lambda: [folder])
+    monkeypatch.setattr(calibration, "packaged_sources", lambda: [folder])
 
 
 @pytest.mark.parametrize("name", ["out.xml", "out.onnx"])
@@ -187,15 +187,15 @@ def test_precision_int8_colors_in_eight_bits_and_is_made_once(tiny_model: Path, 
     difference = np.abs(backend(LIGHTNESS) - truth(tiny_model))
     assert 0 < difference.mean() < 5
     assert backend.name == "openvino int8"
-    monkeypatch.setattr(calibration, "quantized", None)
+    monkeypatch.setattr(calibration, "quantize", None)
     assert np.array_equal(OpenVINOBackend(tiny_model, "int8")(LIGHTNESS), backend(LIGHTNESS))
 
 
 def test_other_calibration_pictures_make_another_network(tmp_path: Path):
-    before = calibration.fingerprint(calibration.packaged())
+    before = calibration.fingerprint(calibration.packaged_sources())
     (tmp_path / "one.jpg").write_bytes((CALIBRATION / "race-000.jpg").read_bytes())
     assert calibration.fingerprint([tmp_path]) != before
-    assert calibration.fingerprint(calibration.packaged()) == before
+    assert calibration.fingerprint(calibration.packaged_sources()) == before
 
 
 def test_precision_int8_is_refused_on_gpus(tiny_model: Path):
@@ -217,7 +217,7 @@ def test_films_and_photos_are_read_as_the_network_sees_them(tmp_path: Path):
     make_film(tmp_path / "film.mkv")
     (tmp_path / "photo.jpg").write_bytes((CALIBRATION / "camera.jpg").read_bytes())
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
-    pictures = calibration.read([tmp_path], header)
+    pictures = calibration.read_lightness([tmp_path], header)
     assert len(pictures) > 5
     for picture in pictures:
         assert picture.dtype == np.float32
@@ -229,7 +229,7 @@ def test_films_and_photos_are_read_as_the_network_sees_them(tmp_path: Path):
 
 def test_nothing_to_calibrate_on_is_an_error(tmp_path: Path):
     with pytest.raises(SourceError, match="needs real pictures"):
-        calibration.read([tmp_path], weights.ModelHeader("pix2pix", {}, "tiny", "0"))
+        calibration.read_lightness([tmp_path], weights.ModelHeader("pix2pix", {}, "tiny", "0"))
 
 
 def test_a_target_that_is_a_folder_is_refused(tiny_model: Path, tmp_path: Path):

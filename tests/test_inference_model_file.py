@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from vidcolor import cli, scaling
 from vidcolor.errors import ModelError
 from vidcolor.inference import model_file, weights
-from vidcolor.networks import CONFIGS, GENERATORS, build, planned
+from vidcolor.networks import CONFIGS, GENERATORS, build, build_on_meta
 
 
 @pytest.fixture
@@ -82,8 +82,8 @@ def test_every_argument_of_every_generator_has_its_limits():
         code = generator.__init__.__code__
         arguments = set(code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount])
         assert set(CONFIGS[name]) == arguments
-        assert all(value.is_meta for value in planned(name, {}).state_dict().values())
-    assert model_file.SMALLEST_LOOK == scaling.GRID
+        assert all(value.is_meta for value in build_on_meta(name, {}).state_dict().values())
+    assert model_file.MIN_SIZE == scaling.GRID
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_an_unknown_name_tells_the_known_ones():
 
 
 def test_the_packaged_models_are_what_their_cards_say():
-    packaged = weights.packaged()
+    packaged = weights.packaged_models()
     assert [path.stem for path in packaged].count("default") == 1
     for path in packaged:
         assert weights.verify(path) in path.with_suffix(".md").read_text(encoding="utf-8")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from vidcolor.training.losses import GAMES, chroma_gap, content_loss, gradient_penalty, over_scales
+from vidcolor.training.losses import GAMES, chroma_gap, content_loss, gradient_penalty, mean_over_scales
 
 
 def test_bce_game_is_cross_entropy():
@@ -34,7 +34,7 @@ def test_every_game_pulls_the_two_players_apart(name: str):
 
 def test_scales_count_alike_whatever_their_size():
     logits = [torch.full((2, 1, 8, 8), 1.0), torch.full((2, 1, 2, 2), 3.0)]
-    assert over_scales(lambda x: x.mean(), logits) == 2
+    assert mean_over_scales(lambda x: x.mean(), logits) == 2
 
 
 def test_gradient_penalty_of_a_linear_critic_is_known():

@@ -374,7 +374,7 @@ def test_a_person_is_told_how_many_were_damaged(films: Any, tmp_path: Path, tiny
 
 def test_training_does_not_go_on_without_a_film_that_is_there_tomorrow(tmp_path: Path, drive: Drive):
     films = [make_film(tmp_path / name, codec="libx264", has_color=True) for name in ("a.mp4", "b.mkv")]
-    kept = Photos(films[1:], crop=32, with_decord=False).intake.film_frames
+    kept = Photos(films[1:], crop=32, with_decord=False).report.film_frames
     assert kept
     drive.is_gone = lambda: True
     with pytest.raises(ReadError):

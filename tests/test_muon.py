@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from vidcolor.training.muon import STEP, Muon, is_matrix, orthogonal
+from vidcolor.training.muon import STEP, Muon, is_matrix, orthogonalize
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_what_a_matrix_is(layer: nn.Module, expected: bool):
 def test_singular_values_come_near_to_one_and_their_vectors_stay(scale: float):
     matrices = torch.randn(5, 24, 96, generator=torch.Generator().manual_seed(1))
     left, _, right = torch.linalg.svd(matrices, full_matrices=False)
-    turned = left.mT @ orthogonal(matrices * scale) @ right.mT
+    turned = left.mT @ orthogonalize(matrices * scale) @ right.mT
     values = turned.diagonal(dim1=1, dim2=2)
     assert values.min() > 0.6
     assert values.max() < 1.3

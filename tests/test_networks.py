@@ -11,9 +11,9 @@ from vidcolor.networks.discriminators import (
     ImageDiscriminator,
     MultiScaleDiscriminator,
     PatchDiscriminator,
-    scaled,
+    normalize_lab,
 )
-from vidcolor.networks.efficientnet import EfficientNetLite, fused, imagenet_checkpoint
+from vidcolor.networks.efficientnet import EfficientNetLite, fuse_batch_norms, load_imagenet_checkpoint
 
 GENERATORS = [
     ("binnet", {"bins": 20}),
@@ -53,7 +53,7 @@ def test_the_patch_discriminator_sees_70_by_70():
 
 @pytest.mark.parametrize("norm", ["batch", "instance", "spectral", "none"])
 def test_discriminators_judge_patches_scales_and_pictures(norm: str):
-    lab = scaled(torch.rand(2, 1, 64, 64) * 100, torch.rand(2, 2, 64, 64) * 40)
+    lab = normalize_lab(torch.rand(2, 1, 64, 64) * 100, torch.rand(2, 2, 64, 64) * 40)
     assert [tuple(v.shape) for v in PatchDiscriminator(width=8, norm=norm)(lab)] == [(2, 1, 6, 6)]
     assert len(MultiScaleDiscriminator(scales=2, width=8, norm=norm)(lab)) == 2
     if norm != "spectral":
@@ -111,7 +111,7 @@ def test_the_default_generator_stays_within_its_budget():
 
 
 def test_the_encoder_takes_the_published_weights_and_reads_gray_as_three_like_channels():
-    checkpoint = imagenet_checkpoint("lite0")
+    checkpoint = load_imagenet_checkpoint("lite0")
     gray, rgb = EfficientNetLite("lite0"), EfficientNetLite("lite0", inputs=3)
     gray.load_imagenet(checkpoint)
     rgb.load_imagenet(checkpoint)
@@ -124,13 +124,13 @@ def test_the_encoder_takes_the_published_weights_and_reads_gray_as_three_like_ch
 
 def test_norms_folded_into_convolutions_give_the_same_features_and_gradients():
     body = EfficientNetLite("lite0", inputs=3)
-    body.load_imagenet(imagenet_checkpoint("lite0"))
+    body.load_imagenet(load_imagenet_checkpoint("lite0"))
     body.eval().double()  # in single precision a value at an activation's kink may fall on either side of it
     pictures = [(torch.rand(2, 3, 64, 96).double() * 2 - 1).requires_grad_() for _ in range(2)]
     pictures[1].data.copy_(pictures[0].data)
     plain = body(pictures[0])
     sum(each.square().mean() for each in plain).backward()
-    folded = fused(body)
+    folded = fuse_batch_norms(body)
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
     ours = folded(pictures[1])
     sum(each.square().mean() for each in ours).backward()

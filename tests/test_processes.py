@@ -26,11 +26,11 @@ recipe = dataclasses.replace(
     critic_steps=1, optimizer="adamw",
 )
 trainer = Trainer([photos], recipe)
-make = trainer._make
+make = trainer._build
 def without_batch_norm(*arguments):
     make(*arguments)
     trainer.generator.eval().train = lambda _=True: trainer.generator
-trainer._make = without_batch_norm
+trainer._build = without_batch_norm
 losses, step = [], trainer._train_step
 trainer._train_step = lambda rgb: losses.append(trainer.processes.mean(found := step(rgb))) or found
 trainer.run(folder / "state.pt")

@@ -18,9 +18,9 @@ from vidcolor.inference import weights
 from vidcolor.stills.rgb import Rgb
 from vidcolor.training import objective
 from vidcolor.training.aging import age
-from vidcolor.training.features import feature_network
+from vidcolor.training.features import load_feature_network
 from vidcolor.training.gan import Gan
-from vidcolor.training.recipes import RECIPES, UNAGED, Recipe, Stage, find_recipe, overridden, printed
+from vidcolor.training.recipes import NO_AGING, RECIPES, Recipe, Stage, find_recipe, format_recipe, override
 from vidcolor.training.trainer import Events, Trainer
 
 SMALL = {  # the recipe's own generator and judge, thin enough for a test
@@ -44,14 +44,14 @@ class Told(Events):
         self.grids: list[Rgb] = []
         self.kept: list[str] = []
 
-    def steps(self, facts: dict[str, Any]) -> None:
+    def losses_measured(self, facts: dict[str, Any]) -> None:
         self.steps_facts.append(facts)
 
-    def epoch(self, facts: dict[str, Any], grid: Rgb) -> None:
+    def epoch_finished(self, facts: dict[str, Any], grid: Rgb) -> None:
         self.epoch_facts.append(facts)
         self.grids.append(grid)
 
-    def keep(self, name: str) -> None:
+    def keep_model(self, name: str) -> None:
         self.kept.append(name)
 
 
@@ -136,10 +136,10 @@ def test_one_look_serves_the_perceptual_term_and_the_discriminator(
     looks: list[int] = []
 
     def counted(*arguments: Any) -> Callable[[torch.Tensor], list[torch.Tensor]]:
-        look = feature_network(*arguments)
+        look = load_feature_network(*arguments)
         return lambda rgb: looks.append(len(rgb)) or look(rgb)
 
-    monkeypatch.setattr(objective, "feature_network", counted)
+    monkeypatch.setattr(objective, "load_feature_network", counted)
     trainer = Trainer([photos], small("fine-tune", **FEATURE_GAME, perceptual_weight=0.5, steps=2))
     step = trainer._train_step
     looks_by_step: list[list[int]] = []
@@ -265,12 +265,12 @@ def test_an_epoch_tells_its_means_the_validations_and_a_grid(photos: Path, tmp_p
     assert [int(facts["epoch"]) for facts in told.epoch_facts] == [1, 2]
     assert {"loss_D_fake", "loss_D_real", "loss_D", "loss_G_GAN", "loss_G_L1", "loss_G"} <= set(told.epoch_facts[0])
     assert 3 < told.epoch_facts[-1]["validation_psnr"] < 60
-    apart = len(trainer._seen.validation_names)
+    apart = len(trainer._loaded_photos.validation_names)
     assert 1 <= apart <= 8
     assert told.grids[0].shape == (3 * 36, apart * 36, 3)
     input_row, truth_row = told.grids[0][:32, :32], told.grids[0][72:104, :32]
     assert np.ptp(input_row.astype(int), axis=2).max() <= 2  # gray
-    assert np.abs(truth_row.astype(int) - trainer._seen.validation_crops()[0]).max() <= 2
+    assert np.abs(truth_row.astype(int) - trainer._loaded_photos.validation_crops()[0]).max() <= 2
 
 
 def test_models_are_kept_at_the_moments_that_the_recipe_names(photos: Path, tmp_path: Path):
@@ -284,13 +284,13 @@ def gradients(photos: Path, tmp_path: Path, **changes: object) -> list[torch.Ten
     """Gradients of the first step, without what depends on the batch as a whole."""
     recipe = small("wgan-gp", steps=1, game="none", **changes)
     trainer = Trainer([photos], recipe)
-    make = trainer._make
+    make = trainer._build
 
     def without_batch_norm(*arguments: Any) -> None:
         make(*arguments)
         trainer.generator.eval().train = lambda _=True: trainer.generator
 
-    trainer._make = without_batch_norm
+    trainer._build = without_batch_norm
     trainer.run(tmp_path / f"{len(list(tmp_path.iterdir()))}.pt")
     return [parameter.grad for parameter in trainer.generator.parameters()]
 
@@ -333,10 +333,10 @@ def test_a_recipe_that_cannot_be_followed_is_refused(change: dict[str, Any], pho
 
 def test_another_discriminator_begins_with_its_own_defaults():
     own = RECIPES["fine-tune"].discriminator_config
-    assert overridden(RECIPES["fine-tune"], {"discriminator": "features"}).discriminator_config == {}
-    assert overridden(RECIPES["fine-tune"], {"discriminator": "multiscale"}).discriminator_config == own != {}
+    assert override(RECIPES["fine-tune"], {"discriminator": "features"}).discriminator_config == {}
+    assert override(RECIPES["fine-tune"], {"discriminator": "multiscale"}).discriminator_config == own != {}
     said = {"discriminator": "features", "discriminator_config": '{"width": 8}'}
-    assert overridden(RECIPES["fine-tune"], said).discriminator_config == {"width": 8}
+    assert override(RECIPES["fine-tune"], said).discriminator_config == {"width": 8}
 
 
 @pytest.mark.parametrize("config", [{"scales": 3}, {"features": "lite2"}])
@@ -349,9 +349,9 @@ def test_a_discriminator_config_that_does_not_fit_is_refused(config: dict[str, A
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_printed_recipe_reads_back(name: str):
     recipe = find_recipe(name)
-    lines = dict(line.split(" = ", 1) for line in printed(recipe).splitlines())
+    lines = dict(line.split(" = ", 1) for line in format_recipe(recipe).splitlines())
     texts = {key: json.loads(value) if isinstance(json.loads(value), str) else value for key, value in lines.items()}
-    assert overridden(find_recipe("fcn-l2"), texts) == recipe
+    assert override(find_recipe("fcn-l2"), texts) == recipe
 
 
 @pytest.mark.parametrize(
@@ -359,12 +359,12 @@ def test_a_printed_recipe_reads_back(name: str):
 )
 def test_a_wrong_change_is_refused(change: dict[str, str]):
     with pytest.raises(UsageError):
-        overridden(RECIPES["default"], change)
+        override(RECIPES["default"], change)
 
 
 def test_unaged_is_unaged():
     rgb = torch.rand(4, 3, 32, 32)
-    gray, _ = age(rgb, torch.zeros(4, 2, 8, 8), UNAGED, torch.Generator())
+    gray, _ = age(rgb, torch.zeros(4, 2, 8, 8), NO_AGING, torch.Generator())
     assert torch.allclose(gray[:, 0], 0.299 * rgb[:, 0] + 0.587 * rgb[:, 1] + 0.114 * rgb[:, 2], atol=1e-5)
 
 

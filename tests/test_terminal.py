@@ -12,10 +12,10 @@ from PIL import Image
 from vidcolor import cli
 from vidcolor.cli.console import Terminal
 from vidcolor.cli.progress.bars import Bars
-from vidcolor.cli.text import folded
+from vidcolor.cli.text import fold
 from vidcolor.inference import weights
 from vidcolor.networks import build
-from vidcolor.training.photos import Intake
+from vidcolor.training.photos import LoadReport
 
 NAME = "A rather long name of an old film, reel 01 of 12.mkv"
 
@@ -54,9 +54,9 @@ def test_no_color_has_no_colors():
 
 def test_lines_are_folded_between_words_on_a_terminal_alone():
     text = "vidcolor: /a/very/long/path/that/does/not/fit/into/forty/columns.mkv: no such file or folder."
-    assert folded(text, None) == text
-    assert folded("two\n  lines", None) == "two lines"
-    parts = folded(text, 40).splitlines()
+    assert fold(text, None) == text
+    assert fold("two\n  lines", None) == "two lines"
+    parts = fold(text, 40).splitlines()
     assert "/a/very/long/path/that/does/not/fit/into/forty/columns.mkv:" in parts
     assert " ".join(parts) == text
 
@@ -195,5 +195,5 @@ def test_no_command_lets_a_name_or_a_tag_speak_to_the_terminal(
 def test_what_was_passed_over_in_training_cannot_speak(capfd: pytest.CaptureFixture[str]):
     from vidcolor.cli.progress.plain import PlainLines
 
-    PlainLines().photos_read(Intake(1, 0, 0, 0, 1, 0, ((EVIL, EVIL),)))
+    PlainLines().photos_read(LoadReport(1, 0, 0, 0, 1, 0, ((EVIL, EVIL),)))
     assert obeyed(capfd.readouterr().err) == set()

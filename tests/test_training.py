@@ -12,11 +12,11 @@ import torch
 from vidcolor import cli
 from vidcolor.errors import SourceError
 from vidcolor.inference import weights
-from vidcolor.training.aging import Aging, age, compressed
+from vidcolor.training.aging import Aging, age, compress
 from vidcolor.training.bins import Bins, bin_loss
-from vidcolor.training.objective import prepare
-from vidcolor.training.photos import Photos, held_back
-from vidcolor.training.recipes import RECIPES, UNAGED, Stage
+from vidcolor.training.objective import prepare_batch
+from vidcolor.training.photos import Photos, choose_held_back
+from vidcolor.training.recipes import NO_AGING, RECIPES, Stage
 from vidcolor.training.trainer import Trainer
 
 RANDOM = np.random.default_rng(5)
@@ -26,7 +26,7 @@ def test_held_back_photos_are_never_seen(photos: Path):
     kept = Photos([photos], crop=32, hold_back=("period/*", 3)).names
     everything = Photos([photos], crop=32).names
     assert len(everything) - len(kept) == 3
-    assert set(everything) - set(kept) == held_back(everything, "period/*", 3)
+    assert set(everything) - set(kept) == choose_held_back(everything, "period/*", 3)
 
 
 def test_crops_have_the_size_asked_for_and_favored_photos_come_more_often(photos: Path):
@@ -70,18 +70,18 @@ def test_aging_keeps_borders_colorless_and_values_in_range():
 
 def test_compression_leaves_blocks_and_flicker_changes_the_light():
     slope = torch.linspace(0.2, 0.8, 32).view(1, 1, 1, 32).expand(2, 1, 32, 32)
-    packed = compressed(slope, torch.full((2, 1, 1, 1), 0.03))
+    packed = compress(slope, torch.full((2, 1, 1, 1), 0.03))
     steps = (packed[0, 0, 0, 1:] - packed[0, 0, 0, :-1]).abs()
     assert steps[7::8].max() > 3 * steps[0]  # an edge where blocks meet
-    assert torch.allclose(compressed(slope, torch.full((2, 1, 1, 1), 1e-6)), slope, atol=1e-4)
+    assert torch.allclose(compress(slope, torch.full((2, 1, 1, 1), 1e-6)), slope, atol=1e-4)
     gray = torch.full((64, 3, 16, 16), 0.5)
-    aged, _ = age(gray, torch.zeros(64, 2, 4, 4), replace(UNAGED, flicker=1.0), torch.Generator().manual_seed(1))
+    aged, _ = age(gray, torch.zeros(64, 2, 4, 4), replace(NO_AGING, flicker=1.0), torch.Generator().manual_seed(1))
     assert aged.mean(dim=(1, 2, 3)).std() > 0.03
 
 
 def test_targets_spread_over_near_bins_and_rare_colors_weigh_more():
     common, rare = torch.zeros(990, 2), torch.full((10, 2), 40.0)
-    bins = Bins.of(torch.cat([common, rare]), uniform_share=0.5)
+    bins = Bins.from_samples(torch.cat([common, rare]), uniform_share=0.5)
     assert bins.bins_2K.shape == (2, 2)
     order = bins.bins_2K.abs().sum(dim=0).argsort()
     assert bins.class_weights_K[order[1]] > bins.class_weights_K[order[0]]
@@ -90,32 +90,32 @@ def test_targets_spread_over_near_bins_and_rare_colors_weigh_more():
 
 def test_the_loss_is_least_at_the_true_colors():
     ab = torch.tensor([[0.0, 0.0], [40.0, 40.0], [-40.0, 0.0], [0.0, -40.0], [30.0, 0.0]]).repeat(50, 1)
-    bins = Bins.of(ab, uniform_share=0.5)
+    bins = Bins.from_samples(ab, uniform_share=0.5)
     target = torch.tensor([40.0, 40.0]).view(1, 2, 1, 1)
     losses = [bin_loss(torch.eye(5)[k].view(1, 5, 1, 1) * 20, target, bins).item() for k in range(5)]
     assert bins.bins_2K[:, int(np.argmin(losses))].tolist() == [40.0, 40.0]
 
 
 def test_true_colors_are_taken_at_the_generators_stride():
-    recipe = replace(RECIPES["default"], aging=UNAGED)
+    recipe = replace(RECIPES["default"], aging=NO_AGING)
     crops = RANDOM.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
-    batch = prepare(crops, recipe, 4, torch.device("cpu"), torch.Generator())
+    batch = prepare_batch(crops, recipe, 4, torch.device("cpu"), torch.Generator())
     assert batch.lightness_B1HW.shape == batch.true_lightness_B1HW.shape == (2, 1, 32, 32)
     assert batch.ab_B2hw.shape == (2, 2, 8, 8)
     assert 0 <= batch.lightness_B1HW.min() <= batch.lightness_B1HW.max() <= 100.01
 
 
 def test_second_looks_are_moved_pictures_with_the_same_true_colors():
-    recipe = replace(RECIPES["default"], aging=UNAGED, consistency=0.25)
+    recipe = replace(RECIPES["default"], aging=NO_AGING, consistency=0.25)
     small = RANDOM.integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
     crops = np.stack([cv2.resize(picture, (64, 64), interpolation=cv2.INTER_CUBIC) for picture in small])
-    batch = prepare(crops, recipe, 4, torch.device("cpu"), torch.Generator().manual_seed(3))
-    assert batch.second_looks is not None
-    assert batch.second_looks.count == 2
+    batch = prepare_batch(crops, recipe, 4, torch.device("cpu"), torch.Generator().manual_seed(3))
+    assert batch.second_views is not None
+    assert batch.second_views.count == 2
     assert len(batch.lightness_B1HW) == len(batch.ab_B2hw) == 8
-    assert batch.second_looks.unlikeness(batch.ab_B2hw, 4) < 0.01  # the truth has not changed
+    assert batch.second_views.loss(batch.ab_B2hw, 4) < 0.01  # the truth has not changed
     assert 0.5 < (batch.lightness_B1HW[-2:] - batch.true_lightness_B1HW[-2:]).abs().mean() < 8  # what is seen has
-    shifts = batch.second_looks.shift_N2.long()
+    shifts = batch.second_views.shift_N2.long()
     for picture, first, (right, down) in zip(
         batch.true_lightness_B1HW[-2:, 0],
         batch.true_lightness_B1HW[:2, 0],
@@ -126,7 +126,7 @@ def test_second_looks_are_moved_pictures_with_the_same_true_colors():
         assert torch.allclose(picture[8:-8, 8:-8], moved[8:-8, 8:-8], atol=1e-3)
     wavering = batch.ab_B2hw.clone()
     wavering[-1] += 10
-    assert batch.second_looks.unlikeness(wavering, 4) == pytest.approx(5, abs=0.05)
+    assert batch.second_views.loss(wavering, 4) == pytest.approx(5, abs=0.05)
 
 
 def test_batch_n_is_the_same_wherever_a_run_began(photos: Path):
@@ -140,7 +140,7 @@ def test_training_learns(photos: Path, tmp_path: Path):
     config = {"widths": [32, 24, 16, 16]}
     stages = (Stage(32, 1.0, 99),)
     recipe = replace(
-        RECIPES["default"], generator_config=config, stages=stages, steps=40, batch=8, aging=UNAGED, game="none"
+        RECIPES["default"], generator_config=config, stages=stages, steps=40, batch=8, aging=NO_AGING, game="none"
     )
     trainer = Trainer([photos], recipe)
     losses: list[float] = []

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from vidcolor.stills.rgb import Rgb
-from vidcolor.training.crops import PASTED, STRETCH
+from vidcolor.training.crops import CUTMIX_SIDES, STRETCH
 from vidcolor.training.photos import Photos
 
 
@@ -77,7 +77,7 @@ def test_a_mixed_crop_shows_a_part_of_the_next_one_in_its_place(flags: Photos):
         part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
         assert foreign[part].all()  # one rectangle
         assert np.array_equal(crop[part], plain[(at + 1) % 16][part])
-        assert all(PASTED[0] - 0.02 < len(side) / 32 < PASTED[1] + 0.02 for side in (rows, columns))
+        assert all(CUTMIX_SIDES[0] - 0.02 < len(side) / 32 < CUTMIX_SIDES[1] + 0.02 for side in (rows, columns))
 
 
 def test_the_share_of_crops_asked_for_is_mixed(flags: Photos):

@@ -22,8 +22,8 @@ from vidcolor.archives.photos import encoded, is_archive
 from vidcolor.errors import SourceError
 from vidcolor.stills.rgb import Rgb, decode
 from vidcolor.training import films
-from vidcolor.training.films import choose, difference_hash, is_gray, read_film
-from vidcolor.training.photos import Intake, Photos, is_for_validation
+from vidcolor.training.films import choose_frames, difference_hash, is_gray, read_film
+from vidcolor.training.photos import LoadReport, Photos, is_for_validation
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -113,7 +113,7 @@ def test_encrypted_and_broken_members_of_a_zip_are_skipped_and_counted(tmp_path:
     }  # fmt: skip
     photos = Photos([path], crop=32)
     assert photos.names == ["good.png"]
-    assert photos.intake == Intake(1, 0, 0, 0, 2, 0, (("locked.png", "unreadable"), ("broken.png", "unreadable")))
+    assert photos.report == LoadReport(1, 0, 0, 0, 2, 0, (("locked.png", "unreadable"), ("broken.png", "unreadable")))
 
 
 @pytest.mark.parametrize(("name", "mode"), [("a.tar", "w"), ("a.tar.gz", "w:gz"), ("a.txz", "w:xz"), ("b", "w:gz")])
@@ -230,18 +230,18 @@ def test_gray_is_told_from_color():
 def test_hashes_are_near_for_the_same_view_and_far_for_others():
     random = np.random.default_rng(1)
     same = np.clip(picture(1) * 0.9 + random.normal(6, 5, picture(1).shape), 0, 255).astype(np.uint8)
-    assert (difference_hash(picture(1)) ^ difference_hash(same)).bit_count() <= films.SAME_BITS
+    assert (difference_hash(picture(1)) ^ difference_hash(same)).bit_count() <= films.DUPLICATE_BITS
     distances = [(difference_hash(picture(1)) ^ difference_hash(picture(seed))).bit_count() for seed in range(2, 40)]
-    assert min(distances) > films.SAME_BITS
+    assert min(distances) > films.DUPLICATE_BITS
 
 
 def test_frames_are_chosen_all_over_the_film_and_the_same_every_time():
-    chosen = choose(2500, Fraction(25), seed=7)
+    chosen = choose_frames(2500, Fraction(25), seed=7)
     assert len(chosen) == 50
     assert all(first == 50 * slot and first <= last < first + 50 for slot, (first, last) in enumerate(chosen))
-    assert chosen == choose(2500, Fraction(25), seed=7) != choose(2500, Fraction(25), seed=8)
-    assert len(choose(10**6, Fraction(24), seed=1)) == films.MOST_FRAMES
-    assert choose(1, Fraction(25), seed=1) == [(0, 0)]
+    assert chosen == choose_frames(2500, Fraction(25), seed=7) != choose_frames(2500, Fraction(25), seed=8)
+    assert len(choose_frames(10**6, Fraction(24), seed=1)) == films.MAX_FRAMES
+    assert choose_frames(1, Fraction(25), seed=1) == [(0, 0)]
 
 
 # Films
@@ -256,8 +256,8 @@ def test_frames_are_those_that_their_names_say(tmp_path: Path, name: str, codec:
     pictures = [picture(seed) for seed in range(60)]
     path = film(tmp_path / name, pictures, codec=codec, rate=25)  # what a bare stream is taken for
     read = read_film(path, short_side=72, every_seconds=0.4, with_decord=with_decord)
-    assert (read.looked_at, read.kept, read.unreadable) == (6, 6, 0)
-    assert read.by_decord == (6 if with_decord and name in ("a.mp4", "a.mkv") else 0)
+    assert (read.examined, read.kept, read.unreadable) == (6, 6, 0)
+    assert read.from_decord == (6 if with_decord and name in ("a.mp4", "a.mkv") else 0)
     for frame, rgb in read.frames:
         stem, number = frame.split("/")
         assert stem == "a"
@@ -269,7 +269,7 @@ def test_gray_frames_and_near_duplicates_are_counted_not_kept(tmp_path: Path, wi
     scenes = [picture(1), gray(2), picture(3), picture(1), gray(4)]
     path = film(tmp_path / "western.mkv", [scene for scene in scenes for _ in range(20)])
     read = read_film(path, short_side=72, every_seconds=2, with_decord=with_decord)
-    assert (read.looked_at, read.kept, read.gray, read.duplicates) == (10, 2, 4, 4)
+    assert (read.examined, read.kept, read.gray, read.duplicates) == (10, 2, 4, 4)
     again = read_film(path, short_side=72, every_seconds=2, with_decord=with_decord)
     assert [name for name, _ in again.frames] == [name for name, _ in read.frames]
 
@@ -303,21 +303,21 @@ def test_frames_are_shrunk_and_a_large_film_without_a_matrix_is_bt709(tmp_path: 
 @pytest.mark.parametrize("fate", ["exec sleep 60", "kill -ABRT $$", "head -c 100 /dev/zero; exec sleep 60"])
 def test_when_decord_hangs_or_crashes_pyav_reads_the_film(tmp_path: Path, fate: str, monkeypatch: pytest.MonkeyPatch):
     path = film(tmp_path / "a.mp4", [picture(seed) for seed in range(30)])
-    monkeypatch.setattr(films, "_decord_suits", lambda _: True)
+    monkeypatch.setattr(films, "_can_use_decord", lambda _: True)
     monkeypatch.setattr(films, "_DECORD_SECONDS", 0.3)
     stub = tmp_path / "python"
     stub.write_text(f"#!/bin/sh\nexec sh -c '{fate}'\n")
     stub.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(stub))
     read = read_film(path, short_side=72)
-    assert (read.kept, read.by_decord) == (3, 0)
+    assert (read.kept, read.from_decord) == (3, 0)
 
 
 def test_a_cut_off_film_gives_what_it_has(tmp_path: Path):
     path = film(tmp_path / "a.mkv", [picture(seed) for seed in range(100)])
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
     read = read_film(path, short_side=72)
-    assert read.looked_at == read.kept + read.unreadable
+    assert read.examined == read.kept + read.unreadable
     assert read.kept >= 4
     assert read.unreadable >= 2
 
@@ -334,7 +334,7 @@ def test_an_hdr_film_is_refused(tmp_path: Path):
 @pytest.fixture
 def _sparsely(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short films are looked at as sparsely as long ones, so that a test can count on its fingers."""
-    monkeypatch.setattr(films, "LEAST_FRAMES", 1)
+    monkeypatch.setattr(films, "MIN_FRAMES", 1)
 
 
 @pytest.fixture(scope="module")
@@ -365,13 +365,13 @@ def sources(home: Path) -> list[Path]:
 def test_photos_archives_and_films_are_taken_together(mixture: Path, with_decord: bool):
     told: list[str] = []
     photos = Photos(sources(mixture), crop=32, with_decord=with_decord, on_film=lambda film: told.append(film.name))
-    intake = photos.intake
-    assert (intake.photos, intake.film_frames) == (5, 3)
-    assert (intake.gray, intake.duplicates, intake.unreadable, intake.tiny) == (2, 1, 2, 1)
-    assert intake.describe() == (
+    report = photos.report
+    assert (report.photos, report.film_frames) == (5, 3)
+    assert (report.gray, report.duplicates, report.unreadable, report.tiny) == (2, 1, 2, 1)
+    assert report.describe() == (
         "5 photos and 3 film frames to learn from; skipped: 2 gray, 1 duplicates, 2 unreadable, 1 tiny"
     )
-    skipped = dict(intake.skipped)
+    skipped = dict(report.skipped)
     assert skipped.keys() == {"town/gray.png", "town/cut.png", "town/small.png", "broken.mp4"}
     assert "in no format that FFmpeg reads" in skipped["broken.mp4"]
     assert photos.names[:5] == ["town/1.png", "box/1.png", "box/2.png", "more/1.png", "one.png"]
@@ -385,7 +385,7 @@ def test_photos_archives_and_films_are_taken_together(mixture: Path, with_decord
 def test_film_frames_can_be_held_back_by_pattern(mixture: Path):
     photos = Photos(sources(mixture), crop=32, hold_back=("rio/*", 2))
     assert not any(name.startswith("rio/") for name in photos.names)
-    assert photos.intake.film_frames == 1
+    assert photos.report.film_frames == 1
 
 
 def test_the_share_for_validation_is_settled_by_name(tmp_path: Path):
@@ -400,7 +400,7 @@ def test_the_share_for_validation_is_settled_by_name(tmp_path: Path):
     assert set(few.validation_names) == set(many.validation_names) & set(names[:20])
     assert sorted(few.names + few.validation_names) == sorted(names[:20])
     assert few.validation_crops().shape == (len(few.validation_names), 32, 32, 3)
-    assert few.intake.photos == 20
+    assert few.report.photos == 20
 
 
 @pytest.mark.usefixtures("_sparsely")
@@ -432,7 +432,7 @@ def test_archives_of_photos_need_neither_pyav_nor_decord(mixture: Path):
 
 def test_some_crops_are_drawn_cards_without_color(photos: Path):
     stored = Photos([photos], crop=32)
-    plain, mixed = (next(stored.batches(40, seed=3, cards=share)) for share in (0.0, 0.3))
+    plain, mixed = (next(stored.batches(40, seed=3, title_cards=share)) for share in (0.0, 0.3))
     is_other = (plain != mixed).any(axis=(1, 2, 3))
     assert 4 <= is_other.sum() <= 20
     assert np.ptp(mixed[is_other], axis=3).max() == 0
@@ -441,6 +441,6 @@ def test_some_crops_are_drawn_cards_without_color(photos: Path):
 
 def test_a_short_film_is_looked_at_closely(tmp_path: Path):
     scenes = [picture(number) for number in range(12) for _ in range(2)]  # one second, twelve pictures
-    intake = Photos([film(tmp_path / "short.mkv", scenes)], crop=32).intake
-    assert intake.film_frames >= 10
-    assert intake.duplicates >= 10
+    report = Photos([film(tmp_path / "short.mkv", scenes)], crop=32).report
+    assert report.film_frames >= 10
+    assert report.duplicates >= 10

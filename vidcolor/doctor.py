@@ -1,6 +1,6 @@
-"""Whether vidcolor can do its work on this machine: what is installed, what is there, and a tiny film colored.
+"""Checks of this machine: packages, devices, models, folders, encoders, and a self-test on a tiny film.
 
-Everything is looked up when it is asked for: a package that is broken is a finding, too.
+Modules are imported inside the checks, so that a broken package becomes a finding.
 """
 
 import errno
@@ -21,33 +21,37 @@ from vidcolor import __version__
 from vidcolor.choices import CODECS, HW_CODECS, HW_DECODERS
 from vidcolor.errors import SourceError, VidcolorError
 from vidcolor.inference import weights
-from vidcolor.system import cache, packages, scarcity
+from vidcolor.system import cache, limits, packages
 
 if TYPE_CHECKING:
     from vidcolor.frames import Plane
 
-State = Literal["good", "note", "bad"]  # note: something is missing that films can do without
+State = Literal["good", "note", "bad"]  # note: something optional is missing
 
-NEEDED = {  # by the names that people know: distribution, module
+REQUIRED_PACKAGES = {  # usual name: distribution, module
     "PyAV": ("av", "av"), "OpenVINO": ("openvino", "openvino"), "torch": ("torch", "torch"),
     "NumPy": ("numpy", "numpy"), "OpenCV": ("opencv-python-headless", "cv2"), "Pillow": ("pillow", "PIL"),
 }  # fmt: skip
-TWINS = ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")  # whose files are OpenCV's, too
-EXTRAS = {  # of pyproject.toml -> the modules that they bring, and what they are for
+CONFLICTING_PACKAGES = (
+    "opencv-python",
+    "opencv-contrib-python",
+    "opencv-contrib-python-headless",
+)  # they write the same files as OpenCV
+EXTRAS = {  # extra of pyproject.toml -> its modules, and their purpose
     "cluster": (("ray",), "many machines"),
     "heic": (("pillow_heif",), "HEIC photos"),
     "int8": (("nncf",), "--precision int8"),
     "metrics": (("torchmetrics", "torch_fidelity"), "evaluate --metric"),
     "onnx": (("onnx", "onnxruntime"), "export to ONNX"),
 }
-LEAST_BYTES, FEW_BYTES = 100_000_000, 1_000_000_000  # free: no film fits; a long one may not
+MIN_FREE_BYTES, LOW_FREE_BYTES = 100_000_000, 1_000_000_000  # free space: too little for any film; for a long one
 TEST_FRAMES, TEST_WIDTH, TEST_HEIGHT = 72, 640, 480
-PICTURES = 2  # of real luma: the test film's shots
+PICTURES = 2  # real pictures in the test film, one for each shot
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """Result of one check."""
 
     topic: str
     name: str
@@ -59,42 +63,42 @@ class Finding:
 Check = Callable[[], Iterator[Finding]]
 
 
-def topics(folder: Path | None = None) -> dict[str, Check]:
-    """What there is to look at, in order, the self-test last. folder: where films are to be written; None: here."""
+def list_checks(folder: Path | None = None) -> dict[str, Check]:
+    """The checks by topic, in order, the self-test last.  folder: where films will be written; None: here."""
     return {
-        "versions": _versions,
-        "processor": _processor,
-        "graphics": _graphics,
-        "models": _models,
-        "folders": lambda: _folders(folder),
-        "extras": _extras,
-        "encoders": _encoders,
-        "decoders": _decoders,
-        "self-test": _self_test,
+        "versions": _check_versions,
+        "processor": _check_processor,
+        "graphics": _check_graphics,
+        "models": _check_models,
+        "folders": lambda: _check_folders(folder),
+        "extras": _check_extras,
+        "encoders": _check_encoders,
+        "decoders": _check_decoders,
+        "self-test": _run_self_test,
     }
 
 
-def examine(topic: str, check: Check) -> Iterator[Finding]:
-    """What a check finds; where it fails as a whole, that."""
+def run_check(topic: str, check: Check) -> Iterator[Finding]:
+    """Run a check; a failure of the check itself is a finding too."""
     try:
         yield from check()
     except VidcolorError as error:
         yield Finding(topic, "failed", "bad", str(error))
-    except Exception as error:  # a doctor names what is broken, and goes on
-        yield Finding(topic, "failed", "bad", f"{type(error).__name__}: {error}", _advice(error))
+    except Exception as error:  # a broken part must not end the other checks
+        yield Finding(topic, "failed", "bad", f"{type(error).__name__}: {error}", _advise(error))
 
 
-def _advice(error: Exception) -> str:
-    """What to do about a check that could not be made."""
+def _advise(error: Exception) -> str:
+    """Advice for a check that failed."""
     if isinstance(error, ImportError):
         return "Install again what is not ok under versions."
     if isinstance(error, OSError):
-        return _advice_on_place(error, "See folders for one that can be written.")
-    return scarcity.told(error) or _REPORT
+        return _advise_on_folder(error, "See folders for one that can be written.")
+    return limits.explain(error) or _REPORT
 
 
-def _advice_on_place(error: OSError, other: str) -> str:
-    """What to do about a place that cannot be written. other: how to name another."""
+def _advise_on_folder(error: OSError, other: str) -> str:
+    """Advice for a folder that cannot be written.  other: how to name another."""
     reasons = {
         errno.ENOSPC: "Make room on that disk. Or: ", errno.EDQUOT: "Make room in that quota. Or: ",
         errno.EROFS: "It can only be read. ", errno.EACCES: "It is another user's. ", errno.EPERM: "It is protected. ",
@@ -104,7 +108,7 @@ def _advice_on_place(error: OSError, other: str) -> str:
 
 
 def verdict(findings: Sequence[Finding]) -> tuple[bool, str]:
-    """Whether all that films need is there, and one line that says so."""
+    """Whether all that films need works, and a line that says so."""
     bad = [finding for finding in findings if finding.state == "bad"]
     notes = sum(finding.state == "note" for finding in findings)
     if bad:
@@ -114,26 +118,27 @@ def verdict(findings: Sequence[Finding]) -> tuple[bool, str]:
     return True, f"All is well: vidcolor can color films and photos here{above}."
 
 
-def _versions() -> Iterator[Finding]:
+def _check_versions() -> Iterator[Finding]:
     yield Finding("versions", "vidcolor", "good", f"{__version__}, in {Path(__file__).parent}")
     yield Finding("versions", "Python", "good", f"{platform.python_version()}, {sys.executable}")
     yield Finding("versions", "system", "good", f"{platform.system()} {platform.release()}, {platform.machine()}")
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # as backends.load_openvino has it
-    yield from (_package(name, *where) for name, where in NEEDED.items())
-    twins = [twin for twin in TWINS if packages.version(twin)]
-    if twins and packages.version(NEEDED["OpenCV"][0]):
-        said = f"{twins[0]} is installed, too: both write the same files, and removing one breaks the other"
-        advice = f"pip uninstall {' '.join(twins)}; pip install --force-reinstall --no-deps {NEEDED['OpenCV'][0]}"
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # as in backends.load_openvino
+    yield from (_check_package(name, *where) for name, where in REQUIRED_PACKAGES.items())
+    conflicts = [twin for twin in CONFLICTING_PACKAGES if packages.version(twin)]
+    ours = REQUIRED_PACKAGES["OpenCV"][0]
+    if conflicts and packages.version(ours):
+        said = f"{conflicts[0]} is installed, too: both write the same files, and removing one breaks the other"
+        advice = f"pip uninstall {' '.join(conflicts)}; pip install --force-reinstall --no-deps {ours}"
         yield Finding("versions", "OpenCV twice", "note", said, advice)
     from vidcolor.media.versions import ffmpeg_version
 
     yield Finding("versions", "FFmpeg", "good", ffmpeg_version())
 
 
-def _package(name: str, distribution: str, module: str) -> Finding:
-    """Whether it is there and can be imported: a package manager knows the first alone."""
+def _check_package(name: str, distribution: str, module: str) -> Finding:
+    """Whether a package is installed and can be imported."""
     found = packages.version(distribution)
-    if not (problem := packages.problem(module)):
+    if not (problem := packages.import_problem(module)):
         said = found or f"{import_module(module).__version__}, from another package"
         return Finding("versions", name, "good", said)
     if not found:
@@ -142,7 +147,7 @@ def _package(name: str, distribution: str, module: str) -> Finding:
     return Finding("versions", name, "bad", said, f"pip install --force-reinstall --no-deps {distribution}")
 
 
-def _processor() -> Iterator[Finding]:
+def _check_processor() -> Iterator[Finding]:
     from vidcolor.inference import backends
 
     core = backends.load_openvino().Core()
@@ -159,7 +164,7 @@ def _processor() -> Iterator[Finding]:
         yield Finding("processor", "--precision auto", "good", said, "--precision int8 is faster.")
 
 
-def _graphics() -> Iterator[Finding]:
+def _check_graphics() -> Iterator[Finding]:
     from vidcolor.inference import backends
 
     if not backends.may_have_gpu():
@@ -177,11 +182,11 @@ def _graphics() -> Iterator[Finding]:
         yield Finding("graphics", device, "good", said)
 
 
-def _models() -> Iterator[Finding]:
-    for path in weights.packaged():
+def _check_models() -> Iterator[Finding]:
+    for path in weights.packaged_models():
         try:
             weights.read_header(path)
-            digest, stated = weights.sha256(path), weights.stated_sha256(path)
+            digest, stated = weights.sha256(path), weights.card_sha256(path)
         except (VidcolorError, OSError) as error:
             mine = os.access(path, os.R_OK)
             advice = "Install vidcolor again." if mine else f"Let this user read it: chmod a+r {path}"
@@ -196,21 +201,21 @@ def _models() -> Iterator[Finding]:
         yield Finding("models", "default", "bad", f"not in {weights.models_folder()}", "Install vidcolor again.")
 
 
-def _folders(folder: Path | None) -> Iterator[Finding]:
-    yield _cache_folder()
+def _check_folders(folder: Path | None) -> Iterator[Finding]:
+    yield _check_cache_folder()
     advice = "Set TMPDIR to a folder that can be written."
     try:
-        yield _place("temporary", Path(tempfile.gettempdir()), "bad", advice)
-    except FileNotFoundError as error:  # which lists where it looked
+        yield _check_folder("temporary", Path(tempfile.gettempdir()), "bad", advice)
+    except FileNotFoundError as error:  # its message lists many folders
         yield Finding("folders", "temporary", "bad", str(error.strerror), advice)
     if folder is None:
-        yield _place("current", Path.cwd(), "note", "Write films to another folder.")
+        yield _check_folder("current", Path.cwd(), "note", "Write films to another folder.")
     else:
-        yield _place("output", folder, "bad", "Name another folder.")
+        yield _check_folder("output", folder, "bad", "Name another folder.")
 
 
-def _cache_folder() -> Finding:
-    """Something is kept and read again. Films do without a cache, and begin some seconds later."""
+def _check_cache_folder() -> Finding:
+    """Write and read a cache entry. Without a cache, films start some seconds later."""
     advice = "Set XDG_CACHE_HOME to a folder that can be written."
     name, content = f"doctor-{os.getpid()}", os.urandom(1 << 16)
     try:
@@ -224,14 +229,14 @@ def _cache_folder() -> Finding:
                 (place / name).unlink()
     except OSError as error:
         said = f"{error.filename}: nothing can be kept there ({error.strerror}); each run converts its network anew"
-        return Finding("folders", "cache folder", "note", said, _advice_on_place(error, advice))
+        return Finding("folders", "cache folder", "note", said, _advise_on_folder(error, advice))
     except ValueError as error:
         return Finding("folders", "cache folder", "note", f"{error}; each run converts its network anew", advice)
-    return _place("cache folder", place, "note", advice)
+    return _check_folder("cache folder", place, "note", advice)
 
 
-def _place(name: str, folder: Path, worst: State, advice: str) -> Finding:
-    """Whether files can be made in a folder, or in what of its path is there, and how large they may be."""
+def _check_folder(name: str, folder: Path, worst: State, advice: str) -> Finding:
+    """Whether a folder, or its nearest existing parent, can be written, and how much space is free."""
     there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     try:
         with tempfile.NamedTemporaryFile(dir=there):
@@ -239,15 +244,17 @@ def _place(name: str, folder: Path, worst: State, advice: str) -> Finding:
         free = shutil.disk_usage(there).free
     except OSError as error:
         said = f"{folder}: cannot be written ({error.strerror})"
-        return Finding("folders", name, worst, said, _advice_on_place(error, advice))
+        return Finding("folders", name, worst, said, _advise_on_folder(error, advice))
     said, advice = f"{folder}: can be written, {free / 1e9:,.1f} GB free", f"Make room there. Or: {advice}"
-    if free < LEAST_BYTES:
+    if free < MIN_FREE_BYTES:
         return Finding("folders", name, worst, said, advice)
-    return Finding("folders", name, "note" if free < FEW_BYTES else "good", said, advice if free < FEW_BYTES else "")
+    return Finding(
+        "folders", name, "note" if free < LOW_FREE_BYTES else "good", said, advice if free < LOW_FREE_BYTES else ""
+    )
 
 
-def _extras() -> Iterator[Finding]:
-    problems = packages.problems([module for modules, _ in EXTRAS.values() for module in modules])
+def _check_extras() -> Iterator[Finding]:
+    problems = packages.import_problems([module for modules, _ in EXTRAS.values() for module in modules])
     for extra, (modules, purpose) in EXTRAS.items():
         broken = {module: problems[module] for module in modules if problems[module]}
         if "not installed" in broken.values():
@@ -261,8 +268,8 @@ def _extras() -> Iterator[Finding]:
             yield Finding("extras", extra, "good", f"installed, for {purpose}")
 
 
-def _encoders() -> Iterator[Finding]:
-    """Each by a film of two frames, in software and on graphics chips."""
+def _check_encoders() -> Iterator[Finding]:
+    """Encode a film of two frames with each encoder, in software and hardware."""
     from vidcolor.media import synthetic_film
     from vidcolor.media.encoder_trial import choose_encoder
     from vidcolor.media.encoders import OutputSettings
@@ -271,7 +278,7 @@ def _encoders() -> Iterator[Finding]:
 
     with tempfile.TemporaryDirectory(prefix="vidcolor-") as name:
         film = Path(name) / "film.mkv"
-        synthetic_film.make_film(film, _lumas(2))
+        synthetic_film.make_film(film, _make_lumas(2))
         for codec in CODECS:
             try:
                 encoder = _encode(film, codec)
@@ -297,7 +304,7 @@ def _encoders() -> Iterator[Finding]:
 
 
 def _encode(film: Path, codec: str) -> str:
-    """Write the film as it is; the name of what encoded it. Raises VidcolorError."""
+    """Encode the film; returns the encoder's name. Raises VidcolorError."""
     from vidcolor.frames import ColoredFrame
     from vidcolor.media.encoders import OutputSettings
     from vidcolor.media.sink import FilmSink
@@ -312,15 +319,15 @@ def _encode(film: Path, codec: str) -> str:
         return sink.plan.encoding.encoder
 
 
-def _decoders() -> Iterator[Finding]:
-    """Kinds of device that this FFmpeg knows, and whether they decode H.264 as the software does."""
+def _check_decoders() -> Iterator[Finding]:
+    """Decode H.264 with each hardware decoder of this FFmpeg, and compare with the software decoder."""
     from vidcolor.media import synthetic_film
     from vidcolor.media.hw_decoders import HardwareError, choose_device
     from vidcolor.media.source import FilmSource
 
     with tempfile.TemporaryDirectory(prefix="vidcolor-") as name:
         film = Path(name) / "film.mkv"
-        synthetic_film.make_film(film, _lumas(24))
+        synthetic_film.make_film(film, _make_lumas(24))
         _encode(film, CODECS[0])
         with FilmSource(film.with_name(f"{CODECS[0]}.mkv")) as source:
             for device in HW_DECODERS:
@@ -334,8 +341,8 @@ def _decoders() -> Iterator[Finding]:
     yield Finding("decoders", "software", "good", "all that FFmpeg has")
 
 
-def _self_test() -> Iterator[Finding]:
-    """A gray film with sound through the whole pipeline, written without loss, and read again."""
+def _run_self_test() -> Iterator[Finding]:
+    """Color a gray film with sound, write it without loss, and compare it with the source."""
     from vidcolor.films.pipeline import colorize_film
     from vidcolor.inference.backends import cache_problem
     from vidcolor.inference.colorizer import Colorizer
@@ -347,7 +354,7 @@ def _self_test() -> Iterator[Finding]:
 
     with tempfile.TemporaryDirectory(prefix="vidcolor-") as name:
         before, after = Path(name) / "gray.mkv", Path(name) / "colored.mkv"
-        synthetic_film.make_film(before, _lumas(TEST_FRAMES))
+        synthetic_film.make_film(before, _make_lumas(TEST_FRAMES))
         clock: list[float] = []
         model = weights.find("default")
         before_problem = cache_problem(model)
@@ -356,16 +363,16 @@ def _self_test() -> Iterator[Finding]:
                 colorize_film(source, sink, colorizer, Steadiness(), lambda _: clock.append(time.monotonic()))
             device = ", ".join(colorizer.devices)
         if device.startswith("openvino"):
-            yield _kept(before_problem, cache_problem(model))
+            yield _check_cache_use(before_problem, cache_problem(model))
         for kept, wrong in synthetic_film.differences(before, after):
-            yield Finding("self-test", kept, "bad" if wrong else "good", wrong or _RIGHT[kept], wrong and _REPORT)
-    seconds = max(clock[-1] - clock[0], 1e-3)  # the first frame waits for the network to be made ready
+            yield Finding("self-test", kept, "bad" if wrong else "good", wrong or _EXPECTED[kept], wrong and _REPORT)
+    seconds = max(clock[-1] - clock[0], 1e-3)  # the first frame includes compiling the network
     said = f"{(len(clock) - 1) / seconds:.1f} frames a second at {TEST_WIDTH}x{TEST_HEIGHT}, without loss, {device}"
     yield Finding("self-test", "speed", "good", said)
 
 
-def _kept(before: str, now: str) -> Finding:
-    """Whether the network that was converted for the film needs no converting again. before, now: what hindered."""
+def _check_cache_use(before: str, now: str) -> Finding:
+    """Whether the converted network is cached.  before, now: problems of the cache."""
     if now:
         said = f"the converted network is not kept ({now}): each run begins some seconds later"
         return Finding("self-test", "cache", "note", said, "See the cache folder under folders.")
@@ -374,7 +381,7 @@ def _kept(before: str, now: str) -> Finding:
     return Finding("self-test", "cache", "good", "the converted network is kept")
 
 
-_RIGHT = {
+_EXPECTED = {
     "frames": f"all {TEST_FRAMES}, none lost or repeated",
     "timestamps": "equal, of a varying rate",
     "luma": "equal, bit for bit",
@@ -384,20 +391,20 @@ _RIGHT = {
 _REPORT = "Please report this, with the whole output of `vidcolor doctor`."
 
 
-def _lumas(count: int) -> "list[Plane]":
-    """A film of real pictures: a window that moves over each. Raises SourceError where the package lacks them."""
+def _make_lumas(count: int) -> "list[Plane]":
+    """Make lumas from packaged pictures, with a moving window. Raises SourceError where they are missing."""
     from vidcolor.archives.photos import encoded
     from vidcolor.inference import calibration
     from vidcolor.stills.rgb import decode
 
     pictures: list[Plane] = []
-    for _, content in encoded(calibration.packaged()):
+    for _, content in encoded(calibration.packaged_sources()):
         rgb = decode(content, short_side=TEST_HEIGHT + 2 * count, least=TEST_WIDTH + count)
         if rgb is not None:
             pictures.append(rgb[..., 1])
         if len(pictures) == PICTURES:
             break
     if not pictures:
-        raise SourceError(f"{calibration.packaged()[0]}: no picture to test with. Install vidcolor again.")
+        raise SourceError(f"{calibration.packaged_sources()[0]}: no picture to test with. Install vidcolor again.")
     shots = [pictures[number * len(pictures) // count] for number in range(count)]
     return [shot[number : number + TEST_HEIGHT, number : number + TEST_WIDTH] for number, shot in enumerate(shots)]

@@ -51,7 +51,7 @@ class BatchOptions:
         photos = {"quality": self.photos.quality, "subsampling": self.photos.subsampling}
         deciding = self.films.output_options | photos | {"recolor": self.photos.recolor, "others": self.others}
         settings = {f"--{name.replace('_', '-')}": _text(value) for name, value in deciding.items()}
-        computing = {} if self.cluster else self.model.computing()  # there each machine may use another precision
+        computing = {} if self.cluster else self.model.resolve_backend()  # there each machine may use another precision
         settings |= computing | {"vidcolor": __version__}
         noted = json.dumps(deciding | {"vidcolor": __version__}, sort_keys=True, default=str)
         return Run(self.model.sha256(), settings, settings_hash=hashlib.sha256(noted.encode()).hexdigest())

@@ -1,4 +1,4 @@
-"""The command line. Commands are imported when asked for, so that `vidcolor --help` answers at once."""
+"""The command line. Commands are imported when used, so that `vidcolor --help` is fast."""
 
 import atexit
 import os
@@ -12,16 +12,16 @@ import click
 
 from vidcolor import __version__
 from vidcolor.cli import log, signals, streams
-from vidcolor.cli.help_formatter import HelpContext, Helping, helped
-from vidcolor.cli.signals import HANGUP_CODE, Stopping, Terminated
+from vidcolor.cli.help_formatter import HelpContext, HelpingGroup, set_help_context
+from vidcolor.cli.signals import HANGUP_CODE, StopHandler, Terminated
 from vidcolor.cli.text import LostError, note, say
 from vidcolor.errors import UsageError, VidcolorError, closest_name
-from vidcolor.system import scarcity
+from vidcolor.system import limits
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-COMMANDS = {  # name -> module in this folder whose `command` it is, and what the overview says
+COMMANDS = {  # name -> module in this folder, and its line in the overview
     "colorize": ("colorize", "Put color on films and photos (the default command)."),
     "preview": ("preview", "Look at a film's shots in color, and export stills to correct."),
     "compare": ("compare", "Put films or photos before and after on one page."),
@@ -36,8 +36,8 @@ COMMANDS = {  # name -> module in this folder whose `command` it is, and what th
 DEFAULT_COMMAND = "colorize"
 
 
-class LazyGroup(Helping):
-    """Commands by name, imported late; anything that is not a command belongs to `colorize`."""
+class LazyGroup(HelpingGroup):
+    """Commands, imported when used; arguments without a command belong to `colorize`."""
 
     context_class = HelpContext
 
@@ -50,7 +50,7 @@ class LazyGroup(Helping):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"vidcolor.cli.{COMMANDS[cmd_name][0]}").command
-        return helped(command)
+        return set_help_context(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The overview, without importing the commands."""
@@ -70,10 +70,10 @@ class LazyGroup(Helping):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
         """Commands and files, or options: the overview's and those of `colorize`."""
-        from vidcolor.cli.param_types import with_files
+        from vidcolor.cli.param_types import complete_names_and_files
 
         if not incomplete.startswith("-"):
-            return with_files(incomplete, COMMANDS)
+            return complete_names_and_files(incomplete, COMMANDS)
         default = self.get_command(ctx, DEFAULT_COMMAND)
         found = [] if default is None else default.shell_complete(click.Context(default, ctx), incomplete)
         return list({item.value: item for item in [*super().shell_complete(ctx, incomplete), *found]}.values())
@@ -96,38 +96,39 @@ def vidcolor() -> None:
 
 def main() -> None:
     """Run the command line as a process of its own."""
-    atexit.register(signals.ignore)  # first of all, and so called last
-    streams.outlast()
-    log.hear_libraries()
-    signals.end_with(signals.CODES)  # before the command begins to stop in steps, and after
+    atexit.register(signals.ignore)  # registered first, so called last
+    streams.replace_standard_streams()
+    log.show_library_warnings()
+    signals.end_with(signals.CODES)  # before and after the command handles signals itself
     code = run(sys.argv[1:])
     signals.end_with(dict.fromkeys(signals.CODES, code))
     sys.exit(code)
 
 
 def run(args: list[str]) -> int:
-    """Exit code of a command: 0 done, 1 failed, 2 wrong usage, 129 its terminal gone, 130 interrupted, 143 told to end.
+    """Run a command. Exit codes: 0 done, 1 failed, 2 wrong usage, 129 its terminal gone, 130 interrupted,
+    143 terminated.
 
-    The one place where errors become exit codes.
+    Only here errors become exit codes.
     """
-    scarcity.spare()
+    limits.limit_library_threads()
     code = 1
-    with Stopping() as told:
+    with StopHandler() as stop_handler:
         try:
-            code = _run(args, told)
-            if code and told.code is not None:
-                code = told.code  # whatever went wrong while it was closing
+            code = _run(args, stop_handler)
+            if code and stop_handler.code is not None:
+                code = stop_handler.code  # whatever error closing raised
         finally:
             log.end(code)
     return code
 
 
-def _run(args: list[str], told: Stopping) -> int:
+def _run(args: list[str], stop_handler: StopHandler) -> int:
     try:
         try:
             code = vidcolor.main(args=args, prog_name="vidcolor", standalone_mode=False, obj=args)
         finally:
-            told.is_over = True
+            stop_handler.is_over = True
     except click.exceptions.Exit as stop:
         return int(stop.exit_code)
     except Terminated as stop:
@@ -136,48 +137,50 @@ def _run(args: list[str], told: Stopping) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     except (click.Abort, KeyboardInterrupt) as stop:
-        before = stop.__cause__ or stop.__context__  # by the release of click
-        if isinstance(before, EOFError):  # click takes that of any library for a person who has no more to say
-            return _unexpected(before)
-        return _say("interrupted; nothing half-written is left, and the same command goes on from what is done.", 130)
+        before = stop.__cause__ or stop.__context__  # depends on the release of click
+        if isinstance(before, EOFError):  # click treats any library's EOFError as the end of input
+            return _report_unexpected(before)
+        return _report_error("interrupted; nothing half-written is left, and the same command resumes.", 130)
     except click.ClickException as error:
         where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "vidcolor"
-        return _say(f"{_told(error)} Try `{where} --help`.", error.exit_code)
+        return _report_error(f"{_format_click_error(error)} Try `{where} --help`.", error.exit_code)
     except LostError as error:
         if error.is_left:
-            return HANGUP_CODE if told.is_hung_up else 1
-        return _say(str(error), 1)
+            return HANGUP_CODE if stop_handler.is_hung_up else 1
+        return _report_error(str(error), 1)
     except UsageError as error:
-        return _say(str(error), 2)
+        return _report_error(str(error), 2)
     except VidcolorError as error:
-        return _say(str(error), 1)
+        return _report_error(str(error), 1)
     except Exception as error:
-        return _unexpected(error)
+        return _report_unexpected(error)
     return code if isinstance(code, int) else 0
 
 
-def _unexpected(error: BaseException) -> int:
+def _report_unexpected(error: BaseException) -> int:
     kind = type(error).__name__
     log.LOG.error("unexpected %s", kind, exc_info=error)
     if os.environ.get("VIDCOLOR_DEBUG"):
         note(*"".join(traceback.format_exception(error)).splitlines())
         return 1
-    if lacking := scarcity.told(error):
-        return _say(lacking, 1)
-    if isinstance(error, OSError) and error.filename:  # a file that the system does not let anybody use
-        return _say(f"{error.filename}: cannot be used: {error.strerror}. Look at the folder, and who may use it.", 1)
-    return _say(f"unexpected {kind}: {error} Set VIDCOLOR_DEBUG=1 to see where; please report it.", 1)
+    if lacking := limits.explain(error):
+        return _report_error(lacking, 1)
+    if isinstance(error, OSError) and error.filename:  # a file that the system refuses to open
+        return _report_error(
+            f"{error.filename}: cannot be used: {error.strerror}. Check the folder and its permissions.", 1
+        )
+    return _report_error(f"unexpected {kind}: {error} Set VIDCOLOR_DEBUG=1 to see where; please report it.", 1)
 
 
-def _told(error: click.ClickException) -> str:
-    """Click's message; but what was probably meant is said in words that no release of click changes."""
+def _format_click_error(error: click.ClickException) -> str:
+    """Format Click's message, with a suggestion whose words do not change with click's release."""
     if not isinstance(error, click.NoSuchOption):
         return error.format_message()
     near = closest_name(error.option_name, error.possibilities or ())
     return f"No such option {error.option_name!r}." + (f" Did you mean {near!r}?" if near else "")
 
 
-def _say(message: str, code: int) -> int:
+def _report_error(message: str, code: int) -> int:
     log.LOG.error("%s", message)
     say(f"vidcolor: {message}")
     return code

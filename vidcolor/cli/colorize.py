@@ -12,7 +12,7 @@ from vidcolor.cli import log
 from vidcolor.cli.cluster_films import colorize_films_on_cluster
 from vidcolor.cli.films import colorize_films
 from vidcolor.cli.number_types import Number, OrAuto, Rate, Whole
-from vidcolor.cli.param_types import DEVICE, FILE, Existing, Hinted, ModelName
+from vidcolor.cli.param_types import DEVICE, FILE, Existing, ModelName, WithCompletion
 from vidcolor.cli.progress import observer
 from vidcolor.cli.scans import ScanJob, are_scans, colorize_scans, describe_scans
 from vidcolor.cli.timecode import Timecode, check_range
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vidcolor.batch.options import BatchOptions
 
 
-PRESET = Hinted(click.STRING, choices.PRESETS)
+PRESET = WithCompletion(click.STRING, choices.PRESETS)
 
 
 class FrameInterval(OrAuto):

@@ -16,19 +16,21 @@ from vidcolor.cli.timecode import Timecode
 @click.argument("before", metavar="BEFORE", type=Existing())
 @click.argument("after", metavar="AFTER", type=Existing())
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Page to write: an HTML file.")
-@click.option("--pairs", type=Whole(min=1), default=60, show_default=True, help="Files that it shows at most.")
-@click.option("--shots", type=Whole(min=1), default=12, show_default=True, help="Shots of each film at most.")
+@click.option("--pairs", type=Whole(min=1), default=60, show_default=True, help="Greatest number of files on the page.")
+@click.option(
+    "--shots", type=Whole(min=1), default=12, show_default=True, help="Greatest number of shots from each film."
+)
 @click.option(
     "--side", type=Whole(320, 8192), default=1600, show_default=True,
-    help="Long side of the pictures at most, in pixels.",
+    help="Longest side of the pictures, in pixels.",
 )  # fmt: skip
 @click.option(
-    "--clip", type=Timecode(), default="4s", show_default=True, help="How long a clip of each film is; 0: none."
+    "--clip", type=Timecode(), default="4s", show_default=True, help="Length of the clip from each film; 0: no clip."
 )
-@click.option("--at", type=Timecode(), help="Where in the film the clip begins; else with the longest shot.")
+@click.option("--at", type=Timecode(), help="Where the clip begins; else with the longest shot.")
 @click.option(
     "--megabytes", type=Number(1, 1000), default=25.0, show_default=True,
-    help="Size that the page keeps to: pictures shrink, then there are fewer.",
+    help="Size limit of the page: pictures shrink, then there are fewer.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace an existing page.")
 def command(
@@ -38,7 +40,7 @@ def command(
     """Put films or photos before and after on one page, with a slider between them.
 
     BEFORE and AFTER are two films, two photos, or two folders whose files are matched by name. The page is one file
-    that any browser shows, without a network: it can be sent to somebody.
+    that any browser shows without a network, so it can be sent by mail.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""The terminal as rich draws on it. Imported late, as it brings rich."""
+"""A rich console. Imported late, as rich loads slowly."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,9 +10,7 @@ from vidcolor.printable import printable_lines
 
 
 class Terminal(Console):
-    """Rich's console that takes every text as it is, markup and smileys too, and draws nothing that a terminal obeys
-    but what rich itself says.
-    """
+    """Rich's console without markup and emoji codes; control characters in texts are escaped."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vidcolor.cli.text import check_answered, event, folded, tell
+from vidcolor.cli.text import check_answered, emit_event, fold, tell
 
 if TYPE_CHECKING:
     from vidcolor.cli.console import Terminal
     from vidcolor.doctor import Finding
 
-_MARKS = {"good": ("ok", "green"), "note": ("note", "yellow"), "bad": ("FAIL", "bold red")}
+_LABELS = {"good": ("ok", "green"), "note": ("note", "yellow"), "bad": ("FAIL", "bold red")}
 _NAME_WIDTH = 17
-_NARROW = 60  # columns; under these nothing is put beside the names
+_NARROW = 60  # columns; below this, text follows the name on one line
 
 
 @click.command("doctor")
@@ -26,7 +26,7 @@ def command(ctx: click.Context, folder: Path | None, as_json: bool) -> None:
     """Say whether vidcolor works on this machine, what it will use, and what is missing.
 
     Looks at versions, processor, GPUs, models, folders, extras, encoders and decoders; then colors a tiny film and
-    checks that its frames, times, luma and sound are kept. FOLDER is where films are to be written. The last line is
+    checks that its frames, times, luma and sound are kept. FOLDER is where films will be written. The last line is
     the verdict; exit code 1 where something that films need is broken.
 
     \b
@@ -36,39 +36,39 @@ def command(ctx: click.Context, folder: Path | None, as_json: bool) -> None:
       vidcolor doctor --json > doctor.jsonl
     """
     from vidcolor.cli.console import Terminal
-    from vidcolor.doctor import examine, topics, verdict
+    from vidcolor.doctor import list_checks, run_check, verdict
 
     console = Terminal()
     findings: list[Finding] = []
-    for topic, check in topics(folder).items():
+    for topic, check in list_checks(folder).items():
         if not as_json:
             console.print(topic, style="bold")
         with console.status(topic) if console.is_terminal and not as_json else nullcontext():
-            for finding in examine(topic, check):
+            for finding in run_check(topic, check):
                 findings.append(finding)
                 if as_json:
-                    event("finding", **asdict(finding))
+                    emit_event("finding", **asdict(finding))
                 else:
-                    _tell(finding, console)
+                    _print_finding(finding, console)
                 check_answered()
     is_well, said = verdict(findings)
     if as_json:
-        event("verdict", well=is_well, said=said)
+        emit_event("verdict", well=is_well, said=said)
     else:
-        line = folded(said, console.width if console.is_terminal else None)
+        line = fold(said, console.width if console.is_terminal else None)
         console.print(line, style="bold green" if is_well else "bold red", soft_wrap=True)
     check_answered()
     ctx.exit(0 if is_well else 1)
 
 
-def _tell(finding: "Finding", console: "Terminal") -> None:
-    """One line; on a terminal folded between words, in a column of its own where there is room."""
+def _print_finding(finding: "Finding", console: "Terminal") -> None:
+    """Print one finding; on a wide terminal the text has its own column."""
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
-    mark, style = _MARKS[finding.state]
-    said = folded(f"{finding.said}. {finding.advice}" if finding.advice else finding.said, None)
+    mark, style = _LABELS[finding.state]
+    said = fold(f"{finding.said}. {finding.advice}" if finding.advice else finding.said, None)
     if not console.is_terminal:
         tell(f"  {mark:<4}  {finding.name:<{_NAME_WIDTH}} {said}")
         return

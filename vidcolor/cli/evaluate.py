@@ -12,22 +12,22 @@ from vidcolor import choices, outputs
 from vidcolor.cli.number_types import Number, Whole
 from vidcolor.cli.param_types import DEVICE, Existing, ModelName
 from vidcolor.cli.progress import counting
-from vidcolor.cli.text import answer, as_json, check_answered, say
+from vidcolor.cli.text import answer, check_answered, say, to_json
 from vidcolor.errors import SourceError
 from vidcolor.printable import printable
 
 if TYPE_CHECKING:
-    from vidcolor.evaluation.film_ways import FilmWay
+    from vidcolor.evaluation.contact_sheet import ContactSheet
+    from vidcolor.evaluation.film_methods import FilmMethod
     from vidcolor.evaluation.films import FilmReport
     from vidcolor.evaluation.photos import Metric, PhotoReport
     from vidcolor.evaluation.report import Table
-    from vidcolor.evaluation.sheet import Sheet
     from vidcolor.inference.colorizer import Colorizer
 
 SHEET_PHOTOS = 12
 SHEET_FRAMES = 4  # of each film
 WIDE = 160
-MOST_NAMED = 5  # photos left out that are named one by one
+MAX_NAMED = 5  # skipped photos named in warnings
 
 
 @click.command("evaluate")
@@ -35,7 +35,7 @@ MOST_NAMED = 5  # photos left out that are named one by one
 @click.option(
     "--model", "models", type=ModelName(), multiple=True, default=["default"], help="Model to measure; may be repeated."
 )
-@click.option("--size", type=Whole(32, 4096), help="Short side, in pixels, that the network looks at.")
+@click.option("--size", type=Whole(32, 4096), help="Short side of the network's input, in pixels.")
 @click.option(
     "--precision", type=click.Choice(choices.PRECISIONS), default="auto", show_default=True,
     help="Arithmetic of the network, as in colorize.",
@@ -44,7 +44,7 @@ MOST_NAMED = 5  # photos left out that are named one by one
 @click.option(
     "--steady", "steadying", multiple=True, type=click.Choice(choices.EVALUATED_STEADY_MODES),
     default=["flow"], show_default=True,
-    help="How films' colors are held still; auto: --every auto. May be repeated.",
+    help="How films' colors are steadied; auto: --every auto. May be repeated.",
 )  # fmt: skip
 @click.option(
     "--device", type=DEVICE, default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1."
@@ -56,23 +56,25 @@ MOST_NAMED = 5  # photos left out that are named one by one
 @click.option(
     "--stock", "stocks", multiple=True, default=["panchromatic"], show_default=True,
     type=click.Choice(choices.STOCKS),
-    help="What photos look like to the model; may be repeated.",
+    help="Film stock that photos imitate for the model; may be repeated.",
 )  # fmt: skip
-@click.option("--limit", type=Whole(min=1), help="Measure only so many photos, evenly spread.")
+@click.option("--limit", type=Whole(min=1), help="Number of photos to measure, evenly spread.")
 @click.option("--sheet", type=click.Path(path_type=Path), help="Contact sheet to write: a PNG file.")
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="File to write the rows to.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing sheet or CSV file.")
-@click.option("--json", "is_json", is_flag=True, help="One JSON object a row on stdout, with PSNR by category.")
+@click.option(
+    "--json", "is_json", is_flag=True, help="Write each row as a JSON object to stdout, with PSNR by category."
+)
 def command(
     *, data: tuple[Path, ...], models: tuple[str, ...], size: int | None, precision: str,
     saturation: float, steadying: tuple[str, ...], device: str, metrics: tuple[str, ...], stocks: tuple[str, ...],
     limit: int | None,
     sheet: Path | None, csv_file: Path | None, overwrite: bool, is_json: bool,
 ) -> None:  # fmt: skip
-    """Measure models on color photos and films: take the color away, put it back, compare.
+    """Measure models on color photos and films: remove the color, predict it, compare.
 
-    DATA is any mixture of folders, zip and tar archives, photos and films. The gray and truth rows stand beside every
-    model, because most metrics flatter gray.
+    DATA is any mixture of folders, zip and tar archives, photos and films. A gray row and a truth row are added,
+    because most metrics flatter gray.
 
     \b
     Examples:
@@ -81,16 +83,16 @@ def command(
       vidcolor evaluate photos.tar film.mp4 --limit 100 --sheet sheet.png --csv rows.csv
     """
     from vidcolor.evaluation import report, sources
-    from vidcolor.evaluation.sheet import Sheet
+    from vidcolor.evaluation.contact_sheet import ContactSheet
     from vidcolor.inference.backends import parse_devices
     from vidcolor.inference.colorizer import Colorizer
 
     for target in filter(None, (sheet, csv_file)):
         outputs.check(target, overwrite=overwrite, inputs=[*data, *map(Path, models)])
-    found = sources.split(list(data))
+    found = sources.split_sources(list(data))
     torch_device = parse_devices(device)[0]
-    further = _metrics(metrics, torch_device)
-    pictures = Sheet() if sheet else None
+    further = _load_metrics(metrics, torch_device)
+    pictures = ContactSheet() if sheet else None
     problems: list[str] = []
     with ExitStack() as stack:
         colorizers = {
@@ -101,7 +103,7 @@ def command(
         }
         photos = _measure_photos(
             found.photos, colorizers, stocks, limit, torch_device, further, pictures, problems,
-            is_wobbling="wobble" in metrics,
+            with_stability="wobble" in metrics,
         )  # fmt: skip
         films = _measure_films(found.films, colorizers, steadying, pictures, problems)
     if photos is None and not films:
@@ -110,12 +112,12 @@ def command(
         say(f"vidcolor: warning: {problem} Left out.")
     rows = report.rows(photos, films)
     if csv_file:
-        outputs.write(csv_file, report.as_csv(rows).encode(), overwrite=overwrite)
+        outputs.write(csv_file, report.to_csv(rows).encode(), overwrite=overwrite)
     if sheet and pictures:
-        outputs.write(sheet, pictures.png(), overwrite=overwrite)
+        outputs.write(sheet, pictures.to_png(), overwrite=overwrite)
     if is_json:
         for row in rows:
-            answer(as_json(row))
+            answer(to_json(row))
         return
     if photos:
         _print(report.photo_title(photos), report.photo_table(photos.scores))
@@ -123,8 +125,8 @@ def command(
         _print(report.film_title(films), report.film_table(films), caption=report.FILM_CAPTION)
 
 
-def _metrics(names: tuple[str, ...], device: str) -> "list[Metric]":
-    """The metrics that look at one picture at a time."""
+def _load_metrics(names: tuple[str, ...], device: str) -> "list[Metric]":
+    """Load the metrics that measure one picture at a time."""
     from vidcolor.evaluation.learned_metrics import load_metrics
     from vidcolor.evaluation.neutrals import Neutrals
 
@@ -134,23 +136,23 @@ def _metrics(names: tuple[str, ...], device: str) -> "list[Metric]":
 
 def _measure_photos(
     photos: tuple[Path, ...], colorizers: "dict[str, Colorizer]", stocks: tuple[str, ...], limit: int | None,
-    device: str, metrics: "list[Metric]", sheet: "Sheet | None", problems: list[str], *, is_wobbling: bool,
+    device: str, metrics: "list[Metric]", sheet: "ContactSheet | None", problems: list[str], *, with_stability: bool,
 ) -> "PhotoReport | None":  # fmt: skip
-    """What the photos give; None where there are none, or where not one of them can be read."""
+    """Measure the photos; None where there are none, or none can be read."""
     from vidcolor.evaluation.photos import evaluate, recolor
-    from vidcolor.evaluation.sources import count_photos, spread
+    from vidcolor.evaluation.sources import count_photos, spread_evenly
     from vidcolor.evaluation.stocks import STOCKS
 
     count = count_photos(photos)
     if not count:
         return None
-    ways, shown_as = {}, {}
+    methods, shown_as = {}, {}
     for model, colorizer in colorizers.items():
         for stock in stocks:
-            way = model if len(stocks) == 1 else f"{model} {stock}"
-            ways[way], shown_as[way] = partial(recolor, colorizer=colorizer), STOCKS[stock]
-    measured = spread(count, limit or count)
-    shown = {measured[index] for index in spread(len(measured), SHEET_PHOTOS)}
+            name = model if len(stocks) == 1 else f"{model} {stock}"
+            methods[name], shown_as[name] = partial(recolor, colorizer=colorizer), STOCKS[stock]
+    measured = spread_evenly(count, limit or count)
+    shown = {measured[index] for index in spread_evenly(len(measured), SHEET_PHOTOS)}
 
     def keep(number: int, name: str, pictures: Any) -> None:
         if sheet is not None and number in shown:
@@ -159,28 +161,28 @@ def _measure_photos(
     try:
         with counting("photos") as tell:
             found = evaluate(
-                list(photos), ways, limit=limit, device=device, metrics=metrics, is_wobbling=is_wobbling,
-                stocks=shown_as, on_pictures=keep, on_photo=tell,
+                list(photos), methods, limit=limit, device=device, metrics=metrics,
+                with_stability=with_stability, stocks=shown_as, on_pictures=keep, on_photo=tell,
             )  # fmt: skip
     except SourceError as error:
         problems.append(str(error))
         return None
     for names, why in ((found.unreadable, "cannot be read, or is under 7 pixels"), (found.gray, "has no color")):
-        problems += [f"{name}: {why}." for name in names[:MOST_NAMED]]
-        if (more := len(names) - MOST_NAMED) > 0:
+        problems += [f"{name}: {why}." for name in names[:MAX_NAMED]]
+        if (more := len(names) - MAX_NAMED) > 0:
             problems.append(f"{more} more photos: the same.")
     return found
 
 
 def _measure_films(
-    films: tuple[Path, ...], colorizers: "dict[str, Colorizer]", steadying: tuple[str, ...], sheet: "Sheet | None",
-    problems: list[str],
+    films: tuple[Path, ...], colorizers: "dict[str, Colorizer]", steadying: tuple[str, ...],
+    sheet: "ContactSheet | None", problems: list[str],
 ) -> "list[FilmReport]":  # fmt: skip
-    """What each film gives; one that cannot be measured is left out."""
+    """Measure each film; a film that cannot be measured is left out."""
     from vidcolor.evaluation.films import evaluate_film
 
-    ways = {
-        model if len(steadying) == 1 else f"{model} {how}": _film_way(colorizer, how)
+    methods = {
+        model if len(steadying) == 1 else f"{model} {how}": _make_film_method(colorizer, how)
         for model, colorizer in colorizers.items()
         for how in steadying
     }
@@ -188,7 +190,7 @@ def _measure_films(
     for number, film in enumerate(films, start=1):
         try:
             with counting(film.name) as tell:
-                found = evaluate_film(film, ways, on_pictures=_keep_frames(sheet, film, number), on_frame=tell)
+                found = evaluate_film(film, methods, on_pictures=_make_frame_keeper(sheet, film, number), on_frame=tell)
         except SourceError as error:
             problems.append(str(error))
             continue
@@ -198,22 +200,22 @@ def _measure_films(
     return reports
 
 
-def _film_way(colorizer: "Colorizer", how: str) -> "FilmWay":
-    from vidcolor.evaluation.film_ways import ema_way, model_way
+def _make_film_method(colorizer: "Colorizer", how: str) -> "FilmMethod":
+    from vidcolor.evaluation.film_methods import make_ema_method, make_model_method
     from vidcolor.steady import Steadiness
 
     if how == "ema":
-        return ema_way(colorizer)
+        return make_ema_method(colorizer)
     mode: choices.SteadyMode = next((mode for mode in choices.STEADY_MODES if mode == how), "flow")
-    return model_way(colorizer, Steadiness(mode, every=None if how == "auto" else 1))
+    return make_model_method(colorizer, Steadiness(mode, every=None if how == "auto" else 1))
 
 
-def _keep_frames(sheet: "Sheet | None", film: Path, order: int) -> Callable[[int, str, Any], None]:
-    """Puts frames from all over the film on the sheet."""
-    from vidcolor.evaluation.sources import spread
+def _make_frame_keeper(sheet: "ContactSheet | None", film: Path, order: int) -> Callable[[int, str, Any], None]:
+    """Make a callback that adds frames spread over the film to the sheet."""
+    from vidcolor.evaluation.sources import spread_evenly
     from vidcolor.media.probe import probe
 
-    shown = set(spread(probe(film).frame_count or 1, SHEET_FRAMES)) if sheet is not None else set()
+    shown = set(spread_evenly(probe(film).frame_count or 1, SHEET_FRAMES)) if sheet is not None else set()
 
     def keep(number: int, name: str, pictures: Any) -> None:
         if sheet is not None and number in shown:
@@ -237,13 +239,13 @@ def _print(title: str, rows: "Table", *, caption: str | None = None) -> None:
     if console.is_terminal and sum(max(map(len, column)) + 3 for column in zip(*rows, strict=True)) >= console.width:
         _print_one_by_one(title, rows, caption)
         return
-    # In a file or a pipe nothing need be folded to eighty columns.
+    # In a file or a pipe, lines are not folded to 80 columns.
     Terminal(width=None if console.is_terminal else WIDE, soft_wrap=True).print(table)
     check_answered()
 
 
 def _print_one_by_one(title: str, rows: "Table", caption: str | None) -> None:
-    """For a terminal that is too narrow for a table."""
+    """Print the rows one by one, for a terminal too narrow for a table."""
     (_, *names), *body = rows
     answer(title)
     for name, *values in body:

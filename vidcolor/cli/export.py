@@ -7,11 +7,11 @@ import click
 
 from vidcolor import choices
 from vidcolor.cli.param_types import Existing, ModelName
-from vidcolor.cli.text import as_json, tell
+from vidcolor.cli.text import tell, to_json
 from vidcolor.formats import EXPORTS
 
 if TYPE_CHECKING:
-    from vidcolor.inference.export import Exported
+    from vidcolor.inference.export import ExportResult
 
 
 @click.command("export")
@@ -22,19 +22,21 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--precision", type=click.Choice(choices.EXPORT_PRECISIONS), default="fp32", show_default=True,
-    help="Of the weights; in int8 the network computes in 8 bits, too.",
+    help="Precision of the weights; with int8 the network also computes in 8 bits.",
 )  # fmt: skip
 @click.option(
     "--calibrate", multiple=True, type=Existing(),
     help="Photos or films like yours to fit int8 to: folder, archive or file; may be repeated. [default: packaged]",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
-@click.option("--json", "is_json", is_flag=True, help="What was written and how it compares, as one JSON object.")
+@click.option(
+    "--json", "is_json", is_flag=True, help="Write the files and their comparison as a JSON object to stdout."
+)
 def command(
     *, model: str, output: Path, form: str | None, precision: str, calibrate: tuple[Path, ...], overwrite: bool,
     is_json: bool,
 ) -> None:  # fmt: skip
-    """Write a model as ONNX or OpenVINO for other programs, and compare its answers with the network's own.
+    """Write a model as ONNX or OpenVINO for other programs, and compare its outputs with torch's.
 
     MODEL is a packaged model's name or a model file. The new file takes L* (batch, 1, height, width) and gives a*b*;
     height and width may be any multiples of what its metadata name as `multiple`.
@@ -51,14 +53,14 @@ def command(
     done = export(
         weights.find(model), output, form=chosen, precision=precision, calibrate=calibrate, overwrite=overwrite
     )
-    _tell(done, is_json=is_json)
+    _print_result(done, is_json=is_json)
 
 
-def _tell(done: "Exported", *, is_json: bool) -> None:
+def _print_result(done: "ExportResult", *, is_json: bool) -> None:
     if is_json:
         parities = [vars(parity) for parity in done.parities]
         files = [str(file) for file in done.files]
-        tell(as_json({"files": files, "megabytes": done.megabytes, "parities": parities}))
+        tell(to_json({"files": files, "megabytes": done.megabytes, "parities": parities}))
         return
     tell(f"{', '.join(str(file) for file in done.files)}: {done.megabytes:.1f} MB")
     tell(f"a*b* beside torch in fp32, {done.pictures} pictures:  largest difference    mean")

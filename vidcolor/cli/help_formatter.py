@@ -1,4 +1,4 @@
-"""Help that fits narrow terminals, too."""
+"""Help that fits narrow terminals."""
 
 import shutil
 from collections.abc import Iterable
@@ -8,11 +8,11 @@ import click
 from vidcolor.cli.text import note
 from vidcolor.errors import closest_name
 
-_NARROW = 60  # columns; under these, what an option means stands below it
+_NARROW = 60  # columns; below this, an option's help goes on its own line
 
 
-class Help(click.HelpFormatter):
-    """Click's, but for the lists of narrow terminals."""
+class HelpFormatter(click.HelpFormatter):
+    """Click's formatter, with lists for narrow terminals."""
 
     def __init__(self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None) -> None:
         columns = shutil.get_terminal_size().columns
@@ -31,13 +31,13 @@ class Help(click.HelpFormatter):
 
 
 class HelpContext(click.Context):
-    """Of commands that help themselves so."""
+    """A context that formats help with HelpFormatter."""
 
-    formatter_class = Help
+    formatter_class = HelpFormatter
 
 
-class Helping(click.Group):
-    """Commands that show their help, as it is, where none is named: click's later releases call that an error."""
+class HelpingGroup(click.Group):
+    """A group that shows its help when no command is named; later releases of click make that an error."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See click.Group."""
@@ -47,8 +47,8 @@ class Helping(click.Group):
         return super().parse_args(ctx, args)
 
 
-class Commands(Helping):
-    """Commands that know which of them was probably meant."""
+class SuggestingGroup(HelpingGroup):
+    """A group that suggests the nearest command."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -60,10 +60,10 @@ class Commands(Helping):
         return super().resolve_command(ctx, args)
 
 
-def helped(command: click.Command) -> click.Command:
-    """The same, with the commands in it."""
+def set_help_context(command: click.Command) -> click.Command:
+    """Set HelpContext for a command and its subcommands."""
     command.context_class = HelpContext
     if isinstance(command, click.Group):
         for inner in command.commands.values():
-            helped(inner)
+            set_help_context(inner)
     return command

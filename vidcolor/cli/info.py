@@ -6,12 +6,12 @@ from pathlib import Path
 import click
 
 from vidcolor.cli.param_types import Existing
-from vidcolor.cli.text import answer, as_json
+from vidcolor.cli.text import answer, to_json
 
 
 @click.command("info")
 @click.argument("films", metavar="INPUT...", nargs=-1, required=True, type=Existing())
-@click.option("--json", "is_json", is_flag=True, help="One JSON object a film on stdout.")
+@click.option("--json", "is_json", is_flag=True, help="Write each film as a JSON object to stdout.")
 def command(films: tuple[Path, ...], is_json: bool) -> None:
     """Show what a film holds: picture, timing, streams, chapters, tags.
 
@@ -24,7 +24,7 @@ def command(films: tuple[Path, ...], is_json: bool) -> None:
     for film in films:
         info = probe(film)
         if is_json:
-            answer(as_json(asdict(info)))
+            answer(to_json(asdict(info)))
             continue
         picture = info.picture
         rate = f"{float(info.frame_rate):.3f} fps" if info.frame_rate else "unknown rate"

@@ -1,4 +1,4 @@
-"""`--log FILE`: what a job did while nobody watched, a line at a time, with its time."""
+"""`--log FILE`: a log of a job, one line with a timestamp for each event."""
 
 import logging
 import os
@@ -15,25 +15,25 @@ import click
 
 from vidcolor import __version__
 from vidcolor.cli.text import note, say
-from vidcolor.cli.timecode import duration
+from vidcolor.cli.timecode import format_duration
 from vidcolor.errors import SinkError, UsageError
 from vidcolor.printable import printable
 
 LOG = logging.getLogger("vidcolor.job")
-LOG.addHandler(logging.NullHandler())  # without a file nothing is said, and Python's own handler is silent
-PROGRESS_SECONDS = 180.0  # between two lines on a film's or a training run's progress
+LOG.addHandler(logging.NullHandler())  # no output without a log file
+PROGRESS_SECONDS = 180.0  # between progress lines of a film or a training run
 _PACKAGES = ("av", "openvino", "torch")
 
 
 class LogFile(logging.Handler):
-    """Appends each record at once. A disk that is full is told once, and never stops the job."""
+    """Appends each record at once. A full disk is reported once and never stops the job."""
 
     def __init__(self, path: Path) -> None:
-        """Raises SinkError, and UsageError for a file that is no log: an input given by mistake must not be touched."""
+        """Raises SinkError, and UsageError for a file that is no log, such as an input given by mistake."""
         super().__init__()
         self.path = path
         try:
-            if path.is_file() and b"\0" in _head(path):
+            if path.is_file() and b"\0" in _read_start(path):
                 raise UsageError(f"{path}: is no log; choose another name, or remove it first.")
             self._file = path.open("ab", buffering=0)
         except OSError as error:
@@ -54,7 +54,7 @@ class LogFile(logging.Handler):
         self._is_torn = True
         if not self._has_told:
             self._has_told = True
-            say(f"vidcolor: warning: {self.path}: the log cannot be written ({reason}); going on.")
+            say(f"vidcolor: warning: {self.path}: the log cannot be written ({reason}); the job continues.")
 
     def close(self) -> None:
         """See Handler."""
@@ -62,13 +62,13 @@ class LogFile(logging.Handler):
         super().close()
 
 
-def _head(path: Path) -> bytes:
+def _read_start(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(4096)
 
 
-class _Line(logging.Formatter):
-    """Time with its zone, what kind of line, and the message; a traceback under it."""
+class _LineFormatter(logging.Formatter):
+    """Formats time with zone, level and message; a traceback is indented below."""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802
         return datetime.fromtimestamp(record.created).astimezone().isoformat(" ", "seconds")
@@ -78,26 +78,32 @@ class _Line(logging.Formatter):
         return super().formatMessage(record)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802
-        # Set in, so that no message of an error, which may have come with a file, looks like a line of the log.
+        # Indented, so that no error message, which may quote a file, looks like a line of the log.
         return "\n".join(f"    {printable(line)}" for line in super().formatException(ei).splitlines())
 
 
-def _begin(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
-    """Open the file and say what is run by what. Told before any other option, so that wrong usage is in it, too."""
+def _open_log(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
+    """Open the log and write the command and versions. Called before other options, so that usage errors are logged."""
     if path is None or ctx.resilient_parsing:
         return
     import platform
 
     file = LogFile(path)
-    file.setFormatter(_Line("%(asctime)s %(levelname)-7s %(message)s"))
+    file.setFormatter(_LineFormatter("%(asctime)s %(levelname)-7s %(message)s"))
     LOG.addHandler(file)
     LOG.setLevel(logging.INFO)
     arguments = ctx.find_root().obj or sys.argv[1:]
     LOG.info("begun: vidcolor %s, in %s, process %d", shlex.join(arguments), Path.cwd(), os.getpid())
-    LOG.info("vidcolor %s, Python %s, %s; %s", __version__, platform.python_version(), _versions(), platform.platform())
+    LOG.info(
+        "vidcolor %s, Python %s, %s; %s",
+        __version__,
+        platform.python_version(),
+        _package_versions(),
+        platform.platform(),
+    )
 
 
-def _versions() -> str:
+def _package_versions() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
     found = []
@@ -110,38 +116,38 @@ def _versions() -> str:
 
 
 def end(code: int) -> None:
-    """Say how the command ended, and let go of its files."""
+    """Log the exit code and close the log files."""
     for file in [handler for handler in LOG.handlers if isinstance(handler, LogFile)]:
-        LOG.info("ended: exit code %d after %s", code, duration(time.monotonic() - file.began))
+        LOG.info("ended: exit code %d after %s", code, format_duration(time.monotonic() - file.began))
         LOG.removeHandler(file)
         file.close()
     LOG.setLevel(logging.NOTSET)
 
 
-class _Unheard(logging.Handler):
-    """What libraries warn of and nobody handles, on stderr."""
+class _LibraryWarnings(logging.Handler):
+    """Writes libraries' unhandled warnings to stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """See Handler."""
         note(self.format(record))
 
 
-def hear_libraries() -> None:
-    """Show warnings of libraries, which may quote what a file says, as everything else is shown; for good."""
-    logging.lastResort = _Unheard(logging.WARNING)
+def show_library_warnings() -> None:
+    """Show libraries' warnings as printable text from now on; they may quote a file."""
+    logging.lastResort = _LibraryWarnings(logging.WARNING)
     warnings.formatwarning = lambda message, category, filename, lineno, line=None: (  # noqa: ARG005 - its signature
         printable(f"{filename}:{lineno}: {category.__name__}: {message}") + "\n"
     )
 
 
-class Pace:
-    """Progress that is worth a line only now and then."""
+class ProgressInterval:
+    """Limits how often progress is logged."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
 
     def is_due(self) -> bool:
-        """Whether it is time for a line."""
+        """Whether a line is due."""
         if (now := time.monotonic()) - self._last < PROGRESS_SECONDS:
             return False
         self._last = now
@@ -149,6 +155,6 @@ class Pace:
 
 
 option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
-    "--log", type=click.Path(path_type=Path, dir_okay=False), callback=_begin, expose_value=False, is_eager=True,
-    help="Add to this file what is done, line by line: for jobs that nobody watches.",
+    "--log", type=click.Path(path_type=Path, dir_okay=False), callback=_open_log, expose_value=False, is_eager=True,
+    help="Append a log of the job to this file, for jobs that nobody watches.",
 )  # fmt: skip

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import click
 
-from vidcolor.cli.help_formatter import Commands
+from vidcolor.cli.help_formatter import SuggestingGroup
 from vidcolor.cli.param_types import ModelName
-from vidcolor.cli.text import answer, as_json, tell
+from vidcolor.cli.text import answer, tell, to_json
 from vidcolor.errors import UsageError
 
 
-@click.group("models", cls=Commands)
+@click.group("models", cls=SuggestingGroup)
 def command() -> None:
     """List, show and verify the models in the package, or a model file; average models.
 
@@ -22,7 +22,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--json", "is_json", is_flag=True, help="One JSON object a model on stdout.")
+@click.option("--json", "is_json", is_flag=True, help="Write each model as a JSON object to stdout.")
 def list_(is_json: bool) -> None:
     """Name every packaged model.
 
@@ -32,7 +32,7 @@ def list_(is_json: bool) -> None:
     """
     from vidcolor.inference import weights
 
-    for path in weights.packaged():
+    for path in weights.packaged_models():
         header = weights.read_header(path)
         megabytes = path.stat().st_size / 1e6
         if is_json:
@@ -42,14 +42,14 @@ def list_(is_json: bool) -> None:
                 "generator": header.generator,
                 "megabytes": megabytes,
             }
-            answer(as_json(facts))
+            answer(to_json(facts))
         else:
             answer(f"{path.stem:<12} {header.version:<8} {header.generator:<8} {megabytes:6.1f} MB  {path}")
 
 
 @command.command("show")
 @click.argument("model", default="default", type=ModelName())
-@click.option("--json", "is_json", is_flag=True, help="The header as one JSON object on stdout.")
+@click.option("--json", "is_json", is_flag=True, help="Write the header as a JSON object to stdout.")
 def show(model: str, is_json: bool) -> None:
     """Show a model's header and its card: data, license, scores.
 
@@ -62,18 +62,18 @@ def show(model: str, is_json: bool) -> None:
     path = weights.find(model)
     header = asdict(weights.read_header(path)) | {"path": str(path), "sha256": weights.sha256(path)}
     if is_json:
-        answer(as_json(header))
+        answer(to_json(header))
         return
     for key in ("name", "version", "generator", "size", "path", "sha256"):
         answer(f"{key:<10} {header[key]}")
-    card = weights.card(path)
+    card = weights.read_card(path)
     answer(*("", *card.split("\n")) if card else ("(this model has no card)",))
 
 
 @command.command("verify")
 @click.argument("models", metavar="[MODEL]...", nargs=-1, type=ModelName())
 def verify(models: tuple[str, ...]) -> None:
-    """Load models whole and compare them with the checksums on their cards (default: every packaged model).
+    """Load models completely and compare them with the checksums on their cards (default: all packaged models).
 
     \b
     Example:
@@ -81,7 +81,7 @@ def verify(models: tuple[str, ...]) -> None:
     """
     from vidcolor.inference import weights
 
-    for path in [weights.find(model) for model in models] or weights.packaged():
+    for path in [weights.find(model) for model in models] or weights.packaged_models():
         digest = weights.verify(path)
         answer(f"{path.stem}: sound, sha256 {digest}")
 
@@ -91,10 +91,10 @@ def verify(models: tuple[str, ...]) -> None:
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Model file to write.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 def average(models: tuple[str, ...], output: Path, overwrite: bool) -> None:
-    """Write the mean of models' weights; one that is named twice counts twice.
+    """Write the average of models' weights; a model named twice counts twice.
 
-    Of the default model and one that went on from it, the mean is a middle way: some of the era's colors. Several
-    runs from one model are often better together than each is alone.
+    The average of the default model and one trained from it lies between the two: some of the era's colors. The
+    average of several runs from one model is often better than each.
 
     \b
     Examples:

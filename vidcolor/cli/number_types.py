@@ -1,4 +1,4 @@
-"""Numbers as people write them on the command line. What none can work with ends in wrong usage, at once."""
+"""Number types of options. Unusable numbers are usage errors."""
 
 import math
 import re
@@ -9,38 +9,38 @@ import click
 
 from vidcolor.cli.param_types import ParamType
 
-MOST = 999_999_999  # of whatever has no limit of its own: more files, frames, steps or minutes are not meant
-MOST_RATE = 1000  # frames a second
+MAX_NUMBER = 999_999_999  # for options without a limit of their own, such as files, frames, steps and minutes
+MAX_RATE = 1000  # frames a second
 
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?(/[0-9]{1,9})?")
-_LONGEST = 20  # signs of a number, 2**63 and its sign; longer ones are not even repeated
+_LONGEST = 20  # characters of a number: 2**63 and its sign; longer ones are shortened in messages
 
 
-def shortened(text: str) -> str:
-    """What was written, as a message can repeat it."""
+def shorten(text: str) -> str:
+    """Shorten a text for a message."""
     return repr(text if len(text) <= 2 * _LONGEST else f"{text[:_LONGEST]}...")
 
 
-def whole(text: str, most: float = MOST) -> int:
-    """Digits -> number. Raises ValueError for anything else, and for more than `most` on either side of 0."""
+def parse_whole(text: str, most: float = MAX_NUMBER) -> int:
+    """Parse a whole number. Raises ValueError for other texts and for magnitudes over `most`."""
     if not _WHOLE.fullmatch(text.strip()):
-        raise ValueError(f"{shortened(text)} is no whole number.")
+        raise ValueError(f"{shorten(text)} is no whole number.")
     if len(text) > _LONGEST or abs(int(text)) > most:
-        raise ValueError(f"{shortened(text)} is too large.")
+        raise ValueError(f"{shorten(text)} is too large.")
     return int(text)
 
 
-def number(text: str, most: float = MOST) -> float:
-    """The same for numbers with a point: finite ones."""
+def parse_number(text: str, most: float = MAX_NUMBER) -> float:
+    """Parse a finite number. Raises ValueError for other texts and for magnitudes over `most`."""
     try:
         found = float(text)
     except ValueError:
         found = math.nan
     if math.isnan(found):
-        raise ValueError(f"{shortened(text)} is no number.")
+        raise ValueError(f"{shorten(text)} is no number.")
     if math.isinf(found) or abs(found) > most:
-        raise ValueError(f"{shortened(text)} is too large.")
+        raise ValueError(f"{shorten(text)} is too large.")
     return found
 
 
@@ -50,7 +50,7 @@ class Whole(click.IntRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Text -> number."""
         try:
-            found = whole(str(value), MOST if self.max is None else math.inf)
+            found = parse_whole(str(value), MAX_NUMBER if self.max is None else math.inf)
         except ValueError as error:
             self.fail(str(error), param, ctx)
         return int(super().convert(found, param, ctx))
@@ -62,7 +62,7 @@ class Number(click.FloatRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Text -> number."""
         try:
-            found = number(str(value), MOST if self.max is None else math.inf)
+            found = parse_number(str(value), MAX_NUMBER if self.max is None else math.inf)
         except ValueError as error:
             self.fail(str(error), param, ctx)
         return float(super().convert(found, param, ctx))
@@ -74,7 +74,7 @@ class OrAuto(ParamType[int | None]):
     name = "n|auto"
 
     def __init__(self, what: str) -> None:
-        """what: to say of a number that is none: "is no rhythm; write 1, 4 or auto"."""
+        """what: the message for other texts, such as "is no rhythm; write 1, 4 or auto"."""
         self._what = what
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
@@ -83,11 +83,11 @@ class OrAuto(ParamType[int | None]):
         if text.lower() == "auto" or value is None:
             return None
         try:
-            found = whole(text)
+            found = parse_whole(text)
         except ValueError:
             found = 0
         if found < 1:
-            self.fail(f"{shortened(text)} {self._what}.", param, ctx)
+            self.fail(f"{shorten(text)} {self._what}.", param, ctx)
         return found
 
 
@@ -103,8 +103,8 @@ class Rate(ParamType[Fraction]):
             rate = Fraction(text).limit_denominator(100_000) if _RATE.fullmatch(text) else Fraction(0)
         except (ValueError, ZeroDivisionError):
             rate = Fraction(0)
-        if not 0 < rate <= MOST_RATE:
+        if not 0 < rate <= MAX_RATE:
             self.fail(
-                f"{shortened(text)} is no rate; write 24, 23.976 or 24000/1001, up to {MOST_RATE} a second.", param, ctx
+                f"{shorten(text)} is no rate; write 24, 23.976 or 24000/1001, up to {MAX_RATE} a second.", param, ctx
             )
         return rate

@@ -1,4 +1,4 @@
-"""Files, models and recipes as people name them on the command line: completed, and looked for where they are not."""
+"""Parameter types for files, models and recipes, with completion and suggestions for misspelled names."""
 
 import os
 import stat
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 else:
 
     class ParamType(click.ParamType):
-        """What options are read by. It names its result, ParamType[float], which click knows only from 8.4 on."""
+        """Base of parameter types. It is generic, as in ParamType[float], which click supports only from 8.4 on."""
 
         def __class_getitem__(cls, _: Any) -> type:
             return cls
 
 
 T = TypeVar("T")
-_LISTED = 5000  # of a folder's files that are compared with a name
-_PATTERN = "*?[%"  # signs of a name that stands for many files
+_LISTED = 5000  # files of a folder that are compared with a name
+_PATTERN = "*?[%"  # characters of a name that stands for many files
 
 
 class Existing(click.Path):
-    """A file or folder that is there, or a pattern of several, which is looked up later."""
+    """An existing file or folder, or a pattern, which is expanded later."""
 
     def __init__(self) -> None:
-        super().__init__(path_type=Path, readable=False)  # which is told here
+        super().__init__(path_type=Path, readable=False)  # checked here
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Text -> path. Raises SourceError with the nearest name that is there."""
+        """Text -> path. Raises SourceError with the nearest existing name."""
         path = Path(str(super().convert(value, param, ctx)))
         try:
             mode = path.stat().st_mode
@@ -43,27 +43,27 @@ class Existing(click.Path):
             if not any(sign in str(path) for sign in _PATTERN):
                 self._tell_missing(path, param, ctx)
         except OSError as error:
-            raise SourceError(f"{path}: cannot be looked at: {error.strerror}. Look at who may read it.") from error
+            raise SourceError(f"{path}: cannot be read: {error.strerror}. Check its permissions.") from error
         else:
             if not os.access(path, os.R_OK):
-                raise SourceError(f"{path}: not allowed to read it. Look at who may.")
+                raise SourceError(f"{path}: not allowed to read it. Check its permissions.")
             if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                 raise UsageError(f"{path}: is no file; films and photos are read twice. Save it to a file first.")
         return path
 
     def _tell_missing(self, path: Path, param: click.Parameter | None, ctx: click.Context | None) -> NoReturn:
-        """Raise what helps: the last of several inputs is often meant as the output."""
+        """Raise a helpful error: the last of several inputs is often meant as the output."""
         given = ctx.obj if ctx is not None and isinstance(ctx.obj, list) else []
         is_last = len(given) > 1 and given[-1] == str(path) and not given[-2].startswith("-")
         if param is not None and param.name == "inputs" and is_last and not {"-o", "--output"} & set(given):
             raise UsageError(f"{path}: is not there; to write it, say -o {path}.")
         if str(path) == "-":
             raise UsageError("-: films and photos are read twice, which a pipe cannot be. Save it to a file first.")
-        raise SourceError(missing(path))
+        raise SourceError(describe_missing(path))
 
 
-def missing(path: Path, kind: str = "file or folder") -> str:
-    """What to say of a file that is not there."""
+def describe_missing(path: Path, kind: str = "file or folder") -> str:
+    """Describe a missing file, with the nearest existing name."""
     there = next((parent for parent in path.parents if os.path.isdir(parent)), Path())  # noqa: PTH112 - never raises
     wrong = path.relative_to(there).parts if there != Path() else path.parts
     found = _nearest_in(there, wrong[0]) if wrong else None
@@ -74,7 +74,7 @@ def missing(path: Path, kind: str = "file or folder") -> str:
 
 
 def _nearest_in(folder: Path, name: str) -> Path | None:
-    """The file whose name is most like it: by the stem, then by the suffix."""
+    """Find the file with the nearest name: by stem, then by suffix."""
     try:
         names = [entry.name for entry in islice(folder.iterdir(), _LISTED)]
     except OSError:
@@ -96,17 +96,17 @@ class ModelName(ParamType[str]):
     name = "model"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
-        """As it is. Raises ModelError where it names a file that is not there."""
+        """The value unchanged. Raises ModelError for a missing file."""
         path = Path(value)
         if (path.suffix == ".safetensors" or path.parent != Path()) and not path.exists():
-            raise ModelError(missing(path, "model file"))
+            raise ModelError(describe_missing(path, "model file"))
         return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
-        """The packaged names, and files."""
+        """Complete packaged names and files."""
         from vidcolor.inference import weights
 
-        return with_files(incomplete, [path.stem for path in weights.packaged()])
+        return complete_names_and_files(incomplete, [path.stem for path in weights.packaged_models()])
 
 
 class RecipeName(ParamType[str]):
@@ -115,7 +115,7 @@ class RecipeName(ParamType[str]):
     name = "recipe"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
-        """Raises UsageError with the nearest name that there is."""
+        """The value unchanged. Raises UsageError with the nearest recipe."""
         from vidcolor.training.recipes import RECIPES
 
         if value not in RECIPES and (near := closest_name(str(value), RECIPES)):
@@ -123,36 +123,36 @@ class RecipeName(ParamType[str]):
         return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
-        """The names."""
+        """Complete recipe names."""
         from vidcolor.training.recipes import RECIPES
 
-        return beginning(incomplete, RECIPES)
+        return complete_names(incomplete, RECIPES)
 
 
-class Hinted(ParamType[T]):
-    """Another type, with values to complete."""
+class WithCompletion(ParamType[T]):
+    """Another type with values for completion."""
 
     def __init__(self, one: ParamType[T], hints: tuple[str, ...]) -> None:
         self._one, self._hints, self.name = one, hints, one.name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> T:
-        """As the other type has it."""
+        """See the other type."""
         return self._one.convert(value, param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
-        """The hints."""
-        return beginning(incomplete, self._hints)
+        """Complete the values."""
+        return complete_names(incomplete, self._hints)
 
 
-DEVICE = Hinted(click.STRING, choices.DEVICE_WORDS)
-FILE = click.Path()  # a text that is completed as a file's name
+DEVICE = WithCompletion(click.STRING, choices.DEVICE_WORDS)
+FILE = click.Path()  # text, completed as a file name
 
 
-def beginning(incomplete: str, names: Any) -> list[CompletionItem]:
-    """Those of the names that begin with what is there."""
+def complete_names(incomplete: str, names: Any) -> list[CompletionItem]:
+    """Complete names that begin with `incomplete`."""
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
-def with_files(incomplete: str, names: Any) -> list[CompletionItem]:
-    """The same, and files. Bash forgets what comes before files, and shows them where nothing else fits."""
-    return [CompletionItem(incomplete, type="file"), *beginning(incomplete, names)]
+def complete_names_and_files(incomplete: str, names: Any) -> list[CompletionItem]:
+    """Complete names and files. Bash keeps only items after a file item, and offers files if nothing else fits."""
+    return [CompletionItem(incomplete, type="file"), *complete_names(incomplete, names)]

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from vidcolor.inference.colorizer import Colorizer
 
 
-class Listed(ParamType[tuple[Any, ...]]):
-    """Values with commas between them."""
+class CommaSeparated(ParamType[tuple[Any, ...]]):
+    """A list of values with commas between them."""
 
     def __init__(self, one: ParamType[Any]) -> None:
         self._one, self.name = one, f"{one.name},..."
@@ -36,7 +36,7 @@ class Listed(ParamType[tuple[Any, ...]]):
         return tuple(dict.fromkeys(self._one.convert(text.strip(), param, ctx) for text in texts))
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """The last value."""
+        """Complete the last value."""
         before, comma, last = incomplete.rpartition(",")
         found = self._one.shell_complete(ctx, param, last)
         return [CompletionItem(before + comma + item.value, type=item.type) for item in found]
@@ -53,18 +53,20 @@ class Listed(ParamType[tuple[Any, ...]]):
 )  # fmt: skip
 @click.option("--shots", "most", type=Whole(min=1), default=24, show_default=True, help="Shots on the sheet.")
 @click.option(
-    "--models", "--model", "models", type=Listed(ModelName()), default="default", show_default=True,
+    "--models", "--model", "models", type=CommaSeparated(ModelName()), default="default", show_default=True,
     help="Packaged models' names or model files, commas between them: a column for each.",
 )  # fmt: skip
 @click.option(
-    "--size", "sizes", type=Listed(Whole(32, 4096)),
-    help="Short side, in pixels, that the network looks at; may be a list.",
+    "--size", "sizes", type=CommaSeparated(Whole(32, 4096)),
+    help="Short side of the network's input, in pixels; may be a list.",
 )  # fmt: skip
 @click.option(
-    "--saturation", "saturations", type=Listed(Number(0, 4)), default="1", show_default=True,
+    "--saturation", "saturations", type=CommaSeparated(Number(0, 4)), default="1", show_default=True,
     help="Factor on color; may be a list.",
 )  # fmt: skip
-@click.option("--clip", type=Timecode(), help="Write a clip so long instead of a sheet: half of it as it was.")
+@click.option(
+    "--clip", type=Timecode(), help="Write a clip of this length instead of a sheet, its left half unchanged."
+)
 @click.option("--at", type=Timecode(), help="Where in the film the clip begins; else where --start says.")
 @click.option(
     "--device", type=DEVICE, default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1."
@@ -77,10 +79,10 @@ def command(
     sizes: tuple[int, ...] | None, saturations: tuple[float, ...], clip: float | None, at: float | None, device: str,
     start: float | None, end: float | None, overwrite: bool,
 ) -> None:  # fmt: skip
-    """Look at a film's colors before it is worked: every shot's first frame, before and after.
+    """Preview a film's colors: every shot's first frame, before and after.
 
     Lists of models, sizes and saturations give a column for each combination. A clip has the film's sound, its left
-    half as it was and its right half in color.
+    half unchanged and its right half in color.
 
     \b
     Examples:
@@ -104,18 +106,25 @@ def command(
             begin = at if at is not None else start or 0.0
             last = begin + clip if end is None else min(end, begin + clip)
             check_range(begin, last)
-            load = partial(_load, stack, combinations, device)
+            load = partial(_load_colorizers, stack, combinations, device)
             _write_clip(film, output, load, begin=begin, end=last, overwrite=overwrite)
             return
         if at is not None:
             raise UsageError("--at says where a clip begins: pass --clip 10s too, or --start for the sheet.")
-        _check(output, folder, overwrite=overwrite, inputs=[film, *map(Path, models)])
+        _check_outputs(output, folder, overwrite=overwrite, inputs=[film, *map(Path, models)])
         _write_shots(
-            film, output, folder, most, _load(stack, combinations, device), start=start, end=end, overwrite=overwrite
+            film,
+            output,
+            folder,
+            most,
+            _load_colorizers(stack, combinations, device),
+            start=start,
+            end=end,
+            overwrite=overwrite,
         )
 
 
-def _check(output: Path | None, folder: Path | None, *, overwrite: bool, inputs: list[Path]) -> None:
+def _check_outputs(output: Path | None, folder: Path | None, *, overwrite: bool, inputs: list[Path]) -> None:
     if output is not None:
         if output.suffix.lower() != ".png":
             raise UsageError(f"{output}: the sheet is a PNG file, such as sheet.png. For a clip pass --clip 10s.")
@@ -124,8 +133,10 @@ def _check(output: Path | None, folder: Path | None, *, overwrite: bool, inputs:
         raise UsageError(f"{folder}: has files already. Choose another folder or pass --overwrite.")
 
 
-def _load(stack: ExitStack, combinations: list[tuple[str, int | None, float]], device: str) -> "dict[str, Colorizer]":
-    """A colorizer for each combination, by what tells it from the others; every model is loaded once."""
+def _load_colorizers(
+    stack: ExitStack, combinations: list[tuple[str, int | None, float]], device: str
+) -> "dict[str, Colorizer]":
+    """Load a colorizer for each combination, named by what differs; every model is loaded once."""
     from vidcolor.inference.colorizer import Colorizer
 
     loaded: dict[str, Colorizer] = {}
@@ -146,15 +157,15 @@ def _write_shots(
     film: Path, output: Path | None, folder: Path | None, most: int, colorizers: "dict[str, Colorizer]", *,
     start: float | None, end: float | None, overwrite: bool,
 ) -> None:  # fmt: skip
-    """The sheet, the stills, or both."""
-    from vidcolor.evaluation.sheet import Sheet
+    """Write the sheet, the stills, or both."""
+    from vidcolor.evaluation.contact_sheet import ContactSheet
     from vidcolor.films.pipeline import view_of
     from vidcolor.films.preview import choose_evenly, find_shots, render_color, render_gray
     from vidcolor.films.references import reference_name
     from vidcolor.media.source import FilmSource
     from vidcolor.stills.rgb import write_png
 
-    sheet, first_one = Sheet(), next(iter(colorizers.values()))
+    sheet, first_one = ContactSheet(), next(iter(colorizers.values()))
     with FilmSource(film, start=start, end=end) as source, counting("shots") as tell:
         info, count = source.info, 0
         seen = partial(first_one.lightness, picture=info.picture, view=view_of(info))
@@ -175,7 +186,7 @@ def _write_shots(
                 columns = {name: render_color(shot, info, colorizer) for name, colorizer in colorizers.items()}
                 sheet.add((0, number), label, {"before": render_gray(shot, info), **columns})
     if output is not None:
-        outputs.write(output, sheet.png(), overwrite=overwrite)
+        outputs.write(output, sheet.to_png(), overwrite=overwrite)
         say(f"{output}: {len(sheet)} of {count} shots")
     if folder is not None:
         say(f"{folder}: {count} stills; correct those that need it, delete the others")
@@ -184,7 +195,7 @@ def _write_shots(
 def _write_clip(
     film: Path, output: Path, load: "partial[dict[str, Colorizer]]", *, begin: float, end: float, overwrite: bool
 ) -> None:
-    """A part of the film with everything in it, half of its picture as it was."""
+    """Write a part of the film with all its streams, the left half of its picture unchanged."""
     from vidcolor.films.preview import split_frames
     from vidcolor.media.encoders import OutputSettings
     from vidcolor.media.sink import FilmSink

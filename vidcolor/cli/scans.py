@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vidcolor.batch.observer import BatchObserver
 from vidcolor.cli.progress import Observer, film_progress, observer
-from vidcolor.cli.text import answer, check_answered, event, say
+from vidcolor.cli.text import answer, check_answered, emit_event, say
 from vidcolor.errors import UsageError
 from vidcolor.formats import ANIMATIONS, CONTAINERS, PHOTOS, UNREAD_PHOTOS
 from vidcolor.outputs import check_is_no_input
@@ -156,7 +156,7 @@ def describe_scans(scans: ScanJob) -> bool:
 
 
 def _send_plan(found: "Estimate") -> None:
-    event(
+    emit_event(
         "plan", input=", ".join(map(str, found.inputs)), output=str(found.output), files=found.files, bytes=found.bytes,
         refused=found.refused, notes=found.notes, photo_seconds=found.photo_seconds,
         measured_photos=found.measured_photos, model=found.model, devices=found.devices,

@@ -1,4 +1,4 @@
-"""How a command is told to end: by Ctrl-C, by TERM; and a terminal that closes, which is no reason to."""
+"""Signals: Ctrl-C and SIGTERM stop a command in steps; SIGHUP of a closed terminal does not."""
 
 import os
 import signal
@@ -15,37 +15,37 @@ from vidcolor.cli import log
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 HANGUP_CODE = 129
-SAME_SECONDS = 0.25  # in which several are one: a terminal tells a whole group, and wrappers pass it on once more
+REPEAT_SECONDS = 0.25  # in which repeated signals count as one: terminals signal the group, and wrappers forward it
 _CLOSING = "vidcolor: closing; once more ends at once."
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C; unlike its base it can be referred to weakly."""
+    """Ctrl-C; unlike its base class it supports weak references."""
 
 
 class Terminated(SystemExit):
-    """TERM."""
+    """SIGTERM."""
 
 
-class Stopping:
-    """Ends a command in three steps; a context manager.
+class StopHandler:
+    """Context manager that stops a command in three steps.
 
-    The first signal ends the work, and whatever is open closes: pools, files, threads that wait for each other. Nothing
-    else may be raised in the middle of that, so a second one only says that a third ends at once. Signals that were
-    ignored when the command began stay so, as nohup wants it.
+    The first signal raises an exception, which closes pools, files and threads. Nothing may be raised during that, so
+    the second signal only prints that a third ends the process at once. Signals that were ignored at the start stay
+    ignored, as nohup requires.
     """
 
     def __init__(self) -> None:
-        self.code: int | None = None  # to exit with, where it was told to end
+        self.code: int | None = None  # exit code, once stopped
         self.is_hung_up = False
-        self.is_over = False  # the work has ended, and nothing more is to be raised
+        self.is_over = False  # the work has ended, so nothing may be raised
         self._count, self._last = 0, 0.0
-        self._raised: Any = lambda: None  # the exception, as long as it is on its way
+        self._raised: Any = lambda: None  # weak reference to the exception while it propagates
         self._before: dict[int, Any] = {}
 
     def _end(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal's signature
         now = time.monotonic()
-        if self._count and now - self._last < SAME_SECONDS:
+        if self._count and now - self._last < REPEAT_SECONDS:
             return
         self._count, self._last = self._count + 1, now
         if self.code is None:
@@ -55,27 +55,27 @@ class Stopping:
         if self.is_over or self._raised() is not None:
             _write(_CLOSING)
             return
-        # The first, or one after another that a library has swallowed.
+        # The first signal, or the next after a library swallowed the exception.
         stop = Interrupted() if number == signal.SIGINT else Terminated(self.code)
         self._raised = weakref.ref(stop)
         try:
             raise stop
         finally:
-            del stop  # else it would live as long as this frame, which it holds itself
+            del stop  # else exception and frame would keep each other alive
 
     def _end_now(self) -> None:
-        """No file has its name before it is whole, so that nothing is lost but what was not finished."""
+        """End the process. Files get their names when they are complete, so only unfinished work is lost."""
         code = self.code or 1
         with suppress(Exception):
             log.end(code)
         if sys.stderr.isatty():
-            _write("\x1b[?25h")  # bars hide the cursor
+            _write("\x1b[?25h")  # progress bars hide the cursor
         os._exit(code)
 
     def _hang_up(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if not self.is_hung_up:
             self.is_hung_up = True
-            with suppress(RuntimeError):  # the signal may have come in the middle of a warning
+            with suppress(RuntimeError):  # the signal may have interrupted a warning
                 log.LOG.warning("the terminal was closed (SIGHUP); going on without it")
 
     def __enter__(self) -> Self:
@@ -94,7 +94,7 @@ class Stopping:
 
 
 def end_with(codes: Mapping[signal.Signals, int]) -> None:
-    """Let each of the signals end the process at once, with its code: for when there is nothing to close."""
+    """Let signals end the process at once with their codes, while there is nothing to close."""
 
     def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         os._exit(codes[signal.Signals(number)])
@@ -105,12 +105,12 @@ def end_with(codes: Mapping[signal.Signals, int]) -> None:
 
 
 def ignore() -> None:
-    """For the end of the process, when Python no longer hears signals and they would decide its exit code."""
+    """Ignore signals at the end of the process, where they would replace its exit code."""
     for number in CODES:
         signal.signal(number, signal.SIG_IGN)
 
 
 def _write(text: str) -> None:
-    """Past Python's streams: the signal may have come while one of them was being written."""
+    """Write around Python's streams, which the signal may have interrupted."""
     with suppress(OSError, ValueError):
         os.write(sys.stderr.fileno(), f"\n{text}\n".encode() if sys.stderr.isatty() else f"{text}\n".encode())

@@ -1,4 +1,4 @@
-"""The standard streams of a job that outlives its terminal: what cannot be written is lost, and the job goes on."""
+"""Standard streams that do not fail: text that cannot be written is dropped, and the job continues."""
 
 import io
 import os
@@ -9,19 +9,19 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 _WAITS, _WAIT_SECONDS = 250, 0.02
-_EMPTYING = threading.RLock()  # two at once would put each other's streams back
+_DRAIN_LOCK = threading.RLock()  # two threads would restore each other's descriptors
 
 
-class Lasting(io.TextIOWrapper):
-    """Text for a file descriptor that may fail at any time: a terminal that closes, a pipe that nobody reads, a full
-    disk. That is no error; `failure` has the last one. What the encoding cannot say is escaped.
+class LastingStream(io.TextIOWrapper):
+    """A text stream that survives write errors: a closed terminal, a broken pipe, a full disk. `failure` holds the last
+    error. Characters that the encoding lacks are escaped.
 
     Errors are caught here, above Python's own buffers: caught below them, Ctrl-C between a write and its return would
     write the same text twice.
     """
 
     def __init__(self, raw: Any, encoding: str, *, line_buffering: bool) -> None:
-        """raw: what Python's own stream writes to."""
+        """raw: the raw stream below Python's own."""
         super().__init__(
             io.BufferedWriter(raw), encoding=encoding, errors="backslashreplace", line_buffering=line_buffering
         )
@@ -43,23 +43,23 @@ class Lasting(io.TextIOWrapper):
             self._lose(error)
 
     def _lose(self, error: OSError) -> None:
-        """Let the buffers, which keep what failed, run dry."""
+        """Drop the buffered text that could not be written."""
         if isinstance(error, BlockingIOError) and self._waited():
             return
         self.failure = error
-        with _EMPTYING, suppress(OSError):
+        with _DRAIN_LOCK, suppress(OSError):
             number = self.fileno()
             kept, nowhere = os.dup(number), os.open(os.devnull, os.O_WRONLY)
             try:
                 os.dup2(nowhere, number)
                 super().flush()
             finally:
-                os.dup2(kept, number)  # a disk may have room again
+                os.dup2(kept, number)  # the disk may have room later
                 os.close(kept)
                 os.close(nowhere)
 
     def _waited(self) -> bool:
-        """Whether who reads made room in time, where the stream does not wait by itself."""
+        """Wait for the reader of a non-blocking stream; returns whether the text was written in time."""
         for _ in range(_WAITS):
             time.sleep(_WAIT_SECONDS)
             try:
@@ -72,20 +72,20 @@ class Lasting(io.TextIOWrapper):
         return False
 
 
-def outlast() -> None:
-    """Make the process's own streams so, for good.
+def replace_standard_streams() -> None:
+    """Replace the process's standard streams by LastingStream.
 
-    Streams that are closed become open ones that lead nowhere: else the next file that is opened would be taken for
-    one, and what libraries print would be written into it.
+    Closed descriptors are opened on the null device; else the next opened file would get the number of a standard
+    stream, and libraries would print into it.
     """
     for number in range(3):
         _open_if_closed(number)
     sys.stdin = sys.stdin or open(0, closefd=False, encoding="utf-8")  # noqa: SIM115 - for good
-    sys.stdout, sys.stderr = _lasting(sys.stdout, 1), _lasting(sys.stderr, 2)
+    sys.stdout, sys.stderr = _wrap(sys.stdout, 1), _wrap(sys.stderr, 2)
 
 
 def failure_of(stream: TextIO) -> OSError | None:
-    """Why the stream lost something; None where it did not, or is none of ours. It may be one that rich put over it."""
+    """The last write error of a stream, or None; rich's wrapper streams pass it on."""
     failure = getattr(stream, "failure", None)
     return failure if isinstance(failure, OSError) else None
 
@@ -102,11 +102,11 @@ def _open_if_closed(number: int) -> None:
             os.close(opened)
 
 
-def _lasting(stream: TextIO | None, number: int) -> Lasting:
+def _wrap(stream: TextIO | None, number: int) -> LastingStream:
     encoding = stream.encoding if stream is not None else "utf-8"
     if stream is None:
         raw: Any = io.FileIO(number, "w", closefd=False)
     else:
         stream.flush()
-        raw = getattr(stream.buffer, "raw", stream.buffer)  # python -u has no buffer between
-    return Lasting(raw, encoding, line_buffering=number == 2 or raw.isatty())
+        raw = getattr(stream.buffer, "raw", stream.buffer)  # python -u has no buffer
+    return LastingStream(raw, encoding, line_buffering=number == 2 or raw.isatty())

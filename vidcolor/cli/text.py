@@ -1,7 +1,7 @@
-"""Lines for people and programs, and the only way by which they leave: what comes from outside is made printable.
+"""Output to stdout and stderr: all text leaves through these functions, and is made printable.
 
-On a terminal lines are folded between words; a path stays whole: it can be copied. In a pipe they are whole. Click's
-`echo` is not used, as it goes past streams that it takes for mistaken: an ASCII terminal, one under a bar.
+On a terminal lines are folded between words, so that paths stay whole and can be copied. In a pipe they are not folded.
+Click's `echo` is not used, as it bypasses some streams, such as ASCII terminals and those under a progress bar.
 """
 
 import errno
@@ -17,16 +17,16 @@ from vidcolor.printable import printable
 
 
 class LostError(SinkError):
-    """What was asked for could not be written to stdout."""
+    """A command's answer could not be written to stdout."""
 
     def __init__(self, reason: OSError) -> None:
-        """reason: why."""
+        """reason: the write error."""
         super().__init__(f"stdout: cannot be written ({reason.strerror}). Send it to a file on a disk with room.")
-        self.is_left = reason.errno in (errno.EPIPE, errno.EIO)  # nobody listens any more, and nobody need be told
+        self.is_left = reason.errno in (errno.EPIPE, errno.EIO)  # the reader is gone, so no message is needed
 
 
-def folded(text: str, width: int | None) -> str:
-    """The text on one line; in lines of at most `width` columns where its words allow it. None: no terminal."""
+def fold(text: str, width: int | None) -> str:
+    """Fold a text to lines of at most `width` columns, between words; None: one line."""
     line = printable(" ".join(text.split()))
     if width is None or len(line) <= width:
         return line
@@ -34,54 +34,54 @@ def folded(text: str, width: int | None) -> str:
 
 
 def say(text: str) -> None:
-    """Tell a person, on stderr."""
-    sys.stderr.write(folded(text, shutil.get_terminal_size().columns if sys.stderr.isatty() else None) + "\n")
+    """Write a message to stderr, folded on a terminal."""
+    sys.stderr.write(fold(text, shutil.get_terminal_size().columns if sys.stderr.isatty() else None) + "\n")
     sys.stderr.flush()
 
 
 def note(*lines: str) -> None:
-    """Tell of a job, on stderr, in lines as they are."""
+    """Write lines to stderr, not folded."""
     for line in lines:
         sys.stderr.write(f"{printable(line)}\n")
     sys.stderr.flush()
 
 
 def tell(*lines: str) -> None:
-    """Tell of a job, on stdout, in lines as they are. Where they cannot be written, the job goes on."""
+    """Write lines to stdout, not folded. The job continues if they cannot be written."""
     for line in lines:
         sys.stdout.write(f"{printable(line)}\n")
     sys.stdout.flush()
 
 
-def event(name: str, /, **facts: Any) -> None:
-    """Tell a program of a job, on stdout."""
-    tell(as_json({"event": name, **facts}))
+def emit_event(name: str, /, **facts: Any) -> None:
+    """Write an event of a job to stdout, as a JSON line."""
+    tell(to_json({"event": name, **facts}))
 
 
 def answer(*lines: str) -> None:
-    """What a command was asked for, on stdout. Raises LostError where that cannot be written."""
+    """Write a command's answer to stdout. Raises LostError if that fails."""
     tell(*lines)
     check_answered()
 
 
 def check_answered() -> None:
-    """Raises LostError where something for stdout could not be written."""
+    """Raise LostError if something for stdout could not be written."""
     if reason := streams.failure_of(sys.stdout):
         raise LostError(reason)
 
 
-def as_json(facts: Any) -> str:
-    """One line that every encoding can say: whatever is no ASCII is escaped, and so are bytes that are no text."""
+def to_json(facts: Any) -> str:
+    """Format facts as one line of ASCII JSON; undecodable bytes are escaped too."""
     return json.dumps(facts, default=str)
 
 
-def agrees(question: str) -> bool:
-    """Whether a person at the terminal says yes; no where nobody is left to say it."""
+def confirm(question: str) -> bool:
+    """Ask a yes-or-no question on the terminal; no answer counts as no."""
     say(question)
     sys.stderr.write("[y/N]: ")
     sys.stderr.flush()
     try:
         said = sys.stdin.readline()
-    except (OSError, ValueError):  # the terminal closed; an answer that is no text
+    except (OSError, ValueError):  # the terminal is closed, or the answer is no text
         return False
     return said.strip().lower() in ("y", "yes")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from vidcolor.cli import log
-from vidcolor.cli.number_types import Number, Whole, number, shortened, whole
+from vidcolor.cli.number_types import Number, Whole, parse_number, parse_whole, shorten
 from vidcolor.cli.param_types import DEVICE, Existing, ModelName, RecipeName
 from vidcolor.cli.progress import Observer, observer
 from vidcolor.cli.signals import CODES, Terminated
@@ -21,7 +21,7 @@ from vidcolor.errors import TrainingError, UsageError
 
 if TYPE_CHECKING:
     from vidcolor.stills.rgb import Rgb
-    from vidcolor.training.photos import Intake
+    from vidcolor.training.photos import LoadReport
     from vidcolor.training.recipes import Recipe
     from vidcolor.training.record import Record
     from vidcolor.training.trainer import Events, Trainer
@@ -36,24 +36,24 @@ T = TypeVar("T", int, float)
     "--recipe", type=RecipeName(), help="How to train; see --show-recipe. [default: default; with --init fine-tune]"
 )
 @click.option("--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change a field of the recipe.")
-@click.option("--init", type=ModelName(), help="Model to go on from: a packaged name or a file.")
+@click.option("--init", type=ModelName(), help="Model to start from: a packaged name or a file.")
 @click.option("--minutes", type=Number(min=0.01), help="Budget in minutes.")
 @click.option("--epochs", type=Number(min=0.001), help="Budget in rounds of all photos.")
 @click.option("--steps", type=Whole(min=1), help="Budget in steps.")
-@click.option("--batch-size", type=Whole(min=1), help="Photos a step.")
+@click.option("--batch-size", type=Whole(min=1), help="Photos in each step.")
 @click.option("--device", type=DEVICE, default="auto", show_default=True, help="auto, cpu or cuda:0.")
 @click.option("--threads", type=Whole(1, 1024), help="CPU threads. [default: all cores]")
 @click.option("--hold-back", metavar="PATTERN:COUNT", help="Photos to leave out, such as 'period/*:100'.")
-@click.option("--favor", multiple=True, metavar="PATTERN:FACTOR", help="Photos to show more: 'period/*:2'.")
-@click.option("--seed", type=Whole(0, 2**63 - 1), help="Start of every random choice.")
+@click.option("--favor", multiple=True, metavar="PATTERN:FACTOR", help="Photos to show more often: 'period/*:2'.")
+@click.option("--seed", type=Whole(0, 2**63 - 1), help="Seed of all random choices.")
 @click.option("--vgg19", type=click.Path(path_type=Path), help="VGG19 weights, for recipes with its features.")
-@click.option("--resume/--no-resume", default=True, show_default=True, help="Go on from the state in the run folder.")
+@click.option("--resume/--no-resume", default=True, show_default=True, help="Resume from the state in the run folder.")
 @click.option(
     "--run-folder", type=click.Path(path_type=Path), help="Folder for state, log and grids. [default: runs/NAME]"
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout, nothing else there.")
-@click.option("-q", "--quiet", is_flag=True, help="Only what was passed over, and failures.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON lines to stdout, and nothing else there.")
+@click.option("-q", "--quiet", is_flag=True, help="Show only skipped photos and failures.")
 @log.option
 @click.option("--show-recipe", is_flag=True, help="Print the recipe, with the changes asked for, and stop.")
 def command(
@@ -63,7 +63,7 @@ def command(
 ) -> None:  # fmt: skip
     """Train a model on color photos and films, in folders, archives or single files, by a named recipe.
 
-    A run that is stopped goes on from where it was when the same command is given again. On several GPUs or machines,
+    A stopped run resumes when the same command is given again. On several GPUs or machines,
     put `torchrun --nproc-per-node GPUS -m` before the command.
 
     \b
@@ -72,11 +72,11 @@ def command(
       vidcolor train photos.tar -o p2p.safetensors --recipe pix2pix --set game=hinge --epochs 20
       vidcolor train westerns/ --init default -o western.safetensors --minutes 30
     """
-    recipe = _recipe(recipe_options, is_fine_tuning=init is not None)
+    recipe = _build_recipe(recipe_options, is_fine_tuning=init is not None)
     if show_recipe:
-        from vidcolor.training.recipes import printed
+        from vidcolor.training.recipes import format_recipe
 
-        answer(*printed(recipe).split("\n"))
+        answer(*format_recipe(recipe).split("\n"))
         return
     if not data or output is None:
         raise click.UsageError("needs DATA and -o MODEL.safetensors.")
@@ -101,49 +101,49 @@ def command(
     if not resume:
         for name in ("state.pt", "log.jsonl"):
             (folder / name).unlink(missing_ok=True)
-    # Where FORCE_COLOR makes a file a terminal, a table that is drawn anew twice a second would fill it.
+    # FORCE_COLOR can make a file look like a terminal; a live table would fill the file.
     told = observer(as_json=as_json, quiet=quiet, is_terminal=sys.stderr.isatty())
-    with Record(folder) as record, told as shown, _saving_on_sigterm(trainer):
+    with Record(folder) as record, told as shown, _save_on_sigterm(trainer):
         shown.training_started()
-        trainer.events = _told(record, shown, trainer, folder / "models")
+        trainer.events = _make_events(record, shown, trainer, folder / "models")
         trainer.run(state)
         trainer.export(output, output.stem, overwrite=overwrite)
         shown.model_written(output=str(output), images=trainer.images, minutes=trainer.elapsed / 60)
 
 
-def _told(record: "Record", shown: Observer, trainer: "Trainer", kept: Path) -> "Events":
-    """Events of the run, told to its files and to the person."""
+def _make_events(record: "Record", shown: Observer, trainer: "Trainer", kept: Path) -> "Events":
+    """Make callbacks that write the run's log and show its progress."""
     from vidcolor.training.trainer import Events
 
-    class Told(Events):
-        def intake(self, intake: "Intake") -> None:
-            record.intake(intake)
-            shown.photos_read(intake)
+    class RunEvents(Events):
+        def photos_read(self, report: "LoadReport") -> None:
+            record.write_report(report)
+            shown.photos_read(report)
 
-        def advance(self, facts: dict[str, Any]) -> None:
+        def step_finished(self, facts: dict[str, Any]) -> None:
             shown.step_finished(facts)
 
-        def steps(self, facts: dict[str, Any]) -> None:
-            record.steps(facts)
+        def losses_measured(self, facts: dict[str, Any]) -> None:
+            record.write_losses(facts)
             shown.losses_measured(facts)
 
-        def epoch(self, facts: dict[str, Any], grid: "Rgb") -> None:
-            record.epoch(facts, grid)
+        def epoch_finished(self, facts: dict[str, Any], grid: "Rgb") -> None:
+            record.write_epoch(facts, grid)
             shown.epoch_finished(facts)
 
-        def keep(self, name: str) -> None:
+        def keep_model(self, name: str) -> None:
             trainer.export(kept / f"{name}.safetensors", name)
 
-    return Told()
+    return RunEvents()
 
 
-def _recipe(options: dict[str, Any], *, is_fine_tuning: bool) -> "Recipe":
-    """The named recipe with the command line's changes."""
-    from vidcolor.training.recipes import find_recipe, overridden
+def _build_recipe(options: dict[str, Any], *, is_fine_tuning: bool) -> "Recipe":
+    """Build the recipe: the named one with the command line's changes."""
+    from vidcolor.training.recipes import find_recipe, override
 
     recipe = find_recipe(options["recipe"] or ("fine-tune" if is_fine_tuning else "default"))
     pairs = [change.partition("=") for change in options.get("changes") or ()]
-    recipe = overridden(recipe, {name: value for name, _, value in pairs})
+    recipe = override(recipe, {name: value for name, _, value in pairs})
     budgets = {name: options[name] for name in ("minutes", "epochs", "steps") if options.get(name) is not None}
     if len(budgets) > 1:
         raise UsageError(f"{' and '.join(budgets)} are budgets; give one.")
@@ -152,26 +152,26 @@ def _recipe(options: dict[str, Any], *, is_fine_tuning: bool) -> "Recipe":
     named = {"batch": options.get("batch_size"), "seed": options.get("seed")}
     recipe = replace(recipe, **{name: value for name, value in named.items() if value is not None})
     if options.get("hold_back"):
-        recipe = replace(recipe, hold_back=_rule(options["hold_back"], whole))
+        recipe = replace(recipe, hold_back=_parse_rule(options["hold_back"], parse_whole))
     if options.get("favor"):
-        recipe = replace(recipe, favor=tuple(_rule(rule, number) for rule in options["favor"]))
+        recipe = replace(recipe, favor=tuple(_parse_rule(rule, parse_number) for rule in options["favor"]))
     return recipe
 
 
-def _rule(text: str, read: Callable[[str], T]) -> tuple[str, T]:
+def _parse_rule(text: str, read: Callable[[str], T]) -> tuple[str, T]:
     pattern, _, count = text.rpartition(":")
     try:
         found = read(count)
     except ValueError as error:
-        raise UsageError(f"{shortened(text)}: needs PATTERN:NUMBER, such as 'period/*:2'.") from error
+        raise UsageError(f"{shorten(text)}: needs PATTERN:NUMBER, such as 'period/*:2'.") from error
     if found < 0:
-        raise UsageError(f"{shortened(text)}: needs a number from 0 on.")
+        raise UsageError(f"{shorten(text)}: needs a number from 0 on.")
     return pattern or "*", found
 
 
 @contextmanager
-def _saving_on_sigterm(trainer: Any) -> Iterator[None]:
-    """A run that is told to end saves its state after the step in hand; told so again, it ends without."""
+def _save_on_sigterm(trainer: Any) -> Iterator[None]:
+    """Save the state after the current step on SIGTERM; a second SIGTERM ends at once."""
     is_told = False
 
     def stop(number: int, frame: FrameType | None) -> None:

@@ -1,8 +1,8 @@
-"""How good and how steady the colors of a film are.
+"""Film metrics: how steady colors are over time.
 
-Frames come one after the other and only a few are held. Pictures are sRGB, (H, W, 3), uint8; chroma is (H, W, 2),
-Cb and Cr in 8-bit codes (255 is the whole span). Both measures of steadiness flatter gray; the truth's own values,
-its noise and its moving light, are what a perfect result would have.
+Frames are streamed, and only a few are held. Pictures are sRGB, (H, W, 3), uint8; chroma is (H, W, 2),
+Cb and Cr in 8-bit codes (255 is the whole span). Both metrics flatter gray; a perfect
+result has the values of the truth, which come from its noise and moving light.
 """
 
 from collections import deque
@@ -17,18 +17,18 @@ from vidcolor.stills.rgb import Rgb
 
 CDC_STEPS = (1, 2, 4)  # frames apart
 CUT_SIZE = 32, 18  # luma is compared at this width and height
-CUT_LEAST = 18.0  # 8-bit codes. Fast motion reaches 16, real cuts 30 to 65
-CUT_RATIO = 3.0  # times the median change of the frames before; cuts have 3.5 and more, pans and fights up to 2.8
-CUT_MEMORY = 12  # changes remembered
+MIN_CUT_CHANGE = 18.0  # 8-bit codes. Fast motion reaches 16, real cuts 30 to 65
+CUT_RATIO = 3.0  # times the median change before; cuts have 3.5 and more, pans and fights up to 2.8
+CUT_MEMORY = 12  # frames in that median
 
 Luma = NDArray[np.uint8]  # (H, W)
 
 
-class CutTest:
-    """Says of every frame whether it begins another shot.
+class CutDetector:
+    """Detects cuts frame by frame.
 
-    It does when its luma, shrunk to 32x18 and freed of its mean (so that flicker is no cut), differs from the frame
-    before by more than 18 codes on average, and by more than 3 times what was usual over the last 12 frames.
+    A frame begins a shot if its luma, shrunk to 32x18 and without its mean (so that flicker is no cut), differs from
+    the previous frame by more than 18 codes on average, and by more than 3 times the median of the last 12 frames.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class CutTest:
         self._changes: deque[float] = deque(maxlen=CUT_MEMORY)
 
     def __call__(self, luma: Luma) -> bool:
-        """luma: (H, W) of the next frame. The first frame begins no other shot."""
+        """Whether the next frame, luma (H, W), follows a cut; the first frame does not."""
         cells = cv2.resize(luma, CUT_SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
         cells -= cells.mean()
         before, self._before = self._before, cells
@@ -45,50 +45,50 @@ class CutTest:
         change = float(np.abs(cells - before).mean())
         usual = float(np.median(self._changes)) if self._changes else 0.0
         self._changes.append(change)
-        return change > max(CUT_LEAST, CUT_RATIO * usual)
+        return change > max(MIN_CUT_CHANGE, CUT_RATIO * usual)
 
 
 @dataclass(frozen=True)
 class Motion:
-    """How a frame came out of the one before."""
+    """Motion from the previous frame to this one."""
 
-    source: tuple[Floats, Floats]  # x and y, (H, W), in the frame before of what each pixel shows, in pixels
-    is_visible: NDArray[np.bool_]  # (H, W), whether it was to be seen there
+    source: tuple[Floats, Floats]  # x and y, (H, W), in pixels: where each pixel was in the previous frame
+    is_visible: NDArray[np.bool_]  # (H, W), whether the pixel was visible there
 
     @classmethod
-    def between(cls, before: Luma, now: Luma) -> "Motion":
-        """By optical flow (Farnebäck 2003) between two 8-bit lumas (H, W).
+    def estimate(cls, before: Luma, now: Luma) -> "Motion":
+        """Estimate by optical flow (Farnebäck 2003) between two 8-bit lumas (H, W).
 
-        A pixel counts as hidden where the flows back and forth do not meet, at the edge of a motion, and outside the
-        picture (Sundaram et al. 2010, with the thresholds of Ruder et al. 2016, which Lai et al. 2018 use too).
+        A pixel is hidden where forward and backward flow disagree, at motion boundaries, and outside the picture
+        (Sundaram et al. 2010, with the thresholds of Ruder et al. 2016, which Lai et al. 2018 use too).
         """
         rows, columns = now.shape
-        if np.array_equal(before, now):  # a repeated frame; in flat places the flow would be rounding noise
+        if np.array_equal(before, now):  # a repeated frame; flow in flat areas would be rounding noise
             back = forth = np.zeros((rows, columns, 2), np.float32)
         else:
-            back, forth = _flow(now, before), _flow(before, now)
+            back, forth = _optical_flow(now, before), _optical_flow(before, now)
         y, x = np.mgrid[:rows, :columns].astype(np.float32)
         x, y = x + back[..., 0], y + back[..., 1]
-        met = _moved(forth, (x, y))
+        met = _warp(forth, (x, y))
         is_inside = (x >= 0) & (x <= columns - 1) & (y >= 0) & (y <= rows - 1)
-        is_consistent = _squared(back + met) <= 0.01 * (_squared(back) + _squared(met)) + 0.5
+        is_consistent = _squared_norm(back + met) <= 0.01 * (_squared_norm(back) + _squared_norm(met)) + 0.5
         slopes = np.stack([np.gradient(back, axis=axis) if back.shape[axis] > 1 else 0 * back for axis in (0, 1)])
-        is_edge = np.square(slopes).sum(axis=(0, 3)) > 0.01 * _squared(back) + 0.002
+        is_edge = np.square(slopes).sum(axis=(0, 3)) > 0.01 * _squared_norm(back) + 0.002
         return cls((x, y), is_inside & is_consistent & ~is_edge)
 
-    def error(self, before: Floats, now: Floats) -> float:
-        """Mean over the visible pixels of the squared difference, summed over channels, between now and the frame
-        before moved to where things now are; NaN where nothing is visible.  before, now: (H, W, C).
+    def warp_error(self, before: Floats, now: Floats) -> float:
+        """Squared difference between this frame and the warped previous one, summed over channels, mean over visible
+        pixels; NaN if none is visible.  before, now: (H, W, C).
         """
         if not self.is_visible.any():
             return float("nan")
-        return float(_squared(_moved(before, self.source) - now)[self.is_visible].mean())
+        return float(_squared_norm(_warp(before, self.source) - now)[self.is_visible].mean())
 
 
-def _flow(start: Luma, end: Luma) -> Floats:
-    """(H, W, 2): where each pixel of `start` is found in `end`, relative, x and y.
+def _optical_flow(start: Luma, end: Luma) -> Floats:
+    """Displacement of each pixel of `start` in `end`: (H, W, 2), x and y.
 
-    Not the DIS flow that color is steadied by: a filter is not to be judged by its own flow.
+    Not the DIS flow of the steadying itself: a filter must not be measured by its own flow.
     """
     nothing = np.zeros((*start.shape, 2), np.float32)
     flow = cv2.calcOpticalFlowFarneback(
@@ -97,49 +97,49 @@ def _flow(start: Luma, end: Luma) -> Floats:
     return np.asarray(flow, np.float32)
 
 
-def _moved(picture: Floats, source: tuple[Floats, Floats]) -> Floats:
-    """The picture (H, W, C) as seen from `source`, bilinear."""
+def _warp(picture: Floats, source: tuple[Floats, Floats]) -> Floats:
+    """Warp a picture (H, W, C) by bilinear sampling at `source`."""
     return np.asarray(cv2.remap(picture, *source, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
-def _squared(vectors: Floats) -> Floats:
+def _squared_norm(vectors: Floats) -> Floats:
     squared: Floats = np.einsum("...c,...c->...", vectors, vectors)
     return squared
 
 
 class WarpError:
-    """How much color changes along the motion, mean over pairs of neighboring frames."""
+    """Warp error: change of color along the motion, mean over pairs of neighboring frames."""
 
     def __init__(self) -> None:
         self._rgb: list[float] = []
         self._chroma: list[float] = []
         self._before: tuple[Floats, Floats] | None = None
 
-    def add(self, picture: Rgb, chroma: Floats, motion: Motion | None) -> None:
-        """The next frame. motion: from the frame before to this one; None at the first frame and after a cut."""
+    def update(self, picture: Rgb, chroma: Floats, motion: Motion | None) -> None:
+        """Add the next frame.  motion: from the previous frame; None at the first frame and after a cut."""
         now = np.divide(picture, 255, dtype=np.float32), chroma
         if motion is not None and self._before is not None:
-            self._rgb.append(motion.error(self._before[0], now[0]) / 3)
-            self._chroma.append(motion.error(self._before[1], now[1]))
+            self._rgb.append(motion.warp_error(self._before[0], now[0]) / 3)
+            self._chroma.append(motion.warp_error(self._before[1], now[1]))
         self._before = now
 
     @property
     def pairs(self) -> int:
-        """Pairs of frames that counted."""
+        """Number of frame pairs measured."""
         return int(np.isfinite(self._rgb).sum())
 
     @property
     def rgb(self) -> float:
         """Squared difference of R, G, B in 0..1, mean over channels and visible pixels; NaN without a pair.
 
-        As the code of Lai et al. 2018, "Learning Blind Video Temporal Consistency", has it. The luma's own part is in
-        every row.
+        As in the code of Lai et al. 2018, "Learning Blind Video Temporal Consistency". Every method has the same part
+        that comes from luma.
         """
         return _mean(self._rgb)
 
     @property
     def chroma(self) -> float:
-        """The same of Cb and Cr alone, as a root mean square distance in 8-bit codes: 0 for gray."""
+        """Warp error of Cb and Cr alone: root mean square distance in 8-bit codes; 0 for gray."""
         return float(np.sqrt(_mean(self._chroma)))
 
 
@@ -148,7 +148,7 @@ def _mean(values: list[float]) -> float:
     return float(np.mean(finite)) if finite else float("nan")
 
 
-class ColorDrift:
+class ColorDistributionConsistency:
     """CDC, color distribution consistency (Liu et al. 2021, "Temporally Consistent Video Colorization").
 
     Jensen-Shannon divergence (natural logarithm) of the 256-bin histograms of R, G and B between frames i and i + t,
@@ -157,27 +157,27 @@ class ColorDrift:
 
     def __init__(self) -> None:
         self._recent: deque[NDArray[np.float64]] = deque(maxlen=max(CDC_STEPS))
-        self._found: dict[int, list[float]] = {step: [] for step in CDC_STEPS}
+        self._divergences: dict[int, list[float]] = {step: [] for step in CDC_STEPS}
 
-    def add(self, picture: Rgb, *, is_cut: bool) -> None:
-        """The next frame. Pairs with a cut between them do not count."""
+    def update(self, picture: Rgb, *, is_cut: bool) -> None:
+        """Add the next frame. Pairs across a cut do not count."""
         if is_cut:
             self._recent.clear()
         channels = [cv2.calcHist([picture], [channel], None, [256], [0, 256]) for channel in range(3)]
         now = np.reshape(channels, (3, 256)).astype(np.float64) / (picture.shape[0] * picture.shape[1])
         for step in CDC_STEPS:
             if step <= len(self._recent):
-                self._found[step].append(float(jensen_shannon(self._recent[-step], now).mean()))
+                self._divergences[step].append(float(jensen_shannon(self._recent[-step], now).mean()))
         self._recent.append(now)
 
     @property
     def value(self) -> float:
-        """0 (all frames of a shot have the same colors) to ln 2; NaN without a pair."""
-        return _mean([_mean(found) for found in self._found.values()])
+        """CDC: 0 (all frames of a shot have the same colors) to ln 2; NaN without a pair."""
+        return _mean([_mean(found) for found in self._divergences.values()])
 
 
 def jensen_shannon(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Divergence of distributions along the last axis, in nats: 0 to ln 2."""
+    """Jensen-Shannon divergence along the last axis, in nats: 0 to ln 2."""
     middle = (one + other) / 2
     divergence: NDArray[np.float64] = (_relative_entropy(one, middle) + _relative_entropy(other, middle)) / 2
     return divergence

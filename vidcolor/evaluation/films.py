@@ -1,6 +1,6 @@
-"""Measure models on color films: take the color away, let the model put it back, compare picture and steadiness.
+"""Measure models on color films: remove the color, let the model predict it, compare quality and steadiness.
 
-Frames are measured with the short side at most 256 pixels; luma is the film's own in every row.
+Frames are measured with a short side of at most 256 pixels; every method keeps the film's luma.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,8 +14,8 @@ import numpy as np
 
 from vidcolor.color import Floats, LumaCoding, chroma_levels, luma_table
 from vidcolor.errors import SourceError
-from vidcolor.evaluation.film_metrics import ColorDrift, CutTest, Luma, Motion, WarpError
-from vidcolor.evaluation.film_ways import FilmWay, Lane, SharedFrames, gray_way, true_way
+from vidcolor.evaluation.film_methods import FilmMethod, MethodRun, SharedFrames, keep_color, leave_gray
+from vidcolor.evaluation.film_metrics import ColorDistributionConsistency, CutDetector, Luma, Motion, WarpError
 from vidcolor.evaluation.photo_metrics import colorfulness, psnr
 from vidcolor.films.pipeline import view_of
 from vidcolor.frames import ColoredFrame, Frame, PictureFormat, Plane
@@ -25,18 +25,18 @@ from vidcolor.overlap import prefetch
 from vidcolor.planes import look_up
 from vidcolor.stills.rgb import Rgb, is_gray
 
-MEASURED_SIDE = 256  # pixels, short side: what models look at, and a bound on the optical flow's time
-PSNR_CEILING = 58.9  # dB, of rounding to 8 bit alone; else one black frame, equal in all rows, makes the mean infinite
+MEASURED_SIDE = 256  # pixels, short side: a model's usual input, and a limit on the optical flow's time
+PSNR_CEILING = 58.9  # dB, of rounding to 8 bits; else one black frame would make the mean infinite
 DECODED_AHEAD = 4
-LOOKS = 12  # frames that tell whether a film has color
+SAMPLED_FRAMES = 12  # by which a film is known to be gray
 
 
 @dataclass(frozen=True)
 class FilmScore:
-    """Means over the frames of a film; or over several films, each counting as much."""
+    """Means over the frames of a film, or over several films with equal weights."""
 
     film: str  # its name; "" for the mean of several
-    name: str  # of the way
+    name: str  # of the method
     films: int
     frames: int
     cuts: int
@@ -52,116 +52,116 @@ class FilmScore:
 
 @dataclass(frozen=True)
 class FilmReport:
-    """A film's scores: gray, each way, truth."""
+    """A film's scores: gray, each method, truth."""
 
     scores: list[FilmScore]
     damage: str  # what was wrong with the file, in words; "" for nothing
 
 
 def is_gray_film(path: Path) -> bool:
-    """Whether a film has no color, or one tint all over, in frames spread over it. Raises SourceError."""
-    seen = list(sample_frames(path, read_properties(path), LOOKS, (64, 64)))
+    """Whether a film has no color or a single tint, by sampled frames. Raises SourceError."""
+    seen = list(sample_frames(path, read_properties(path), SAMPLED_FRAMES, (64, 64)))
     return bool(seen) and all(map(is_gray, seen))
 
 
 def evaluate_film(
     path: Path,
-    ways: Mapping[str, FilmWay],
+    methods: Mapping[str, FilmMethod],
     *,
     on_pictures: Callable[[int, str, Mapping[str, Rgb]], None] = lambda *_: None,
     on_frame: Callable[[int, int | None], None] = lambda *_: None,
 ) -> FilmReport:
-    """Scores of gray, of each way and of the truth on one film, in one pass; memory does not grow with its length.
+    """Measure gray, each method and the truth on one film, in one pass with constant memory.
 
-    on_pictures: told of every frame's number, the film's name and the frame by way, as measured (sRGB, shrunk).
-    on_frame: told how many frames of how many (None: not known) are done.
-    Raises SourceError for what cannot be read or has no color; ShapeError for a way that does not keep the frames.
+    on_pictures: called with each frame's number, the film's name, and the frame by method as measured (sRGB, shrunk).
+    on_frame: called with the frames done and in total (None: unknown).
+    Raises SourceError for a film that cannot be read or has no color; ShapeError for a method that changes the frames.
     """
     if is_gray_film(path):
         raise SourceError(f"{path}: a gray film, without true color to measure against. Give a color film.")
     with FilmSource(path) as source, closing(prefetch(source.frames(), DECODED_AHEAD)) as decoded, ExitStack() as stack:
-        shared = SharedFrames(decoded, len(ways) + 3)
-        lanes = {
-            name: Lane(name, way, source.info, shared, reader)
-            for reader, (name, way) in enumerate({"gray": gray_way, **ways, "truth": true_way}.items(), start=1)
+        shared = SharedFrames(decoded, len(methods) + 3)
+        runs = {
+            name: MethodRun(name, way, source.info, shared, reader)
+            for reader, (name, way) in enumerate({"gray": leave_gray, **methods, "truth": keep_color}.items(), start=1)
         }
-        for lane in lanes.values():
+        for lane in runs.values():
             stack.callback(lane.close)
-        bench = _Bench(source.info.picture, lanes)
+        evaluator = _FilmEvaluator(source.info.picture, runs)
         turns = view_of(source.info).quarter_turns
         on_frame(0, source.info.frame_count)
-        for count, frame in enumerate(shared.reader(0), start=1):
-            pictures = bench.measure(frame)
+        for count, frame in enumerate(shared.read(0), start=1):
+            pictures = evaluator.measure(frame)
             on_pictures(count - 1, path.name, {name: np.rot90(rgb, turns) for name, rgb in pictures.items()})
             on_frame(count, source.info.frame_count)
-        for lane in lanes.values():
+        for lane in runs.values():
             lane.finish()
-        return FilmReport(bench.scores(path.name), source.damage.describe())
+        return FilmReport(evaluator.scores(path.name), source.damage.describe())
 
 
-class _Bench:
-    """Takes each frame from every lane and keeps what was measured."""
+class _FilmEvaluator:
+    """Measures each frame of every method."""
 
-    def __init__(self, picture: PictureFormat, lanes: Mapping[str, Lane]) -> None:
-        self._ruler = _Ruler(picture)
-        self._lanes = lanes
-        self._tallies = {name: _Tally() for name in lanes}
-        self._is_cut = CutTest()
+    def __init__(self, picture: PictureFormat, runs: Mapping[str, MethodRun]) -> None:
+        self._scaler = _PlaneScaler(picture)
+        self._runs = runs
+        self._metrics = {name: _FilmMetrics() for name in runs}
+        self._is_cut = CutDetector()
         self._before: Luma | None = None
         self._frames = self._cuts = 0
         self._pool = ThreadPoolExecutor(1)
 
     def measure(self, frame: Frame) -> dict[str, Rgb]:
-        """The frame by way, as measured."""
-        luma = self._ruler.luma(frame.luma)
+        """Measure a frame; returns its pictures by method."""
+        luma = self._scaler.luma(frame.luma)
         codes = np.rint(luma * 255).astype(np.uint8)
         before, self._before = self._before, codes
         is_cut = self._is_cut(codes)
-        # The flow is computed once, of the film's own luma, while the ways color the frame.
-        moving = None if is_cut or before is None else self._pool.submit(Motion.between, before, codes)
-        colored = {name: self._ruler.colors(luma, lane.color(frame)) for name, lane in self._lanes.items()}
+        # The flow is computed once, of the film's own luma, while the methods color the frame.
+        moving = None if is_cut or before is None else self._pool.submit(Motion.estimate, before, codes)
+        colored = {name: self._scaler.colors(luma, lane.color(frame)) for name, lane in self._runs.items()}
         motion = None if moving is None else moving.result()
         for name, (rgb, chroma) in colored.items():
-            self._tallies[name].add(rgb, chroma, colored["truth"][0], motion, is_cut=is_cut)
+            self._metrics[name].update(rgb, chroma, colored["truth"][0], motion, is_cut=is_cut)
         self._frames += 1
         self._cuts += is_cut
         return {name: rgb for name, (rgb, _) in colored.items()}
 
     def scores(self, film: str) -> list[FilmScore]:
-        """One for each lane."""
+        """Scores of each method."""
         self._pool.shutdown()
-        truth = float(np.mean(self._tallies["truth"].colorfulness))
-        return [self._score(film, name, tally, truth) for name, tally in self._tallies.items()]
+        truth = float(np.mean(self._metrics["truth"].colorfulness))
+        return [self._score(film, name, tally, truth) for name, tally in self._metrics.items()]
 
-    def _score(self, film: str, name: str, tally: "_Tally", true_colorfulness: float) -> FilmScore:
-        mean = float(np.mean(tally.colorfulness))
-        seconds = None if name in ("gray", "truth") else self._lanes[name].seconds
+    def _score(self, film: str, name: str, metrics: "_FilmMetrics", true_colorfulness: float) -> FilmScore:
+        mean = float(np.mean(metrics.colorfulness))
+        seconds = None if name in ("gray", "truth") else self._runs[name].seconds
         return FilmScore(
             film=film, name=name, films=1, frames=self._frames, cuts=self._cuts,
-            psnr=float("inf") if name == "truth" else float(np.mean(tally.psnr)),
-            colorfulness=mean, colorfulness_gap=abs(mean - true_colorfulness), cdc=tally.drift.value,
-            warp_error=tally.warp.rgb, chroma_warp_error=tally.warp.chroma, seconds=seconds,
+            psnr=float("inf") if name == "truth" else float(np.mean(metrics.psnr)),
+            colorfulness=mean, colorfulness_gap=abs(mean - true_colorfulness), cdc=metrics.cdc.value,
+            warp_error=metrics.warp.rgb, chroma_warp_error=metrics.warp.chroma, seconds=seconds,
             frames_per_second=self._frames / seconds if seconds else None,
         )  # fmt: skip
 
 
-class _Tally:
-    """What has been measured of one lane."""
+class _FilmMetrics:
+    """Metrics of one method."""
 
     def __init__(self) -> None:
         self.psnr: list[float] = []
         self.colorfulness: list[float] = []
-        self.drift, self.warp = ColorDrift(), WarpError()
+        self.cdc, self.warp = ColorDistributionConsistency(), WarpError()
 
-    def add(self, rgb: Rgb, chroma: Floats, truth: Rgb, motion: Motion | None, *, is_cut: bool) -> None:
+    def update(self, rgb: Rgb, chroma: Floats, truth: Rgb, motion: Motion | None, *, is_cut: bool) -> None:
         self.psnr.append(min(psnr(rgb, truth), PSNR_CEILING))
         self.colorfulness.append(colorfulness(rgb))
-        self.drift.add(rgb, is_cut=is_cut)
-        self.warp.add(rgb, chroma, motion)
+        self.cdc.update(rgb, is_cut=is_cut)
+        self.warp.update(rgb, chroma, motion)
 
 
-class _Ruler:
-    """Brings planes of a film to the size and the units that are measured."""
+class _PlaneScaler:
+    """Scales planes to the size and units that are measured."""
 
     def __init__(self, picture: PictureFormat) -> None:
         scale = min(1.0, MEASURED_SIDE / min(picture.width, picture.height))
@@ -172,16 +172,16 @@ class _Ruler:
 
     def luma(self, luma: Plane) -> Floats:
         """(H, W) codes -> (h, w), Y' 0..1."""
-        return self._resized(look_up(luma, self._levels))
+        return self._resize(look_up(luma, self._levels))
 
     def colors(self, luma: Floats, colored: ColoredFrame) -> tuple[Rgb, Floats]:
         """Y' (h, w) and a colored frame -> sRGB (h, w, 3) and chroma (h, w, 2) in 8-bit codes."""
-        cb, cr = (self._resized(chroma_levels(plane, self._picture)) for plane in (colored.cb, colored.cr))
+        cb, cr = (self._resize(chroma_levels(plane, self._picture)) for plane in (colored.cb, colored.cr))
         tint = np.stack(self._coding.ycc_to_rgb(np.float32(0), cb, cr), axis=2)
         rgb: Rgb = np.clip(np.rint((luma[..., None] + tint) * 255), 0, 255).astype(np.uint8)  # gray stays R = G = B
         return rgb, np.stack([cb, cr], axis=2) * np.float32(255)
 
-    def _resized(self, plane: Floats) -> Floats:
+    def _resize(self, plane: Floats) -> Floats:
         if plane.shape == self._size[::-1]:
             return plane
         is_larger = plane.shape[0] > self._size[1]
@@ -189,12 +189,12 @@ class _Ruler:
         return np.asarray(cv2.resize(plane, self._size, interpolation=how), np.float32)
 
 
-def mean_of(reports: list[FilmReport]) -> list[FilmScore]:
-    """Each way's mean over several films; sums of what is counted."""
-    return [_mean_score([report.scores[row] for report in reports]) for row in range(len(reports[0].scores))]
+def average_reports(reports: list[FilmReport]) -> list[FilmScore]:
+    """Average each method's scores over several films; counts are summed."""
+    return [_average_scores([report.scores[row] for report in reports]) for row in range(len(reports[0].scores))]
 
 
-def _mean_score(scores: list[FilmScore]) -> FilmScore:
+def _average_scores(scores: list[FilmScore]) -> FilmScore:
     def mean(name: str) -> float:
         return float(np.mean([getattr(score, name) for score in scores]))
 

@@ -1,7 +1,7 @@
-"""LPIPS, FID and IS as the papers compute them, by torchmetrics and the networks that it downloads.
+"""LPIPS, FID and IS as in the papers, by torchmetrics and the weights that it downloads.
 
-Their weights are not ours to ship; where a machine has no network they can be put in place by hand. Without them the
-feature distance of photo_metrics is what there is, and it is never called FID.
+The weights cannot be shipped with vidcolor; on a machine without a network they can be copied by hand. Without them
+there is the feature distance of photo_metrics, which is not FID.
 """
 
 import math
@@ -19,10 +19,10 @@ from vidcolor.errors import ModelError
 from vidcolor.evaluation.photos import Metric
 from vidcolor.stills.rgb import Rgb
 
-LPIPS_NET: Literal["squeeze"] = "squeeze"  # SqueezeNet 1.1; the papers on colorization use it or AlexNet, and say which
-FID_FEATURES = 2048  # of Inception's last pooling, as the paper has it
-IS_SEED = 0  # the score depends on how the pictures are dealt into ten groups
-NEEDS = {
+LPIPS_NET: Literal["squeeze"] = "squeeze"  # SqueezeNet 1.1; colorization papers use it or AlexNet, and say which
+FID_FEATURES = 2048  # of Inception's last pooling, as in the paper
+IS_SEED = 0  # the score depends on how pictures are split into ten groups
+REQUIRED_PACKAGES = {
     "lpips": ("torchmetrics",),
     "fid": ("torchmetrics", "torch_fidelity"),
     "is": ("torchmetrics", "torch_fidelity"),
@@ -30,12 +30,12 @@ NEEDS = {
 
 
 def load_metrics(names: Sequence[str], device: str = "cpu") -> list[Metric]:
-    """The metrics of these names ("lpips", "fid", "is"), their weights loaded, downloaded where need be.
+    """Load the named metrics ("lpips", "fid", "is") and their weights, downloading them if necessary.
 
-    Raises ModelError, saying what is missing and how to get it.
+    Raises ModelError that says what is missing and how to get it.
     """
     for name in names:
-        if missing := [package for package in NEEDS[name] if find_spec(package) is None]:
+        if missing := [package for package in REQUIRED_PACKAGES[name] if find_spec(package) is None]:
             raise ModelError(
                 f"--metric {name}: needs {' and '.join(missing).replace('_', '-')}."
                 " Run: pip install torchmetrics torch-fidelity"
@@ -44,11 +44,11 @@ def load_metrics(names: Sequence[str], device: str = "cpu") -> list[Metric]:
     return [makers[name](torch.device(device)) for name in dict.fromkeys(names)]
 
 
-def _loaded(name: str, make: Callable[[], Any]) -> Any:
-    """What torchmetrics makes, or one line about the weights that it lacks."""
+def _load(name: str, make: Callable[[], Any]) -> Any:
+    """Make a metric; raises ModelError where its weights are missing."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of buffers and of options that are deprecated elsewhere
+            warnings.simplefilter("ignore")  # deprecations inside torchmetrics
             return make()
     except (
         OSError,
@@ -57,16 +57,16 @@ def _loaded(name: str, make: Callable[[], Any]) -> Any:
         ValueError,
         KeyError,
         pickle.UnpicklingError,
-    ) as error:  # no network, no file, or a damaged one
+    ) as error:  # no network, no file, or a damaged file
         folder = f"{torch.hub.get_dir()}/checkpoints"
         reason = " ".join(str(error).split())[:120]
         raise ModelError(
-            f"--metric {name}: its weights are not there and cannot be downloaded ({reason})."
-            f" Save {_address(name)} into {folder} and try again."
+            f"--metric {name}: its weights are missing and cannot be downloaded ({reason})."
+            f" Save {_weights_url(name)} into {folder} and try again."
         ) from error
 
 
-def _address(name: str) -> str:
+def _weights_url(name: str) -> str:
     if name == "lpips":
         from torchvision.models import SqueezeNet1_1_Weights
 
@@ -76,8 +76,8 @@ def _address(name: str) -> str:
     return str(URL_INCEPTION_V3)
 
 
-def _tensor(picture: Rgb, device: torch.device) -> Tensor:
-    """(1, 3, H, W), uint8."""
+def _to_tensor(picture: Rgb, device: torch.device) -> Tensor:
+    """Convert to (1, 3, H, W), uint8."""
     return torch.tensor(picture, device=device).permute(2, 0, 1)[None].contiguous()
 
 
@@ -95,22 +95,22 @@ class Lpips:
             return LearnedPerceptualImagePatchSimilarity(LPIPS_NET, normalize=True)
 
         self._device = device
-        self._distance = _loaded(self.name, make).to(device)
-        self._found: dict[str, list[float]] = defaultdict(list)
+        self._distance = _load(self.name, make).to(device)
+        self._distances: dict[str, list[float]] = defaultdict(list)
 
     @torch.inference_mode()
-    def add(self, way: str, picture: Rgb, truth: Rgb) -> None:
+    def update(self, method: str, picture: Rgb, truth: Rgb) -> None:
         """See photos.Metric."""
-        if way == "truth":
+        if method == "truth":
             return
-        pair = (_tensor(each, self._device).float() / 255 for each in (picture, truth))
-        self._found[way].append(float(self._distance(*pair)))
+        pair = (_to_tensor(each, self._device).float() / 255 for each in (picture, truth))
+        self._distances[method].append(float(self._distance(*pair)))
 
-    def value(self, way: str) -> float:
+    def compute(self, method: str) -> float:
         """Mean distance."""
-        if way == "truth":
+        if method == "truth":
             return 0.0
-        return sum(self._found[way]) / len(self._found[way]) if self._found[way] else math.nan
+        return sum(self._distances[method]) / len(self._distances[method]) if self._distances[method] else math.nan
 
 
 class Fid:
@@ -121,71 +121,71 @@ class Fid:
     def __init__(self, device: torch.device) -> None:
         """Raises ModelError without weights."""
         self._device = device
-        self._network = _inception(self.name, str(FID_FEATURES), device)
+        self._network = _load_inception(self.name, str(FID_FEATURES), device)
         self._metrics: dict[str, Any] = {}
 
     @torch.inference_mode()
-    def add(self, way: str, picture: Rgb, truth: Rgb) -> None:  # noqa: ARG002 - the truth comes as a way of its own
+    def update(self, method: str, picture: Rgb, truth: Rgb) -> None:  # noqa: ARG002 - the truth is updated as a method too
         """See photos.Metric."""
-        self._metric(way).update(_tensor(picture, self._device), real=way == "truth")
+        self._metric(method).update(_to_tensor(picture, self._device), real=method == "truth")
 
     @torch.inference_mode()
-    def value(self, way: str) -> float:
-        """The distance between the sets."""
-        metric, truth = self._metric(way), self._metric("truth")
-        if way == "truth" or truth.real_features_num_samples < 2:
-            return 0.0 if way == "truth" else math.nan
+    def compute(self, method: str) -> float:
+        """Distance between the sets."""
+        metric, truth = self._metric(method), self._metric("truth")
+        if method == "truth" or truth.real_features_num_samples < 2:
+            return 0.0 if method == "truth" else math.nan
         for state in ("real_features_sum", "real_features_cov_sum", "real_features_num_samples"):
-            setattr(metric, state, getattr(truth, state))  # so that the truth is looked at once, not for every way
+            setattr(metric, state, getattr(truth, state))  # computed once, not for every method
         return float(metric.compute())
 
-    def _metric(self, way: str) -> Any:
-        if way not in self._metrics:
+    def _metric(self, method: str) -> Any:
+        if method not in self._metrics:
             from torchmetrics.image.fid import FrechetInceptionDistance
 
-            self._metrics[way] = FrechetInceptionDistance(self._network).to(self._device)
-        return self._metrics[way]
+            self._metrics[method] = FrechetInceptionDistance(self._network).to(self._device)
+        return self._metrics[method]
 
 
 class InceptionScore:
-    """Inception score (Salimans et al. 2016), mean over ten groups; it does not look at the truth."""
+    """Inception score (Salimans et al. 2016), mean over ten groups; the truth is not used."""
 
     name = "is"
 
     def __init__(self, device: torch.device) -> None:
         """Raises ModelError without weights."""
         self._device = device
-        self._network = _inception(self.name, "logits_unbiased", device)
+        self._network = _load_inception(self.name, "logits_unbiased", device)
         self._metrics: dict[str, Any] = {}
 
     @torch.inference_mode()
-    def add(self, way: str, picture: Rgb, truth: Rgb) -> None:  # noqa: ARG002
+    def update(self, method: str, picture: Rgb, truth: Rgb) -> None:  # noqa: ARG002
         """See photos.Metric."""
-        if way not in self._metrics:
+        if method not in self._metrics:
             from torchmetrics.image.inception import InceptionScore as Metric
 
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # it says that it keeps 1008 numbers a photo
-                self._metrics[way] = Metric(self._network).to(self._device)
-        self._metrics[way].update(_tensor(picture, self._device))
+                warnings.simplefilter("ignore")  # of its memory: 1008 numbers for each photo
+                self._metrics[method] = Metric(self._network).to(self._device)
+        self._metrics[method].update(_to_tensor(picture, self._device))
 
     @torch.inference_mode()
-    def value(self, way: str) -> float:
-        """From 1 upwards."""
+    def compute(self, method: str) -> float:
+        """1 or more; higher is better."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(IS_SEED)
-            mean, _ = self._metrics[way].compute()
+            mean, _ = self._metrics[method].compute()
         return float(mean)
 
 
-def _inception(name: str, output: str, device: torch.device) -> Any:
-    """Inception-v3 of 2015 as torch-fidelity has it: uint8 (B, 3, H, W) -> (B, C)."""
+def _load_inception(name: str, output: str, device: torch.device) -> Any:
+    """Load torch-fidelity's Inception-v3 of 2015: uint8 (B, 3, H, W) -> (B, C)."""
 
     def make() -> Any:
         from torchmetrics.image.fid import NoTrainInceptionV3
 
         network = NoTrainInceptionV3("inception-v3-compat", [output])
-        network.num_features = FID_FEATURES  # asked for by torchmetrics
+        network.num_features = FID_FEATURES  # read by torchmetrics
         return network
 
-    return _loaded(name, make).to(device)
+    return _load(name, make).to(device)

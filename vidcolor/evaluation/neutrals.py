@@ -1,4 +1,4 @@
-"""How much color a way gives to what has none in truth: walls, stone, snow, dark cloth that should stay gray."""
+"""Color given to neutral areas, such as walls, stone, snow and cloth, which should stay gray."""
 
 import math
 from collections import defaultdict
@@ -8,14 +8,14 @@ import numpy as np
 from vidcolor.color import Floats, picture_to_lab
 from vidcolor.stills.rgb import Rgb
 
-COLORLESS = 5.0  # a*b* chroma; about what lossy pictures and white balance leave on a gray card
-DARK = 15.0  # L* under which color is hardly seen
+COLORLESS = 5.0  # a*b* chroma of a gray card after lossy compression and white balance
+DARK = 15.0  # L* below which color is hardly visible
 
 
 class Neutrals:
-    """Mean a*b* chroma over what has none in truth and is not dark; gray has 0, and the truth some 2.
+    """Mean a*b* chroma over pixels that are neutral in the truth and not dark; gray has 0, the truth about 2.
 
-    It is a mean over the pixels of all photos together, so that a photo counts by how much of it is gray.
+    The mean is over the pixels of all photos, so a photo counts by its neutral area.
     """
 
     name = "neutrals"
@@ -24,17 +24,17 @@ class Neutrals:
         self._sums: defaultdict[str, float] = defaultdict(float)
         self._counts: defaultdict[str, int] = defaultdict(int)
 
-    def add(self, way: str, picture: Rgb, truth: Rgb) -> None:
+    def update(self, method: str, picture: Rgb, truth: Rgb) -> None:
         """See photos.Metric."""
         lightness, true_chroma = _lightness_and_chroma(truth)
         is_neutral = (true_chroma < COLORLESS) & (lightness > DARK)
         _, chroma = _lightness_and_chroma(picture)
-        self._sums[way] += float(chroma[is_neutral].sum(dtype=np.float64))
-        self._counts[way] += int(is_neutral.sum())
+        self._sums[method] += float(chroma[is_neutral].sum(dtype=np.float64))
+        self._counts[method] += int(is_neutral.sum())
 
-    def value(self, way: str) -> float:
-        """Units of a*b*; NaN where no photo has such a place."""
-        return self._sums[way] / self._counts[way] if self._counts[way] else math.nan
+    def compute(self, method: str) -> float:
+        """Mean in a*b* units; NaN where no photo has a neutral area."""
+        return self._sums[method] / self._counts[method] if self._counts[method] else math.nan
 
 
 def _lightness_and_chroma(picture: Rgb) -> tuple[Floats, Floats]:

@@ -1,6 +1,6 @@
-"""How good a colored picture is, as the field measures it.
+"""Photo metrics: PSNR, SSIM, colorfulness and feature distance.
 
-Pictures are sRGB, (H, W, 3), uint8. Read PSNR never alone: it rewards gray.
+Pictures are sRGB, (H, W, 3), uint8. Never read PSNR alone: it rewards gray.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,13 +16,13 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vidcolor.errors import ShapeError
-from vidcolor.networks.efficientnet import EfficientNetLite, fused, imagenet_checkpoint
+from vidcolor.networks.efficientnet import EfficientNetLite, fuse_batch_norms, load_imagenet_checkpoint
 from vidcolor.stills.rgb import Rgb
 
 SSIM_WINDOW = 7  # pixels
 FEATURE_SIDE = 260  # what EfficientNet-Lite2 was trained on
-FEATURE_BATCH = 4  # more outgrows the allocator's reuse of memory and is slower on a CPU
-RIDGE = 1e-6  # on the covariances' diagonal, so that few pictures do not make them singular
+FEATURE_BATCH = 4  # larger batches are slower on a CPU, as the allocator reuses less memory
+RIDGE = 1e-6  # added to the covariances' diagonal, which few pictures would leave singular
 
 
 def psnr(picture: Rgb, truth: Rgb) -> float:
@@ -57,9 +57,9 @@ class Features(nn.Module):
     """The 1280 averages of EfficientNet-Lite2's last convolution."""
 
     def __init__(self, device: str = "cpu") -> None:
-        """device: as torch names it."""
+        """device: a PyTorch device."""
         super().__init__()
-        checkpoint = imagenet_checkpoint("lite2")
+        checkpoint = load_imagenet_checkpoint("lite2")
         body = EfficientNetLite("lite2", inputs=3)
         body.load_imagenet(checkpoint)
         head, norm = nn.Conv2d(body.channels[-1], 1280, 1, bias=False), nn.BatchNorm2d(1280, eps=1e-3)
@@ -67,41 +67,41 @@ class Features(nn.Module):
         norm.load_state_dict({name[5:]: value for name, value in checkpoint.items() if name.startswith("_bn1.")})
         self.device = torch.device(device)
         self.head = fuse_conv_bn_eval(head.eval(), norm.eval())
-        self.body = fused(body.eval())
+        self.body = fuse_batch_norms(body.eval())
         self.to(self.device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def of(self, pictures: Sequence[Rgb]) -> NDArray[np.float64]:
-        """Pictures of any sizes -> (N, 1280)."""
+    def extract(self, pictures: Sequence[Rgb]) -> NDArray[np.float64]:
+        """Extract features of N pictures of any sizes: (N, 1280)."""
         batches = [pictures[start : start + FEATURE_BATCH] for start in range(0, len(pictures), FEATURE_BATCH)]
-        found = [self._of_batch(batch).double().cpu().numpy() for batch in batches]
+        found = [self._extract_batch(batch).double().cpu().numpy() for batch in batches]
         return np.concatenate(found) if found else np.empty((0, 1280))
 
-    def _of_batch(self, pictures: Sequence[Rgb]) -> torch.Tensor:
-        small_B3HW = torch.cat([self._resized(picture) for picture in pictures])
+    def _extract_batch(self, pictures: Sequence[Rgb]) -> torch.Tensor:
+        small_B3HW = torch.cat([self._resize(picture) for picture in pictures])
         x = ((small_B3HW - 127) / 128).contiguous(memory_format=torch.channels_last)
         return F.relu6(self.head(self.body(x)[-1])).mean(dim=(2, 3))
 
-    def _resized(self, picture: Rgb) -> torch.Tensor:
+    def _resize(self, picture: Rgb) -> torch.Tensor:
         rgb = torch.tensor(picture, device=self.device).permute(2, 0, 1)[None].float()
         return F.interpolate(rgb, (FEATURE_SIDE, FEATURE_SIDE), mode="bicubic", antialias=True)
 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Mean and covariance of a set's features."""
+    """A Gaussian fitted to a set of features."""
 
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
 
     @classmethod
-    def of(cls, features: Iterable[NDArray[np.float64]]) -> "Gaussian":
+    def fit(cls, features: Iterable[NDArray[np.float64]]) -> "Gaussian":
         """Fit to (N, C) features."""
         stacked = np.stack(list(features))
         return cls(stacked.mean(axis=0), np.cov(stacked, rowvar=False) + RIDGE * np.eye(stacked.shape[1]))
 
     @cached_property
-    def root(self) -> NDArray[np.float64]:
+    def covariance_root(self) -> NDArray[np.float64]:
         """The symmetric square root of the covariance."""
         values, vectors = np.linalg.eigh(self.covariance)
         root: NDArray[np.float64] = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
@@ -109,7 +109,9 @@ class Gaussian:
 
 
 def frechet_distance(one: Gaussian, other: Gaussian) -> float:
-    """Distance of two Gaussians (Dowson and Landau 1982). Not FID: that needs Inception's features."""
-    cross = np.sqrt(np.clip(np.linalg.eigvalsh(one.root @ other.covariance @ one.root), 0, None)).sum()
+    """Fréchet distance of two Gaussians (Dowson and Landau 1982). Not FID: that needs Inception's features."""
+    cross = np.sqrt(
+        np.clip(np.linalg.eigvalsh(one.covariance_root @ other.covariance @ one.covariance_root), 0, None)
+    ).sum()
     apart = ((one.mean - other.mean) ** 2).sum()
     return float(apart + np.trace(one.covariance) + np.trace(other.covariance) - 2 * cross)

@@ -1,7 +1,7 @@
-"""Measure models on color photos: take the color away, let the model put it back, compare.
+"""Measure models on color photos: remove the color, let the model predict it, compare.
 
-The product's own path is measured: 8-bit luma (BT.601, full range) in, chroma planes out. Beside every model stand
-the gray row (no color at all) and the truth row, because most metrics flatter gray.
+The path of `vidcolor colorize` is measured: 8-bit luma (BT.601, full range) in, chroma planes out. A gray row and a
+truth row are added, because most metrics flatter gray.
 """
 
 import time
@@ -18,37 +18,37 @@ from numpy.typing import NDArray
 from vidcolor.color import Floats, LumaCoding
 from vidcolor.errors import SourceError
 from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, frechet_distance, psnr, ssim
-from vidcolor.evaluation.sources import count_photos, read_photos, spread
-from vidcolor.evaluation.stocks import Luma, Stock, panchromatic
-from vidcolor.evaluation.wobble import wobble
+from vidcolor.evaluation.sources import count_photos, read_photos, spread_evenly
+from vidcolor.evaluation.stability import measure_instability
+from vidcolor.evaluation.stocks import Luma, Stock, render_panchromatic
 from vidcolor.frames import PictureFormat
 from vidcolor.inference.colorizer import Colorizer, paint
 from vidcolor.stills.rgb import Rgb, is_gray
 
 CODING = LumaCoding("bt601")
-CHUNK_PIXELS = 1 << 25  # of photos held at once, to be worked in the order of their shapes; 100 MB
+CHUNK_PIXELS = 1 << 25  # of photos held at once, to be sorted by shape; 100 MB
 BATCH = 8  # photos colored and measured together
 
-Photo = tuple[int, str, Rgb | None]  # its number, its name, the picture where it can be read
+Photo = tuple[int, str, Rgb | None]  # number, name, and the picture if it can be read
 
 
-class PhotoWay(Protocol):
-    """A way to color."""
+class PhotoMethod(Protocol):
+    """A method of coloring photos."""
 
     def __call__(self, lumas: Sequence[Luma], /, *, seen: Sequence[Luma] | None = None) -> Sequence[Rgb]:
-        """Lumas of any sizes -> a picture for each, in order. seen: what the way is shown instead, of equal sizes."""
+        """Lumas of any sizes -> a picture for each, in order.  seen: inputs to predict from instead, of equal sizes."""
 
 
 class Metric(Protocol):
-    """A further metric, kept for every way."""
+    """A further metric, accumulated for every method."""
 
     name: str
 
-    def add(self, way: str, picture: Rgb, truth: Rgb) -> None:
-        """Look at one picture that a way has made; `way` is "truth" for the truth itself."""
+    def update(self, method: str, picture: Rgb, truth: Rgb) -> None:
+        """Add one picture that a method has made; `method` is "truth" for the truth itself."""
 
-    def value(self, way: str) -> float:
-        """What was found over all pictures; NaN where they were too few."""
+    def compute(self, method: str) -> float:
+        """The value over all pictures; NaN where they are too few."""
 
 
 @dataclass(frozen=True)
@@ -65,42 +65,42 @@ class Score:
     feature_distance: float  # Fréchet distance to the truth in EfficientNet-Lite2 features; not FID
     seconds: float | None  # a photo, of the coloring alone (median over batches); None for gray and truth
     psnr_by_category: dict[str, float]
-    further: dict[str, float] = field(default_factory=dict)  # neutrals, lpips, fid, is, wobble: what was asked for
+    further: dict[str, float] = field(default_factory=dict)  # requested metrics: neutrals, lpips, fid, is, wobble
 
 
 @dataclass(frozen=True)
 class PhotoReport:
-    """Scores of gray, of each way and of the truth; and of how many photos."""
+    """Scores of gray, each method and the truth, and counts of photos."""
 
     scores: list[Score]
     photos: int  # measured
     unreadable: list[str]  # names of photos that are damaged or too small
-    gray: list[str]  # names of photos without color, which tell nothing
-    found: int  # in the sources, of which a limit may have left out some
+    gray: list[str]  # names of photos without color, which measure nothing
+    found: int  # in the sources, before any limit
 
 
-def gray(lumas: Sequence[Luma], /, *, seen: Sequence[Luma] | None = None) -> list[Rgb]:  # noqa: ARG001
-    """The way that adds no color."""
+def leave_gray(lumas: Sequence[Luma], /, *, seen: Sequence[Luma] | None = None) -> list[Rgb]:  # noqa: ARG001
+    """The method that adds no color."""
     return [np.repeat(luma[..., None], 3, axis=2) for luma in lumas]
 
 
 def recolor(lumas: Sequence[Luma], /, colorizer: Colorizer, *, seen: Sequence[Luma] | None = None) -> list[Rgb]:
-    """The way that asks a model; neighbors that the network sees at one size are worked together."""
-    shown = [colorizer.lightness(luma, _format(luma)) for luma in (lumas if seen is None else seen)]
+    """The method that runs a model; neighbors of one network size form a batch."""
+    shown = [colorizer.lightness(luma, _picture_format(luma)) for luma in (lumas if seen is None else seen)]
     pictures: list[Rgb] = []
     for _, alike in groupby(zip(lumas, shown, strict=True), key=lambda pair: pair[1].shape):
         group = list(alike)
         colors = colorizer.predict([lightness for _, lightness in group])
-        pictures += [_painted(luma, ab) for (luma, _), ab in zip(group, colors, strict=True)]
+        pictures += [_paint(luma, ab) for (luma, _), ab in zip(group, colors, strict=True)]
     return pictures
 
 
-def _format(luma: Luma) -> PictureFormat:
+def _picture_format(luma: Luma) -> PictureFormat:
     return PictureFormat(luma.shape[1], luma.shape[0], 8, (0, 0), full_range=True, matrix=CODING.matrix)
 
 
-def _painted(luma: Luma, ab_2hw: Floats) -> Rgb:
-    cb, cr = paint(luma, ab_2hw, _format(luma))
+def _paint(luma: Luma, ab_2hw: Floats) -> Rgb:
+    cb, cr = paint(luma, ab_2hw, _picture_format(luma))
     components = CODING.ycc_to_rgb(luma / 255, (cb - 128.0) / 255, (cr - 128.0) / 255)
     rgb: Rgb = np.clip(np.rint(np.stack(components, axis=2) * 255), 0, 255).astype(np.uint8)
     return rgb
@@ -108,38 +108,40 @@ def _painted(luma: Luma, ab_2hw: Floats) -> Rgb:
 
 def evaluate(
     sources: list[Path],
-    ways: Mapping[str, PhotoWay],
+    methods: Mapping[str, PhotoMethod],
     *,
     limit: int | None = None,
     device: str = "cpu",
     metrics: Sequence[Metric] = (),
-    is_wobbling: bool = False,
+    with_stability: bool = False,
     stocks: Mapping[str, Stock] | None = None,
     on_pictures: Callable[[int, str, Mapping[str, Rgb]], None] = lambda *_: None,
     on_photo: Callable[[int, int], None] = lambda *_: None,
 ) -> PhotoReport:
-    """Scores of gray, of each way and of the truth, on photos in folders, archives and files.
+    """Measure gray, each method and the truth on photos in folders, archives and files.
 
-    limit: photos to measure, evenly spread; default all.  device: where the feature network runs, as torch names it.
-    metrics: further metrics.  is_wobbling: measure `wobble`, too.  stocks: by way, what it is shown
+    limit: photos to measure, evenly spread; default all.  device: where the feature network runs, a PyTorch device.
+    metrics: further metrics.  with_stability: measure `wobble` too.  stocks: by way, what it is shown
     instead of plain luma; its colors are laid on plain luma all the same.
-    on_pictures: told of every photo's number, name and pictures by way, in no certain order.
-    on_photo: told how many photos of how many are done.
+    on_pictures: called with each photo's number, name and pictures by method, in any order.
+    on_photo: called with the photos done and in total.
     Raises SourceError when there is no color photo.
     """
     found = count_photos(tuple(sources))
-    numbers = spread(found, found if limit is None else limit)
-    bench = _Bench({"gray": gray, **ways}, Features(device), metrics, stocks or {}, is_wobbling=is_wobbling)
+    numbers = spread_evenly(found, found if limit is None else limit)
+    evaluator = _PhotoEvaluator(
+        {"gray": leave_gray, **methods}, Features(device), metrics, stocks or {}, with_stability=with_stability
+    )
     unreadable: list[str] = []
     without_color: list[str] = []
     done = 0
     on_photo(0, len(numbers))
-    for chunk in _chunks(read_photos(tuple(sources), set(numbers))):
-        usable = _usable(chunk, unreadable, without_color)
+    for chunk in _split_into_chunks(read_photos(tuple(sources), set(numbers))):
+        usable = _select_usable(chunk, unreadable, without_color)
         done += len(chunk) - len(usable)
         for start in range(0, len(usable), BATCH):
             batch = usable[start : start + BATCH]
-            pictures = bench.measure([name for _, name, _ in batch], [picture for _, _, picture in batch])
+            pictures = evaluator.measure([name for _, name, _ in batch], [picture for _, _, picture in batch])
             for index, (number, name, _) in enumerate(batch):
                 on_pictures(number, name, {way: made[index] for way, made in pictures.items()})
             done += len(batch)
@@ -148,11 +150,11 @@ def evaluate(
     if not left:
         what = f"found {len(unreadable)} photos that cannot be read and {len(without_color)} without color"
         raise SourceError(f"{', '.join(map(str, sources))}: {what if numbers else 'found none'}; needs color photos.")
-    return PhotoReport(bench.scores(), left, unreadable, without_color, found)
+    return PhotoReport(evaluator.scores(), left, unreadable, without_color, found)
 
 
-def _usable(chunk: list[Photo], unreadable: list[str], without_color: list[str]) -> list[tuple[int, str, Rgb]]:
-    """The photos that tell something, in the order of their shapes; the names of the others are noted."""
+def _select_usable(chunk: list[Photo], unreadable: list[str], without_color: list[str]) -> list[tuple[int, str, Rgb]]:
+    """Select the photos that can be measured, sorted by shape; names of the others are appended to the lists."""
     usable = []
     for number, name, picture in chunk:
         if picture is None:
@@ -161,12 +163,12 @@ def _usable(chunk: list[Photo], unreadable: list[str], without_color: list[str])
             without_color.append(name)
         else:
             usable.append((number, name, picture))
-    # By shape, because a network is made ready for each size anew, which takes as long as ten photos.
+    # By shape, because compiling a network for another size takes as long as ten photos.
     return sorted(usable, key=lambda photo: (photo[2].shape[0] / photo[2].shape[1], photo[0]))
 
 
-def _chunks(photos: Iterator[Photo]) -> Iterator[list[Photo]]:
-    """As many at a time as may be held in memory."""
+def _split_into_chunks(photos: Iterator[Photo]) -> Iterator[list[Photo]]:
+    """Split photos into lists that fit in memory."""
     chunk: list[Photo] = []
     pixels = 0
     for photo in photos:
@@ -180,97 +182,98 @@ def _chunks(photos: Iterator[Photo]) -> Iterator[list[Photo]]:
 
 
 @dataclass
-class _Tally:
-    """What has been measured of one way of coloring."""
+class _PhotoMetrics:
+    """Measurements of one method."""
 
     simple: list[tuple[float, float, float]] = field(default_factory=list)  # PSNR, SSIM, colorfulness of each photo
     features: list[NDArray[np.float64]] = field(default_factory=list)  # by batch
     seconds: list[float] = field(default_factory=list)  # a photo, by batch
-    wobbles: list[float] = field(default_factory=list)  # of each photo
+    instabilities: list[float] = field(default_factory=list)  # of each photo
 
     def mean(self, metric: int) -> float:
         return float(np.mean([values[metric] for values in self.simple]))
 
 
-class _Bench:
-    """Colors batches of photos by every way and keeps what was measured."""
+class _PhotoEvaluator:
+    """Colors batches of photos by every method and measures them."""
 
     def __init__(
         self,
-        ways: Mapping[str, PhotoWay],
+        methods: Mapping[str, PhotoMethod],
         features: Features,
         metrics: Sequence[Metric],
         stocks: Mapping[str, Stock],
         *,
-        is_wobbling: bool,
+        with_stability: bool,
     ) -> None:
-        self._ways, self._stocks = ways, stocks
+        self._methods, self._stocks = methods, stocks
         self._features = features
         self._metrics = metrics
-        self._is_wobbling = is_wobbling
-        self._tallies = {way: _Tally() for way in (*ways, "truth")}
+        self._with_stability = with_stability
+        self._measured = {way: _PhotoMetrics() for way in (*methods, "truth")}
         self._categories: list[str] = []
         self._pool = ThreadPoolExecutor()
 
     def measure(self, names: list[str], truths: list[Rgb]) -> dict[str, Sequence[Rgb]]:
-        """The pictures that each way made, the truth's among them."""
-        lumas = [panchromatic(truth) for truth in truths]
+        """Color and measure a batch; returns the pictures by method, with the truth."""
+        lumas = [render_panchromatic(truth) for truth in truths]
         pictures: dict[str, Sequence[Rgb]] = {}
-        for way, color in self._ways.items():
-            stock, began = self._stocks.get(way), time.perf_counter()
-            pictures[way] = color(lumas, seen=[stock(truth) for truth in truths] if stock else None)
-            self._tallies[way].seconds.append((time.perf_counter() - began) / len(lumas))
-            if self._is_wobbling:
-                self._tallies[way].wobbles += wobble(color, lumas, pictures[way])
+        for method, color in self._methods.items():
+            stock, began = self._stocks.get(method), time.perf_counter()
+            pictures[method] = color(lumas, seen=[stock(truth) for truth in truths] if stock else None)
+            self._measured[method].seconds.append((time.perf_counter() - began) / len(lumas))
+            if self._with_stability:
+                self._measured[method].instabilities += measure_instability(color, lumas, pictures[method])
         pictures["truth"] = truths
         self._categories += [name.split("/")[0] if "/" in name else "all" for name in names]
-        for way, made in pictures.items():
-            # The simple metrics run in threads while the network looks at the same pictures.
+        for method, made in pictures.items():
+            # The simple metrics run in threads while the feature network runs.
             simple = [self._pool.submit(_simple_metrics, *pair) for pair in zip(made, truths, strict=True)]
-            self._tallies[way].features.append(self._features.of(made))
+            self._measured[method].features.append(self._features.extract(made))
             for metric in self._metrics:
                 for picture, truth in zip(made, truths, strict=True):
-                    metric.add(way, picture, truth)
-            self._tallies[way].simple += [future.result() for future in simple]
+                    metric.update(method, picture, truth)
+            self._measured[method].simple += [future.result() for future in simple]
         return pictures
 
     def scores(self) -> list[Score]:
-        """One for each way, the truth's last."""
-        truth = self._tallies["truth"]
-        distances = _distances({way: np.concatenate(tally.features) for way, tally in self._tallies.items()})
-        return [self._score(way, tally, truth, distances) for way, tally in self._tallies.items()]
+        """Scores of each method, the truth last."""
+        truth = self._measured["truth"]
+        distances = _feature_distances({way: np.concatenate(tally.features) for way, tally in self._measured.items()})
+        return [self._score(way, tally, truth, distances) for way, tally in self._measured.items()]
 
-    def _score(self, way: str, tally: _Tally, truth: _Tally, distances: dict[str, float]) -> Score:
+    def _score(self, method: str, measured: _PhotoMetrics, truth: _PhotoMetrics, distances: dict[str, float]) -> Score:
         categories = np.array(self._categories)
-        decibels = np.array([psnr for psnr, _, _ in tally.simple])
+        decibels = np.array([psnr for psnr, _, _ in measured.simple])
         return Score(
-            name=way,
-            photos=len(tally.simple),
-            psnr=tally.mean(0),
-            ssim=tally.mean(1),
-            colorfulness=tally.mean(2),
-            colorfulness_gap=abs(tally.mean(2) - truth.mean(2)),
-            distance_closed=1 - distances[way] / distances["gray"] if distances["gray"] > 0 else float("nan"),
-            feature_distance=distances[way],
-            seconds=float(np.median(tally.seconds)) if way in self._ways and way != "gray" else None,
+            name=method,
+            photos=len(measured.simple),
+            psnr=measured.mean(0),
+            ssim=measured.mean(1),
+            colorfulness=measured.mean(2),
+            colorfulness_gap=abs(measured.mean(2) - truth.mean(2)),
+            distance_closed=1 - distances[method] / distances["gray"] if distances["gray"] > 0 else float("nan"),
+            feature_distance=distances[method],
+            seconds=float(np.median(measured.seconds)) if method in self._methods and method != "gray" else None,
             psnr_by_category={name: float(decibels[categories == name].mean()) for name in sorted(set(categories))},
-            further={metric.name: metric.value(way) for metric in self._metrics} | self._wobbles(tally),
+            further={metric.name: metric.compute(method) for metric in self._metrics}
+            | self._mean_instability(measured),
         )
 
-    def _wobbles(self, tally: _Tally) -> dict[str, float]:
-        if not self._is_wobbling:
+    def _mean_instability(self, measured: _PhotoMetrics) -> dict[str, float]:
+        if not self._with_stability:
             return {}
-        return {"wobble": float(np.mean(tally.wobbles)) if tally.wobbles else float("nan")}
+        return {"wobble": float(np.mean(measured.instabilities)) if measured.instabilities else float("nan")}
 
 
 def _simple_metrics(picture: Rgb, truth: Rgb) -> tuple[float, float, float]:
     return psnr(picture, truth), ssim(picture, truth), colorfulness(picture)
 
 
-def _distances(features: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
-    """From each way's features, (N, C), to the truth's; NaN where there are too few photos to tell."""
+def _feature_distances(features: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+    """Feature distance of each method, (N, C), to the truth; NaN for too few photos."""
     if len(features["truth"]) < 2:
         return dict.fromkeys(features, float("nan"))
-    target = Gaussian.of(features["truth"])
-    distances = {way: frechet_distance(target, Gaussian.of(each)) for way, each in features.items() if way != "truth"}
+    target = Gaussian.fit(features["truth"])
+    distances = {way: frechet_distance(target, Gaussian.fit(each)) for way, each in features.items() if way != "truth"}
     return distances | {"truth": 0.0}

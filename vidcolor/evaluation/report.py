@@ -1,4 +1,4 @@
-"""What was measured, as tables for people and as rows for programs."""
+"""Evaluation results as tables for people and rows for programs."""
 
 import csv
 import io
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from vidcolor.evaluation.films import MEASURED_SIDE, FilmReport, FilmScore, mean_of
+from vidcolor.evaluation.films import MEASURED_SIDE, FilmReport, FilmScore, average_reports
 from vidcolor.evaluation.photos import PhotoReport, Score
 
 Table = list[list[str]]  # heading first
@@ -15,7 +15,7 @@ HEADINGS = {"lpips": "LPIPS", "fid": "FID", "is": "IS"}
 
 
 def photo_title(report: PhotoReport) -> str:
-    """How many photos were measured, and how many were not."""
+    """Title: how many photos were measured and skipped."""
     asked = report.photos + len(report.unreadable) + len(report.gray)
     spread = f" of {report.found}, evenly spread" if asked < report.found else ""
     left_out = {"unreadable": report.unreadable, "gray": report.gray}
@@ -24,7 +24,7 @@ def photo_title(report: PhotoReport) -> str:
 
 
 def photo_table(scores: Sequence[Score]) -> Table:
-    """Means over the photos."""
+    """Table of means over the photos."""
     further = list(scores[0].further)
     heading = ["", "PSNR", "SSIM", "colorfulness", "gap", "distance closed"]
     table = [[*heading, *(HEADINGS.get(name, name) for name in further), "s/photo"]]
@@ -32,27 +32,27 @@ def photo_table(scores: Sequence[Score]) -> Table:
         table.append(
             [
                 score.name,
-                _shown(score.psnr, ".2f"),
-                _shown(score.ssim, ".4f"),
-                _shown(score.colorfulness, ".1f"),
-                _shown(score.colorfulness_gap, ".1f"),
-                _shown(score.distance_closed, ".0%"),
-                *(_shown(score.further[name], ".2f" if name != "lpips" else ".3f") for name in further),
-                _shown(score.seconds, ".3f"),
+                _format_number(score.psnr, ".2f"),
+                _format_number(score.ssim, ".4f"),
+                _format_number(score.colorfulness, ".1f"),
+                _format_number(score.colorfulness_gap, ".1f"),
+                _format_number(score.distance_closed, ".0%"),
+                *(_format_number(score.further[name], ".2f" if name != "lpips" else ".3f") for name in further),
+                _format_number(score.seconds, ".3f"),
             ]
         )
     return table
 
 
 def film_title(reports: Sequence[FilmReport]) -> str:
-    """How many films and frames were measured, and how."""
+    """Title: how many films and frames were measured, and at what size."""
     frames, cuts = (sum(getattr(report.scores[0], name) for report in reports) for name in ("frames", "cuts"))
     films = "1 film" if len(reports) == 1 else f"{len(reports)} films"
     return f"{films}, {frames} frames, {cuts} cuts (short side at most {MEASURED_SIDE} px)"
 
 
 def film_table(reports: Sequence[FilmReport]) -> Table:
-    """Film by film under the film's name, then the mean of several."""
+    """Table of each film under its name, then the mean of several."""
     heading = ["", "PSNR", "colorfulness", "gap", "CDC", "warp", "chroma", "frames/s"]
     table = [heading]
     for score in film_scores(reports):
@@ -72,24 +72,24 @@ FILM_CAPTION = (
 def _film_row(score: FilmScore) -> list[str]:
     return [
         f"  {score.name}",
-        _shown(score.psnr, ".2f"),
-        _shown(score.colorfulness, ".1f"),
-        _shown(score.colorfulness_gap, ".1f"),
-        _shown(score.cdc * 1000, ".3f"),
-        _shown(score.warp_error * 1000, ".3f"),
-        _shown(score.chroma_warp_error, ".2f"),
-        _shown(score.frames_per_second, ".1f"),
+        _format_number(score.psnr, ".2f"),
+        _format_number(score.colorfulness, ".1f"),
+        _format_number(score.colorfulness_gap, ".1f"),
+        _format_number(score.cdc * 1000, ".3f"),
+        _format_number(score.warp_error * 1000, ".3f"),
+        _format_number(score.chroma_warp_error, ".2f"),
+        _format_number(score.frames_per_second, ".1f"),
     ]
 
 
 def film_scores(reports: Sequence[FilmReport]) -> list[FilmScore]:
-    """All rows: film by film, and the means of several."""
+    """Scores of each film, then the means of several."""
     rows = [score for report in reports for score in report.scores]
-    return rows + (mean_of(list(reports)) if len(reports) > 1 else [])
+    return rows + (average_reports(list(reports)) if len(reports) > 1 else [])
 
 
 def rows(photos: PhotoReport | None, films: Sequence[FilmReport]) -> list[dict[str, Any]]:
-    """One for each line of the tables, with every number that there is; None for what is infinite or unknown."""
+    """One dictionary for each line of the tables, with all numbers; None for infinite and unknown ones."""
     found: list[dict[str, Any]] = []
     left_out = {"unreadable": len(photos.unreadable), "without_color": len(photos.gray)} if photos else {}
     for score in photos.scores if photos else ():
@@ -98,24 +98,24 @@ def rows(photos: PhotoReport | None, films: Sequence[FilmReport]) -> list[dict[s
         found.append({"kind": "photos", **facts, **further, **left_out})
     for film in film_scores(films) if films else ():
         found.append({"kind": "film" if film.film else "films", **asdict(film)})
-    return [_finite(row) for row in found]
+    return [_replace_nonfinite(row) for row in found]
 
 
-def _finite(value: Any) -> Any:
+def _replace_nonfinite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
+        return {key: _replace_nonfinite(entry) for key, entry in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _shown(value: float | None, form: str) -> str:
+def _format_number(value: float | None, form: str) -> str:
     if value is None or math.isnan(value):
         return "-"
     return "inf" if math.isinf(value) else f"{value:{form}}"
 
 
-def as_csv(found: Sequence[dict[str, Any]]) -> str:
-    """Rows under one heading; a dictionary becomes a column for each of its keys, what a row lacks stays empty."""
-    flat = [_flattened(row) for row in found]
+def to_csv(found: Sequence[dict[str, Any]]) -> str:
+    """Format rows as CSV; a dictionary becomes a column for each of its keys, and a missing value stays empty."""
+    flat = [_flatten(row) for row in found]
     columns = list(dict.fromkeys(name for row in flat for name in row))
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
@@ -124,7 +124,7 @@ def as_csv(found: Sequence[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _flattened(row: dict[str, Any]) -> dict[str, Any]:
+def _flatten(row: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in row.items():
         entries = {f"{name}.{key}": entry for key, entry in value.items()} if isinstance(value, dict) else {name: value}

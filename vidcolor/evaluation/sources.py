@@ -1,4 +1,4 @@
-"""What is to be measured: photos and films, found in whatever was named."""
+"""Photos and films to measure, found in folders, archives and files."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,16 +16,16 @@ _DECODED_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Sources:
-    """Where photos may lie (folders, archives, files), and the films."""
+    """Sources of photos (folders, archives, files), and the films."""
 
     photos: tuple[Path, ...]
     films: tuple[Path, ...]
 
 
-def split(data: list[Path]) -> Sources:
-    """Part photos from films; folders are searched for both. A file of an unknown kind is taken for a film.
+def split_sources(data: list[Path]) -> Sources:
+    """Split photos from films; folders are searched for both. A file of an unknown kind counts as a film.
 
-    Raises SourceError for what does not exist.
+    Raises SourceError for a missing file.
     """
     photos, films = [], []
     for source in data:
@@ -46,7 +46,7 @@ def _is_film(file: Path) -> bool:
 
 
 def count_photos(photos: tuple[Path, ...]) -> int:
-    """How many files should be photos. Folders are only listed; archives are read through."""
+    """Count the photos. Folders are only listed; archives are read through."""
     count = 0
     for source in photos:
         if source.is_dir():
@@ -56,16 +56,16 @@ def count_photos(photos: tuple[Path, ...]) -> int:
     return count
 
 
-def spread(count: int, wanted: int) -> list[int]:
-    """At most `wanted` of the numbers below `count`, ascending, evenly spread."""
+def spread_evenly(count: int, wanted: int) -> list[int]:
+    """Choose at most `wanted` of the numbers below `count`, evenly spread and ascending."""
     wanted = min(count, wanted)
     return [(2 * index + 1) * count // (2 * wanted) for index in range(wanted)]
 
 
 def read_photos(photos: tuple[Path, ...], numbers: set[int] | None = None) -> Iterator[tuple[int, str, Rgb | None]]:
-    """Number, name and picture of every photo, or of those asked for; None for one that cannot be measured.
+    """Yield number, name and picture of every photo, or of the given numbers.
 
-    That is one that is damaged, or too small for SSIM's window.
+    The picture is None where the photo is damaged or too small for SSIM's window.
     """
     numbering: list[int] = []
 

@@ -1,4 +1,4 @@
-"""Photos as other film stocks, and time, would have left them: what a model sees instead of plain luma.
+"""Gray pictures as other film stocks and age would render them: model inputs instead of plain luma.
 
 Shapes: H W pixels.
 """
@@ -14,46 +14,46 @@ from vidcolor.stills.rgb import Rgb
 Luma = NDArray[np.uint8]  # (H, W), Y' codes, full range
 Stock = Callable[[Rgb], Luma]  # sRGB (H, W, 3) -> codes of the gray picture
 
-ORTHOCHROMATIC = (0.0, 0.6, 0.4)  # blind to red, as most film was before about 1930
-FADED = (70, 190)  # what black and white have become
+ORTHOCHROMATIC = (0.0, 0.6, 0.4)  # blind to red, as most film before about 1930
+FADED = (70, 190)  # code values of black and white
 LOW_CONTRAST = 0.45
 GRAIN = 14.0  # code values, standard deviation
 
 
-def codes(values: NDArray[np.floating]) -> Luma:
-    """Values on the scale of 8-bit codes, rounded and kept in range."""
+def to_codes(values: NDArray[np.floating]) -> Luma:
+    """Round values to 8-bit codes and clip them."""
     luma: Luma = np.clip(np.rint(values), 0, 255).astype(np.uint8)
     return luma
 
 
-def panchromatic(rgb: Rgb) -> Luma:
-    """Luma by Rec. 601: sensitive as the eye is."""
-    return codes(rgb @ np.array(REC601_LUMA))
+def render_panchromatic(rgb: Rgb) -> Luma:
+    """Luma by Rec. 601, as sensitive as the eye."""
+    return to_codes(rgb @ np.array(REC601_LUMA))
 
 
-def _orthochromatic(rgb: Rgb) -> Luma:
-    return codes(rgb @ np.array(ORTHOCHROMATIC))
+def _render_orthochromatic(rgb: Rgb) -> Luma:
+    return to_codes(rgb @ np.array(ORTHOCHROMATIC))
 
 
-def _faded(rgb: Rgb) -> Luma:
+def _render_faded(rgb: Rgb) -> Luma:
     black, white = FADED
-    return codes(black + panchromatic(rgb) * ((white - black) / 255))
+    return to_codes(black + render_panchromatic(rgb) * ((white - black) / 255))
 
 
-def _low_contrast(rgb: Rgb) -> Luma:
-    luma = panchromatic(rgb)
-    return codes(luma.mean() + (luma - luma.mean()) * LOW_CONTRAST)
+def _render_low_contrast(rgb: Rgb) -> Luma:
+    luma = render_panchromatic(rgb)
+    return to_codes(luma.mean() + (luma - luma.mean()) * LOW_CONTRAST)
 
 
-def _grainy(rgb: Rgb) -> Luma:
-    """The grain is the same for every picture of a size."""
-    return codes(panchromatic(rgb) + np.random.default_rng(0).normal(0, GRAIN, rgb.shape[:2]))
+def _render_grainy(rgb: Rgb) -> Luma:
+    """Add grain, the same for every picture of one size."""
+    return to_codes(render_panchromatic(rgb) + np.random.default_rng(0).normal(0, GRAIN, rgb.shape[:2]))
 
 
 STOCKS: dict[str, Stock] = {
-    "panchromatic": panchromatic,
-    "orthochromatic": _orthochromatic,
-    "faded": _faded,
-    "low-contrast": _low_contrast,
-    "grainy": _grainy,
+    "panchromatic": render_panchromatic,
+    "orthochromatic": _render_orthochromatic,
+    "faded": _render_faded,
+    "low-contrast": _render_low_contrast,
+    "grainy": _render_grainy,
 }

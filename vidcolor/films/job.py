@@ -95,7 +95,7 @@ class FilmOptions:
     @property
     def output_options(self) -> dict[str, object]:
         """Options that decide the output's bytes, by name: a run with other values is not resumed."""
-        return self.model.output_options | {name: getattr(self, name) for name in OUTPUT_OPTIONS}
+        return self.model.color_options | {name: getattr(self, name) for name in OUTPUT_OPTIONS}
 
     def run_identity(self, source: FilmSource, encoder: str = "software") -> Run:
         """Everything that decides the output's bytes. encoder: see encoder_trial.EncoderChoice.identity.
@@ -103,8 +103,8 @@ class FilmOptions:
         Raises ModelError, DeviceError, UsageError.
         """
         settings = {f"--{name.replace('_', '-')}": str(value) for name, value in self.output_options.items()}
-        del settings["--precision"]  # auto differs between machines; `computing` has the resolved one
-        settings |= self.model.computing()
+        del settings["--precision"]  # auto differs between machines; `resolve_backend` gives what it came to
+        settings |= self.model.resolve_backend()
         settings |= {"OpenCV": cv2.__version__, "film libraries": film_versions()}
         stills = [file for path in self.references for file in files_in(path)]
         settings["--references"] = identity_of(*stills)

@@ -1,7 +1,7 @@
-"""Where the generator runs: OpenVINO on the CPU, torch on GPUs and wherever OpenVINO is missing.
+"""Backends that run the generator: OpenVINO on the CPU, torch on GPUs and where OpenVINO is missing.
 
-A backend maps L* (B, 1, h, w) float32 to a*b* (B, 2, h/stride, w/stride) float32; it runs one batch as asked and
-raises OutOfMemoryError when that batch does not fit. Shapes: B batch, h w network pixels.
+A backend maps L* (B, 1, h, w) float32 to a*b* (B, 2, h/stride, w/stride) float32; it runs one batch and
+raises OutOfMemoryError when the batch does not fit. Shapes: B batch, h w network pixels.
 """
 
 import hashlib
@@ -26,12 +26,12 @@ from vidcolor.choices import PRECISIONS
 from vidcolor.color import Floats
 from vidcolor.errors import DeviceError, UsageError, VidcolorError
 from vidcolor.inference import weights
-from vidcolor.system import cache, forks, scarcity
+from vidcolor.system import cache, forks, limits
 
 if TYPE_CHECKING:
     from torch import nn
 
-SIZES_KEPT = 8  # compiled networks, for photos of mixed shapes; the one unused for longest goes
+MAX_COMPILED_SIZES = 8  # compiled networks, for photos of mixed shapes; the least recently used one is dropped
 
 
 class OutOfMemoryError(VidcolorError):
@@ -49,9 +49,9 @@ class Backend(Protocol):
 
 
 def parse_devices(devices: str) -> list[str]:
-    """`auto`, `all`, `cpu`, `cuda:0,cuda:1`, `cpu,cpu`: names of devices, one for each replica.
+    """Parse `auto`, `all`, `cpu`, `cuda:0,cuda:1` or `cpu,cpu` to device names, one for each replica.
 
-    Raises DeviceError for a GPU that is not there, UsageError for a name that is none.
+    Raises DeviceError for a missing GPU, UsageError for an unknown name.
     """
     if devices in ("auto", "all"):
         gpus = _gpu_count() if may_have_gpu() else 0
@@ -73,7 +73,7 @@ def parse_devices(devices: str) -> list[str]:
 
 
 def may_have_gpu() -> bool:
-    """Whether asking torch, whose import costs seconds, can pay: no NVIDIA driver, no CUDA."""
+    """Whether there is an NVIDIA driver; without one torch, whose import takes seconds, need not be asked."""
     return any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gpu")) or os.name == "nt"
 
 
@@ -84,25 +84,25 @@ def _gpu_count() -> int:
 
 
 @dataclass(frozen=True)
-class Computing:
-    """What computes, and how: where it is the same, so are the last digits. For people, too."""
+class ResolvedBackend:
+    """The precision and backend that compute. Equal ones give equal results to the last digit."""
 
     precision: str  # never auto
     backend: str
 
 
-def computing(devices: str, precision: str) -> Computing:
-    """What `parse_devices` and `open_backend` will come to here, without a model. Raises DeviceError, UsageError."""
-    kinds = sorted({_computing(device, precision) for device in parse_devices(devices)})
-    return Computing(*(" and ".join(dict.fromkeys(parts)) for parts in zip(*kinds, strict=True)))
+def resolve_backend(devices: str, precision: str) -> ResolvedBackend:
+    """Find what `open_backend` will use on this machine, without a model. Raises DeviceError, UsageError."""
+    kinds = sorted({_resolve_device(device, precision) for device in parse_devices(devices)})
+    return ResolvedBackend(*(" and ".join(dict.fromkeys(parts)) for parts in zip(*kinds, strict=True)))
 
 
-def _computing(device: str, precision: str) -> tuple[str, str]:
-    if _is_for_openvino(device, precision):
+def _resolve_device(device: str, precision: str) -> tuple[str, str]:
+    if _uses_openvino(device, precision):
         openvino = load_openvino()
-        fastest = _fastest(openvino.Core())
+        fastest = _fastest_precision(openvino.Core())
         rest = f", {fastest} where not in 8 bits" if precision == "int8" else ""
-        return fastest if precision == "auto" else precision, f"openvino {_short(openvino.__version__)}{rest}"
+        return fastest if precision == "auto" else precision, f"openvino {_release(openvino.__version__)}{rest}"
     is_gpu, name = device != "cpu", device
     if is_gpu:
         import torch
@@ -111,8 +111,8 @@ def _computing(device: str, precision: str) -> tuple[str, str]:
     return _torch_precision(precision, is_gpu=is_gpu), f"torch {version('torch')} on {name}"
 
 
-def _is_for_openvino(device: str, precision: str) -> bool:
-    """Whether OpenVINO, not torch, will compute. Raises UsageError, DeviceError."""
+def _uses_openvino(device: str, precision: str) -> bool:
+    """Whether OpenVINO computes instead of torch. Raises UsageError, DeviceError."""
     if precision not in PRECISIONS:
         raise UsageError(f"precision {precision!r} is unknown; there is {', '.join(PRECISIONS)}.")
     if device == "cpu" and find_spec("openvino") and precision != "fp16":
@@ -122,8 +122,8 @@ def _is_for_openvino(device: str, precision: str) -> bool:
     return False
 
 
-def _fastest(core: Any) -> str:
-    """Without native bf16 the CPU emulates it at half the speed of fp32."""
+def _fastest_precision(core: Any) -> str:
+    """The fastest precision of the CPU; emulated bf16 has half the speed of fp32."""
     return "bf16" if has_bf16(core) else "fp32"
 
 
@@ -131,42 +131,43 @@ def _torch_precision(precision: str, *, is_gpu: bool) -> str:
     return ("bf16" if is_gpu else "fp32") if precision == "auto" else precision
 
 
-def _short(full_version: str) -> str:
-    """Of OpenVINO: the release without the build."""
+def _release(full_version: str) -> str:
+    """OpenVINO's release without the build."""
     return full_version.split("-")[0]
 
 
 def open_backend(model: Path, device: str, precision: str) -> Backend:
-    """The generator of a model file on a device. Raises ModelError, DeviceError, UsageError."""
+    """Load a model file's generator on a device. Raises ModelError, DeviceError, UsageError."""
     try:
-        if _is_for_openvino(device, precision):
+        if _uses_openvino(device, precision):
             return OpenVINOBackend(model, precision)
         network, header = weights.load(model)
         return TorchBackend(network, device, precision, name=header.name)
     except (MemoryError, RuntimeError, ImportError) as error:
-        if lacking := scarcity.told(error):
+        if lacking := limits.explain(error):
             raise DeviceError(lacking) from error
         raise
 
 
 class OpenVINOBackend:
-    """The generator compiled for the CPU, a frame a request, as many at once as the machine likes.
+    """The generator compiled for the CPU: one frame in each request, as many requests at once as OpenVINO chooses.
 
-    The converted network is cached in the user's cache folder, so that later runs need not import torch.
+    The converted network is kept in the user's cache folder, so that later runs need not import torch.
     """
 
     def __init__(self, model: Path, precision: str):
         self._openvino = load_openvino()
         self._core = self._openvino.Core()
-        fastest = _fastest(self._core)
+        fastest = _fastest_precision(self._core)
         self.precision = fastest if precision == "auto" else precision
-        self._unquantized = fastest if precision == "int8" else self.precision  # of layers that are not in 8 bits
+        # The precision of layers that are not in 8 bits.
+        self._unquantized = fastest if precision == "int8" else self.precision
         self.name = f"openvino {self.precision}"
-        self._network = (_quantized if precision == "int8" else _converted)(self._core, model)
+        self._network = (_load_quantized if precision == "int8" else _load_converted)(self._core, model)
         self._queues: OrderedDict[tuple[int, int], Any] = OrderedDict()
         self.preferred_batch = 8
 
-    def _queue(self, height: int, width: int) -> Any:
+    def _infer_queue(self, height: int, width: int) -> Any:
         if (height, width) in self._queues:
             self._queues.move_to_end((height, width))
         else:
@@ -177,9 +178,9 @@ class OpenVINOBackend:
             compiled = self._core.compile_model(network, "CPU", settings)
             queue = self._openvino.AsyncInferQueue(compiled)
             queue.set_callback(lambda request, keep: keep(request.get_output_tensor(0).data))
-            forks.keep(queue)
+            forks.keep_alive(queue)
             self._queues[height, width] = queue
-            while len(self._queues) > SIZES_KEPT:
+            while len(self._queues) > MAX_COMPILED_SIZES:
                 self._queues.popitem(last=False)
         return self._queues[height, width]
 
@@ -188,14 +189,14 @@ class OpenVINOBackend:
         try:
             return self._run(lightness_B1hw)
         except (MemoryError, RuntimeError) as error:
-            if scarcity.memory(error):
+            if limits.is_out_of_memory(error):
                 raise OutOfMemoryError(f"{self.name}: out of memory at batch {len(lightness_B1hw)}.") from error
-            if lacking := scarcity.told(error):
+            if lacking := limits.explain(error):
                 raise DeviceError(lacking) from error
             raise
 
     def _run(self, lightness_B1hw: Floats) -> Floats:
-        queue = self._queue(*lightness_B1hw.shape[2:])
+        queue = self._infer_queue(*lightness_B1hw.shape[2:])
         results: list[Floats | None] = [None] * len(lightness_B1hw)
 
         def keeper(position: int) -> Any:
@@ -210,34 +211,37 @@ class OpenVINOBackend:
         return np.concatenate([ab for ab in results if ab is not None])
 
 
-def _code_of_networks() -> str:
-    """Changes with the networks' code: an older conversion of the same weights must not be used."""
+def _network_code_hash() -> str:
+    """Hash of the networks' code: a conversion by older code must not be used."""
+    package = find_spec("vidcolor.networks")  # which loads none of them
+    assert package is not None
+    assert package.origin is not None
     digest = hashlib.sha256()
-    for file in sorted(Path(__file__).with_name("networks").glob("*.py")):
+    for file in sorted(Path(package.origin).parent.glob("*.py")):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 
 
 def load_openvino() -> Any:
-    """The package, without the reports of use that it would send over the network."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # importing it now fails, as if missing
+    """Import OpenVINO without its telemetry, which would send usage reports."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # importing it fails, as if not installed
     import openvino
 
     return openvino
 
 
 def has_bf16(core: Any) -> bool:
-    """Whether the CPU computes in bf16 by itself."""
+    """Whether the CPU computes in bf16 natively."""
     return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def convert(network: "nn.Module") -> Any:
-    """A generator as an OpenVINO model: `lightness` (B, 1, h, w) in, `ab` out, of any batch and size."""
+    """Convert a generator to an OpenVINO model: `lightness` (B, 1, h, w) in, `ab` out, any batch and size."""
     import torch
 
     side = max(64, int(getattr(network, "multiple", 32)))
-    with warnings.catch_warnings(), torch.no_grad(), _own_log():
-        warnings.simplefilter("ignore")  # the tracer warns of sizes that are meant to be constant
+    with warnings.catch_warnings(), torch.no_grad(), _preserve_logging():
+        warnings.simplefilter("ignore")  # the tracer warns about sizes that are meant to be constant
         converted = load_openvino().convert_model(network, example_input=torch.zeros(1, 1, side, side))
     converted.inputs[0].get_tensor().set_names({"lightness"})
     converted.outputs[0].get_tensor().set_names({"ab"})
@@ -245,8 +249,8 @@ def convert(network: "nn.Module") -> Any:
 
 
 @contextmanager
-def _own_log() -> Iterator[None]:
-    """What a converter does to the program's logging is undone: it prints every line of it from then on."""
+def _preserve_logging() -> Iterator[None]:
+    """Restore the program's logging, whose handlers and level the converter changes."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
@@ -256,14 +260,14 @@ def _own_log() -> Iterator[None]:
         root.setLevel(level)
 
 
-def _cached(core: Any, name: str, make: Callable[[], Any]) -> Any:
-    """An OpenVINO model of that name: from the cache, or made now and kept there if that can be."""
+def _read_or_make(core: Any, name: str, make: Callable[[], Any]) -> Any:
+    """Read an OpenVINO model from the cache; if it is missing, make it and try to cache it."""
     with suppress(OSError, ValueError, RuntimeError):
         return core.read_model(*cache.read(name))
     made = make()
-    for where in (_cache_workplace, tempfile.gettempdir):
+    for where in (_make_cache_folder, tempfile.gettempdir):
         with suppress(OSError, RuntimeError):
-            parts = _saved(made, where())
+            parts = _serialize(made, where())
             network = core.read_model(*parts)
             with suppress(OSError):
                 cache.write(name, parts)
@@ -272,9 +276,9 @@ def _cached(core: Any, name: str, make: Callable[[], Any]) -> Any:
 
 
 def cache_problem(model: Path) -> str:
-    """Why the next run will have to convert a model anew; empty where it will find it in the cache."""
+    """Why the next run must convert a model again; empty if the cache has it."""
     try:
-        cache.read(_key(model))
+        cache.read(_cache_key(model))
     except (OSError, ValueError) as error:
         return (
             f"{getattr(error, 'filename', None) or ''}: {error.strerror}" if isinstance(error, OSError) else str(error)
@@ -282,17 +286,17 @@ def cache_problem(model: Path) -> str:
     return ""
 
 
-def _cache_workplace() -> str:
+def _make_cache_folder() -> str:
     place = cache.folder()
     place.mkdir(parents=True, exist_ok=True)
     return str(place)
 
 
-def _saved(network: Any, where: str) -> tuple[bytes, bytes]:
-    """Graph and weights as OpenVINO writes them, which is to files alone; they are gone when this returns.
+def _serialize(network: Any, where: str) -> tuple[bytes, bytes]:
+    """Serialize graph and weights by way of temporary files, as OpenVINO writes to files only.
 
-    It computes a little differently from what it has read than from what it has just converted (of a*b*, 0.03 in bf16);
-    with a cache or without, a film must come out the same. Raises OSError, RuntimeError.
+    OpenVINO computes slightly differently with a model that was read than with one just converted (a*b* by 0.03 in
+    bf16); results must be the same with and without a cache. Raises OSError, RuntimeError.
     """
     with tempfile.TemporaryDirectory(prefix=cache.UNFINISHED, dir=where) as folder:
         graph = Path(folder) / "network.xml"
@@ -300,35 +304,37 @@ def _saved(network: Any, where: str) -> tuple[bytes, bytes]:
         return graph.read_bytes(), graph.with_suffix(".bin").read_bytes()
 
 
-def _key(model: Path) -> str:
-    release = _short(load_openvino().__version__)
-    return f"{weights.sha256(model)[:24]}-{_code_of_networks()}-{release}"
+def _cache_key(model: Path) -> str:
+    release = _release(load_openvino().__version__)
+    return f"{weights.sha256(model)[:24]}-{_network_code_hash()}-{release}"
 
 
-def _converted(core: Any, model: Path) -> Any:
-    """The model in OpenVINO."""
-    return _cached(core, _key(model), lambda: convert(weights.load(model)[0]))
+def _load_converted(core: Any, model: Path) -> Any:
+    """Load the model as an OpenVINO model."""
+    return _read_or_make(core, _cache_key(model), lambda: convert(weights.load(model)[0]))
 
 
-def _quantized(core: Any, model: Path) -> Any:
-    """The model in OpenVINO in 8 bits, measured on the package's own pictures. Raises UsageError."""
-    from vidcolor.inference import calibration  # with its readers of photos and films, which few runs need
+def _load_quantized(core: Any, model: Path) -> Any:
+    """Load the model as an OpenVINO model in 8 bits, calibrated on the packaged pictures. Raises UsageError."""
+    from vidcolor.inference import calibration  # imports readers of photos and films, which few runs need
 
     def make() -> Any:
         calibration.require_nncf()
-        pictures = calibration.read(calibration.packaged(), weights.read_header(model))
-        return calibration.quantized(_converted(core, model), pictures)
+        pictures = calibration.read_lightness(calibration.packaged_sources(), weights.read_header(model))
+        return calibration.quantize(_load_converted(core, model), pictures)
 
-    return _cached(core, f"{_key(model)}-int8-{calibration.fingerprint(calibration.packaged())}", make)
+    return _read_or_make(
+        core, f"{_cache_key(model)}-int8-{calibration.fingerprint(calibration.packaged_sources())}", make
+    )
 
 
 class TorchBackend:
-    """The generator in torch on one device; half precision by autocast."""
+    """The generator in torch on one device, in half precision by autocast."""
 
     def __init__(self, network: "nn.Module", device: str, precision: str, *, name: str = "network"):
         import torch
 
-        forks.before_torch()
+        forks.prepare_torch()
         self._torch = torch
         self._device = torch.device(device)
         is_gpu = self._device.type == "cuda"
@@ -337,7 +343,7 @@ class TorchBackend:
         self._network = network.to(self._device).to(memory_format=torch.channels_last).eval()
         self.name = f"{name} in torch {chosen} on {device}"
         self.preferred_batch = 64 if is_gpu else 2
-        self._run: Callable[[Floats], Floats] = self._on_cpu
+        self._run: Callable[[Floats], Floats] = self._run_on_cpu
         if is_gpu:
             from vidcolor.inference.cuda import GraphedNetwork
 
@@ -354,7 +360,7 @@ class TorchBackend:
                 raise OutOfMemoryError(f"{self.name}: out of memory at batch {len(lightness_B1hw)}.") from error
             raise
 
-    def _on_cpu(self, lightness_B1hw: Floats) -> Floats:
+    def _run_on_cpu(self, lightness_B1hw: Floats) -> Floats:
         torch = self._torch
         is_half = self._dtype is not torch.float32
         with torch.inference_mode(), torch.autocast("cpu", self._dtype, enabled=is_half):

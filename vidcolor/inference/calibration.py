@@ -1,4 +1,4 @@
-"""What 8-bit networks need: real luma to measure their values on, and NNCF, which quantizes them.
+"""Quantization to 8 bits by NNCF, calibrated on the luma of real pictures.
 
 Shapes: h w the network's pixels.
 """
@@ -26,35 +26,35 @@ from vidcolor.media.seeking import read_properties, sample_frames
 from vidcolor.planes import network_size, shrink
 from vidcolor.stills.rgb import Rgb, decode
 
-MOST_PHOTOS = 200  # of DATA; evenly spread over more
-FILM_FRAMES = 40  # of each film, from all over it
+MAX_PHOTOS = 200  # of the sources; chosen evenly from more
+FILM_FRAMES = 40  # of each film, evenly spread
 
-# The first two layers see the picture's whole range of light, and the last decides between near colors: in 8 bits
-# these few double the error, and in floating point they cost little.
+# The first two layers take the full range of luma, and the last decides between similar colors: in 8 bits these
+# few layers double the error, and in floating point they cost little.
 FIRST_KEPT = 2
 _CONVOLUTIONS = {"Convolution", "GroupConvolution", "ConvolutionBackpropData", "Conv", "ConvTranspose"}
 
 
-def packaged() -> list[Path]:
-    """The pictures that come with the package."""
+def packaged_sources() -> list[Path]:
+    """The folder of the packaged calibration pictures."""
     return [weights.models_folder() / "calibration"]
 
 
 def fingerprint(sources: Sequence[Path]) -> str:
-    """Changes with the photos in folders, and with the way they are used."""
+    """Hash of the photos and of this module, which decides how they are used."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
     for name, content in encoded(list(sources)):
         digest.update(name.encode() + (content.read_bytes() if isinstance(content, Path) else content))
     return digest.hexdigest()[:12]
 
 
-def read(sources: Sequence[Path], header: weights.ModelHeader) -> list[Floats]:
-    """L* 0..100 of photos and films as the model's network sees them, each (1, 1, h, w), h and w as it needs them.
+def read_lightness(sources: Sequence[Path], header: weights.ModelHeader) -> list[Floats]:
+    """Read photos and films as network inputs: L* 0..100, each (1, 1, h, w), h and w multiples of the header's.
 
-    sources: folders, zip and tar archives, photos, films.  Color is taken away; pictures that cannot be read are
-    passed over.  Raises SourceError where not one can be.
+    sources: folders, zip and tar archives, photos, films.  Color is removed; unreadable pictures are skipped.
+    Raises SourceError where no picture can be read.
     """
-    found = [_lightness(rgb, header) for rgb in _pictures(list(sources), header.size)]
+    found = [_to_lightness(rgb, header) for rgb in _read_pictures(list(sources), header.size)]
     if not found:
         raise SourceError(
             f"{', '.join(map(str, sources))}: no photo and no film that can be read; needs real pictures."
@@ -62,10 +62,10 @@ def read(sources: Sequence[Path], header: weights.ModelHeader) -> list[Floats]:
     return found
 
 
-def _pictures(sources: list[Path], side: int) -> Iterator[Rgb]:
-    films = [film for source in sources for film in _films(source)]
+def _read_pictures(sources: list[Path], side: int) -> Iterator[Rgb]:
+    films = [film for source in sources for film in _find_films(source)]
     photos = [source for source in sources if source not in films]
-    step = -(-sum(1 for _ in encoded(photos)) // MOST_PHOTOS) or 1
+    step = -(-sum(1 for _ in encoded(photos)) // MAX_PHOTOS) or 1
     for _, content in islice(encoded(photos), 0, None, step):
         if (picture := decode(content)) is not None:
             yield picture
@@ -75,12 +75,12 @@ def _pictures(sources: list[Path], side: int) -> Iterator[Rgb]:
         yield from sample_frames(film, seen, FILM_FRAMES, (columns, rows))
 
 
-def _films(source: Path) -> list[Path]:
+def _find_films(source: Path) -> list[Path]:
     files = sorted(source.rglob("*")) if source.is_dir() else [source]
     return [file for file in files if file.suffix.lower() in FILMS and file.is_file()]
 
 
-def _lightness(rgb: Rgb, header: weights.ModelHeader) -> Floats:
+def _to_lightness(rgb: Rgb, header: weights.ModelHeader) -> Floats:
     height, width = rgb.shape[:2]
     small = shrink(rgb, network_size(height, width, header.size))
     luma = np.rint(small @ np.array(color.REC601_LUMA)).astype(np.uint8)
@@ -91,23 +91,24 @@ def _lightness(rgb: Rgb, header: weights.ModelHeader) -> Floats:
 
 
 def require_nncf() -> None:
-    """Raises UsageError where NNCF is not installed."""
+    """Raise UsageError where NNCF is not installed."""
     if not find_spec("nncf"):
         raise UsageError("precision int8 needs NNCF to make the 8-bit network: pip install 'vidcolor[int8]'.")
 
 
-def quantized(network: Any, pictures: Sequence[Floats]) -> Any:
-    """The network in 8 bits, its ranges measured on the pictures.
+def quantize(network: Any, pictures: Sequence[Floats]) -> Any:
+    """Quantize a network to 8 bits, its ranges measured on the pictures.
 
-    network: an OpenVINO model, or an ONNX one whose input is `lightness`.  pictures: see `read`.  Raises UsageError.
+    network: an OpenVINO model, or an ONNX model whose input is `lightness`.  pictures: see `read_lightness`.
+    Raises UsageError.
     """
     require_nncf()
     is_onnx = hasattr(network, "graph")
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # progress bars and remarks go there
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # NNCF prints progress bars
         warnings.simplefilter("ignore")
         logging.getLogger("torch.utils.cpp_extension").setLevel(
             logging.ERROR
-        )  # imported by NNCF; it warns of CUDA that is not needed
+        )  # imported by NNCF; warns that CUDA is missing
         import nncf
 
         nncf.set_log_level(logging.ERROR)
@@ -115,19 +116,19 @@ def quantized(network: Any, pictures: Sequence[Floats]) -> Any:
             network,
             nncf.Dataset([{"lightness": picture} for picture in pictures] if is_onnx else pictures),
             subset_size=len(pictures),
-            ignored_scope=nncf.IgnoredScope(names=_kept_precise(_layers(network)), validate=False),
+            ignored_scope=nncf.IgnoredScope(names=_unquantized_layers(_layers(network)), validate=False),
         )
 
 
 def _layers(network: Any) -> list[tuple[str, str]]:
-    """Names and kinds, in the order of execution."""
+    """Names and kinds of the layers, in the order of execution."""
     if hasattr(network, "graph"):
         return [(node.name, node.op_type) for node in network.graph.node]
     return [(layer.get_friendly_name(), layer.get_type_name()) for layer in network.get_ordered_ops()]
 
 
-def _kept_precise(layers: list[tuple[str, str]]) -> list[str]:
-    """The first convolutions, the last one, and all that follows it."""
+def _unquantized_layers(layers: list[tuple[str, str]]) -> list[str]:
+    """Names of the layers kept in floating point: the first convolutions, the last one, and all after it."""
     places = [place for place, (_, kind) in enumerate(layers) if kind in _CONVOLUTIONS]
     first = [layers[place][0] for place in places[:FIRST_KEPT]]
     return first + [name for name, _ in layers[places[-1] :]]

@@ -1,4 +1,4 @@
-"""From a film's luma to chroma for it: sizes, padding, devices, batches and their inverse in one place.
+"""The Colorizer: luma planes to chroma planes, with sizes, padding, devices, batches and their inverse.
 
 Shapes: B batch, H W the film's pixels, h w the network's pixels.
 """
@@ -23,27 +23,27 @@ from vidcolor.inference import weights
 from vidcolor.inference.backends import Backend, OutOfMemoryError, open_backend, parse_devices
 from vidcolor.planes import GRID, look_up, network_size, shrink
 
-PAINT_ROUNDS = 4  # of the search for exact chroma: at most 0.04 of an 8-bit code from CHROMA_ROUNDS
-STRIP_PIXELS = 1 << 14  # painted at once, so that temporaries stay in the processor's cache: half the time
-LARGEST = 4096  # pixels; beyond, no model has been trained and memory runs out
-GREATEST_SATURATION = 4.0
+PAINT_ROUNDS = 4  # of the iteration for exact chroma: within 0.04 of an 8-bit code of CHROMA_ROUNDS
+STRIP_PIXELS = 1 << 14  # painted at once: temporaries stay in the CPU cache, which halves the time
+MAX_SIZE = 4096  # pixels; no model is trained for more, and memory runs out
+MAX_SATURATION = 4.0
 
 
 @dataclass(frozen=True)
 class View:
-    """How a stored picture is meant to be seen: the network is shown it upright and undistorted."""
+    """How a stored picture is displayed; the network's input is upright and undistorted."""
 
     sample_aspect_ratio: Fraction = Fraction(1)
     quarter_turns: int = 0  # anticlockwise, from stored to upright
 
     def network_size(self, picture: PictureFormat, short_side: int) -> tuple[int, int]:
-        """Rows and columns of the stored orientation for a network that looks at `short_side`."""
-        shown_width = picture.width * float(self.sample_aspect_ratio or 1)
-        return network_size(picture.height, shown_width, short_side)
+        """Rows and columns of the network's input in the stored orientation, for its `short_side`."""
+        display_width = picture.width * float(self.sample_aspect_ratio or 1)
+        return network_size(picture.height, display_width, short_side)
 
 
 class Colorizer:
-    """A model on one or several devices: luma planes in, a*b* and chroma planes out."""
+    """A model on one or several devices: luma planes in, a*b* or chroma planes out."""
 
     def __init__(
         self,
@@ -54,17 +54,15 @@ class Colorizer:
         batch_size: int | None = None,
         saturation: float = 1.0,
     ):
-        """backends: replicas of one model.  size: short side in pixels that the network looks at (default: the
-        model's own).  batch_size: frames a device works at once.  saturation: factor on a*b*, 0 to 4.
+        """backends: replicas of one model.  size: short side of the network's input in pixels (default: the
+        model's own).  batch_size: frames in a device's batch.  saturation: factor on a*b*, 0 to 4.
 
         Raises UsageError.
         """
-        if not 0 <= saturation <= GREATEST_SATURATION:  # NaN neither
-            raise UsageError(
-                f"saturation {saturation}: needs 0 (gray) to {GREATEST_SATURATION:g}; 1 is the model's own."
-            )
-        if size is not None and not GRID <= size <= LARGEST:
-            raise UsageError(f"size {size}: the network looks at {GRID} to {LARGEST} pixels; {header.size} is usual.")
+        if not 0 <= saturation <= MAX_SATURATION:  # NaN neither
+            raise UsageError(f"saturation {saturation}: needs 0 (gray) to {MAX_SATURATION:g}; 1 is the model's own.")
+        if size is not None and not GRID <= size <= MAX_SIZE:
+            raise UsageError(f"size {size}: the network looks at {GRID} to {MAX_SIZE} pixels; {header.size} is usual.")
         if batch_size is not None and batch_size < 1:
             raise UsageError(f"batch size {batch_size}: needs to be 1 or more.")
         self.header = header
@@ -96,21 +94,21 @@ class Colorizer:
         return cls(backends, header, size=size, batch_size=batch_size, saturation=saturation)
 
     def with_settings(self, *, size: int | None, saturation: float) -> Self:
-        """The same networks, looked at another way. The two are used one after the other, not at the same time."""
+        """A Colorizer with the same networks and other settings. The two must not be used at the same time."""
         return type(self)(self._backends, self.header, size=size, saturation=saturation)
 
     @property
     def batch_size(self) -> int:
-        """Frames that all devices together work at once."""
+        """Frames in the batches of all devices together."""
         return sum(self._batches)
 
     @property
     def devices(self) -> list[str]:
-        """What each replica runs on, for people."""
+        """The backend of each replica, for display."""
         return [backend.name for backend in self._backends]
 
     def lightness(self, luma: Plane, picture: PictureFormat, view: View = View()) -> Floats:
-        """The plane (H, W) as the network sees it: L* 0..100, (h, w), upright."""
+        """The network's input for a luma plane (H, W): L* 0..100, (h, w), upright."""
         if luma.shape != (picture.height, picture.width):
             raise ShapeError(f"luma is {luma.shape}, the film is {(picture.height, picture.width)}.")
         small = shrink(luma, view.network_size(picture, self.size))
@@ -121,11 +119,11 @@ class Colorizer:
     def predict(self, lightness_Bhw: Sequence[Floats]) -> list[Floats]:
         """L* pictures of one size (h, w) -> their a*b*, each (2, h/stride, w/stride), in order.
 
-        Batches are dealt to the devices; one that does not fit is halved until it does.
-        Raises DeviceError when a device cannot hold a single frame, and in a process that was forked from the one that
-        loaded the model; ModelError where a*b* are no finite numbers.
+        Batches are split over the devices; one that does not fit is halved until it does.
+        Raises DeviceError when a device cannot hold a single frame, or in a process forked after the model was loaded;
+        ModelError where a*b* are not finite.
         """
-        if self._is_elsewhere():
+        if self._is_forked():
             raise DeviceError(
                 "this Colorizer was loaded before the process forked, and its threads stayed behind. Load one in each"
                 " process, or start processes with multiprocessing's 'spawn'."
@@ -143,7 +141,7 @@ class Colorizer:
         results: list[Floats] = [ab for part in done for ab in part]
         if not all(np.isfinite(ab).all() for ab in results):
             raise ModelError(
-                f"model {self.header.name!r} gives no finite numbers for colors here. Try --precision fp32, or another"
+                f"model {self.header.name!r} gives colors that are not finite numbers. Try --precision fp32, or another"
                 " model."
             )
         stride = batch_B1hw.shape[2] // results[0].shape[1]
@@ -165,16 +163,16 @@ class Colorizer:
     def colorize(
         self, lumas: Sequence[Plane], picture: PictureFormat, view: View = View()
     ) -> list[tuple[Plane, Plane]]:
-        """Luma planes (H, W) -> chroma planes (Cb, Cr) for each."""
+        """Luma planes (H, W) -> chroma planes (Cb, Cr) of each."""
         lightness = [self.lightness(luma, picture, view) for luma in lumas]
         return [paint(luma, ab, picture, view) for luma, ab in zip(lumas, self.predict(lightness), strict=True)]
 
-    def _is_elsewhere(self) -> bool:
+    def _is_forked(self) -> bool:
         return os.getpid() != self._process
 
     def close(self) -> None:
-        """Let the device threads go."""
-        if not self._is_elsewhere():
+        """Stop the device threads."""
+        if not self._is_forked():
             self._pool.shutdown()
 
     def __enter__(self) -> Self:
@@ -187,11 +185,11 @@ class Colorizer:
 
 
 def paint(luma: Plane, ab_2hw: Floats, picture: PictureFormat, view: View = View()) -> tuple[Plane, Plane]:
-    """Chroma planes (Cb, Cr) of picture.chroma_size that give `luma` the colors a*b*.
+    """Compute chroma planes (Cb, Cr) of picture.chroma_size that give `luma` the colors a*b*.
 
-    luma: (H, W) code values.  ab: (2, h, w) at any size, upright as the network saw it.
-    Chroma is computed exactly where a*b* is known and enlarged by bicubic interpolation with the effect of
-    brightness divided out; at full size it is put back and kept inside the gamut of the untouched luma.
+    luma: (H, W) code values.  ab: (2, h, w) at any size, upright as the network's output.
+    Chroma is exact where a*b* is known, divided by its gain at that luma, and enlarged by bicubic interpolation; at
+    full size it is multiplied by the gain and clipped to the gamut of the unchanged luma.
     """
     coding = LumaCoding(picture.matrix, picture.transfer)
     levels = color.luma_table(picture.bits, picture.full_range)
@@ -202,7 +200,7 @@ def paint(luma: Plane, ab_2hw: Floats, picture: PictureFormat, view: View = View
     coarse_codes = shrink(codes if rows > a.shape[0] else luma, a.shape)
     coarse = coding.chroma(look_up(coarse_codes, levels), a, b, rounds=PAINT_ROUNDS)
     fine = [
-        _enlarged((chroma / look_up(coarse_codes, gain)).astype(np.float32), buffer)
+        _enlarge((chroma / look_up(coarse_codes, gain)).astype(np.float32), buffer)
         for chroma, buffer in zip(coarse, _buffers(rows, columns), strict=True)
     ]
     planes: list[Any] = [np.empty((rows, columns), picture.dtype) for _ in fine]
@@ -216,8 +214,8 @@ def paint(luma: Plane, ab_2hw: Floats, picture: PictureFormat, view: View = View
     return planes[0], planes[1]
 
 
-def _enlarged(plane: Floats, out: Floats) -> Floats:
-    """Bicubic to four times the size, which is smooth, and on from there linear, which is as good and quicker."""
+def _enlarge(plane: Floats, out: Floats) -> Floats:
+    """Enlarge by bicubic interpolation up to 4 times; beyond that linear, which is as good and faster."""
     if out.shape[0] <= 8 * plane.shape[0]:
         return np.asarray(cv2.resize(plane, out.shape[::-1], dst=out, interpolation=cv2.INTER_CUBIC), np.float32)
     larger = cv2.resize(plane, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
@@ -228,7 +226,7 @@ _kept = threading.local()
 
 
 def _buffers(rows: int, columns: int) -> list[Floats]:
-    """Two planes of this thread, used again for every frame: new memory costs more than what is done in it."""
+    """Two buffers of this thread, reused for every frame: allocating costs more than computing."""
     buffers: list[Floats] = getattr(_kept, "buffers", [])
     if not buffers or buffers[0].shape != (rows, columns):
         _kept.buffers = buffers = [np.empty((rows, columns), np.float32) for _ in range(2)]

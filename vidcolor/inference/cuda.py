@@ -1,6 +1,6 @@
-"""A network on an NVIDIA GPU: shapes that come again are recorded as CUDA graphs, and data travels by pinned memory.
+"""Inference on an NVIDIA GPU with CUDA graphs for repeated shapes and pinned memory for copies.
 
-PyTorch's notes on CUDA semantics, "CUDA Graphs" and "Use pinned memory buffers", are what this follows.
+See PyTorch's notes on CUDA semantics, "CUDA Graphs" and "Use pinned memory buffers".
 Shapes: B batch, h w network pixels.
 """
 
@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from vidcolor.color import Floats
 
-GRAPHS_KEPT = 4  # each holds memory of its own; the one unused for longest goes
-WARM_UPS = 3  # runs before a recording, in which libraries choose and set up what they do
-_one_recording = threading.Lock()  # PyTorch allows one at a time in a process
+MAX_GRAPHS = 4  # each holds its own memory; the least recently used one is dropped
+WARM_UPS = 3  # runs before a capture, in which libraries choose their kernels
+_capture_lock = threading.Lock()  # PyTorch allows one capture at a time in a process
 
 
 @dataclass(frozen=True)
-class Recording:
-    """A graph, the batch that it reads and the a*b* that it writes."""
+class CapturedGraph:
+    """A CUDA graph, its input batch and its output a*b*."""
 
     graph: Any
     lightness_B1hw: Tensor
@@ -29,80 +29,80 @@ class Recording:
 
 
 class GraphedNetwork:
-    """Runs a network on one GPU. For one thread at a time.
+    """Runs a network on one GPU, for one thread at a time.
 
-    A shape's first batch runs eagerly, so that a film's last batch and photos of mixed shapes cost no recording; so do
-    all batches of a shape whose recording failed.
+    A shape's first batch runs eagerly, so that a film's last batch and photos of mixed shapes cost no capture; so do
+    all batches of a shape whose capture failed.
     """
 
     def __init__(self, network: nn.Module, device: torch.device, dtype: torch.dtype):
-        """network: on the device already.  dtype: of autocast; float32 for none."""
+        """network: on the device already.  dtype: of autocast; float32: no autocast."""
         self._network, self._device, self._dtype = network, device, dtype
         self._seen: set[tuple[int, ...]] = set()
-        self._recordings: OrderedDict[tuple[int, ...], Recording | None] = OrderedDict()  # None: it failed
+        self._graphs: OrderedDict[tuple[int, ...], CapturedGraph | None] = OrderedDict()  # None: capture failed
 
     def __call__(self, lightness_B1hw: Floats) -> Floats:
         """L* 0..100 -> a*b*. Raises torch.OutOfMemoryError."""
         try:
             with torch.inference_mode(), torch.cuda.device(self._device):
-                recording = self._recording(lightness_B1hw.shape)
-                batch = _pinned(lightness_B1hw)
-                if recording is None:
-                    return _fetched(self._forward(batch.to(self._device, non_blocking=True)))
-                recording.lightness_B1hw.copy_(batch, non_blocking=True)
-                recording.graph.replay()
-                return _fetched(recording.ab_B2hw)
+                graph = self._find_graph(lightness_B1hw.shape)
+                batch = _pin(lightness_B1hw)
+                if graph is None:
+                    return _fetch(self._forward(batch.to(self._device, non_blocking=True)))
+                graph.lightness_B1hw.copy_(batch, non_blocking=True)
+                graph.graph.replay()
+                return _fetch(graph.ab_B2hw)
         except torch.OutOfMemoryError:
-            self._recordings.clear()  # the next try is a smaller batch, which may want their memory
+            self._graphs.clear()  # the next try is a smaller batch, which may need their memory
             torch.cuda.empty_cache()
             raise
 
     def _forward(self, lightness_B1hw: Tensor) -> Tensor:
-        # Weights cast within a recording must not outlive it in autocast's cache.
+        # Weights cast during a capture must not stay in autocast's cache.
         is_half = self._dtype is not torch.float32
         with torch.autocast("cuda", self._dtype, enabled=is_half, cache_enabled=False):
             ab: Tensor = self._network(lightness_B1hw)
         return ab.float().contiguous()
 
-    def _recording(self, shape: tuple[int, ...]) -> Recording | None:
-        """That of a shape that came before, made if need be; None to run eagerly."""
+    def _find_graph(self, shape: tuple[int, ...]) -> CapturedGraph | None:
+        """Find or capture the graph of a repeated shape; None to run eagerly."""
         if shape not in self._seen:
             self._seen.add(shape)
             return None
-        if shape not in self._recordings:
-            while len(self._recordings) >= GRAPHS_KEPT:
-                self._recordings.popitem(last=False)
+        if shape not in self._graphs:
+            while len(self._graphs) >= MAX_GRAPHS:
+                self._graphs.popitem(last=False)
             try:
-                self._recordings[shape] = self._record(shape)
-            except RuntimeError:  # out of memory too: without a graph the batch may fit
-                self._recordings[shape] = None
+                self._graphs[shape] = self._capture(shape)
+            except RuntimeError:  # also out of memory: without a graph the batch may fit
+                self._graphs[shape] = None
                 torch.cuda.empty_cache()
-        self._recordings.move_to_end(shape)
-        return self._recordings[shape]
+        self._graphs.move_to_end(shape)
+        return self._graphs[shape]
 
-    def _record(self, shape: tuple[int, ...]) -> Recording:
+    def _capture(self, shape: tuple[int, ...]) -> CapturedGraph:
         lightness = torch.zeros(shape, device=self._device)
         here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
-        with _one_recording:
+        with _capture_lock:
             aside.wait_stream(here)
             with torch.cuda.stream(aside):
                 for _ in range(WARM_UPS):
                     self._forward(lightness)
             here.wait_stream(aside)
             graph = torch.cuda.CUDAGraph()
-            # Threads of other GPUs go on meanwhile; only this one must not do what cannot be recorded.
+            # Threads of other GPUs keep running; only this one must not do what cannot be captured.
             with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
                 ab = self._forward(lightness)
-        return Recording(graph, lightness, ab)
+        return CapturedGraph(graph, lightness, ab)
 
 
-def _pinned(lightness_B1hw: Floats) -> Tensor:
-    """A copy in page-locked memory, from where it can travel while the CPU goes on."""
+def _pin(lightness_B1hw: Floats) -> Tensor:
+    """Copy to page-locked memory, from which a transfer runs beside the CPU."""
     return torch.from_numpy(lightness_B1hw).pin_memory()
 
 
-def _fetched(ab_B2hw: Tensor) -> Floats:
-    """On the host, once the GPU has finished: the only time that it is waited for."""
+def _fetch(ab_B2hw: Tensor) -> Floats:
+    """Copy to the host and wait for the GPU: the only synchronization."""
     host = torch.empty(ab_B2hw.shape, dtype=ab_B2hw.dtype, pin_memory=True)
     host.copy_(ab_B2hw, non_blocking=True)
     torch.cuda.current_stream().synchronize()

@@ -1,7 +1,7 @@
-"""A model file: safetensors weights plus a JSON header that says which generator they belong to.
+"""Model files: safetensors weights with a JSON header that names their generator.
 
 No pickle is ever read. The header's `vidcolor` entry holds `generator` (its name in networks.GENERATORS),
-`config` (its keyword arguments), `name`, `version`, `size` (rows the network looks at by default), `sha256` of the
+`config` (its keyword arguments), `name`, `version`, `size` (default short side of the network's input), `sha256` of the
 weights, and free `notes` (how it was trained, on what).
 """
 
@@ -24,23 +24,23 @@ from vidcolor.system import forks
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-MOST_CARD = 1_000_000  # letters
-COUNTER = "num_batches_tracked"  # of batch norms in training; not stored
-READ_OUT = ("temperature", "saturation")  # in a config: how colors are read from what the network says, not its shape
+MAX_CARD = 1_000_000  # letters
+COUNTER = "num_batches_tracked"  # a buffer of batch norms in training; not stored
+READ_OUT = ("temperature", "saturation")  # config entries that decide how colors are decoded, not the network's shape
 
 
 @dataclass(frozen=True)
 class ModelHeader:
-    """What a model file says about itself."""
+    """The header of a model file."""
 
     generator: str
     config: dict[str, Any]
     name: str
     version: str
-    size: int = 256  # short side in pixels that the network looks at by default
-    multiple: int = 32  # what the sides of its input must be multiples of
+    size: int = 256  # default short side of the network's input, in pixels
+    multiple: int = 32  # of which the sides of the input must be multiples
     notes: dict[str, Any] = field(default_factory=dict)
-    sha256: str = ""  # of the weights, see `digest`; files of version 0.1.0 state none
+    sha256: str = ""  # of the weights, see `digest`; files of version 0.1.0 have none
 
 
 def digest(tensors: "Mapping[str, Tensor]") -> str:
@@ -55,7 +55,7 @@ def digest(tensors: "Mapping[str, Tensor]") -> str:
 def save(path: Path, network: "nn.Module", header: ModelHeader, *, overwrite: bool = True) -> None:
     """Write a model file of half-precision weights; complete or not at all.
 
-    overwrite: a file of that name may be replaced.
+    overwrite: replace an existing file.
     Raises SinkError, and ModelError for a network or header that could not be loaded again.
     """
     from safetensors import SafetensorError
@@ -66,7 +66,7 @@ def save(path: Path, network: "nn.Module", header: ModelHeader, *, overwrite: bo
         for name, value in network.state_dict().items()
         if not name.endswith(COUNTER)
     }
-    if odd := not_finite(tensors):
+    if odd := find_nonfinite(tensors):
         raise ModelError(f"{path}: the weights {odd!r} are not finite in half precision; nothing was written.")
     stated = asdict(replace(header, sha256=digest(tensors)))
     model_file.check(stated)
@@ -77,42 +77,42 @@ def save(path: Path, network: "nn.Module", header: ModelHeader, *, overwrite: bo
             raise OSError(str(error)) from error
 
 
-def not_finite(tensors: "Mapping[str, Tensor]") -> str | None:
-    """The first whose values are not all finite numbers."""
+def find_nonfinite(tensors: "Mapping[str, Tensor]") -> str | None:
+    """Find the first tensor whose values are not all finite."""
     return next((name for name, value in sorted(tensors.items()) if not bool(value.isfinite().all())), None)
 
 
 def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
-    """Refuse what is no name for a model or is an input (UsageError), and where none can be written (SinkError)."""
+    """Raise UsageError for a path that cannot be a new model, SinkError where it cannot be written."""
     if path.suffix != ".safetensors":
         raise UsageError(f"{path}: a model file needs the suffix .safetensors.")
     outputs.check(path, overwrite=overwrite, makes_folder=True, inputs=inputs)
 
 
 def read_header(path: Path) -> ModelHeader:
-    """The header alone, without torch. Raises ModelError when the file is missing, damaged or not ours."""
-    return ModelHeader(**model_file.read(path).stated)
+    """Read the header, without torch. Raises ModelError when the file is missing, damaged or foreign."""
+    return ModelHeader(**model_file.read(path).header)
 
 
 def load(path: Path) -> "tuple[nn.Module, ModelHeader]":
-    """The generator with its weights, on the CPU in fp32, in evaluation mode. Raises ModelError.
+    """Load the generator and its weights on the CPU, in fp32 and evaluation mode. Raises ModelError.
 
-    The file may be a stranger's: what it asks for is compared with what it holds before anything is built.
+    The file may be untrusted: its header is compared with its weights before the network is built.
     """
     contents = model_file.read(path)
-    header = ModelHeader(**contents.stated)
-    forks.before_torch()
+    header = ModelHeader(**contents.header)
+    forks.prepare_torch()
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    network = _planned(path, header, contents.shapes)
+    network = _build_planned(path, header, contents.shapes)
     try:
         tensors: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: the weights are damaged ({error}).") from error
     if header.sha256 and digest(tensors) != header.sha256:
         raise ModelError(f"{path}: the weights are damaged (their sha256 is not the header's). Copy it again.")
-    if odd := not_finite(tensors):
+    if odd := find_nonfinite(tensors):
         raise ModelError(f"{path}: cannot be used as a model: its weights {odd!r} are no finite numbers.")
     network = network.to_empty(device="cpu")
     counters = {name: value.zero_() for name, value in network.state_dict().items() if name.endswith(COUNTER)}
@@ -125,12 +125,12 @@ def load(path: Path) -> "tuple[nn.Module, ModelHeader]":
     return network, header
 
 
-def _planned(path: Path, header: ModelHeader, shapes: Mapping[str, tuple[int, ...]]) -> "nn.Module":
-    """The network without memory for its weights, which are of the shapes that the file has. Raises ModelError."""
-    from vidcolor.networks import planned
+def _build_planned(path: Path, header: ModelHeader, shapes: Mapping[str, tuple[int, ...]]) -> "nn.Module":
+    """Build the network without memory, with weights of the file's shapes. Raises ModelError."""
+    from vidcolor.networks import build_on_meta
 
     try:
-        network = planned(header.generator, header.config)
+        network = build_on_meta(header.generator, header.config)
         check_fit(network, header.generator, shapes)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
@@ -162,21 +162,21 @@ def _try(network: "nn.Module", path: Path) -> None:
             ab_12hw = network(torch.full((1, 1, side, side), 50.0))
         is_sound = ab_12hw.shape == (1, 2, side // stride, side // stride) and bool(ab_12hw.isfinite().all())
     except RuntimeError as error:
-        raise ModelError(f"{path}: cannot be used as a model: its network does not run ({_line(error)}).") from error
+        raise ModelError(f"{path}: cannot be used as a model: its network does not run ({_shorten(error)}).") from error
     if not is_sound:
         raise ModelError(f"{path}: cannot be used as a model: its network gives no colors that are finite numbers.")
 
 
-def _line(error: Exception) -> str:
+def _shorten(error: Exception) -> str:
     return " ".join(str(error).split())[:120]
 
 
 def average(paths: Sequence[Path]) -> "tuple[nn.Module, ModelHeader]":
-    """The mean of several models' weights, in fp32; one that is named twice counts twice.
+    """Average several models' weights in fp32; a model named twice counts twice.
 
-    Runs that went on from one model are often better together than each is alone; of runs that began apart nothing
-    good comes (Wortsman et al. 2022, "Model soups"). Read-out, size, name and version are the first model's. Raises
-    ModelError for models that do not fit together.
+    The average of runs that start from one model is often better than each; of runs that start apart it is useless
+    (Wortsman et al. 2022, "Model soups"). Temperature, saturation, size, name and version are the first model's.
+    Raises ModelError for models that do not fit together.
     """
     loaded = [load(path) for path in paths]
     network, header = loaded[0]
@@ -192,7 +192,7 @@ def average(paths: Sequence[Path]) -> "tuple[nn.Module, ModelHeader]":
 
 
 def _fit_together(one: "tuple[nn.Module, ModelHeader]", other: "tuple[nn.Module, ModelHeader]") -> bool:
-    """Whether two models' weights mean the same things, so that they can be averaged."""
+    """Whether two models have the same architecture and bins, so that they can be averaged."""
     shapes = [
         (header.generator, header.multiple, {k: v for k, v in header.config.items() if k not in READ_OUT})
         for _, header in (one, other)
@@ -211,26 +211,26 @@ def sha256(path: Path) -> str:
 
 
 def models_folder() -> Path:
-    """Where the packaged models lie: beside the package in a checkout, inside it in a wheel."""
+    """The folder of the packaged models: beside the package in a checkout, inside it in a wheel."""
     inside = Path(str(files("vidcolor"))) / "models"
     return inside if inside.is_dir() else inside.parent.parent / "models"
 
 
-def packaged() -> list[Path]:
-    """The models that come with the package."""
+def packaged_models() -> list[Path]:
+    """Files of the packaged models."""
     return sorted(models_folder().glob("*.safetensors"))
 
 
 def find(model: str) -> Path:
-    """A packaged model's name, or a file's path -> the file. Raises ModelError with the names that exist."""
+    """Find a model file by a packaged name or a path. Raises ModelError with the names that exist."""
     path = Path(model)
     if path.suffix == ".safetensors" or path.parent != Path():
-        if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises where a folder must not be looked into
+        if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises in folders without permission
             raise ModelError(f"{model}: no such model file, or not allowed to look there.")
         return path
     named = models_folder() / f"{model}.safetensors"
     if not named.is_file():
-        names = [entry.stem for entry in packaged()]
+        names = [entry.stem for entry in packaged_models()]
         hint = f"; did you mean {near}?" if (near := closest_name(model, names)) else "."
         there = ", ".join(names) or "none"
         raise ModelError(
@@ -240,24 +240,24 @@ def find(model: str) -> Path:
 
 
 def verify(path: Path) -> str:
-    """Load a model whole; returns its sha256. Raises ModelError when it is damaged or differs from its card."""
+    """Load a model completely; returns its sha256. Raises ModelError when it is damaged or differs from its card."""
     load(path)
-    digest, stated = sha256(path), stated_sha256(path)
+    digest, stated = sha256(path), card_sha256(path)
     if stated not in ("", digest):
         raise ModelError(f"{path}: sha256 is {digest}, its card says {stated}; install the package again.")
     return digest
 
 
-def stated_sha256(path: Path) -> str:
-    """What the model's card says of the file; empty where it has none, or says nothing."""
-    stated = re.search(r"\b[0-9a-f]{64}\b", card(path))
+def card_sha256(path: Path) -> str:
+    """The file's sha256 on the model's card; empty where there is none."""
+    stated = re.search(r"\b[0-9a-f]{64}\b", read_card(path))
     return stated.group() if stated else ""
 
 
-def card(path: Path) -> str:
-    """The text that lies beside a model and tells of it; empty where there is none that can be read."""
+def read_card(path: Path) -> str:
+    """Read a model's card, the Markdown file beside it; empty where it cannot be read."""
     try:
         with path.with_suffix(".md").open(encoding="utf-8", errors="replace") as file:
-            return file.read(MOST_CARD)
+            return file.read(MAX_CARD)
     except OSError:
         return ""

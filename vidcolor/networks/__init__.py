@@ -23,8 +23,8 @@ GENERATORS: dict[str, type[nn.Module]] = {
 
 Allowed = tuple[int, int] | tuple[float, float] | list["Allowed"] | frozenset[str]
 
-# What a config may say: whole numbers or numbers from, to; a list of such; one of some names. Far beyond what has been
-# trained; but a model file is a stranger's, and a few bytes must not ask for more layers than memory holds.
+# What a config may hold: whole numbers or numbers in a range, lists of them, or one of some names. The ranges exceed
+# all trained models; they keep an untrusted model file from asking for more layers than memory holds.
 _BINS = (1, 4096)
 CONFIGS: dict[str, dict[str, Allowed]] = {
     "binnet": {
@@ -38,11 +38,11 @@ CONFIGS: dict[str, dict[str, Allowed]] = {
 
 
 def build(generator: str, config: dict[str, object]) -> nn.Module:
-    """A fresh generator. Raises ModelError for a name or config we do not know."""
+    """Build an untrained generator. Raises ModelError for an unknown name or config."""
     if generator not in GENERATORS:
         known = ", ".join(sorted(GENERATORS))
         raise ModelError(f"generator {generator[:40]!r} is unknown; this version has {known}.")
-    if problem := _problem(CONFIGS[generator], config):
+    if problem := _find_problem(CONFIGS[generator], config):
         raise ModelError(f"generator {generator!r} cannot be built from its config: {problem}.")
     try:
         return GENERATORS[generator](**config)
@@ -50,18 +50,18 @@ def build(generator: str, config: dict[str, object]) -> nn.Module:
         raise ModelError(f"generator {generator!r} cannot be built from its config: {error}.") from error
 
 
-def planned(generator: str, config: dict[str, object]) -> nn.Module:
-    """A generator whose weights have shapes and no memory (torch's meta device). Raises ModelError."""
+def build_on_meta(generator: str, config: dict[str, object]) -> nn.Module:
+    """Build a generator on PyTorch's meta device: weights with shapes but no memory. Raises ModelError."""
     with torch.device("meta"):
         return build(generator, config)
 
 
-def _problem(allowed: dict[str, Allowed], config: dict[str, object]) -> str | None:
+def _find_problem(allowed: dict[str, Allowed], config: dict[str, object]) -> str | None:
     for name, value in config.items():
         if name not in allowed:
             return f"it has no {name[:40]!r}"
         if not _is_allowed(value, allowed[name]):
-            return f"{name} {str(value)[:40]} is not {_said(allowed[name])}"
+            return f"{name} {str(value)[:40]} is not {_describe(allowed[name])}"
     return None
 
 
@@ -75,9 +75,9 @@ def _is_allowed(value: object, allowed: Allowed) -> bool:
     return is_number and allowed[0] <= value <= allowed[1]  # type: ignore[operator]  # NaN is in no range
 
 
-def _said(allowed: Allowed) -> str:
+def _describe(allowed: Allowed) -> str:
     if isinstance(allowed, list):
-        return f"{len(allowed)} of {_said(allowed[0])}"
+        return f"{len(allowed)} of {_describe(allowed[0])}"
     if isinstance(allowed, frozenset):
         return " or ".join(sorted(allowed))
     kind = "whole number" if isinstance(allowed[0], int) else "number"

@@ -1,6 +1,6 @@
 """The default generator: a pretrained EfficientNet-Lite encoder, a light U-Net decoder, colors as bins.
 
-It classifies each position over bins of the a*b* plane and reads the color out as an annealed mean (Zhang,
+It classifies each position over bins of the a*b* plane and decodes the color as an annealed mean (Zhang,
 Isola, Efros 2016, section 2.3), so that two likely colors do not average to brown. A few self-attention blocks
 at strides 32 and 16 let distant parts of a picture agree. Shapes: B batch, H W pixels, h w positions (H/4, W/4),
 K bins, C channels, N tokens.
@@ -14,7 +14,7 @@ from vidcolor.networks.efficientnet import EfficientNetLite
 
 
 class Attention(nn.Module):
-    """Every position looks at every other; a depthwise convolution tells them where they are."""
+    """Self-attention over all positions, with a depthwise convolution as position encoding."""
 
     def __init__(self, channels: int, heads: int):
         super().__init__()
@@ -26,7 +26,7 @@ class Attention(nn.Module):
         self.norm2 = nn.LayerNorm(channels)
         self.widen = nn.Linear(channels, 2 * channels)
         self.narrow = nn.Linear(2 * channels, channels)
-        for last in (self.merge, self.narrow):  # starts as the identity, so the encoder is not disturbed
+        for last in (self.merge, self.narrow):  # zero: the block starts as the identity
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
@@ -46,7 +46,7 @@ def _conv_norm(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
 
 
-class Separable(nn.Module):
+class SeparableBlock(nn.Module):
     """Residual depthwise 5x5 then pointwise convolution."""
 
     def __init__(self, channels: int):
@@ -60,17 +60,17 @@ class Separable(nn.Module):
 
 
 class DecoderStage(nn.Module):
-    """Double the size, add the encoder's features of that size, mix."""
+    """Upsample by 2, add the encoder's features of that size, convolve."""
 
     def __init__(self, below: int, skip: int, channels: int):
         super().__init__()
         self.from_below = nn.Conv2d(below, channels, 1, bias=False)
         self.from_skip = nn.Conv2d(skip, channels, 1, bias=False)
         self.norm = nn.BatchNorm2d(channels)
-        self.mix = nn.Sequential(Separable(channels), Separable(channels))
+        self.mix = nn.Sequential(SeparableBlock(channels), SeparableBlock(channels))
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
-        # The 1x1 convolution before enlarging costs a quarter of one after it and gives the same result.
+        # A 1x1 convolution before upsampling costs a quarter of one after it, with the same result.
         enlarged = F.interpolate(self.from_below(below), scale_factor=2, mode="bilinear", align_corners=False)
         mixed: Tensor = self.mix(F.relu(self.norm(enlarged + self.from_skip(skip))))
         return mixed
@@ -117,7 +117,7 @@ class BinNet(nn.Module):
         return logits
 
     def read_out(self, logits_BKhw: Tensor, temperature: float | None = None) -> Tensor:
-        """Annealed mean of the bins: 1 is the mean (dull, safe), toward 0 the mode (vivid, patchy)."""
+        """Annealed mean of the bins.  temperature: 1 is the mean (dull, safe), toward 0 the mode (vivid, patchy)."""
         # Bins last: OpenVINO's softmax over channels would reorder memory twice, at a sixth of the network's time.
         probability_BhwK = (logits_BKhw / (temperature or self.temperature)).permute(0, 2, 3, 1).softmax(dim=-1)
         bins_K2 = (self.bins_2K * self.saturation).T.to(probability_BhwK.dtype)

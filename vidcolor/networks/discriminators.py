@@ -1,6 +1,6 @@
-"""Discriminators by name: each tells true pictures from painted ones, luma given.
+"""Discriminators by name: each tells true colors from generated ones for a given luma.
 
-Most look at scaled Lab (B, 3, H, W): L* scaled to -1..1 and a*b* by AB_SCALE. One looks at what a frozen network sees.
+The input is normalized Lab (B, 3, H, W): L* in -1..1 and a*b* / AB_SCALE; for one it is a frozen network's features.
 Shapes: B batch, H W pixels, h w patches.
 """
 
@@ -15,8 +15,8 @@ from vidcolor.networks.efficientnet import EfficientNetLite
 from vidcolor.networks.pix2pix import AB_SCALE
 
 
-def scaled(lightness_B1HW: Tensor, ab_B2HW: Tensor) -> Tensor:
-    """L* and a*b* of one size as the discriminators read them."""
+def normalize_lab(lightness_B1HW: Tensor, ab_B2HW: Tensor) -> Tensor:
+    """Normalize L* and a*b* of one size for the discriminators."""
     return torch.cat([lightness_B1HW / 50.0 - 1.0, ab_B2HW / AB_SCALE], dim=1)
 
 
@@ -86,19 +86,19 @@ class ImageDiscriminator(nn.Module):
 
 
 class FeatureDiscriminator(nn.Module):
-    """A small discriminator at each stride of what a frozen ImageNet network sees in the painted picture.
+    """A small discriminator at each stride of a frozen ImageNet network's features.
 
     Sauer et al. 2021, "Projected GANs Converge Faster": fixed random mixing of channels, then of strides from the
-    coarsest down, keeps them from leaning on a few features; a short game gets further than one that must learn
-    to see first.
+    coarsest down, keeps them from relying on a few features; a short game gets further than with a discriminator
+    that must learn features first.
     """
 
     def __init__(self, *, features: str = "lite0", width: int = 64):
-        """features: the EfficientNet-Lite whose maps it is shown.  width: channels of each."""
+        """features: the EfficientNet-Lite whose maps are the input.  width: channels for each map."""
         super().__init__()
         channels = EfficientNetLite(features).channels
-        self.mixers = nn.ModuleList(_fixed(nn.Conv2d(count, width, 1, bias=False)) for count in channels)
-        self.blends = nn.ModuleList(_fixed(nn.Conv2d(width, width, 3, 1, 1, bias=False)) for _ in channels)
+        self.mixers = nn.ModuleList(_freeze(nn.Conv2d(count, width, 1, bias=False)) for count in channels)
+        self.blends = nn.ModuleList(_freeze(nn.Conv2d(width, width, 3, 1, 1, bias=False)) for _ in channels)
         self.scales = nn.ModuleList(_small_discriminator(width) for _ in channels)
 
     def forward(self, pyramid: list[Tensor]) -> list[Tensor]:
@@ -118,8 +118,8 @@ def _small_discriminator(width: int) -> nn.Module:
     return nn.Sequential(spectral_norm(body), nn.LeakyReLU(0.2), spectral_norm(verdict))
 
 
-def _fixed(layer: nn.Conv2d) -> nn.Conv2d:
-    """A random layer that keeps the variance of what passes through, and learns nothing: its weights are a buffer."""
+def _freeze(layer: nn.Conv2d) -> nn.Conv2d:
+    """Make a layer random and untrainable: variance-preserving weights in a buffer."""
     weight = torch.empty_like(layer.weight)
     nn.init.kaiming_normal_(weight, nonlinearity="linear")
     del layer.weight

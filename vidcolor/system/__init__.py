@@ -1,1 +1,1 @@
-"""What the machine gives: packages, memory and threads, forked processes, a folder for cached files."""
+"""The machine: installed packages, limits of memory and threads, forked processes, the cache folder."""

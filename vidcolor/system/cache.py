@@ -1,6 +1,6 @@
-"""What is kept between runs in the user's cache folder: whole and as it was written, or as good as not there.
+"""The user's cache folder: an entry is read exactly as written, or not at all.
 
-Nobody needs it: who finds nothing here makes it anew, and does without where there is no place to keep it.
+The cache is optional: a missing entry is made again, and a run works without a cache folder.
 """
 
 import hashlib
@@ -16,18 +16,18 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-_HEAD = struct.Struct("<16s32sQ")  # mark, sha256, number of parts; then each part's length, then the parts
-_MARK = b"vidcolor cache 1"
-_MOST_BYTES, _MOST_PARTS = 4 << 30, 8
-UNFINISHED = ".vidcolor-new-"  # names of what is being written
-_STALE_SECONDS = 24 * 3600.0  # after which nobody is at work on it any more
+_HEADER = struct.Struct("<16s32sQ")  # magic, sha256, number of parts; then the lengths, then the parts
+_MAGIC = b"vidcolor cache 1"
+_MAX_BYTES, _MAX_PARTS = 4 << 30, 8
+UNFINISHED = ".vidcolor-new-"  # prefix of files being written
+_STALE_SECONDS = 24 * 3600.0  # age of an unfinished file that nobody writes any more
 
 
 def folder() -> Path:
-    """Where it is; the folder may not be there yet. Raises OSError for a user who has none."""
+    """The cache folder, which may not exist yet. Raises OSError for a user without a home folder."""
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if base.is_absolute():  # others are to be passed over (XDG Base Directory Specification)
-        return base / "vidcolor"  # on every system: who names a folder means it
+    if base.is_absolute():  # relative paths are invalid (XDG Base Directory Specification)
+        return base / "vidcolor"  # on every system, as the user named it
     with suppress(RuntimeError):
         if (place := user_cache_path("vidcolor", appauthor=False, opinion=False)).is_absolute():
             return place
@@ -35,18 +35,18 @@ def folder() -> Path:
 
 
 def read(name: str) -> tuple[bytes, ...]:
-    """What was kept under a name. Raises OSError where that cannot be read, ValueError where it is not as written."""
+    """Read an entry. Raises OSError where it cannot be read, ValueError where it is damaged."""
     place = folder() / name
-    with open(place, "rb", opener=_without_waiting) as file:
+    with open(place, "rb", opener=_open_without_waiting) as file:
         about = os.fstat(file.fileno())
-        if not stat.S_ISREG(about.st_mode) or not _HEAD.size <= about.st_size <= _MOST_BYTES:
+        if not stat.S_ISREG(about.st_mode) or not _HEADER.size <= about.st_size <= _MAX_BYTES:
             raise ValueError(f"{place}: is damaged")
         content = memoryview(file.read(about.st_size))
-    mark, digest, count = _HEAD.unpack_from(content)
-    if mark != _MARK or count > _MOST_PARTS or digest != _digest(name, content[_HEAD.size :]):
+    mark, digest, count = _HEADER.unpack_from(content)
+    if mark != _MAGIC or count > _MAX_PARTS or digest != _digest(name, content[_HEADER.size :]):
         raise ValueError(f"{place}: is damaged")
-    lengths = struct.unpack_from(f"<{count}Q", content, _HEAD.size)
-    parts, start = [], _HEAD.size + 8 * count
+    lengths = struct.unpack_from(f"<{count}Q", content, _HEADER.size)
+    parts, start = [], _HEADER.size + 8 * count
     for length in lengths:
         parts.append(bytes(content[start : start + length]))
         start += length
@@ -54,15 +54,15 @@ def read(name: str) -> tuple[bytes, ...]:
 
 
 def write(name: str, parts: Sequence[bytes]) -> None:
-    """Keep parts under a name: on the disk before they have it. Raises OSError, and nothing is left then."""
+    """Write an entry, synced to disk before it gets its name. Raises OSError and leaves nothing behind."""
     place = folder()
     place.mkdir(parents=True, exist_ok=True)
-    _tidy(place)
+    _remove_stale(place)
     body = struct.pack(f"<{len(parts)}Q", *map(len, parts)) + b"".join(parts)
     partial = place / f"{UNFINISHED}{secrets.token_hex(8)}"
     try:
         with partial.open("xb") as file:
-            file.write(_HEAD.pack(_MARK, _digest(name, body), len(parts)) + body)
+            file.write(_HEADER.pack(_MAGIC, _digest(name, body), len(parts)) + body)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(place / name)
@@ -73,19 +73,19 @@ def write(name: str, parts: Sequence[bytes]) -> None:
 
 
 def _digest(name: str, body: bytes | memoryview) -> bytes:
-    """Of the name too: what another name holds is another thing."""
+    """Hash name and content, so that a renamed entry is damaged."""
     found = hashlib.sha256(name.encode())
     found.update(body)
     return found.digest()
 
 
-def _without_waiting(name: str, flags: int) -> int:
-    """Open a file; a pipe, which would wait for a writer for ever, at once."""
+def _open_without_waiting(name: str, flags: int) -> int:
+    """Open a file without blocking: a pipe would wait forever for a writer."""
     return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _tidy(place: Path) -> None:
-    """Remove what runs that were killed left unfinished."""
+def _remove_stale(place: Path) -> None:
+    """Remove unfinished files of killed runs."""
     for entry in place.iterdir():
         if not entry.name.startswith(UNFINISHED):
             continue

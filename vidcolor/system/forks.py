@@ -1,31 +1,31 @@
-"""Processes that are forked: the threads of libraries stay behind in the process before, and would be waited for."""
+"""Safety in forked processes, where libraries would wait forever for threads that the fork did not copy."""
 
 import ctypes
 import os
 from typing import Any
 from weakref import WeakSet
 
-_began_in: dict[str, int] = {}  # library -> process
-_staying: "WeakSet[Any]" = WeakSet()
+_first_used_in: dict[str, int] = {}  # library -> id of the process that first used it
+_kept_alive: "WeakSet[Any]" = WeakSet()
 
 
-def before_torch() -> None:
-    """To be called before torch computes: forked from where it has, it lost its threads and makes do with one."""
+def prepare_torch() -> None:
+    """Call before torch computes: in a fork of a process that has used torch, limit it to one thread."""
     import torch
 
-    if _began_in.setdefault("torch", os.getpid()) != os.getpid():
+    if _first_used_in.setdefault("torch", os.getpid()) != os.getpid():
         torch.set_num_threads(1)
 
 
-def keep(thing: Any) -> None:
-    """Never let a forked process take this apart, not even at its end: that would wait for threads, for ever."""
-    _staying.add(thing)
+def keep_alive(resource: Any) -> None:
+    """Never destroy an object in a forked process, where its destructor would wait forever for threads."""
+    _kept_alive.add(resource)
 
 
 def _after_fork() -> None:
-    for thing in list(_staying):
+    for thing in list(_kept_alive):
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
-    _staying.clear()  # what this process makes itself is its own
+    _kept_alive.clear()  # objects made in this process may be destroyed in it
 
 
 if hasattr(os, "register_at_fork"):

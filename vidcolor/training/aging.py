@@ -1,4 +1,4 @@
-"""What film stock and time do to a picture, imitated on batches of color photos to make training inputs.
+"""Simulated film stock and aging: color photos become training inputs that look like old film.
 
 Shapes: B batch, H W pixels. Gray values are gamma-coded, 0..1.
 """
@@ -12,119 +12,119 @@ from torch.nn import functional as F
 
 from vidcolor.color import REC601_LUMA
 
-BLOCK = 8  # pixels of a side that JPEG, MPEG and H.264 transform together
+BLOCK = 8  # pixels; side of the blocks that JPEG, MPEG and H.264 transform
 
 
 @dataclass(frozen=True)
 class Aging:
-    """Shares of pictures that get each treatment, and its strongest form."""
+    """Share of pictures that get each treatment, and its greatest strength."""
 
-    stock: float = 0.4  # random spectral sensitivity: orthochromatic film hardly sees red
+    stock: float = 0.4  # random spectral sensitivity; orthochromatic film hardly sees red
     tone: float = 0.4  # faded blacks, burnt whites, gamma
     gamma: tuple[float, float] = (0.65, 1.5)
     grain: float = 0.3
     grain_sigma: float = 0.07
     blur: float = 0.2
     scratches: float = 0.05
-    flicker: float = 0.1  # exposure that wavers from frame to frame, and light that falls off to one side
+    flicker: float = 0.1  # exposure that varies from frame to frame, and light that falls off to one side
     flicker_gain: float = 0.25
     borders: float = 0.06  # black bars and film edges, which must stay gray
     compression: float = 0.15  # blocks of a lossy codec
     compression_step: float = 0.03  # of a block's mean, in gray values: JPEG at a quality of about 10
 
 
-class _Dice:
-    """Random numbers, one for each picture: (B, 1, 1, 1)."""
+class _Draws:
+    """Random numbers from one generator, one for each picture of a batch."""
 
     def __init__(self, batch: int, random: torch.Generator, device: torch.device):
         self._batch, self._random, self._device = batch, random, device
 
-    def chosen(self, share: float) -> Tensor:
-        """True for that share of the pictures."""
+    def bernoulli(self, share: float) -> Tensor:
+        """True for that share of the pictures, (B, 1, 1, 1)."""
         return self.uniform(0, 1) < share
 
     def uniform(self, low: float, high: float) -> Tensor:
-        """Numbers between the two."""
+        """Uniform numbers from low to high, (B, 1, 1, 1)."""
         return (low + (high - low) * self.rand()).view(self._batch, 1, 1, 1)
 
     def rand(self, *shape: int) -> Tensor:
-        """Numbers 0..1, (B, *shape)."""
+        """Uniform numbers 0..1, (B, *shape)."""
         return torch.rand(self._batch, *shape, generator=self._random).to(self._device)
 
-    def noise(self, height: int, width: int) -> Tensor:
+    def randn(self, height: int, width: int) -> Tensor:
         """Normal numbers, (B, 1, H, W)."""
         return torch.randn(self._batch, 1, height, width, generator=self._random).to(self._device)
 
 
 def age(rgb_B3HW: Tensor, ab_B2hw: Tensor, aging: Aging, random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Gray pictures (B, 1, H, W) as old film would show the scene, and the colors to expect (B, 2, h, w)."""
+    """Age pictures: gray (B, 1, H, W) as old film would show the scene, and its true a*b* (B, 2, h, w)."""
     batch, _, height, width = rgb_B3HW.shape
     device = rgb_B3HW.device
-    dice = _Dice(batch, random, device)
+    draws = _Draws(batch, random, device)
 
-    gray = _toned(_exposed(rgb_B3HW, aging.stock, dice), aging, dice)
-    if (blurred := dice.chosen(aging.blur)).any():
+    gray = _change_tone(_expose(rgb_B3HW, aging.stock, draws), aging, draws)
+    if (blurred := draws.bernoulli(aging.blur)).any():
         soft = F.avg_pool2d(F.pad(gray, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-        amount = dice.uniform(0.3, 1.0)
+        amount = draws.uniform(0.3, 1.0)
         gray = torch.where(blurred, gray + amount * (soft - gray), gray)
-    if (grainy := dice.chosen(aging.grain)).any():
-        noise = dice.noise(height, width)
+    if (grainy := draws.bernoulli(aging.grain)).any():
+        noise = draws.randn(height, width)
         coarse = F.avg_pool2d(F.pad(noise, (0, 1, 0, 1), mode="replicate"), 2, stride=1) * 2
-        noise = torch.where(dice.chosen(0.5), noise, coarse)
-        gray = torch.where(grainy, gray + noise * dice.uniform(0.01, aging.grain_sigma), gray)
+        noise = torch.where(draws.bernoulli(0.5), noise, coarse)
+        gray = torch.where(grainy, gray + noise * draws.uniform(0.01, aging.grain_sigma), gray)
     column = torch.arange(width, device=device).view(1, 1, 1, width)
-    if (scratched := dice.chosen(aging.scratches)).any():
-        line = (column - (dice.uniform(0, 1) * width)).abs() < dice.uniform(0.5, 1.5)
-        gray = torch.where(scratched & line, dice.uniform(0, 1), gray)
-    if (flickering := dice.chosen(aging.flicker)).any():
-        sideways = (column / width - 0.5) * dice.uniform(-1, 1)
-        gain = 1 + aging.flicker_gain * (dice.uniform(-1, 1) + sideways)
+    if (scratched := draws.bernoulli(aging.scratches)).any():
+        line = (column - (draws.uniform(0, 1) * width)).abs() < draws.uniform(0.5, 1.5)
+        gray = torch.where(scratched & line, draws.uniform(0, 1), gray)
+    if (flickering := draws.bernoulli(aging.flicker)).any():
+        sideways = (column / width - 0.5) * draws.uniform(-1, 1)
+        gain = 1 + aging.flicker_gain * (draws.uniform(-1, 1) + sideways)
         gray = torch.where(flickering, gray * gain, gray)
 
-    bordered = dice.chosen(aging.borders)
-    margin_x, margin_y = dice.uniform(-0.1, 0.25), dice.uniform(-0.1, 0.2)
-    outside = _margins(height, width, margin_x, margin_y, device) & bordered
-    gray = torch.where(outside, dice.uniform(0, 0.08), gray).clamp(0, 1)
-    small = _margins(ab_B2hw.shape[2], ab_B2hw.shape[3], margin_x, margin_y, device) & bordered
-    if (packed := dice.chosen(aging.compression)).any():
-        gray = torch.where(packed, compressed(gray, dice.uniform(0.003, aging.compression_step)), gray)
+    bordered = draws.bernoulli(aging.borders)
+    margin_x, margin_y = draws.uniform(-0.1, 0.25), draws.uniform(-0.1, 0.2)
+    outside = _border_mask(height, width, margin_x, margin_y, device) & bordered
+    gray = torch.where(outside, draws.uniform(0, 0.08), gray).clamp(0, 1)
+    small = _border_mask(ab_B2hw.shape[2], ab_B2hw.shape[3], margin_x, margin_y, device) & bordered
+    if (packed := draws.bernoulli(aging.compression)).any():
+        gray = torch.where(packed, compress(gray, draws.uniform(0.003, aging.compression_step)), gray)
     return gray.clamp(0, 1), torch.where(small, torch.zeros_like(ab_B2hw), ab_B2hw)
 
 
-def _exposed(rgb_B3HW: Tensor, share: float, dice: _Dice) -> Tensor:
-    """Gray by Rec. 601, or by the spectral sensitivity of some other stock."""
+def _expose(rgb_B3HW: Tensor, share: float, draws: _Draws) -> Tensor:
+    """Convert to gray by Rec. 601, or by a random spectral sensitivity."""
     panchromatic = torch.tensor(REC601_LUMA, device=rgb_B3HW.device).view(1, 3, 1, 1)
-    sensitivity = dice.rand(3).view(-1, 3, 1, 1) ** 1.5 + 0.02
+    sensitivity = draws.rand(3).view(-1, 3, 1, 1) ** 1.5 + 0.02
     sensitivity = sensitivity * torch.tensor([0.8, 1.2, 0.7], device=rgb_B3HW.device).view(1, 3, 1, 1)
-    mixture = torch.where(dice.chosen(share), sensitivity / sensitivity.sum(dim=1, keepdim=True), panchromatic)
+    mixture = torch.where(draws.bernoulli(share), sensitivity / sensitivity.sum(dim=1, keepdim=True), panchromatic)
     return (rgb_B3HW * mixture).sum(dim=1, keepdim=True)
 
 
-def _toned(gray_B1HW: Tensor, aging: Aging, dice: _Dice) -> Tensor:
-    """Another gamma, faded blacks and dull or burnt whites."""
-    is_toned = dice.chosen(aging.tone)
+def _change_tone(gray_B1HW: Tensor, aging: Aging, draws: _Draws) -> Tensor:
+    """Change the gamma, fade the blacks, dull or burn the whites."""
+    is_toned = draws.bernoulli(aging.tone)
     low, high = map(math.log, aging.gamma)
-    curved = gray_B1HW.clamp(min=1e-4) ** torch.exp(dice.uniform(low, high))
-    black, white = dice.uniform(-0.08, 0.15), dice.uniform(0.8, 1.1)
+    curved = gray_B1HW.clamp(min=1e-4) ** torch.exp(draws.uniform(low, high))
+    black, white = draws.uniform(-0.08, 0.15), draws.uniform(0.8, 1.1)
     return torch.where(is_toned, black + (white - black) * curved, gray_B1HW)
 
 
-def compressed(gray_B1HW: Tensor, step_B111: Tensor) -> Tensor:
-    """Blocks as a lossy codec leaves them: cosine coefficients rounded, the finer ones more coarsely.
+def compress(gray_B1HW: Tensor, step_B111: Tensor) -> Tensor:
+    """Quantize the DCT of 8x8 blocks as lossy codecs do, finer coefficients more coarsely.
 
-    step: quantizer of the mean, in gray values 0..1; seven times as coarse for the finest detail, as in JPEG. Sides
-    that are no multiple of a block keep their rest as it is.
+    step: quantizer of the mean, in gray values 0..1; seven times as coarse for the finest detail, as in JPEG. Rows and
+    columns beyond the last whole block stay unchanged.
     """
     _, _, height, width = gray_B1HW.shape
     rows, columns = height // BLOCK, width // BLOCK
     if not rows or not columns:
         return gray_B1HW
-    place = torch.arange(BLOCK, dtype=torch.float32, device=gray_B1HW.device)
-    basis = torch.cos(math.pi / BLOCK * (place[None] + 0.5) * place[:, None]) * math.sqrt(2 / BLOCK)
+    index = torch.arange(BLOCK, dtype=torch.float32, device=gray_B1HW.device)
+    basis = torch.cos(math.pi / BLOCK * (index[None] + 0.5) * index[:, None]) * math.sqrt(2 / BLOCK)
     basis[0] /= math.sqrt(2)  # orthonormal DCT-II
     kept = gray_B1HW[..., : rows * BLOCK, : columns * BLOCK]
     blocks = kept.reshape(-1, 1, rows, BLOCK, columns, BLOCK).transpose(3, 4)
-    coarseness = step_B111[:, :, None, None] * BLOCK * (1 + 6 * (place[:, None] + place[None]) / (2 * BLOCK - 2))
+    coarseness = step_B111[:, :, None, None] * BLOCK * (1 + 6 * (index[:, None] + index[None]) / (2 * BLOCK - 2))
     coefficients = basis @ blocks @ basis.T
     rounded = (coefficients / coarseness).round() * coarseness
     packed = gray_B1HW.clone()
@@ -133,8 +133,8 @@ def compressed(gray_B1HW: Tensor, step_B111: Tensor) -> Tensor:
     return packed
 
 
-def _margins(height: int, width: int, margin_x: Tensor, margin_y: Tensor, device: torch.device) -> Tensor:
-    """True in the bars left, right, top and bottom; margins are shares of the size, (B, 1, 1, 1)."""
+def _border_mask(height: int, width: int, margin_x: Tensor, margin_y: Tensor, device: torch.device) -> Tensor:
+    """Mask of the bars left, right, top and bottom; margins are shares of the size, (B, 1, 1, 1)."""
     x = (torch.arange(width, device=device).view(1, 1, 1, width) + 0.5) / width
     y = (torch.arange(height, device=device).view(1, 1, height, 1) + 0.5) / height
     return (torch.minimum(x, 1 - x) < margin_x) | (torch.minimum(y, 1 - y) < margin_y)

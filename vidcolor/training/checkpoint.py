@@ -1,4 +1,4 @@
-"""The state of a run on disk. A damaged one, or a stranger's, is refused with one line before it is used."""
+"""Checkpoints: a run's state on disk. A damaged or foreign file is refused before it is used."""
 
 import math
 import zipfile
@@ -12,59 +12,59 @@ from torch import Tensor
 from vidcolor import outputs
 from vidcolor.errors import TrainingError
 from vidcolor.inference import weights
-from vidcolor.networks import planned
+from vidcolor.networks import build_on_meta
 
 _NUMBERS = ("elapsed", "step", "images", "won_steps")
 
 
 def write(path: Path, state: dict[str, Any]) -> None:
-    """Complete or not at all. Raises SinkError."""
+    """Write a checkpoint, completely or not at all. Raises SinkError."""
     with outputs.replacing(path, overwrite=True, makes_folder=True) as partial:
         try:
             torch.save(state, partial)
-        except RuntimeError as error:  # a full disk, as torch says it
+        except RuntimeError as error:  # how torch reports a full disk
             raise OSError(str(error)) from error
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What `write` was given. No code in it is run. Raises TrainingError."""
+    """Read a checkpoint; no code in it is run. Raises TrainingError."""
     try:
         _check_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
         _check_state(state, path.stat().st_size)
-        _rename(state["players"].get("discriminator", {}), "judges.", "scales.")  # as vidcolor 0.1.0 wrote them
+        _rename(state["players"].get("discriminator", {}), "judges.", "scales.")  # names of vidcolor 0.1.0
     except OSError as error:
         raise TrainingError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except Exception as error:  # a damaged pickle can fail in any way
         reason = " ".join(str(error).split())[:100] or type(error).__name__
-        raise damaged(path, reason) from error
+        raise damage_error(path, reason) from error
     checked: dict[str, Any] = state
     return checked
 
 
-def damaged(path: Path, reason: str) -> TrainingError:
-    """For the person."""
-    return TrainingError(f"{path}: is damaged ({reason}). Take a copy of it, or say --no-resume to begin again.")
+def damage_error(path: Path, reason: str) -> TrainingError:
+    """The error for a checkpoint that cannot be used."""
+    return TrainingError(f"{path}: is damaged ({reason}). Restore a copy of it, or pass --no-resume to begin again.")
 
 
 def check_generator(state: dict[str, Any], generator: str) -> None:
-    """Raise ModelError unless the networks that the state asks for are those that it holds."""
+    """Raise ModelError unless the stored weights fit the network that the config describes."""
     for name in ("generator", "average"):
         shapes = {key: tuple(value.shape) for key, value in state["players"][name].items()}
         stored = {key: shape for key, shape in shapes.items() if not key.endswith(weights.COUNTER)}
-        weights.check_fit(planned(generator, state["config"]), generator, stored)
+        weights.check_fit(build_on_meta(generator, state["config"]), generator, stored)
 
 
 def _check_file(path: Path) -> None:
-    """Raise ValueError for entries that are packed: a few bytes could become any number."""
+    """Raise ValueError for compressed entries: a few bytes could unpack to any size."""
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise ValueError("it is packed, as no checkpoint is")
+        raise ValueError("its entries are compressed, which no checkpoint's are")
 
 
 def _check_state(state: Any, size: int) -> None:
-    """Raise for what no run has written."""
+    """Raise ValueError or TypeError for a state that no run has written."""
     if sum(value.numel() * value.element_size() for value in _tensors(state)) > 2 * size:
         raise ValueError("its arrays are larger than the file")
     if not isinstance(state["config"], dict) or not isinstance(state["players"], dict):
@@ -73,7 +73,7 @@ def _check_state(state: Any, size: int) -> None:
         if not isinstance(state[name], int | float) or not 0 <= state[name] < math.inf:
             raise ValueError(f"{name} is {state[name]}")
     for name in {"generator", "average", "discriminator"} & state["players"].keys():
-        if odd := weights.not_finite(state["players"][name]):
+        if odd := weights.find_nonfinite(state["players"][name]):
             raise ValueError(f"{odd} of the {name} is not finite")
 
 

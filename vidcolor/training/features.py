@@ -1,4 +1,4 @@
-"""What frozen networks see in a picture, for content losses and discriminators that go by more than pixels."""
+"""Feature maps of frozen networks, for perceptual losses and feature discriminators."""
 
 import pickle
 from collections.abc import Callable
@@ -8,24 +8,24 @@ import torch
 from torch import Tensor, nn
 
 from vidcolor.errors import UsageError
-from vidcolor.networks.efficientnet import EfficientNetLite, fused, imagenet_checkpoint
+from vidcolor.networks.efficientnet import EfficientNetLite, fuse_batch_norms, load_imagenet_checkpoint
 
 VGG19_LAYERS = 18  # of torchvision's `features`: up to the activation of conv3_4
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def feature_network(name: str, vgg19: Path | None, device: torch.device) -> Callable[[Tensor], list[Tensor]]:
-    """RGB (B, 3, H, W) in 0..1 -> maps of features, finest first: VGG19's one, or an EfficientNet-Lite's four.
+def load_feature_network(name: str, vgg19: Path | None, device: torch.device) -> Callable[[Tensor], list[Tensor]]:
+    """Load a frozen network: RGB (B, 3, H, W) in 0..1 -> feature maps, finest first; VGG19 has 1, EfficientNet-Lite 4.
 
     Raises UsageError.
     """
     if name == "vgg19":
-        network: nn.Module = _vgg19(vgg19)
+        network: nn.Module = _load_vgg19(vgg19)
         mean, deviation = IMAGENET_MEAN, IMAGENET_DEVIATION
     elif name in ("lite0", "lite2"):
         body = EfficientNetLite(name, inputs=3)
-        body.load_imagenet(imagenet_checkpoint(name))
-        network, mean, deviation = fused(body.eval()), (127 / 255,) * 3, (128 / 255,) * 3
+        body.load_imagenet(load_imagenet_checkpoint(name))
+        network, mean, deviation = fuse_batch_norms(body.eval()), (127 / 255,) * 3, (128 / 255,) * 3
     else:
         raise UsageError(f"feature network {name!r} is unknown; there is vgg19, lite0, lite2.")
     network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
@@ -38,7 +38,7 @@ def feature_network(name: str, vgg19: Path | None, device: torch.device) -> Call
     return features
 
 
-def _vgg19(file: Path | None) -> nn.Module:
+def _load_vgg19(file: Path | None) -> nn.Module:
     from torchvision.models import VGG19_Weights, vgg19
 
     try:
@@ -52,7 +52,7 @@ def _vgg19(file: Path | None) -> nn.Module:
         raise UsageError(f"{file or 'the stored download'}: not VGG19's weights, or damaged ({reason}).") from error
     except OSError as error:
         raise UsageError(
-            f"VGG19's weights are missing ({error}). Download torchvision's vgg19-dcbb9e9d.pth and say --vgg19 FILE,"
+            f"VGG19's weights are missing ({error}). Download torchvision's vgg19-dcbb9e9d.pth and pass --vgg19 FILE,"
             " or take the packaged features: --set features=lite0."
         ) from error
     layers = network.features[:VGG19_LAYERS]

@@ -1,7 +1,7 @@
-"""Training pictures out of films: frames spread over the whole film, without those that teach nothing new or no color.
+"""Training frames from films: spread over the whole film, without gray frames and near duplicates.
 
-decord reads where it can be trusted, PyAV everywhere else and for whatever decord leaves. The shape of a pixel (SAR)
-is ignored: a squeezed picture has the same colors.
+decord reads the formats where it can be trusted; PyAV reads all others, and what decord leaves. The sample aspect
+ratio is ignored: a squeezed picture has the same colors.
 """
 
 import hashlib
@@ -28,53 +28,53 @@ if TYPE_CHECKING:
     from vidcolor.media.seeking import VideoProperties
 
 SECONDS_BETWEEN = 2.0
-LEAST_FRAMES = 48  # looked at in a short film; those that are alike are passed over anyway
-MOST_FRAMES = 400  # a film; two hours of one would otherwise outweigh a folder of photos
+MIN_FRAMES = 48  # examined in a short film; near duplicates are skipped anyway
+MAX_FRAMES = 400  # a film; two hours of one would otherwise outweigh a folder of photos
 
-# Bits of 64 that may differ between frames that count as one. In 3 million pairs of unrelated photos 3 in 100 000 are
-# as near by accident; neighbors within a still shot differ by 0 to 5 bits, across a cut by 15 and more.
-SAME_BITS = 8
+# Bits of 64 that may differ between duplicates. Of 3 million pairs of unrelated photos, 3 in 100 000 are this near by
+# chance; neighbors within a still shot differ by 0 to 5 bits, across a cut by 15 and more.
+DUPLICATE_BITS = 8
 
 # decord's frames equal PyAV's bit for bit in these; in MPEG streams, which have no index, it gives wrong pictures.
 _DECORD_CONTAINERS = {"mov", "mp4", "matroska", "webm", "ogg"}
-_DECORD_BATCH = 4  # frames decoded before the first is handed on
-_DECORD_SECONDS = 180.0  # without a batch, then it is given up: it is known to hang on some files (dmlc/decord#373)
+_DECORD_BATCH = 4  # frames decoded at once
+_DECORD_SECONDS = 180.0  # to wait for a batch: decord hangs on some files (dmlc/decord#373)
 _INDEXING_BYTES_A_SECOND = 20e6  # decord reads the whole file before its first frame
 
 
 @dataclass(frozen=True)
 class FilmFrames:
-    """What a film gave: FILM-STEM/NUMBER and sRGB of the frames kept, and how many were not."""
+    """The frames kept of a film, each with its name FILM-STEM/NUMBER and sRGB, and how many were not kept."""
 
     frames: list[tuple[str, Rgb]]
-    looked_at: int
+    examined: int
     gray: int
     duplicates: int
     unreadable: int
-    by_decord: int  # of those looked at, the rest by PyAV
+    from_decord: int  # of those examined; PyAV read the others
 
     @property
     def kept(self) -> int:
-        """Frames to learn from."""
+        """How many frames were kept."""
         return len(self.frames)
 
 
 def difference_hash(rgb: Rgb) -> int:
-    """64 bits: whether luma rises from each of 9 x 8 cells to the next on the right."""
+    """64-bit dHash: whether luma rises from each of 9 x 8 cells to its right neighbor."""
     cells = thumbnail(rgb, 9, 8) @ np.array((0.299, 0.587, 0.114))
     return int.from_bytes(np.packbits(cells[:, 1:] > cells[:, :-1]).tobytes())
 
 
-def choose(
+def choose_frames(
     count: int,
     rate: Fraction,
     *,
     seed: int,
     every_seconds: float = SECONDS_BETWEEN,
     least: int = 1,
-    most: int = MOST_FRAMES,
+    most: int = MAX_FRAMES,
 ) -> list[tuple[int, int]]:
-    """Equal stretches of a film, each cut off at a random frame: (first of the stretch, frame chosen), ascending."""
+    """Choose a random frame from each of equal stretches of a film: (first of the stretch, chosen frame), ascending."""
     stretches = max(1, min(most, count, max(least, round(count / float(rate) / every_seconds))))
     edges = np.linspace(0, count, stretches + 1).astype(int).tolist()
     random = np.random.default_rng(seed)
@@ -88,12 +88,12 @@ def read_film(
     seed: int = 1,
     every_seconds: float = SECONDS_BETWEEN,
     least: int = 1,
-    most: int = MOST_FRAMES,
+    most: int = MAX_FRAMES,
     with_decord: bool = True,
 ) -> FilmFrames:
-    """Frames of a film with the short side at most `short_side` pixels; the same ones each time.
+    """Read frames of a film, the short side at most `short_side` pixels; the same frames each time.
 
-    Raises SourceError for what is no film, and for HDR films.
+    Raises SourceError for files that are not films, and for HDR films.
     """
     from vidcolor.media.seeking import frames_at, read_properties
 
@@ -102,35 +102,37 @@ def read_film(
         raise SourceError(f"{path}: an HDR film, whose colors would be learned faded. Convert it to SDR first.")
     scale = min(1.0, short_side / min(film.width, film.height))
     size = max(1, round(film.width * scale)), max(1, round(film.height * scale))
-    wanted = choose(
+    wanted = choose_frames(
         film.frame_count,
         film.frame_rate,
-        seed=_seed_of(path, seed),
+        seed=_film_seed(path, seed),
         every_seconds=every_seconds,
         least=least,
         most=most,
     )
-    sieve = _Sieve(path.stem)
+    selected = _FrameFilter(path.stem)
     by_decord = 0
-    if with_decord and _decord_suits(film):
-        for number, rgb in _by_decord(path, wanted, size):
-            sieve.add(number, rgb if film.is_matrix_stated or film.matrix == "bt601" else _from_bt601(rgb, film.matrix))
+    if with_decord and _can_use_decord(film):
+        for number, rgb in _read_by_decord(path, wanted, size):
+            selected.add(
+                number, rgb if film.is_matrix_stated or film.matrix == "bt601" else _correct_bt601(rgb, film.matrix)
+            )
             by_decord += 1
     for found in frames_at(path, wanted[by_decord:], film, size) if by_decord < len(wanted) else ():
         if found is None:
-            sieve.unreadable += 1
+            selected.unreadable += 1
         else:
-            sieve.add(*found)
-    return FilmFrames(sieve.kept, len(wanted), sieve.gray, sieve.duplicates, sieve.unreadable, by_decord)
+            selected.add(*found)
+    return FilmFrames(selected.kept, len(wanted), selected.gray, selected.duplicates, selected.unreadable, by_decord)
 
 
-def _seed_of(path: Path, seed: int) -> int:
-    """A seed of its own for every film."""
+def _film_seed(path: Path, seed: int) -> int:
+    """The seed for one film, from the run's seed and the film's name."""
     return int.from_bytes(hashlib.sha1(f"{seed} {path.name}".encode(errors="backslashreplace")).digest()[:8])
 
 
-class _Sieve:
-    """Keeps frames that have color and differ from all kept before."""
+class _FrameFilter:
+    """Keeps frames that have color and differ from all frames kept before."""
 
     def __init__(self, stem: str):
         self._stem = stem
@@ -143,22 +145,22 @@ class _Sieve:
             self.gray += 1
             return
         mine = difference_hash(rgb)
-        if any((mine ^ other).bit_count() <= SAME_BITS for other in self._hashes):
+        if any((mine ^ other).bit_count() <= DUPLICATE_BITS for other in self._hashes):
             self.duplicates += 1
             return
         self._hashes.append(mine)
         self.kept.append((f"{self._stem}/{number:06d}", rgb))
 
 
-def _from_bt601(rgb: Rgb, matrix: str) -> Rgb:
-    """Correct a picture decoded as BT.601, which decord takes for granted where the film states no matrix."""
+def _correct_bt601(rgb: Rgb, matrix: str) -> Rgb:
+    """Correct a picture decoded as BT.601, which decord assumes where the film states no matrix."""
     red, green, blue = np.moveaxis(rgb.astype(np.float32) / 255, 2, 0)
     components = LumaCoding(matrix).ycc_to_rgb(*LumaCoding("bt601").rgb_to_ycc(red, green, blue))
     corrected: Rgb = np.clip(np.rint(np.stack(components, axis=2) * 255), 0, 255).astype(np.uint8)
     return corrected
 
 
-def _decord_suits(film: "VideoProperties") -> bool:
+def _can_use_decord(film: "VideoProperties") -> bool:
     return (
         film.bits == 8
         and not _DECORD_CONTAINERS.isdisjoint(film.container.split(","))
@@ -167,10 +169,10 @@ def _decord_suits(film: "VideoProperties") -> bool:
     )
 
 
-def _by_decord(path: Path, wanted: Sequence[tuple[int, int]], size: tuple[int, int]) -> Iterator[tuple[int, Rgb]]:
-    """Frames as far as decord gives them: number and sRGB; see `frames_at` for which.
+def _read_by_decord(path: Path, wanted: Sequence[tuple[int, int]], size: tuple[int, int]) -> Iterator[tuple[int, Rgb]]:
+    """Yield number and sRGB of frames until decord fails; see `frames_at` for which frames.
 
-    decord runs in a process of its own, as it may hang with Python's lock held, and then nothing else helps.
+    decord runs in its own process: it may hang with Python's lock held.
     """
     width, height = size
     request = json.dumps({"path": str(path.resolve()), "wanted": wanted, "width": width, "height": height})
@@ -197,7 +199,7 @@ def _by_decord(path: Path, wanted: Sequence[tuple[int, int]], size: tuple[int, i
                 yield int.from_bytes(head), np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
                 watchdog = threading.Timer(_DECORD_SECONDS, process.kill)
                 watchdog.start()
-        except BrokenPipeError:  # it ended before it read the request
+        except BrokenPipeError:  # the process ended before it read the request
             return
         finally:
             watchdog.cancel()
@@ -205,11 +207,11 @@ def _by_decord(path: Path, wanted: Sequence[tuple[int, int]], size: tuple[int, i
 
 
 def serve_decord() -> None:
-    """The other side of `_by_decord`: a request on stdin, frames on stdout; ends where decord fails."""
+    """The child process of `_read_by_decord`: reads a request on stdin, writes frames to stdout."""
     import decord
 
     answer = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever else is printed must not mix with the frames
+    os.dup2(2, 1)  # other prints must not mix with the frames
     request = json.load(sys.stdin)
     reader = decord.VideoReader(request["path"], width=request["width"], height=request["height"])
     keys = np.array(reader.get_key_indices())

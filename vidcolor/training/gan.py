@@ -1,4 +1,4 @@
-"""A recipe's networks and what moves them: generator, its weight average, discriminator, optimizers."""
+"""A recipe's networks and optimizers: generator, its weight average, discriminator."""
 
 import math
 from collections.abc import Collection
@@ -8,25 +8,25 @@ import torch
 from torch import nn
 
 from vidcolor.errors import UsageError
-from vidcolor.inference.model_file import LARGEST_LOOK, SMALLEST_LOOK
+from vidcolor.inference.model_file import MAX_SIZE, MIN_SIZE
 from vidcolor.networks import build
 from vidcolor.networks.discriminators import DISCRIMINATORS
-from vidcolor.networks.efficientnet import SCALINGS, imagenet_checkpoint
+from vidcolor.networks.efficientnet import SCALINGS, load_imagenet_checkpoint
 from vidcolor.training.losses import GAMES
 from vidcolor.training.muon import Muon
 from vidcolor.training.recipes import Recipe
 
-AVERAGE_EVERY = 8  # steps between updates of the weight average, which would cost a tenth of a step each time
+AVERAGE_EVERY = 8  # steps between updates of the weight average; each would cost a tenth of a step
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "muon": Muon}
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Gan:
-    """Networks and optimizers of a run; everything that a checkpoint holds beside the place in the budget."""
+    """The networks and optimizers of a run: all that a checkpoint holds beside its position in the budget."""
 
     def __init__(self, recipe: Recipe, config: dict[str, Any], device: torch.device):
-        """config: keyword arguments of the recipe's generator. Raises UsageError for names that do not exist."""
-        _check(recipe)
+        """config: keyword arguments of the recipe's generator. Raises UsageError for unknown names."""
+        _check_recipe(recipe)
         self._recipe, self.config, self._device = recipe, config, device
         self.generator: Any = build(recipe.generator, config).to(device).to(memory_format=torch.channels_last)
         self.average: nn.Module = build(recipe.generator, config).to(device)
@@ -42,29 +42,29 @@ class Gan:
         groups = [{"params": rest, "base": recipe.learning_rate}]
         if encoder:
             groups.append({"params": encoder, "base": recipe.encoder_learning_rate or recipe.learning_rate})
-        self.generator_optimizer = self._optimizer(groups)
+        self.generator_optimizer = self._make_optimizer(groups)
         if recipe.game != "none":
-            self.discriminator = _discriminator(recipe).to(device)
-            self.discriminator_optimizer = self._optimizer(
+            self.discriminator = _build_discriminator(recipe).to(device)
+            self.discriminator_optimizer = self._make_optimizer(
                 [{"params": list(self.discriminator.parameters()), "base": recipe.discriminator_learning_rate}]
             )
-        # Half precision loses small gradients unless they are scaled up; the other precisions pass through untouched.
+        # Half precision loses small gradients unless they are scaled; other precisions pass unchanged.
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
 
-    def arithmetic(self) -> torch.autocast:
-        """The context in which networks run: mixed precision where the recipe asks for it."""
+    def autocast(self) -> torch.autocast:
+        """The context in which networks run, in mixed precision where the recipe asks for it."""
         dtype = PRECISIONS[self._recipe.precision]
         return torch.autocast(self._device.type, dtype, enabled=dtype != torch.float32)
 
     def start_from(self, source: nn.Module | None) -> None:
-        """Take a trained generator's weights, or ImageNet's where there is an encoder and no source."""
+        """Load a trained generator's weights; without a source, ImageNet's into an encoder."""
         if source is not None:
             self.generator.load_state_dict(source.state_dict())
         elif self._encoder is not None:
-            self._encoder.load_imagenet(imagenet_checkpoint(self.config.get("encoder", "lite0")))
+            self._encoder.load_imagenet(load_imagenet_checkpoint(self.config.get("encoder", "lite0")))
 
     def freeze(self, blocks: int) -> None:
-        """Hold the encoder's stem and its first blocks still; 0 frees everything."""
+        """Freeze the encoder's stem and its first blocks; 0 unfreezes all."""
         encoder = self._encoder
         if encoder is None:
             return
@@ -72,7 +72,7 @@ class Gan:
         for module in [encoder._conv_stem, encoder._bn0, *encoder._blocks[:blocks]] if blocks else []:
             module.requires_grad_(False)
 
-    def prepare(self, progress: float) -> None:
+    def prepare_step(self, progress: float) -> None:
         """Set learning rates and modes for a step at that share of the budget."""
         recipe = self._recipe
         warm = min(1.0, progress / recipe.warmup) if recipe.warmup else 1.0
@@ -85,13 +85,13 @@ class Gan:
                 module.eval()  # batches are small; ImageNet's statistics are better than theirs
 
     def check_crop(self, crop: int) -> None:
-        """Raise UsageError where the generator cannot take such pictures, or the discriminator none so small."""
+        """Raise UsageError for a crop side that the generator or the discriminator cannot take."""
         if crop % (multiple := int(self.generator.multiple)):
             raise UsageError(f"crops of {crop} pixels: this generator takes multiples of {multiple}.")
         if self.discriminator is None or self._recipe.discriminates_features:
             return
         side = crop // int(self.generator.stride)
-        self.discriminator.eval()  # looking must not move its running statistics
+        self.discriminator.eval()  # this pass must not change its running statistics
         try:
             with torch.no_grad():
                 self.discriminator(torch.zeros(2, 3, side, side, device=self._device))
@@ -103,8 +103,8 @@ class Gan:
         finally:
             self.discriminator.train()
 
-    def move(self, network: nn.Module, optimizer: torch.optim.Optimizer, limit: float | None = None) -> None:
-        """One step of an optimizer. limit: of the gradient's norm."""
+    def optimizer_step(self, network: nn.Module, optimizer: torch.optim.Optimizer, limit: float | None = None) -> None:
+        """Take a step of an optimizer.  limit: greatest norm of the gradient."""
         if limit is not None:
             self.scaler.unscale_(optimizer)
             nn.utils.clip_grad_norm_(network.parameters(), limit)
@@ -123,7 +123,7 @@ class Gan:
 
     @property
     def result(self) -> nn.Module:
-        """The generator that the run would hand over now: averaged where the recipe averages."""
+        """The generator to export: its weight average where the recipe averages."""
         if self._recipe.average_decay:
             return self.average
         network: nn.Module = self.generator
@@ -136,18 +136,18 @@ class Gan:
         return parts | {"scaler": self.scaler}
 
     def state(self) -> dict[str, Any]:
-        """Everything that a run goes on from."""
+        """The state dicts that a run resumes from."""
         return {name: part.state_dict() for name, part in self._parts().items()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from `state()`. Raises KeyError, TypeError, ValueError or AttributeError where it does not fit."""
+        """Load `state()`. Raises KeyError, TypeError, ValueError or AttributeError where it does not fit."""
         for name, part in self._parts().items():
             try:
                 part.load_state_dict(state[name])
             except RuntimeError as error:
                 raise ValueError(f"{name} does not fit") from error
 
-    def _optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    def _make_optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         recipe = self._recipe
         rates = {"lr": recipe.learning_rate, "betas": recipe.betas, "weight_decay": recipe.weight_decay}
         optimizer: torch.optim.Optimizer = OPTIMIZERS[recipe.optimizer](groups, **rates)
@@ -156,8 +156,8 @@ class Gan:
         return optimizer
 
 
-def _discriminator(recipe: Recipe) -> nn.Module:
-    """The recipe's discriminator, untrained. Raises UsageError for a config that does not fit it."""
+def _build_discriminator(recipe: Recipe) -> nn.Module:
+    """Build the recipe's discriminator. Raises UsageError for a config that does not fit it."""
     config, shown = recipe.discriminator_config, {"features": recipe.features} if recipe.discriminates_features else {}
     try:
         return DISCRIMINATORS[recipe.discriminator](**shown, **config)
@@ -165,8 +165,8 @@ def _discriminator(recipe: Recipe) -> nn.Module:
         raise UsageError(f"discriminator_config {config} does not fit {recipe.discriminator}: {error}.") from error
 
 
-def _check(recipe: Recipe) -> None:
-    """Raise UsageError for a field that names something that does not exist."""
+def _check_recipe(recipe: Recipe) -> None:
+    """Raise UsageError for an unknown name or a number out of range."""
     known: dict[str, Collection[str]] = {
         "optimizer": OPTIMIZERS,
         "precision": PRECISIONS,
@@ -178,17 +178,17 @@ def _check(recipe: Recipe) -> None:
         if getattr(recipe, field) not in names:
             raise UsageError(f"{field} {getattr(recipe, field)!r} is unknown; there is {', '.join(names)}.")
     if recipe.batch % recipe.accumulate:
-        raise UsageError(f"batch {recipe.batch} cannot be worked in {recipe.accumulate} equal parts (accumulate).")
+        raise UsageError(f"batch {recipe.batch} cannot be split into {recipe.accumulate} equal parts (accumulate).")
     if recipe.discriminates_features:
         if recipe.features not in SCALINGS:
             raise UsageError(f"discriminator features looks at EfficientNet-Lite's, not at {recipe.features}'s maps.")
         if recipe.gradient_penalty or recipe.content.startswith("lab-"):
-            raise UsageError("discriminator features goes with no gradient_penalty, and with generators of a*b* alone.")
+            raise UsageError("discriminator features takes no gradient_penalty, and only generators of a*b*.")
     if not 0 <= recipe.consistency <= 0.5:
-        raise UsageError(f"consistency {recipe.consistency}: is the share of a batch that is shown twice; 0 to 0.5.")
+        raise UsageError(f"consistency {recipe.consistency}: is the share of a batch with a second view; 0 to 0.5.")
     if not 0 <= recipe.drop_path < 1:
         raise UsageError(f"drop_path {recipe.drop_path}: is a share of pictures; 0 (none) to below 1.")
-    if recipe.size is not None and not SMALLEST_LOOK <= recipe.size <= LARGEST_LOOK:
-        raise UsageError(f"size {recipe.size}: a model looks at {SMALLEST_LOOK} to {LARGEST_LOOK} pixels.")
+    if recipe.size is not None and not MIN_SIZE <= recipe.size <= MAX_SIZE:
+        raise UsageError(f"size {recipe.size}: a model looks at {MIN_SIZE} to {MAX_SIZE} pixels.")
     if not 1 <= recipe.zoom <= 4:
         raise UsageError(f"zoom {recipe.zoom}: is how much closer crops may come; 1 (never) to 4.")

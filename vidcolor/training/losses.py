@@ -1,4 +1,4 @@
-"""What training minimizes. Logits come as lists, one map a scale; every loss is a mean, so sizes do not matter.
+"""Losses. Logits are lists with one map for each scale; every loss is a mean, independent of sizes.
 
 Shapes: B batch, H W pixels of the pictures compared, h w patches.
 """
@@ -27,12 +27,12 @@ GAMES = {
     "bce": Game(lambda x: F.softplus(-x).mean(), lambda x: F.softplus(x).mean(), lambda x: F.softplus(-x).mean()),
     # Lim and Ye 2017, "Geometric GAN".
     "hinge": Game(lambda x: F.relu(1 - x).mean(), lambda x: F.relu(1 + x).mean(), lambda x: -x.mean()),
-    # Arjovsky et al. 2017; wants gradient_penalty beside it.
+    # Arjovsky et al. 2017; needs gradient_penalty.
     "wasserstein": Game(lambda x: -x.mean(), lambda x: x.mean(), lambda x: -x.mean()),
 }
 
 
-def over_scales(loss: Callable[[Tensor], Tensor], logits: Logits) -> Tensor:
+def mean_over_scales(loss: Callable[[Tensor], Tensor], logits: Logits) -> Tensor:
     """Mean of a loss over the scales of a discriminator."""
     return torch.stack([loss(each) for each in logits]).mean()
 
@@ -40,9 +40,9 @@ def over_scales(loss: Callable[[Tensor], Tensor], logits: Logits) -> Tensor:
 def gradient_penalty(
     critic: Callable[[Tensor], Logits], real_BCHW: Tensor, fake_BCHW: Tensor, mix_B111: Tensor
 ) -> Tensor:
-    """How far the critic's slope between real and fake is from 1 (Gulrajani et al. 2017, equation 3).
+    """Squared distance of the critic's gradient norm from 1 (Gulrajani et al. 2017, equation 3).
 
-    mix: (B, 1, 1, 1) in 0..1, where between the two each pair is looked at.
+    mix: (B, 1, 1, 1) in 0..1, the point between each real and fake picture.
     """
     between = (mix_B111 * real_BCHW + (1 - mix_B111) * fake_BCHW).detach().requires_grad_(True)
     total = torch.stack([logits.flatten(1).mean(dim=1) for logits in critic(between)]).mean(dim=0).sum()
@@ -52,18 +52,18 @@ def gradient_penalty(
 
 
 def chroma_gap(ab_B2HW: Tensor, true_ab_B2HW: Tensor) -> Tensor:
-    """|amount of color - that of the truth| for each picture, in a*b* units.
+    """Mean |colorfulness - true colorfulness| over the pictures, in a*b* units.
 
-    Built like Hasler and Suesstrunk's colorfulness, on a*b*. The gap is penalised rather than color rewarded, since
-    a reward has no end but red blotches.
+    Colorfulness as Hasler and Suesstrunk define it, on a*b*. The gap is penalized instead of color being rewarded:
+    a reward without limit ends in red blotches.
     """
 
-    def amount(ab: Tensor) -> Tensor:
+    def colorfulness(ab: Tensor) -> Tensor:
         spread = ab.var(dim=(2, 3)).sum(dim=1).clamp(min=1e-6).sqrt()
         total: Tensor = spread + 0.3 * ab.mean(dim=(2, 3)).norm(dim=1)
         return total
 
-    return (amount(ab_B2HW) - amount(true_ab_B2HW)).abs().mean()
+    return (colorfulness(ab_B2HW) - colorfulness(true_ab_B2HW)).abs().mean()
 
 
 def content_loss(kind: str) -> Callable[[Tensor, Tensor], Tensor]:

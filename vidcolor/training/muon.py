@@ -1,8 +1,8 @@
-"""Muon: matrices are moved by orthogonalized momentum, everything else as by AdamW.
+"""The Muon optimizer: matrices are updated by orthogonalized momentum, other parameters by AdamW.
 
-Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks", with steps as large as AdamW's (Liu et
-al. 2025, "Muon is scalable for LLM training"), so that AdamW's learning rates serve. torch's own takes two-dimensional
-parameters alone and computes in bf16, at which many processors are slow.
+Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks", with updates as large as AdamW's (Liu et
+al. 2025, "Muon is scalable for LLM training"), so that AdamW's learning rates apply. PyTorch's own takes
+two-dimensional parameters only and computes in bf16, which is slow on many processors.
 """
 
 from collections import defaultdict
@@ -13,16 +13,16 @@ import torch
 from torch import Tensor
 
 MOMENTUM = 0.95
-ITERATIONS = 4  # of Newton-Schulz; the fifth costs a fifth more, and only the smallest singular values would feel it
-QUINTIC = (3.4445, -4.7750, 2.0315)  # of x, x^3 and x^5: Jordan et al.'s, which moves singular values toward 1 fast
-STEP = 0.2  # root mean square of what AdamW moves a parameter by, in learning rates
-NARROWEST = 16  # side of a matrix; what is narrower is moved as by AdamW
+ITERATIONS = 4  # of Newton-Schulz; a fifth would change only the smallest singular values
+QUINTIC = (3.4445, -4.7750, 2.0315)  # of x, x^3, x^5 (Jordan et al.): moves singular values toward 1
+STEP = 0.2  # root mean square of AdamW's updates, in learning rates
+MIN_SIDE = 16  # of a matrix; AdamW updates smaller ones
 
 
 def is_matrix(parameter: Tensor) -> bool:
-    """Whether a parameter maps channels to channels alone: that of a linear layer or a 1x1 convolution."""
+    """Whether a parameter is the weight of a linear layer or a 1x1 convolution."""
     sides = parameter.shape[:2]
-    return len(sides) == 2 and parameter.numel() == sides.numel() and min(sides) >= NARROWEST
+    return len(sides) == 2 and parameter.numel() == sides.numel() and min(sides) >= MIN_SIDE
 
 
 def _is_tall(parameter: Tensor) -> bool:
@@ -30,17 +30,17 @@ def _is_tall(parameter: Tensor) -> bool:
 
 
 def _quintic(gram_Nrr: Tensor) -> Tensor:
-    """What each singular value is multiplied by, as matrices: a + b gram + c gram^2."""
+    """The factor on each singular value, as matrices: a + b gram + c gram^2."""
     a, b, c = QUINTIC
     power = torch.baddbmm(gram_Nrr, gram_Nrr, gram_Nrr, beta=b, alpha=c)
     power.diagonal(dim1=1, dim2=2).add_(a)
     return power
 
 
-def orthogonal(matrices_Nrc: Tensor) -> Tensor:
-    """Matrices with the same singular vectors and singular values near 1; (N, r, c) with r <= c, any scale.
+def orthogonalize(matrices_Nrc: Tensor) -> Tensor:
+    """Move all singular values near 1; matrices (N, r, c) with r <= c, of any scale.
 
-    The polynomial is worked out on their Gram matrices (N, r, r), which are smaller than they are.
+    The polynomial is evaluated on the smaller Gram matrices (N, r, r).
     """
     scaled = matrices_Nrc / (matrices_Nrc.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
     gram = scaled @ scaled.mT
@@ -54,10 +54,10 @@ def orthogonal(matrices_Nrc: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.AdamW):
-    """Takes AdamW's arguments and is saved like it."""
+    """Takes AdamW's arguments; its state dict has AdamW's form."""
 
     def __init__(self, groups: Iterable[dict[str, Any]], **rates: Any):
-        """groups: of parameters, each with what AdamW may be told for it.  rates: AdamW's, for all of them."""
+        """groups: parameter groups with AdamW's options.  rates: AdamW's options for all groups."""
         parted = []
         for group in groups:
             for are_matrices in (False, True):
@@ -67,7 +67,7 @@ class Muon(torch.optim.AdamW):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """One step. The matrices' gradients are used up by it."""
+        """Take a step. It removes the matrices' gradients."""
         with torch.enable_grad():
             loss = None if closure is None else closure()
         alike = defaultdict[torch.Size, list[tuple[Tensor, Tensor, dict[str, Any]]]](list)
@@ -77,7 +77,7 @@ class Muon(torch.optim.AdamW):
                     direction = self._direction(parameter)
                     alike[direction.shape].append((parameter, direction, group))
         for shape, members in alike.items():
-            moves = orthogonal(torch.stack([direction for _, direction, _ in members]))
+            moves = orthogonalize(torch.stack([direction for _, direction, _ in members]))
             for (parameter, _, group), move in zip(members, moves, strict=True):
                 rate, upright = group["lr"], move.T if _is_tall(parameter) else move
                 parameter.mul_(1 - rate * group["weight_decay"])
@@ -86,12 +86,12 @@ class Muon(torch.optim.AdamW):
         return loss
 
     def _direction(self, parameter: Tensor) -> Tensor:
-        """Nesterov's momentum of a matrix, lying (r <= c); the gradient is gone then, so that AdamW leaves it alone."""
+        """Nesterov momentum of a matrix, transposed to r <= c. Removes the gradient, so that AdamW skips the matrix."""
         state, gradient = self.state[parameter], parameter.grad
         assert gradient is not None
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
-            state["step"] = torch.zeros(())  # of no use here; AdamW's loading expects one in every state
+            state["step"] = torch.zeros(())  # unused here; AdamW expects one in every loaded state
         momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
         ahead = gradient.lerp(momentum, MOMENTUM).flatten(1)
         parameter.grad = None

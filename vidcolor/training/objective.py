@@ -1,4 +1,4 @@
-"""What a recipe asks of its generator: the batch it sees, the prediction it makes, the terms it pays.
+"""A recipe's objective: batches, predictions, and the terms of the generator's loss.
 
 Shapes: B batch, H W pixels of a crop, h w positions of the prediction (H/stride, W/stride), K bins.
 """
@@ -16,66 +16,66 @@ from torch.nn import functional as F
 
 from vidcolor.color import gray_to_lightness, lab_to_rgb, rgb_to_lab
 from vidcolor.errors import UsageError
-from vidcolor.networks.discriminators import scaled
+from vidcolor.networks.discriminators import normalize_lab
 from vidcolor.training.aging import age
 from vidcolor.training.bins import Bins, bin_loss
-from vidcolor.training.consistency import SecondLooks
-from vidcolor.training.features import feature_network
+from vidcolor.training.consistency import SecondViews
+from vidcolor.training.features import load_feature_network
 from vidcolor.training.losses import chroma_gap, content_loss
 from vidcolor.training.recipes import Recipe
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step learns from."""
+    """One batch of training data."""
 
-    lightness_B1HW: Tensor  # L* as the generator sees it, aged
-    ab_B2hw: Tensor  # the true colors at the generator's stride
+    lightness_B1HW: Tensor  # L* of the aged picture, the generator's input
+    ab_B2hw: Tensor  # true colors at the generator's stride
     true_lightness_B1HW: Tensor  # L* of the photo itself
-    second_looks: SecondLooks | None = None  # of recipes that ask for like colors on a second look
+    second_views: SecondViews | None = None  # for recipes with a consistency term
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the generator made of it."""
+    """The generator's output."""
 
     ab_B2hw: Tensor
     logits_BKhw: Tensor | None = None
-    lightness_B1hw: Tensor | None = None  # of generators that redraw L* too
+    lightness_B1hw: Tensor | None = None  # of generators that predict L* too
 
 
-def prepare(
+def prepare_batch(
     rgb_BHW3: NDArray[np.uint8], recipe: Recipe, stride: int, device: torch.device, random: torch.Generator
 ) -> Batch:
-    """A batch of sRGB crops -> aged input and true colors."""
+    """Prepare a batch of sRGB crops: aged input and true colors."""
     rgb = torch.from_numpy(rgb_BHW3).to(device).permute(0, 3, 1, 2).float() / 255
     small = F.avg_pool2d(rgb, stride) if stride > 1 else rgb
     _, a, b = rgb_to_lab(*small.unbind(1))
     gray, ab = age(rgb, torch.stack([a, b], dim=1), recipe.aging, random)
     true_lightness, _, _ = rgb_to_lab(*rgb.unbind(1))
     lightness, true_lightness = gray_to_lightness(gray), true_lightness[:, None]
-    second_looks = None
+    second_views = None
     if count := round(recipe.consistency * len(rgb)):
-        second_looks = SecondLooks.drawn(count, random, device)
-        lightness = second_looks.replaced(lightness, second_looks.seen_again(lightness, random))
-        true_lightness = second_looks.replaced(true_lightness, second_looks.moved(true_lightness))
-        ab = second_looks.replaced(ab, second_looks.moved(ab, stride))
-    return Batch(lightness.contiguous(memory_format=torch.channels_last), ab, true_lightness, second_looks)
+        second_views = SecondViews.sample(count, random, device)
+        lightness = second_views.replace_last(lightness, second_views.make_views(lightness, random))
+        true_lightness = second_views.replace_last(true_lightness, second_views.shift(true_lightness))
+        ab = second_views.replace_last(ab, second_views.shift(ab, stride))
+    return Batch(lightness.contiguous(memory_format=torch.channels_last), ab, true_lightness, second_views)
 
 
-def judged(lightness_B1HW: Tensor, ab_B2hw: Tensor) -> Tensor:
-    """What a discriminator sees: scaled Lab at the size of the colors."""
+def discriminator_input(lightness_B1HW: Tensor, ab_B2hw: Tensor) -> Tensor:
+    """A discriminator's input: normalized Lab at the size of a*b*."""
     stride = lightness_B1HW.shape[2] // ab_B2hw.shape[2]
-    return scaled(F.avg_pool2d(lightness_B1HW, stride) if stride > 1 else lightness_B1HW, ab_B2hw)
+    return normalize_lab(F.avg_pool2d(lightness_B1HW, stride) if stride > 1 else lightness_B1HW, ab_B2hw)
 
 
 class Objective:
-    """The content terms of a recipe, each weighed."""
+    """The weighted content terms of a recipe."""
 
     def __init__(self, recipe: Recipe, bins: Bins | None, device: torch.device, vgg19: Path | None = None):
-        """bins: of recipes that classify.  vgg19: weights file for feature losses on VGG19.
+        """bins: for recipes that classify.  vgg19: weights file for feature losses on VGG19.
 
-        Raises UsageError for a content loss that does not exist or whose weights are missing.
+        Raises UsageError for an unknown content loss, or one whose weights are missing.
         """
         self.recipe, self.bins = recipe, bins
         self._content: Callable[[Tensor, Tensor], Tensor] | None = None
@@ -86,15 +86,15 @@ class Objective:
                     f"content loss {recipe.content!r} is unknown; there is bins, l1, mse, rmse, lab-*, features-*."
                 )
             self._content = content_loss(kind)
-        self._sight: Callable[[Tensor], list[Tensor]] | None = None
+        self._feature_network: Callable[[Tensor], list[Tensor]] | None = None
         if recipe.perceptual_finer and recipe.features == "vgg19":
             raise UsageError("perceptual_finer compares several maps of features, and vgg19 gives one; take lite0.")
-        if recipe.looks_at_features:
-            self._sight = feature_network(recipe.features, vgg19, device)
-        self._seen: list[tuple[Batch, Tensor, list[Tensor]]] = []
+        if recipe.uses_features:
+            self._feature_network = load_feature_network(recipe.features, vgg19, device)
+        self._recent_features: list[tuple[Batch, Tensor, list[Tensor]]] = []
 
     def predict(self, network: Any, lightness_B1HW: Tensor) -> Prediction:
-        """The generator's answer, by the head that the content loss needs; in fp32 whatever the network runs in."""
+        """Run the generator with the head that the content loss needs; the output is fp32 at any precision."""
         if self.recipe.content == "bins":
             logits = network.logits(lightness_B1HW).float()
             with torch.autocast(logits.device.type, enabled=False):
@@ -105,29 +105,29 @@ class Objective:
         return Prediction(network(lightness_B1HW).float())
 
     def features(self, batch: Batch, ab_B2hw: Tensor) -> list[Tensor]:
-        """What the frozen network sees in colors under a batch's lightness, finest first.
+        """Feature maps of a batch's lightness with these colors, finest first.
 
-        The last two pictures asked for are remembered: one look serves the content terms and the discriminator.
+        The last two results are kept, so that content terms and discriminator share one forward pass.
         """
-        for known_batch, known_ab, maps in self._seen:
+        for known_batch, known_ab, maps in self._recent_features:
             if known_batch is batch and known_ab is ab_B2hw:
                 return maps
-        assert self._sight is not None
-        maps = self._sight(painted_rgb(batch, ab_B2hw))
-        self._seen = [*self._seen[-1:], (batch, ab_B2hw, maps)]
+        assert self._feature_network is not None
+        maps = self._feature_network(render_rgb(batch, ab_B2hw))
+        self._recent_features = [*self._recent_features[-1:], (batch, ab_B2hw, maps)]
         return maps
 
-    def _compared(self, batch: Batch, ab_B2hw: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Features of a prediction and of the truth, finest first; the gradient reaches the prediction's."""
+    def _feature_pairs(self, batch: Batch, ab_B2hw: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Features of prediction and truth, finest first; gradients flow to the prediction only."""
         seen, true = self.features(batch, ab_B2hw), self.features(batch, batch.ab_B2hw)
         return [(mine, theirs.detach()) for mine, theirs in zip(seen, true, strict=True)]
 
-    def _perceptual(self, batch: Batch, ab_B2hw: Tensor) -> dict[str, Tensor]:
-        """Distances of features: the coarsest say what things are, the finer ones where colors end."""
+    def _perceptual_terms(self, batch: Batch, ab_B2hw: Tensor) -> dict[str, Tensor]:
+        """Feature distances: the coarsest maps know what things are, the finer ones where colors end."""
         recipe, terms = self.recipe, dict[str, Tensor]()
         if not (recipe.perceptual_weight or recipe.perceptual_finer):
             return terms
-        *finer, coarsest = self._compared(batch, ab_B2hw)
+        *finer, coarsest = self._feature_pairs(batch, ab_B2hw)
         if recipe.perceptual_weight:
             terms["loss_G_perceptual"] = recipe.perceptual_weight * F.mse_loss(*coarsest)
         if recipe.perceptual_finer:
@@ -136,38 +136,38 @@ class Objective:
         return terms
 
     def terms(self, prediction: Prediction, batch: Batch, progress: float = 1.0) -> dict[str, Tensor]:
-        """Named terms of the generator's loss at that share of the budget, weights included."""
+        """Weighted terms of the generator's loss by name.  progress: share of the budget spent."""
         weight, ab, truth = self.recipe.content_weight, prediction.ab_B2hw, batch.ab_B2hw
         terms: dict[str, Tensor] = {}
         if prediction.logits_BKhw is not None and self.bins is not None:
             terms["loss_G_bins"] = weight * bin_loss(prediction.logits_BKhw, truth, self.bins)
         elif self._content is not None and self.recipe.content.startswith("features-"):
-            terms["loss_G_features"] = weight * self._content(*self._compared(batch, ab)[-1])
+            terms["loss_G_features"] = weight * self._content(*self._feature_pairs(batch, ab)[-1])
         elif self._content is not None:
             terms["loss_G_L1"] = weight * self._content(
-                _pictures(batch, prediction), judged(batch.true_lightness_B1HW, truth)
+                _predicted_lab(batch, prediction), discriminator_input(batch.true_lightness_B1HW, truth)
             )
         if progress >= self.recipe.perceptual_start:
-            terms |= self._perceptual(batch, ab)
+            terms |= self._perceptual_terms(batch, ab)
         if self.recipe.readout_weight:
             terms["loss_G_readout"] = self.recipe.readout_weight * F.mse_loss(ab, truth)
         if self.recipe.chroma_gap_weight:
             terms["loss_G_chroma_gap"] = self.recipe.chroma_gap_weight * chroma_gap(ab, truth)
-        if batch.second_looks is not None:
+        if batch.second_views is not None:
             stride = batch.lightness_B1HW.shape[2] // ab.shape[2]
-            terms["loss_G_consistency"] = self.recipe.consistency_weight * batch.second_looks.unlikeness(ab, stride)
+            terms["loss_G_consistency"] = self.recipe.consistency_weight * batch.second_views.loss(ab, stride)
         return terms
 
 
-def _pictures(batch: Batch, prediction: Prediction) -> Tensor:
-    """The prediction as scaled Lab; generators that leave L* alone are compared on color only."""
+def _predicted_lab(batch: Batch, prediction: Prediction) -> Tensor:
+    """The prediction as normalized Lab; generators that keep L* are compared on color only."""
     if prediction.lightness_B1hw is not None:
-        return scaled(prediction.lightness_B1hw, prediction.ab_B2hw)
-    return judged(batch.true_lightness_B1HW, prediction.ab_B2hw)
+        return normalize_lab(prediction.lightness_B1hw, prediction.ab_B2hw)
+    return discriminator_input(batch.true_lightness_B1HW, prediction.ab_B2hw)
 
 
-def painted_rgb(batch: Batch, ab_B2hw: Tensor) -> Tensor:
-    """Colors under the photo's own L*, as RGB in 0..1."""
+def render_rgb(batch: Batch, ab_B2hw: Tensor) -> Tensor:
+    """Combine colors with the photo's own L*: RGB in 0..1."""
     lightness = batch.true_lightness_B1HW
     ab = F.interpolate(ab_B2hw, size=lightness.shape[2:], mode="bicubic", align_corners=False)
     return torch.stack(lab_to_rgb(lightness[:, 0], ab[:, 0], ab[:, 1]), dim=1).clamp(0, 1)

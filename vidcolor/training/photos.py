@@ -1,4 +1,4 @@
-"""Training pictures: photos, archives and films, shrunk once, held in memory, handed out as random crops."""
+"""The training set: photos and film frames, shrunk once, held in memory, served as random crops."""
 
 import hashlib
 from collections import Counter
@@ -18,50 +18,60 @@ from vidcolor.formats import FILMS
 from vidcolor.stills.rgb import Rgb, decode, is_gray, read_size, resize
 from vidcolor.stills.title_cards import draw_card
 from vidcolor.training import films
-from vidcolor.training.crops import crops_of, pasted_part
+from vidcolor.training.crops import choose_cutmix_box, make_cropper
 
-TINY = 0.5  # short side in crops under which a photo would be mostly enlargement
-_AT_ONCE = 64  # photos a thread that wait, undecoded
+TINY = 0.5  # short side, in crops, below which a photo would be mostly enlargement
+_AT_ONCE = 64  # undecoded photos queued for each thread
+
+Named = tuple[str, Rgb]  # a picture and its name
 
 
 @dataclass(frozen=True)
-class Intake:
-    """What was taken to learn from, and what was passed over."""
+class LoadReport:
+    """How many pictures were loaded, and how many were skipped and why."""
 
     photos: int
     film_frames: int
-    gray: int  # photos and frames without color, or with one tint all over
-    duplicates: int  # frames too like another of their film
+    gray: int  # photos and frames without color, or with a single tint
+    duplicates: int  # frames nearly equal to another of the same film
     unreadable: int  # photos, frames and whole films
     tiny: int  # photos too small for the crops
-    skipped: tuple[tuple[str, str], ...] = ()  # name of a photo or film and what was wrong with it
+    skipped: tuple[tuple[str, str], ...] = ()  # name of a photo or film, and the reason
 
     def describe(self) -> str:
-        """One line for a person."""
+        """Summarize in one line."""
         taken = f"{self.photos} photos" + (f" and {self.film_frames} film frames" if self.film_frames else "")
         reasons = ("gray", "duplicates", "unreadable", "tiny")
         left = ", ".join(f"{getattr(self, reason)} {reason}" for reason in reasons if getattr(self, reason))
         return f"{taken} to learn from" + (f"; skipped: {left}" if left else "")
 
 
-def _digest(name: str) -> bytes:
-    """Equal on every machine. A file's name need not be valid Unicode."""
+def _hash_name(name: str) -> bytes:
+    """Hash a file's name, equally on every machine; a name need not be valid Unicode."""
     return hashlib.sha1(name.encode(errors="backslashreplace")).digest()
 
 
-def held_back(names: list[str], pattern: str, count: int) -> set[str]:
-    """`count` of the names that match, chosen by their hash: the same ones on every machine."""
+def choose_held_back(names: list[str], pattern: str, count: int) -> set[str]:
+    """Choose `count` of the matching names by their hash: the same ones on every machine."""
     matching = [name for name in names if fnmatch(name, pattern)]
-    return set(sorted(matching, key=_digest)[:count])
+    return set(sorted(matching, key=_hash_name)[:count])
+
+
+def _find_held_back(photo_sources: list[Path], frames: list[Named], rule: tuple[str, int] | None) -> set[str]:
+    """Names of the photos and frames that a pattern and a count hold back."""
+    if rule is None:
+        return set()
+    names = [name for name, _ in encoded(photo_sources)] + [name for name, _ in frames]
+    return choose_held_back(names, *rule)
 
 
 def is_for_validation(name: str, share: float) -> bool:
-    """Whether a picture belongs to the share kept for validation: by its name's hash, whatever else is there."""
-    return int.from_bytes(_digest(f"validation {name}")[:4]) < share * 2**32
+    """Whether a picture belongs to the validation share: decided by its name's hash alone."""
+    return int.from_bytes(_hash_name(f"validation {name}")[:4]) < share * 2**32
 
 
 def split_sources(sources: list[Path]) -> tuple[list[Path], list[Path]]:
-    """What holds photos, and the films: those named, and those in the folders."""
+    """Split sources into those that hold photos and the films, named or found in folders."""
     photos, found = [], []
     for source in sources:
         if source.is_dir():
@@ -71,7 +81,7 @@ def split_sources(sources: list[Path]) -> tuple[list[Path], list[Path]]:
         elif source.is_file() and source.suffix.lower() in FILMS:
             found.append(source)
         elif source.is_file() and not is_photo(source.name) and not is_archive(source):
-            found.append(source)  # of a name that tells nothing: let FFmpeg look at it
+            found.append(source)  # the name tells nothing: let FFmpeg look at it
         else:
             photos.append(source)
     return photos, found
@@ -80,8 +90,8 @@ def split_sources(sources: list[Path]) -> tuple[list[Path], list[Path]]:
 class Photos:
     """Photos and film frames in memory at the size that training crops need.
 
-    names, rgb: those to train on.  validation_names, validation_rgb: the share kept apart.  intake: what was taken
-    and what was passed over, both lists together.
+    names, rgb: pictures to train on.  validation_names, validation_rgb: the validation share.  report: how many
+    pictures were loaded and skipped, for both lists together.
     """
 
     def __init__(
@@ -99,40 +109,36 @@ class Photos:
     ):
         """crop: side in pixels.  hold_back: pattern and count of pictures to leave out, for evaluation.
 
-        validation_share: of the pictures, 0..1.  seed: which frames of films.  on_film: told before each film is read.
-        zoom: see crops_of.
+        validation_share: of the pictures, 0..1.  seed: which frames of films.  on_film: called before a film is read.
+        zoom: see make_cropper.
         Raises SourceError where nothing is left to train on.
         """
-        self.crop, self._crops = crop, crops_of(crop, zoom)
+        self.crop, self._cropper = crop, make_cropper(crop, zoom)
         self._faults: Counter[str] = Counter()
         self._skipped: list[tuple[str, str]] = []
-        holding_photos, holding_frames = split_sources(sources)
-        photo_names = [name for name, _ in encoded(holding_photos)] if hold_back else []
-        frames: list[tuple[str, Rgb]] = []
-        for film in holding_frames:
-            on_film(film)
-            frames += self._read_film(film, seed, with_decord)
-        left_out = held_back(photo_names + [name for name, _ in frames], *hold_back) if hold_back else set()
-        photos = list(self._read_photos(holding_photos, left_out, threads))
-        frames = [(name, rgb) for name, rgb in frames if name not in left_out]
-        self.intake = Intake(
-            photos=len(photos),
-            film_frames=len(frames),
-            **{fault: self._faults[fault] for fault in ("gray", "duplicates", "unreadable", "tiny")},
-            skipped=tuple(self._skipped),
-        )
-        everything = photos + frames
-        kept = [entry for entry in everything if not is_for_validation(entry[0], validation_share)]
-        apart = [entry for entry in everything if is_for_validation(entry[0], validation_share)]
-        self.names = [name for name, _ in kept]
-        self.rgb = [rgb for _, rgb in kept]
-        self.validation_names = [name for name, _ in apart]
-        self.validation_rgb = [rgb for _, rgb in apart]
-        self.unreadable = self.intake.unreadable
+        photo_sources, film_files = split_sources(sources)
+        frames = self._read_films(film_files, seed, with_decord, on_film)
+        held_back = _find_held_back(photo_sources, frames, hold_back)
+        photos = list(self._read_photos(photo_sources, held_back, threads))
+        frames = [(name, rgb) for name, rgb in frames if name not in held_back]
+        self.report = self._make_report(len(photos), len(frames))
+        self._split_validation(photos + frames, validation_share)
         if not self.rgb:
-            raise SourceError(f"{', '.join(map(str, sources))}: {self._why_nothing()}")
+            raise SourceError(f"{', '.join(map(str, sources))}: {self._explain_nothing()}")
 
-    def _why_nothing(self) -> str:
+    def _make_report(self, photos: int, film_frames: int) -> LoadReport:
+        reasons = {reason: self._faults[reason] for reason in ("gray", "duplicates", "unreadable", "tiny")}
+        return LoadReport(photos=photos, film_frames=film_frames, **reasons, skipped=tuple(self._skipped))
+
+    def _split_validation(self, pictures: list[Named], share: float) -> None:
+        """Part the training pictures from the validation share."""
+        train = [(name, rgb) for name, rgb in pictures if not is_for_validation(name, share)]
+        validation = [(name, rgb) for name, rgb in pictures if is_for_validation(name, share)]
+        self.names, self.rgb = [name for name, _ in train], [rgb for _, rgb in train]
+        self.validation_names = [name for name, _ in validation]
+        self.validation_rgb = [rgb for _, rgb in validation]
+
+    def _explain_nothing(self) -> str:
         if self.validation_rgb:
             return "every picture fell into the validation share. Give more pictures or a smaller share."
         found = ", ".join(f"{count} {fault}" for fault, count in sorted(self._faults.items()))
@@ -142,63 +148,76 @@ class Photos:
         self._faults[why] += 1
         self._skipped.append((name, why))
 
-    def _read_film(self, film: Path, seed: int, with_decord: bool) -> list[tuple[str, Rgb]]:
+    def _read_films(
+        self, paths: list[Path], seed: int, with_decord: bool, on_film: Callable[[Path], None]
+    ) -> list[Named]:
+        frames: list[Named] = []
+        for path in paths:
+            on_film(path)
+            frames += self._read_film(path, seed, with_decord)
+        return frames
+
+    def _read_film(self, film: Path, seed: int, with_decord: bool) -> list[Named]:
         try:
             read = films.read_film(
-                film, short_side=self._crops.most, seed=seed, least=films.LEAST_FRAMES, with_decord=with_decord
+                film,
+                short_side=self._cropper.max_short_side,
+                seed=seed,
+                least=films.MIN_FRAMES,
+                with_decord=with_decord,
             )
         except ReadError:
-            raise  # a film that is there tomorrow must not be missing from what is learned
+            raise  # a film that can be read tomorrow must not be left out of the training set today
         except SourceError as error:
             self._faults["unreadable"] += 1
             self._skipped.append((film.name, str(error)))
             return []
         self._faults += Counter(gray=read.gray, duplicates=read.duplicates, unreadable=read.unreadable)
         return [
-            (name, resize(rgb, short_side=self._kept_side(name, min(rgb.shape[:2])), least=self.crop))
+            (name, resize(rgb, short_side=self._stored_side(name, min(rgb.shape[:2])), least=self.crop))
             for name, rgb in read.frames
         ]
 
-    def _read_photos(self, sources: list[Path], left_out: set[str], threads: int) -> Iterator[tuple[str, Rgb]]:
-        files = ((name, content) for name, content in encoded(sources) if name not in left_out)
+    def _read_photos(self, sources: list[Path], held_back: set[str], threads: int) -> Iterator[Named]:
+        files = ((name, content) for name, content in encoded(sources) if name not in held_back)
         with ThreadPoolExecutor(threads) as pool:
             for batch in batches(files, _AT_ONCE * threads):
-                for (name, _), found in zip(batch, pool.map(self._shrunk, batch), strict=True):
+                for (name, _), found in zip(batch, pool.map(self._decode_photo, batch), strict=True):
                     if isinstance(found, str):
                         self._skip(name, found)
                     else:
                         yield name, found
 
-    def _shrunk(self, photo: Encoded) -> Rgb | str:
-        """A photo as it is kept, or why it is not."""
+    def _decode_photo(self, photo: Encoded) -> Rgb | str:
+        """Decode a photo at the size it is stored at; a text says why it is skipped."""
         name, content = photo
         size = read_size(content)
         if size is None:
             return "unreadable"
         if min(size) < TINY * self.crop:
             return "tiny"
-        rgb = decode(content, short_side=self._kept_side(name, min(size)), least=self.crop)
+        rgb = decode(content, short_side=self._stored_side(name, min(size)), least=self.crop)
         if rgb is None:
             return "unreadable"
         return "gray" if is_gray(rgb) else rgb
 
-    def _kept_side(self, name: str, short_side: int) -> int:
-        share = _digest(f"{self.crop} {name}")[0] / 255
-        return self._crops.kept_side(short_side, share)
+    def _stored_side(self, name: str, short_side: int) -> int:
+        share = _hash_name(f"{self.crop} {name}")[0] / 255
+        return self._cropper.stored_side(short_side, share)
 
     def validation_crops(self) -> NDArray[np.uint8]:
-        """The middle of every picture kept apart: (N, crop, crop, 3)."""
-        return self._middles(self.validation_rgb)
+        """Center crops of all validation pictures: (N, crop, crop, 3)."""
+        return self._center_crops(self.validation_rgb)
 
     def fixed_crops(self, count: int) -> NDArray[np.uint8]:
-        """The middle of some pictures to train on, the same ones each time: (N, crop, crop, 3)."""
-        chosen = sorted(range(len(self.names)), key=lambda index: _digest(self.names[index]))[:count]
-        return self._middles([self.rgb[index] for index in chosen])
+        """Center crops of some training pictures, the same ones each time: (N, crop, crop, 3)."""
+        chosen = sorted(range(len(self.names)), key=lambda index: _hash_name(self.names[index]))[:count]
+        return self._center_crops([self.rgb[index] for index in chosen])
 
-    def _middles(self, pictures: list[Rgb]) -> NDArray[np.uint8]:
+    def _center_crops(self, pictures: list[Rgb]) -> NDArray[np.uint8]:
         crops = np.empty((len(pictures), self.crop, self.crop, 3), np.uint8)
         for index, picture in enumerate(pictures):
-            crops[index] = self._crops.middle(picture)
+            crops[index] = self._cropper.center_crop(picture)
         return crops
 
     def batches(
@@ -209,48 +228,50 @@ class Photos:
         *,
         start: int = 0,
         part: tuple[int, int] = (0, 1),
-        cards: float = 0.0,
+        title_cards: float = 0.0,
         cutmix: float = 0.0,
     ) -> Iterator[NDArray[np.uint8]]:
-        """Endless random crops (batch, crop, crop, 3), half of them mirrored; every photo once a round.
+        """Yield random crops (batch, crop, crop, 3) without end, half of them mirrored; every photo once a round.
 
-        weights: how many times a photo comes in a round (1 is usual), to favor rare kinds.
-        start: batches to pass over. Batch n is the same whether the run began with it or not.
-        part: number and count of equal parts, of which one process gets its own.
-        cards: share of the crops, 0..1, that are drawn leaders and titles instead, which have no color.
-        cutmix: share of the crops, 0..1, a part of which shows the same part of the batch's next crop.
+        weights: how often each photo appears in a round (1 is usual), to favor rare kinds.
+        start: batches to skip. Batch n is the same whether the run began with it or not.
+        part: rank and count of the processes, each of which gets an equal part of a batch.
+        title_cards: share of the crops, 0..1, replaced by drawn leaders and titles, which have no color.
+        cutmix: share of the crops, 0..1, into which a box of the batch's next crop is pasted.
         """
         counts = np.ones(len(self.rgb)) if weights is None else weights
         pending = np.empty(0, dtype=np.int64)
         rounds = 0
         for number in count():
             while len(pending) < batch:
-                pending = np.concatenate([pending, _round(counts, np.random.default_rng((seed, 0, rounds)))])
+                pending = np.concatenate([pending, _shuffle_round(counts, np.random.default_rng((seed, 0, rounds)))])
                 rounds += 1
             chosen, pending = pending[:batch], pending[batch:]
             if number >= start:
                 own = range(part[0] * batch // part[1], (part[0] + 1) * batch // part[1])
-                yield self._batch(chosen, own, np.random.default_rng((seed, 1, number)), cards=cards, cutmix=cutmix)
+                yield self._make_batch(
+                    chosen, own, np.random.default_rng((seed, 1, number)), title_cards=title_cards, cutmix=cutmix
+                )
 
-    def _batch(
-        self, chosen: NDArray[np.int64], own: range, random: np.random.Generator, *, cards: float, cutmix: float
+    def _make_batch(
+        self, chosen: NDArray[np.int64], own: range, random: np.random.Generator, *, title_cards: float, cutmix: float
     ) -> NDArray[np.uint8]:
-        """The `own` places of a batch of the chosen photos; what is drawn by chance is drawn for all places."""
-        sections = [self._crops.section(self.rgb[index], random) for index in chosen]
-        places = np.flatnonzero(random.random(len(chosen)) < cards).tolist()
+        """Make the `own` places of a batch; random numbers are drawn for all places, so that processes agree."""
+        sections = [self._cropper.choose_region(self.rgb[index], random) for index in chosen]
+        places = np.flatnonzero(random.random(len(chosen)) < title_cards).tolist()
         drawn = {place: draw_card(random, self.crop) for place in places}
         mixed = np.flatnonzero(random.random(len(chosen)) < cutmix).tolist()
-        foreign = {place: pasted_part(self.crop, random) for place in mixed}
+        foreign = {place: choose_cutmix_box(self.crop, random) for place in mixed}
         following = {at: (at + 1) % len(chosen) for at in own if at in foreign}
         wanted = {*own, *following.values()}
-        crops = {at: drawn[at] if at in drawn else self._crops.cut(sections[at]) for at in wanted}
+        crops = {at: drawn[at] if at in drawn else self._cropper.cut(sections[at]) for at in wanted}
         batch = np.stack([crops[at] for at in own])
         for at, other in following.items():
             batch[at - own.start][foreign[at]] = crops[other][foreign[at]]
         return batch
 
 
-def _round(counts: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int64]:
-    """Photo numbers in random order, each as often as its count says on average."""
+def _shuffle_round(counts: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int64]:
+    """Shuffle photo numbers, each repeated as often as its count says on average."""
     copies = np.floor(counts + random.random(len(counts))).astype(np.int64)
     return random.permutation(np.repeat(np.arange(len(counts)), copies))

@@ -1,7 +1,7 @@
-"""The processes that train one model together, as `torchrun` starts them: one on each GPU, on one machine or several.
+"""Distributed training, as `torchrun` starts it: one process for each GPU, on one machine or several.
 
-Each sees its own part of every batch; gradients are averaged, so that N processes with batches of B do what one would
-do with a batch of N x B. Only the first writes files and speaks.
+Each process gets its own part of every batch, and gradients are averaged: N processes with batches of B equal one
+with a batch of N x B. Only the first process writes files and messages.
 """
 
 import os
@@ -15,7 +15,7 @@ from vidcolor.errors import UsageError
 
 
 class Processes:
-    """One process among those that `torchrun` started; alone where it did not."""
+    """One process of a `torchrun` group; a single process without torchrun."""
 
     def __init__(self, device: str = "cpu"):
         """device: cpu or cuda; with several processes each takes the GPU of its local rank.
@@ -37,11 +37,11 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process is the one that writes and speaks."""
+        """Whether this process writes files and messages."""
         return self.rank == 0
 
     def average_gradients(self, module: nn.Module) -> None:
-        """Replace every gradient by the mean over all processes, in one exchange."""
+        """Replace every gradient by its mean over all processes, in one all-reduce."""
         if self.count == 1:
             return
         gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
@@ -52,14 +52,14 @@ class Processes:
             gradient.copy_(mean.view_as(gradient))
 
     def mean(self, values: dict[str, float]) -> dict[str, float]:
-        """Named measurements, averaged over all processes."""
-        return dict(zip(values, self._reduced(values.values(), distributed.ReduceOp.SUM, self.count), strict=True))
+        """Average named measurements over all processes."""
+        return dict(zip(values, self._all_reduce(values.values(), distributed.ReduceOp.SUM, self.count), strict=True))
 
-    def most(self, *values: float) -> list[float]:
-        """Each value's largest in any process, so that all take the same decisions."""
-        return self._reduced(values, distributed.ReduceOp.MAX, 1)
+    def maximum(self, *values: float) -> list[float]:
+        """Maximum of each value over all processes, so that all take the same decisions."""
+        return self._all_reduce(values, distributed.ReduceOp.MAX, 1)
 
-    def _reduced(self, values: Iterable[float], how: Any, divisor: int) -> list[float]:
+    def _all_reduce(self, values: Iterable[float], how: Any, divisor: int) -> list[float]:
         listed = list(values)
         if self.count == 1:
             return listed
@@ -68,6 +68,6 @@ class Processes:
         return [value / divisor for value in tensor.tolist()]
 
     def leave(self) -> None:
-        """End the exchange that this object began."""
+        """Leave the process group that this object joined."""
         if self._joined:
             distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""Recipes: everything that decides how a generator is trained, frozen and named.
+"""Recipes: frozen, named settings that decide how a generator is trained.
 
 Each follows a published colorizer of the pix2pix family as closely as its description allows; `default` is ours.
 """
@@ -15,18 +15,18 @@ from typing import Any
 from vidcolor.errors import UsageError
 from vidcolor.training.aging import Aging
 
-# Fields that may differ between a run and its continuation.
+# Fields that may change when a run is resumed.
 FREE_TO_CHANGE = {"epochs", "minutes", "steps", "keep_epochs", "game_keep_steps", "collapse_steps"}
-# Fields of vidcolor 0.1.0 that have other names now.
+# Fields of vidcolor 0.1.0 that have been renamed.
 EARLIER_NAMES = {
     "ageing": "aging", "favour": "favor", "twins": "consistency", "twins_weight": "consistency_weight",
 }  # fmt: skip
-UNAGED = Aging(stock=0, tone=0, grain=0, blur=0, scratches=0, flicker=0, borders=0, compression=0)
+NO_AGING = Aging(stock=0, tone=0, grain=0, blur=0, scratches=0, flicker=0, borders=0, compression=0)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Part of a run: crop side in pixels, share of the budget, encoder blocks kept frozen."""
+    """Part of a run: crop side in pixels, share of the budget, frozen encoder blocks."""
 
     crop: int
     share: float = 1.0
@@ -41,28 +41,28 @@ class Recipe:
     follows: str  # paper or project
     generator: str
     generator_config: dict[str, Any] = field(default_factory=dict)
-    # What the generator is told about the truth.
+    # Content terms: the prediction compared with the truth.
     content: str = (
         "l1"  # l1, mse, rmse on a*b*; lab-l1, lab-mse on L*a*b*; bins; features-l1, features-mse, features-rmse
     )
     content_weight: float = 100.0
     features: str = "lite0"  # network of the feature losses: vgg19, or an EfficientNet-Lite
-    perceptual_weight: float = 0.0  # of a second content term: mean squared distance of features, the coarsest
-    perceptual_finer: float = 0.0  # of the mean of the finer ones' distances, each relative to the truth's square
-    perceptual_start: float = 0.0  # share of the budget after which both begin
-    readout_weight: float = 0.0  # of the mean squared difference of a*b*: what `bins` alone does not ask of a read-out
-    chroma_gap_weight: float = 0.0  # of the difference in each picture's amount of color
-    consistency: float = 0.0  # share of a batch, at most half: second looks at others of it, to be colored alike
-    consistency_weight: float = 0.05  # of the mean |difference| in a*b*
+    perceptual_weight: float = 0.0  # of the mean squared distance of the coarsest features
+    perceptual_finer: float = 0.0  # of the mean distance of the finer ones, each relative to the truth's mean square
+    perceptual_start: float = 0.0  # share of the budget after which both perceptual terms begin
+    readout_weight: float = 0.0  # of the mean squared difference of a*b*, beside `bins`
+    chroma_gap_weight: float = 0.0  # of the difference in colorfulness of each picture
+    consistency: float = 0.0  # share of a batch, 0 to 0.5, that are second views of its other pictures
+    consistency_weight: float = 0.05  # of the mean |difference| in a*b* between the two views
     # The adversarial game.
     game: str = "none"  # none, bce, hinge, wasserstein
     game_weight: float = 1.0
     game_start: float = 0.0  # share of the budget after which the game begins
     discriminator: str = "patch"
     discriminator_config: dict[str, Any] = field(default_factory=dict)
-    critic_steps: int = 1  # of the discriminator for each of the generator
+    critic_steps: int = 1  # discriminator steps for each generator step
     gradient_penalty: float = 0.0
-    collapse_steps: int = 1000  # the run stops when the discriminator has won for so long; 0: never
+    collapse_steps: int = 1000  # the run stops after so many steps with loss_D near 0; 0: never
     # Optimization.
     optimizer: str = "adam"  # adam, adamw, muon
     learning_rate: float = 2e-4
@@ -72,41 +72,41 @@ class Recipe:
     weight_decay: float = 0.0
     schedule: str = "constant"  # constant, cosine
     warmup: float = 0.0  # share of the budget
-    drop_path: float = 0.0  # share of pictures for which the encoder's last residual block is left out; fewer before
-    average_decay: float = 0.0  # of the weight average, per step; 0: none
-    precision: str = "fp32"  # fp32; bf16 or fp16: mixed, where the device has it natively
-    accumulate: int = 1  # parts that a batch is worked in, one after another, where memory is short
+    drop_path: float = 0.0  # share of pictures that skip the encoder's last residual block; fewer skip earlier ones
+    average_decay: float = 0.0  # decay of the weight average, per step; 0: no average
+    precision: str = "fp32"  # fp32; bf16 or fp16 for mixed precision, where the device computes in it natively
+    accumulate: int = 1  # parts of a batch whose gradients are accumulated, to save memory
     # Data.
     stages: tuple[Stage, ...] = (Stage(256),)
-    batch: int = 16  # photos a step, in each process
+    batch: int = 16  # photos in each step and process
     epochs: float | None = 20.0
     minutes: float | None = None
     steps: int | None = None
     validation_share: float = 0.0
     favor: tuple[tuple[str, float], ...] = ()
     hold_back: tuple[str, int] | None = None
-    aging: Aging = UNAGED
-    zoom: float = 1.0  # how much closer than a photo's whole short side crops may come, at random; 1: one scale a photo
-    cutmix: float = 0.0  # share of crops a part of which shows another photo
-    cards: float = 0.0  # share of crops that are drawn leaders and titles, which have no color
+    aging: Aging = NO_AGING
+    zoom: float = 1.0  # how much closer than the whole short side crops may come; 1: one fixed scale for each photo
+    cutmix: float = 0.0  # share of crops into which a box of another photo is pasted
+    cards: float = 0.0  # share of crops replaced by drawn leaders and titles, which have no color
     uniform_share: float = 0.8  # of the bins' class weights, 1 / ((1 - u) prior + u uniform)
     seed: int = 1
-    keep_epochs: int = 0  # a model file is kept every so many epochs; 0: the last alone
-    game_keep_steps: int = 0  # and every so many steps of the game
-    # The model file; what is None is as in the model that training went on from.
+    keep_epochs: int = 0  # a model file is kept every so many epochs; 0: only the last
+    game_keep_steps: int = 0  # a model file is kept every so many steps of the game
+    # The model file. None: as in the model given by --init.
     temperature: float | None = None
     saturation: float | None = None
     size: int | None = None
 
     @property
-    def looks_at_features(self) -> bool:
-        """Whether some term or player needs what a frozen network sees."""
+    def uses_features(self) -> bool:
+        """Whether a term or the discriminator needs a frozen network's features."""
         perceives = bool(self.perceptual_weight or self.perceptual_finer)
         return perceives or self.content.startswith("features-") or self.discriminates_features
 
     @property
     def discriminates_features(self) -> bool:
-        """Whether the discriminator looks at what a frozen network sees instead of at pictures."""
+        """Whether the discriminator's input is a frozen network's features instead of pictures."""
         return self.game != "none" and self.discriminator == "features"
 
 
@@ -173,7 +173,7 @@ DEFAULT = Recipe(
     game_weight=0.05,
     game_start=0.9,
     discriminator="multiscale",
-    discriminator_config={"norm": "spectral", "layers": 2},  # it sees a quarter of a crop's side
+    discriminator_config={"norm": "spectral", "layers": 2},  # its input has a quarter of a crop's side
     optimizer="adamw",
     learning_rate=1e-3,
     encoder_learning_rate=2e-4,
@@ -212,73 +212,75 @@ RECIPES = {recipe.name: recipe for recipe in (DEFAULT, FINE_TUNE, PIX2PIX, CGAN_
 
 
 def find_recipe(name: str) -> Recipe:
-    """The recipe of that name. Raises UsageError with the names that exist."""
+    """Find a recipe by name. Raises UsageError with the names that exist."""
     if name not in RECIPES:
         raise UsageError(f"recipe {name!r} is unknown; there is {', '.join(RECIPES)}.")
     return RECIPES[name]
 
 
-def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe's fields by the names that they have now, whichever release wrote them."""
+def rename_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the fields of any release their current names."""
     return {EARLIER_NAMES.get(name, name): value for name, value in values.items()}
 
 
-def overridden(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
-    """The recipe with fields replaced; values are JSON, or plain text for text fields. Raises UsageError.
+def override(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
+    """Replace fields of a recipe; values are JSON, or plain text for text fields. Raises UsageError.
 
-    Another generator or discriminator than the recipe's own begins with its defaults.
+    A different generator or discriminator starts with its default config.
     """
     kinds = typing.get_type_hints(Recipe)
     values: dict[str, Any] = {}
-    for name, text in renamed(changes).items():
+    for name, text in rename_fields(changes).items():
         if name not in kinds:
             raise UsageError(f"recipes have no field {name!r}; there is {', '.join(kinds)}.")
-        values[name] = _parsed(name, text, kinds[name])
+        values[name] = _parse(name, text, kinds[name])
     for player in ("generator", "discriminator"):
         if values.get(player, getattr(recipe, player)) != getattr(recipe, player):
             values.setdefault(f"{player}_config", {})
     return dataclasses.replace(recipe, **values)
 
 
-def _parsed(name: str, text: str, kind: Any) -> Any:
+def _parse(name: str, text: str, kind: Any) -> Any:
     if kind is str:
         return text
     try:
-        return _shaped(json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_whole), kind)
+        return _convert(
+            json.loads(text, parse_constant=_parse_finite, parse_float=_parse_finite, parse_int=_parse_whole), kind
+        )
     except (ValueError, TypeError, OverflowError) as error:
         raise UsageError(
             f"{name}={text}: needs a value of type {kind} as JSON, such as 0.5, [1, 2] or null."
         ) from error
 
 
-def _finite(text: str) -> float:
-    """A number that one can work with; `json` alone takes NaN, Infinity and 1e999, too."""
+def _parse_finite(text: str) -> float:
+    """Parse a finite number; `json` alone accepts NaN, Infinity and 1e999."""
     if not math.isfinite(number := float(text)):
         raise ValueError(text)
     return number
 
 
-def _whole(text: str) -> int:
-    """The same for whole numbers; they must fit into what torch and NumPy count with."""
+def _parse_whole(text: str) -> int:
+    """Parse a whole number that fits 64 bits, as torch and NumPy need."""
     if abs(number := int(text)) >= 1 << 63:
         raise ValueError(text)
     return number
 
 
-def _shaped(value: Any, kind: Any) -> Any:
-    """A JSON value as the field's type, so that a recipe read back equals the one that was printed."""
+def _convert(value: Any, kind: Any) -> Any:
+    """Convert a JSON value to the field's type, so that a recipe read back equals the printed one."""
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
         chosen = [part for part in parts if part is not types.NoneType]
-        return None if value is None else _shaped(value, chosen[0])
+        return None if value is None else _convert(value, chosen[0])
     if dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
-        return kind(**{key: _shaped(entry, hints[key]) for key, entry in value.items()})  # type: ignore[operator]
+        return kind(**{key: _convert(entry, hints[key]) for key, entry in value.items()})  # type: ignore[operator]
     if origin is tuple:
         each = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)
         if len(each) != len(value):
             raise ValueError("wrong length")
-        return tuple(_shaped(entry, part) for entry, part in zip(value, each, strict=True))
+        return tuple(_convert(entry, part) for entry, part in zip(value, each, strict=True))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, origin or kind) or (kind is int and isinstance(value, bool)):
@@ -286,6 +288,6 @@ def _shaped(value: Any, kind: Any) -> Any:
     return value
 
 
-def printed(recipe: Recipe) -> str:
-    """Every field as JSON, one a line; `overridden` reads each value back."""
+def format_recipe(recipe: Recipe) -> str:
+    """Format every field as JSON, one on each line; `overridden` reads each value back."""
     return "\n".join(f"{name} = {json.dumps(value)}" for name, value in dataclasses.asdict(recipe).items())

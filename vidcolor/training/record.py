@@ -1,4 +1,4 @@
-"""What a run leaves to look at: JSON lines, TensorBoard events, grids of pictures, and the curves as a PNG."""
+"""A run's log: JSON lines, TensorBoard events, grids of pictures, and loss curves as a PNG."""
 
 import json
 import time
@@ -8,10 +8,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from vidcolor.stills.rgb import Rgb, write_png
-from vidcolor.training.photos import Intake
+from vidcolor.training.photos import LoadReport
 
-# Places in the run, not measurements.
-PLACES = {"event", "step", "progress", "epoch", "images", "minutes", "crop", "time"}
+# Fields that say where in the run, not what was measured.
+POSITION_FIELDS = {"event", "step", "progress", "epoch", "images", "minutes", "crop", "time"}
 
 
 class Record:
@@ -20,39 +20,39 @@ class Record:
     """
 
     def __init__(self, folder: Path):
-        """folder: is made where it is missing; a log in it is gone on with."""
+        """folder: made if it is missing; an existing log is appended to."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._log = (folder / "log.jsonl").open("a", encoding="utf-8")
-        self._board: Any = None
+        self._tensorboard: Any = None
         if find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(folder))
+            self._tensorboard = SummaryWriter(str(folder))
 
-    def intake(self, intake: Intake) -> None:
-        """Every photo and film that was passed over, and why."""
-        lines = (f"{why}\t{name}\n" for name, why in intake.skipped)
+    def write_report(self, report: LoadReport) -> None:
+        """Write every skipped photo and film, and why it was skipped."""
+        lines = (f"{why}\t{name}\n" for name, why in report.skipped)
         (self._folder / "skipped.txt").write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
 
-    def steps(self, facts: dict[str, Any]) -> None:
-        """Mean losses of some steps."""
+    def write_losses(self, facts: dict[str, Any]) -> None:
+        """Write mean losses of some steps."""
         self._write("steps", facts)
 
-    def epoch(self, facts: dict[str, Any], grid: Rgb) -> None:
-        """Mean losses of an epoch, those of the validation, and the fixed pictures."""
+    def write_epoch(self, facts: dict[str, Any], grid: Rgb) -> None:
+        """Write an epoch's mean losses, its validation losses, and the grid of fixed pictures."""
         self._write("epoch", facts)
         name = f"step-{facts['step']:07}.png"
         write_png(self._folder / "grids" / name, grid)
-        if self._board is not None:
-            self._board.add_image("input, prediction, truth", grid, facts["step"], dataformats="HWC")
+        if self._tensorboard is not None:
+            self._tensorboard.add_image("input, prediction, truth", grid, facts["step"], dataformats="HWC")
 
     def _write(self, event: str, facts: dict[str, Any]) -> None:
         self._log.write(json.dumps({"event": event} | facts | {"time": round(time.time(), 1)}) + "\n")
         self._log.flush()
         for name, value in facts.items():
-            if self._board is not None and name not in PLACES:
-                self._board.add_scalar(f"{event}/{name}", value, facts["step"])
+            if self._tensorboard is not None and name not in POSITION_FIELDS:
+                self._tensorboard.add_scalar(f"{event}/{name}", value, facts["step"])
 
     def __enter__(self) -> Self:
         return self
@@ -61,14 +61,14 @@ class Record:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._log.close()
-        if self._board is not None:
-            self._board.close()
+        if self._tensorboard is not None:
+            self._tensorboard.close()
         if find_spec("matplotlib"):
-            plot(self._folder / "log.jsonl", self._folder / "curves.png")
+            plot_losses(self._folder / "log.jsonl", self._folder / "curves.png")
 
 
-def plot(log: Path, picture: Path) -> None:
-    """Every loss of a log over its steps: the generator's, the discriminator's, and the validation's per epoch."""
+def plot_losses(log: Path, picture: Path) -> None:
+    """Plot the losses of a log over its steps: generator, discriminator, and validation per epoch."""
     from matplotlib.figure import Figure
 
     reports = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]

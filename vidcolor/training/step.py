@@ -1,4 +1,4 @@
-"""One step of a run: the discriminator learns from a batch, then the generator."""
+"""A training step: the discriminator learns from a batch, then the generator."""
 
 from collections import defaultdict
 
@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vidcolor.training.gan import Gan
-from vidcolor.training.losses import GAMES, gradient_penalty, over_scales
-from vidcolor.training.objective import Batch, Objective, Prediction, judged, prepare
+from vidcolor.training.losses import GAMES, gradient_penalty, mean_over_scales
+from vidcolor.training.objective import Batch, Objective, Prediction, discriminator_input, prepare_batch
 from vidcolor.training.processes import Processes
 from vidcolor.training.recipes import Recipe
 
-GRADIENT_LIMIT = 1.0  # norm, for generators that classify; a game's gradients are left alone
+GRADIENT_LIMIT = 1.0  # greatest norm, for generators that classify; other gradients are not clipped
 
 
-class Step:
-    """What a recipe does with a batch."""
+class TrainingStep:
+    """Trains a recipe's networks on one batch at a time."""
 
     def __init__(self, recipe: Recipe, gan: Gan, objective: Objective, processes: Processes):
         self._recipe, self._gan, self._objective, self._processes = recipe, gan, objective, processes
@@ -25,16 +25,16 @@ class Step:
     def take(self, rgb_BHW3: NDArray[np.uint8], number: int, progress: float) -> dict[str, float]:
         """Learn from sRGB crops; returns the losses by name.
 
-        number: of the step, which every random choice follows from.  progress: share of the budget spent, 0..1.
+        number: of the step; it seeds every random choice.  progress: share of the budget spent, 0..1.
         """
         recipe, gan = self._recipe, self._gan
-        random = _seeded(recipe.seed, number, self._processes.rank)
-        gan.prepare(progress)
+        random = _seed_everything(recipe.seed, number, self._processes.rank)
+        gan.prepare_step(progress)
         parts = [
-            prepare(part, recipe, gan.generator.stride, self._processes.device, random)
+            prepare_batch(part, recipe, gan.generator.stride, self._processes.device, random)
             for part in np.split(rgb_BHW3, recipe.accumulate)
         ]
-        # One forward pass serves both networks, unless the parts of a batch are not to be in memory together.
+        # One forward pass serves both networks, unless a batch is split to save memory.
         shared = self._predict(parts[0]) if len(parts) == 1 else None
         is_playing = recipe.game != "none" and progress >= recipe.game_start
         losses = self._discriminator_step(parts, shared) if is_playing else {}
@@ -49,9 +49,9 @@ class Step:
         for batch in parts:
             with torch.no_grad():
                 prediction = shared or self._predict(batch)
-            _pay(self._verdicts(batch, prediction), len(parts), gan.scaler, losses)
+            _backward(self._discriminator_losses(batch, prediction), len(parts), gan.scaler, losses)
         self._processes.average_gradients(self._discriminator)
-        gan.move(self._discriminator, gan.discriminator_optimizer)
+        gan.optimizer_step(self._discriminator, gan.discriminator_optimizer)
         return dict(losses) | {"loss_D": sum(losses.values())}
 
     def _generator_step(
@@ -61,47 +61,52 @@ class Step:
         gan.generator_optimizer.zero_grad()
         for batch in parts:
             prediction = shared or self._predict(batch)
-            with gan.arithmetic():
+            with gan.autocast():
                 terms = self._objective.terms(prediction, batch, progress)
                 if is_playing:
-                    terms["loss_G_GAN"] = self._recipe.game_weight * self._fooled(batch, prediction)
-            _pay(terms, len(parts), gan.scaler, losses)
+                    terms["loss_G_GAN"] = self._recipe.game_weight * self._adversarial_loss(batch, prediction)
+            _backward(terms, len(parts), gan.scaler, losses)
         self._processes.average_gradients(gan.generator)
         limit = GRADIENT_LIMIT if self._recipe.content == "bins" else None
-        gan.move(gan.generator, gan.generator_optimizer, limit)
+        gan.optimizer_step(gan.generator, gan.generator_optimizer, limit)
         return dict(losses) | {"loss_G": sum(losses.values())}
 
     def _predict(self, batch: Batch) -> Prediction:
-        with self._gan.arithmetic():
+        with self._gan.autocast():
             return self._objective.predict(self._gan.generator, batch.lightness_B1HW)
 
-    def _verdicts(self, batch: Batch, prediction: Prediction) -> dict[str, Tensor]:
-        """The discriminator's losses on real and on painted pictures."""
+    def _discriminator_losses(self, batch: Batch, prediction: Prediction) -> dict[str, Tensor]:
+        """The discriminator's losses on real and on generated pictures."""
         game, discriminator, weight = GAMES[self._recipe.game], self._discriminator, self._recipe.gradient_penalty
-        with self._gan.arithmetic():
-            real = self._shown(batch, Prediction(batch.ab_B2hw))
-            fake = self._shown(batch, prediction)
+        with self._gan.autocast():
+            real = self._discriminator_input(batch, Prediction(batch.ab_B2hw))
+            fake = self._discriminator_input(batch, prediction)
             fake = [maps.detach() for maps in fake] if isinstance(fake, list) else fake.detach()
             on_real, on_fake = discriminator(real), discriminator(fake)
-        losses = {"loss_D_real": over_scales(game.real, on_real), "loss_D_fake": over_scales(game.fake, on_fake)}
+        losses = {
+            "loss_D_real": mean_over_scales(game.real, on_real),
+            "loss_D_fake": mean_over_scales(game.fake, on_fake),
+        }
         if weight and isinstance(real, Tensor) and isinstance(fake, Tensor):
-            # in fp32: it is a derivative of a derivative
+            # in fp32, as it is a second derivative
             mix = torch.rand(len(real), 1, 1, 1).to(real.device)
             losses["loss_D_penalty"] = weight * gradient_penalty(discriminator, real, fake, mix)
         return losses
 
-    def _fooled(self, batch: Batch, prediction: Prediction) -> Tensor:
+    def _adversarial_loss(self, batch: Batch, prediction: Prediction) -> Tensor:
         self._discriminator.requires_grad_(False)
-        loss = over_scales(GAMES[self._recipe.game].generator, self._discriminator(self._shown(batch, prediction)))
+        loss = mean_over_scales(
+            GAMES[self._recipe.game].generator, self._discriminator(self._discriminator_input(batch, prediction))
+        )
         self._discriminator.requires_grad_(True)
         return loss
 
-    def _shown(self, batch: Batch, prediction: Prediction) -> Tensor | list[Tensor]:
-        """What the discriminator sees of colors."""
+    def _discriminator_input(self, batch: Batch, prediction: Prediction) -> Tensor | list[Tensor]:
+        """The discriminator's input for a prediction."""
         if self._recipe.discriminates_features:
             return self._objective.features(batch, prediction.ab_B2hw)
         lightness = prediction.lightness_B1hw if prediction.lightness_B1hw is not None else batch.true_lightness_B1HW
-        return judged(lightness, prediction.ab_B2hw)
+        return discriminator_input(lightness, prediction.ab_B2hw)
 
     @property
     def _discriminator(self) -> nn.Module:
@@ -110,16 +115,16 @@ class Step:
         return discriminator
 
 
-def _pay(terms: dict[str, Tensor], parts: int, scaler: torch.amp.GradScaler, losses: dict[str, float]) -> None:
-    """Gradients of one part's terms, added to those of the other parts; the terms' values are added to `losses`."""
+def _backward(terms: dict[str, Tensor], parts: int, scaler: torch.amp.GradScaler, losses: dict[str, float]) -> None:
+    """Accumulate the gradients of one part's terms, and add their values to `losses`."""
     total = torch.stack([term / parts for term in terms.values()]).sum()
     scaler.scale(total).backward()
     for name, term in terms.items():
         losses[name] += float(term.detach()) / parts
 
 
-def _seeded(*numbers: int) -> torch.Generator:
-    """Set every source of chance by these numbers, so that a resumed run draws the same ones."""
+def _seed_everything(*numbers: int) -> torch.Generator:
+    """Seed every random generator, so that a resumed run draws the same numbers."""
     seed = hash(numbers) % 2**63
     torch.manual_seed(seed)
     return torch.Generator().manual_seed(seed)

@@ -1,7 +1,7 @@
-"""The run of a recipe: stages of photos, one step after another, a checkpoint to go on from.
+"""A training run of a recipe: stages, steps, and checkpoints to resume from.
 
-A run that is stopped and resumed equals one that was not, on the same machine: batches and every random choice are a
-function of the step's number alone.
+A resumed run equals an uninterrupted one on the same machine: batches and random choices depend on the step's number
+alone.
 """
 
 import math
@@ -26,39 +26,39 @@ from vidcolor.training import checkpoint as checkpoints
 from vidcolor.training.bins import Bins
 from vidcolor.training.gan import Gan
 from vidcolor.training.objective import Objective
-from vidcolor.training.photos import Intake, Photos
+from vidcolor.training.photos import LoadReport, Photos
 from vidcolor.training.processes import Processes
-from vidcolor.training.recipes import FREE_TO_CHANGE, Recipe, Stage, renamed
-from vidcolor.training.samples import Watch
-from vidcolor.training.step import Step
+from vidcolor.training.recipes import FREE_TO_CHANGE, Recipe, Stage, rename_fields
+from vidcolor.training.step import TrainingStep
+from vidcolor.training.validation import Validator
 
 BIN_SAMPLE_BATCHES, BIN_SAMPLE_CROPS = 48, 64
 REPORT_STEPS = 50
 SAVE_MINUTES = 4.0
-WON = 0.01  # loss of a discriminator that no picture fools any more; it has nothing left to teach
+COLLAPSE_LOSS = 0.01  # loss_D below which no generated picture fools the discriminator any more
 
 
 class Events:
-    """What a run tells of itself; override what is wanted."""
+    """Callbacks of a run; override those you need."""
 
-    def intake(self, intake: Intake) -> None:
-        """Photos were read: what was taken and what was passed over."""
+    def photos_read(self, report: LoadReport) -> None:
+        """Photos were read: how many were loaded and how many were skipped."""
 
-    def advance(self, facts: dict[str, Any]) -> None:
-        """A step is done: the place in the budget."""
+    def step_finished(self, facts: dict[str, Any]) -> None:
+        """A step is done.  facts: position in the budget."""
 
-    def steps(self, facts: dict[str, Any]) -> None:
-        """Some steps are done: place in the budget and mean losses."""
+    def losses_measured(self, facts: dict[str, Any]) -> None:
+        """Some steps are done.  facts: position in the budget and mean losses."""
 
-    def epoch(self, facts: dict[str, Any], grid: Rgb) -> None:
-        """An epoch, or the run, is done: its mean losses, the validation's, and a grid of fixed pictures."""
+    def epoch_finished(self, facts: dict[str, Any], grid: Rgb) -> None:
+        """An epoch or the run is done.  facts: mean and validation losses.  grid: fixed pictures."""
 
-    def keep(self, name: str) -> None:
-        """The recipe asks to keep a model file of this moment."""
+    def keep_model(self, name: str) -> None:
+        """The recipe asks to keep a model file of this step."""
 
 
 class Trainer:
-    """State of a run: the networks, and the place in the budget."""
+    """A run: its networks and its position in the budget."""
 
     def __init__(
         self,
@@ -70,34 +70,34 @@ class Trainer:
         vgg19: Path | None = None,
         events: Events | None = None,
     ):
-        """device: cpu or cuda:N.  init: a model file to go on from (fine-tuning).
+        """device: cpu or cuda:N.  init: model file to start from (fine-tuning).
 
-        vgg19: weights for recipes with VGG19 features.  events: told what happens, by the first process alone.
+        vgg19: weights for recipes with VGG19 features.  events: callbacks, called in the first process only.
         """
         self.processes = Processes(device)
         self.sources, self.recipe, self.device = sources, recipe, self.processes.device
         self.init, self._vgg19 = init, vgg19
         self.events = events if events is not None and self.processes.is_first else Events()
         self.elapsed, self.step, self.images = 0.0, 0, 0
-        self.is_stopping = False  # set from outside: save after the step in hand and end
+        self.is_stopping = False  # set from outside: save after the current step and stop
         self.photos: Photos | None = None
         self.gan: Gan | None = None
-        self._won_steps = 0
-        self._epoch: dict[str, tuple[float, int]] = {}  # sum and count of each loss since the epoch began
+        self._collapsed_steps = 0
+        self._epoch_losses: dict[str, tuple[float, int]] = {}  # sum and count of each loss since the epoch began
 
     @property
     def generator(self) -> Any:
         """The network in training."""
-        return self._playing.generator
+        return self._networks.generator
 
     @property
-    def _playing(self) -> Gan:
+    def _networks(self) -> Gan:
         assert self.gan is not None
         return self.gan
 
     @property
     def progress(self) -> float:
-        """Share of the budget that is spent, 0..1: of the steps, else the minutes, else the epochs."""
+        """Share of the budget spent, 0..1: of the steps, else the minutes, else the epochs."""
         recipe = self.recipe
         if recipe.steps is not None:
             return min(1.0, self.step / recipe.steps)
@@ -111,7 +111,7 @@ class Trainer:
         return self.images / len(self.photos.names) if self.photos else 0.0
 
     def run(self, checkpoint: Path) -> None:
-        """Train until the budget is spent; goes on from `checkpoint` where it exists. Raises TrainingError."""
+        """Train until the budget is spent, resuming from `checkpoint` if it exists. Raises TrainingError."""
         if checkpoint.exists():
             self._restore(checkpoint)
         borders = np.cumsum([stage.share for stage in self.recipe.stages])
@@ -122,15 +122,15 @@ class Trainer:
         while self.progress < 1:
             index = min(int(np.searchsorted(borders, self.progress, side="right")), len(borders) - 1)
             if batches is None or index != entered:
-                batches, entered = self._enter(self.recipe.stages[index]), index
+                batches, entered = self._enter_stage(self.recipe.stages[index]), index
             started, epoch = time.monotonic(), int(self.epochs)
             recent.append(self._train_step(next(batches)))
-            elapsed, stopping = self.processes.most(self.elapsed + time.monotonic() - started, self.is_stopping)
+            elapsed, stopping = self.processes.maximum(self.elapsed + time.monotonic() - started, self.is_stopping)
             self.elapsed, self.is_stopping = elapsed, bool(stopping)
-            self.events.advance(self._place())
-            self._keep_by_step()
+            self.events.step_finished(self._position())
+            self._keep_game_step()
             if self.step % REPORT_STEPS == 0 or self.progress >= 1:
-                self.events.steps(self._place() | self.processes.mean(_means(recent)))
+                self.events.losses_measured(self._position() | self.processes.mean(_mean_losses(recent)))
                 recent = []
             if int(self.epochs) > epoch or self.progress >= 1:
                 self._end_epoch()
@@ -138,39 +138,39 @@ class Trainer:
                 self._save(checkpoint)
                 saved = self.elapsed
             if self.is_stopping:
-                raise TrainingError(f"stopped at step {self.step}; the same command goes on from there.")
+                raise TrainingError(f"stopped at step {self.step}; the same command resumes there.")
         self._save(checkpoint)
 
     def _train_step(self, rgb_BHW3: NDArray[np.uint8]) -> dict[str, float]:
         losses = self._step.take(rgb_BHW3, self.step, self.progress)
         self.step += 1
         self.images += len(rgb_BHW3) * self.processes.count
-        self._playing.update_average(self.step)
+        self._networks.update_average(self.step)
         for name, value in losses.items():
-            total, count = self._epoch.get(name, (0.0, 0))
-            self._epoch[name] = (total + value, count + 1)
-        self._check(losses)
+            total, count = self._epoch_losses.get(name, (0.0, 0))
+            self._epoch_losses[name] = (total + value, count + 1)
+        self._check_losses(losses)
         return losses
 
-    def _check(self, losses: dict[str, float]) -> None:
-        """End a run that has gone wrong. Raises TrainingError."""
+    def _check_losses(self, losses: dict[str, float]) -> None:
+        """Raise TrainingError for a run that has diverged or collapsed."""
         if not all(math.isfinite(value) for value in losses.values()):
             raise TrainingError(
-                f"step {self.step}: a loss is no longer a number ({_listed(losses)}). Try a lower learning_rate or"
-                " game_weight; the last checkpoint is sound."
+                f"step {self.step}: a loss is no longer a number ({_format_losses(losses)}). Try a lower learning_rate"
+                " or game_weight; the last checkpoint is sound."
             )
         recipe = self.recipe
         if recipe.game in ("none", "wasserstein") or not recipe.collapse_steps or "loss_D" not in losses:
             return
-        self._won_steps = self._won_steps + 1 if losses["loss_D"] < WON else 0
-        if self._won_steps >= recipe.collapse_steps:
+        self._collapsed_steps = self._collapsed_steps + 1 if losses["loss_D"] < COLLAPSE_LOSS else 0
+        if self._collapsed_steps >= recipe.collapse_steps:
             raise TrainingError(
-                f"step {self.step}: the discriminator has won for {self._won_steps} steps (loss_D under {WON}) and"
-                " teaches nothing any more. Try a lower discriminator_learning_rate, discriminator_config"
-                ' {"norm": "spectral"} or game=hinge; collapse_steps=0 lets it go on.'
+                f"step {self.step}: the discriminator has won for {self._collapsed_steps} steps (loss_D under"
+                f" {COLLAPSE_LOSS}) and teaches nothing any more. Try a lower discriminator_learning_rate,"
+                ' discriminator_config {"norm": "spectral"} or game=hinge; collapse_steps=0 lets it go on.'
             )
 
-    def _place(self) -> dict[str, Any]:
+    def _position(self) -> dict[str, Any]:
         crop = self.photos.crop if self.photos else 0
         return {
             "step": self.step, "progress": round(self.progress, 5), "epoch": round(self.epochs, 3),
@@ -178,57 +178,59 @@ class Trainer:
         }  # fmt: skip
 
     def _end_epoch(self) -> None:
-        """Mean losses of the epoch, those on the photos kept apart, and the grid; keep a model if it is time to."""
-        means = {name: total / count for name, (total, count) in sorted(self._epoch.items())}
+        """Report the epoch's mean losses, validation losses and grid; keep a model if one is due."""
+        means = {name: total / count for name, (total, count) in sorted(self._epoch_losses.items())}
         means = self.processes.mean(means)
-        self._epoch.clear()
-        watch = Watch(self._seen, self.objective, self.recipe, self.device)
-        network = self._playing.result
+        self._epoch_losses.clear()
+        validator = Validator(self._loaded_photos, self.objective, self.recipe, self.device)
+        network = self._networks.result
         if self.processes.is_first:
-            self.events.epoch(self._place() | means | watch.measure(network), watch.grid(network))
+            self.events.epoch_finished(
+                self._position() | means | validator.measure(network), validator.make_grid(network)
+            )
         if self.recipe.keep_epochs and self.progress < 1 and int(self.epochs) % self.recipe.keep_epochs == 0:
-            self.events.keep(f"epoch-{int(self.epochs):04}")
+            self.events.keep_model(f"epoch-{int(self.epochs):04}")
 
-    def _keep_by_step(self) -> None:
+    def _keep_game_step(self) -> None:
         every = self.recipe.game_keep_steps
         if every and self.recipe.game != "none" and self.progress >= self.recipe.game_start and self.step % every == 0:
-            self.events.keep(f"step-{self.step:07}")
+            self.events.keep_model(f"step-{self.step:07}")
 
     @property
-    def _seen(self) -> Photos:
+    def _loaded_photos(self) -> Photos:
         assert self.photos is not None
         return self.photos
 
-    def _enter(self, stage: Stage) -> Iterator[NDArray[np.uint8]]:
-        """Load the stage's photos, freeze its blocks, and go on with the batches of the present step."""
+    def _enter_stage(self, stage: Stage) -> Iterator[NDArray[np.uint8]]:
+        """Load the stage's photos, freeze its blocks, and return batches from the current step on."""
         recipe, processes = self.recipe, self.processes
         batch = recipe.batch * processes.count
         if self.photos is None or self.photos.crop != stage.crop:
-            self.photos = None  # make room first: two stages' photos may not fit
+            self.photos = None  # free memory first: two stages' photos may not fit
             self.photos = Photos(
                 self.sources, crop=stage.crop, hold_back=recipe.hold_back, threads=torch.get_num_threads(),
                 validation_share=recipe.validation_share, seed=recipe.seed, zoom=recipe.zoom,
             )  # fmt: skip
-            self.events.intake(self.photos.intake)
+            self.events.photos_read(self.photos.report)
             if len(self.photos.names) < batch:
                 raise UsageError(
-                    f"{len(self.photos.names)} usable photos ({self.photos.intake.describe()}), but a batch needs"
+                    f"{len(self.photos.names)} usable photos ({self.photos.report.describe()}), but a batch needs"
                     f" {batch}; add photos or lower --batch-size."
                 )
         if self.gan is None:
-            self._begin(self.photos)
-        self._playing.freeze(stage.frozen_blocks)
-        self._playing.check_crop(stage.crop)
+            self._start_networks(self.photos)
+        self._networks.freeze(stage.frozen_blocks)
+        self._networks.check_crop(stage.crop)
         favor = np.ones(len(self.photos.names))
         for pattern, factor in recipe.favor:
             favor[[fnmatch(name, pattern) for name in self.photos.names]] *= factor
         part = (processes.rank, processes.count)
         return self.photos.batches(
-            batch, recipe.seed, favor, start=self.step, part=part, cards=recipe.cards, cutmix=recipe.cutmix
+            batch, recipe.seed, favor, start=self.step, part=part, title_cards=recipe.cards, cutmix=recipe.cutmix
         )
 
-    def _begin(self, photos: Photos) -> None:
-        """Fresh networks, from the file to go on from or from ImageNet's weights where the generator has an encoder."""
+    def _start_networks(self, photos: Photos) -> None:
+        """Build the networks, with the weights of the --init file, or ImageNet's in an encoder."""
         recipe, config, bins = self.recipe, dict(self.recipe.generator_config), None
         source = weights.load(self.init) if self.init is not None else None
         if source is not None:
@@ -241,65 +243,65 @@ class Trainer:
             self.recipe = recipe = replace(recipe, size=recipe.size or source[1].size)
         if recipe.content == "bins":
             fixed = source[0].get_buffer("bins_2K") if source is not None else None
-            bins = Bins.of(_samples(photos, recipe.seed), recipe.uniform_share, fixed)
+            bins = Bins.from_samples(_sample_colors(photos, recipe.seed), recipe.uniform_share, fixed)
             config |= {"bins": bins.bins_2K.shape[1]}
             chosen = {"temperature": recipe.temperature, "saturation": recipe.saturation}
             config |= {name: value for name, value in chosen.items() if value is not None}
-        self._make(config, bins)
-        self._playing.start_from(source[0] if source is not None else None)
+        self._build(config, bins)
+        self._networks.start_from(source[0] if source is not None else None)
         if bins is not None:
             self.generator.bins_2K.copy_(bins.bins_2K)
-        self._playing.average.load_state_dict(self.generator.state_dict())
+        self._networks.average.load_state_dict(self.generator.state_dict())
 
-    def _make(self, config: dict[str, Any], bins: Bins | None) -> None:
+    def _build(self, config: dict[str, Any], bins: Bins | None) -> None:
         torch.manual_seed(self.recipe.seed)
         self.bins = Bins(*(tensor.to(self.device) for tensor in vars(bins).values())) if bins is not None else None
         self.gan = Gan(self.recipe, config, self.device)
         self.objective = Objective(self.recipe, self.bins, self.device, self._vgg19)
-        self._step = Step(self.recipe, self.gan, self.objective, self.processes)
+        self._step = TrainingStep(self.recipe, self.gan, self.objective, self.processes)
 
     def _save(self, checkpoint: Path) -> None:
         if not self.processes.is_first:
             return
         bins = vars(self.bins) if self.bins is not None else None
-        state: dict[str, Any] = {"players": self._playing.state(), "config": self._playing.config, "bins": bins}
-        state |= {"recipe": asdict(self.recipe), "won_steps": self._won_steps, "epoch": dict(self._epoch)}
+        state: dict[str, Any] = {"players": self._networks.state(), "config": self._networks.config, "bins": bins}
+        state |= {"recipe": asdict(self.recipe), "won_steps": self._collapsed_steps, "epoch": dict(self._epoch_losses)}
         state |= {"elapsed": self.elapsed, "step": self.step, "images": self.images}
         checkpoints.write(checkpoint, state)
 
     def _restore(self, checkpoint: Path) -> None:
         state = checkpoints.read(checkpoint)
-        self.recipe = _as_before(self.recipe, state.get("recipe"), checkpoint)
+        self.recipe = _match_checkpoint(self.recipe, state.get("recipe"), checkpoint)
         try:
             checkpoints.check_generator(state, self.recipe.generator)
-            self._make(state["config"], Bins(**state["bins"]) if state["bins"] is not None else None)
-            self._playing.restore(state["players"])
-            self._epoch = {name: (float(total), int(count)) for name, (total, count) in state["epoch"].items()}
+            self._build(state["config"], Bins(**state["bins"]) if state["bins"] is not None else None)
+            self._networks.restore(state["players"])
+            self._epoch_losses = {name: (float(total), int(count)) for name, (total, count) in state["epoch"].items()}
         except (KeyError, TypeError, ValueError, AttributeError, ModelError) as error:
-            raise checkpoints.damaged(checkpoint, str(error)) from error
+            raise checkpoints.damage_error(checkpoint, str(error)) from error
         self.elapsed, self.step, self.images = state["elapsed"], state["step"], state["images"]
-        self._won_steps = state["won_steps"]
+        self._collapsed_steps = state["won_steps"]
 
     def export(self, path: Path, name: str, *, overwrite: bool = True) -> None:
         """Write the weights, averaged where the recipe averages, as a model file. Raises SinkError."""
         notes = {
             "images": self.images, "steps": self.step, "minutes": round(self.elapsed / 60, 1),
             "init": str(self.init) if self.init else None, "recipe": asdict(self.recipe),
-            "data": self.photos.intake.describe() if self.photos else None,
+            "data": self.photos.report.describe() if self.photos else None,
         }  # fmt: skip
-        network = self._playing.result
+        network = self._networks.result
         multiple = int(network.multiple)  # type: ignore[arg-type]  # every generator states it
         header = weights.ModelHeader(
-            self.recipe.generator, self._playing.config, name, __version__, self.recipe.size or 256, multiple, notes
+            self.recipe.generator, self._networks.config, name, __version__, self.recipe.size or 256, multiple, notes
         )
         weights.save(path, network, header, overwrite=overwrite)
 
 
-def _as_before(recipe: Recipe, before: Any, checkpoint: Path) -> Recipe:
-    """The recipe, where it is the one that a run began with; a budget may be changed. Raises UsageError."""
+def _match_checkpoint(recipe: Recipe, before: Any, checkpoint: Path) -> Recipe:
+    """Check that a recipe is the run's own; only a budget may differ. Raises UsageError."""
     then = before if isinstance(before, dict) else {}
-    if then:  # a field newer than the run was left at its default, which changes nothing
-        then = {field.name: field.default for field in fields(Recipe)} | renamed(then)
+    if then:  # a field newer than the checkpoint had its default
+        then = {field.name: field.default for field in fields(Recipe)} | rename_fields(then)
     if then.get("size") and recipe.size is None:
         recipe = replace(recipe, size=then["size"])
     now = asdict(recipe)
@@ -312,8 +314,8 @@ def _as_before(recipe: Recipe, before: Any, checkpoint: Path) -> Recipe:
     return recipe
 
 
-def _samples(photos: Photos, seed: int) -> Tensor:
-    """a*b* at stride 4 of some crops: (N, 2)."""
+def _sample_colors(photos: Photos, seed: int) -> Tensor:
+    """Sample a*b* at stride 4 from some crops: (N, 2)."""
     samples = []
     for rgb, _ in zip(photos.batches(BIN_SAMPLE_CROPS, seed), range(BIN_SAMPLE_BATCHES), strict=False):
         small = nn.functional.avg_pool2d(torch.from_numpy(rgb).permute(0, 3, 1, 2).float() / 255, 4)
@@ -322,10 +324,10 @@ def _samples(photos: Photos, seed: int) -> Tensor:
     return torch.cat(samples)
 
 
-def _means(reports: list[dict[str, float]]) -> dict[str, float]:
+def _mean_losses(reports: list[dict[str, float]]) -> dict[str, float]:
     names = sorted({name for losses in reports for name in losses})
     return {name: float(np.mean([losses[name] for losses in reports if name in losses])) for name in names}
 
 
-def _listed(losses: dict[str, float]) -> str:
+def _format_losses(losses: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.3g}" for name, value in losses.items())

@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from vidcolor.cli.console import Terminal
-from vidcolor.cli.text import folded
-from vidcolor.cli.timecode import duration
+from vidcolor.cli.text import fold
+from vidcolor.cli.timecode import format_duration
 from vidcolor.printable import printable
 
 _WIDE, _MEDIUM = 100, 64  # columns of a terminal that hold everything, and a shorter bar; under these there is none
@@ -43,7 +43,7 @@ class Bars(Progress):
 
     def tell(self, text: str, style: str = "") -> None:
         """A line above the bars; its beginning, up to a colon, in a style."""
-        line = Text(folded(text, self._terminal.width if self._terminal.is_terminal else None))
+        line = Text(fold(text, self._terminal.width if self._terminal.is_terminal else None))
         line.stylize(style, 0, line.plain.find(":") + 1)
         self._terminal.print(line, soft_wrap=True)
 
@@ -102,7 +102,7 @@ class _Left(ProgressColumn):
     def render(self, task: Task) -> Text:
         """See ProgressColumn."""
         seconds = task.fields.get("left", task.time_remaining)
-        text = "" if task.finished or seconds is None else f"{duration(seconds)} left"
+        text = "" if task.finished or seconds is None else f"{format_duration(seconds)} left"
         return Text(text, style="progress.remaining")
 
 
@@ -112,7 +112,7 @@ class _Spent(ProgressColumn):
     def render(self, task: Task) -> Text:
         """See ProgressColumn."""
         elapsed = task.fields.get("spent", task.finished_time if task.finished else task.elapsed)
-        return Text(f"{duration(elapsed or 0)} spent", style="progress.elapsed")
+        return Text(f"{format_duration(elapsed or 0)} spent", style="progress.elapsed")
 
 
 def counts_table(rows: Iterable[tuple[int, str]]) -> Table:

@@ -8,7 +8,7 @@ from vidcolor.cli.progress import events
 from vidcolor.cli.progress.observer import Observer
 
 if TYPE_CHECKING:
-    from vidcolor.training.photos import Intake
+    from vidcolor.training.photos import LoadReport
 
 
 class Broadcast(Observer):
@@ -80,9 +80,9 @@ class Broadcast(Observer):
         for observer in self._observers:
             observer.training_started()
 
-    def photos_read(self, intake: "Intake") -> None:
+    def photos_read(self, report: "LoadReport") -> None:
         for observer in self._observers:
-            observer.photos_read(intake)
+            observer.photos_read(report)
 
     def step_finished(self, facts: dict[str, Any]) -> None:
         for observer in self._observers:

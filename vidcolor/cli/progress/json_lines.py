@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 from vidcolor.cli.progress import events
 from vidcolor.cli.progress.observer import Observer
 from vidcolor.cli.progress.tally import FilmClock, Tally
-from vidcolor.cli.text import check_answered, event, say
+from vidcolor.cli.text import check_answered, emit_event, say
 
 if TYPE_CHECKING:
-    from vidcolor.training.photos import Intake
+    from vidcolor.training.photos import LoadReport
 
 EVENT_SECONDS = 0.5  # at most one progress event in this time
 _INTAKE = ("photos", "film_frames", "gray", "duplicates", "unreadable", "tiny")
@@ -26,32 +26,32 @@ class JsonLines(Observer):
         self._within = Counter[str]()  # files done, by the archive that is itself one of the files
 
     def warning(self, message: str) -> None:
-        event("warning", message=message)
+        emit_event("warning", message=message)
 
     def film_started(self, **facts: Unpack[events.FilmStarted]) -> None:
         self._clock = FilmClock(facts["frames"], facts.get("done_before", 0))
-        event("start", **facts)
+        emit_event("start", **facts)
 
     def film_advanced(self, frames: int) -> None:
         if self._is_due():
             left = self._clock.seconds_left(frames)
-            event(
+            emit_event(
                 "progress", frames=frames, total=self._clock.total, fps=round(self._clock.fps(frames), 2),
                 seconds_left=_rounded(left),
             )  # fmt: skip
 
     def film_finished(self, **facts: Unpack[events.FilmFinished]) -> None:
-        event("done", **facts)
+        emit_event("done", **facts)
 
     def film_done_before(self, **facts: Unpack[events.FilmPaths]) -> None:
-        event("passed", **facts)
+        emit_event("passed", **facts)
 
     def film_failed(self, message: str) -> None:
-        event("error", message=message)
+        emit_event("error", message=message)
         say(f"vidcolor: {message}")
 
     def film_planned(self, **facts: Unpack[events.FilmPlan]) -> None:
-        event("plan", **facts)
+        emit_event("plan", **facts)
         check_answered()
 
     def batch_started(self, total: int | None) -> None:
@@ -63,9 +63,9 @@ class JsonLines(Observer):
         tally = self._tally
         tally.add(outcome, was_done=was_done, is_damaged=is_damaged)
         if outcome == "failed" or notes or (self._is_telling_all and not was_done):
-            event("file", name=name, outcome=outcome, notes=notes)
+            emit_event("file", name=name, outcome=outcome, notes=notes)
         if self._is_due(at_once=tally.done == tally.total):
-            event(
+            emit_event(
                 "progress", done=tally.done, total=tally.total, was_done=tally.was_done, counts=dict(tally.counts),
                 files_per_second=round(tally.speed, 2), seconds_left=_rounded(tally.seconds_left),
             )  # fmt: skip
@@ -74,22 +74,22 @@ class JsonLines(Observer):
         self._within[archive] += 1
         if self._is_due():
             done, total = self._tally.done, self._tally.total
-            event("progress", done=done, total=total, within=archive, done_within=self._within[archive])
+            emit_event("progress", done=done, total=total, within=archive, done_within=self._within[archive])
 
     def batch_finished(self, **facts: Unpack[events.BatchFinished]) -> None:
-        event("done", **facts)
+        emit_event("done", **facts)
 
-    def photos_read(self, intake: "Intake") -> None:
-        event("intake", **{name: getattr(intake, name) for name in _INTAKE}, skipped=list(intake.skipped))
+    def photos_read(self, report: "LoadReport") -> None:
+        emit_event("report", **{name: getattr(report, name) for name in _INTAKE}, skipped=list(report.skipped))
 
     def losses_measured(self, facts: dict[str, Any]) -> None:
-        event("steps", **facts)
+        emit_event("steps", **facts)
 
     def epoch_finished(self, facts: dict[str, Any]) -> None:
-        event("epoch", **facts)
+        emit_event("epoch", **facts)
 
     def model_written(self, **facts: Unpack[events.ModelWritten]) -> None:
-        event("done", **facts)
+        emit_event("done", **facts)
 
     def _is_due(self, *, at_once: bool = False) -> bool:
         """Whether it is time for progress. at_once: it is in any case."""

@@ -15,11 +15,11 @@ from vidcolor.cli.progress.bars import Bars
 from vidcolor.cli.progress.plain import MOST_SKIPPED_SHOWN, PlainLines
 from vidcolor.cli.progress.tally import FilmClock
 from vidcolor.cli.progress.wording import last_part, loss_names, passed_over, training_summary
-from vidcolor.cli.text import agrees
+from vidcolor.cli.text import confirm
 from vidcolor.printable import printable
 
 if TYPE_CHECKING:
-    from vidcolor.training.photos import Intake
+    from vidcolor.training.photos import LoadReport
 
 
 class LiveBars(PlainLines):
@@ -45,7 +45,7 @@ class LiveBars(PlainLines):
         if not (sys.stdin.isatty() and self._console.is_terminal):
             return False
         self._bars.stop()
-        is_wanted = agrees(f"{message} Begin anew?")
+        is_wanted = confirm(f"{message} Begin anew?")
         self._bars.start()
         return is_wanted
 
@@ -108,9 +108,9 @@ class LiveBars(PlainLines):
         self._live = Live(console=self._console, get_renderable=self._training, refresh_per_second=2)
         self._live.start()
 
-    def photos_read(self, intake: "Intake") -> None:
-        self._console.print(printable(intake.describe()))
-        for line in passed_over(intake, MOST_SKIPPED_SHOWN):
+    def photos_read(self, report: "LoadReport") -> None:
+        self._console.print(printable(report.describe()))
+        for line in passed_over(report, MOST_SKIPPED_SHOWN):
             self._console.print(printable(f"  {line}"))
 
     def step_finished(self, facts: dict[str, Any]) -> None:

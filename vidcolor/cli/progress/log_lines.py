@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
-from vidcolor.cli.log import LOG, Pace
+from vidcolor.cli.log import LOG, ProgressInterval
 from vidcolor.cli.progress import events
 from vidcolor.cli.progress.observer import Observer
 from vidcolor.cli.progress.tally import FilmClock, Tally
@@ -18,10 +18,10 @@ from vidcolor.cli.progress.wording import (
     training_place,
     training_summary,
 )
-from vidcolor.cli.timecode import duration
+from vidcolor.cli.timecode import format_duration
 
 if TYPE_CHECKING:
-    from vidcolor.training.photos import Intake
+    from vidcolor.training.photos import LoadReport
 
 
 class LogLines(Observer):
@@ -29,7 +29,7 @@ class LogLines(Observer):
 
     def __init__(self) -> None:
         self._film_advanced: Callable[[int], None] = lambda _: None
-        self._films, self._files, self._pace = Counter[str](), Tally(), Pace()
+        self._films, self._files, self._pace = Counter[str](), Tally(), ProgressInterval()
 
     def warning(self, message: str) -> None:
         LOG.warning("%s", message)
@@ -52,8 +52,8 @@ class LogLines(Observer):
     def film_finished(self, **facts: Unpack[events.FilmFinished]) -> None:
         self._films["done"] += 1
         LOG.info(
-            "%s: done, %d frames in %s, %.1f a second", facts["output"], facts["frames"], duration(facts["seconds"]),
-            facts["fps"],
+            "%s: done, %d frames in %s, %.1f a second", facts["output"], facts["frames"],
+            format_duration(facts["seconds"]), facts["fps"],
         )  # fmt: skip
 
     def film_done_before(self, **facts: Unpack[events.FilmPaths]) -> None:
@@ -77,13 +77,13 @@ class LogLines(Observer):
     def batch_finished(self, **facts: Unpack[events.BatchFinished]) -> None:
         counted = ", ".join(f"{count} {what}" for count, what in self._files.rows())
         LOG.info(
-            "%s: %s, in %s, on %s; report: %s", facts["output"], counted or "no files", duration(facts["seconds"]),
-            facts["devices"], facts["report"],
+            "%s: %s, in %s, on %s; report: %s", facts["output"], counted or "no files",
+            format_duration(facts["seconds"]), facts["devices"], facts["report"],
         )  # fmt: skip
 
-    def photos_read(self, intake: "Intake") -> None:
-        LOG.info("%s", intake.describe())
-        for line in passed_over(intake):
+    def photos_read(self, report: "LoadReport") -> None:
+        LOG.info("%s", report.describe())
+        for line in passed_over(report):
             LOG.warning("%s", line)
 
     def losses_measured(self, facts: dict[str, Any]) -> None:
@@ -105,13 +105,13 @@ class LogLines(Observer):
 
 def film_progress(name: str, total: int | None, done_before: int = 0) -> Callable[[int], None]:
     """What to tell of frames that are done, for a line in the log every few minutes."""
-    clock, pace = FilmClock(total, done_before), Pace()
+    clock, pace = FilmClock(total, done_before), ProgressInterval()
 
     def tell(frames: int) -> None:
         if not pace.is_due():
             return
         seconds = clock.seconds_left(frames)
-        left = "" if seconds is None else f", {duration(seconds)} left"
+        left = "" if seconds is None else f", {format_duration(seconds)} left"
         LOG.info(
             "%s: frame %d of %s, %.1f frames a second%s", name, frames, total or "an unknown number",
             clock.fps(frames), left,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from vidcolor.cli.progress import events
 
 if TYPE_CHECKING:
-    from vidcolor.training.photos import Intake
+    from vidcolor.training.photos import LoadReport
 
 
 class Observer:
@@ -77,7 +77,7 @@ class Observer:
     def training_started(self) -> None:
         """Photos are about to be read."""
 
-    def photos_read(self, intake: "Intake") -> None:
+    def photos_read(self, report: "LoadReport") -> None:
         """What was taken and what was passed over."""
 
     def step_finished(self, facts: dict[str, Any]) -> None:

@@ -15,11 +15,11 @@ from vidcolor.cli.progress.wording import (
     training_place,
     training_summary,
 )
-from vidcolor.cli.text import answer, folded, note, say
-from vidcolor.cli.timecode import duration
+from vidcolor.cli.text import answer, fold, note, say
+from vidcolor.cli.timecode import format_duration
 
 if TYPE_CHECKING:
-    from vidcolor.training.photos import Intake
+    from vidcolor.training.photos import LoadReport
 
 LINE_SECONDS = 10.0  # at most one line on a training run's losses in this time
 MOST_SKIPPED_SHOWN = 10
@@ -41,9 +41,9 @@ class QuietLines(Observer):
         if outcome == "failed":
             say(f"vidcolor: {file_line(name, notes)}")
 
-    def photos_read(self, intake: "Intake") -> None:
-        if intake.skipped:
-            tell_intake(intake)
+    def photos_read(self, report: "LoadReport") -> None:
+        if report.skipped:
+            print_load_report(report)
 
 
 class PlainLines(Observer):
@@ -56,7 +56,7 @@ class PlainLines(Observer):
 
     def tell(self, text: str, style: str = "") -> None:  # noqa: ARG002 - see LiveBars
         """Say a line. style: of its beginning, up to a colon, where the terminal has colors."""
-        note(folded(text, None))
+        note(fold(text, None))
 
     def warning(self, message: str) -> None:
         self.tell(f"warning: {message}", style="yellow")
@@ -94,11 +94,11 @@ class PlainLines(Observer):
         from vidcolor.cli.progress.bars import counts_table
 
         Terminal(stderr=True).print(counts_table(self._tally.rows()))
-        took = duration(facts["seconds"])
+        took = format_duration(facts["seconds"])
         self.tell(f"{facts['output']}: {self._tally.done:,} files in {took}; report: {facts['report']}")
 
-    def photos_read(self, intake: "Intake") -> None:
-        tell_intake(intake)
+    def photos_read(self, report: "LoadReport") -> None:
+        print_load_report(report)
 
     def losses_measured(self, facts: dict[str, Any]) -> None:
         if time.monotonic() - self._last >= LINE_SECONDS or facts["progress"] >= 1:
@@ -112,8 +112,8 @@ class PlainLines(Observer):
         note(training_summary(facts))
 
 
-def tell_intake(intake: "Intake") -> None:
+def print_load_report(report: "LoadReport") -> None:
     """What was read, and the first of what was passed over."""
-    note(intake.describe(), *(f"  {line}" for line in passed_over(intake, MOST_SKIPPED_SHOWN)))
-    if len(intake.skipped) > MOST_SKIPPED_SHOWN:
-        note(f"  and {len(intake.skipped) - MOST_SKIPPED_SHOWN} more: see skipped.txt")
+    note(report.describe(), *(f"  {line}" for line in passed_over(report, MOST_SKIPPED_SHOWN)))
+    if len(report.skipped) > MOST_SKIPPED_SHOWN:
+        note(f"  and {len(report.skipped) - MOST_SKIPPED_SHOWN} more: see skipped.txt")

@@ -5,10 +5,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from vidcolor.cli.progress import events
-from vidcolor.cli.timecode import duration
+from vidcolor.cli.timecode import format_duration
 
 if TYPE_CHECKING:
-    from vidcolor.training.photos import Intake
+    from vidcolor.training.photos import LoadReport
 
 
 def last_part(path: str) -> str:
@@ -45,9 +45,9 @@ def file_line(name: str, said: Iterable[str]) -> str:
     return line if line.startswith(name) else f"{name}: {line}".removesuffix(": ")
 
 
-def passed_over(intake: "Intake", most: int | None = None) -> Iterator[str]:
+def passed_over(report: "LoadReport", most: int | None = None) -> Iterator[str]:
     """Photos that training leaves out, and why. most: so many of them."""
-    for name, why in islice(intake.skipped, most):
+    for name, why in islice(report.skipped, most):
         yield f"passed over: {name}: {why}"
 
 
@@ -56,8 +56,8 @@ def training_place(facts: Mapping[str, Any]) -> str:
     elapsed = facts["minutes"] * 60
     left = elapsed / facts["progress"] - elapsed if facts["progress"] > 0 else 0.0
     return (
-        f"step {facts['step']}  {facts['progress']:.1%} in {duration(elapsed)}, {duration(left)} left  crop"
-        f" {facts['crop']} px  {facts['images'] / max(elapsed, 1e-6):.1f} images/s  {losses(facts)}"
+        f"step {facts['step']}  {facts['progress']:.1%} in {format_duration(elapsed)}, {format_duration(left)} left"
+        f"  crop {facts['crop']} px  {facts['images'] / max(elapsed, 1e-6):.1f} images/s  {losses(facts)}"
     )
 
 

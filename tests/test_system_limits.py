@@ -14,7 +14,7 @@ from vidcolor.errors import DeviceError
 from vidcolor.inference import backends
 from vidcolor.inference.backends import OpenVINOBackend, OutOfMemoryError
 from vidcolor.inference.colorizer import Colorizer
-from vidcolor.system import scarcity
+from vidcolor.system import limits
 
 
 @pytest.mark.parametrize(
@@ -29,15 +29,15 @@ from vidcolor.system import scarcity
     ],
 )  # fmt: skip
 def test_what_is_scarce_is_told(error: Exception, word: str | None):
-    told = scarcity.told(error)
+    told = limits.explain(error)
     assert told is None if word is None else f"no more {word}" in str(told)
 
 
 def test_the_cause_counts():
     error = ValueError("cannot be read")
     error.__cause__ = MemoryError()
-    assert scarcity.memory(error)
-    assert not scarcity.threads(error)
+    assert limits.is_out_of_memory(error)
+    assert not limits.is_out_of_threads(error)
 
 
 def test_a_program_that_gets_no_thread_ends_in_a_line(
@@ -64,7 +64,7 @@ def test_openvino_without_memory_asks_for_smaller_batches(tiny_model: Path, monk
     def full(*_: object) -> None:
         raise RuntimeError("Exception from infer_request.cpp: std::bad_alloc")
 
-    monkeypatch.setattr(backend, "_queue", full)
+    monkeypatch.setattr(backend, "_infer_queue", full)
     with pytest.raises(OutOfMemoryError, match="batch 2"):
         backend(np.zeros((2, 1, 64, 64), np.float32))
 
@@ -103,11 +103,11 @@ def test_libraries_are_left_alone_where_there_is_enough(monkeypatch: pytest.Monk
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
-    scarcity.spare()
+    limits.limit_library_threads()
     assert "OMP_NUM_THREADS" not in os.environ
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (20 if kind == resource.RLIMIT_NPROC else -1,) * 2)
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    scarcity.spare()
+    limits.limit_library_threads()
     assert os.environ.pop("OPENBLAS_NUM_THREADS") == "1"
     assert os.environ["OMP_NUM_THREADS"] == "7"
     del os.environ["MKL_NUM_THREADS"]

@@ -1,4 +1,4 @@
-"""A contact sheet: the same pictures gray, by each model and in truth, side by side."""
+"""A contact sheet: pictures in gray, by each model and in truth, side by side."""
 
 from collections.abc import Mapping
 
@@ -8,63 +8,63 @@ import numpy as np
 from vidcolor.errors import SourceError
 from vidcolor.stills.rgb import Rgb
 
-CELL = 192  # pixels, height of a picture on the sheet
-WIDEST = 288  # of its width
+CELL_HEIGHT = 192  # pixels, height of a picture on the sheet
+MAX_CELL_WIDTH = 288  # pixels, width of a picture
 GAP = 8
-LINE = 18  # height of a line of text
-PAPER = 255
+LINE_HEIGHT = 18  # height of a line of text
+BACKGROUND = 255
 FIRST_COLUMN = {"gray": "input (gray)"}
 
 
-class Sheet:
+class ContactSheet:
     """Rows of pictures, added in any order."""
 
     def __init__(self) -> None:
         self._rows: list[tuple[tuple[int, int], str, dict[str, Rgb]]] = []
 
     def add(self, place: tuple[int, int], label: str, pictures: Mapping[str, Rgb]) -> None:
-        """A row: its place among the rows, what it shows, and sRGB pictures (H, W, 3) by column, all of one size."""
-        self._rows.append((place, label, {name: _fitted(picture) for name, picture in pictures.items()}))
+        """Add a row: its sort key, its label, and sRGB pictures (H, W, 3) of one size by column."""
+        self._rows.append((place, label, {name: _fit(picture) for name, picture in pictures.items()}))
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def png(self) -> bytes:
-        """The sheet as a PNG file. Raises SourceError when it has no rows."""
+    def to_png(self) -> bytes:
+        """Render the sheet as a PNG file. Raises SourceError when it has no rows."""
         if not self._rows:
             raise SourceError("there is no picture to put on the sheet.")
         rows = sorted(self._rows, key=lambda row: row[0])
         columns = list(rows[0][2])
         width = max(picture.shape[1] for _, _, pictures in rows for picture in pictures.values()) + GAP
-        heading = _text_line([FIRST_COLUMN.get(name, name) for name in columns], width)
-        page = np.concatenate([heading, *(_row(label, pictures, width) for _, label, pictures in rows)])
+        heading = _draw_text_line([FIRST_COLUMN.get(name, name) for name in columns], width)
+        page = np.concatenate([heading, *(_draw_row(label, pictures, width) for _, label, pictures in rows)])
         _, content = cv2.imencode(".png", cv2.cvtColor(page, cv2.COLOR_RGB2BGR))
         return bytes(content)
 
 
-def _fitted(picture: Rgb) -> Rgb:
-    """Scaled into a cell of the sheet."""
-    scale = min(CELL / picture.shape[0], WIDEST / picture.shape[1])
+def _fit(picture: Rgb) -> Rgb:
+    """Scale a picture to fit a cell."""
+    scale = min(CELL_HEIGHT / picture.shape[0], MAX_CELL_WIDTH / picture.shape[1])
     size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(np.ascontiguousarray(picture), size, interpolation=how), np.uint8)
 
 
-def _row(label: str, pictures: Mapping[str, Rgb], width: int) -> Rgb:
+def _draw_row(label: str, pictures: Mapping[str, Rgb], width: int) -> Rgb:
     height = max(picture.shape[0] for picture in pictures.values())
-    strip = np.full((height, GAP + width * len(pictures), 3), PAPER, np.uint8)
+    strip = np.full((height, GAP + width * len(pictures), 3), BACKGROUND, np.uint8)
     for column, picture in enumerate(pictures.values()):
         left = GAP + column * width
         strip[: picture.shape[0], left : left + picture.shape[1]] = picture
-    return np.concatenate([strip, _text_line([label, *[""] * (len(pictures) - 1)], width, whole_row=True)])
+    return np.concatenate([strip, _draw_text_line([label, *[""] * (len(pictures) - 1)], width, whole_row=True)])
 
 
-def _text_line(texts: list[str], width: int, *, whole_row: bool = False) -> Rgb:
-    """Words under or over the columns, cut to their width (or the row's); OpenCV's font has ASCII alone."""
-    line = np.full((LINE, GAP + width * len(texts), 3), PAPER, np.uint8)
+def _draw_text_line(texts: list[str], width: int, *, whole_row: bool = False) -> Rgb:
+    """Draw text over or under the columns, truncated to their width (or the row's); OpenCV's font has ASCII only."""
+    line = np.full((LINE_HEIGHT, GAP + width * len(texts), 3), BACKGROUND, np.uint8)
     room = (width * len(texts) if whole_row else width) - GAP
     for column, text in enumerate(texts):
-        words = _cut(text.encode("ascii", "replace").decode(), room)
+        words = _truncate(text.encode("ascii", "replace").decode(), room)
         cv2.putText(line, words, (GAP + column * width, 13), _FONT, _SIZE, (0, 0, 0), 1, cv2.LINE_AA)
     return line
 
@@ -72,8 +72,8 @@ def _text_line(texts: list[str], width: int, *, whole_row: bool = False) -> Rgb:
 _FONT, _SIZE = cv2.FONT_HERSHEY_SIMPLEX, 0.4
 
 
-def _cut(text: str, room: int) -> str:
-    """The end of a name tells more than its beginning."""
+def _truncate(text: str, room: int) -> str:
+    """Truncate at the start: the end of a name tells more."""
     while len(text) > 4 and cv2.getTextSize(text, _FONT, _SIZE, 1)[0][0] > room:
         text = "..." + text[4:]
     return text

@@ -1,4 +1,4 @@
-"""What the system did not give: memory or threads. Libraries say it in many ways; here it becomes one line."""
+"""Limits of memory and threads: recognize libraries' errors, explain them in one line, and avoid them."""
 
 import errno
 import os
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 _MEMORY = ("bad_alloc", "failed to map segment", "cannot allocate memory", "can't allocate memory", "not enough memory")
 _THREADS = ("can't start new thread", "resource temporarily unavailable", "thread creation failed")
-_FEW_THREADS = 256  # allowed to this user, where a program's own are soon a large part of them
+_FEW_THREADS = 256  # allowed to this user; below this, library threads are limited
 
 
-def memory(error: BaseException) -> bool:
-    """Whether an error comes from too little memory."""
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error or its cause means too little memory."""
     return any(
         isinstance(each, MemoryError)
         or getattr(each, "errno", None) == errno.ENOMEM
@@ -20,24 +20,24 @@ def memory(error: BaseException) -> bool:
     )
 
 
-def threads(error: BaseException) -> bool:
-    """Whether an error comes from too few threads or processes."""
+def is_out_of_threads(error: BaseException) -> bool:
+    """Whether an error or its cause means too few threads or processes."""
     return any(words in str(each).lower() for each in _causes(error) for words in _THREADS)
 
 
-def told(error: BaseException) -> str | None:
-    """What was missing and what to try; None where it was neither."""
-    if memory(error):
+def explain(error: BaseException) -> str | None:
+    """Explain what was missing and what to try; None for other errors."""
+    if is_out_of_memory(error):
         return "the system gave this process no more memory. Allow it more (ulimit -v, or the container's limit)."
-    if threads(error):
+    if is_out_of_threads(error):
         return "the system gave this process no more threads. Allow it more (ulimit -u, or the container's pids)."
     return None
 
 
-def spare() -> None:
-    """Where few threads or little memory are allowed, let NumPy's and torch's libraries begin none ahead of need.
+def limit_library_threads() -> None:
+    """Limit the libraries of NumPy and torch to one thread where few threads or little memory are allowed.
 
-    OpenBLAS takes threads and memory as soon as it is loaded, and where it gets none it interrupts the program.
+    OpenBLAS allocates threads and memory when it is loaded, and aborts the program if that fails.
     """
     if sys.platform == "win32":
         return

@@ -1,7 +1,7 @@
-"""Ways of coloring a film, fed with one decoded stream and kept in step.
+"""Methods of coloring a film, run in step on one decoded stream.
 
-A way is what stands between decoder and encoder in the product: a stream of gray frames in, a stream of colored ones
-out, of any length of look-ahead. Whatever smooths color over time is measured as one more way.
+A method is what stands between decoder and encoder: a stream of gray frames in, a stream of colored frames out, with
+any look-ahead. A temporal filter is measured as one more method.
 """
 
 import time
@@ -20,44 +20,44 @@ from vidcolor.inference.colorizer import Colorizer, paint
 from vidcolor.media.pixels import layout_of, plane_view, to_planar
 from vidcolor.steady import Steadiness
 
-EMA = 0.8  # share of the frames before
-FilmWay = Callable[[Iterator[Frame], FilmInfo], Iterator[ColoredFrame]]  # every frame once, in order
+EMA = 0.8  # decay: share of the previous frames
+FilmMethod = Callable[[Iterator[Frame], FilmInfo], Iterator[ColoredFrame]]  # every frame once, in order
 
 
-def model_way(colorizer: Colorizer, steadiness: Steadiness) -> FilmWay:
-    """The product's own way, a stage after the other."""
+def make_model_method(colorizer: Colorizer, steadiness: Steadiness) -> FilmMethod:
+    """The method of `vidcolor colorize`."""
     return partial(colored_frames, colorizer=colorizer, steadiness=steadiness)
 
 
-def ema_way(colorizer: Colorizer) -> FilmWay:
-    """A foil: each frame's opinion in an exponential moving average, through cuts and along no motion."""
+def make_ema_method(colorizer: Colorizer) -> FilmMethod:
+    """A baseline: an exponential moving average of a*b*, across cuts and without motion compensation."""
 
     def color(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
         picture, view, average = info.picture, view_of(info), None
         for frame in frames:
-            (opinion,) = colorizer.predict([colorizer.lightness(frame.luma, picture, view)])
-            average = opinion if average is None else EMA * average + (1 - EMA) * opinion
+            (ab,) = colorizer.predict([colorizer.lightness(frame.luma, picture, view)])
+            average = ab if average is None else EMA * average + (1 - EMA) * ab
             yield ColoredFrame(frame, *paint(frame.luma, average, picture, view))
 
     return color
 
 
-def gray_way(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
-    """Every frame without color."""
+def leave_gray(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
+    """The method that adds no color."""
     picture = info.picture
     neutral: Any = np.full(picture.chroma_size, 1 << (picture.bits - 1), picture.dtype)
     for frame in frames:
         yield ColoredFrame(frame, neutral, neutral)
 
 
-def true_way(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
-    """Every frame with the chroma that the film holds."""
+def keep_color(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
+    """The method that keeps the film's own chroma."""
     for frame in frames:
-        yield ColoredFrame(frame, *true_chroma(frame, info.picture))
+        yield ColoredFrame(frame, *read_chroma(frame, info.picture))
 
 
-def true_chroma(frame: Frame, picture: PictureFormat) -> tuple[Plane, Plane]:
-    """Cb and Cr as decoded, of picture.chroma_size. Raises SourceError for a frame that has none."""
+def read_chroma(frame: Frame, picture: PictureFormat) -> tuple[Plane, Plane]:
+    """Read decoded Cb and Cr, of picture.chroma_size. Raises SourceError for a gray frame."""
     native = frame.native
     layout = layout_of(native.format.name)
     if layout.is_gray:
@@ -70,16 +70,16 @@ def true_chroma(frame: Frame, picture: PictureFormat) -> tuple[Plane, Plane]:
 
 
 class SharedFrames:
-    """One stream of frames for several readers, which may be threads; held only until the slowest has read them."""
+    """One stream of frames for several readers, which may be threads; frames are held until all have read them."""
 
     def __init__(self, frames: Iterator[Frame], readers: int) -> None:
         self._frames = frames
         self._lock = Lock()
         self._waiting: list[deque[Frame]] = [deque() for _ in range(readers)]
-        self.seconds = [0.0] * readers  # that each reader has waited for frames
+        self.seconds = [0.0] * readers  # that each reader has waited
 
-    def reader(self, number: int) -> Iterator[Frame]:
-        """Every frame, for reader 0, 1, ..."""
+    def read(self, number: int) -> Iterator[Frame]:
+        """Yield every frame, for reader 0, 1, ..."""
         while True:
             began = time.perf_counter()
             with self._lock:
@@ -93,22 +93,22 @@ class SharedFrames:
             yield found
 
 
-class Lane:
-    """A way at work on a film, asked for one frame after the other."""
+class MethodRun:
+    """A method running on a film, one frame at a time."""
 
-    def __init__(self, name: str, way: FilmWay, info: FilmInfo, shared: SharedFrames, reader: int) -> None:
+    def __init__(self, name: str, method: FilmMethod, info: FilmInfo, shared: SharedFrames, reader: int) -> None:
         self._name = name
-        self._colored = way(shared.reader(reader), info)
+        self._colored = method(shared.read(reader), info)
         self._shared, self._reader = shared, reader
         self._taken = 0.0
 
     @property
     def seconds(self) -> float:
-        """Spent on coloring, without waiting for the decoder."""
+        """Time spent on coloring, without waiting for the decoder."""
         return max(0.0, self._taken - self._shared.seconds[self._reader])
 
     def color(self, frame: Frame) -> ColoredFrame:
-        """The next frame, which must be this one. Raises ShapeError for a way that drops, repeats or moves frames."""
+        """Color the next frame. Raises ShapeError for a method that drops, repeats or reorders frames."""
         found = self._next()
         if found is None or found.frame.pts != frame.pts:
             came = "its stream had ended" if found is None else f"that of {found.frame.pts} came"
@@ -116,12 +116,12 @@ class Lane:
         return found
 
     def finish(self) -> None:
-        """Raises ShapeError for a way that gives more frames than it got."""
+        """Raise ShapeError for a method that gives more frames than the film has."""
         if self._next() is not None:
             raise ShapeError(f"{self._name}: gave more frames than the film has.")
 
     def close(self) -> None:
-        """Let go of what the way holds."""
+        """Close the method's generator."""
         if (close := getattr(self._colored, "close", None)) is not None:
             close()
 
