@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vidcolor import cli, scaling
+from vidcolor import cli, planes
 from vidcolor.errors import ModelError
 from vidcolor.inference import model_file, weights
 from vidcolor.networks import CONFIGS, GENERATORS, build, build_on_meta
@@ -83,7 +83,7 @@ def test_every_argument_of_every_generator_has_its_limits():
         arguments = set(code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount])
         assert set(CONFIGS[name]) == arguments
         assert all(value.is_meta for value in build_on_meta(name, {}).state_dict().values())
-    assert model_file.MIN_SIZE == scaling.GRID
+    assert model_file.MIN_SIZE == planes.GRID
 
 
 @pytest.mark.parametrize(
