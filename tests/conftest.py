@@ -23,10 +23,10 @@ KILLS = int(os.environ.get("VIDCOLOR_KILLS", "3"))  # how often a test kills the
 
 # The files that take longest come first, so that two processes end together. By seconds of processor time.
 LONGEST = (
-    "test_docs", "test_resume", "test_cluster", "test_cli_signals", "test_recipes", "test_batch",
+    "test_docs", "test_films_resume", "test_cluster", "test_cli_signals", "test_training_recipes", "test_batch",
     "test_archives_resume", "test_training", "test_inference_export", "test_archives", "test_page",
-    "test_evaluation_films", "test_media_reading", "test_wheel", "test_processes", "test_disks", "test_cli_streams",
-    "test_stills_budget", "test_api", "test_completion",
+    "test_evaluation_films", "test_media_reading", "test_wheel", "test_training_processes", "test_disks",
+    "test_cli_streams", "test_stills_budget", "test_api", "test_completion",
 )  # fmt: skip
 
 TINY_CONFIG = {"width": 4, "depth": 5, "dropout": 0.0}

@@ -305,3 +305,16 @@ def test_films_that_have_colors_are_kept_unless_asked(form: str, tmp_path: Path,
         assert (found["colored.mp4"] == colored) is is_kept
         assert found["gray.mp4"] != gray
     assert not list(tmp_path.glob("**/.vidcolor-*.partial"))
+
+
+def test_a_finished_archive_is_refused_and_leaves_nothing_beside_it(
+    scans: Path, tmp_path: Path, tiny_model: Path, capfd
+):
+    (scans / "torn.jpg").unlink()
+    out = tmp_path / "out" / "scans.zip"
+    out.parent.mkdir()
+    assert run(scans, "-o", out, "-q", model=tiny_model) == 0
+    there = {path.name: path.read_bytes() for path in out.parent.iterdir()}
+    assert run(scans, "-o", out, "-q", model=tiny_model) == 1
+    assert "exists. Give --overwrite" in capfd.readouterr().err
+    assert {path.name: path.read_bytes() for path in out.parent.iterdir()} == there

@@ -1,11 +1,16 @@
 """What becomes what is settled before any work."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from vidcolor.batch.options import BatchOptions
+from vidcolor.batch.photos import PhotoOptions
 from vidcolor.errors import UsageError
+from vidcolor.films.job import OUTPUT_OPTIONS, FilmOptions
 from vidcolor.films.naming import FilmJob, plan_jobs
+from vidcolor.inference.settings import ModelSettings
 
 
 def test_one_film_into_a_file():
@@ -35,3 +40,16 @@ def test_a_folder_as_input_and_a_file_for_several_are_refused(tmp_path: Path):
     file.touch()
     with pytest.raises(UsageError, match="need a folder"):
         plan_jobs([Path("a.mp4"), Path("b.mp4")], str(file))
+
+
+def test_every_option_of_a_film_decides_its_bytes_or_is_known_not_to():
+    """An earlier run with other values of the first kind is not resumed."""
+    known_not_to = {"model", "hwaccel", "resume", "overwrite"}  # the model has options and an identity of its own
+    names = {field.name for field in fields(FilmOptions)}
+    assert set(OUTPUT_OPTIONS) | known_not_to == names
+    assert not set(OUTPUT_OPTIONS) & known_not_to
+    model = {field.name for field in fields(ModelSettings)}
+    assert set(ModelSettings().color_options) | {"model", "device", "batch_size"} == model
+    photos = {field.name for field in fields(PhotoOptions)}
+    decided = {name.removeprefix("--") for name in BatchOptions().run_identity().settings}
+    assert photos - {"largest_photo", "overwrite"} <= decided

@@ -28,7 +28,7 @@ from vidcolor.films.job import FilmOptions, FilmResult, colorize_film_file
 from vidcolor.films.naming import plan_jobs
 from vidcolor.films.pipeline import colored_frames
 from vidcolor.frames import FilmInfo, Frame, PictureFormat, Plane
-from vidcolor.inference import colorizer as networks
+from vidcolor.inference.colorizer import Colorizer as LoadedModel
 from vidcolor.inference.settings import ModelSettings
 from vidcolor.painting.painter import Rgb
 from vidcolor.planes import look_up
@@ -76,7 +76,7 @@ class Colorizer:
         Raises ModelError, DeviceError, UsageError.
         """
         self.settings = ModelSettings(os.fspath(model), device, precision, size, batch_size, float(saturation))
-        self._loaded: networks.Colorizer | None = self.settings.load()
+        self._loaded: LoadedModel | None = self.settings.load()
 
     @property
     def devices(self) -> list[str]:
@@ -84,7 +84,7 @@ class Colorizer:
         return self.loaded.devices
 
     @property
-    def loaded(self) -> networks.Colorizer:
+    def loaded(self) -> LoadedModel:
         """The colorizer that the rest of the package uses; not part of the API. Raises UsageError after `close`."""
         if self._loaded is None:
             raise UsageError("this Colorizer is closed; make a new one.")
@@ -238,15 +238,16 @@ def colorize_film(
     (job,) = plan_jobs([path], os.fspath(output))
     loaded, settings = _resolve_model(model, device, precision, size, batch_size, saturation)
     options = FilmOptions(
-        settings, steady, None if every == "auto" else every, shot_memory, _as_paths(reference), codec, crf, preset,
-        pix_fmt, encoder, hwaccel, convert_audio, drop_audio, _parse_seconds(start), _parse_seconds(end), recolor,
-        resume, overwrite,
+        settings, steady=steady, every=None if every == "auto" else every, shot_memory=shot_memory,
+        references=_as_paths(reference), codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt, encoder=encoder,
+        hwaccel=hwaccel, convert_audio=convert_audio, drop_audio=drop_audio, start=_parse_seconds(start),
+        end=_parse_seconds(end), recolor=recolor, resume=resume, overwrite=overwrite,
     )  # fmt: skip
     progress = _Progress(source, "frame", show_progress, on_progress)
     with ExitStack() as stack:
         stack.callback(progress.close)
 
-        def load() -> networks.Colorizer:
+        def load() -> LoadedModel:
             return stack.enter_context(_open(loaded, settings)).loaded
 
         return colorize_film_file(
@@ -316,11 +317,15 @@ def colorize_files(
         observer = _ProgressBarObserver(output)
     loaded, settings = _resolve_model(model, device, precision, size, batch_size, saturation)
     films = FilmOptions(
-        settings, steady, None if every == "auto" else every, shot_memory, _as_paths(reference), codec, crf, preset,
-        pix_fmt, encoder, hwaccel, convert_audio, drop_audio, recolor=recolor, resume=resume, overwrite=overwrite,
+        settings, steady=steady, every=None if every == "auto" else every, shot_memory=shot_memory,
+        references=_as_paths(reference), codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt, encoder=encoder,
+        hwaccel=hwaccel, convert_audio=convert_audio, drop_audio=drop_audio, recolor=recolor, resume=resume,
+        overwrite=overwrite,
     )  # fmt: skip
-    photos = PhotoOptions(recolor, quality, subsampling, largest_photo, overwrite)
-    options = BatchOptions(films, photos, others, nested, cluster)
+    photos = PhotoOptions(
+        recolor=recolor, quality=quality, subsampling=subsampling, largest_photo=largest_photo, overwrite=overwrite
+    )
+    options = BatchOptions(films, photos, others=others, nested=nested, cluster=cluster)
     paths = _as_paths(inputs)
     if cluster is None:
         colorizer = loaded.loaded if loaded is not None else None
@@ -394,7 +399,9 @@ def colorize_photo(
     Raises SourceError (also for a missing file), SinkError (the output exists and overwrite is False), UsageError,
     ModelError, DeviceError, ShapeError.
     """
-    options = PhotoOptions(recolor, quality, subsampling, largest_photo, overwrite)
+    options = PhotoOptions(
+        recolor=recolor, quality=quality, subsampling=subsampling, largest_photo=largest_photo, overwrite=overwrite
+    )
     if isinstance(source, np.ndarray) and output is not None:
         raise UsageError(f"{os.fspath(output)}: an array is given back, not written. Leave the output away.")
     loaded, settings = _resolve_model(model, device, precision, size, None, saturation)

@@ -131,7 +131,13 @@ class ArchiveTarget(Target):
         if not self.output.absolute().parent.is_dir():
             raise SinkError(f"{self.output.parent}: no such folder. Make it first.")
         self.journal.__enter__()
-        if self._resume_earlier():
+        try:
+            is_resumed = self._resume_earlier()
+        except SinkError:
+            if not self.journal.runs and not self.journal.damaged_lines:  # made just now
+                self.journal.remove()
+            raise
+        if is_resumed:
             self._file = cast(BinaryIO, self._partial.open("r+b"))
             self._file.truncate(self.journal.offset)
             self._file.seek(self.journal.offset)

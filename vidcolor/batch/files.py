@@ -13,7 +13,7 @@ from typing import NoReturn, Self
 from vidcolor.archives import Entry, FolderWatcher, Source, Target, open_source, open_target
 from vidcolor.archives.journal import Record
 from vidcolor.archives.opening import is_archive_name
-from vidcolor.batch.archive import colorize_archive
+from vidcolor.batch.entries import colorize_entries
 from vidcolor.batch.films import ignore_progress
 from vidcolor.batch.observer import BatchObserver
 from vidcolor.batch.options import BatchOptions
@@ -175,7 +175,7 @@ class Batch:
             entries = iter(source) if watcher is None else watcher.take_ready(source)
             numbers: dict[str, int] = {}  # positions in the source, as workers may finish in another order
             entries = _number_entries(entries, numbers) if workers.are_films_unordered else entries
-            colorize_archive(entries, target, workers, worker_options, summary.add)
+            colorize_entries(entries, target, workers, worker_options, summary.add)
         for message in (*source.damage, *target.notes, *workers.notes, *summary.remarks()):
             self._observer.warning(message)
         workers.notes.clear()

@@ -52,13 +52,13 @@ class BatchFilmColorizer:
         return (*done.warnings, *((f"damaged: {damage}",) if damage else ())), damage
 
     def plan_parts(self, source: Path, colorizer: Colorizer, wanted: int) -> list[Part]:
-        """See Films."""
+        """See FilmColorizer."""
         with self._whole_film_options().open_source(source, source) as film:
             held, keeps_color = self.options.steadiness(film.info), self.options.shots(film) is not None
             return parts.plan_parts(film, colorizer, held, wanted, keeps_color=keeps_color)
 
     def colorize_part(self, source: Path, target: Path, colorizer: Colorizer, part: Part, *, is_again: bool) -> None:
-        """See Films."""
+        """See FilmColorizer."""
         options = self._whole_film_options(is_again=is_again)
         with options.open_source(source, target) as film, ExitStack() as stack:
             settled = choose_encoder(film.examined, target, options.output)

@@ -43,7 +43,7 @@ class FilmScore:
     psnr: float  # dB, mean over frames; infinite for the truth
     colorfulness: float
     colorfulness_gap: float  # |mean colorfulness - that of the truth|; of several films the mean of their gaps
-    cdc: float  # see film_metrics.ColorDrift
+    cdc: float  # see film_metrics.ColorDistributionConsistency
     warp_error: float  # see film_metrics.WarpError.rgb
     chroma_warp_error: float  # see film_metrics.WarpError.chroma, 8-bit codes
     seconds: float | None  # of the coloring alone; None for gray and truth

@@ -289,5 +289,5 @@ def _convert(value: Any, kind: Any) -> Any:
 
 
 def format_recipe(recipe: Recipe) -> str:
-    """Format every field as JSON, one on each line; `overridden` reads each value back."""
+    """Format every field as JSON, one on each line; `override` reads each value back."""
     return "\n".join(f"{name} = {json.dumps(value)}" for name, value in dataclasses.asdict(recipe).items())

@@ -183,7 +183,7 @@ def sound_of(path: Path) -> list[Any]:
 
 @pytest.mark.parametrize("way", SOUNDS)
 def test_sound_of_a_film_gone_on_with_is_that_of_one_that_never_stopped(way: str, tmp_path: Path, tiny_model: Path):
-    """It is copied anew from the source, which must be the same; see test_identity.py."""
+    """It is copied anew from the source, which must be the same; see test_media_identity.py."""
     before, after, codec = SOUNDS[way]
     film = make_film(tmp_path / f"in.{before}", pts=range(3, 63), sound=[{}, {"language": "eng"}], sound_codec=codec)
     whole, part = tmp_path / f"whole.{after}", tmp_path / f"part.{after}"

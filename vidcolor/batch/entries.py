@@ -28,7 +28,7 @@ MOST_LISTED = 20  # failures that are listed for one nested archive
 OnEntry = Callable[[Entry, EntryResult], None]
 
 
-def colorize_archive(
+def colorize_entries(
     entries: Iterable[Entry],
     target: Target,
     workers: Workers,
@@ -240,7 +240,7 @@ def _colorize_nested(
         on_entry(inner, replace(done, archive=entry.printable_name))
 
     with open_source([entry.path]) as source, reopen_target(output, source, target.run, resume=target.resume) as made:
-        colorize_archive(source, made, workers, options, settled)
+        colorize_entries(source, made, workers, options, settled)
     records = list(made.records.values())
     failed = [_prefix_name(printable(record.name), record.reason) for record in records if record.outcome == "failed"]
     counts = Counter(record.outcome for record in records)
