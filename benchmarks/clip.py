@@ -1,4 +1,4 @@
-"""Make the film that is timed: a real one, enlarged and looped, with grain and sound. The same bytes every time.
+"""Make the film for the timings: a real one, enlarged and looped, with grain and sound; always the same bytes.
 
 Run by films.py: `python clip.py SOURCE OUT WIDTH HEIGHT SECONDS GRAIN`; prints one JSON object about the clip.
 """

@@ -1,7 +1,7 @@
 """Precision and recall of vidcolor's cut detector beside PySceneDetect's, on films with known cuts and on joined reels.
 
 `python benchmarks/cuts.py FOLDER` reads the films named in FILMS from FOLDER and prints a Markdown table. Reels are
-joins of their real shots, made to look like old film. All detectors see the same small luma. Needs
+joined from their real shots and made to look like old film. All detectors see the same small luma. The script needs
 `pip install scenedetect`; a cut counts as found within one frame.
 """
 

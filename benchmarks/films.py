@@ -1,7 +1,7 @@
 """Speed and memory of `vidcolor` on films, beside a plain transcode and a naive colorizer, in one run.
 
 `python benchmarks/films.py` prints a Markdown table; README.md beside it says how to read it.
-Every contender is a process of its own. This one stays small on purpose: Linux counts a parent's memory as the
+Every program runs in its own process. This process stays small on purpose: Linux counts a parent's memory as the
 child's peak until the child runs its own program, so neither torch nor av is imported here.
 """
 

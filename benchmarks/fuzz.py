@@ -1,8 +1,8 @@
-"""Damaged and hostile files through the real commands: whether they end, in one line, and touch nothing else.
+"""Run the real commands on damaged and hostile files: each must end with one line and touch nothing else.
 
 `python benchmarks/fuzz.py --minutes 10 --seed 1` prints a Markdown table; README.md beside it says how to read it.
-Whatever ends by a traceback, a signal or a time limit, takes too much memory, or changes a file that it should not, is
-kept in `--keep` with the command that showed it. The same seed makes the same trials, up to where the time is over.
+A file is kept in `--keep`, with the command, if that ends by a traceback, a signal or a time limit, takes too much
+memory, or changes a file that it should not. The same seed makes the same trials, as far as the time allows.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""What the network of the default model costs beside other colorizers' networks, on one device, in one run.
+"""Time the default model's network beside other colorizers' networks, on one device, in one run.
 
-`python benchmarks/networks.py` prints a Markdown table; with `--device cuda` of the first GPU, in bf16. The others are
-the published shapes with random weights, which cost the same: pix2pix's U-Net-256 and ECCV16. Each is asked at the size
-that it was made for and at 256x448.
+`python benchmarks/networks.py` prints a Markdown table; `--device cuda` measures the first GPU, in bf16. The other
+networks have their published shapes and random weights, which cost the same: pix2pix's U-Net-256 and ECCV16. Each
+network is timed at its own size and at 256x448.
 """
 
 import argparse

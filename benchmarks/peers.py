@@ -1,4 +1,4 @@
-"""What vidcolor is timed against. Run by films.py, each in a process of its own.
+"""The programs that vidcolor is timed against. films.py runs each in its own process.
 
 `python peers.py naive CLIP OUT MODEL SECONDS`: RGB frame by frame, as colorizers are commonly written.
 `python peers.py plain CLIP OUT`: a plain transcode through PyAV, for machines without the `ffmpeg` command.

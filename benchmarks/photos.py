@@ -1,7 +1,7 @@
 """Speed and memory of `vidcolor` on a folder of photos, beside Pillow decoding and re-encoding them alone, in one run.
 
 `python benchmarks/photos.py` prints a Markdown table; README.md beside it says how to read it.
-As in films.py, every contender is a process of its own, and this one stays small on purpose.
+As in films.py, every program runs in its own process, and this process stays small on purpose.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Every recipe trained from its own start under one budget, then measured on the same photos, side by side.
+"""Train every recipe from its own start under one budget, then measure the models on the same photos.
 
 `python benchmarks/recipes.py PHOTOS... --validation VALIDATION -o FOLDER` makes FOLDER/recipes.csv and prints the
 table. A recipe whose model is in FOLDER already is not trained again.

@@ -1,8 +1,8 @@
-"""What more devices bring, and that they make the same colors.
+"""Measure the speed of several devices, and check that they make the same colors.
 
 `python benchmarks/scaling.py FILM` colors a film's frames, without writing them, first on one core or GPU and then on
-more: `--devices cpu,cpu` (a core for each replica), `--devices cuda:0,cuda:1`. Prints a Markdown table: frames a second
-of the whole path up to the encoder and of the network alone, and both as a share of so many times the single device's.
+several: `--devices cpu,cpu` (a core for each replica), `--devices cuda:0,cuda:1`. It prints a Markdown table: frames
+per second of the whole path up to the encoder and of the network alone, and both as a share of ideal scaling.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""Color clips turned gray, colored again and steadied in every way, in one table: how good, how steady, how fast.
+"""Turn color clips gray, color them again with every steadying method, and compare quality, steadiness and speed.
 
 `python benchmarks/steady.py FILM...` prints a Markdown table for each film and one of their means. Warp errors are
-measured along Farnebäck's flow, the filters use DIS. The time is CPU-milliseconds a frame of the network with the
-steadying, without decoding and painting. With `--own-colors` the film's own chroma, which may flicker, takes the
-network's place.
+measured along Farnebäck's flow; the filters use DIS. Times are CPU-milliseconds per frame of the network and the
+steadying, without decoding and painting. `--own-colors` uses the film's own chroma, which may flicker, instead of the
+network's.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""Whether two checkouts make the same bytes out of the same commands: for changes that must change nothing.
+"""Check that two checkouts make the same bytes with the same commands, for changes that must change nothing.
 
     python benchmarks/unchanged.py ../before . samples ../films ../scans --seconds 2
 
-Each film under the folders named is colored for a few seconds, each photo alone, all photos as a folder, a zip and a
-tar; then come settings, a film that one checkout begins and the other finishes, training, export, evaluation and
-pages. Files are compared by SHA-256 (reports without their times), exit statuses, and what was printed without times
-and places. Different files or statuses end with 1; different words are only listed.
+The script colors a few seconds of each film under the named folders, each photo alone, and all photos as a folder, a
+zip and a tar; then it tries settings, a film that one checkout begins and the other finishes, training, export,
+evaluation and pages. It compares files by SHA-256 (reports without their times), exit statuses, and printed text
+without times and paths. Different files or statuses end with exit code 1; different texts are only listed.
 """
 
 import argparse
