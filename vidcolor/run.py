@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# Settings that tell what computed. Two machines may differ in them where the options are the same.
+# Settings that describe the machine and its libraries: two machines may differ in them with the same options.
 MACHINE = ("precision", "backend", "OpenCV", "film libraries")
 _CONTENT = re.compile(r"(?P<times>.*) (?P<content>(whole|sampled):[0-9a-f]{64})")
 
@@ -16,13 +16,13 @@ class Run:
 
     model_sha256: str
     settings: Mapping[str, str] = field(default_factory=dict)  # "--crf": "18", "precision": "bf16", "vidcolor": "0.1.0"
-    source: str = ""  # identity of the film or archive; "" for folders, whose files are looked at one by one
-    settings_hash: str = ""  # of the settings of a run over many files, as vidcolor 0.1.0 noted them
+    source: str = ""  # identity of the film or archive; "" for folders, whose files are checked one by one
+    settings_hash: str = ""  # of the settings of a run over many files, as vidcolor 0.1.0 stored them
 
     def changes(self, before: "Run", *, is_any_machine: bool = False) -> list[str]:
-        """What differs from an earlier run, each in a few words: "--crf was 18, is 20".
+        """The differences from an earlier run, each in a few words: "--crf was 18, is 20".
 
-        is_any_machine: do not count what computed, where the options are the same.
+        is_any_machine: ignore differences between machines (MACHINE) if the options are the same.
         """
         found = [] if is_same_input(self.source, before.source) else ["the input has changed"]
         found += ["the model has changed"] if self.model_sha256 != before.model_sha256 else []
@@ -32,24 +32,24 @@ class Run:
         for name in sorted({*is_told, *was_told}):
             old, new = was_told.get(name, "-"), is_told.get(name, "-")
             if name in MACHINE and (is_any_machine or "-" in (old, new)):
-                continue  # "-" is unknown, as vidcolor 0.1.0 left it
+                continue  # "-" is unknown: vidcolor 0.1.0 did not store it
             found += [] if is_same_input(new, old) else [f"{name} was {old}, is {new}"]
         return found
 
     def as_fields(self) -> dict[str, Any]:
-        """For a line of a ledger; `Run(**fields)` reads it."""
+        """The fields for a line of a ledger; `Run(**fields)` reads them."""
         fields = {"model_sha256": self.model_sha256, "settings": dict(self.settings), "source": self.source}
         return fields | ({"settings_hash": self.settings_hash} if self.settings_hash else {})
 
     def _told(self) -> dict[str, str]:
-        """The settings; of precision, vidcolor 0.1.0 noted the option, which can be auto, for films."""
+        """The settings. For films, vidcolor 0.1.0 stored the option --precision, which can be auto."""
         told = dict(self.settings)
         option = told.pop("--precision", "auto")
         return told if option == "auto" else {"precision": option} | told
 
 
 def is_same_input(now: str, before: str) -> bool:
-    """Whether two identities (media/identity.py) are of the same input. vidcolor 0.1.0 noted sizes and times alone."""
+    """Whether two identities (media/identity.py) name the same input. vidcolor 0.1.0 stored only sizes and times."""
     new, old = _CONTENT.fullmatch(now), _CONTENT.fullmatch(before)
     if new and old:
         return new["content"] == old["content"]

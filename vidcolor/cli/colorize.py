@@ -26,10 +26,10 @@ PRESET = WithCompletion(click.STRING, choices.PRESETS)
 
 
 class FrameInterval(OrAuto):
-    """A number of frames, or auto, which becomes None."""
+    """Parameter type: a number of frames; auto becomes None."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
-        """Text -> frames."""
+        """Convert text to a number of frames."""
         every = super().convert(value, param, ctx)
         if every is not None and every > 1:
             from vidcolor.steady.key_frames import check_every  # loads what films need
@@ -140,7 +140,7 @@ def command(
 ) -> None:
     """Put color on films and photos; picture, sound, subtitles, timing and metadata stay as they are.
 
-    Folders, zip and tar archives keep their tree and names. What an earlier run did is not done again.
+    Folders, zip and tar archives keep their tree and names. Work that an earlier run finished is not repeated.
 
     \b
     Examples:
@@ -174,7 +174,7 @@ def command(
 
 
 def _suggest_output(inputs: tuple[Path, ...]) -> str:
-    """What to say for where the output goes."""
+    """The advice where the output should go."""
     first = inputs[0]
     if len(inputs) > 1 or first.is_dir():
         return "say into which folder the colored files go, such as -o colored/."
@@ -182,7 +182,7 @@ def _suggest_output(inputs: tuple[Path, ...]) -> str:
 
 
 def _open_sequence(inputs: tuple[Path, ...], rate: Fraction) -> Path:
-    """The one folder or pattern of pictures as a film."""
+    """The address of one folder or pattern of numbered pictures as a film. Raises UsageError for several inputs."""
     from vidcolor.media.sequences import sequence_address
 
     if len(inputs) != 1:
@@ -191,7 +191,7 @@ def _open_sequence(inputs: tuple[Path, ...], rate: Fraction) -> Path:
 
 
 def _batch_options(options: dict[str, Any]) -> "BatchOptions":
-    """What the command line asks for, as the library takes it. Raises UsageError."""
+    """The command line's options as the library takes them. Raises UsageError."""
     from vidcolor.batch.options import BatchOptions
     from vidcolor.batch.photos import PhotoOptions
     from vidcolor.films.job import FilmOptions

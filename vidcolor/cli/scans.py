@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScanJob:
-    """What the command line asks for."""
+    """A batch as the command line asks for it."""
 
     inputs: tuple[Path, ...]
     output: Path
@@ -35,9 +35,9 @@ class ScanJob:
 
 
 def are_scans(inputs: tuple[Path, ...], output: Path) -> bool:
-    """Whether this is work for a batch: a folder, an archive, a pattern, or a photo is among the inputs.
+    """Whether the inputs are a batch: a folder, an archive, a pattern or a photo is among them.
 
-    An animation that is to become a film is none. Raises UsageError where photos are to become one.
+    An animation that becomes a film is no batch. Raises UsageError if photos should become a film.
     """
     if output.suffix.lower() in CONTAINERS and not output.is_dir():
         if len(inputs) == 1 and inputs[0].suffix.lower() in ANIMATIONS:
@@ -62,7 +62,7 @@ def _is_archive(path: Path) -> bool:
 
 
 def _is_photo(path: Path) -> bool:
-    return path.suffix.lower() in PHOTOS | UNREAD_PHOTOS  # those that are not read are refused as photos
+    return path.suffix.lower() in PHOTOS | UNREAD_PHOTOS  # unread photos are refused as photos
 
 
 def _is_pattern(path: Path) -> bool:
@@ -70,7 +70,7 @@ def _is_pattern(path: Path) -> bool:
 
 
 def colorize_scans(scans: ScanJob) -> bool:
-    """Color everything; whether all went well. Raises VidcolorError where nothing can be done at all."""
+    """Color all files; return whether all went well. Raises VidcolorError if nothing can be done at all."""
     from vidcolor.batch.files import colorize_files, watch_folder
 
     if len(scans.inputs) == 1 and _is_photo(scans.inputs[0]) and _is_photo(scans.output) and not scans.output.is_dir():
@@ -94,7 +94,7 @@ def colorize_scans(scans: ScanJob) -> bool:
 
 
 class _ProgressForwarder(BatchObserver):
-    """Tells the renderer what a batch tells."""
+    """Forwards a batch's events to the renderer."""
 
     def __init__(self, renderer: Observer) -> None:
         self._renderer = renderer
@@ -118,7 +118,7 @@ class _ProgressForwarder(BatchObserver):
         self._renderer.warning(message)
 
     def watch_film(self, name: str, start: "FilmStart") -> Callable[[int], None]:
-        """For the log alone."""
+        """Return a callback that writes the film's progress to the log only."""
         return film_progress(name, start.frames, start.done_before)
 
     def batch_finished(self, result: "BatchResult") -> None:
@@ -142,12 +142,12 @@ def _colorize_photo(scans: ScanJob) -> None:
     shown = observer(as_json=scans.as_json, quiet=True)
     shown.batch_started(1)
     shown.file_finished(str(source), done.outcome, done.notes)
-    if not scans.as_json and (done.notes or not scans.quiet):  # what could not be kept is said in any case
+    if not scans.as_json and (done.notes or not scans.quiet):  # losses are reported even when quiet
         say("; ".join((f"{target}: {done.outcome}", *done.notes)))
 
 
 def describe_scans(scans: ScanJob) -> bool:
-    """Print a dry run: what is there, what would be done, and how long it would take."""
+    """Print a dry run: the files, what would be done with them, and how long it would take. Returns True."""
     from vidcolor.batch.estimate import estimate_files
 
     found = estimate_files(scans.inputs, scans.output, scans.options, scans.options.model.load)

@@ -1,4 +1,4 @@
-"""What is seen of a running job: a bar, plain lines, JSON lines, or failures alone; and what the log keeps of it."""
+"""Progress of a running job: a bar, plain lines, JSON lines or only failures on the terminal, and lines in the log."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,10 +14,10 @@ __all__ = ["Observer", "Tally", "counting", "film_progress", "observer"]
 
 
 def observer(*, as_json: bool, quiet: bool, is_telling_all: bool = False, is_terminal: bool | None = None) -> Observer:
-    """The renderer that the options and the terminal ask for, and the log beside it.
+    """Choose the renderer by the options and the terminal, with the log beside it.
 
-    is_telling_all: say a line of every file, unless quiet.  is_terminal: whether bars are drawn; None: as rich finds
-    it, which may be told by FORCE_COLOR.
+    is_telling_all: print a line on every file, unless quiet.  is_terminal: whether bars are drawn; None: as rich
+    detects it, which FORCE_COLOR can override.
     """
     return Broadcast(LogLines(), _renderer(as_json, quiet, is_telling_all, is_terminal))
 
@@ -40,7 +40,10 @@ def _renderer(as_json: bool, quiet: bool, is_telling_all: bool, is_terminal: boo
 
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar with the time left, on a terminal. what: photos, frames, files."""
+    """Show a bar with the time left, on a terminal. what: photos, frames, files.
+
+    Yields a callback that takes how many are done, and the total or None.
+    """
     with observer(as_json=False, quiet=False) as shown:
         shown.counting_started(what)
         yield shown.counted

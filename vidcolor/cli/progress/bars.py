@@ -1,4 +1,4 @@
-"""A bar for a job under way, one line at any width of the terminal. Imported late, as it brings rich."""
+"""The progress bar: one line at any width of the terminal. Imported late, because it loads rich."""
 
 import sys
 from collections.abc import Iterable
@@ -20,29 +20,29 @@ from vidcolor.cli.text import fold
 from vidcolor.cli.timecode import format_duration
 from vidcolor.printable import printable
 
-_WIDE, _MEDIUM = 100, 64  # columns of a terminal that hold everything, and a shorter bar; under these there is none
+_WIDE, _MEDIUM = 100, 64  # columns from which there is room for everything, and for a short bar; below, no bar
 
 
 class Bars(Progress):
-    """Name, bar, count, facts and the time left, as far as there is room: the count and the time left stay longest.
+    """Name, bar, count, facts and the time left. On a narrow terminal the count and the time left stay longest.
 
-    Tasks have a field `facts`, a text.  Shown on a terminal only.
+    Tasks have a field `facts`, a text. Bars are shown on a terminal only.
     """
 
     def __init__(self, console: Terminal, *, transient: bool = False, in_percent: bool = False) -> None:
         self._count = TaskProgressColumn() if in_percent else _Count()
-        self._terminal = console  # rich draws in its own __init__ before it knows it
+        self._terminal = console  # rich draws in its own __init__, before it has stored its console
         is_shown = console.is_terminal and not console.is_dumb_terminal
         super().__init__(
             console=console, disable=not is_shown, transient=transient, redirect_stdout=sys.stdout.isatty()
-        )  # what goes to a file or a pipe goes there
+        )  # output to a file or a pipe is left alone
 
     def begin(self, name: str, total: float | None, done: int = 0) -> TaskID:
-        """A new bar; one without a total and a count only moves."""
+        """Add a bar. total: None for a bar that only moves.  done: of them, at the start."""
         return self.add_task(name, total=total, completed=done, facts="")
 
     def tell(self, text: str, style: str = "") -> None:
-        """A line above the bars; its beginning, up to a colon, in a style."""
+        """Print a line above the bars. style: of its beginning, up to a colon."""
         line = Text(fold(text, self._terminal.width if self._terminal.is_terminal else None))
         line.stylize(style, 0, line.plain.find(":") + 1)
         self._terminal.print(line, soft_wrap=True)
@@ -65,7 +65,7 @@ def _columns(width: int, count: ProgressColumn) -> tuple[ProgressColumn, ...]:
 
 
 class _Name(ProgressColumn):
-    """What is worked on; a long name loses its middle, so that `reel-01` and `reel-02` stay apart."""
+    """The name of the current work; a long name loses its middle, so that `reel-01` and `reel-02` still differ."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class _Name(ProgressColumn):
 
 
 class _Facts(ProgressColumn):
-    """What else is known: the task's field `facts`."""
+    """Other facts: the task's field `facts`."""
 
     def render(self, task: Task) -> Text:
         """See ProgressColumn."""
@@ -87,7 +87,7 @@ class _Facts(ProgressColumn):
 
 
 class _Count(MofNCompleteColumn):
-    """How many of how many."""
+    """The number done and the total."""
 
     def render(self, task: Task) -> Text:
         """See ProgressColumn."""
@@ -95,7 +95,7 @@ class _Count(MofNCompleteColumn):
 
 
 class _Left(ProgressColumn):
-    """The time left: the task's field `left` if it has one, else by the last half minute's speed."""
+    """The time left: the task's field `left` if it has one, else estimated from the last half minute's speed."""
 
     max_refresh = 0.5
 
@@ -107,7 +107,7 @@ class _Left(ProgressColumn):
 
 
 class _Spent(ProgressColumn):
-    """The time that was worked: the task's field `spent` if it has one, else since the task began."""
+    """The time spent: the task's field `spent` if it has one, else the time since the task began."""
 
     def render(self, task: Task) -> Text:
         """See ProgressColumn."""
@@ -116,7 +116,7 @@ class _Spent(ProgressColumn):
 
 
 def counts_table(rows: Iterable[tuple[int, str]]) -> Table:
-    """What became of a batch's files: see Tally.rows."""
+    """A table of a batch's files by outcome. rows: from Tally.rows."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(justify="right")
     for count, what in rows:

@@ -1,4 +1,4 @@
-"""One observer in front of several: what is shown of a job is written down, too."""
+"""An observer that forwards every event to several: the terminal shows a job while the log records it."""
 
 from contextlib import ExitStack
 from types import TracebackType
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Broadcast(Observer):
-    """Tells several observers, in order; the last one's terminal is given back first."""
+    """Forwards events to several observers, in order; the last observer is closed first."""
 
     def __init__(self, *observers: Observer) -> None:
         self._observers, self._stack = observers, ExitStack()

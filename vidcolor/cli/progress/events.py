@@ -1,17 +1,17 @@
-"""What is known at an event, by name; JSON lines hold the same, in the order in which it was told."""
+"""The facts of each event, by name. JSON lines contain the same facts, in the order in which they were passed."""
 
 from typing import Any, NotRequired, TypedDict
 
 
 class FilmPaths(TypedDict):
-    """A film and what is made of it."""
+    """The paths of a film and of its output."""
 
     input: str
     output: str
 
 
 class FilmStarted(FilmPaths):
-    """frames: None where the container does not tell.  done_before: frames that an earlier run has made."""
+    """frames: None if the container does not state it.  done_before: frames that an earlier run has made."""
 
     frames: int | None
     devices: list[str]
@@ -19,7 +19,7 @@ class FilmStarted(FilmPaths):
 
 
 class FilmFinished(FilmPaths):
-    """frames: in the output.  fps: of this run.  damage: counts, by what is torn."""
+    """frames: in the output.  fps: of this run.  damage: counts by kind of damage."""
 
     frames: int
     seconds: float
@@ -32,7 +32,7 @@ class FilmFinished(FilmPaths):
 
 
 class FilmPlan(FilmPaths):
-    """What a dry run finds. seconds: that the work would take; None where the film's length is unknown."""
+    """The findings of a dry run. seconds: estimated time of the work; None if the film's length is unknown."""
 
     container: str
     codec: str

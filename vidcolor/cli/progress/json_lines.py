@@ -1,4 +1,4 @@
-"""`--json`: one JSON object a line on stdout, nothing else there."""
+"""`--json`: one JSON object per line on stdout, and nothing else there."""
 
 import time
 from collections import Counter
@@ -17,10 +17,10 @@ _INTAKE = ("photos", "film_frames", "gray", "duplicates", "unreadable", "tiny")
 
 
 class JsonLines(Observer):
-    """For programs. Of a batch's files those that are not simply colored are told, and progress."""
+    """JSON events for programs. In a batch: progress, and the files that failed or have notes."""
 
     def __init__(self, *, is_telling_all: bool = False) -> None:
-        """is_telling_all: an event for every file that this run worked."""
+        """is_telling_all: write an event for every file that this run processed."""
         self._is_telling_all, self._last = is_telling_all, 0.0
         self._clock, self._tally = FilmClock(None), Tally()
         self._within = Counter[str]()  # files done, by the archive that is itself one of the files
@@ -92,7 +92,7 @@ class JsonLines(Observer):
         emit_event("done", **facts)
 
     def _is_due(self, *, at_once: bool = False) -> bool:
-        """Whether it is time for progress. at_once: it is in any case."""
+        """Whether the next progress event is due. at_once: it is due in any case."""
         now = time.monotonic()
         if now - self._last < EVENT_SECONDS and not at_once:
             return False

@@ -1,4 +1,4 @@
-"""Bars on a terminal: for films, batches and whatever counts; for training with a table of losses. Brings rich."""
+"""Bars on a terminal for films, batches and counts; for training, with a table of losses. Loads rich."""
 
 import sys
 from collections import Counter
@@ -158,7 +158,7 @@ class LiveBars(PlainLines):
             self._bars.update(self._task, completed=self._tally.done, facts=facts, left=self._tally.seconds_left)
 
     def _training(self) -> RenderableType:
-        """The bar, and under it the losses: of each epoch's mean, and of the last steps."""
+        """The bar, and under it the losses: the mean of each epoch, and of the last steps."""
         shown = [(f"epoch {facts['epoch']:.1f}", facts) for facts in self._epochs] + [("now", self._steps)]
         names = sorted({name for _, facts in shown for name in loss_names(facts)})
         if not names:

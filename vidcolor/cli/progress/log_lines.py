@@ -1,4 +1,4 @@
-"""What `--log FILE` keeps of a job: every film and file, and how far a long one is every few minutes."""
+"""The lines of `--log FILE`: every film and file, and the progress of a long film every few minutes."""
 
 import logging
 from collections import Counter
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class LogLines(Observer):
-    """Tells the log file, whatever is shown; nobody where there is none."""
+    """Writes events to the log file, whatever the terminal shows; without a log file, does nothing."""
 
     def __init__(self) -> None:
         self._film_advanced: Callable[[int], None] = lambda _: None
@@ -104,7 +104,7 @@ class LogLines(Observer):
 
 
 def film_progress(name: str, total: int | None, done_before: int = 0) -> Callable[[int], None]:
-    """What to tell of frames that are done, for a line in the log every few minutes."""
+    """A callback that takes the number of frames done, and writes a line to the log every few minutes."""
     clock, pace = FilmClock(total, done_before), ProgressInterval()
 
     def tell(frames: int) -> None:

@@ -1,7 +1,7 @@
-"""The events of a running job, one method each; every renderer, and the log, overrides those that it shows.
+"""The events of a running job, one method each; every renderer, and the log, overrides the methods it needs.
 
-Films, batches of many files, training and evaluation are told of through the same class, so that a new way to show a
-job is one subclass, and a new event is one method here and one in `Broadcast`.
+Films, batches of many files, training and evaluation report through the same class: a new renderer is one subclass, and
+a new event is one method here and one in `Broadcast`.
 """
 
 from types import TracebackType
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 
 class Observer:
-    """Shows nothing of anything. A context manager: a terminal that was taken is given back at its end."""
+    """Ignores every event. A context manager: leaving it restores the terminal."""
 
     # Any job
 
     def warning(self, message: str) -> None:
-        """Something the user should know; the job goes on."""
+        """The user should know something; the job continues."""
 
     def confirm(self, message: str) -> bool:  # noqa: ARG002 - nobody is asked
-        """Whether to begin anew, after what was found; no where nobody can be asked."""
+        """Ask whether to start over, after what `message` says; False if nobody can be asked."""
         return False
 
     def confirmed(self, message: str, *, is_wanted: bool) -> None:
-        """Somebody was asked, or nobody could be."""
+        """The question of `confirm` was answered, or nobody could be asked."""
 
     # Films, one after another
 
@@ -37,7 +37,7 @@ class Observer:
         """The first frame is about to be colored."""
 
     def film_advanced(self, frames: int) -> None:
-        """So many frames of the film are done, those of an earlier run among them."""
+        """`frames` frames of the film are done, including an earlier run's."""
 
     def film_finished(self, **facts: Unpack[events.FilmFinished]) -> None:
         """The output is written."""
@@ -49,56 +49,56 @@ class Observer:
         """The film could not be finished."""
 
     def film_planned(self, **facts: Unpack[events.FilmPlan]) -> None:
-        """What would be done to a film. Raises LostError where the answer cannot be written."""
+        """A dry run has planned a film. Raises LostError if the answer cannot be written."""
 
     # A batch of many files
 
     def batch_started(self, total: int | None) -> None:
-        """Files are about to be colored. total: how many; None where they cannot be counted beforehand."""
+        """Files are about to be colored. total: how many; None if they cannot be counted in advance."""
 
     def file_finished(
         self, name: str, outcome: str, notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
     ) -> None:
-        """A file is done with.
+        """A file is finished.
 
-        outcome: colored, kept, copied, skipped or failed.  notes: why, or what could not be kept.  was_done: by an
-        earlier run.  is_damaged: it is a film, colored as far as it decodes.
+        outcome: colored, kept, copied, skipped or failed.  notes: the reason, or what could not be kept.  was_done: an
+        earlier run finished it.  is_damaged: it is a damaged film, colored as far as it decodes.
         """
 
     def archived_file_finished(self, archive: str) -> None:
-        """A file of an archive that is itself one of the files is done with."""
+        """A file inside an archive is finished; the archive is itself one of the batch's files."""
 
     def batch_finished(self, **facts: Unpack[events.BatchFinished]) -> None:
-        """All files are done with, and the report is written."""
+        """All files are finished, and the report is written."""
 
-    # Training. `facts` are the place in the budget (step, progress in 0..1, epoch, images, minutes, crop in pixels),
-    # and with it means by name: loss_... and validation_...
+    # Training. `facts` are the position in the budget (step, progress in 0..1, epoch, images, minutes, crop in pixels)
+    # and mean losses by name: loss_... and validation_...
 
     def training_started(self) -> None:
         """Photos are about to be read."""
 
     def photos_read(self, report: "LoadReport") -> None:
-        """What was taken and what was passed over."""
+        """Photos were read; the report says which were skipped."""
 
     def step_finished(self, facts: dict[str, Any]) -> None:
-        """A step is done: the place alone."""
+        """A step is done; `facts` have the position only."""
 
     def losses_measured(self, facts: dict[str, Any]) -> None:
-        """Mean losses of the last few steps."""
+        """Mean losses of the last few steps are known."""
 
     def epoch_finished(self, facts: dict[str, Any]) -> None:
-        """Mean losses of an epoch, and those of its validation."""
+        """An epoch is done: its mean losses and validation losses are known."""
 
     def model_written(self, **facts: Unpack[events.ModelWritten]) -> None:
-        """Training is over."""
+        """Training is over, and the model is written."""
 
-    # Whatever only counts: evaluation, previews, comparisons
+    # Jobs that only count: evaluation, previews, comparisons
 
     def counting_started(self, what: str) -> None:
-        """Photos, frames or files are about to be gone through."""
+        """Photos, frames or files are about to be processed."""
 
     def counted(self, done: int, total: int | None) -> None:
-        """So many of them are done."""
+        """`done` of them are done."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""Lines on stderr: of warnings and failures alone, or of everything that is done with."""
+"""Lines on stderr: only warnings and failures, or also a line on everything that is finished."""
 
 import time
 from typing import TYPE_CHECKING, Any, Unpack
@@ -26,7 +26,7 @@ MOST_SKIPPED_SHOWN = 10
 
 
 class QuietLines(Observer):
-    """Warnings and failures, and what a dry run was asked for; of training what was passed over."""
+    """Warnings and failures, a dry run's plan, and the photos that training skips."""
 
     def warning(self, message: str) -> None:
         say(f"vidcolor: warning: {message}")
@@ -50,12 +50,12 @@ class PlainLines(Observer):
     """A line on each film, failure and epoch, for pipes and files."""
 
     def __init__(self, *, is_telling_all: bool = False) -> None:
-        """is_telling_all: a line on every file that this run worked, too."""
+        """is_telling_all: also print a line on every file that this run processed."""
         self._is_telling_all, self._tally = is_telling_all, Tally()
         self._last = 0.0
 
     def tell(self, text: str, style: str = "") -> None:  # noqa: ARG002 - see LiveBars
-        """Say a line. style: of its beginning, up to a colon, where the terminal has colors."""
+        """Print a line. style: of its beginning, up to a colon, if the terminal has colors."""
         note(fold(text, None))
 
     def warning(self, message: str) -> None:
@@ -113,7 +113,7 @@ class PlainLines(Observer):
 
 
 def print_load_report(report: "LoadReport") -> None:
-    """What was read, and the first of what was passed over."""
+    """Print what was read, and the first of the skipped photos."""
     note(report.describe(), *(f"  {line}" for line in passed_over(report, MOST_SKIPPED_SHOWN)))
     if len(report.skipped) > MOST_SKIPPED_SHOWN:
         note(f"  and {len(report.skipped) - MOST_SKIPPED_SHOWN} more: see skipped.txt")

@@ -17,14 +17,14 @@ def last_part(path: str) -> str:
 
 
 def film_work(facts: events.FilmFinished) -> str:
-    """How much of a film was worked, and how fast; of one that is kept there is no speed."""
+    """How many frames were written, and how fast; a film that was copied has no speed."""
     if facts.get("outcome") == "kept":
         return f"copied as it is in {facts['seconds']:.1f} s"
     return f"{facts['frames']} frames in {facts['seconds']:.1f} s, {facts['fps']:.1f} fps"
 
 
 def plan_lines(facts: events.FilmPlan) -> Iterator[str]:
-    """What a dry run finds of a film."""
+    """The lines of a dry run on a film."""
     frames = facts["frames"] if facts["frames"] is not None else "an unknown number of"
     yield f"{facts['input']} -> {facts['output']}"
     yield f"  picture    {frames} frames as {facts['codec']} {facts['pixel_format']} in {facts['container']}"
@@ -40,19 +40,19 @@ def plan_lines(facts: events.FilmPlan) -> Iterator[str]:
 
 
 def file_line(name: str, said: Iterable[str]) -> str:
-    """A file and what there is to say of it, which may begin with its name."""
+    """A file's name and its notes; the name is not repeated if the notes begin with it."""
     line = " ".join("; ".join(said).split())
     return line if line.startswith(name) else f"{name}: {line}".removesuffix(": ")
 
 
 def passed_over(report: "LoadReport", most: int | None = None) -> Iterator[str]:
-    """Photos that training leaves out, and why. most: so many of them."""
+    """Photos that training skips, and why. most: the greatest number of lines; None for all."""
     for name, why in islice(report.skipped, most):
         yield f"passed over: {name}: {why}"
 
 
 def training_place(facts: Mapping[str, Any]) -> str:
-    """How far a training run is, and its losses."""
+    """The position of a training run, and its losses."""
     elapsed = facts["minutes"] * 60
     left = elapsed / facts["progress"] - elapsed if facts["progress"] > 0 else 0.0
     return (
@@ -67,15 +67,15 @@ def epoch_line(facts: Mapping[str, Any]) -> str:
 
 
 def losses(facts: Mapping[str, Any]) -> str:
-    """Those of training and validation, by name."""
+    """The training and validation losses, by name."""
     return "  ".join(f"{name} {facts[name]:.3f}" for name in loss_names(facts))
 
 
 def loss_names(facts: Mapping[str, Any]) -> list[str]:
-    """Which of the facts are losses."""
+    """The names of the facts that are losses."""
     return [name for name in facts if name.startswith(("loss", "validation"))]
 
 
 def training_summary(facts: events.ModelWritten) -> str:
-    """What a training run has made."""
+    """The output of a training run."""
     return f"{facts['output']}: {facts['images']} crops in {facts['minutes']:.1f} minutes."
