@@ -123,9 +123,9 @@ def test_damage_in_them_is_told_and_only_it_is_done_again(
     scans: Path, tmp_path: Path, tiny_model: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ):
     out, asked = tmp_path / "out", []
-    real = LocalWorkers.photo
+    real = LocalWorkers.color_photo
     monkeypatch.setattr(
-        LocalWorkers, "photo", lambda self, entry, source: asked.append(entry.name) or real(self, entry, source)
+        LocalWorkers, "color_photo", lambda self, entry, source: asked.append(entry.name) or real(self, entry, source)
     )
     (scans / "box.zip").write_bytes(zipped(INSIDE | {"torn.png": photo(4)[:60]}))
     for again in (False, True):
@@ -149,7 +149,7 @@ def test_a_killed_one_goes_on_in_its_middle(
     many = {f"{number:02}.png": photo(number) for number in range(30)}
     (scans / "box.zip").write_bytes(zipped(many))
     run(scans, tmp_path / "whole", tiny_model, "-q")
-    out, asked, real = tmp_path / "out", [], LocalWorkers.photo
+    out, asked, real = tmp_path / "out", [], LocalWorkers.color_photo
 
     def dying(self, entry, source):
         asked.append(entry.name)
@@ -157,7 +157,7 @@ def test_a_killed_one_goes_on_in_its_middle(
             raise KeyboardInterrupt
         return real(self, entry, source)
 
-    monkeypatch.setattr(LocalWorkers, "photo", dying)
+    monkeypatch.setattr(LocalWorkers, "color_photo", dying)
     assert run(scans, out, tiny_model, "-q") == 130
     assert not (out / "box.zip").exists()
     assert hidden(out)

@@ -173,14 +173,14 @@ def _on_a_terminal(command: list[str | Path]) -> tuple[subprocess.Popen[bytes], 
 def test_a_run_that_is_ended_waits_for_no_photo_that_was_not_begun(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
     seen: list[Entry] = []
 
-    def photo(_: Worker, entry: Entry, __: object) -> EntryResult:
+    def color_photo(_: Worker, entry: Entry, __: object) -> EntryResult:
         seen.append(entry)
         time.sleep(0.2)
         return EntryResult("copied")
 
-    monkeypatch.setattr(Worker, "photo", photo)
+    monkeypatch.setattr(Worker, "color_photo", color_photo)
     entry = Entry("a.png", b"a.png", "photo", 1, 0)
     with LocalWorkers(Colorizer.load(tiny_model), WorkerOptions(StillSettings(software="test"))) as workers:
-        futures = [workers.photo(entry, b"") for _ in range(200)]  # and now Ctrl-C
+        futures = [workers.color_photo(entry, b"") for _ in range(200)]  # and now Ctrl-C
     assert len(seen) < 100
     assert all(future.done() for future in futures)

@@ -185,7 +185,7 @@ def test_a_lost_workers_lock_is_waited_for(tmp_path: Path, monkeypatch: pytest.M
     class Held:
         devices = ("cuda:0",)
 
-        def film(self, source: Path, target: Path, *, is_again: bool) -> EntryResult:  # noqa: ARG002
+        def color_film(self, source: Path, target: Path, *, is_again: bool) -> EntryResult:  # noqa: ARG002
             try:
                 if (error := next(made)) is not None:
                     raise error
@@ -199,8 +199,8 @@ def test_a_lost_workers_lock_is_waited_for(tmp_path: Path, monkeypatch: pytest.M
     work = Work(lambda: None, None, lambda: "vidcolor 2", ())  # type: ignore[arg-type, return-value]
     actor = Actor()
     assert actor.open(work, slot, tmp_path, "vidcolor 2") == ("cuda:0",)
-    assert isinstance(actor.film(None, Path(), Path(), False), SinkError)  # type: ignore[arg-type]
-    assert actor.film(None, Path(), Path(), True) == EntryResult("colored")  # type: ignore[arg-type]
+    assert isinstance(actor.color_film(None, Path(), Path(), False), SinkError)  # type: ignore[arg-type]
+    assert actor.color_film(None, Path(), Path(), True) == EntryResult("colored")  # type: ignore[arg-type]
 
 
 def test_a_machine_that_would_do_other_work_is_left_out(tmp_path: Path):

@@ -52,7 +52,7 @@ def colorize_entries(
         if entry.kind != "photo":
             return None
         target.check(entry)
-        return workers.photo(entry, entry.path or entry.read())
+        return workers.color_photo(entry, entry.path or entry.read())
 
     def write(entry: Entry, result: Callable[[], EntryResult]) -> None:
         on_entry(entry, _write_result(entry, result, target))
@@ -121,7 +121,7 @@ class _UnorderedFilms:
         name = self._options.films.output_name(entry.name)
         try:
             self._target.check(entry, name)
-            future = self._workers.film(entry, path, self._target.scratch_path(entry, name))
+            future = self._workers.color_film(entry, path, self._target.scratch_path(entry, name))
         except VidcolorError as error:
             future = Future()
             future.set_exception(error)
@@ -259,7 +259,7 @@ def _colorize_film(entry: Entry, target: Target, workers: Workers, options: Work
     scratch = target.scratch_path(entry, name)
     with entry.as_file(scratch.parent) as path:
         try:
-            done = _wait_and_rename(entry, name, workers.film(entry, path, scratch))
+            done = _wait_and_rename(entry, name, workers.color_film(entry, path, scratch))
         except SourceError as error:  # names the entry, not its temporary copy
             raise SourceError(_replace_path(entry, str(error), path)) from error
         return done if done.content else replace(done, content=_keep_unpacked(path, target.scratch_path(entry), entry))

@@ -158,11 +158,11 @@ class Worker:
         self._colorizer, self._options = colorizer, options
         self._network = BatchingPredictor(colorizer)
 
-    def photo(self, entry: Entry, source: Path | bytes) -> EntryResult:
+    def color_photo(self, entry: Entry, source: Path | bytes) -> EntryResult:
         """Decode, color and encode one photo file. Raises VidcolorError, and whatever a decoder raises."""
         return _colorize_entry(entry, source, self._network, self._options)
 
-    def film(self, source: Path, target: Path, *, is_again: bool = False) -> EntryResult:
+    def color_film(self, source: Path, target: Path, *, is_again: bool = False) -> EntryResult:
         """Color one film into the file `target`; nothing is written where it is in color and kept.
 
         is_again: this run has begun it before.  Raises VidcolorError.
@@ -174,11 +174,11 @@ class Worker:
         notes, damage = self._films.colorize(source, target, self._colorizer, is_again=is_again)
         return EntryResult("colored", target, notes=notes, seconds=time.monotonic() - began, damage=damage)
 
-    def survey(self, source: Path, wanted: int) -> list[Part]:
+    def plan_parts(self, source: Path, wanted: int) -> list[Part]:
         """Plan at most `wanted` parts of a film; none where it is kept or cannot be split. Raises VidcolorError."""
         return [] if self._is_kept(source) else self._films.plan_parts(source, self._colorizer, wanted)
 
-    def part(self, source: Path, target: Path, part: Part, *, is_again: bool = False) -> None:
+    def color_part(self, source: Path, target: Path, part: Part, *, is_again: bool = False) -> None:
         """Color one part, which `film` joins with the others. Raises VidcolorError."""
         self._films.colorize_part(source, target, self._colorizer, part, is_again=is_again)
 

@@ -34,10 +34,10 @@ class Workers(Protocol):
     def devices(self) -> list[str]:
         """Names of the devices, for people."""
 
-    def photo(self, entry: Entry, source: Path | bytes) -> Future[EntryResult]:
+    def color_photo(self, entry: Entry, source: Path | bytes) -> Future[EntryResult]:
         """See Worker."""
 
-    def film(self, entry: Entry, source: Path, target: Path) -> Future[EntryResult]:
+    def color_film(self, entry: Entry, source: Path, target: Path) -> Future[EntryResult]:
         """See Worker."""
 
 
@@ -57,13 +57,13 @@ class LocalWorkers:
         """See Workers."""
         return self._worker.devices
 
-    def photo(self, entry: Entry, source: Path | bytes) -> Future[EntryResult]:
+    def color_photo(self, entry: Entry, source: Path | bytes) -> Future[EntryResult]:
         """See Worker."""
-        return self._pool.submit(self._worker.photo, entry, source)
+        return self._pool.submit(self._worker.color_photo, entry, source)
 
-    def film(self, entry: Entry, source: Path, target: Path) -> Future[EntryResult]:  # noqa: ARG002 - see Workers
+    def color_film(self, entry: Entry, source: Path, target: Path) -> Future[EntryResult]:  # noqa: ARG002 - see Workers
         """See Worker."""
-        return completed_future(self._worker.film(source, target))
+        return completed_future(self._worker.color_film(source, target))
 
     def __enter__(self) -> Self:
         return self
@@ -80,9 +80,9 @@ def time_photos(entries: Sequence[Entry], colorizer: Colorizer, options: WorkerO
     worked = 0
     with LocalWorkers(colorizer, options) as workers:
         for entry in entries[:1]:  # compiles the network before the clock starts
-            workers.photo(entry, entry.read()).exception()
+            workers.color_photo(entry, entry.read()).exception()
         began = time.monotonic()
-        futures = [(entry, workers.photo(entry, entry.read())) for entry in entries]
+        futures = [(entry, workers.color_photo(entry, entry.read())) for entry in entries]
         for entry, future in futures:
             worked += entry.size if future.exception() is None else 0
     return time.monotonic() - began, worked

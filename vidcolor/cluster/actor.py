@@ -51,22 +51,24 @@ class Actor:
             return error
         return self._worker.devices
 
-    def photo(self, entry: Entry, source: Path | bytes) -> EntryResult | VidcolorError:
+    def color_photo(self, entry: Entry, source: Path | bytes) -> EntryResult | VidcolorError:
         """See Worker."""
-        return _retry_while_locked(lambda: self._worker.photo(entry, source), is_again=False)
+        return _retry_while_locked(lambda: self._worker.color_photo(entry, source), is_again=False)
 
-    def film(self, entry: Entry, source: Path, target: Path, is_again: bool) -> EntryResult | VidcolorError:  # noqa: ARG002
-        """See Worker."""
-        return _retry_while_locked(lambda: self._worker.film(source, target, is_again=is_again), is_again=is_again)
-
-    def survey(self, source: Path, wanted: int) -> list[Part] | VidcolorError:
-        """See Worker."""
-        return _retry_while_locked(lambda: self._worker.survey(source, wanted), is_again=False)
-
-    def part(self, source: Path, target: Path, part: Part, is_again: bool) -> VidcolorError | None:
+    def color_film(self, entry: Entry, source: Path, target: Path, is_again: bool) -> EntryResult | VidcolorError:  # noqa: ARG002
         """See Worker."""
         return _retry_while_locked(
-            lambda: self._worker.part(source, target, part, is_again=is_again), is_again=is_again
+            lambda: self._worker.color_film(source, target, is_again=is_again), is_again=is_again
+        )
+
+    def plan_parts(self, source: Path, wanted: int) -> list[Part] | VidcolorError:
+        """See Worker."""
+        return _retry_while_locked(lambda: self._worker.plan_parts(source, wanted), is_again=False)
+
+    def color_part(self, source: Path, target: Path, part: Part, is_again: bool) -> VidcolorError | None:
+        """See Worker."""
+        return _retry_while_locked(
+            lambda: self._worker.color_part(source, target, part, is_again=is_again), is_again=is_again
         )
 
 

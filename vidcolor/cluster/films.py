@@ -54,7 +54,7 @@ def colorize_films(
         began = time.monotonic()
         for job in jobs:
             on_start(job, probe(job.source).frame_count, workers.devices)
-        futures = [workers.film(_make_entry(job.source), job.source, job.target) for job in jobs]
+        futures = [workers.color_film(_make_entry(job.source), job.source, job.target) for job in jobs]
         for job, future in zip(jobs, futures, strict=True):
             try:
                 done = future.result()

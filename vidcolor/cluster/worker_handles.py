@@ -43,12 +43,12 @@ class Job:
     def start_remote(self, actor: Any) -> Any:
         """Start the job on a worker's actor; Ray's reference to the result."""
         if self.target is None:
-            return actor.photo.remote(self.entry, self.source)
+            return actor.color_photo.remote(self.entry, self.source)
         if self.wanted:
-            return actor.survey.remote(self.source, self.wanted)
+            return actor.plan_parts.remote(self.source, self.wanted)
         if self.part is not None:
-            return actor.part.remote(self.source, self.target, self.part, self.losses > 0)
-        return actor.film.remote(self.entry, self.source, self.target, self.losses > 0 or self.is_parted)
+            return actor.color_part.remote(self.source, self.target, self.part, self.losses > 0)
+        return actor.color_film.remote(self.entry, self.source, self.target, self.losses > 0 or self.is_parted)
 
 
 @dataclass(eq=False)

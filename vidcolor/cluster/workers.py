@@ -67,11 +67,11 @@ class ClusterWorkers:
         found = Counter(device for handle in list(self._scheduler.handles.values()) for device in handle.devices)
         return [f"{count} x {device}" for device, count in found.items()]
 
-    def photo(self, entry: Entry, source: Path | bytes) -> Future[EntryResult]:
+    def color_photo(self, entry: Entry, source: Path | bytes) -> Future[EntryResult]:
         """See Worker."""
         return self._submit(Job(entry, source, None))
 
-    def film(self, entry: Entry, source: Path, target: Path) -> Future[EntryResult]:
+    def color_film(self, entry: Entry, source: Path, target: Path) -> Future[EntryResult]:
         """See Worker."""
         return self._submit(Job(entry, source, target))
 
