@@ -38,7 +38,7 @@ class FakeActor:
         self.calls: list[tuple[str, tuple[Any, ...], Future[Any]]] = []
 
     def __getattr__(self, name: str) -> Any:
-        if name not in ("photo", "film", "survey", "part"):
+        if name not in ("color_photo", "color_film", "plan_parts", "color_part"):
             raise AttributeError(name)
         return SimpleNamespace(remote=lambda *arguments: self._call(name, arguments))
 
