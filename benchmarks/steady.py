@@ -19,6 +19,7 @@ import av
 import cv2
 import numpy as np
 
+from vidcolor.choices import AveragingMode
 from vidcolor.color import Floats, LumaCoding, chroma_levels, luma_table, rgb_to_lab
 from vidcolor.evaluation.film_methods import FilmMethod, read_chroma
 from vidcolor.evaluation.films import FilmScore, average_reports, evaluate_film
@@ -28,7 +29,7 @@ from vidcolor.inference.colorizer import Colorizer, paint
 from vidcolor.media.source import FilmSource
 from vidcolor.steady.cuts import detect_cuts
 from vidcolor.steady.propagation import propagate
-from vidcolor.steady.smoothing import Mode, smooth
+from vidcolor.steady.smoothing import smooth
 
 REMEMBERED = 256  # opinions, so that the network is asked once for all ways
 EMA = 0.8  # share of the frame before in the foil
@@ -63,7 +64,7 @@ def ema(lightness: Iterable[Floats], predict: Predict, batch: int) -> Iterator[F
         yield average
 
 
-def steadied(mode: Mode) -> Stage:
+def steadied(mode: AveragingMode) -> Stage:
     return lambda lightness, predict, batch: smooth(opinions(lightness, predict, batch), mode)
 
 

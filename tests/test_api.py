@@ -1,6 +1,7 @@
 """vidcolor for programs: what the command does, the functions do; frames go in and come out, steady and in order."""
 
 import inspect
+import re
 import shutil
 import subprocess
 import sys
@@ -358,8 +359,9 @@ def test_times_may_be_text(film: Path, tiny_model: Path, tmp_path: Path):
 @pytest.mark.parametrize("call", [vidcolor.colorize_film, vidcolor.colorize_photo, vidcolor.colorize_files])
 @pytest.mark.parametrize("suffix", [".mkv", ".jpg"])
 def test_a_file_that_is_not_there_is_said_to_be_missing(call, suffix: str, tiny_model: Path, tmp_path: Path):
+    output = tmp_path / ("out" if call is vidcolor.colorize_files else f"out{suffix}")
     with pytest.raises(vidcolor.SourceError, match=rf"nothing{suffix}: no such file"):
-        call(tmp_path / f"nothing{suffix}", tmp_path / f"out{suffix}", model=tiny_model)
+        call(tmp_path / f"nothing{suffix}", output, model=tiny_model)
     assert not list(tmp_path.iterdir())
 
 
@@ -376,3 +378,39 @@ def test_a_bar_is_drawn_where_it_is_wanted(film: Path, photo: Path, tiny_model: 
         vidcolor.colorize_files(
             tmp_path / "scans", tmp_path / "out", observer=vidcolor.BatchObserver(), show_progress=True
         )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"others": "keep"}, "others 'keep' is unknown; choose one of copy, skip"),
+        ({"quality": 101}, "quality 101: needs 1 to 100"),
+        ({"subsampling": "4:1:1"}, "subsampling '4:1:1' is unknown"),
+        ({"largest_photo": float("nan")}, "largest_photo nan: needs 1 or more"),
+        ({"codec": "mpeg2"}, "codec 'mpeg2' is unknown; choose one of h264"),
+        ({"preset": "warp"}, "preset 'warp' is unknown"),
+        ({"crf": 64}, "crf 64: needs 0 to 63"),
+        ({"hwaccel": "abacus"}, "hwaccel 'abacus' is unknown"),
+        ({"encoder": "toaster"}, "encoder 'toaster' is unknown; choose one of software, hardware"),
+        ({"convert_audio": "mp3"}, "convert_audio 'mp3' is unknown"),
+    ],
+)
+def test_what_no_run_could_work_with_is_refused_at_once(options: dict, said: str, photo: Path, tmp_path: Path):
+    with pytest.raises(vidcolor.UsageError, match=re.escape(said)):
+        vidcolor.colorize_files(photo.parent, tmp_path / "out", **options)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output", "said"),
+    [([], "out", "no inputs"), (None, "one.png", "named like one film or"), (None, "one.mp4", "named like one film")],
+)
+def test_many_files_need_inputs_and_room(inputs, output: str, said: str, photo: Path, tmp_path: Path):
+    with pytest.raises(vidcolor.UsageError, match=said):
+        vidcolor.colorize_files(photo.parent if inputs is None else inputs, tmp_path / output)
+    assert not list(tmp_path.iterdir())
+
+
+def test_times_that_are_no_numbers_are_refused(film: Path, tiny_model: Path, tmp_path: Path):
+    with pytest.raises(vidcolor.UsageError, match="start nan"):
+        vidcolor.colorize_film(film, tmp_path / "out.mkv", model=tiny_model, start=float("nan"))

@@ -22,6 +22,7 @@ from vidcolor import cli
 from vidcolor.archives.journal import Journal
 from vidcolor.batch import worker
 from vidcolor.color import rgb_to_lab
+from vidcolor.inference.settings import ModelSettings
 from vidcolor.ledger import parse
 
 REPORTS = {"report.html", "report.json"}
@@ -133,6 +134,19 @@ def test_what_vidcolor_0_1_0_did_is_done(options: tuple[str, ...], scans: Path, 
         assert not journal.damaged_lines
         made_by = {record.run for record in journal.records.values() if record.outcome == "colored"}
     assert made_by == ({1} if options else {0})
+
+
+def test_precision_that_auto_came_to_is_no_other_setting(scans: Path, tmp_path: Path, tiny_model: Path, capfd):
+    (scans / "torn.jpg").unlink()
+    out, precision = tmp_path / "out", ModelSettings(str(tiny_model)).resolve_backend()["precision"]
+    assert run(scans, "-o", out, "-q", model=tiny_model) == 0
+    made = {path: path.stat().st_ino for path in out.rglob("*.png")}
+    assert run(scans, "-o", out, "-q", "--precision", precision, model=tiny_model) == 0
+    assert "another run" not in capfd.readouterr().err
+    assert {path: path.stat().st_ino for path in out.rglob("*.png")} == made
+    other = "bf16" if precision == "fp32" else "fp32"
+    assert run(scans, "-o", out, "-q", "--precision", other, model=tiny_model) == 0
+    assert f"--precision was {precision}, is {other}" in capfd.readouterr().err
 
 
 def rewrite_runs(journal: Path) -> None:

@@ -1,8 +1,11 @@
 """The benchmark runs, so that it cannot rot, and its figures hang together."""
 
+import ast
 import json
 import subprocess
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import av
@@ -77,3 +80,14 @@ def test_photos_are_timed_beside_pillow_alone(tiny_model: Path) -> None:
     assert min(ours["peak_bytes"], plain["peak_bytes"]) > 10 << 20
     assert report["of_plain"]["median"] == pytest.approx(plain["wall_seconds"] / ours["wall_seconds"])
     assert report["of_plain_cpu_steady"]["median"] > 0
+
+
+@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*.py")), ids=lambda path: path.name)
+def test_what_the_benchmarks_ask_of_the_package_is_there(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "vidcolor":
+            module = import_module(str(node.module))
+            for name in node.names:
+                assert hasattr(module, name.name) or find_spec(f"{node.module}.{name.name}"), (
+                    f"{node.module}: {name.name}"
+                )

@@ -3,8 +3,10 @@
 Light to import, so that help and completion need nothing else. The order is that in which they are offered.
 """
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
+from vidcolor.errors import UsageError
 from vidcolor.formats import EXPORTS
 
 # The network
@@ -42,3 +44,16 @@ METRICS = ("wobble", "neutrals", *LEARNED_METRICS)  # beside those that are alwa
 STOCKS = ("panchromatic", "orthochromatic", "faded", "low-contrast", "grainy")  # what photos look like to the model
 
 SHELLS = ("bash", "zsh", "fish")  # that completion is printed for
+
+
+def check_choice(name: str, value: str | None, known: Sequence[str]) -> None:
+    """Raise UsageError for a value that is not among those known; None is no choice, and fine."""
+    if value is not None and value not in known:
+        raise UsageError(f"{name} {value!r} is unknown; choose one of {', '.join(known)}.")
+
+
+def check_within(name: str, value: float | None, least: float, most: float = float("inf")) -> None:
+    """Raise UsageError for a number that is outside of a range, or none; None is not set, and fine."""
+    if value is not None and not least <= value <= most:  # NaN neither
+        found = f"{least:g} to {most:g}" if most < float("inf") else f"{least:g} or more"
+        raise UsageError(f"{name} {value}: needs {found}.")

@@ -31,10 +31,16 @@ class Run:
         is_told, was_told = (run.settings if is_any_machine else run._told() for run in (self, before))
         for name in sorted({*is_told, *was_told}):
             old, new = was_told.get(name, "-"), is_told.get(name, "-")
+            if name == "--precision" and self._has_precision_of(before):
+                continue
             if name in MACHINE and (is_any_machine or "-" in (old, new)):
                 continue  # "-" is unknown: vidcolor 0.1.0 did not store it
-            found += [] if is_same_input(new, old) else [f"{name} was {old}, is {new}"]
+            found += [] if is_same_input(new, old) else [f"{name} was {_shown(old)}, is {_shown(new)}"]
         return found
+
+    def _has_precision_of(self, before: "Run") -> bool:
+        """Whether both came to the same precision, one by auto and one by name."""
+        return "precision" in self.settings and self.settings["precision"] == before.settings.get("precision")
 
     def as_fields(self) -> dict[str, Any]:
         """The fields for a line of a ledger; `Run(**fields)` reads them."""
@@ -54,3 +60,7 @@ def is_same_input(now: str, before: str) -> bool:
     if new and old:
         return new["content"] == old["content"]
     return (new["times"] if new else now) == (old["times"] if old else before)
+
+
+def _shown(value: str) -> str:
+    return "not given" if value == "None" else value

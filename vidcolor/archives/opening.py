@@ -36,6 +36,8 @@ def open_source(
     output: skipped where it lies inside an input folder.  follow_outside: follow links out of a folder.
     Raises SourceError for what is missing or unreadable, UsageError for an archive among other inputs.
     """
+    if not inputs:
+        raise UsageError("no inputs are given; name a folder, an archive, or files.")
     paths = [path for pattern in inputs for path in expand_pattern(str(pattern))]
     archives = [path for path in paths if is_archive(path)]
     if archives and len(paths) > 1:

@@ -22,9 +22,9 @@ from vidcolor.batch.result import BatchResult, describe_uncolored
 from vidcolor.batch.worker import THUMBNAIL_SIDE, EntryResult, WorkerOptions
 from vidcolor.batch.worker_options import make_worker_options
 from vidcolor.batch.workers import LocalWorkers, Workers
-from vidcolor.errors import BusyError, SourceError, VidcolorError
+from vidcolor.errors import BusyError, SourceError, UsageError, VidcolorError
 from vidcolor.filenames import fitted_name, hidden_name
-from vidcolor.formats import archive_ending
+from vidcolor.formats import CONTAINERS, PHOTOS, archive_ending
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.stills.rgb import thumbnail_jpeg
 
@@ -133,6 +133,11 @@ class Batch:
 
     def _start(self) -> None:
         """Count the inputs and load the model before anything is written."""
+        if self._output.suffix.lower() in {*CONTAINERS, *PHOTOS} and not self._output.is_dir():
+            raise UsageError(
+                f"{self._output}: is named like one film or photo; many files go to a folder, or to an archive such as"
+                f" {self._output.stem}.zip."
+            )
         self._total = None if self._is_watching else self._count()
         self._observer.batch_started(self._total)
         self._header = self._options.model.read_header()

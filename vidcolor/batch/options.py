@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vidcolor import __version__
 from vidcolor.batch.photos import PhotoOptions
-from vidcolor.choices import Others
+from vidcolor.choices import OTHERS, Others, check_choice
 from vidcolor.films.job import FilmOptions
 from vidcolor.films.references import files_in
 from vidcolor.inference import weights
@@ -24,6 +24,9 @@ class BatchOptions:
     others: Others = "copy"  # what to do with files that are neither photos nor films
     nested: bool = True  # color the files in archives that lie in a folder
     cluster: str | None = None  # HOST:PORT of a Ray cluster, or auto; None: this machine
+
+    def __post_init__(self) -> None:
+        check_choice("others", self.others, OTHERS)
 
     @property
     def model(self) -> ModelSettings:

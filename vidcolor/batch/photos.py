@@ -9,6 +9,7 @@ import numpy as np
 from vidcolor import __version__, outputs
 from vidcolor.archives.journal import Outcome
 from vidcolor.batch.worker import WorkerOptions, write_colored_photo
+from vidcolor.choices import SUBSAMPLINGS, check_choice, check_within
 from vidcolor.errors import ShapeError, UsageError
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.inference.weights import ModelHeader
@@ -28,6 +29,11 @@ class PhotoOptions:
     subsampling: str | None = None  # "4:4:4", "4:2:2" or "4:2:0", of JPEG; None: the source's
     largest_photo: float = 1000.0  # megapixels of a page; larger photos are refused
     overwrite: bool = False  # replace an existing output
+
+    def __post_init__(self) -> None:
+        check_within("quality", self.quality, 1, 100)
+        check_choice("subsampling", self.subsampling, SUBSAMPLINGS)
+        check_within("largest_photo", self.largest_photo, 1)
 
     @property
     def largest_pixels(self) -> int:

@@ -41,7 +41,8 @@ def colorize_films(
                 finished.add(job, outcome)
         except VidcolorError as error:
             failures.append(error)
-            report.film_failed(str(error))
+            why = finished.why_outdated(job) if finished is not None and job.target.exists() else ""
+            report.film_failed(f"{error} It was {why}." if why else str(error))
     if not failures:
         return 0
     return 2 if len(jobs) == 1 and isinstance(failures[0], UsageError) else 1

@@ -44,6 +44,13 @@ class FinishedFilms:
             return as_made == noted
         return False
 
+    def why_outdated(self, job: FilmJob) -> str:
+        """What an earlier run had otherwise, such as "--crf was 18, is 20"; empty where that is unknown."""
+        with suppress(OSError, SinkError), self._open_journal() as journal:
+            record = journal.records.get(job.source.name)
+            return journal.why_stale(record, self._run) if record is not None else ""
+        return ""
+
     def add(self, job: FilmJob, outcome: Outcome = "colored", damage: str = "") -> None:
         """Record a finished film. If that fails, the next run refuses the film because its output exists."""
         with suppress(OSError, SinkError):

@@ -10,8 +10,17 @@ from typing import Literal, TypeVar
 import cv2
 
 from vidcolor import __version__, outputs
-from vidcolor.choices import STEADY_MODES, SteadyMode
-from vidcolor.errors import UsageError
+from vidcolor.choices import (
+    CODECS,
+    ENCODERS,
+    HWACCELS,
+    LOSSY_AUDIO,
+    PRESETS,
+    STEADY_MODES,
+    SteadyMode,
+    check_choice,
+    check_within,
+)
 from vidcolor.films.color_shots import Shots
 from vidcolor.films.pipeline import colorize_film
 from vidcolor.films.references import files_in, load_references
@@ -34,6 +43,7 @@ from vidcolor.painting.tone import IN_COLOR
 from vidcolor.run import Run
 from vidcolor.steady import Steadiness
 from vidcolor.steady.key_frames import check_every
+from vidcolor.timecode import MOST_SECONDS
 
 # Fields of FilmOptions that decide the output's bytes, besides those of its model.
 OUTPUT_OPTIONS = (
@@ -70,9 +80,16 @@ class FilmOptions:
     overwrite: bool = False  # replace an existing output
 
     def __post_init__(self) -> None:
-        if self.steady not in STEADY_MODES:
-            raise UsageError(f"steady {self.steady!r} is unknown; choose one of {', '.join(STEADY_MODES)}.")
+        for name, value, known in (
+            ("steady", self.steady, STEADY_MODES), ("codec", self.codec, CODECS), ("preset", self.preset, PRESETS),
+            ("encoder", self.encoder, ENCODERS), ("hwaccel", self.hwaccel, HWACCELS),
+            ("convert_audio", self.convert_audio, LOSSY_AUDIO),
+        ):  # fmt: skip
+            check_choice(name, value, known)
         check_every(self.every)
+        check_within("crf", self.crf, 0, 63)
+        check_within("start", self.start, 0, MOST_SECONDS)
+        check_within("end", self.end, 0, MOST_SECONDS)
 
     @property
     def output(self) -> OutputSettings:
