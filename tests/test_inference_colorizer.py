@@ -223,7 +223,10 @@ def test_colors_that_are_no_numbers_are_an_error_and_no_picture(value: float):
             return ab
 
     p = picture(64, 48)
-    with Colorizer([Broken()], HEADER) as colorizer, pytest.raises(ModelError, match="'fake' gives no finite numbers"):
+    with (
+        Colorizer([Broken()], HEADER) as colorizer,
+        pytest.raises(ModelError, match="'fake' gives colors that are not finite numbers"),
+    ):
         colorizer.colorize([plane(p)] * 3, p)
 
 
@@ -275,7 +278,7 @@ def test_what_will_compute_is_known_of_a_gpu(monkeypatch: pytest.MonkeyPatch):
 
 def test_finding_out_what_will_compute_loads_no_torch():
     code = (
-        "from vidcolor.inference.backends import computing; computing('cpu', 'auto');"
+        "from vidcolor.inference.backends import resolve_backend; resolve_backend('cpu', 'auto');"
         " import sys; print('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "False\n"

@@ -100,7 +100,7 @@ def test_a_run_told_to_end_saves_and_goes_on(photos: Path, tmp_path: Path):
     run.terminate()
     _, told = run.communicate(timeout=60)
     assert run.returncode == 143
-    assert "the same command goes on from there" in told
+    assert "the same command resumes there" in told
     assert not (tmp_path / "mine.safetensors").exists()
     stopped = torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"]
     done = subprocess.run([*command, "--steps", str(stopped + 3)], capture_output=True, text=True, check=False)

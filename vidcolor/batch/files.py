@@ -22,7 +22,7 @@ from vidcolor.batch.result import BatchResult, describe_uncolored
 from vidcolor.batch.worker import THUMBNAIL_SIDE, EntryResult, WorkerOptions
 from vidcolor.batch.worker_options import make_worker_options
 from vidcolor.batch.workers import LocalWorkers, Workers
-from vidcolor.errors import BusyError, SourceError, UsageError, VidcolorError
+from vidcolor.errors import BusyError, SinkError, SourceError, VidcolorError
 from vidcolor.filenames import fitted_name, hidden_name
 from vidcolor.formats import CONTAINERS, PHOTOS, archive_ending
 from vidcolor.inference.colorizer import Colorizer
@@ -134,7 +134,7 @@ class Batch:
     def _start(self) -> None:
         """Count the inputs and load the model before anything is written."""
         if self._output.suffix.lower() in {*CONTAINERS, *PHOTOS} and not self._output.is_dir():
-            raise UsageError(
+            raise SinkError(
                 f"{self._output}: is named like one film or photo; many files go to a folder, or to an archive such as"
                 f" {self._output.stem}.zip."
             )

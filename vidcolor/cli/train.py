@@ -44,8 +44,14 @@ T = TypeVar("T", int, float)
 @click.option("--device", type=DEVICE, default="auto", show_default=True, help="auto, cpu or cuda:0.")
 @click.option("--threads", type=Whole(1, 1024), help="CPU threads. [default: all cores]")
 @click.option("--hold-back", metavar="PATTERN:COUNT", help="Photos to leave out, such as 'period/*:100'.")
-@click.option("--favour", "favor_of_0_1_0", multiple=True, hidden=True)  # as vidcolor 0.1.0 called --favor
-@click.option("--favor", multiple=True, metavar="PATTERN:FACTOR", help="Photos to show more often: 'period/*:2'.")
+@click.option(
+    "--favor",
+    "--favour",
+    "favor",
+    multiple=True,
+    metavar="PATTERN:FACTOR",
+    help="Photos to show more often: 'period/*:2'.",
+)
 @click.option("--seed", type=Whole(0, 2**63 - 1), help="Seed of all random choices.")
 @click.option("--vgg19", type=click.Path(path_type=Path), help="VGG19 weights, for recipes with its features.")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Resume from the state in the run folder.")
@@ -154,7 +160,7 @@ def _build_recipe(options: dict[str, Any], *, is_fine_tuning: bool) -> "Recipe":
     recipe = replace(recipe, **{name: value for name, value in named.items() if value is not None})
     if options.get("hold_back"):
         recipe = replace(recipe, hold_back=_parse_rule(options["hold_back"], parse_whole))
-    if favor := (*options.get("favor_of_0_1_0", ()), *options.get("favor", ())):
+    if favor := options.get("favor"):
         recipe = replace(recipe, favor=tuple(_parse_rule(rule, parse_number) for rule in favor))
     return recipe
 
