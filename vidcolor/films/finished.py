@@ -32,12 +32,10 @@ class FinishedFilms:
 
     def has(self, job: FilmJob) -> bool:
         """Whether the film's output is there, unchanged, made of the same input by the same model and settings."""
-        if not self._path.exists():
+        record, why_outdated = self._find(job)
+        if record is None or why_outdated:
             return False
-        with suppress(OSError, SinkError), self._open_journal() as journal:
-            record = journal.records.get(job.source.name)
-            if record is None or journal.why_stale(record, self._run):
-                return False
+        with suppress(OSError):
             source, target = job.source.stat(), job.target.stat()
             as_made = (source.st_size, source.st_mtime_ns, job.target.name, target.st_size, target.st_mtime_ns)
             noted = (record.size, record.mtime_ns, record.output, record.output_size, record.output_mtime_ns)
@@ -46,10 +44,15 @@ class FinishedFilms:
 
     def why_outdated(self, job: FilmJob) -> str:
         """What an earlier run had otherwise, such as "--crf was 18, is 20"; empty where that is unknown."""
-        with suppress(OSError, SinkError), self._open_journal() as journal:
-            record = journal.records.get(job.source.name)
-            return journal.why_stale(record, self._run) if record is not None else ""
-        return ""
+        return self._find(job)[1]
+
+    def _find(self, job: FilmJob) -> tuple[Record | None, str]:
+        """The film's record, and why it does not hold for this run; looking makes no journal."""
+        if self._path.exists():
+            with suppress(OSError, SinkError), self._open_journal() as journal:
+                record = journal.records.get(job.source.name)
+                return record, journal.why_stale(record, self._run) if record is not None else ""
+        return None, ""
 
     def add(self, job: FilmJob, outcome: Outcome = "colored", damage: str = "") -> None:
         """Record a finished film. If that fails, the next run refuses the film because its output exists."""

@@ -8,7 +8,7 @@ import cv2
 from av.codec import Codec
 from av.codec.codec import UnknownCodecError
 
-from vidcolor.choices import CODECS, LOSSY_AUDIO, PRESETS
+from vidcolor.choices import CODECS, LOSSY_AUDIO, PRESETS, check_choice
 from vidcolor.errors import SinkError, UsageError
 from vidcolor.frames import PictureFormat
 from vidcolor.media import hw_encoders
@@ -67,14 +67,9 @@ def choose_encoding(examined: ProbeResult, settings: OutputSettings, container: 
     """
     if settings.convert_audio and settings.drop_audio:
         raise UsageError("--convert-audio and --drop-audio: sound is converted or left out; give one of them.")
-    if settings.convert_audio not in (None, *LOSSY_AUDIO):
-        raise UsageError(
-            f"convert_audio {settings.convert_audio!r} is unknown; choose one of {', '.join(LOSSY_AUDIO)}."
-        )
-    if settings.preset not in PRESETS:
-        raise UsageError(f"preset {settings.preset!r} is unknown; choose one of {', '.join(PRESETS)}.")
-    if settings.codec is not None and settings.codec not in CODECS:
-        raise UsageError(f"codec {settings.codec!r} is unknown; choose one of {', '.join(CODECS)}.")
+    check_choice("convert_audio", settings.convert_audio, LOSSY_AUDIO)
+    check_choice("preset", settings.preset, PRESETS)
+    check_choice("codec", settings.codec, CODECS)
     if settings.codec is not None and settings.codec not in takes:
         fitting = ", ".join(codec for codec in CODECS if codec in takes)
         raise UsageError(

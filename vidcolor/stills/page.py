@@ -10,9 +10,9 @@ from typing import Any, overload
 import cv2
 import numpy as np
 
-from vidcolor.choices import SUBSAMPLINGS
+from vidcolor.choices import SUBSAMPLINGS, check_choice
 from vidcolor.color import Floats
-from vidcolor.errors import ShapeError, UsageError
+from vidcolor.errors import ShapeError
 from vidcolor.painting.painter import Painter, Rgb, RgbSpace
 from vidcolor.painting.regions import SHORT_SIDE as REGIONS_SIDE
 from vidcolor.painting.regions import ColoredRegions, find_colored_regions
@@ -49,8 +49,7 @@ class StillSettings:
     is_recoloring: bool = False
 
     def __post_init__(self) -> None:
-        if self.subsampling not in (None, *SUBSAMPLINGS):
-            raise UsageError(f"subsampling {self.subsampling!r} is unknown; choose one of {', '.join(SUBSAMPLINGS)}.")
+        check_choice("subsampling", self.subsampling, SUBSAMPLINGS)
 
 
 @dataclass(frozen=True, eq=False)
