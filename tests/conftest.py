@@ -35,6 +35,8 @@ TINY_CONFIG = {"width": 4, "depth": 5, "dropout": 0.0}
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False  # pytest-xdist would begin with the files of the most tests
+        # A process that crashed ends the run: pytest-xdist would run the same test again, and then may wait for ever.
+        config.option.maxworkerrestart = "0"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -61,21 +61,23 @@ def test_what_is_not_as_it_was_made_is_no_finished_film(tmp_path: Path, films: l
     assert "--saturation was 1.0, is 0.5" in said
 
 
-def test_runs_beside_each_other_note_their_films_in_turn(tmp_path: Path):
-    def add(number: int) -> None:
-        job = FilmJob(tmp_path / f"{number}.mkv", tmp_path / "out" / f"{number}.mkv")
-        FinishedFilms(tmp_path / "out", RUN).add(job)
+def add_film(folder: Path, number: int) -> None:
+    job = FilmJob(folder / f"{number}.mkv", folder / "out" / f"{number}.mkv")
+    FinishedFilms(folder / "out", RUN).add(job)
 
+
+def test_runs_beside_each_other_note_their_films_in_turn(tmp_path: Path):
     (tmp_path / "out").mkdir()
     for number in range(8):
         for folder in (tmp_path, tmp_path / "out"):
             (folder / f"{number}.mkv").write_bytes(b"film")
-    context = multiprocessing.get_context("fork")
-    others = [context.Process(target=add, args=(number,)) for number in range(8)]
+    context = multiprocessing.get_context("spawn")  # a fork of a process with threads may wait for ever
+    others = [context.Process(target=add_film, args=(tmp_path, number)) for number in range(8)]
     for other in others:
         other.start()
     for other in others:
         other.join()
+        assert other.exitcode == 0
     with Journal(tmp_path / "out" / JOURNAL_NAME) as journal:
         assert len(journal.records) == 8
         assert len(journal.runs) == 1

@@ -16,6 +16,7 @@ from vidcolor.archives.compression import COMPRESSIONS
 from vidcolor.archives.entries import kind_of
 from vidcolor.archives.opening import is_archive
 from vidcolor.films import naming
+from vidcolor.media.containers import container_of
 from vidcolor.stills.files import open_still
 
 GRAY = np.linspace(0, 255, 40 * 56).reshape(40, 56).astype(np.uint8)
@@ -66,6 +67,7 @@ def test_the_table_is_tried_in_full() -> None:
     assert formats_of(FORMATS).keys() == formats.PHOTOS
     assert formats_of(MUXERS).keys() == formats.FILMS
     assert formats.CONTAINERS.keys() <= formats.FILMS
+    assert [container_of(Path(f"a{suffix}")).name for suffix in formats.CONTAINERS] == [*formats.CONTAINERS.values()]
     assert not formats.PHOTOS & (formats.FILMS | formats.UNREAD_PHOTOS)
     assert not formats.UNREAD_ARCHIVES & (formats.ZIPS | formats.TARS.keys())
     assert set(formats.TARS.values()) == set(COMPRESSIONS)

@@ -87,7 +87,7 @@ def test_matroska_rounds_to_milliseconds_and_says_so(tmp_path: Path) -> None:
 
 def test_avi_refuses_what_it_cannot_time(tmp_path: Path) -> None:
     film = make_film(tmp_path / "in.mkv", codec="libx264", pts=VFR, time_base=Fraction(1, 1000))
-    with pytest.raises(SinkError, match="AVI has only frames at an even rate"):
+    with pytest.raises(SinkError, match="avi has only frames at an even rate"):
         color_film(film, tmp_path / "out.avi")
     assert [entry.name for entry in tmp_path.iterdir()] == ["in.mkv"]
 

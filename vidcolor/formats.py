@@ -27,7 +27,6 @@ CONTAINERS = {  # films that are written, with FFmpeg's names
     ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"
 }  # fmt: skip
 FALLBACK_CONTAINER = ".mkv"  # holds every stream of a film whose own container is not written
-WITHOUT_CROPPING = _set(".avi")  # containers that cannot say that a part of the picture is not shown
 FILMS = _set(
     ".mp4 .m4v .mov .qt .mkv .mk3d .webm .avi .divx .mpg .mpeg .mpe .m1v .m2v .mpv .vob .evo .mod .tod .mts .m2ts .m2t "
     ".ts .wmv .asf .flv .f4v .3gp .3g2 .ogv .ogm .mxf .gxf .dv .rm .rmvb .nut .y4m"

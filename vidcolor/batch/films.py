@@ -53,7 +53,7 @@ class BatchFilmColorizer:
 
     def plan_parts(self, source: Path, colorizer: Colorizer, wanted: int) -> list[Part]:
         """See FilmColorizer."""
-        with self._whole_film_options().open_source(source, source) as film:
+        with self._whole_film_options().open_source(source, Path(self.output_name(source.name))) as film:
             held, keeps_color = self.options.steadiness(film.info), self.options.shots(film) is not None
             return parts.plan_parts(film, colorizer, held, wanted, keeps_color=keeps_color)
 

@@ -53,7 +53,7 @@ def estimate_film(job: FilmJob, options: FilmOptions, load: Callable[[], Coloriz
         frames = options.expected_frames(source.info)
         fps = _measure_fps(source, colorizer, choice.settings, steadiness)
     return FilmEstimate(
-        plan.container, plan.encoding.codec, plan.encoding.pixel_format, frames, fps, colorizer.header.name,
+        plan.container.name, plan.encoding.codec, plan.encoding.pixel_format, frames, fps, colorizer.header.name,
         colorizer.devices, tuple(plan.streams),
         (*((IN_COLOR,) if is_kept else ()), *choice.warnings, *source.warnings, *plan.warnings),
     )  # fmt: skip

@@ -25,10 +25,10 @@ from vidcolor.films.color_shots import Shots
 from vidcolor.films.pipeline import colorize_film
 from vidcolor.films.references import files_in, load_references
 from vidcolor.films.tone import film_tone
-from vidcolor.formats import WITHOUT_CROPPING
 from vidcolor.frames import FilmInfo
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.inference.settings import ModelSettings
+from vidcolor.media.containers import container_of
 from vidcolor.media.damage import Damage
 from vidcolor.media.encoder_trial import choose_encoder
 from vidcolor.media.encoders import OutputSettings
@@ -101,7 +101,7 @@ class FilmOptions:
 
     def open_source(self, path: Path, target: Path) -> FilmSource:
         """Open the film from start to end, cropped if `target` stores no cropping. Raises UsageError, SourceError."""
-        is_cropping = target.suffix.lower() in WITHOUT_CROPPING
+        is_cropping = not container_of(target).header
         return FilmSource(path, start=self.start, end=self.end, hwaccel=self.hwaccel, is_cropping=is_cropping)
 
     def steadiness(self, info: FilmInfo) -> Steadiness:

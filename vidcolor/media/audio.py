@@ -15,6 +15,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from vidcolor.choices import LOSSY_AUDIO
+from vidcolor.media.containers import Container
 from vidcolor.media.pyav import open_input, open_output
 
 _ENCODERS = {"opus": "libopus"}  # where the encoder's name is not the codec's
@@ -30,16 +31,16 @@ _OPUS_RATE = 48_000
 _EXACTLY_DECODED = {"pcm_alaw", "pcm_mulaw"}  # called lossy, as is ADPCM, but they decode to 16-bit values alone
 
 
-def choose_audio_codec(stream: Stream, container: str, lossy: str | None) -> str | None:
+def choose_audio_codec(stream: Stream, container: Container, lossy: str | None) -> str | None:
     """The codec to convert audio to that the container does not take, lossless before lossy; None: there is none.
 
     lossy: one of LOSSY_AUDIO, allowed where no lossless codec fits.
     """
     wanted = [*_lossless_codecs(stream, container), *([lossy] if lossy else [])]
-    return next((codec for codec in wanted if _can_convert(stream, container, codec)), None)
+    return next((codec for codec in wanted if _can_convert(stream, container.name, codec)), None)
 
 
-def _lossless_codecs(stream: Stream, container: str) -> list[str]:
+def _lossless_codecs(stream: Stream, container: Container) -> list[str]:
     """Codecs that keep every sample exactly."""
     context = cast(AudioCodecContext, stream.codec_context)
     name, codec = context.name, context.codec
@@ -50,9 +51,10 @@ def _lossless_codecs(stream: Stream, container: str) -> list[str]:
     if bits is None:
         return {"flt": ["pcm_f32le"], "dbl": ["pcm_f64le"]}.get(sample, [])
     pcm = "pcm_u8" if bits == 8 else f"pcm_s{bits}le"
-    if container in ("mp4", "mov"):
-        return ["alac", pcm] if bits <= 24 else [pcm]
-    return [pcm] if name.startswith(("pcm_", "adpcm_")) or container == "avi" or bits > 24 else ["flac", pcm]
+    is_pcm = name.startswith(("pcm_", "adpcm_"))
+    if not container.lossless_audio or bits > 24 or (is_pcm and not container.lossless_from_pcm):
+        return [pcm]
+    return [container.lossless_audio, pcm]
 
 
 def _bits_of(context: AudioCodecContext) -> int:

@@ -56,7 +56,10 @@ def _encode_trial_frame(examined: ProbeResult, plan: OutputPlan) -> str:
     """Encode one frame into memory, as the film would be; a checksum of the stream's header. Raises SinkError."""
     name = plan.encoding.encoder
     try:
-        with open_film(Path(examined.info.path)) as film, open_output(io.BytesIO(), format=plan.container) as output:
+        with (
+            open_film(Path(examined.info.path)) as film,
+            open_output(io.BytesIO(), format=plan.container.name) as output,
+        ):
             template = cast(VideoStream, film.streams[examined.video_index])
             picture = VideoTrack(output, template, examined, plan)
             frame = VideoFrame(examined.info.picture.width, examined.info.picture.height, plan.encoding.pixel_format)

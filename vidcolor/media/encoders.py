@@ -70,6 +70,8 @@ def choose_encoding(examined: ProbeResult, settings: OutputSettings, container: 
     check_choice("convert_audio", settings.convert_audio, LOSSY_AUDIO)
     check_choice("preset", settings.preset, PRESETS)
     check_choice("codec", settings.codec, CODECS)
+    if takes.isdisjoint(CODECS):
+        raise SinkError(f"this FFmpeg names no codec that {container} holds; choose another suffix (.mkv).")
     if settings.codec is not None and settings.codec not in takes:
         fitting = ", ".join(codec for codec in CODECS if codec in takes)
         raise UsageError(

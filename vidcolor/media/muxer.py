@@ -46,7 +46,7 @@ class Muxer:
         self.zero_pts = 0  # the time of the source, in its time_base, that is zero in the output
         self._output: OutputContainer = open_output(
             self._checked_file,
-            format=plan.container,
+            format=plan.container.name,
             container_options=self._container_options(),
             buffer_size=_WRITE_BUFFER_BYTES,
             any_codec=plan.any_codec,
@@ -59,7 +59,7 @@ class Muxer:
         self._stream_copy = StreamCopy(
             self._source, self._output, self._plan.streams, self._examined.timeline,
             start_seconds=self._start_seconds, end_seconds=self._end_seconds,
-            starts_at_zero=self._plan.container == "avi",
+            starts_at_zero=not self._plan.container.stores_times,
         )  # fmt: skip
         self._output.metadata.update(_add_comment(dict(self._source.metadata), comment))
 
@@ -72,15 +72,14 @@ class Muxer:
         first, warnings = first_pts * time_base, list[str]()
         shift = zero if self._start_seconds is None else self._start_seconds
         container = self._plan.container
-        # MP4 would hide frames before zero behind an edit list; AVI has no times, so its first frame is at zero.
-        if (first < shift and container in ("mp4", "mov")) or (first != shift and container == "avi"):
+        if (first < shift and not container.stores_early_frames) or (first != shift and not container.stores_times):
             late = float(first - zero)
             if self._start_seconds is None and abs(late) > AUDIBLE_SECONDS:
-                warnings.append(f"the film's first frame is at {late:.3f} s; in {container} it is at 0")
+                warnings.append(f"the film's first frame is at {late:.3f} s; in {container.name} it is at 0")
             shift = first
         self._stream_copy.shift_seconds = shift
         self._chapters = cut_chapters(self._source.chapters(), self._start_seconds, self._end_seconds, shift)
-        if container != "avi" and not self._plan.any_codec:
+        if container.chapters and not self._plan.any_codec:
             self._output.set_chapters(self._chapters)
         self.zero_pts = round(shift / time_base)
         return warnings
@@ -101,7 +100,7 @@ class Muxer:
         shape, crop = self._examined.info.sample_aspect_ratio or Fraction(1), self._examined.info.crop
         if self.video.needs_display_size and not matroska.write_picture(self._file, shape, crop):
             yield f"the pixel shape {shape} {'and cropping ' if crop else ''}could not be stored"
-        if crop and self._plan.container in ("mp4", "mov") and not mp4.write_crop(self._file, crop):
+        if crop and self._plan.container.header == "mp4" and not mp4.write_crop(self._file, crop):
             yield "the cropping could not be stored"
         if self._plan.any_codec and self._chapters:
             named = [chapter_in_seconds(chapter) for chapter in self._chapters]
@@ -120,10 +119,10 @@ class Muxer:
             yield f"{moved} had the time of the one before; each now begins right after it"
         if copied.closed_seconds > AUDIBLE_SECONDS:
             closed = f"{float(copied.closed_seconds):.1f} s of holes in the sound"
-            yield f"{closed} are closed: {container} cannot tell when sound is heard; .mkv can"
+            yield f"{closed} are closed: {container.name} cannot tell when sound is heard; .mkv can"
         if copied.early_seconds > AUDIBLE_SECONDS and self._start_seconds is None:
             early = f"{float(copied.early_seconds):.2f} s of sound before the first frame"
-            yield f"{early} left out: {container} begins with its picture; .mkv keeps it"
+            yield f"{early} left out: {container.name} begins with its picture; .mkv keeps it"
 
     def unreadable_warnings(self) -> Iterator[str]:
         """How many packets of each kind could not be converted, for people."""
@@ -133,7 +132,7 @@ class Muxer:
 
     def _container_options(self) -> dict[str, str]:
         info = self._examined.info
-        if self._plan.container not in ("mp4", "mov"):
+        if self._plan.container.header != "mp4":
             # Sound often begins a little before zero, by its encoder's delay; FFmpeg would move the picture for it.
             # Matroska's muxer draws the identities of film and tracks by lot, unless it is to be exact.
             return {"avoid_negative_ts": "disabled", "fflags": "+bitexact"}

@@ -9,10 +9,10 @@ from av.stream import Stream
 
 from vidcolor import outputs
 from vidcolor.choices import LOSSY_AUDIO
-from vidcolor.errors import SinkError, UsageError
-from vidcolor.formats import CONTAINERS
+from vidcolor.errors import SinkError
 from vidcolor.frames import FilmInfo
 from vidcolor.media.audio import choose_audio_codec
+from vidcolor.media.containers import Container, container_of
 from vidcolor.media.encoders import Encoding, OutputSettings, choose_encoding
 from vidcolor.media.metadata import kept_tags
 from vidcolor.media.opening import open_film
@@ -24,9 +24,6 @@ from vidcolor.media.subtitles import is_unread_webvtt
 
 _TRACK_TAGS = {"language", "title", "handler_name", "creation_time", "timecode", "rotate"}
 AUDIBLE_SECONDS = 0.06  # sound further from the picture is noticed: ITU-R BT.1359-1, 45 to 125 ms
-# AVI has no times: its sound is timed by counting bytes or packets, which the muxer does right for these codecs.
-_TIMED_IN_AVI = {"mp2", "mp3", "ac3", "aac"}
-_TEXT_SUBTITLES = {"mp4": "mov_text", "mov": "mov_text", "webm": "webvtt", "matroska": "subrip"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ class StreamPlan:
 class OutputPlan:
     """Everything that is decided before the first frame."""
 
-    container: str  # FFmpeg's name
+    container: Container
     encoding: Encoding
     streams: tuple[StreamPlan, ...]
     warnings: tuple[str, ...]
@@ -82,19 +79,10 @@ def check_output(input_path: Path, output_path: Path, *, overwrite: bool) -> Non
     outputs.check(output_path, overwrite=overwrite, inputs=[input_path])
 
 
-def container_of(output_path: Path) -> str:
-    """FFmpeg's name of the container that the suffix asks for."""
-    suffix = output_path.suffix.lower()
-    if suffix not in CONTAINERS:
-        found = f"suffix {suffix!r}" if suffix else "no suffix"
-        raise UsageError(f"{output_path}: found {found}, needed one of {', '.join(CONTAINERS)}.")
-    return CONTAINERS[suffix]
-
-
 def make_plan(examined: ProbeResult, output_path: Path, settings: OutputSettings) -> OutputPlan:
     """Plan the output of a film that was examined. Raises as `plan_output` does."""
     container = container_of(output_path)
-    with open_output(io.BytesIO(), format=container) as probe_output:
+    with open_output(io.BytesIO(), format=container.name) as probe_output:
         takes = set(probe_output.supported_codecs)
     encoding = choose_encoding(examined, settings, output_path.suffix, takes)
     with open_film(Path(examined.info.path)) as source:
@@ -105,11 +93,8 @@ def make_plan(examined: ProbeResult, output_path: Path, settings: OutputSettings
             raise SinkError(_lost_sound_text(output_path, container, lost_sound, settings))
         kept = [source.streams[entry.index] for entry in streams if entry.action in ("copy", "convert")]
         lost_tags = _lost_tags(kept, container)
-        late = [
-            stream.index
-            for stream in source.streams.audio
-            if _starts_apart(stream, source.streams[examined.video_index])
-        ]
+        picture = source.streams[examined.video_index]
+        late = [stream.index for stream in source.streams.audio if _starts_apart(stream, picture)]
     warnings = [*examined.info.warnings, *encoding.warnings]
     warnings += [f"{_label(entry)} {entry.describe()}" for entry in streams if entry.action == "drop"]
     warnings += lost_tags
@@ -118,16 +103,13 @@ def make_plan(examined: ProbeResult, output_path: Path, settings: OutputSettings
         for entry in streams
         if entry.action == "convert"
     ]
-    if container in ("matroska", "webm") and (examined.info.time_base * 1000).denominator != 1:
-        warnings.append(f"{container} stores times in whole milliseconds; each is off by 0.5 ms at most")
-    if container == "avi":
-        warnings += _avi_losses(examined, late)
+    warnings += _lost_facts(examined, container, late)
     return OutputPlan(container, encoding, streams, tuple(warnings))
 
 
-def _lost_tags(streams: list[Stream], container: str) -> list[str]:
+def _lost_tags(streams: list[Stream], container: Container) -> list[str]:
     """Warn of tags of single streams, which only Matroska stores; tags of the whole film are kept everywhere."""
-    if container in ("matroska", "webm"):
+    if container.stream_tags:
         return []
     tags = {
         f"{key} of #{stream.index}"
@@ -135,7 +117,7 @@ def _lost_tags(streams: list[Stream], container: str) -> list[str]:
         for key in kept_tags(stream.metadata)
         if key.lower() not in _TRACK_TAGS
     }
-    return [f"stream tags that {container} has no place for: {', '.join(sorted(tags))}"] if tags else []
+    return [f"stream tags that {container.name} has no place for: {', '.join(sorted(tags))}"] if tags else []
 
 
 def _starts_apart(stream: Stream, picture: Stream) -> bool:
@@ -145,13 +127,19 @@ def _starts_apart(stream: Stream, picture: Stream) -> bool:
     return abs(start(stream) - start(picture)) > AUDIBLE_SECONDS
 
 
-def _avi_losses(examined: ProbeResult, late: list[int]) -> list[str]:
-    losses = []
-    if examined.info.chapters:
-        losses.append(f"{examined.info.chapters} chapters cannot be carried: avi has none")
-    if examined.info.rotation_degrees:
-        losses.append("the rotation flag cannot be carried: avi has none")
-    losses += [f"stream #{index} starts at another time than the picture, which avi cannot say" for index in late]
+def _lost_facts(examined: ProbeResult, container: Container, late: list[int]) -> list[str]:
+    """Warn of what the film says that its container cannot. late: streams that start apart from the picture."""
+    losses, name, info = [], container.name, examined.info
+    if container.whole_milliseconds and (info.time_base * 1000).denominator != 1:
+        losses.append(f"{name} stores times in whole milliseconds; each is off by 0.5 ms at most")
+    if info.chapters and not container.chapters:
+        losses.append(f"{info.chapters} chapters cannot be carried: {name} has none")
+    if info.rotation_degrees and not container.rotation:
+        losses.append(f"the rotation flag cannot be carried: {name} has none")
+    if not container.stores_times:
+        losses += [
+            f"stream #{index} starts at another time than the picture, which {name} cannot say" for index in late
+        ]
     return losses
 
 
@@ -163,43 +151,46 @@ def _loss_note(entry: StreamPlan) -> str:
     return " without loss" if entry.kind == "audio" and entry.detail not in LOSSY_AUDIO else ""
 
 
-def _lost_sound_text(output_path: Path, container: str, lost: list[StreamPlan], settings: OutputSettings) -> str:
+def _lost_sound_text(output_path: Path, container: Container, lost: list[StreamPlan], settings: OutputSettings) -> str:
     """The message that sound would be lost, and how to keep it."""
-    lost_streams, lossy = " and ".join(_label(entry) for entry in lost), "opus" if container == "webm" else "aac"
-    ways = [] if container == "matroska" else ["choose .mkv, which holds most sounds as they are"]
+    lost_streams, lossy = " and ".join(_label(entry) for entry in lost), container.lossy_audio
+    ways = [] if container.any_codec else ["choose .mkv, which holds most sounds as they are"]
     ways += [] if settings.convert_audio == lossy else [f"--convert-audio {lossy} converts it"]
     way = "; or ".join([*ways, "--drop-audio makes a silent film"])
     return f"{output_path}: {lost_streams} cannot be carried: {lost[0].detail}. {way[:1].upper()}{way[1:]}."
 
 
-def _plan_stream(stream: Stream, container: str, settings: OutputSettings) -> StreamPlan:
+def _plan_stream(stream: Stream, container: Container, settings: OutputSettings) -> StreamPlan:
     codec = codec_name(stream)
     kind = "cover art" if is_cover_art(stream) else str(stream.type)
     name = text_of(" ".join(filter(None, (stream.metadata.get("language"), stream.metadata.get("title")))))
     if kind == "audio" and settings.drop_audio:
         return StreamPlan(stream.index, kind, codec, "omit", "", name)
     action, detail = _choose_action(stream, codec, kind, container, settings)
-    is_in_codec_table = action != "copy" or container != "matroska" or kind != "audio" or accepts(container, stream)
+    may_be_missing = action == "copy" and kind == "audio" and container.any_codec
+    is_in_codec_table = not may_be_missing or accepts(container, stream)
     return StreamPlan(stream.index, kind, codec, action, detail, name, is_in_codec_table)
 
 
-def _choose_action(stream: Stream, codec: str, kind: str, container: str, settings: OutputSettings) -> tuple[str, str]:
+def _choose_action(
+    stream: Stream, codec: str, kind: str, container: Container, settings: OutputSettings
+) -> tuple[str, str]:
+    """What becomes of a stream: action and detail of its StreamPlan."""
     if kind == "cover art":
-        if container == "matroska":
+        if container.attachments:
             return ("attach", "") if codec in ("mjpeg", "png") else ("drop", f"no attachment type for {codec}")
-        return (
-            ("copy", "") if container == "mp4" and accepts(container, stream) else ("drop", f"{container} has no place")
-        )
+        is_taken = container.cover_art and accepts(container, stream)
+        return ("copy", "") if is_taken else ("drop", f"{container.name} has no place")
     if kind == "attachment":
-        return ("copy", "") if container == "matroska" else ("drop", f"{container} has no attachments")
+        return ("copy", "") if container.attachments else ("drop", f"{container.name} has no attachments")
     if kind == "data" and _is_chapter_track(stream):
         return "rebuild", "kept as chapters"
     if kind == "data" and decoder_of(stream) is None and _is_timecode(stream):
         return "rebuild", "kept as the picture's timecode"
     decoder = decoder_of(stream)
-    is_untimed = kind == "audio" and container == "avi" and codec not in _TIMED_IN_AVI and not codec.startswith("pcm_")
-    if not is_untimed and (
-        accepts(container, stream) or (container == "matroska" and accepts(container, stream, any_codec=True))
+    is_timed = kind != "audio" or container.copies_in_time(codec)
+    if is_timed and (
+        accepts(container, stream) or (container.any_codec and accepts(container, stream, any_codec=True))
     ):
         return "copy", ""
     if (
@@ -209,13 +200,13 @@ def _choose_action(stream: Stream, codec: str, kind: str, container: str, settin
     ):
         return "convert", target
     if is_unread_webvtt(stream) or (kind == "subtitle" and decoder is not None and decoder.codec.text_sub):
-        target = _TEXT_SUBTITLES.get(container)
-        return ("convert", target) if target else ("drop", f"{container} has no text subtitles")
+        target = container.text_subtitles
+        return ("convert", target) if target else ("drop", f"{container.name} has no text subtitles")
     if decoder is None:
         return "drop", "a stream of unknown make, which PyAV cannot copy"
     if isinstance(decoder, AudioCodecContext) and not decoder.sample_rate:
         return "drop", "FFmpeg has found no sound in it"
-    return "drop", f"{container} does not take {codec}" + (" in time with the picture" if is_untimed else "")
+    return "drop", f"{container.name} does not take {codec}" + ("" if is_timed else " in time with the picture")
 
 
 def _is_chapter_track(stream: Stream) -> bool:

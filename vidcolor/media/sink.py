@@ -180,19 +180,21 @@ class FilmSink:
             raise SinkError(f"{self.path}: frame {self.frames_written} has no timestamp.")
         pts -= self._open_muxer.zero_pts
         frame.time_base = self.info.time_base
-        if self.plan.container == "avi":
+        container = self.plan.container
+        if not container.stores_times:
             tick = self._open_muxer.video.time_base
             index = pts * self.info.time_base / tick
             if abs(index - round(index)) > Fraction(1, 4) or round(index) != self.frames_written:
                 shown = float(index * tick)
                 raise SinkError(
-                    f"{self.path}: frame {self.frames_written} is shown at {shown:.3f} s, but AVI has only frames at an"
-                    " even rate from zero. Choose .mkv or .mp4, which keep the film's timing."
+                    f"{self.path}: frame {self.frames_written} is shown at {shown:.3f} s, but {container.name} has only"
+                    " frames at an even rate from zero. Choose .mkv or .mp4, which keep the film's timing."
                 )
             pts, frame.time_base = round(index), tick
         frame.pts = pts
         native = colored.frame.native
-        frame.duration = native.duration if isinstance(native, VideoFrame) and self.plan.container != "avi" else 0
+        has_duration = isinstance(native, VideoFrame) and container.stores_times
+        frame.duration = native.duration if has_duration else 0
         frame.pict_type = PictureType.NONE  # else the encoder would repeat the source's choice of key frames
 
     def _write_packets(self, packets: list[Packet[VideoStream]]) -> None:
@@ -260,6 +262,5 @@ class FilmSink:
                 f"{self.path}: the encoder of {self.plan.encoding.codec} failed: {reason}. It needs threads and memory"
                 " (`ulimit -u`, `ulimit -v`); with both there, try another --codec."
             )
-        return SinkError(
-            f"{self.path}: could not write {self.plan.encoding.codec} into {self.plan.container}: {reason}. Try .mkv."
-        )
+        codec, container = self.plan.encoding.codec, self.plan.container.name
+        return SinkError(f"{self.path}: could not write {codec} into {container}: {reason}. Try .mkv.")

@@ -9,20 +9,21 @@ from av.error import FFmpegError
 from av.stream import Stream
 
 from vidcolor.media.audio import open_without_block_size
+from vidcolor.media.containers import Container
 from vidcolor.media.pyav import open_output
 from vidcolor.media.streams import decoder_of
 
 
-def accepts(container: str, stream: Stream, *, any_codec: bool = False) -> bool:
+def accepts(container: Container, stream: Stream, *, any_codec: bool = False) -> bool:
     """Whether the container takes the stream, by writing a header of it into memory. any_codec: see open_output."""
     decoder = decoder_of(stream)
     if stream.type == "unknown" or (any_codec and decoder is None):
         return False
     is_pcm = isinstance(decoder, AudioCodecContext) and decoder.name.startswith("pcm_")
-    if container == "mp4" and is_pcm and cast(AudioCodecContext, decoder).layout.name.endswith("channels"):
+    if container.name == "mp4" and is_pcm and cast(AudioCodecContext, decoder).layout.name.endswith("channels"):
         return False  # ISO/IEC 23003-5 wants to know which channel is which, and FFmpeg notices at the film's end only
     try:
-        with open_output(io.BytesIO(), format=container, any_codec=any_codec) as trial:
+        with open_output(io.BytesIO(), format=container.name, any_codec=any_codec) as trial:
             add_copy(trial, stream)
             trial.start_encoding()
     except (ValueError, FFmpegError, OSError):

@@ -29,7 +29,7 @@ class VideoTrack:
         """Add the stream. template: the source's stream, whose tags and disposition are copied."""
         self._examined, self._plan = examined, plan
         encoding, rate = plan.encoding, examined.info.frame_rate or Fraction(25)
-        self.time_base = 1 / rate if plan.container == "avi" else examined.info.time_base
+        self.time_base = examined.info.time_base if plan.container.stores_times else 1 / rate
         self.stream = cast(VideoStream, output.add_stream(encoding.encoder, rate=rate, options=encoding.options))
         self.stream.time_base = self.time_base
         self._configure(self.stream.codec_context)
@@ -51,7 +51,7 @@ class VideoTrack:
         Matroska's must, unless only H.264 or HEVC can state the shape exactly.
         """
         shape, width = self._examined.info.sample_aspect_ratio, self._examined.info.picture.width
-        if self._plan.container not in ("matroska", "webm"):
+        if self._plan.container.header != "matroska":
             return False
         if self._examined.info.crop or shape is None or shape == 1:
             return self._examined.info.crop is not None
@@ -101,7 +101,7 @@ class VideoTrack:
         context.time_base = self.time_base
         context.thread_type = ThreadType.AUTO  # PyAV asks for slices, which cost x264 quality
         context.thread_count = 0
-        if self._plan.container != "avi":
+        if self._plan.container.global_header:
             # PyAV asks for it where the container does, but the one that takes all (see open_output) does not say so.
             context.flags |= int(Flags.global_header)
         context.flags |= _FRAME_DURATION | (_INTERLACED if encoding.interlaced else 0)
@@ -110,7 +110,7 @@ class VideoTrack:
         context.color_primaries, context.color_trc = tags.color_primaries, tags.color_trc
         if info.sample_aspect_ratio:
             context.sample_aspect_ratio = info.sample_aspect_ratio
-        if encoding.codec == "hevc" and self._plan.container in ("mp4", "mov"):
-            context.codec_tag = "hvc1"  # Apple's players refuse FFmpeg's default, hev1
-        if self._plan.container == "avi":
-            context.max_b_frames = 0  # AVI stores no timestamps, so frames must be stored in the order shown
+        if tag := self._plan.container.codec_tags.get(encoding.codec):
+            context.codec_tag = tag
+        if not self._plan.container.stores_times:
+            context.max_b_frames = 0
