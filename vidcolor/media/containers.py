@@ -1,9 +1,8 @@
 """What each container that films are written to can store: the one table of such facts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal
 
 from vidcolor.errors import UsageError
@@ -30,7 +29,7 @@ class Container:
     lossy_audio: str = "aac"  # what --convert-audio is advised to be
     text_subtitles: str = ""  # the codec that text subtitles are converted to; "": it stores none
     global_header: bool = True  # whether codec headers lie in the header of the file
-    codec_tags: Mapping[str, str] = MappingProxyType({})  # of codecs whose usual tag players refuse
+    codec_tags: Mapping[str, str] = field(default_factory=dict)  # of codecs whose usual tag players refuse
     header: Literal["matroska", "mp4", ""] = ""  # the module that writes cropping, ...; "": it has none
 
     def copies_in_time(self, codec: str) -> bool:
