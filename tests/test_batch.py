@@ -20,7 +20,7 @@ from PIL import Image
 
 from vidcolor import cli
 from vidcolor.archives.journal import Journal
-from vidcolor.batch import worker
+from vidcolor.batch import pages
 from vidcolor.color import rgb_to_lab
 from vidcolor.inference.settings import ModelSettings
 from vidcolor.ledger import parse
@@ -260,14 +260,14 @@ def without_reports(folder: Path) -> dict[str, bytes]:
 def test_an_error_that_nobody_thought_of_stops_one_file_only(
     scans: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    write = worker.write_still
+    write = pages.write_still
 
     def odd(still, *arguments):
         if still.name.endswith("gray.png"):
             raise ZeroDivisionError("three pixels")
         return write(still, *arguments)
 
-    monkeypatch.setattr(worker, "write_still", odd)
+    monkeypatch.setattr(pages, "write_still", odd)
     assert run(scans, "-o", tmp_path / "out", "-q", model=tiny_model) == 1
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     (line,) = [line for line in report["files"] if line["name"] == "album/gray.png"]

@@ -17,16 +17,16 @@ from vidcolor.batch.entries import colorize_entries
 from vidcolor.batch.films import ignore_progress
 from vidcolor.batch.observer import BatchObserver
 from vidcolor.batch.options import BatchOptions
+from vidcolor.batch.pages import make_thumbnails
 from vidcolor.batch.report import FileResult, Gallery, choose_path, write_html, write_json
 from vidcolor.batch.result import BatchResult, describe_uncolored
-from vidcolor.batch.worker import THUMBNAIL_SIDE, EntryResult, WorkerOptions
+from vidcolor.batch.worker import EntryResult, WorkerOptions
 from vidcolor.batch.worker_options import make_worker_options
 from vidcolor.batch.workers import LocalWorkers, Workers
 from vidcolor.errors import BusyError, SinkError, SourceError, VidcolorError
 from vidcolor.filenames import fitted_name, hidden_name
 from vidcolor.formats import CONTAINERS, PHOTOS, archive_ending
 from vidcolor.inference.colorizer import Colorizer
-from vidcolor.stills.rgb import thumbnail_jpeg
 
 WATCH_SECONDS = 2.0  # between two scans of the folder
 MOST_TOLD = 10  # changed outputs that get a warning of their own
@@ -279,9 +279,9 @@ class _PassSummary:
         output = self._target.output / record.output
         with suppress(OSError, VidcolorError):
             if output.is_file() and (entry.path or entry.can_reopen):
-                found = [thumbnail_jpeg(content, THUMBNAIL_SIDE) for content in (entry.path or entry.read(), output)]
-                if found[0] and found[1]:
-                    self._gallery.add(entry.name, found[0], found[1])
+                pair = make_thumbnails(entry.path or entry.read(), output)
+                if pair is not None:
+                    self._gallery.add(entry.name, *pair)
 
 
 def _number_entries(entries: Iterable[Entry], numbers: dict[str, int]) -> Iterator[Entry]:

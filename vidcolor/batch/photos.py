@@ -8,13 +8,15 @@ import numpy as np
 
 from vidcolor import __version__, outputs
 from vidcolor.archives.journal import Outcome
-from vidcolor.batch.worker import WorkerOptions, write_colored_photo
+from vidcolor.batch.pages import PageColors
 from vidcolor.choices import SUBSAMPLINGS, check_choice, check_within
 from vidcolor.errors import ShapeError, UsageError
+from vidcolor.inference.batching import BatchingPredictor
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.inference.weights import ModelHeader
 from vidcolor.painting.painter import Rgb
-from vidcolor.stills.files import open_in_turn
+from vidcolor.painting.tone import IN_COLOR
+from vidcolor.stills.files import open_in_turn, write_still
 from vidcolor.stills.page import Page, StillSettings, make_page
 from vidcolor.stills.raster import raster_from_array
 from vidcolor.stills.upright import turn_upright
@@ -60,18 +62,20 @@ class PhotoResult:
 
 
 def colorize_photo_file(source: Path, target: Path, options: PhotoOptions, colorizer: Colorizer) -> PhotoResult:
-    """Color a photo into a file of the same format.
+    """Color a photo into a file of the same format; one in color is copied unless options.recolor.
 
     Raises UsageError for another suffix, SourceError, SinkError, DeviceError.
     """
     if source.suffix.lower() != target.suffix.lower():
         raise UsageError(f"{target}: a photo keeps its format; name it {target.with_suffix(source.suffix).name}.")
     outputs.check(target, overwrite=options.overwrite, inputs=[source])
-    worker_options = WorkerOptions(
-        options.still_settings(options.software_tag(colorizer.header)), options.recolor,
-        largest_pixels=options.largest_pixels, overwrite=options.overwrite,
-    )  # fmt: skip
-    return PhotoResult(target, *write_colored_photo(source, target, colorizer, worker_options))
+    with BatchingPredictor(colorizer) as network, open_in_turn(source, largest_pixels=options.largest_pixels) as still:
+        colors = PageColors(still, network, recolor=options.recolor)
+        with outputs.replacing(target, overwrite=options.overwrite) as partial:
+            losses = write_still(still, colors, partial, options.still_settings(options.software_tag(colorizer.header)))
+    if not colors.count:
+        return PhotoResult(target, "kept", (IN_COLOR,))
+    return PhotoResult(target, "colored", (*colors.kept_colors, *losses))
 
 
 def colorize_to_array(source: Path, options: PhotoOptions, colorizer: Colorizer) -> Rgb:
