@@ -24,10 +24,12 @@ class ResidualBlock(nn.Module):
             nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
             nn.BatchNorm2d(outputs),
         )
-        self.shortcut = nn.Conv2d(inputs, outputs, 1, stride)
+        self.shortcut, self._stride = nn.Conv2d(inputs, outputs, 1), stride
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.body(x) + self.shortcut(x))
+        # Sampled before, not by the convolution's stride: oneDNN's gradient of that writes past its end on processors
+        # without AVX-512 if there are fewer than 8 channels (torch 2.14 and 2.15).
+        return F.relu(self.body(x) + self.shortcut(x[:, :, :: self._stride, :: self._stride]))
 
 
 class ResUNet(nn.Module):

@@ -1,8 +1,6 @@
 """A training step: the discriminator learns from a batch, then the generator."""
 
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -18,17 +16,6 @@ from vidcolor.training.recipes import Recipe
 GRADIENT_LIMIT = 1.0  # greatest norm, for generators that classify; other gradients are not clipped
 
 
-@contextmanager
-def _safe_convolutions(recipe: Recipe) -> Iterator[None]:
-    """Keep oneDNN out of recipes with a gradient penalty: torch 2.15 crashes in it on some AMD processors."""
-    before = torch.backends.mkldnn.enabled
-    torch.backends.mkldnn.enabled = before and not recipe.gradient_penalty  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        torch.backends.mkldnn.enabled = before
-
-
 class TrainingStep:
     """Trains a recipe's networks on one batch at a time."""
 
@@ -40,10 +27,6 @@ class TrainingStep:
 
         number: of the step; it seeds every random choice.  progress: share of the budget spent, 0..1.
         """
-        with _safe_convolutions(self._recipe):
-            return self._take(rgb_BHW3, number, progress)
-
-    def _take(self, rgb_BHW3: NDArray[np.uint8], number: int, progress: float) -> dict[str, float]:
         recipe, gan = self._recipe, self._gan
         random = _seed_everything(recipe.seed, number, self._processes.rank)
         gan.prepare_step(progress)
