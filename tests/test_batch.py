@@ -332,3 +332,12 @@ def test_a_finished_archive_is_refused_and_leaves_nothing_beside_it(
     assert run(scans, "-o", out, "-q", model=tiny_model) == 1
     assert "exists. Give --overwrite" in capfd.readouterr().err
     assert {path.name: path.read_bytes() for path in out.parent.iterdir()} == there
+
+
+@pytest.mark.parametrize("options", [["--start", "1"], ["--end", "0:02"], ["--start", "1", "--dry-run"]])
+def test_a_part_of_every_film_in_a_folder_is_refused(
+    options: list[str], scans: Path, tmp_path: Path, tiny_model: Path, capsys
+):
+    assert run(scans, "-o", tmp_path / "out", *options, model=tiny_model) == 1
+    assert "--start and --end choose a part of one film" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vidcolor.cli.progress import Observer, Tally, observer
+from vidcolor.cli.progress import Observer, Tally, make_observer
 from vidcolor.cli.progress.broadcast import Broadcast
 from vidcolor.cli.progress.json_lines import JsonLines
 from vidcolor.cli.progress.live import LiveBars
@@ -86,7 +86,7 @@ def test_options_and_the_terminal_choose_the_renderer(options: dict[str, bool], 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vidcolor.cli.progress.Broadcast", Noting)
-        observer(**options)
+        make_observer(**options)
     assert [type(one) for one in made] == [LogLines, kind]
 
 

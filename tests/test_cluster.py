@@ -27,10 +27,10 @@ ray_warns = [
     pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:ray"),
 ]
 LONG = 520  # frames: two whole segments and a rest
-WATCHFUL = {  # a machine counts as lost after two seconds, not thirty
-    "health_check_initial_delay_ms": 1000,
-    "health_check_period_ms": 500,
-    "health_check_timeout_ms": 1000,
+WATCHFUL = {  # a machine counts as lost after some seconds, not thirty; a busy one needs them to start
+    "health_check_initial_delay_ms": 10000,
+    "health_check_period_ms": 1000,
+    "health_check_timeout_ms": 5000,
     "health_check_failure_threshold": 3,
 }
 

@@ -148,7 +148,9 @@ def test_a_film_begun_from_other_bytes_is_not_gone_on_with(tmp_path: Path, tiny_
     capsys.readouterr()
     assert cli.run(command) == 1
     told = capsys.readouterr().err
-    assert "16 frames of it were made with other inputs or settings and cannot be resumed: the input has changed" in told
+    assert (
+        "16 frames of it were made with other inputs or settings and cannot be resumed: the input has changed" in told
+    )
     flip(film, film.stat().st_size * 2 // 3)
     os.utime(film, (1e9, 1e9))
     assert cli.run(command) == 0

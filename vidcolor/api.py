@@ -238,7 +238,7 @@ def colorize_film(
     (job,) = plan_jobs([path], os.fspath(output))
     loaded, settings = _resolve_model(model, device, precision, size, batch_size, saturation)
     options = FilmOptions(
-        settings, steady=steady, every=None if every == "auto" else every, shot_memory=shot_memory,
+        settings, steady=steady, every=_every_option(every), shot_memory=shot_memory,
         references=_as_paths(reference), codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt, encoder=encoder,
         hwaccel=hwaccel, convert_audio=convert_audio, drop_audio=drop_audio, start=_parse_seconds(start),
         end=_parse_seconds(end), recolor=recolor, resume=resume, overwrite=overwrite,
@@ -317,7 +317,7 @@ def colorize_files(
         observer = _ProgressBarObserver(output)
     loaded, settings = _resolve_model(model, device, precision, size, batch_size, saturation)
     films = FilmOptions(
-        settings, steady=steady, every=None if every == "auto" else every, shot_memory=shot_memory,
+        settings, steady=steady, every=_every_option(every), shot_memory=shot_memory,
         references=_as_paths(reference), codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt, encoder=encoder,
         hwaccel=hwaccel, convert_audio=convert_audio, drop_audio=drop_audio, recolor=recolor, resume=resume,
         overwrite=overwrite,
@@ -439,8 +439,13 @@ def _open(loaded: Colorizer | None, settings: ModelSettings) -> "Colorizer | nul
     )  # fmt: skip
 
 
+def _every_option(every: Every) -> int | None:
+    """`every` as FilmOptions takes it."""
+    return None if every == "auto" else every
+
+
 def _make_steadiness(mode: SteadyMode, every: Every, shot_memory: bool) -> Steadiness:
-    checked = FilmOptions(steady=mode, every=None if every == "auto" else every, shot_memory=shot_memory)
+    checked = FilmOptions(steady=mode, every=_every_option(every), shot_memory=shot_memory)
     return Steadiness(checked.steady, checked.every, checked.shot_memory)
 
 

@@ -28,7 +28,7 @@ class Run:
         found += ["the model has changed"] if self.model_sha256 != before.model_sha256 else []
         if before.settings_hash and not before.settings:
             return found + (["the settings have changed"] if self.settings_hash != before.settings_hash else [])
-        is_told, was_told = (run.settings if is_any_machine else run._told() for run in (self, before))
+        is_told, was_told = (run.settings if is_any_machine else run._comparable_settings() for run in (self, before))
         for name in sorted({*is_told, *was_told}):
             old, new = was_told.get(name, "-"), is_told.get(name, "-")
             if name == "--precision" and self._has_precision_of(before):
@@ -47,7 +47,7 @@ class Run:
         fields = {"model_sha256": self.model_sha256, "settings": dict(self.settings), "source": self.source}
         return fields | ({"settings_hash": self.settings_hash} if self.settings_hash else {})
 
-    def _told(self) -> dict[str, str]:
+    def _comparable_settings(self) -> dict[str, str]:
         """The settings. For films, vidcolor 0.1.0 stored the option --precision, which can be auto."""
         told = dict(self.settings)
         option = told.pop("--precision", "auto")

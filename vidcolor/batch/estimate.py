@@ -39,6 +39,7 @@ def estimate_files(
 
     load: loads the model.  Raises VidcolorError.
     """
+    options.check_whole_films()
     with open_source(inputs, output=output) as source:
         entries = [entry for entry in source if entry.kind != "directory"]
         photos = [entry for entry in entries if entry.kind == "photo" and not entry.refusal]

@@ -8,6 +8,7 @@ from pathlib import Path
 from vidcolor import __version__
 from vidcolor.batch.photos import PhotoOptions
 from vidcolor.choices import OTHERS, Others, check_choice
+from vidcolor.errors import UsageError
 from vidcolor.films.job import FilmOptions
 from vidcolor.films.references import files_in
 from vidcolor.inference import weights
@@ -27,6 +28,11 @@ class BatchOptions:
 
     def __post_init__(self) -> None:
         check_choice("others", self.others, OTHERS)
+
+    def check_whole_films(self) -> None:
+        """Raise UsageError if a part of a film was chosen: folders and archives are colored whole."""
+        if self.films.start is not None or self.films.end is not None:
+            raise UsageError("--start and --end choose a part of one film; folders and archives are colored whole.")
 
     @property
     def model(self) -> ModelSettings:

@@ -13,7 +13,7 @@ from vidcolor.cli.cluster_films import colorize_films_on_cluster
 from vidcolor.cli.films import colorize_films
 from vidcolor.cli.number_types import Number, OrAuto, Rate, Whole
 from vidcolor.cli.param_types import DEVICE, FILE, Existing, ModelName, WithCompletion
-from vidcolor.cli.progress import observer
+from vidcolor.cli.progress import make_observer
 from vidcolor.cli.scans import ScanJob, are_scans, colorize_scans, describe_scans
 from vidcolor.cli.timecode import Timecode, check_range
 from vidcolor.errors import UsageError
@@ -166,7 +166,7 @@ def command(
     elif are_scans(inputs, Path(output)):
         scans = ScanJob(inputs, Path(output), asked, as_json, quiet, options["watch"])
         ctx.exit(0 if (describe_scans if dry_run else colorize_scans)(scans) else 1)
-    with observer(as_json=as_json, quiet=quiet) as report:
+    with make_observer(as_json=as_json, quiet=quiet) as report:
         report.films_started()
         colorize = colorize_films_on_cluster if asked.cluster else colorize_films
         code = colorize(inputs, output, asked, report, dry_run=dry_run)

@@ -7,7 +7,7 @@ import click
 from vidcolor import outputs
 from vidcolor.cli.number_types import Number, Whole
 from vidcolor.cli.param_types import Existing
-from vidcolor.cli.progress import counting
+from vidcolor.cli.progress import show_count
 from vidcolor.cli.text import say
 from vidcolor.cli.timecode import Timecode
 
@@ -52,7 +52,7 @@ def command(
 
     outputs.check(output, overwrite=overwrite, inputs=[before, after])
     matches = match(before, after)
-    with counting("files") as tell:
+    with show_count("files") as tell:
         made = compare(before, after, matches, Settings(pairs, shots, side, clip, at, megabytes), tell)
     content = made.html.encode()
     outputs.write(output, content, overwrite=overwrite)

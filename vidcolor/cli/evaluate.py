@@ -11,7 +11,7 @@ import click
 from vidcolor import choices, outputs
 from vidcolor.cli.number_types import Number, Whole
 from vidcolor.cli.param_types import DEVICE, Existing, ModelName
-from vidcolor.cli.progress import counting
+from vidcolor.cli.progress import show_count
 from vidcolor.cli.text import answer, check_answered, say, to_json
 from vidcolor.errors import SourceError
 from vidcolor.printable import printable
@@ -159,7 +159,7 @@ def _measure_photos(
             sheet.add((0, number), name, pictures)
 
     try:
-        with counting("photos") as tell:
+        with show_count("photos") as tell:
             found = evaluate(
                 list(photos), methods, limit=limit, device=device, metrics=metrics,
                 with_stability=with_stability, stocks=shown_as, on_pictures=keep, on_photo=tell,
@@ -189,7 +189,7 @@ def _measure_films(
     reports = []
     for number, film in enumerate(films, start=1):
         try:
-            with counting(film.name) as tell:
+            with show_count(film.name) as tell:
                 found = evaluate_film(film, methods, on_pictures=_make_frame_keeper(sheet, film, number), on_frame=tell)
         except SourceError as error:
             problems.append(str(error))

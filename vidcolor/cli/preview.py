@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from vidcolor import __version__, outputs
 from vidcolor.cli.number_types import Number, Whole
 from vidcolor.cli.param_types import DEVICE, Existing, ModelName, ParamType
-from vidcolor.cli.progress import counting
+from vidcolor.cli.progress import show_count
 from vidcolor.cli.text import say
 from vidcolor.cli.timecode import Timecode, check_range
 from vidcolor.errors import UsageError
@@ -166,7 +166,7 @@ def _write_shots(
     from vidcolor.stills.rgb import write_png
 
     sheet, first_one = ContactSheet(), next(iter(colorizers.values()))
-    with FilmSource(film, start=start, end=end) as source, counting("shots") as tell:
+    with FilmSource(film, start=start, end=end) as source, show_count("shots") as tell:
         info, count = source.info, 0
         seen = partial(first_one.lightness, picture=info.picture, view=view_of(info))
         first = info.number_at(start)
@@ -206,7 +206,7 @@ def _write_clip(
             output, source, OutputSettings(overwrite=overwrite), comment=f"Preview by vidcolor {__version__}"
         )
         (colorizer,) = load().values()
-        with sink, counting("frames") as tell:
+        with sink, show_count("frames") as tell:
             for count, frame in enumerate(split_frames(source, colorizer), start=1):
                 sink.write(frame)
                 tell(count, None)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidcolor.batch.observer import BatchObserver
-from vidcolor.cli.progress import Observer, film_progress, observer
+from vidcolor.cli.progress import Observer, film_progress, make_observer
 from vidcolor.cli.text import answer, check_answered, emit_event, say
 from vidcolor.errors import UsageError
 from vidcolor.formats import ANIMATIONS, CONTAINERS, PHOTOS, UNREAD_PHOTOS
@@ -82,7 +82,7 @@ def colorize_scans(scans: ScanJob) -> bool:
             from vidcolor.cluster import cluster_workers
 
             open_workers = stack.enter_context(cluster_workers(scans.inputs, scans.options))
-        renderer = observer(as_json=scans.as_json, quiet=scans.quiet, is_telling_all=scans.watch)
+        renderer = make_observer(as_json=scans.as_json, quiet=scans.quiet, is_telling_all=scans.watch)
         shown = _ProgressForwarder(stack.enter_context(renderer))
         if scans.watch:
             if hasattr(signal, "SIGIO"):
@@ -139,7 +139,7 @@ def _colorize_photo(scans: ScanJob) -> None:
         raise UsageError("--cluster shares out many files; one photo is done sooner without it.")
     check_is_no_input(target, options.files_read)
     done = colorize_photo_file(source, target, options.photos, options.model.load())
-    shown = observer(as_json=scans.as_json, quiet=True)
+    shown = make_observer(as_json=scans.as_json, quiet=True)
     shown.batch_started(1)
     shown.file_finished(str(source), done.outcome, done.notes)
     if not scans.as_json and (done.notes or not scans.quiet):  # losses are reported even when quiet

@@ -14,7 +14,7 @@ import click
 from vidcolor.cli import log
 from vidcolor.cli.number_types import Number, Whole, parse_number, parse_whole, shorten
 from vidcolor.cli.param_types import DEVICE, Existing, ModelName, RecipeName
-from vidcolor.cli.progress import Observer, observer
+from vidcolor.cli.progress import Observer, make_observer
 from vidcolor.cli.signals import CODES, Terminated
 from vidcolor.cli.text import answer, say
 from vidcolor.errors import TrainingError, UsageError
@@ -109,7 +109,7 @@ def command(
         for name in ("state.pt", "log.jsonl"):
             (folder / name).unlink(missing_ok=True)
     # FORCE_COLOR can make a file look like a terminal; a live table would fill the file.
-    told = observer(as_json=as_json, quiet=quiet, is_terminal=sys.stderr.isatty())
+    told = make_observer(as_json=as_json, quiet=quiet, is_terminal=sys.stderr.isatty())
     with Record(folder) as record, told as shown, _save_on_sigterm(trainer):
         shown.training_started()
         trainer.events = _make_events(record, shown, trainer, folder / "models")

@@ -10,10 +10,12 @@ from vidcolor.cli.progress.observer import Observer
 from vidcolor.cli.progress.plain import PlainLines, QuietLines
 from vidcolor.cli.progress.tally import Tally
 
-__all__ = ["Observer", "Tally", "counting", "film_progress", "observer"]
+__all__ = ["Observer", "Tally", "film_progress", "make_observer", "show_count"]
 
 
-def observer(*, as_json: bool, quiet: bool, is_telling_all: bool = False, is_terminal: bool | None = None) -> Observer:
+def make_observer(
+    *, as_json: bool, quiet: bool, is_telling_all: bool = False, is_terminal: bool | None = None
+) -> Observer:
     """Choose the renderer by the options and the terminal, with the log beside it.
 
     is_telling_all: print a line on every file, unless quiet.  is_terminal: whether bars are drawn; None: as rich
@@ -39,11 +41,11 @@ def _renderer(as_json: bool, quiet: bool, is_telling_all: bool, is_terminal: boo
 
 
 @contextmanager
-def counting(what: str) -> Iterator[Callable[[int, int | None], None]]:
+def show_count(what: str) -> Iterator[Callable[[int, int | None], None]]:
     """Show a bar with the time left, on a terminal. what: photos, frames, files.
 
     Yields a callback that takes how many are done, and the total or None.
     """
-    with observer(as_json=False, quiet=False) as shown:
+    with make_observer(as_json=False, quiet=False) as shown:
         shown.counting_started(what)
         yield shown.counted
