@@ -338,6 +338,6 @@ def test_a_finished_archive_is_refused_and_leaves_nothing_beside_it(
 def test_a_part_of_every_film_in_a_folder_is_refused(
     options: list[str], scans: Path, tmp_path: Path, tiny_model: Path, capsys
 ):
-    assert run(scans, "-o", tmp_path / "out", *options, model=tiny_model) == 1
+    assert run(scans, "-o", tmp_path / "out", *options, model=tiny_model) == 2
     assert "--start and --end choose a part of one film" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
