@@ -57,17 +57,17 @@ def kill_and_resume(folder: Path, suffix: str, kills: int) -> Killed:
     while True:
         child = subprocess.Popen([sys.executable, DRIVER, source, job.output, job.log, str(PAUSE_SECONDS)])
         if job.kills == kills or not under_way(child, job.log):
-            assert child.wait(60) == 0
+            assert child.wait(250) == 0
             return job
         time.sleep(chance.uniform(0, 0.1))
         child.kill()
         if child.wait() == 0:
             return job
         job.kills += 1
-        if suffix:
-            assert not job.output.exists()
-        else:
+        if not suffix:
             assert tree(job.output).items() <= wanted.items()  # nothing torn, nothing foreign
+        elif job.output.exists():  # it was killed on its way out; the tests compare what it has made
+            return job
 
 
 def under_way(child: subprocess.Popen, log: Path) -> bool:
