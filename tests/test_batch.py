@@ -20,6 +20,7 @@ from PIL import Image
 
 from vidcolor import cli
 from vidcolor.archives.journal import Journal
+from vidcolor.archives.opening import open_source
 from vidcolor.batch import pages
 from vidcolor.color import rgb_to_lab
 from vidcolor.inference.settings import ModelSettings
@@ -341,3 +342,17 @@ def test_a_part_of_every_film_in_a_folder_is_refused(
     assert run(scans, "-o", tmp_path / "out", *options, model=tiny_model) == 2
     assert "--start and --end choose a part of one film" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("output", ["out.tar.gz", "out", "out.zip"])
+def test_a_photo_in_color_is_kept_in_a_packed_tar(output: str, scans: Path, tmp_path: Path, tiny_model: Path):
+    """Its content has gone by when the photo turns out to be in color, and such a file cannot be read again."""
+    box = tmp_path / "box.tar.gz"
+    with tarfile.open(box, "w:gz") as archive:
+        for name in ("color.png", "album/gray.png"):
+            archive.add(scans / name, name)
+    assert run(box, "-o", tmp_path / output, "-q", model=tiny_model) == 0
+    with open_source([tmp_path / output]) as source:
+        found = {entry.name: entry.read() for entry in source if entry.kind == "photo"}
+    assert found["color.png"] == (scans / "color.png").read_bytes()
+    assert found["album/gray.png"] != (scans / "album/gray.png").read_bytes()

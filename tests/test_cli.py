@@ -1,5 +1,6 @@
 """The command line: right films, clear refusals, exit codes, nothing half-written."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -265,3 +266,17 @@ def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[st
     for args in ([], ["colorize"], ["info"], ["models"], ["models", "list"], ["train"], ["evaluate"]):
         assert run(*args, "--help") == 0
         assert "Example" in capsys.readouterr().out
+
+
+def test_every_option_reaches_the_work() -> None:
+    """An option that no dataclass has a field for would be ignored without a word."""
+    from vidcolor.batch.options import BatchOptions
+    from vidcolor.batch.photos import PhotoOptions
+    from vidcolor.cli.colorize import command
+    from vidcolor.films.job import FilmOptions
+    from vidcolor.inference.settings import ModelSettings
+
+    kinds = (FilmOptions, PhotoOptions, BatchOptions, ModelSettings)
+    known = {entry.name for kind in kinds for entry in dataclasses.fields(kind)}
+    read_by_the_command = {"inputs", "output", "watch", "fps", "dry_run", "as_json", "quiet", "log"}
+    assert {option.name for option in command.params} <= known | read_by_the_command

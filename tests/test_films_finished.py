@@ -1,4 +1,4 @@
-"""A list of films is a job like a folder: what is finished is passed over."""
+"""A list of films is a job like a folder: what is finished is skipped."""
 
 import json
 import multiprocessing

@@ -12,7 +12,7 @@ from PIL import Image
 
 from vidcolor import cli
 from vidcolor.errors import SourceError, UsageError, VidcolorError
-from vidcolor.films.pipeline import colored_frames, colorize_film
+from vidcolor.films.pipeline import colored_frames, run_pipeline
 from vidcolor.films.references import load_references
 from vidcolor.frames import ColoredFrame, Frame, ResumePoint
 from vidcolor.inference.colorizer import Colorizer
@@ -58,7 +58,7 @@ def test_every_frame_comes_once_in_order_whatever_overlaps(way: str, film: Path,
     with Colorizer.load(str(tiny_model), device="cpu,cpu", batch_size=2) as colorizer, FilmSource(film) as source:
         times = [frame.pts for frame in source.frames()]
         sink, counted = Kept(), []
-        assert colorize_film(source, sink, colorizer, WAYS[way], counted.append) == len(times) == 27
+        assert run_pipeline(source, sink, colorizer, WAYS[way], counted.append) == len(times) == 27
         assert counted == list(range(1, 28))
         assert [colored.frame.pts for colored in sink.frames] == times
         plain = list(colored_frames(source.frames(), source.info, colorizer, WAYS[way]))
@@ -79,7 +79,7 @@ def test_a_stage_that_fails_ends_the_film_and_all_threads(film: Path, tiny_model
         sink = Kept()
         sink.write = broken  # type: ignore[method-assign]
         with pytest.raises(VidcolorError, match="disk"):
-            colorize_film(source, sink, colorizer, Steadiness(every=None), lambda _: None)
+            run_pipeline(source, sink, colorizer, Steadiness(every=None), lambda _: None)
     assert begun
     for thread in begun:
         thread.join(10)

@@ -1,4 +1,4 @@
-"""Training takes photos, archives and films in any mixture, and says what it passed over."""
+"""Training takes photos, archives and films in any mixture, and says what it skipped."""
 
 import importlib.util
 import io

@@ -56,18 +56,18 @@ __all__ = [
     "colorize_photo",
 ]
 
-_LENT = {
+_LAZY = {
     "BatchObserver", "BatchResult", "Colorizer", "FileResult", "FilmResult", "PhotoResult", "PictureFormat",
     "colorize_files", "colorize_film", "colorize_photo",
 }  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LENT:
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module("vidcolor.api"), name)
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LENT})
+    return sorted({*globals(), *_LAZY})

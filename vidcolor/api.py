@@ -403,7 +403,7 @@ def colorize_photo(
         recolor=recolor, quality=quality, subsampling=subsampling, largest_photo=largest_photo, overwrite=overwrite
     )
     if isinstance(source, np.ndarray) and output is not None:
-        raise UsageError(f"{os.fspath(output)}: an array is given back, not written. Leave the output away.")
+        raise UsageError(f"{os.fspath(output)}: an array is returned, not written. Omit output.")
     loaded, settings = _resolve_model(model, device, precision, size, None, saturation)
     with _open(loaded, settings) as colorizer:
         if isinstance(source, np.ndarray):

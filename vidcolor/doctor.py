@@ -343,7 +343,7 @@ def _check_decoders() -> Iterator[Finding]:
 
 def _run_self_test() -> Iterator[Finding]:
     """Color a gray film with sound, write it without loss, and compare it with the source."""
-    from vidcolor.films.pipeline import colorize_film
+    from vidcolor.films.pipeline import run_pipeline
     from vidcolor.inference.backends import cache_problem
     from vidcolor.inference.colorizer import Colorizer
     from vidcolor.media import synthetic_film
@@ -360,7 +360,7 @@ def _run_self_test() -> Iterator[Finding]:
         before_problem = cache_problem(model)
         with FilmSource(before) as source, Colorizer.load() as colorizer:
             with FilmSink(after, source, OutputSettings(codec="ffv1"), comment="self-test") as sink:
-                colorize_film(source, sink, colorizer, Steadiness(), lambda _: clock.append(time.monotonic()))
+                run_pipeline(source, sink, colorizer, Steadiness(), lambda _: clock.append(time.monotonic()))
             device = ", ".join(colorizer.devices)
         if device.startswith("openvino"):
             yield _check_cache_use(before_problem, cache_problem(model))

@@ -35,7 +35,7 @@ class Run:
                 continue
             if name in MACHINE and (is_any_machine or "-" in (old, new)):
                 continue  # "-" is unknown: vidcolor 0.1.0 did not store it
-            found += [] if is_same_input(new, old) else [f"{name} was {_shown(old)}, is {_shown(new)}"]
+            found += [] if is_same_input(new, old) else [_describe(name, old, new)]
         return found
 
     def _has_precision_of(self, before: "Run") -> bool:
@@ -62,5 +62,8 @@ def is_same_input(now: str, before: str) -> bool:
     return (new["times"] if new else now) == (old["times"] if old else before)
 
 
-def _shown(value: str) -> str:
-    return "not given" if value == "None" else value
+def _describe(name: str, old: str, new: str) -> str:
+    """A changed setting by its option on the command line."""
+    unset = "auto" if name == "--every" else "not given"
+    was, now = (unset if value in ("None", "") else value for value in (old, new))
+    return f"{'--reference' if name == '--references' else name} was {was}, is {now}"

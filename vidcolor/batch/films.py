@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from vidcolor.filenames import fitted_name
 from vidcolor.films import parts
 from vidcolor.films.job import FilmOptions, FilmStart, colorize_film_file, enter_sink
-from vidcolor.films.pipeline import colorize_film
+from vidcolor.films.pipeline import run_pipeline
 from vidcolor.formats import CONTAINERS, FALLBACK_CONTAINER
 from vidcolor.frames import Part
 from vidcolor.inference.colorizer import Colorizer
@@ -69,7 +69,7 @@ class BatchFilmColorizer:
 
             sink = enter_sink(stack, make, options.resume, lambda _: True)
             held = replace(options.steadiness(film.info), first_number=sink.frames_written)
-            colorize_film(film, sink, colorizer, held, lambda _: None, until=part.end, shots=options.shots(film))
+            run_pipeline(film, sink, colorizer, held, lambda _: None, until=part.end, shots=options.shots(film))
 
     def _whole_film_options(self, *, is_again: bool = False) -> FilmOptions:
         return replace(self.options, start=None, end=None, overwrite=True, resume=self.options.resume or is_again)

@@ -30,9 +30,11 @@ class BatchOptions:
         check_choice("others", self.others, OTHERS)
 
     def check_whole_films(self) -> None:
-        """Raise UsageError if a part of a film was chosen: folders and archives are colored whole."""
+        """Raise UsageError if a part of a film was chosen: photos and batches are colored whole."""
         if self.films.start is not None or self.films.end is not None:
-            raise UsageError("--start and --end choose a part of one film; folders and archives are colored whole.")
+            raise UsageError(
+                "--start and --end choose a part of one film; photos, folders, archives and patterns are colored whole."
+            )
 
     @property
     def model(self) -> ModelSettings:
@@ -58,12 +60,12 @@ class BatchOptions:
     def run_identity(self) -> Run:
         """What decides the bytes of photos and films. Raises ModelError, DeviceError, UsageError."""
         photos = {"quality": self.photos.quality, "subsampling": self.photos.subsampling}
-        deciding = self.films.output_options | photos | {"recolor": self.photos.recolor, "others": self.others}
-        settings = {f"--{name.replace('_', '-')}": _text(value) for name, value in deciding.items()}
-        computing = {} if self.cluster else self.model.resolve_backend()  # there each machine may use another precision
-        settings |= computing | {"vidcolor": __version__}
-        noted = json.dumps(deciding | {"vidcolor": __version__}, sort_keys=True, default=str)
-        return Run(self.model.sha256(), settings, settings_hash=hashlib.sha256(noted.encode()).hexdigest())
+        options = self.films.output_options | photos | {"recolor": self.photos.recolor, "others": self.others}
+        settings = {f"--{name.replace('_', '-')}": _text(value) for name, value in options.items()}
+        backend = {} if self.cluster else self.model.resolve_backend()  # there each machine may use another precision
+        settings |= backend | {"vidcolor": __version__}
+        hashed = json.dumps(options | {"vidcolor": __version__}, sort_keys=True, default=str)
+        return Run(self.model.sha256(), settings, settings_hash=hashlib.sha256(hashed.encode()).hexdigest())
 
     def for_other_machines(self) -> "BatchOptions":
         """A copy with paths as other machines see them. Raises ModelError."""

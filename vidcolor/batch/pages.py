@@ -47,8 +47,9 @@ class PageColors:
         """How much color mixed pages keep, as remarks."""
         if not self._shares:
             return ()
-        of = "it" if self.count == 1 else f"{len(self._shares)} pages"
-        return (f"{max(1, round(100 * sum(self._shares) / len(self._shares)))} % of {of} had color and keeps it",)
+        mixed = len(self._shares)
+        of = "it" if len(self._still.pages) == 1 else "1 page" if mixed == 1 else f"{mixed} pages"
+        return (f"{max(1, round(100 * sum(self._shares) / mixed))} % of {of} had color and keeps it",)
 
     def __iter__(self) -> Iterator[Floats | None]:
         yield from self._begun

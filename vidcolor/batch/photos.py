@@ -49,7 +49,7 @@ class PhotoOptions:
     @staticmethod
     def software_tag(header: ModelHeader) -> str:
         """The software tag of colored files."""
-        return f"vidcolor {__version__}, colour by model {header.name} {header.version}"
+        return f"vidcolor {__version__}, color by model {header.name} {header.version}"
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,8 @@ class Worker:
         with open_in_turn(source, entry.printable_name, largest_pixels=self._options.largest_pixels) as still:
             colors = PageColors(still, self._network, recolor=self._options.recolor, is_shown=is_shown)
             if not colors.has_any():
-                return EntryResult("kept", notes=(IN_COLOR,), seconds=time.monotonic() - began)
+                own = None if entry.can_reopen or isinstance(source, Path) else source
+                return EntryResult("kept", own, notes=(IN_COLOR,), seconds=time.monotonic() - began)
             content, losses = encode_photo(entry.name, still, colors, self._options.still, self._options.scratch)
             pair = colors.thumbnails
             if is_shown and pair is None:
@@ -109,7 +110,7 @@ class Worker:
         return [] if self._is_kept(source) else self._films.plan_parts(source, self._colorizer, wanted)
 
     def color_part(self, source: Path, target: Path, part: Part, *, is_again: bool = False) -> None:
-        """Color one part, which `film` joins with the others. Raises VidcolorError."""
+        """Color one part, which `color_film` joins with the others. Raises VidcolorError."""
         self._films.colorize_part(source, target, self._colorizer, part, is_again=is_again)
 
     def _is_kept(self, source: Path) -> bool:

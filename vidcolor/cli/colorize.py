@@ -46,8 +46,8 @@ class FrameInterval(OrAuto):
 )
 @click.option("--size", type=Whole(32, 4096), help="Short side, in pixels, that the network looks at.")
 @click.option(
-    "--batch-size", type=OrAuto("is no batch size; write 1, 8 or auto"), default="auto", show_default=True,
-    help="Frames a device works at once, or auto.",
+    "--batch-size", type=OrAuto("is not a batch size; write 1, 8 or auto"), default="auto", show_default=True,
+    help="Frames a device works on at once, or auto.",
 )  # fmt: skip
 @click.option(
     "--device", type=DEVICE, default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1."
@@ -62,8 +62,8 @@ class FrameInterval(OrAuto):
     help="Hold colors still over time: not at all, where pixels stay alike, or along the motion.",
 )  # fmt: skip
 @click.option(
-    "--every", type=FrameInterval("is no rhythm; write 1 (every frame), 4 (one in four) or auto"), default="1",
-    show_default=True,
+    "--every", type=FrameInterval("is not a frame interval; write 1 (every frame), 4 (one in four) or auto"),
+    default="1", show_default=True,
     help="Let the network look at one frame in N, or at as few as will do (auto); motion carries its colors on.",
 )  # fmt: skip
 @click.option("--shot-memory", is_flag=True, help="When the film cuts back to a shot, its colors return.")

@@ -73,6 +73,7 @@ def colorize_scans(scans: ScanJob) -> bool:
     """Color all files; return whether all went well. Raises VidcolorError if nothing can be done at all."""
     from vidcolor.batch.files import colorize_files, watch_folder
 
+    scans.options.check_whole_films()
     if len(scans.inputs) == 1 and _is_photo(scans.inputs[0]) and _is_photo(scans.output) and not scans.output.is_dir():
         _colorize_photo(scans)
         return True

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vidcolor.films.job import FilmOptions
 from vidcolor.films.naming import FilmJob
-from vidcolor.films.pipeline import colorize_film
+from vidcolor.films.pipeline import run_pipeline
 from vidcolor.films.tone import film_tone
 from vidcolor.formats import FALLBACK_CONTAINER
 from vidcolor.inference.colorizer import Colorizer
@@ -78,5 +78,5 @@ def _measure_fps(source: FilmSource, colorizer: Colorizer, settings: OutputSetti
     with tempfile.TemporaryDirectory(prefix="vidcolor-") as folder, suppress(EnoughError):
         trial = Path(folder) / f"trial{FALLBACK_CONTAINER}"
         with FilmSink(trial, source, settings, comment="trial") as sink:
-            colorize_film(source, sink, colorizer, steadiness, tick)
+            run_pipeline(source, sink, colorizer, steadiness, tick)
     return max(clock["frames"] - 1, 1) / max(clock["last"] - clock["first"], LEAST_SECONDS)

@@ -22,7 +22,7 @@ from vidcolor.choices import (
     check_within,
 )
 from vidcolor.films.color_shots import Shots
-from vidcolor.films.pipeline import colorize_film
+from vidcolor.films.pipeline import run_pipeline
 from vidcolor.films.references import files_in, load_references
 from vidcolor.films.tone import film_tone
 from vidcolor.frames import FilmInfo
@@ -146,7 +146,7 @@ class FilmOptions:
     def comment(self) -> str:
         """The comment tag of the output. Raises ModelError."""
         header = self.model.read_header()
-        return f"Colour by vidcolor {__version__}, model {header.name} {header.version}; the luma is the original's."
+        return f"Color by vidcolor {__version__}, model {header.name} {header.version}; the luma is the original's."
 
     def expected_frames(self, info: FilmInfo) -> int | None:
         """Number of frames from start to end; None where the container does not tell."""
@@ -168,7 +168,7 @@ class FilmStart:
 
 @dataclass(frozen=True)
 class FilmResult:
-    """The result of `colorize_film`."""
+    """The result of `vidcolor.colorize_film`."""
 
     output: Path  # the file that was written
     frames: int  # in the output; of a kept film 0 where its container does not tell
@@ -216,7 +216,7 @@ def colorize_film_file(
                 on_warning(warning)
             known, known_of_source = len(sink.warnings), len(source.warnings)
             shots = options.shots(source)
-            count = colorize_film(source, sink, colorizer, steadiness, on_frame, shots=shots)
+            count = run_pipeline(source, sink, colorizer, steadiness, on_frame, shots=shots)
         kept = shots.describe() if shots else ""
         late = (*((kept,) if kept else ()), *source.warnings[known_of_source:], *sink.warnings[known:])
         for warning in late:

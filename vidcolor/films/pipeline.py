@@ -69,7 +69,7 @@ def no_overlap(items: Iterator[T], _: int, /) -> Iterator[T]:
     return items
 
 
-def colorize_film(
+def run_pipeline(
     source: Source,
     sink: Sink,
     colorizer: Colorizer,
@@ -116,7 +116,7 @@ def colored_frames(
 ) -> Iterator[ColoredFrame]:
     """Every frame with its chroma, in order.
 
-    checkpoints: where an earlier run ended, and where the stages' states are noted.  shots: see `colorize_film`.
+    checkpoints: where an earlier run ended, and where the stages' states are noted.  shots: see `run_pipeline`.
     """
     picture, view, checkpoints = info.picture, view_of(info), checkpoints or Checkpoints(is_resumable=False)
     light_frames: Iterator[LightFrame] = ((frame, colorizer.lightness(frame.luma, picture, view)) for frame in frames)

@@ -37,7 +37,8 @@ def choose_audio_codec(stream: Stream, container: Container, lossy: str | None) 
     lossy: one of LOSSY_AUDIO, allowed where no lossless codec fits.
     """
     wanted = [*_lossless_codecs(stream, container), *([lossy] if lossy else [])]
-    return next((codec for codec in wanted if _can_convert(stream, container.name, codec)), None)
+    kept = [codec for codec in wanted if container.keeps_audio(codec)]
+    return next((codec for codec in kept if _can_convert(stream, container.name, codec)), None)
 
 
 def _lossless_codecs(stream: Stream, container: Container) -> list[str]:

@@ -23,7 +23,7 @@ class Container:
     attachments: bool = False  # whether it stores files, and cover art as one of them
     cover_art: bool = False  # whether it stores cover art as a stream
     any_codec: bool = False  # whether its muxer writes codecs that FFmpeg's table of the container does not list
-    copied_audio: frozenset[str] | None = None  # codecs beside PCM whose copies stay in time; None: all that it takes
+    audio: frozenset[str] | None = None  # codecs, and "pcm", that it keeps in time; None: all that its muxer takes
     lossless_audio: str = "flac"  # the codec for sound that it cannot store as it is; "": PCM
     lossless_from_pcm: bool = False  # whether PCM and ADPCM, too, become `lossless_audio`
     lossy_audio: str = "aac"  # what --convert-audio is advised to be
@@ -32,9 +32,9 @@ class Container:
     codec_tags: Mapping[str, str] = field(default_factory=dict)  # of codecs whose usual tag players refuse
     header: Literal["matroska", "mp4", ""] = ""  # the module that writes cropping, ...; "": it has none
 
-    def copies_in_time(self, codec: str) -> bool:
-        """Whether packets of this audio codec, by FFmpeg's name, stay in time when they are copied."""
-        return self.copied_audio is None or codec.startswith("pcm_") or codec in self.copied_audio
+    def keeps_audio(self, codec: str) -> bool:
+        """Whether audio of this codec, by FFmpeg's name, is read again in time, if the muxer takes it."""
+        return self.audio is None or ("pcm" if codec.startswith("pcm_") else codec) in self.audio
 
 
 _MATROSKA = Container(
@@ -55,10 +55,10 @@ _MOV = Container(
 # Its sound is timed by counting bytes or packets, which the muxer does right for these codecs.
 _AVI = Container(
     "avi", stores_times=False, chapters=False, rotation=False, global_header=False, lossless_audio="",
-    copied_audio=frozenset({"mp2", "mp3", "ac3", "aac"}),
+    audio=frozenset({"pcm", "mp2", "mp3", "ac3", "aac"}),
 )  # fmt: skip
 
-_BY_NAME = {container.name: container for container in (_MATROSKA, _WEBM, _MP4, _MOV, _AVI)}
+CONTAINERS_BY_NAME = {container.name: container for container in (_MATROSKA, _WEBM, _MP4, _MOV, _AVI)}
 
 
 def container_of(output_path: Path) -> Container:
@@ -67,4 +67,4 @@ def container_of(output_path: Path) -> Container:
     if suffix not in CONTAINERS:
         found = f"suffix {suffix!r}" if suffix else "no suffix"
         raise UsageError(f"{output_path}: found {found}, needed one of {', '.join(CONTAINERS)}.")
-    return _BY_NAME[CONTAINERS[suffix]]
+    return CONTAINERS_BY_NAME[CONTAINERS[suffix]]

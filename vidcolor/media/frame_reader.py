@@ -120,7 +120,7 @@ class FrameReader:
         return self._container, stream
 
     def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-        """Frames as the decoder gives them; a packet that fails is counted and passed over."""
+        """Frames as the decoder gives them; a packet that fails is counted and skipped."""
         by_order = container.format.name in _WITHOUT_PTS
         if by_order:
             # FFmpeg would guess pts, wrongly with B-frames. The k-th frame shown is at the k-th dts. In program streams

@@ -134,7 +134,7 @@ class Muxer:
         info = self._examined.info
         if self._plan.container.header != "mp4":
             # Sound often begins a little before zero, by its encoder's delay; FFmpeg would move the picture for it.
-            # Matroska's muxer draws the identities of film and tracks by lot, unless it is to be exact.
+            # Matroska's muxer gives film and tracks random UIDs, unless it is to be exact.
             return {"avoid_negative_ts": "disabled", "fflags": "+bitexact"}
         # Edit lists count in the movie's time scale; FFmpeg's 1/1000 s would round a late or early start.
         rates = (stream.rate for stream in self._source.streams.audio if decoder_of(stream))

@@ -188,7 +188,7 @@ def _choose_action(
     if kind == "data" and decoder_of(stream) is None and _is_timecode(stream):
         return "rebuild", "kept as the picture's timecode"
     decoder = decoder_of(stream)
-    is_timed = kind != "audio" or container.copies_in_time(codec)
+    is_timed = kind != "audio" or container.keeps_audio(codec)
     if is_timed and (
         accepts(container, stream) or (container.any_codec and accepts(container, stream, any_codec=True))
     ):

@@ -27,8 +27,8 @@ class ResidualBlock(nn.Module):
         self.shortcut, self._stride = nn.Conv2d(inputs, outputs, 1), stride
 
     def forward(self, x: Tensor) -> Tensor:
-        # Sampled before, not by the convolution's stride: oneDNN's gradient of that writes past its end on processors
-        # without AVX-512 if there are fewer than 8 channels (torch 2.14 and 2.15).
+        # Sampled before, not by the convolution's stride: oneDNN's gradient of that writes past its end if there are
+        # few channels (torch 2.14 and 2.15).
         return F.relu(self.body(x) + self.shortcut(x[:, :, :: self._stride, :: self._stride]))
 
 

@@ -1,6 +1,7 @@
 """The choice of key frames, the frames that the network predicts, on a stream of small lightness pictures."""
 
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 
 import numpy as np
 
@@ -41,8 +42,9 @@ class PlanState:
 
 
 def check_every(every: int | None) -> None:
-    """Raise UsageError for a distance of keys below 1 or above MAX_EVERY."""
-    if every is not None and not 1 <= every <= MAX_EVERY:
+    """Raise UsageError for a distance of keys that is not a whole number from 1 to MAX_EVERY. None: auto."""
+    is_whole = isinstance(every, Integral) and not isinstance(every, bool)
+    if every is not None and not (is_whole and 1 <= every <= MAX_EVERY):
         raise UsageError(
             f"every {every}: needs 1 (every frame), 4 (one in four) and so on, {MAX_EVERY} at most, or auto."
         )

@@ -1,4 +1,4 @@
-"""The noun that reading and writing share: an open still image file."""
+"""The type that reading and writing share: an open still image file."""
 
 from dataclasses import dataclass, field, replace
 

@@ -48,7 +48,7 @@ def file_line(name: str, said: Iterable[str]) -> str:
 def passed_over(report: "LoadReport", most: int | None = None) -> Iterator[str]:
     """Photos that training skips, and why. most: the greatest number of lines; None for all."""
     for name, why in islice(report.skipped, most):
-        yield f"passed over: {name}: {why}"
+        yield f"skipped: {name}: {why}"
 
 
 def training_place(facts: Mapping[str, Any]) -> str:
