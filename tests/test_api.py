@@ -305,7 +305,7 @@ def test_a_closed_colorizer_says_so(tiny_model: Path):
         assert colorizer.devices
     with pytest.raises(vidcolor.UsageError, match="closed"):
         colorizer.colorize_array(gray_frames(1)[0])
-    with pytest.raises(vidcolor.UsageError, match="given back"):
+    with pytest.raises(vidcolor.UsageError, match="is returned"):
         vidcolor.colorize_photo(gray_frames(1)[0], "out.png")  # type: ignore[call-overload]
 
 
@@ -414,3 +414,10 @@ def test_many_files_need_inputs_and_room(inputs, output: str, said: str, photo: 
 def test_times_that_are_no_numbers_are_refused(film: Path, tiny_model: Path, tmp_path: Path):
     with pytest.raises(vidcolor.UsageError, match="start nan"):
         vidcolor.colorize_film(film, tmp_path / "out.mkv", model=tiny_model, start=float("nan"))
+
+
+@pytest.mark.parametrize("every", ["x", "all", 1.5, 0, 121])
+def test_an_impossible_distance_of_keys_is_refused_at_once(every: object, film: Path, tmp_path: Path, tiny_model: Path):
+    with pytest.raises(vidcolor.UsageError, match="needs 1"):
+        vidcolor.colorize_film(film, tmp_path / "out.mkv", model=tiny_model, every=every)
+    assert list(tmp_path.iterdir()) == []

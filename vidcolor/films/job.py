@@ -28,7 +28,7 @@ from vidcolor.films.tone import film_tone
 from vidcolor.frames import FilmInfo
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.inference.settings import ModelSettings
-from vidcolor.media.containers import container_of
+from vidcolor.media.containers import stores_cropping
 from vidcolor.media.damage import Damage
 from vidcolor.media.encoder_trial import choose_encoder
 from vidcolor.media.encoders import OutputSettings
@@ -101,7 +101,7 @@ class FilmOptions:
 
     def open_source(self, path: Path, target: Path) -> FilmSource:
         """Open the film from start to end, cropped if `target` stores no cropping. Raises UsageError, SourceError."""
-        is_cropping = not container_of(target).header
+        is_cropping = not stores_cropping(target)
         return FilmSource(path, start=self.start, end=self.end, hwaccel=self.hwaccel, is_cropping=is_cropping)
 
     def steadiness(self, info: FilmInfo) -> Steadiness:

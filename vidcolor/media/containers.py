@@ -61,6 +61,12 @@ _AVI = Container(
 CONTAINERS_BY_NAME = {container.name: container for container in (_MATROSKA, _WEBM, _MP4, _MOV, _AVI)}
 
 
+def stores_cropping(output_path: Path) -> bool:
+    """Whether a film of this name can say which part of its picture is shown; other files' names count as able."""
+    name = CONTAINERS.get(output_path.suffix.lower())
+    return name is None or bool(CONTAINERS_BY_NAME[name].header)
+
+
 def container_of(output_path: Path) -> Container:
     """The container that the suffix asks for. Raises UsageError."""
     suffix = output_path.suffix.lower()

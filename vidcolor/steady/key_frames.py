@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 
@@ -41,10 +42,9 @@ class PlanState:
     number: int = 0  # of the next frame to decide
 
 
-def check_every(every: int | None) -> None:
+def check_every(every: Any) -> None:
     """Raise UsageError for a distance of keys that is not a whole number from 1 to MAX_EVERY. None: auto."""
-    is_whole = isinstance(every, Integral) and not isinstance(every, bool)
-    if every is not None and not (is_whole and 1 <= every <= MAX_EVERY):
+    if every is not None and not (isinstance(every, Integral) and 1 <= every <= MAX_EVERY):
         raise UsageError(
             f"every {every}: needs 1 (every frame), 4 (one in four) and so on, {MAX_EVERY} at most, or auto."
         )
