@@ -44,7 +44,7 @@ class PlanState:
 
 def check_every(every: Any) -> None:
     """Raise UsageError for a distance of keys that is not a whole number from 1 to MAX_EVERY. None: auto."""
-    if every is not None and not (isinstance(every, Integral) and 1 <= every <= MAX_EVERY):
+    if every is not None and not (isinstance(every, Integral) and 1 <= int(every) <= MAX_EVERY):
         raise UsageError(
             f"every {every}: needs 1 (every frame), 4 (one in four) and so on, {MAX_EVERY} at most, or auto."
         )
