@@ -1,7 +1,13 @@
 """Fixtures that every test may ask for."""
 
-import io
 import os
+
+# Two test processes share two cores: threads beside another process would wait for each other. Before NumPy is loaded,
+# and for the processes that tests start.
+for library in ("OPENBLAS", "MKL", "OMP"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+import io
 import signal
 import tarfile
 from pathlib import Path
@@ -23,10 +29,11 @@ KILLS = int(os.environ.get("VIDCOLOR_KILLS", "3"))  # how often a test kills the
 
 # The files that take longest come first, so that two processes end together. By seconds of processor time.
 LONGEST = (
-    "test_docs", "test_films_resume", "test_cluster", "test_cli_signals", "test_training_recipes", "test_batch",
-    "test_archives_resume", "test_training", "test_inference_export", "test_archives", "test_page",
-    "test_evaluation_films", "test_media_reading", "test_wheel", "test_training_processes", "test_disks",
-    "test_cli_streams", "test_stills_budget", "test_api", "test_completion",
+    "test_cluster", "test_films_resume", "test_evaluation_command", "test_training_processes", "test_media_reading",
+    "test_training_recipes", "test_docs", "test_batch", "test_archives_folder_watcher", "test_benchmarks",
+    "test_cli_signals", "test_stills_budget", "test_doctor", "test_wheel", "test_training", "test_archives_resume",
+    "test_disks", "test_painting_regions", "test_stills", "test_formats", "test_cli", "test_fuzz", "test_api",
+    "test_inference_export", "test_cli_streams", "test_completion",
 )  # fmt: skip
 
 TINY_CONFIG = {"width": 4, "depth": 5, "dropout": 0.0}

@@ -221,24 +221,22 @@ def test_large_tiff_pages_come_out_as_small_ones_do(tmp_path: Path, monkeypatch:
         assert np.abs(outputs[0] - outputs[1]).max() <= (2 if outputs[0].max() > 255 else 1)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_memory_does_not_grow_with_the_picture(tmp_path: Path):
-    """200 megapixels in strips: 200 MB in, 600 MB out, neither ever in memory."""
+    """64 megapixels in strips: 64 MB in, 192 MB out, neither ever in memory."""
     script = """
 import resource, sys, numpy as np
 from pathlib import Path
 from vidcolor.stills.files import open_still, write_still
 import tifffile
 rows = (np.arange(16 * 16000).reshape(16, 16000) // 700 % 250).astype(np.uint8).tobytes()
-tifffile.imwrite(sys.argv[1], (rows for _ in range(782)), shape=(12512, 16000), dtype=np.uint8, rowsperstrip=16)
+tifffile.imwrite(sys.argv[1], (rows for _ in range(250)), shape=(4000, 16000), dtype=np.uint8, rowsperstrip=16)
 start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 with open_still(Path(sys.argv[1])) as still:
     write_still(still, [np.full((2, 64, 64), 9, np.float32)], Path(sys.argv[2]))
 print(start // 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
     command = [sys.executable, "-c", script, str(tmp_path / "a.tif"), str(tmp_path / "b.tif")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=250)
     assert done.returncode == 0, done.stderr
     start, most = map(int, done.stdout.split())
-    assert most - start < 300, f"{most - start} MB"
+    assert most - start < 120, f"{most - start} MB"
