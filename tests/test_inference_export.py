@@ -16,7 +16,8 @@ from torch import nn
 from vidcolor import cli
 from vidcolor.errors import DeviceError, SinkError, SourceError, UsageError
 from vidcolor.inference import calibration, export, weights
-from vidcolor.inference.backends import OpenVINOBackend, load_openvino, open_backend
+from vidcolor.inference.backends import OpenVINOBackend, open_backend
+from vidcolor.inference.openvino_runtime import load_openvino
 
 CALIBRATION = Path(__file__).parent.parent / "models" / "calibration"
 FACTS = ("name", "version", "generator", "config", "license", "size", "multiple", "sha256")
@@ -249,7 +250,7 @@ def test_every_calibration_picture_is_small_and_has_a_source_and_a_license():
 
 def test_openvino_sends_no_reports_of_use():
     script = (
-        "from vidcolor.inference.backends import load_openvino; load_openvino();"
+        "from vidcolor.inference.openvino_runtime import load_openvino; load_openvino();"
         " import openvino.tools.ovc.telemetry_utils as t;"
         "print(t.tm.__name__)"
     )

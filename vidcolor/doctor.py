@@ -122,7 +122,7 @@ def _check_versions() -> Iterator[Finding]:
     yield Finding("versions", "vidcolor", "good", f"{__version__}, in {Path(__file__).parent}")
     yield Finding("versions", "Python", "good", f"{platform.python_version()}, {sys.executable}")
     yield Finding("versions", "system", "good", f"{platform.system()} {platform.release()}, {platform.machine()}")
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # as in backends.load_openvino
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # as in load_openvino
     yield from (_check_package(name, *where) for name, where in REQUIRED_PACKAGES.items())
     conflicts = [twin for twin in CONFLICTING_PACKAGES if packages.version(twin)]
     ours = REQUIRED_PACKAGES["OpenCV"][0]
@@ -149,8 +149,9 @@ def _check_package(name: str, distribution: str, module: str) -> Finding:
 
 def _check_processor() -> Iterator[Finding]:
     from vidcolor.inference import backends
+    from vidcolor.inference.openvino_runtime import load_openvino
 
-    core = backends.load_openvino().Core()
+    core = load_openvino().Core()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory = ""
     with suppress(AttributeError, ValueError, OSError):  # Windows has no sysconf

@@ -98,7 +98,7 @@ class ModelName(ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
         """The value unchanged. Raises ModelError for a missing file."""
         path = Path(value)
-        if (path.suffix == ".safetensors" or path.parent != Path()) and not path.exists():
+        if (path.suffix.lower() in (".safetensors", ".onnx") or path.parent != Path()) and not path.exists():
             raise ModelError(describe_missing(path, "model file"))
         return str(value)
 

@@ -8,7 +8,6 @@ import hashlib
 import logging
 import os
 import re
-import sys
 import tempfile
 import warnings
 from collections import OrderedDict
@@ -25,7 +24,8 @@ import numpy as np
 from vidcolor.choices import PRECISIONS
 from vidcolor.color import Floats
 from vidcolor.errors import DeviceError, UsageError, VidcolorError
-from vidcolor.inference import weights
+from vidcolor.inference import published, weights
+from vidcolor.inference.openvino_runtime import load_openvino
 from vidcolor.system import cache, forks, limits
 
 if TYPE_CHECKING:
@@ -222,14 +222,6 @@ def _network_code_hash() -> str:
     return digest.hexdigest()[:12]
 
 
-def load_openvino() -> Any:
-    """Import OpenVINO without its telemetry, which would send usage reports."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # importing it fails, as if not installed
-    import openvino
-
-    return openvino
-
-
 def has_bf16(core: Any) -> bool:
     """Whether the CPU computes in bf16 natively."""
     return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -311,6 +303,8 @@ def _cache_key(model: Path) -> str:
 
 def _load_converted(core: Any, model: Path) -> Any:
     """Load the model as an OpenVINO model."""
+    if weights.is_published(model):
+        return published.adapt(core, model)
     return _read_or_make(core, _cache_key(model), lambda: convert(weights.load(model)[0]))
 
 

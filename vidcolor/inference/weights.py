@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from vidcolor.system import forks
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+SUFFIX, PUBLISHED_SUFFIX = ".safetensors", ".onnx"  # of model files: ours, and other projects'
 MAX_CARD = 1_000_000  # letters
 COUNTER = "num_batches_tracked"  # a buffer of batch norms in training; not stored
 READ_OUT = ("temperature", "saturation")  # config entries that decide how colors are decoded, not the network's shape
@@ -90,8 +92,30 @@ def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) ->
 
 
 def read_header(path: Path) -> ModelHeader:
-    """Read the header, without torch. Raises ModelError when the file is missing, damaged or foreign."""
+    """Read the header, without torch. Raises ModelError when the file is missing, damaged or foreign.
+
+    A published colorizer's ONNX file has none; it is recognized by what it takes and gives.
+    """
+    if is_published(path):
+        return _header_of_published(path, sha256(path))
     return ModelHeader(**model_file.read(path).header)
+
+
+def is_published(path: Path) -> bool:
+    """Whether a model file is another project's, by its suffix."""
+    return path.suffix.lower() == PUBLISHED_SUFFIX
+
+
+@lru_cache(maxsize=8)
+def _header_of_published(path: Path, digest: str) -> ModelHeader:
+    """The header of a published colorizer, whose file has this sha256."""
+    from vidcolor.inference import published
+    from vidcolor.inference.openvino_runtime import load_openvino
+
+    found = published.read_facts(load_openvino().Core(), path)
+    return ModelHeader(
+        found.kind.name, {}, path.stem, digest[:8], found.size, published.STRIDE, {"source": found.kind.source}
+    )
 
 
 def load(path: Path) -> "tuple[nn.Module, ModelHeader]":
@@ -99,6 +123,11 @@ def load(path: Path) -> "tuple[nn.Module, ModelHeader]":
 
     The file may be untrusted: its header is compared with its weights before the network is built.
     """
+    if is_published(path):
+        raise ModelError(
+            f"{path}: a published colorizer as an ONNX file only colors, and on the CPU (--device cpu, --precision"
+            " auto, fp32, bf16 or int8); this needs a model of vidcolor's own."
+        )
     contents = model_file.read(path)
     header = ModelHeader(**contents.header)
     forks.prepare_torch()
@@ -224,7 +253,7 @@ def packaged_models() -> list[Path]:
 def find(model: str) -> Path:
     """Find a model file by a packaged name or a path. Raises ModelError with the names that exist."""
     path = Path(model)
-    if path.suffix == ".safetensors" or path.parent != Path():
+    if path.suffix.lower() in (SUFFIX, PUBLISHED_SUFFIX) or path.parent != Path():
         if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises in folders without permission
             raise ModelError(f"{model}: no such model file, or not allowed to look there.")
         return path
@@ -234,18 +263,37 @@ def find(model: str) -> Path:
         hint = f"; did you mean {near}?" if (near := closest_name(model, names)) else "."
         there = ", ".join(names) or "none"
         raise ModelError(
-            f"model {model!r} is not packaged{hint} There is: {there}; a file needs its suffix .safetensors."
+            f"model {model!r} is not packaged{hint} There is: {there}; a file needs its suffix .safetensors or .onnx."
         )
     return named
 
 
 def verify(path: Path) -> str:
     """Load a model completely; returns its sha256. Raises ModelError when it is damaged or differs from its card."""
-    load(path)
+    if is_published(path):
+        _try_published(path)
+    else:
+        load(path)
     digest, stated = sha256(path), card_sha256(path)
     if stated not in ("", digest):
         raise ModelError(f"{path}: sha256 is {digest}, its card says {stated}; install the package again.")
     return digest
+
+
+def _try_published(path: Path) -> None:
+    """Let a published colorizer color a small picture. Raises ModelError."""
+    import numpy as np
+
+    from vidcolor.inference import published
+    from vidcolor.inference.openvino_runtime import load_openvino
+
+    core = load_openvino().Core()
+    side = read_header(path).size
+    network = published.adapt(core, path)
+    network.reshape([1, 1, side, side])
+    ab = core.compile_model(network, "CPU")({"lightness": np.full((1, 1, side, side), 50, np.float32)})[0]
+    if not np.isfinite(ab).all():
+        raise ModelError(f"{path}: cannot be used as a model: it gives no colors that are finite numbers.")
 
 
 def card_sha256(path: Path) -> str:
