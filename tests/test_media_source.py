@@ -325,3 +325,25 @@ def test_nothing_is_printed_by_the_libraries(tmp_path: Path) -> None:
     ended = subprocess.run(command, capture_output=True, env=environment, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
     assert packets(tmp_path / "av1.mkv", "video")
+
+
+def test_a_film_is_closed_while_its_decoder_has_something_to_log(tmp_path: Path) -> None:
+    """Programs may ask PyAV for FFmpeg's messages (torchvision does), which then wait for Python's lock."""
+    film = make_film(tmp_path / "in.mkv", codec="libx264", pts=range(120), options={"g": "60"})
+    content = bytearray(film.read_bytes())
+    for at in range(2000, len(content) - 2000, 997):
+        content[at] ^= 0xFF
+    film.write_bytes(content)
+    script = """
+import sys
+from itertools import islice
+from pathlib import Path
+import av
+from vidcolor.media.source import FilmSource
+
+av.logging.set_level(av.logging.ERROR)
+for count in range(40):
+    with FilmSource(Path(sys.argv[1])) as source:
+        list(islice(source.frames(), count % 7))
+"""
+    subprocess.run([sys.executable, "-c", script, str(film)], check=True, timeout=120, stderr=subprocess.DEVNULL)

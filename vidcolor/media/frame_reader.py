@@ -21,6 +21,7 @@ from vidcolor.media.hw_decoders import HardwareError, has_layout, open_on_device
 from vidcolor.media.input_file import check_read, demux
 from vidcolor.media.opening import open_container
 from vidcolor.media.probe import ProbeResult
+from vidcolor.media.pyav import stop_decoders
 from vidcolor.media.streams import choose_video
 
 _WITHOUT_PTS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1"}
@@ -47,6 +48,7 @@ class FrameReader:
     def close(self) -> None:
         """Close the file."""
         if self._container is not None:
+            stop_decoders(self._container)
             self._container.close()
             self._container = None
 

@@ -93,6 +93,18 @@ class _UnclosedFile:
         self.write, self.seek, self.tell, self.close = file.write, file.seek, file.tell, file.flush
 
 
+def stop_decoders(container: InputContainer) -> None:
+    """Let the threads of the video decoders come to rest, before the container is closed.
+
+    Closing waits for them and holds Python's lock, for which a thread with a message for PyAV's log
+    waits: for ever.
+    This waits without the lock.
+    """
+    for stream in container.streams.video:
+        if stream.codec_context is not None:
+            stream.codec_context.flush_buffers()
+
+
 def text_of(tag: str) -> str:
     """A tag as text that can be printed and stored; bytes that are not UTF-8 become U+FFFD."""
     return tag.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
