@@ -96,8 +96,7 @@ class _UnclosedFile:
 def stop_decoders(container: InputContainer) -> None:
     """Let the threads of the video decoders come to rest, before the container is closed.
 
-    Closing waits for them and holds Python's lock, for which a thread with a message for PyAV's log
-    waits: for ever.
+    Closing waits for them and holds Python's lock, for which a thread with a message for PyAV's log waits: for ever.
     This waits without the lock.
     """
     for stream in container.streams.video:
