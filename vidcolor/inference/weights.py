@@ -97,7 +97,11 @@ def read_header(path: Path) -> ModelHeader:
     A published colorizer's ONNX file has none; it is recognized by what it takes and gives.
     """
     if is_published(path):
-        return _header_of_published(path, sha256(path))
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
+        return _header_of_published(path, status.st_size, status.st_mtime_ns)
     return ModelHeader(**model_file.read(path).header)
 
 
@@ -107,14 +111,14 @@ def is_published(path: Path) -> bool:
 
 
 @lru_cache(maxsize=8)
-def _header_of_published(path: Path, digest: str) -> ModelHeader:
-    """The header of a published colorizer, whose file has this sha256."""
+def _header_of_published(path: Path, size: int, time_ns: int) -> ModelHeader:  # noqa: ARG001 - a file that changed is another
+    """The header of a published colorizer. Its file may have a gigabyte, and is hashed once."""
     from vidcolor.inference import published
     from vidcolor.inference.openvino_runtime import load_openvino
 
     found = published.read_facts(load_openvino().Core(), path)
     return ModelHeader(
-        found.kind.name, {}, path.stem, digest[:8], found.size, published.STRIDE, {"source": found.kind.source}
+        found.kind.name, {}, path.stem, sha256(path)[:8], found.size, published.STRIDE, {"source": found.kind.source}
     )
 
 
