@@ -372,7 +372,8 @@ def test_a_bar_is_drawn_where_it_is_wanted(film: Path, photo: Path, tiny_model: 
     assert "12/12" in capfd.readouterr().err
     (tmp_path / "scans").mkdir()
     shutil.copy(photo, tmp_path / "scans")
-    vidcolor.colorize_files(tmp_path / "scans", tmp_path / "out", model=tiny_model, show_progress=True)
+    deep = tmp_path / ("archive-" * 12) / ("photographs-" * 8)  # a path longer than a terminal's line
+    vidcolor.colorize_files(tmp_path / "scans", deep, model=tiny_model, show_progress=True)
     assert "1/1" in capfd.readouterr().err
     with pytest.raises(vidcolor.UsageError, match="one or the other"):
         vidcolor.colorize_files(

@@ -32,6 +32,7 @@ from vidcolor.inference.colorizer import Colorizer as LoadedModel
 from vidcolor.inference.settings import ModelSettings
 from vidcolor.painting.painter import Rgb
 from vidcolor.planes import look_up
+from vidcolor.printable import printable
 from vidcolor.steady import Steadiness
 from vidcolor.timecode import parse_timecode
 
@@ -50,6 +51,8 @@ __all__ = [
 
 StrPath = str | os.PathLike[str]
 Every = int | Literal["auto"]
+
+MAX_LABEL = 32  # letters of a name before a bar
 
 
 class Colorizer:
@@ -491,7 +494,8 @@ class _Progress:
     def __init__(
         self, name: StrPath, unit: str, is_shown: bool, on_progress: Callable[[int, int | None], None] | None = None
     ) -> None:
-        self._name, self._unit, self._is_shown, self._on_progress = os.fspath(name), unit, is_shown, on_progress
+        self._unit, self._is_shown, self._on_progress = unit, is_shown, on_progress
+        self._name = _shorten(printable(Path(name).name or os.fspath(name)))  # a bar has one line of the terminal
         self._total: int | None = None
         self._bar: Any = None
 
@@ -514,6 +518,11 @@ class _Progress:
         """Close the bar."""
         if self._bar is not None:
             self._bar.close()
+
+
+def _shorten(name: str) -> str:
+    """A name of at most MAX_LABEL letters, its middle left out."""
+    return name if len(name) <= MAX_LABEL else f"{name[: MAX_LABEL // 2 - 1]}…{name[-MAX_LABEL // 2 :]}"
 
 
 class _ProgressBarObserver(BatchObserver):
