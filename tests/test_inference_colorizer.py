@@ -265,7 +265,7 @@ def test_what_will_compute_is_known_without_a_model(
 
 
 def test_what_will_compute_is_known_of_a_gpu(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("vidcolor.inference.backends._gpu_count", lambda: 2)
+    monkeypatch.setattr("vidcolor.inference.devices.gpu_count", lambda: 2)
     monkeypatch.setattr("torch.cuda.get_device_name", lambda _: "Chip 3000")
     assert resolve_backend("cuda:0,cuda:1", "auto") == resolve_backend("cuda:1", "bf16")
     assert resolve_backend("cuda", "auto").backend.endswith(" on Chip 3000")

@@ -16,6 +16,12 @@ DEVICE_WORDS = ("auto", "all", "cpu", "cuda:0")  # examples: lists such as cuda:
 EXPORT_FORMS = tuple(EXPORTS)
 EXPORT_PRECISIONS = ("fp32", "fp16", "int8")  # of the weights in an exported file
 
+# Published colorizers
+KINDS = ("ddcolor", "deoldify", "eccv16", "siggraph17", "lab")
+LAB_INPUTS = ("l", "rgb")
+LAB_OUTPUTS = ("ab", "rgb")
+MODEL_SUFFIXES = (".safetensors", ".onnx", ".xml", ".pth", ".pt", ".ckpt")
+
 # Colors over time
 SteadyMode = Literal["off", "smooth", "flow"]
 AveragingMode = Literal["smooth", "flow"]  # of those that average

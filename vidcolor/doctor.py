@@ -166,14 +166,14 @@ def _check_processor() -> Iterator[Finding]:
 
 
 def _check_graphics() -> Iterator[Finding]:
-    from vidcolor.inference import backends
+    from vidcolor.inference.devices import may_have_gpu, parse_devices
 
-    if not backends.may_have_gpu():
+    if not may_have_gpu():
         yield Finding("graphics", "GPU", "note", "no NVIDIA driver found; networks run on the processor")
         return
     import torch
 
-    devices = [name for name in backends.parse_devices("all") if name != "cpu"]
+    devices = [name for name in parse_devices("all") if name != "cpu"]
     if not devices:
         said = f"none that torch {torch.__version__} can use (made for CUDA {torch.version.cuda or 'none'})"
         yield Finding("graphics", "GPU", "note", said, "See pytorch.org for a build that fits the driver.")

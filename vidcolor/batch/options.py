@@ -11,7 +11,6 @@ from vidcolor.choices import OTHERS, Others, check_choice
 from vidcolor.errors import UsageError
 from vidcolor.films.job import FilmOptions
 from vidcolor.films.references import files_in
-from vidcolor.inference import weights
 from vidcolor.inference.settings import ModelSettings
 from vidcolor.run import Run
 
@@ -55,7 +54,7 @@ class BatchOptions:
     def files_read(self) -> list[Path]:
         """Files that are read in addition to the inputs: the model and references. Raises ModelError."""
         references = (file for path in self.films.references for file in files_in(path))
-        return [weights.find(self.model.model), *references]
+        return [*self.model.files, *references]
 
     def run_identity(self) -> Run:
         """What decides the bytes of photos and films. Raises ModelError, DeviceError, UsageError."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from vidcolor import choices
 from vidcolor.cli import log
@@ -42,7 +43,11 @@ class FrameInterval(OrAuto):
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=Existing())
 @click.option("-o", "--output", type=FILE, help="File to write, or a folder for several films.  [required]")
 @click.option(
-    "--model", type=ModelName(), default="default", show_default=True, help="A packaged model's name or a model file."
+    "--model",
+    type=ModelName(),
+    default="default",
+    show_default=True,
+    help="A model's name, a model file, or a mixture of them: a+b, a:0.6+b:0.4.",
 )
 @click.option("--size", type=Whole(32, 4096), help="Short side, in pixels, that the network looks at.")
 @click.option(
@@ -63,8 +68,8 @@ class FrameInterval(OrAuto):
 )  # fmt: skip
 @click.option(
     "--every", type=FrameInterval("is not a frame interval; write 1 (every frame), 4 (one in four) or auto"),
-    default="1", show_default=True,
-    help="Let the network look at one frame in N, or at as few as will do (auto); motion carries its colors on.",
+    help="Let the network look at one frame in N, or at as few as will do (auto); motion carries its colors on."
+    " [default: 1; auto for a published model slower than a film]",
 )  # fmt: skip
 @click.option("--shot-memory", is_flag=True, help="When the film cuts back to a shot, its colors return.")
 @click.option(
@@ -156,7 +161,8 @@ def command(
         raise UsageError("-o -: a film is put together in a file. Name one, such as -o out.mkv.")
     check_range(options["start"], options["end"])
     fps, dry_run = options["fps"], options["dry_run"]
-    asked = _batch_options(options)
+    is_every_given = ctx.get_parameter_source("every") is not ParameterSource.DEFAULT
+    asked = _batch_options(options | {"is_every_given": is_every_given})
     if asked.cluster:
         if fps is not None:
             raise UsageError("--cluster takes no --fps: color numbered pictures on one machine, or make them a film.")
@@ -195,11 +201,15 @@ def _batch_options(options: dict[str, Any]) -> "BatchOptions":
     from vidcolor.batch.options import BatchOptions
     from vidcolor.batch.photos import PhotoOptions
     from vidcolor.films.job import FilmOptions
+    from vidcolor.inference import trial
     from vidcolor.inference.settings import ModelSettings
 
     def chosen(kind: type) -> dict[str, Any]:
         return {entry.name: options[entry.name] for entry in fields(kind) if entry.name in options}
 
-    films = FilmOptions(**chosen(FilmOptions) | {"model": ModelSettings(**chosen(ModelSettings))})
+    model = ModelSettings(**chosen(ModelSettings))
+    if not options["is_every_given"]:
+        options = options | {"every": trial.default_interval(model, is_here=options["cluster"] is None)}
+    films = FilmOptions(**chosen(FilmOptions) | {"model": model})
     photos = PhotoOptions(**chosen(PhotoOptions))
     return BatchOptions(films, photos, others=options["others"], nested=options["nested"], cluster=options["cluster"])

@@ -84,8 +84,8 @@ def command(
     """
     from vidcolor.evaluation import report, sources
     from vidcolor.evaluation.contact_sheet import ContactSheet
-    from vidcolor.inference.backends import parse_devices
     from vidcolor.inference.colorizer import Colorizer
+    from vidcolor.inference.devices import parse_devices
 
     for target in filter(None, (sheet, csv_file)):
         outputs.check(target, overwrite=overwrite, inputs=[*data, *map(Path, models)])

@@ -1,50 +1,141 @@
 """`vidcolor models`."""
 
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from vidcolor import choices
 from vidcolor.cli.help_formatter import SuggestingGroup
-from vidcolor.cli.param_types import ModelName
-from vidcolor.cli.text import answer, tell, to_json
+from vidcolor.cli.number_types import Number, Whole
+from vidcolor.cli.param_types import AddedName, Existing, ModelName
+from vidcolor.cli.text import answer, say, tell, to_json
 from vidcolor.errors import UsageError
+
+if TYPE_CHECKING:
+    from vidcolor.inference.published.kinds import Scaling
 
 
 @click.group("models", cls=SuggestingGroup)
 def command() -> None:
-    """List, show and verify the models in the package, or a model file; average models.
+    """List, show and verify models; add and remove colorizers that others published; average models.
 
     \b
-    Example:
+    Examples:
       vidcolor models list
+      vidcolor models add ddcolor_artistic.onnx
     """
 
 
 @command.command("list")
 @click.option("--json", "is_json", is_flag=True, help="Write each model as a JSON object to stdout.")
 def list_(is_json: bool) -> None:
-    """Name every packaged model.
+    """Name every model: those in the package, then those that you added.
 
     \b
     Example:
       vidcolor models list
     """
-    from vidcolor.inference import weights
+    from vidcolor.inference import library, weights
 
-    for path in weights.packaged_models():
+    for path in [*weights.packaged_models(), *map(weights.find, library.names())]:
         header = weights.read_header(path)
         megabytes = path.stat().st_size / 1e6
+        name = path.parent.name if library.is_added(path) else path.stem
         if is_json:
-            facts = {
-                "name": path.stem,
-                "version": header.version,
-                "generator": header.generator,
-                "megabytes": megabytes,
-            }
+            facts = {"name": name, "version": header.version, "generator": header.generator, "megabytes": megabytes}
             answer(to_json(facts))
         else:
-            answer(f"{path.stem:<12} {header.version:<8} {header.generator:<8} {megabytes:6.1f} MB  {path}")
+            answer(f"{name:<18} {header.version:<8} {header.generator:<10} {megabytes:6.1f} MB  {path}")
+
+
+@command.command("add")
+@click.argument("file", type=Existing())
+@click.option("--name", help="Name to call it by. [default: the file's name without its suffix]")
+@click.option("--kind", type=click.Choice(choices.KINDS), help="How it is asked. [default: recognized from the file]")
+@click.option("--size", type=Whole(32, 2048), help="Short side, in pixels, that it looks at. [default: the kind's]")
+@click.option(
+    "--input", "taken", type=click.Choice(choices.LAB_INPUTS), help="Kind lab: it takes L*, or the gray picture as RGB."
+)
+@click.option(
+    "--range", "span", metavar="LOW..HIGH", help="Kind lab: black and white. [default: 0..100, or 0..1 of RGB]"
+)
+@click.option("--output", "given", type=click.Choice(choices.LAB_OUTPUTS), help="Kind lab: it gives a*b*, or RGB.")
+@click.option("--scale", type=Number(min=0), help="Kind lab: factor on what it gives. [default: 1]")
+@click.option("--json", "is_json", is_flag=True, help="Write what was added as a JSON object to stdout.")
+def add(
+    *, file: Path, name: str | None, kind: str | None, size: int | None, taken: str | None, span: str | None,
+    given: str | None, scale: float | None, is_json: bool,
+) -> None:  # fmt: skip
+    """Add a colorizer that others published, to be called by its name; also a model of your own.
+
+    FILE is recognized, copied into your folder of models, tried on a picture, and measured. Known are DDColor (.pth,
+    .safetensors, .onnx), DeOldify (.onnx), Zhang's eccv16 and siggraph17 (.pth, .onnx), and, with --kind lab, any ONNX
+    or OpenVINO file that takes L* or gray RGB and gives a*b* or RGB.
+
+    \b
+    Examples:
+      vidcolor models add ddcolor_artistic.onnx
+      vidcolor models add siggraph17-df00044c.pth --name siggraph17
+      vidcolor models add mine.onnx --kind lab --input rgb --range -1..1 --output ab --scale 110
+    """
+    from vidcolor.inference.adding import add_model
+    from vidcolor.inference.published.files import Told
+
+    scaling = _scaling(kind, taken, span, given, scale)
+    added = add_model(file, name, Told(kind or "", size, scaling))
+    if is_json:
+        answer(to_json(asdict(added) | {"path": str(added.path)}))
+        return
+    answer(f"{added.name}: {added.kind}, added as {added.path}")
+    answer(f"license    {added.license}")
+    answer(f"cost       {format_cost(added.seconds)} a frame at {added.size} pixels, {added.device}")
+    if added.is_slow:
+        answer("           slower than a film: films are colored with --every auto unless you say otherwise")
+    answer(f"next       vidcolor film.mp4 -o out.mp4 --model {added.name}")
+    if added.warning:
+        say(f"vidcolor: warning: {added.name}: {added.warning}")
+
+
+def format_cost(seconds: float) -> str:
+    """A time of a frame."""
+    return f"{seconds:.2g} s" if seconds >= 0.1 else f"{seconds * 1000:.2g} ms"
+
+
+def _scaling(
+    kind: str | None, taken: str | None, span: str | None, given: str | None, scale: float | None
+) -> "Scaling | None":
+    """What the options of kind lab say together. Raises UsageError."""
+    from vidcolor.inference.published.kinds import Scaling
+
+    if kind != "lab":
+        if any(option is not None for option in (taken, span, given, scale)):
+            raise UsageError("--input, --range, --output and --scale describe a file of --kind lab.")
+        return None
+    found = re.fullmatch(r"(-?[0-9.]+)\.\.(-?[0-9.]+)", span or ("0..1" if taken == "rgb" else "0..100"))
+    try:
+        low, high = map(float, found.groups()) if found else (1.0, 0.0)
+    except ValueError:
+        low, high = 1.0, 0.0
+    if not low < high:
+        raise UsageError(f"--range {span!r}: needs black and white, such as 0..1, 0..255 or -1..1.")
+    return Scaling(taken or "l", low, high, given or "ab", 1.0 if scale is None else scale)  # type: ignore[arg-type]  # checked
+
+
+@command.command("remove")
+@click.argument("name", type=AddedName())
+def remove(name: str) -> None:
+    """Remove a model that you added.
+
+    \b
+    Example:
+      vidcolor models remove ddcolor_artistic
+    """
+    from vidcolor.inference import library
+
+    tell(f"{name}: removed from {library.remove(name)}")
 
 
 @command.command("show")
@@ -58,6 +149,7 @@ def show(model: str, is_json: bool) -> None:
       vidcolor models show default
     """
     from vidcolor.inference import weights
+    from vidcolor.inference.published import files
 
     path = weights.find(model)
     header = asdict(weights.read_header(path)) | {"path": str(path), "sha256": weights.sha256(path)}
@@ -66,6 +158,9 @@ def show(model: str, is_json: bool) -> None:
         return
     for key in ("name", "version", "generator", "size", "path", "sha256"):
         answer(f"{key:<10} {header[key]}")
+    if files.is_published(path):
+        answer(*(f"{key:<10} {value}" for key, value in header["notes"].items()))
+        return
     card = weights.read_card(path)
     answer(*("", *card.split("\n")) if card else ("(this model has no card)",))
 
@@ -73,17 +168,19 @@ def show(model: str, is_json: bool) -> None:
 @command.command("verify")
 @click.argument("models", metavar="[MODEL]...", nargs=-1, type=ModelName())
 def verify(models: tuple[str, ...]) -> None:
-    """Load models completely and compare them with the checksums on their cards (default: all packaged models).
+    """Load models completely and compare them with the checksums on their cards (default: all that are listed).
 
     \b
     Example:
       vidcolor models verify default
     """
-    from vidcolor.inference import weights
+    from vidcolor.inference import library, weights
+    from vidcolor.inference.trial import verify as verify_model
 
-    for path in [weights.find(model) for model in models] or weights.packaged_models():
-        digest = weights.verify(path)
-        answer(f"{path.stem}: sound, sha256 {digest}")
+    known = [*(path.stem for path in weights.packaged_models()), *library.names()]
+    for model in models or known:
+        digest = verify_model(model)
+        answer(f"{Path(model).stem if weights.is_file(model) else model}: sound, sha256 {digest}")
 
 
 @command.command("average")

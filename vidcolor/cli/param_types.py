@@ -91,22 +91,40 @@ def _nearest_in(folder: Path, name: str) -> Path | None:
 
 
 class ModelName(ParamType[str]):
-    """A packaged model's name, or a model file; looked up by weights.find."""
+    """A model's name, a model file, or a mixture of them; looked up by inference.mixing."""
 
     name = "model"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
-        """The value unchanged. Raises ModelError for a missing file."""
-        path = Path(value)
-        if (path.suffix.lower() in (".safetensors", ".onnx") or path.parent != Path()) and not path.exists():
-            raise ModelError(describe_missing(path, "model file"))
+        """The value unchanged. Raises ModelError for a missing file, UsageError for a mixture that is none."""
+        models = [str(value)]
+        if "+" in str(value):
+            from vidcolor.inference.mixing import parse
+
+            models = [part.model for part in parse(str(value))]
+        for path in map(Path, models):
+            if (path.suffix.lower() in choices.MODEL_SUFFIXES or path.parent != Path()) and not path.exists():
+                raise ModelError(describe_missing(path, "model file"))
         return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
-        """Complete packaged names and files."""
-        from vidcolor.inference import weights
+        """Complete names and files."""
+        from vidcolor.inference import library, weights
 
-        return complete_names_and_files(incomplete, [path.stem for path in weights.packaged_models()])
+        names = [*(path.stem for path in weights.packaged_models()), *library.names()]
+        return complete_names_and_files(incomplete, names)
+
+
+class AddedName(ParamType[str]):
+    """The name of a model that was added."""
+
+    name = "name"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """Complete names."""
+        from vidcolor.inference import library
+
+        return complete_names(incomplete, library.names())
 
 
 class RecipeName(ParamType[str]):

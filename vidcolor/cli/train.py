@@ -93,7 +93,7 @@ def command(
     weights.check_output(output, overwrite=overwrite, inputs=[*data, *([start] if start else [])])
     import torch
 
-    from vidcolor.inference.backends import parse_devices
+    from vidcolor.inference.devices import parse_devices
     from vidcolor.training.record import Record
     from vidcolor.training.trainer import Trainer
 

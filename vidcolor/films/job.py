@@ -26,8 +26,10 @@ from vidcolor.films.pipeline import run_pipeline
 from vidcolor.films.references import files_in, load_references
 from vidcolor.films.tone import film_tone
 from vidcolor.frames import FilmInfo
+from vidcolor.inference import mixing
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.inference.settings import ModelSettings
+from vidcolor.inference.trial import measure_seconds
 from vidcolor.media.containers import stores_cropping
 from vidcolor.media.damage import Damage
 from vidcolor.media.encoder_trial import choose_encoder
@@ -42,7 +44,7 @@ from vidcolor.media.versions import film_versions
 from vidcolor.painting.tone import IN_COLOR
 from vidcolor.run import Run
 from vidcolor.steady import Steadiness
-from vidcolor.steady.key_frames import check_every
+from vidcolor.steady.key_frames import MAX_INTERVAL, MIN_INTERVAL, check_every
 from vidcolor.timecode import MOST_SECONDS
 
 # Fields of FilmOptions that decide the output's bytes, besides those of its model.
@@ -164,6 +166,7 @@ class FilmStart:
     frames: int | None  # of the output; None where the container does not tell
     done_before: int  # frames of them that an earlier run has made
     devices: list[str]  # names for people
+    expected_seconds: tuple[int, int] | None = None  # least and most, of a published model; None where unknown
 
 
 @dataclass(frozen=True)
@@ -210,7 +213,8 @@ def colorize_film_file(
             steadiness = options.steadiness(source.info)
             sink = _open_sink(stack, target, source, options, may_restart)
             colorizer, done_before = load(), sink.frames_written
-            on_start(FilmStart(options.expected_frames(source.info), done_before, colorizer.devices))
+            frames = options.expected_frames(source.info)
+            on_start(FilmStart(frames, done_before, colorizer.devices, _expected_seconds(options, frames, done_before)))
             first = (*source.warnings, *sink.warnings)
             for warning in first:
                 on_warning(warning)
@@ -222,6 +226,15 @@ def colorize_film_file(
         for warning in late:
             on_warning(warning)
         return FilmResult(target, count, done_before, colorizer.header.name, (*first, *late), source.damage)
+
+
+def _expected_seconds(options: FilmOptions, frames: int | None, done_before: int) -> tuple[int, int] | None:
+    """How long a published model's network will take at least and at most; it takes nearly all of the time."""
+    if frames is None or not mixing.is_published(options.model.model):
+        return None
+    seconds = measure_seconds(options.model) * max(0, frames - done_before)
+    fewest, most = (MAX_INTERVAL, MIN_INTERVAL) if options.every is None else (options.every, options.every)
+    return round(seconds / fewest), round(seconds / most)
 
 
 def copy_unchanged(source: Path, target: Path, *, overwrite: bool) -> None:

@@ -1,86 +1,38 @@
 """Backends that run the generator: OpenVINO on the CPU, torch on GPUs and where OpenVINO is missing.
 
-A backend maps L* (B, 1, h, w) float32 to a*b* (B, 2, h/stride, w/stride) float32; it runs one batch and
-raises OutOfMemoryError when the batch does not fit. Shapes: B batch, h w network pixels.
+See devices.Backend. Shapes: B batch, h w network pixels.
 """
 
 import hashlib
 import logging
-import os
-import re
 import tempfile
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vidcolor.choices import PRECISIONS
 from vidcolor.color import Floats
-from vidcolor.errors import DeviceError, UsageError, VidcolorError
-from vidcolor.inference import published, weights
+from vidcolor.errors import DeviceError, UsageError
+from vidcolor.inference import weights
+from vidcolor.inference.devices import Backend, OutOfMemoryError, parse_devices
+from vidcolor.inference.onnx_runtime import OnnxRuntime
 from vidcolor.inference.openvino_runtime import load_openvino
+from vidcolor.inference.published import files, graphs, state_dicts
+from vidcolor.inference.published.asking import PublishedBackend, count_jobs, make_inputs
 from vidcolor.system import cache, forks, limits
 
 if TYPE_CHECKING:
     from torch import nn
 
 MAX_COMPILED_SIZES = 8  # compiled networks, for photos of mixed shapes; the least recently used one is dropped
-
-
-class OutOfMemoryError(VidcolorError):
-    """The batch does not fit on the device; a smaller one may."""
-
-
-class Backend(Protocol):
-    """One replica of the generator on one device."""
-
-    name: str
-    preferred_batch: int
-
-    def __call__(self, lightness_B1hw: Floats) -> Floats:
-        """L* 0..100 -> a*b*. Raises OutOfMemoryError."""
-
-
-def parse_devices(devices: str) -> list[str]:
-    """Parse `auto`, `all`, `cpu`, `cuda:0,cuda:1` or `cpu,cpu` to device names, one for each replica.
-
-    Raises DeviceError for a missing GPU, UsageError for an unknown name.
-    """
-    if devices in ("auto", "all"):
-        gpus = _gpu_count() if may_have_gpu() else 0
-        if not gpus:
-            return ["cpu"]
-        return [f"cuda:{index}" for index in range(gpus if devices == "all" else 1)]
-    names = [name.strip() for name in devices.split(",")]
-    for position, name in enumerate(names):
-        kind, _, index = name.partition(":")
-        is_index = kind == "cuda" and re.fullmatch("[0-9]{1,3}", index)
-        if kind not in ("cpu", "cuda") or (index and not is_index):
-            raise UsageError(f"device {name!r} is unknown; say auto, all, cpu, or a list such as cuda:0,cuda:1.")
-        if kind == "cuda":
-            found = _gpu_count()
-            if int(index or 0) >= found:
-                raise DeviceError(f"device {name}: this machine has {found} usable GPU(s); try --device auto.")
-            names[position] = f"cuda:{index or 0}"
-    return names
-
-
-def may_have_gpu() -> bool:
-    """Whether there is an NVIDIA driver; without one torch, whose import takes seconds, need not be asked."""
-    return any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gpu")) or os.name == "nt"
-
-
-def _gpu_count() -> int:
-    import torch
-
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 @dataclass(frozen=True)
@@ -139,6 +91,8 @@ def _release(full_version: str) -> str:
 def open_backend(model: Path, device: str, precision: str) -> Backend:
     """Load a model file's generator on a device. Raises ModelError, DeviceError, UsageError."""
     try:
+        if files.is_published(model):
+            return _open_published(files.look_at(model), device, precision)
         if _uses_openvino(device, precision):
             return OpenVINOBackend(model, precision)
         network, header = weights.load(model)
@@ -149,13 +103,38 @@ def open_backend(model: Path, device: str, precision: str) -> Backend:
         raise
 
 
+def _open_published(found: files.Published, device: str, precision: str) -> Backend:
+    """Open a published colorizer, in OpenVINO on the CPU, in onnxruntime or torch on GPUs."""
+    is_graph = found.path.suffix.lower() in graphs.SUFFIXES
+    run: Callable[[list[Floats]], Floats]
+    if _uses_openvino(device, precision):
+        jobs = count_jobs(found)
+        side_matters = not is_graph and found.kind.is_square
+        runner = OpenVINOBackend(found.path, precision, jobs=jobs, side_matters=side_matters)
+        run, name, batch = runner.run, f"{found.kind.name} in {runner.name}", jobs
+    elif is_graph:
+        session = OnnxRuntime(found.path, device)
+        run, name, batch = session.run, f"{found.kind.name} in {session.name}", session.preferred_batch
+    else:
+        torch_runner = TorchBackend(state_dicts.build(found.path), device, precision, name=found.kind.name)
+        run, name, batch = (
+            lambda parts: torch_runner(parts[0]),
+            torch_runner.name,
+            min(torch_runner.preferred_batch, 16),
+        )
+    return PublishedBackend(found, run, name, batch)
+
+
 class OpenVINOBackend:
     """The generator compiled for the CPU: one frame in each request, as many requests at once as OpenVINO chooses.
 
     The converted network is kept in the user's cache folder, so that later runs need not import torch.
     """
 
-    def __init__(self, model: Path, precision: str):
+    def __init__(self, model: Path, precision: str, *, jobs: int = 0, side_matters: bool = False):
+        """jobs: greatest number of frames at once, 0 for OpenVINO's choice.  side_matters: convert the network anew for
+        every side, as its sizes are part of it.
+        """
         self._openvino = load_openvino()
         self._core = self._openvino.Core()
         fastest = _fastest_precision(self._core)
@@ -163,20 +142,25 @@ class OpenVINOBackend:
         # The precision of layers that are not in 8 bits.
         self._unquantized = fastest if precision == "int8" else self.precision
         self.name = f"openvino {self.precision}"
-        self._network = (_load_quantized if precision == "int8" else _load_converted)(self._core, model)
+        self._jobs = jobs  # 0: as many as OpenVINO chooses
+        load = _load_quantized if precision == "int8" else _load_converted
+        self._load: Callable[[int], Any] = lambda side: load(self._core, model, side)
+        self._network: Any = None if side_matters else self._load(0)
         self._queues: OrderedDict[tuple[int, int], Any] = OrderedDict()
-        self.preferred_batch = 8
+        self.preferred_batch = jobs or 8
 
-    def _infer_queue(self, height: int, width: int) -> Any:
+    def _infer_queue(self, channels: Sequence[int], height: int, width: int) -> Any:
         if (height, width) in self._queues:
             self._queues.move_to_end((height, width))
         else:
-            network = self._network.clone()
-            network.reshape([1, 1, height, width])
+            network = self._load(height) if self._network is None else self._network.clone()
+            network.reshape(
+                {port: [1, count, height, width] for port, count in zip(network.inputs, channels, strict=True)}
+            )
             hint = "f32" if self._unquantized == "fp32" else self._unquantized
             settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "THROUGHPUT"}
             compiled = self._core.compile_model(network, "CPU", settings)
-            queue = self._openvino.AsyncInferQueue(compiled)
+            queue = self._openvino.AsyncInferQueue(compiled, self._jobs)
             queue.set_callback(lambda request, keep: keep(request.get_output_tensor(0).data))
             forks.keep_alive(queue)
             self._queues[height, width] = queue
@@ -186,27 +170,34 @@ class OpenVINOBackend:
 
     def __call__(self, lightness_B1hw: Floats) -> Floats:
         """See Backend."""
+        return self.run([lightness_B1hw])
+
+    def run(self, inputs: Sequence[Floats]) -> Floats:
+        """Run a network of any inputs, each (B, C, h, w); the output as float32. Raises OutOfMemoryError."""
         try:
-            return self._run(lightness_B1hw)
+            return self._run(inputs)
         except (MemoryError, RuntimeError) as error:
             if limits.is_out_of_memory(error):
-                raise OutOfMemoryError(f"{self.name}: out of memory at batch {len(lightness_B1hw)}.") from error
+                raise OutOfMemoryError(f"{self.name}: out of memory at batch {len(inputs[0])}.") from error
             if lacking := limits.explain(error):
                 raise DeviceError(lacking) from error
             raise
 
-    def _run(self, lightness_B1hw: Floats) -> Floats:
-        queue = self._infer_queue(*lightness_B1hw.shape[2:])
-        results: list[Floats | None] = [None] * len(lightness_B1hw)
+    def _run(self, inputs: Sequence[Floats]) -> Floats:
+        batch, _, height, width = inputs[0].shape
+        queue = self._infer_queue([part.shape[1] for part in inputs], height, width)
+        results: list[Floats | None] = [None] * batch
 
         def keeper(position: int) -> Any:
             def keep(ab_12hw: Floats) -> None:
-                results[position] = ab_12hw.copy()
+                results[position] = ab_12hw.astype(np.float32)  # a copy
 
             return keep
 
-        for position, lightness in enumerate(lightness_B1hw):
-            queue.start_async({0: lightness[None]}, keeper(position))
+        for position in range(batch):
+            queue.start_async(
+                {index: part[position : position + 1] for index, part in enumerate(inputs)}, keeper(position)
+            )
         queue.wait_all()
         return np.concatenate([ab for ab in results if ab is not None])
 
@@ -227,14 +218,17 @@ def has_bf16(core: Any) -> bool:
     return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def convert(network: "nn.Module") -> Any:
-    """Convert a generator to an OpenVINO model: `lightness` (B, 1, h, w) in, `ab` out, any batch and size."""
+def convert(network: "nn.Module", *, channels: int = 1, side: int = 0) -> Any:
+    """Convert a generator to an OpenVINO model: `lightness` (B, 1, h, w) in, `ab` out, any batch and size.
+
+    channels, side: of the input of a published network; a side is fixed where it is given.
+    """
     import torch
 
-    side = max(64, int(getattr(network, "multiple", 32)))
+    example = side or max(64, int(getattr(network, "multiple", 32)))
     with warnings.catch_warnings(), torch.no_grad(), _preserve_logging():
         warnings.simplefilter("ignore")  # the tracer warns about sizes that are meant to be constant
-        converted = load_openvino().convert_model(network, example_input=torch.zeros(1, 1, side, side))
+        converted = load_openvino().convert_model(network, example_input=torch.zeros(1, channels, example, example))
     converted.inputs[0].get_tensor().set_names({"lightness"})
     converted.outputs[0].get_tensor().set_names({"ab"})
     return converted
@@ -296,30 +290,36 @@ def _serialize(network: Any, where: str) -> tuple[bytes, bytes]:
         return graph.read_bytes(), graph.with_suffix(".bin").read_bytes()
 
 
-def _cache_key(model: Path) -> str:
+def _cache_key(model: Path, side: int = 0) -> str:
     release = _release(load_openvino().__version__)
-    return f"{weights.sha256(model)[:24]}-{_network_code_hash()}-{release}"
+    return f"{weights.sha256(model)[:24]}-{_network_code_hash()}-{release}{f'-{side}' if side else ''}"
 
 
-def _load_converted(core: Any, model: Path) -> Any:
-    """Load the model as an OpenVINO model."""
-    if weights.is_published(model):
-        return published.adapt(core, model)
-    return _read_or_make(core, _cache_key(model), lambda: convert(weights.load(model)[0]))
+def _load_converted(core: Any, model: Path, side: int) -> Any:
+    """Load the model as an OpenVINO model. side: pixels, where the network must be converted for a square."""
+    if not files.is_published(model):
+        return _read_or_make(core, _cache_key(model), lambda: convert(weights.load(model)[0]))
+    if model.suffix.lower() in graphs.SUFFIXES:
+        return graphs.read(model)
+    channels = sum(files.look_at(model).kind.inputs)
+    make = lambda: convert(state_dicts.build(model), channels=channels, side=side)  # noqa: E731
+    return _read_or_make(core, _cache_key(model, side), make)
 
 
-def _load_quantized(core: Any, model: Path) -> Any:
+def _load_quantized(core: Any, model: Path, side: int) -> Any:
     """Load the model as an OpenVINO model in 8 bits, calibrated on the packaged pictures. Raises UsageError."""
     from vidcolor.inference import calibration  # imports readers of photos and films, which few runs need
 
     def make() -> Any:
         calibration.require_nncf()
-        pictures = calibration.read_lightness(calibration.packaged_sources(), weights.read_header(model))
-        return calibration.quantize(_load_converted(core, model), pictures)
+        pictures: Sequence[Any] = calibration.read_lightness(calibration.packaged_sources(), weights.read_header(model))
+        if files.is_published(model):
+            found = files.look_at(model)
+            pictures = [tuple(make_inputs(found, picture)) for picture in pictures]
+        return calibration.quantize(_load_converted(core, model, side), pictures)
 
-    return _read_or_make(
-        core, f"{_cache_key(model)}-int8-{calibration.fingerprint(calibration.packaged_sources())}", make
-    )
+    pictures_hash = calibration.fingerprint(calibration.packaged_sources())
+    return _read_or_make(core, f"{_cache_key(model, side)}-int8-{pictures_hash}", make)
 
 
 class TorchBackend:

@@ -19,14 +19,15 @@ from vidcolor import color
 from vidcolor.color import Floats, LumaCoding
 from vidcolor.errors import DeviceError, ModelError, ShapeError, UsageError
 from vidcolor.frames import PictureFormat, Plane
-from vidcolor.inference import weights
-from vidcolor.inference.backends import Backend, OutOfMemoryError, open_backend, parse_devices
+from vidcolor.inference import mixing, weights
+from vidcolor.inference.devices import Backend, OutOfMemoryError, parse_devices
 from vidcolor.planes import GRID, look_up, network_size, shrink
 
 PAINT_ROUNDS = 4  # of the iteration for exact chroma: within 0.04 of an 8-bit code of CHROMA_ROUNDS
 STRIP_PIXELS = 1 << 14  # painted at once: temporaries stay in the CPU cache, which halves the time
 MAX_SIZE = 4096  # pixels; no model is trained for more, and memory runs out
 MAX_SATURATION = 4.0
+MAX_AB = 1000.0  # of a network's answer; far beyond every color, and far from overflow
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,13 @@ class Colorizer:
         batch_size: int | None = None,
         saturation: float = 1.0,
     ) -> Self:
-        """model: a packaged name or a file.  device: see backends.parse_devices.  The rest: see __init__.
+        """model: a name, a file, or a mixture of them, see mixing.  device: see devices.parse_devices.  The rest: see
+        __init__.
 
         Raises ModelError, DeviceError, UsageError.
         """
-        path = weights.find(model)
-        header = weights.read_header(path)
-        backends = [open_backend(path, name, precision) for name in parse_devices(device)]
+        header = mixing.read_header(model)
+        backends = [mixing.open_model(model, name, precision) for name in parse_devices(device)]
         return cls(backends, header, size=size, batch_size=batch_size, saturation=saturation)
 
     def with_settings(self, *, size: int | None, saturation: float) -> Self:
@@ -145,7 +146,7 @@ class Colorizer:
                 " model."
             )
         stride = batch_B1hw.shape[2] // results[0].shape[1]
-        kept = [ab[:, : -(-h // stride), : -(-w // stride)] for ab in results]
+        kept = [np.clip(ab[:, : -(-h // stride), : -(-w // stride)], -MAX_AB, MAX_AB) for ab in results]
         return kept if self.saturation == 1 else [ab * np.float32(self.saturation) for ab in kept]
 
     def _run(self, device: int, part_B1hw: Floats) -> list[Floats]:

@@ -63,6 +63,16 @@ def read(path: Path) -> Contents:
         raise ModelError(f"{path}: not a vidcolor model (a .safetensors file made by `vidcolor train`).") from error
 
 
+def is_foreign(path: Path) -> bool:
+    """Whether a file is of the safetensors format and has no header of ours: weights of another program."""
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            table = json.loads(_read_header(file, os.fstat(file.fileno()).st_size))
+        return isinstance(table, dict) and HEADER_KEY not in (table.get("__metadata__") or {})
+    except (OSError, ValueError, RecursionError, TypeError):
+        return False
+
+
 def check(stated: dict[str, Any]) -> None:
     """Raise ModelError for header fields that `read` would refuse."""
     try:

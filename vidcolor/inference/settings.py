@@ -1,9 +1,10 @@
 """ModelSettings: which model runs, on which devices, with which options."""
 
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Self
 
-from vidcolor.inference import weights
+from vidcolor.inference import mixing, weights
 from vidcolor.inference.backends import resolve_backend
 from vidcolor.inference.colorizer import Colorizer
 
@@ -12,7 +13,7 @@ from vidcolor.inference.colorizer import Colorizer
 class ModelSettings:
     """Options of a model, with the names and defaults of the command line."""
 
-    model: str = "default"  # a packaged model's name, or a file
+    model: str = "default"  # a model's name, a file, or a mixture such as a:0.6+b:0.4
     device: str = "auto"  # auto, all, cpu, or a list such as cuda:0,cuda:1
     precision: str = "auto"  # auto, fp32, bf16, fp16, int8
     size: int | None = None  # short side of the network's input in pixels; None: the model's own
@@ -28,11 +29,16 @@ class ModelSettings:
 
     def read_header(self) -> weights.ModelHeader:
         """Read the model file's header. Raises ModelError."""
-        return weights.read_header(weights.find(self.model))
+        return mixing.read_header(self.model)
 
     def sha256(self) -> str:
-        """Hex sha256 of the model file. Raises ModelError."""
-        return weights.sha256(weights.find(self.model))
+        """Hex sha256 of the model. Raises ModelError."""
+        return mixing.sha256(self.model)
+
+    @property
+    def files(self) -> list[Path]:
+        """The model's files. Raises ModelError."""
+        return [part.path for part in mixing.parse(self.model)]
 
     def resolve_backend(self) -> dict[str, str]:
         """The "precision" (never auto) and "backend" used on this machine. Raises DeviceError, UsageError."""
@@ -45,5 +51,8 @@ class ModelSettings:
 
     def for_other_machines(self) -> Self:
         """These settings with a model path that other machines can use. Raises ModelError."""
-        path = weights.find(self.model)
-        return self if path.parent == weights.models_folder() else replace(self, model=str(path.absolute()))
+        parts = [
+            part if part.path.parent == weights.models_folder() else replace(part, model=str(part.path.absolute()))
+            for part in mixing.parse(self.model)
+        ]
+        return replace(self, model=mixing.join(parts))

@@ -11,21 +11,21 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
-from importlib.resources import files
+from importlib.resources import files as package_files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidcolor import outputs
+from vidcolor.choices import MODEL_SUFFIXES
 from vidcolor.errors import ModelError, UsageError, closest_name
-from vidcolor.inference import model_file
+from vidcolor.inference import library, model_file
 from vidcolor.inference.model_file import HEADER_KEY
+from vidcolor.inference.published import files
 from vidcolor.system import forks
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-SUFFIX, PUBLISHED_SUFFIX = ".safetensors", ".onnx"  # of model files: ours, and other projects'
 MAX_CARD = 1_000_000  # letters
 COUNTER = "num_batches_tracked"  # a buffer of batch norms in training; not stored
 READ_OUT = ("temperature", "saturation")  # config entries that decide how colors are decoded, not the network's shape
@@ -96,30 +96,18 @@ def read_header(path: Path) -> ModelHeader:
 
     A published colorizer's ONNX file has none; it is recognized by what it takes and gives.
     """
-    if is_published(path):
-        try:
-            status = path.stat()
-        except OSError as error:
-            raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
-        return _header_of_published(path, status.st_size, status.st_mtime_ns)
+    if files.is_published(path):
+        found = files.look_at(path)
+        multiple = files.STRIDE if found.kind.is_square else found.kind.multiple
+        notes = {"source": found.kind.source, "license": found.card.license}
+        version = files.digest(path)[:8]
+        return ModelHeader(found.card.kind, {}, _name_of(path), version, found.size, multiple, notes)
     return ModelHeader(**model_file.read(path).header)
 
 
-def is_published(path: Path) -> bool:
-    """Whether a model file is another project's, by its suffix."""
-    return path.suffix.lower() == PUBLISHED_SUFFIX
-
-
-@lru_cache(maxsize=8)
-def _header_of_published(path: Path, size: int, time_ns: int) -> ModelHeader:  # noqa: ARG001 - a file that changed is another
-    """The header of a published colorizer. Its file may have a gigabyte, and is hashed once."""
-    from vidcolor.inference import published
-    from vidcolor.inference.openvino_runtime import load_openvino
-
-    found = published.read_facts(load_openvino().Core(), path)
-    return ModelHeader(
-        found.kind.name, {}, path.stem, sha256(path)[:8], found.size, published.STRIDE, {"source": found.kind.source}
-    )
+def _name_of(path: Path) -> str:
+    """The name of a published model: of the folder of one that was added, or of its file."""
+    return path.parent.name if library.is_added(path) else path.stem
 
 
 def load(path: Path) -> "tuple[nn.Module, ModelHeader]":
@@ -127,10 +115,9 @@ def load(path: Path) -> "tuple[nn.Module, ModelHeader]":
 
     The file may be untrusted: its header is compared with its weights before the network is built.
     """
-    if is_published(path):
+    if files.is_published(path):
         raise ModelError(
-            f"{path}: a published colorizer as an ONNX file only colors, and on the CPU (--device cpu, --precision"
-            " auto, fp32, bf16 or int8); this needs a model of vidcolor's own."
+            f"{path}: a published colorizer only colors; training, averages and exports need a model of vidcolor's own."
         )
     contents = model_file.read(path)
     header = ModelHeader(**contents.header)
@@ -235,7 +222,9 @@ def _fit_together(one: "tuple[nn.Module, ModelHeader]", other: "tuple[nn.Module,
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a model file. Raises ModelError where it cannot be read."""
+    """Hex digest of a model file; of a published one with all that belongs to it. Raises ModelError."""
+    if files.is_published(path):
+        return files.digest(path)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -245,7 +234,7 @@ def sha256(path: Path) -> str:
 
 def models_folder() -> Path:
     """The folder of the packaged models: beside the package in a checkout, inside it in a wheel."""
-    inside = Path(str(files("vidcolor"))) / "models"
+    inside = Path(str(package_files("vidcolor"))) / "models"
     return inside if inside.is_dir() else inside.parent.parent / "models"
 
 
@@ -254,54 +243,49 @@ def packaged_models() -> list[Path]:
     return sorted(models_folder().glob("*.safetensors"))
 
 
-def find(model: str) -> Path:
-    """Find a model file by a packaged name or a path. Raises ModelError with the names that exist."""
+def is_file(model: str) -> bool:
+    """Whether `--model` means a file, by its suffix or folder, not a name."""
     path = Path(model)
-    if path.suffix.lower() in (SUFFIX, PUBLISHED_SUFFIX) or path.parent != Path():
+    return path.suffix.lower() in MODEL_SUFFIXES or path.parent != Path()
+
+
+def find(model: str) -> Path:
+    """Find a model file by the name of one in the package, of one that was added, or by a path.
+
+    Raises ModelError with the names that exist.
+    """
+    path = Path(model)
+    if is_file(model):
         if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises in folders without permission
             raise ModelError(f"{model}: no such model file, or not allowed to look there.")
         return path
     named = models_folder() / f"{model}.safetensors"
-    if not named.is_file():
-        names = [entry.stem for entry in packaged_models()]
-        hint = f"; did you mean {near}?" if (near := closest_name(model, names)) else "."
-        there = ", ".join(names) or "none"
-        raise ModelError(
-            f"model {model!r} is not packaged{hint} There is: {there}; a file needs its suffix .safetensors or .onnx."
-        )
-    return named
+    if named.is_file():
+        return named
+    if (added := library.find(model)) is not None:
+        return added
+    names = [*(entry.stem for entry in packaged_models()), *library.names()]
+    hint = f"; did you mean {near}?" if (near := closest_name(model, names)) else "."
+    there = ", ".join(names) or "none"
+    raise ModelError(
+        f"model {model!r} is neither packaged nor added{hint} There is: {there}; a file needs its suffix, such as"
+        " .safetensors, .onnx or .pth."
+    )
 
 
-def verify(path: Path) -> str:
-    """Load a model completely; returns its sha256. Raises ModelError when it is damaged or differs from its card."""
-    if is_published(path):
-        _try_published(path)
-    else:
-        load(path)
+def verify_hash(path: Path) -> str:
+    """Compare a model's file with its card; gives its sha256. Raises ModelError where they differ."""
     digest, stated = sha256(path), card_sha256(path)
     if stated not in ("", digest):
-        raise ModelError(f"{path}: sha256 is {digest}, its card says {stated}; install the package again.")
+        again = "remove it and add it again" if library.is_added(path) else "install the package again"
+        raise ModelError(f"{path}: sha256 is {digest}, its card says {stated}; {again}.")
     return digest
-
-
-def _try_published(path: Path) -> None:
-    """Let a published colorizer color a small picture. Raises ModelError."""
-    import numpy as np
-
-    from vidcolor.inference import published
-    from vidcolor.inference.openvino_runtime import load_openvino
-
-    core = load_openvino().Core()
-    side = read_header(path).size
-    network = published.adapt(core, path)
-    network.reshape([1, 1, side, side])
-    ab = core.compile_model(network, "CPU")({"lightness": np.full((1, 1, side, side), 50, np.float32)})[0]
-    if not np.isfinite(ab).all():
-        raise ModelError(f"{path}: cannot be used as a model: it gives no colors that are finite numbers.")
 
 
 def card_sha256(path: Path) -> str:
     """The file's sha256 on the model's card; empty where there is none."""
+    if (card := files.read_card(path)) is not None:
+        return card.sha256
     stated = re.search(r"\b[0-9a-f]{64}\b", read_card(path))
     return stated.group() if stated else ""
 

@@ -16,6 +16,19 @@ BLOCKS = (  # convolutions, channels, stride of the last, dilation
 )
 
 
+def published_name(name: str) -> str:
+    """The name of one of our weights in the published file, colorization_release_v2-9b330a0b.pth."""
+    if name.startswith("read_out"):
+        return name.replace("read_out", "model_out")
+    _, number, kind = name.split(".")
+    layer = int(number)
+    for block, (count, *_) in enumerate(BLOCKS, 1):
+        if layer <= 2 * count:
+            return f"model{block}.{layer}.{kind}"
+        layer -= 2 * count + 1
+    return f"model{len(BLOCKS) + 1}.{layer}.{kind}"
+
+
 class Eccv16(nn.Module):
     """L* -> a*b* at a quarter of the size; a last 1x1 convolution maps bin probabilities to a*b*."""
 

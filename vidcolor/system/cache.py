@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from platformdirs import user_cache_path
+from platformdirs import user_cache_path, user_data_path
 
 _HEADER = struct.Struct("<16s32sQ")  # magic, sha256, number of parts; then the lengths, then the parts
 _MAGIC = b"vidcolor cache 1"
@@ -30,6 +30,17 @@ def folder() -> Path:
         return base / "vidcolor"  # on every system, as the user named it
     with suppress(RuntimeError):
         if (place := user_cache_path("vidcolor", appauthor=False, opinion=False)).is_absolute():
+            return place
+    raise FileNotFoundError(2, "this user has no home folder", "~")
+
+
+def data_folder() -> Path:
+    """The folder of the user's data of vidcolor, which may not exist yet. Raises OSError for a user without a home."""
+    base = Path(os.environ.get("XDG_DATA_HOME", ""))
+    if base.is_absolute():
+        return base / "vidcolor"
+    with suppress(RuntimeError):
+        if (place := user_data_path("vidcolor", appauthor=False)).is_absolute():
             return place
     raise FileNotFoundError(2, "this user has no home folder", "~")
 

@@ -4,6 +4,8 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 _MEMORY = ("bad_alloc", "failed to map segment", "cannot allocate memory", "can't allocate memory", "not enough memory")
 _THREADS = ("can't start new thread", "resource temporarily unavailable", "thread creation failed")
@@ -53,3 +55,30 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def count_processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def free_memory() -> int | None:
+    """Bytes of memory that this process could take; None where the system does not tell."""
+    found = [*_free_of_system(), *_free_of_group()]
+    return min(found) if found else None
+
+
+def _free_of_system() -> Iterator[int]:
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                yield int(line.split()[1]) << 10
+
+
+def _free_of_group() -> Iterator[int]:
+    """What a container's limit leaves (cgroup 2)."""
+    with suppress(OSError, ValueError):
+        group = Path("/sys/fs/cgroup")
+        yield max(0, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))

@@ -11,11 +11,14 @@ class FilmPaths(TypedDict):
 
 
 class FilmStarted(FilmPaths):
-    """frames: None if the container does not state it.  done_before: frames that an earlier run has made."""
+    """frames: None if the container does not state it.  done_before: frames that an earlier run has made.
+    expected_seconds: least and most, of a published model.
+    """
 
     frames: int | None
     devices: list[str]
     done_before: NotRequired[int]
+    expected_seconds: NotRequired[tuple[int, int] | None]
 
 
 class FilmFinished(FilmPaths):

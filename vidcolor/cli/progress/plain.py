@@ -9,6 +9,7 @@ from vidcolor.cli.progress.tally import Tally
 from vidcolor.cli.progress.wording import (
     epoch_line,
     file_line,
+    film_outlook,
     film_work,
     passed_over,
     plan_lines,
@@ -64,6 +65,8 @@ class PlainLines(Observer):
     def film_started(self, **facts: Unpack[events.FilmStarted]) -> None:
         if done_before := facts.get("done_before", 0):
             self.tell(f"{facts['output']}: going on after frame {done_before}.")
+        if outlook := film_outlook(facts):
+            self.tell(f"{facts['output']}: {outlook}.")
 
     def film_finished(self, **facts: Unpack[events.FilmFinished]) -> None:
         self.tell(f"{facts['output']}: {film_work(facts)}")

@@ -10,10 +10,25 @@ from vidcolor.cli.timecode import format_duration
 if TYPE_CHECKING:
     from vidcolor.training.photos import LoadReport
 
+WORTH_SAYING = 60  # seconds
+
 
 def last_part(path: str) -> str:
     """The name of a file on any system."""
     return path.replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def film_outlook(facts: events.FilmStarted) -> str:
+    """How long a film will take, where that is known and worth a line; else nothing."""
+    least, most = facts.get("expected_seconds") or (0, 0)
+    if most < WORTH_SAYING:
+        return ""
+    if least == most:
+        return f"about {format_duration(most)} of work for the network on {', '.join(facts['devices'])}"
+    return (
+        f"{format_duration(least)} to {format_duration(most)} of work for the network on {', '.join(facts['devices'])},"
+        " which looks at key frames (--every auto)"
+    )
 
 
 def film_work(facts: events.FilmFinished) -> str:

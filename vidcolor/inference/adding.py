@@ -1,0 +1,52 @@
+"""Adds a model to the user's library: recognized, copied, tried, measured."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vidcolor.choices import MODEL_SUFFIXES
+from vidcolor.errors import ModelError, UsageError
+from vidcolor.inference import library, weights
+from vidcolor.inference.published import files
+from vidcolor.inference.trial import SLOW_SECONDS, Trial, try_model
+
+
+@dataclass(frozen=True)
+class Added:
+    """What was added."""
+
+    name: str
+    kind: str
+    path: Path
+    license: str
+    size: int  # pixels: short side of what it looks at
+    seconds: float  # a frame, here
+    device: str  # what it ran on, for people
+    is_slow: bool  # slower than a film runs
+    warning: str  # one line, or nothing
+
+
+def add_model(file: Path, name: str | None, told: files.Told) -> Added:
+    """Add a model's file under a name (None: the file's), completely or not at all.
+
+    told: what the file cannot say itself.  Raises ModelError, UsageError, SinkError.
+    """
+    chosen = file.stem if name is None else name
+    library.check_name(chosen)
+    if chosen in {path.stem for path in weights.packaged_models()}:
+        raise UsageError(f"name {chosen!r}: a model in the package has it; give another --name.")
+    library.check_free(chosen)
+    if files.is_published(file):
+        found = files.recognize(file, told)
+        card = replace(found.card, license=found.kind.license)
+    elif file.suffix.lower() == ".safetensors":
+        if told != files.Told():
+            raise UsageError(f"{file}: a model of vidcolor's own needs no --kind, --size or scaling.")
+        weights.load(file)
+        card = files.Card(file.name, files.OWN_KIND, (1,), license="its maker's")
+    else:
+        raise ModelError(f"{file}: no model file by its suffix; known are {', '.join(MODEL_SUFFIXES)}.")
+    trials: list[Trial] = []
+    path = library.add(file, card, chosen, lambda copy: trials.append(try_model(str(copy))))
+    (trial,) = trials
+    is_slow = card.kind != files.OWN_KIND and trial.seconds > SLOW_SECONDS
+    return Added(chosen, card.kind, path, card.license, trial.size, trial.seconds, trial.device, is_slow, trial.warning)
