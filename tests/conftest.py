@@ -72,8 +72,9 @@ def kills() -> int:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory):
-    """Converted networks go to a folder of the test run, in its processes too."""
+    """Converted networks and added models go to a folder of the test run, in its processes too."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIDCOLOR_MODELS", str(tmp_path_factory.mktemp("models")))
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
 

@@ -30,6 +30,7 @@ from vidcolor.films.pipeline import colored_frames
 from vidcolor.frames import FilmInfo, Frame, PictureFormat, Plane
 from vidcolor.inference.colorizer import Colorizer as LoadedModel
 from vidcolor.inference.settings import ModelSettings
+from vidcolor.inference.trial import default_interval
 from vidcolor.painting.painter import Rgb
 from vidcolor.planes import look_up
 from vidcolor.printable import printable
@@ -70,11 +71,11 @@ class Colorizer:
     ) -> None:
         """Load a model.
 
-        model: a packaged name or a model file.  device: "auto" (one GPU if there is one), "all" (GPUs), "cpu", or a
-        list such as "cuda:0,cuda:1".  precision: "fp32", "bf16", "fp16" (GPUs), "int8" (CPUs) or "auto", the faster of
-        "fp32" and "bf16".  size: short side in pixels that the network looks at, 32 to 4096; None: the model's own.
-        batch_size: frames that a device works on at once, 1 or more; None: chosen by device.  saturation: factor on
-        a*b*, 0 (gray) to 4.
+        model: a name, a model file, or a mixture of them ("a+b", "a:0.6+b:0.4").  device: "auto" (one GPU if there is
+        one), "all" (GPUs), "cpu", or a list such as "cuda:0,cuda:1".  precision: "fp32", "bf16", "fp16" (GPUs), "int8"
+        (CPUs) or "auto", the faster of "fp32" and "bf16".  size: short side in pixels that the network looks at, 32 to
+        4096; None: the model's own.  batch_size: frames that a device works on at once, 1 or more; None: chosen by
+        device.  saturation: factor on a*b*, 0 (gray) to 4.
 
         Raises ModelError, DeviceError, UsageError.
         """
@@ -191,7 +192,7 @@ def colorize_film(
     batch_size: int | None = None,
     saturation: float = 1.0,
     steady: SteadyMode = "flow",
-    every: Every = 1,
+    every: Every | None = None,
     shot_memory: bool = False,
     reference: StrPath | Iterable[StrPath] = (),
     codec: str | None = None,
@@ -213,11 +214,12 @@ def colorize_film(
 ) -> FilmResult:
     """Color a film as `vidcolor source -o output` does: picture, sound, subtitles and timing stay as they are.
 
-    output: a file, or an existing folder.  model: a packaged name, a model file, or a loaded Colorizer, which brings
-    device, precision, size, batch_size and saturation with it (for their values see Colorizer).
+    output: a file, or an existing folder.  model: a name, a model file, a mixture of them ("a:0.6+b:0.4"), or a loaded
+    Colorizer, which brings device, precision, size, batch_size and saturation with it (for their values see Colorizer).
     steady: "off", "smooth" (where pixels stay alike) or "flow" (along the motion).  every: the network predicts one
-    frame in N, 1 to 120, or "auto".  shot_memory: a shot that returns gets its colors again.  reference: stills in
-    color that their shots follow: a file, a folder of stills, a .txt list of times and stills, or several of these.
+    frame in N, 1 to 120, or "auto"; None: 1, or "auto" for a published model slower than a film.
+    shot_memory: a shot that returns gets its colors again.  reference: stills in color that their shots follow: a file,
+    a folder of stills, a .txt list of times and stills, or several of these.
     codec: "h264", "hevc", "av1", "vp9", "prores" or "ffv1"; None: h264, in WebM av1.  crf: 0 (best) to 63.
     preset: "ultrafast" to "veryslow".  pix_fmt: FFmpeg's name; None: the film's depth and subsampling.
     encoder: "software", "hardware" (any graphics chip), "nvenc", "qsv", "amf" or "videotoolbox".  hwaccel: the decoder:
@@ -241,7 +243,7 @@ def colorize_film(
     (job,) = plan_jobs([path], os.fspath(output))
     loaded, settings = _resolve_model(model, device, precision, size, batch_size, saturation)
     options = FilmOptions(
-        settings, steady=steady, every=_every_option(every), shot_memory=shot_memory,
+        settings, steady=steady, every=_every_option(every, settings), shot_memory=shot_memory,
         references=_as_paths(reference), codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt, encoder=encoder,
         hwaccel=hwaccel, convert_audio=convert_audio, drop_audio=drop_audio, start=_parse_seconds(start),
         end=_parse_seconds(end), recolor=recolor, resume=resume, overwrite=overwrite,
@@ -270,7 +272,7 @@ def colorize_files(
     batch_size: int | None = None,
     saturation: float = 1.0,
     steady: SteadyMode = "flow",
-    every: Every = 1,
+    every: Every | None = None,
     shot_memory: bool = False,
     reference: StrPath | Iterable[StrPath] = (),
     codec: str | None = None,
@@ -320,7 +322,7 @@ def colorize_files(
         observer = _ProgressBarObserver(output)
     loaded, settings = _resolve_model(model, device, precision, size, batch_size, saturation)
     films = FilmOptions(
-        settings, steady=steady, every=_every_option(every), shot_memory=shot_memory,
+        settings, steady=steady, every=_every_option(every, settings, is_here=cluster is None), shot_memory=shot_memory,
         references=_as_paths(reference), codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt, encoder=encoder,
         hwaccel=hwaccel, convert_audio=convert_audio, drop_audio=drop_audio, recolor=recolor, resume=resume,
         overwrite=overwrite,
@@ -442,8 +444,10 @@ def _open(loaded: Colorizer | None, settings: ModelSettings) -> "Colorizer | nul
     )  # fmt: skip
 
 
-def _every_option(every: Every) -> int | None:
+def _every_option(every: Every | None, settings: ModelSettings | None = None, *, is_here: bool = True) -> int | None:
     """`every` as FilmOptions takes it."""
+    if every is None:
+        return 1 if settings is None else default_interval(settings, is_here=is_here)
     return None if every == "auto" else every
 
 

@@ -137,6 +137,7 @@ def _load_colorizers(
     stack: ExitStack, combinations: list[tuple[str, int | None, float]], device: str
 ) -> "dict[str, Colorizer]":
     """Load a colorizer for each combination, named by what differs; every model is loaded once."""
+    from vidcolor.inference import mixing
     from vidcolor.inference.colorizer import Colorizer
 
     loaded: dict[str, Colorizer] = {}
@@ -145,7 +146,7 @@ def _load_colorizers(
     for model, size, saturation in combinations:
         if model not in loaded:
             loaded[model] = stack.enter_context(Colorizer.load(model, device=device))
-        said = (Path(model).stem, f"size {size or loaded[model].size}", f"saturation {saturation:g}")
+        said = (mixing.label(model), f"size {size or loaded[model].size}", f"saturation {saturation:g}")
         name = ", ".join(text for text, is_said in zip(said, varies, strict=True) if is_said) or "after"
         found[name if name not in found else f"{name} ({model})"] = stack.enter_context(
             loaded[model].with_settings(size=size, saturation=saturation)

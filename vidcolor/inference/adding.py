@@ -46,7 +46,14 @@ def add_model(file: Path, name: str | None, told: files.Told) -> Added:
     else:
         raise ModelError(f"{file}: no model file by its suffix; known are {', '.join(MODEL_SUFFIXES)}.")
     trials: list[Trial] = []
-    path = library.add(file, card, chosen, lambda copy: trials.append(try_model(str(copy))))
+
+    def try_copy(copy: Path) -> None:
+        try:
+            trials.append(try_model(str(copy)))
+        except ModelError as error:
+            raise ModelError(str(error).replace(str(copy), str(file))) from error
+
+    path = library.add(file, card, chosen, try_copy)
     (trial,) = trials
     is_slow = card.kind != files.OWN_KIND and trial.seconds > SLOW_SECONDS
     return Added(chosen, card.kind, path, card.license, trial.size, trial.seconds, trial.device, is_slow, trial.warning)

@@ -159,8 +159,11 @@ class OpenVINOBackend:
             )
             hint = "f32" if self._unquantized == "fp32" else self._unquantized
             settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "THROUGHPUT"}
+            if self._jobs:
+                settings["PERFORMANCE_HINT_NUM_REQUESTS"] = str(self._jobs)  # all threads work on so many
             compiled = self._core.compile_model(network, "CPU", settings)
-            queue = self._openvino.AsyncInferQueue(compiled, self._jobs)
+            jobs = min(self._jobs, compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+            queue = self._openvino.AsyncInferQueue(compiled, jobs)
             queue.set_callback(lambda request, keep: keep(request.get_output_tensor(0).data))
             forks.keep_alive(queue)
             self._queues[height, width] = queue

@@ -5,7 +5,7 @@ Shapes: B batch, h w pixels of the picture that is shown.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,9 +63,18 @@ def _parse_part(text: str, whole: str) -> Part:
 
 def join(parts: Sequence[Part]) -> str:
     """The text that `parse` reads as these parts."""
-    if len(parts) == 1:
-        return parts[0].model
+    if len({part.weight for part in parts}) == 1:
+        return "+".join(part.model for part in parts)
     return "+".join(f"{part.model}:{part.weight:g}" for part in parts)
+
+
+def label(model: str) -> str:
+    """A name of a model or mixture for people: files without folder and suffix."""
+    named = [
+        replace(part, model=Path(part.model).stem if weights.is_file(part.model) else part.model)
+        for part in parse(model)
+    ]
+    return join(named)
 
 
 def read_header(model: str) -> weights.ModelHeader:

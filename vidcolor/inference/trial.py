@@ -151,13 +151,13 @@ def _check_picture(backend: PublishedBackend, lightness: Floats) -> None:
     (shown, *_), (answer,) = make_inputs(found, lightness), backend.ask(lightness)
     seen = shrink(answer.mean(axis=0), shown.shape[2:]).ravel()
     likeness = float(np.corrcoef(shown[0, 0].ravel(), seen)[0, 1]) if np.ptp(seen) > 0 else 0.0
-    if found.card.kind == "deoldify" and float(np.abs(answer).max()) < 4:
-        raise ModelError(
-            f"{found.path}: answers from {answer.min():.2g} to {answer.max():.2g}, where DeOldify answers 0 to 255; say"
-            " its range: vidcolor models add FILE --kind lab --input rgb --range 0..1 --output rgb"
-        )
     if not likeness > LEAST_LIKENESS:
         raise ModelError(
             f"{found.path}: no colorizer: it answers the test picture with another one (their lightness correlates by"
             f" {likeness:.2f}). A network for another task?"
+        )
+    if found.card.kind == "deoldify" and float(np.abs(answer).max()) < 4:
+        raise ModelError(
+            f"{found.path}: answers from {answer.min():.2g} to {answer.max():.2g}, where DeOldify answers 0 to 255; say"
+            " its range: vidcolor models add FILE --kind lab --input rgb --range 0..1 --output rgb"
         )

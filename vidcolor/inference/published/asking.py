@@ -13,7 +13,10 @@ from vidcolor.inference.published.files import STRIDE, Published
 from vidcolor.planes import shrink
 from vidcolor.system.limits import count_processors, free_memory
 
-BYTES_A_PIXEL = 8_000  # of memory that a network needs for each of its pixels, at most: DDColor's largest
+# Memory of a network on the CPU, measured on DDColor-tiny and doubled for larger ones.
+BYTES_A_PIXEL = 6_000  # for each pixel that it looks at, in each frame at once
+COPIES_OF_WEIGHTS = 3
+MAX_JOBS = 16
 
 
 class PublishedBackend:
@@ -61,4 +64,5 @@ def count_jobs(found: Published) -> int:
     free = free_memory()
     if free is None:
         return 1
-    return max(1, min(count_processors() // 2, free // 2 // (BYTES_A_PIXEL * found.size**2)))
+    room = free // 2 - COPIES_OF_WEIGHTS * found.path.stat().st_size
+    return max(1, min(count_processors(), MAX_JOBS, room // (BYTES_A_PIXEL * found.size**2)))

@@ -3,12 +3,13 @@
 A network that others exported need not be a colorizer; ONNX files may name further files with their weights.
 """
 
-import mmap
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
+
+import numpy as np
 
 from vidcolor.errors import ModelError
 from vidcolor.inference.openvino_runtime import load_openvino
@@ -131,8 +132,8 @@ def files_of(path: Path) -> list[Path]:
     if path.suffix.lower() == ".xml":
         return [path, path.with_suffix(".bin")]
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            names = list(dict.fromkeys(_external_names(memoryview(content))))
+        content = memoryview(np.memmap(path, np.uint8, "r").data)  # a model may have gigabytes
+        names = list(dict.fromkeys(_external_names(content)))
     except _CutShortError as error:
         raise ModelError(f"{path}: cannot be read as ONNX: it is cut short or damaged; download it again.") from error
     except (OSError, ValueError) as error:
@@ -168,7 +169,7 @@ _EXTERNAL_DATA, _MAX_DEPTH = 13, 64
 
 
 def _external_names(content: memoryview, what: int = _MODEL, depth: int = 0) -> Iterator[str]:
-    """Names of the files with weights, by walking protobuf's wire format: a model may have gigabytes."""
+    """Names of the files with weights, by walking protobuf's wire format."""
     if depth > _MAX_DEPTH:
         raise _CutShortError
     ways = _WAYS.get(what, {})

@@ -45,7 +45,9 @@ def read(path: Path) -> "dict[str, Tensor]":
         raise ModelError(f"{path}: no colorizer: it seems to be {seems}.")
     pickled = _read_pickle(path)
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that torch did not write; they are refused below
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError,
             IndexError, AssertionError, ImportError, MemoryError) as error:  # fmt: skip
         if seems := describe_pickle(pickled):
