@@ -1,6 +1,7 @@
 """The programs that vidcolor is timed against. films.py runs each in its own process.
 
 `python peers.py naive CLIP OUT MODEL SECONDS`: RGB frame by frame, as colorizers are commonly written.
+`python peers.py eager CLIP OUT WEIGHTS SIDE SECONDS`: DDColor in eager torch, a frame at a time.
 `python peers.py plain CLIP OUT`: a plain transcode through PyAV, for machines without the `ffmpeg` command.
 Both print {"event": "progress", "frames": N} after each frame, as `vidcolor --json` does now and then.
 """
@@ -51,6 +52,42 @@ def naive(clip: str, target: str, model: str, seconds: str) -> None:
         output.mux(picture.encode(None))
 
 
+def eager(clip: str, target: str, model: str, side: str, seconds: str) -> None:
+    """A published colorizer as its own script runs it: a frame at a time in eager torch; for some seconds."""
+    import warnings
+
+    import cv2
+    import numpy as np
+    import torch
+    from skimage.color import lab2rgb, rgb2lab
+
+    warnings.simplefilter("ignore")
+    from spandrel_extra_arches.architectures.DDColor import DDColorArch
+
+    network = DDColorArch().load(torch.load(model, weights_only=True)).model.eval()
+    began, size = 0.0, int(side)
+    with av.open(clip) as source, av.open(target, "w") as output, torch.inference_mode():
+        film = source.streams.video[0]
+        picture = output.add_stream("libx264", rate=film.average_rate, options=X264)
+        picture.width, picture.height, picture.pix_fmt = film.width, film.height, "yuv420p"
+        for count, frame in enumerate(source.decode(film), start=1):
+            rgb = frame.to_ndarray(format="rgb24").astype(np.float32) / 255
+            lightness = rgb2lab(rgb)[..., :1].astype(np.float32)
+            square = rgb2lab(cv2.resize(rgb, (size, size)))[..., :1].astype(np.float32)
+            gray = lab2rgb(np.concatenate([square, np.zeros((size, size, 2), np.float32)], axis=2)).astype(np.float32)
+            ab = network(torch.from_numpy(gray).permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()
+            lab = np.concatenate([lightness, cv2.resize(ab, (film.width, film.height))], axis=2)
+            out = (np.clip(lab2rgb(lab), 0, 1) * 255).round().astype(np.uint8)
+            colored = av.VideoFrame.from_ndarray(out, format="rgb24")
+            colored.pts, colored.time_base = frame.pts, frame.time_base
+            output.mux(picture.encode(colored))
+            progress(count)
+            began = began or time.monotonic()
+            if time.monotonic() - began > float(seconds):
+                break
+        output.mux(picture.encode(None))
+
+
 def plain(clip: str, target: str) -> None:
     """The picture through the same encoder with the same settings, the sound as it is."""
     with av.open(clip) as source, av.open(target, "w") as output:
@@ -81,4 +118,4 @@ def progress(frames: int) -> None:
 
 
 if __name__ == "__main__":
-    {"naive": naive, "plain": plain}[sys.argv[1]](*sys.argv[2:])
+    {"naive": naive, "eager": eager, "plain": plain}[sys.argv[1]](*sys.argv[2:])

@@ -15,7 +15,7 @@ from published_fixtures import SIDE, export_onnx, make_ddcolor, make_onnx, rando
 from torch import nn
 from torch.nn import functional as F
 
-from vidcolor import cli
+from vidcolor import choices, cli
 from vidcolor.color import lab_to_rgb, rgb_to_lab
 from vidcolor.errors import DeviceError, ModelError
 from vidcolor.inference import weights
@@ -24,6 +24,7 @@ from vidcolor.inference.colorizer import Colorizer
 from vidcolor.inference.onnx_runtime import OnnxRuntime
 from vidcolor.inference.published import files
 from vidcolor.inference.published.asking import make_inputs
+from vidcolor.inference.published.kinds import KINDS
 from vidcolor.networks.eccv16 import Eccv16, published_name
 from vidcolor.networks.siggraph17 import Siggraph17
 
@@ -380,6 +381,11 @@ def test_weights_in_other_folders_are_not_read(place: str, tmp_path: Path):
         (tmp_path / "weights.bin").write_bytes(inside.read_bytes())
     with pytest.raises(ModelError, match="outside of its own folder"):
         weights.read_header(path)
+
+
+def test_the_command_offers_what_there_is():
+    assert tuple(KINDS) == choices.KINDS
+    assert set(choices.MODEL_SUFFIXES) == {".safetensors", *files.SUFFIXES}
 
 
 def test_what_needs_our_own_model_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
