@@ -49,10 +49,10 @@ def test_no_option_takes_numbers_by_another_type():
 
 def test_numbers_that_cannot_be_meant_are_wrong_usage_everywhere(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     film = make_film(tmp_path / "film.mkv")
-    behind = {"compare": [film, film], "models": [], "completion": ["bash"], "doctor": []}
+    behind = {"compare": [film, film], "models": [film], "completion": ["bash"], "doctor": []}
     for words, option in numeric():
         for text in NONE:
-            output = [] if words[0] == "evaluate" else ["-o", tmp_path / "out.mkv"]
+            output = [] if words[0] in ("evaluate", "models") else ["-o", tmp_path / "out.mkv"]
             args = [*words, *behind.get(words[0], [film]), *output, f"{option.opts[0]}={text}"]
             assert cli.run([str(arg) for arg in args]) == 2, args
             (line,) = capfd.readouterr().err.splitlines()

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from media_fixtures import make_film
 from PIL import Image
+from published_fixtures import make_onnx
 
 from vidcolor import cli
 from vidcolor.cli import COMMANDS, vidcolor
@@ -31,7 +32,16 @@ FENCES = re.compile(r"^ *```(\w+)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 
 # What these commands need is not here: hours, a cluster, other machines' folders, somebody who ends them. They parse.
 PARSED = ("train ", "--cluster", "--watch", "doctor", "int8", "models/", "evaluate photos.tar")
-ABSENT = ("photos.tar", "scanner", "vault", "westerns", "old-model.mp4", "new-model.mp4")  # and what they name
+ABSENT = (
+    "photos.tar",
+    "scanner",
+    "vault",
+    "westerns",
+    "old-model.mp4",
+    "new-model.mp4",
+    "siggraph17-df00044c.pth",
+    "mine.onnx",
+)  # and what they name
 
 # Each example runs in a namespace of its own; all in one process, since to start one takes longer than they do.
 EXAMPLES = """
@@ -83,6 +93,8 @@ def things(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     with ZipFile(folder / "box.zip", "w") as box:
         box.write(folder / "portrait.jpg", "portrait.jpg")
     shutil.copy(tiny_model, folder / "mine.safetensors")
+    make_onnx(folder / "ddcolor_artistic.onnx", 2)
+    make_onnx(folder / "deoldify.onnx", 3, keeps_picture=True)
     shutil.copy(weights.find("default"), folder / "western.safetensors")  # which went on from it
     return folder
 

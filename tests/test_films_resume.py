@@ -482,7 +482,7 @@ def test_what_another_machine_began_is_not_gone_on_with(
     out = tmp_path / "out.mkv"
     begun_elsewhere(film, out, tiny_model, monkeypatch, **elsewhere)
     monkeypatch.setattr("vidcolor.inference.backends.has_bf16", lambda _: True)
-    monkeypatch.setattr("vidcolor.inference.colorizer.open_backend", None)  # no network is loaded to find out
+    monkeypatch.setattr("vidcolor.inference.mixing.open_backend", None)  # no network is loaded to find out
     capsys.readouterr()
     assert run(film, "-o", out, "-q", "--device", "cpu", model=tiny_model) == 1
     told = capsys.readouterr().err

@@ -385,7 +385,6 @@ def test_weights_in_other_folders_are_not_read(place: str, tmp_path: Path):
 
 def test_the_command_offers_what_there_is():
     assert tuple(KINDS) == choices.KINDS
-    assert set(choices.MODEL_SUFFIXES) == {".safetensors", *files.SUFFIXES}
 
 
 def test_what_needs_our_own_model_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -18,9 +18,10 @@ EXPORT_PRECISIONS = ("fp32", "fp16", "int8")  # of the weights in an exported fi
 
 # Published colorizers
 KINDS = ("ddcolor", "deoldify", "eccv16", "siggraph17", "lab")
-LAB_INPUTS = ("l", "rgb")
-LAB_OUTPUTS = ("ab", "rgb")
-MODEL_SUFFIXES = (".safetensors", ".onnx", ".xml", ".pth", ".pt", ".ckpt")
+LabInput = Literal["l", "rgb"]  # L*, or the gray picture as R'G'B'
+LabOutput = Literal["ab", "rgb"]
+LAB_INPUTS: tuple[LabInput, ...] = get_args(LabInput)
+LAB_OUTPUTS: tuple[LabOutput, ...] = get_args(LabOutput)
 
 # Colors over time
 SteadyMode = Literal["off", "smooth", "flow"]

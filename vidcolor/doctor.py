@@ -42,6 +42,7 @@ EXTRAS = {  # extra of pyproject.toml -> its modules, and their purpose
     "heic": (("pillow_heif",), "HEIC photos"),
     "int8": (("nncf",), "--precision int8"),
     "metrics": (("torchmetrics", "torch_fidelity"), "evaluate --metric"),
+    "models": (("spandrel", "spandrel_extra_arches"), "DDColor's weights"),
     "onnx": (("onnx", "onnxruntime"), "export to ONNX"),
 }
 MIN_FREE_BYTES, LOW_FREE_BYTES = 100_000_000, 1_000_000_000  # free space: too little for any film; for a long one

@@ -45,6 +45,9 @@ UNREAD_ARCHIVES = _set(
 REFUSED_ARCHIVES = UNREAD_ARCHIVES & _set(".7z .rar .cbr .cb7 .lha .lzh .arj .ace .sit .sitx")
 REFERENCE_LISTS = _set(".txt .csv .tsv")  # of times and stills
 EXPORTS = {"onnx": ".onnx", "openvino": ".xml"}  # models for other programs, by --format
+MODEL_GRAPHS = (".onnx", ".xml")  # published colorizers as graphs: ONNX, OpenVINO
+MODEL_WEIGHTS = (".pth", ".pt", ".ckpt")  # and as weights of torch
+MODELS = (".safetensors", *MODEL_GRAPHS, *MODEL_WEIGHTS)  # files that --model takes
 # What commands write that no run looks for in a folder, so that it may lie in an input.
 RESULTS = _set(".html .csv .json .safetensors .bin") | frozenset(EXPORTS.values())
 

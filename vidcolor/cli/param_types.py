@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from vidcolor import choices
 from vidcolor.errors import ModelError, SourceError, UsageError, closest_name
+from vidcolor.formats import MODELS
 
 if TYPE_CHECKING:
     from click import ParamType as ParamType
@@ -103,7 +104,7 @@ class ModelName(ParamType[str]):
 
             models = [part.model for part in parse(str(value))]
         for path in map(Path, models):
-            if (path.suffix.lower() in choices.MODEL_SUFFIXES or path.parent != Path()) and not path.exists():
+            if (path.suffix.lower() in MODELS or path.parent != Path()) and not path.exists():
                 raise ModelError(describe_missing(path, "model file"))
         return str(value)
 

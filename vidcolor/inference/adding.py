@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vidcolor.choices import MODEL_SUFFIXES
 from vidcolor.errors import ModelError, UsageError
+from vidcolor.formats import MODELS
 from vidcolor.inference import library, weights
 from vidcolor.inference.published import files
 from vidcolor.inference.trial import SLOW_SECONDS, Trial, try_model
@@ -44,7 +44,7 @@ def add_model(file: Path, name: str | None, told: files.Told) -> Added:
         weights.load(file)
         card = files.Card(file.name, files.OWN_KIND, (1,), license="its maker's")
     else:
-        raise ModelError(f"{file}: no model file by its suffix; known are {', '.join(MODEL_SUFFIXES)}.")
+        raise ModelError(f"{file}: no model file by its suffix; known are {', '.join(MODELS)}.")
     trials: list[Trial] = []
 
     def try_copy(copy: Path) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 from vidcolor.choices import PRECISIONS
 from vidcolor.color import Floats
 from vidcolor.errors import DeviceError, UsageError
+from vidcolor.formats import MODEL_GRAPHS
 from vidcolor.inference import weights
 from vidcolor.inference.devices import Backend, OutOfMemoryError, parse_devices
 from vidcolor.inference.onnx_runtime import OnnxRuntime
@@ -105,7 +106,7 @@ def open_backend(model: Path, device: str, precision: str) -> Backend:
 
 def _open_published(found: files.Published, device: str, precision: str) -> Backend:
     """Open a published colorizer, in OpenVINO on the CPU, in onnxruntime or torch on GPUs."""
-    is_graph = found.path.suffix.lower() in graphs.SUFFIXES
+    is_graph = found.path.suffix.lower() in MODEL_GRAPHS
     run: Callable[[list[Floats]], Floats]
     if _uses_openvino(device, precision):
         jobs = count_jobs(found)
@@ -302,7 +303,7 @@ def _load_converted(core: Any, model: Path, side: int) -> Any:
     """Load the model as an OpenVINO model. side: pixels, where the network must be converted for a square."""
     if not files.is_published(model):
         return _read_or_make(core, _cache_key(model), lambda: convert(weights.load(model)[0]))
-    if model.suffix.lower() in graphs.SUFFIXES:
+    if model.suffix.lower() in MODEL_GRAPHS:
         return graphs.read(model)
     channels = sum(files.look_at(model).kind.inputs)
     make = lambda: convert(state_dicts.build(model), channels=channels, side=side)  # noqa: E731

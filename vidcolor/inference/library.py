@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vidcolor import outputs
 from vidcolor.errors import ModelError, UsageError
+from vidcolor.formats import MODELS
 from vidcolor.inference.published import files
 from vidcolor.system import cache
 
@@ -69,7 +70,7 @@ def check_name(name: str) -> None:
             f"name {name[:80]!r}: a model's name has letters, digits, '.', '_' and '-', {MAX_NAME} at most, and begins"
             " with a letter or digit."
         )
-    if Path(name).suffix.lower() in (".safetensors", *files.SUFFIXES):
+    if Path(name).suffix.lower() in MODELS:
         raise UsageError(f"name {name!r}: looks like a file; leave {Path(name).suffix} out.")
 
 

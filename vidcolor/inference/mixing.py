@@ -4,6 +4,7 @@ Shapes: B batch, h w pixels of the picture that is shown.
 """
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +40,7 @@ class Part:
 
 def parse(model: str) -> tuple[Part, ...]:
     """Parse what `--model` takes: one part for a name or file. Raises UsageError for a mixture that is none."""
+    model = os.fspath(model)
     texts = [model] if "+" not in model or Path(model).exists() else model.split("+")
     if len(texts) == 1:
         return (Part(model, 1.0),)

@@ -67,9 +67,11 @@ def is_foreign(path: Path) -> bool:
     """Whether a file is of the safetensors format and has no header of ours: weights of another program."""
     try:
         with open(path, "rb", opener=_open_without_waiting) as file:
-            table = json.loads(_read_header(file, os.fstat(file.fileno()).st_size))
-        return isinstance(table, dict) and HEADER_KEY not in (table.get("__metadata__") or {})
-    except (OSError, ValueError, RecursionError, TypeError):
+            table = _parse_object(_read_header(file, os.fstat(file.fileno()).st_size))
+        about = table.pop("__metadata__", {})
+        is_whole = all({"dtype", "shape", "data_offsets"} <= entry.keys() for entry in table.values())
+        return bool(table) and is_whole and HEADER_KEY not in dict(about)
+    except (OSError, ValueError, TypeError, AttributeError):
         return False
 
 

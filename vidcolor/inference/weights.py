@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidcolor import outputs
-from vidcolor.choices import MODEL_SUFFIXES
 from vidcolor.errors import ModelError, UsageError, closest_name
+from vidcolor.formats import MODELS
 from vidcolor.inference import library, model_file
 from vidcolor.inference.model_file import HEADER_KEY
 from vidcolor.inference.published import files
@@ -246,7 +246,7 @@ def packaged_models() -> list[Path]:
 def is_file(model: str) -> bool:
     """Whether `--model` means a file, by its suffix or folder, not a name."""
     path = Path(model)
-    return path.suffix.lower() in MODEL_SUFFIXES or path.parent != Path()
+    return path.suffix.lower() in MODELS or path.parent != Path()
 
 
 def find(model: str) -> Path:
@@ -273,8 +273,13 @@ def find(model: str) -> Path:
     )
 
 
-def verify_hash(path: Path) -> str:
-    """Compare a model's file with its card; gives its sha256. Raises ModelError where they differ."""
+def verify(path: Path) -> str:
+    """Load a model of ours completely; gives its sha256. Raises ModelError when it is damaged or differs from its card.
+
+    Of a published model only its files are compared with its card: see trial.verify.
+    """
+    if not files.is_published(path):
+        load(path)
     digest, stated = sha256(path), card_sha256(path)
     if stated not in ("", digest):
         again = "remove it and add it again" if library.is_added(path) else "install the package again"

@@ -12,12 +12,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from vidcolor.errors import ModelError, UsageError
+from vidcolor.formats import MODEL_GRAPHS, MODEL_WEIGHTS
 from vidcolor.inference import model_file
 from vidcolor.inference.published import graphs, state_dicts
 from vidcolor.inference.published.kinds import KINDS, Kind, Scaling, make_lab
 from vidcolor.system import cache
 
-SUFFIXES = (*graphs.SUFFIXES, *state_dicts.SUFFIXES)
 CARD = "vidcolor-model.json"
 OWN_KIND = "vidcolor"  # of a card beside a model of ours
 MAX_CARD = 100_000  # bytes
@@ -74,7 +74,7 @@ class Published:
 def is_published(path: Path) -> bool:
     """Whether a model file is another project's, by its suffix; weights as safetensors by the lack of our header."""
     suffix = path.suffix.lower()
-    return suffix in SUFFIXES or (suffix == ".safetensors" and model_file.is_foreign(path))
+    return suffix in (*MODEL_GRAPHS, *MODEL_WEIGHTS) or (suffix == ".safetensors" and model_file.is_foreign(path))
 
 
 def look_at(path: Path) -> Published:
@@ -86,7 +86,7 @@ def look_at(path: Path) -> Published:
 def _look_at(path: Path, states: States) -> Published:  # noqa: ARG001 - a file that changed is another
     if card := read_card(path):
         return Published(path, card)
-    if path.suffix.lower() in graphs.SUFFIXES:
+    if path.suffix.lower() in MODEL_GRAPHS:
         return recognize(path)
     key = f"card-{digest(path)[:32]}"  # torch, which reads weights, takes seconds to import
     with suppress(OSError, ValueError, KeyError, TypeError):
@@ -109,7 +109,7 @@ def recognize(path: Path, told: Told = Told()) -> Published:
     """Look into a file. Raises ModelError for one that is no colorizer, or not what was told."""
     if told.kind and told.kind not in KINDS:
         raise ModelError(f"kind {told.kind[:40]!r} is unknown; there is {', '.join(KINDS)}.")
-    if path.suffix.lower() in graphs.SUFFIXES:
+    if path.suffix.lower() in MODEL_GRAPHS:
         ports = graphs.recognize_ports(graphs.read(path), path)
         name, inputs, side = told.kind or graphs.recognize(ports, path).name, ports.inputs, ports.side
         kind = make_lab(told.scaling or Scaling()) if name == "lab" else KINDS[name]
@@ -132,7 +132,7 @@ def recognize(path: Path, told: Told = Told()) -> Published:
 
 def files_of(path: Path) -> list[Path]:
     """The files that a model is made of, itself first. Raises ModelError."""
-    return graphs.files_of(path) if path.suffix.lower() in graphs.SUFFIXES else [path]
+    return graphs.files_of(path) if path.suffix.lower() in MODEL_GRAPHS else [path]
 
 
 def digest(path: Path) -> str:

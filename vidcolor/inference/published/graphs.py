@@ -16,7 +16,6 @@ from vidcolor.inference.openvino_runtime import load_openvino
 from vidcolor.inference.published.kinds import KINDS, SIDES, Kind
 from vidcolor.inference.published.lookalikes import describe_file
 
-SUFFIXES = (".onnx", ".xml")
 MAX_NUMBERS = 1 << 31  # of one value between two layers, where its shape is fixed
 _FLOATS = ("f32", "f16")
 

@@ -5,11 +5,11 @@ Shapes: B batch, h w pixels that the network looks at, C its channels.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
 from vidcolor import color
+from vidcolor.choices import LabInput, LabOutput
 from vidcolor.color import Floats
 from vidcolor.errors import UsageError
 
@@ -36,10 +36,10 @@ class Kind:
 class Scaling:
     """How a network of kind `lab` is asked."""
 
-    input: Literal["l", "rgb"] = "l"  # L*, or the gray picture as R'G'B'
+    input: LabInput = "l"  # L*, or the gray picture as R'G'B'
     low: float = 0.0  # what stands for black
     high: float = 100.0  # what stands for white
-    output: Literal["ab", "rgb"] = "ab"  # a*b*, or R'G'B' from low to high
+    output: LabOutput = "ab"  # a*b*, or R'G'B' from low to high
     scale: float = 1.0  # factor on the output
 
     def __post_init__(self) -> None:

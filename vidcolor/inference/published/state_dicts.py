@@ -21,7 +21,6 @@ from vidcolor.system import forks
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-SUFFIXES = (".pth", ".pt", ".ckpt")
 MAX_BYTES = 4 << 30  # of a file unpacked; DDColor's largest has 0.9 GB
 MAX_TENSORS, MAX_NUMBERS = 20_000, 1_000_000_000  # of weights
 # What DDColor's weights may ask for: name, axis of its shape, greatest length.
