@@ -28,8 +28,8 @@ def make_onnx(
 ) -> Path:
     """A network of one convolution, with weights of a seed.
 
-    keeps_picture: the answer is the picture and some color.  ends_with: a further operation.  external: the file beside
-    it with the weights.
+    keeps_picture: the answer is the picture and some color.  ends_with: a further operation; "double" answers twice,
+    "tile" makes a large layer.  external: the file beside it with the weights.
     """
     random = np.random.default_rng(outputs)
     number = np.float16 if kind == TensorProto.FLOAT16 else np.float32
@@ -47,9 +47,7 @@ def make_onnx(
     nodes = [node]
     if ends_with:
         node.output[0] = "raw"
-        nodes.append(
-            helper.make_node(ends_with, ["raw"], ["colors"], **({"axis": 1} if ends_with == "Softmax" else {}))
-        )
+        nodes += _make_end(ends_with)
     shape, out = (["n", channels, side or "h", side or "w"] for channels in (inputs, outputs))
     out = ["n", outputs, "h2", "w2"] if enlarges else out
     graph = helper.make_graph(
@@ -70,6 +68,21 @@ def make_onnx(
         return path
     onnx.save(model, path)
     return path
+
+
+def _make_end(kind: str) -> list[Any]:
+    """Operations from "raw" to "colors"."""
+    if kind == "double":
+        return [helper.make_node("Concat", ["raw", "raw"], ["colors"], axis=0)]
+    if kind == "tile":
+        counts = helper.make_tensor("counts", TensorProto.INT64, [4], [1, 1, 1000, 1000])
+        return [
+            helper.make_node("Constant", [], ["counts"], value=counts),
+            helper.make_node("Tile", ["raw", "counts"], ["tiled"]),
+            helper.make_node("ReduceMean", ["tiled"], ["mean"], axes=[2, 3]),
+            helper.make_node("Add", ["raw", "mean"], ["colors"]),
+        ]
+    return [helper.make_node(kind, ["raw"], ["colors"], **({"axis": 1} if kind == "Softmax" else {}))]
 
 
 def export_onnx(network: nn.Module, path: Path, inputs: dict[str, torch.Tensor]) -> Path:

@@ -1,6 +1,7 @@
 """Models are added under names, tried, measured, mixed, and removed; nothing half-added stays."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def test_a_model_is_added_shown_used_and_removed(models: Path, tmp_path: Path, c
     out, err = lines(capsys)
     assert not err
     assert out[0].startswith("ddcolor_artistic: ddcolor, added as ")
-    assert out[1].split(maxsplit=1) == ["license", "Apache-2.0 (DDColor's authors)"]
+    assert out[1].split(maxsplit=1) == ["license", "Apache-2.0 (its authors')"]
     assert f"a frame at {SIDE} pixels" in out[2]
     assert out[-1].split(maxsplit=1)[1] == "vidcolor film.mp4 -o out.mp4 --model ddcolor_artistic"
     file.unlink()  # its copy counts
@@ -83,7 +84,7 @@ def test_what_cannot_be_added_leaves_nothing(models: Path, tmp_path: Path, capsy
     assert cli.run(["models", "add", str(good)]) == 1
     assert "is there already" in lines(capsys)[1][0]
     assert cli.run(["models", "remove", "bad"]) == 1
-    assert "there is: good" in lines(capsys)[1][0]
+    assert "There is: good" in lines(capsys)[1][0]
     assert cli.run(["models", "remove", "../models/good"]) == 1
     assert library.names() == ["good"]
 
@@ -94,9 +95,96 @@ def test_a_damaged_copy_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[st
     lines(capsys)
     assert cli.run(["models", "verify", "net"]) == 1
     assert "its card says" in lines(capsys)[1][0]
-    (weights.find("net").parent / "vidcolor-model.json").write_text("{")
-    assert cli.run(["models", "show", "net"]) == 1
-    assert len(lines(capsys)[1]) == 1
+
+
+@pytest.mark.parametrize(
+    "content", ["{", '{"name": "zoo"}', "[" * 90_000, '{"file": "../x.onnx", "kind": "ddcolor", "inputs": [3]}']
+)
+def test_a_model_with_damaged_facts_can_be_removed(
+    content: str, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    for name in ("net", "other"):
+        assert cli.run(["models", "add", str(make_onnx(tmp_path / f"{name}.onnx", 2))]) == 0
+    (models / "net" / "vidcolor-model.json").write_text(content)
+    lines(capsys)
+    for command in (["models", "show", "net"], ["models", "verify", "net"]):
+        assert cli.run(command) == 1
+        (told,) = lines(capsys)[1]
+        assert "damaged; `vidcolor models remove net`, and add it again" in told
+    assert cli.run(["models", "list"]) == 1
+    out, err = lines(capsys)
+    assert [line.split()[0] for line in out] == ["default", "free", "other"]
+    assert len(err) == 1
+    assert cli.run(["doctor"]) == 1
+    assert "Remove it and add it again" in " ".join(capsys.readouterr().out.split())
+    assert cli.run(["models", "remove", "net", "other"]) == 0
+    assert not list(models.iterdir())
+
+
+def test_a_model_whose_file_is_gone_is_told_once(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert cli.run(["models", "add", str(make_onnx(tmp_path / "net.onnx", 2))]) == 0
+    (models / "net" / "net.onnx").unlink()
+    lines(capsys)
+    assert cli.run(["models", "list"]) == 1
+    (told,) = lines(capsys)[1]
+    assert told.count("net.onnx") == 1
+
+
+def test_facts_of_another_program_beside_a_file_are_left_alone(tmp_path: Path):
+    path = make_onnx(tmp_path / "net.onnx", 2)
+    (tmp_path / "vidcolor-model.json").write_text("{")
+    assert weights.read_header(path).name == "net"
+
+
+def test_a_model_added_anew_with_other_settings_is_another_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = make_onnx(tmp_path / "net.onnx", 2, inputs=1, side=None)
+    seen = set()
+    for told in ([], ["--size", "64"], ["--kind", "eccv16"], ["--kind", "lab", "--scale", "2"]):
+        assert cli.run(["models", "add", str(file), *told]) == 0
+        kind = told[1] if "--kind" in told else "lab"
+        assert lines(capsys)[0][0].startswith(f"net: {kind}, ")
+        seen.add(ModelSettings("net").identity())
+        assert cli.run(["models", "remove", "net"]) == 0
+        lines(capsys)
+    assert len(seen) == 4
+    assert ModelSettings(str(file)).identity() in seen  # what was added without a word is the file
+
+
+def test_a_film_is_not_gone_on_with_by_a_model_added_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = make_onnx(tmp_path / "net.onnx", 2, side=None)
+    assert cli.run(["models", "add", str(file), "--size", "64"]) == 0
+    film = make_film(tmp_path / "film.mkv", pts=range(300))
+    command = [str(film), "-o", str(tmp_path / "out.mkv"), "--model", "net", "--every", "1", "-q"]
+
+    class StopError(BaseException):
+        """Ends the run like a kill."""
+
+    def stop(done: int, total: int | None) -> None:  # noqa: ARG001
+        if done > 270:
+            raise StopError
+
+    with pytest.raises(StopError):
+        vidcolor.colorize_film(film, tmp_path / "out.mkv", model="net", every=1, on_progress=stop)
+    assert cli.run(["models", "remove", "net"]) == 0
+    assert cli.run(["models", "add", str(file), "--size", "128"]) == 0
+    lines(capsys)
+    assert cli.run(command) == 1
+    assert "other inputs or settings" in lines(capsys)[1][0]
+
+
+def test_a_network_that_answers_for_fewer_pictures_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = make_onnx(tmp_path / "net.onnx", 2, side=None, ends_with="double")
+    assert cli.run(["models", "add", str(file), "--size", "64"]) == 1
+    (told,) = lines(capsys)[1]
+    assert "for 1 pictures" in told
+
+
+def test_what_a_killed_addition_left_is_cleared(models: Path, tmp_path: Path):
+    left = models / ".adding-left" / "big"
+    left.mkdir(parents=True)
+    os.utime(left.parent, (0, 0))
+    assert cli.run(["models", "add", str(make_onnx(tmp_path / "net.onnx", 2))]) == 0
+    assert [place.name for place in models.iterdir()] == ["net"]
 
 
 def test_weights_beside_the_file_are_added_with_it(tmp_path: Path):
@@ -135,7 +223,7 @@ def test_a_network_is_asked_as_its_user_tells(tmp_path: Path):
         (ones,) = colorizer.predict([np.ones_like(gray)])
     wanted = ((answers["plain"] - bias) / 50 - (ones - bias) + bias) * 50
     assert np.abs(answers["scaled"] - wanted).max() < 0.01 * np.ptp(wanted)
-    assert ModelSettings("plain").sha256() != ModelSettings("scaled").sha256()
+    assert ModelSettings("plain").identity() != ModelSettings("scaled").identity()
 
 
 def test_rgb_in_another_range(tmp_path: Path):
@@ -164,7 +252,7 @@ def test_key_frames_are_the_default_of_a_slow_model_alone(tmp_path: Path, monkey
 def test_a_slow_model_says_how_long_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
     model = str(make_onnx(tmp_path / "net.onnx", 2))
     monkeypatch.setattr("vidcolor.films.job.measure_seconds", lambda _: 60.0)
-    monkeypatch.setattr(trial, "measure_seconds", lambda _: 60.0)
+    monkeypatch.setattr(trial, "measure_seconds", lambda *_: 60.0)
     film = make_film(tmp_path / "film.mkv", pts=range(24))
     assert cli.run([str(film), "-o", str(tmp_path / "out.mkv"), "--model", model]) == 0
     assert "2:00 to 6:00 of work for the network" in capsys.readouterr().err
@@ -210,7 +298,10 @@ def test_each_model_of_a_mixture_is_asked_at_its_own_size(tmp_path: Path):
     assert np.abs(mixed - (fine + resize(coarse, 64, 64)) / 2).max() < 1e-3
 
 
-@pytest.mark.parametrize("model", ["a+", "+a", "a:0+b", "a:-1+b", "a:nan+b", "a:inf+b:1", "+".join("abcdefghijk")])
+@pytest.mark.parametrize(
+    "model",
+    ["a+", "+a", "a:0+b", "a:-1+b", "a:nan+b", "a:inf+b:1", "a:1e-320+b:1e308", "a:0.5", "+".join("abcdefghijk")],
+)
 def test_mixtures_that_are_none(model: str):
     with pytest.raises(UsageError):
         mixing.parse(model)
@@ -220,7 +311,28 @@ def test_mixtures_by_name():
     assert mixing.parse("a:0.6+b:0.4") == (mixing.Part("a", 0.6), mixing.Part("b", 0.4))
     assert mixing.parse(r"C:\a.onnx+b") == (mixing.Part(r"C:\a.onnx", 0.5), mixing.Part("b", 0.5))
     assert mixing.join(mixing.parse("a:3+b")) == "a:0.75+b:0.25"
+    thirds = mixing.parse("a:2+b")
+    assert mixing.parse(mixing.join(thirds)) == thirds
+    assert mixing.label("a:2+b") == "a:0.667+b:0.333"
+    assert mixing.parse("a:1e308+b:1e308") == (mixing.Part("a", 0.5), mixing.Part("b", 0.5))
+    assert len(mixing.parse("+".join("d" * 64 for _ in range(8)))) == 8  # no file has such a name
+
+
+def test_a_mixture_of_files_with_plus_in_their_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = tmp_path / "more+dir"
+    folder.mkdir()
+    one, other = make_onnx(folder / "a+b.onnx", 2), make_onnx(folder / "c.onnx", 2)
+    assert mixing.parse(str(one)) == (mixing.Part(str(one), 1.0),)
+    assert mixing.parse(f"{one}:3+{other}") == (mixing.Part(str(one), 0.75), mixing.Part(str(other), 0.25))
+    settings = ModelSettings(f"{one}:2+{other}:1")
+    assert settings.for_other_machines().identity() == settings.identity()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "default+free").mkdir()  # as an output might be called
+    assert len(mixing.parse("default+free")) == 2
+
+
+def test_names_of_models():
     with pytest.raises(ModelError, match="did you mean default"):
         ModelSettings("defualt+free").read_header()
     assert ModelSettings("default+free").for_other_machines().model == "default+free"
-    assert ModelSettings("default+free").sha256() != ModelSettings("default:0.6+free:0.4").sha256()
+    assert ModelSettings("default+free").identity() != ModelSettings("default:0.6+free:0.4").identity()

@@ -3,6 +3,7 @@
 import os
 import pickle
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -126,7 +127,7 @@ def test_a_second_run_needs_no_torch_and_no_spandrel(ddcolor: Path, monkeypatch:
     gray = lightness(128, 128)
     with Colorizer.load(str(ddcolor), device="cpu", precision="fp32", size=128) as colorizer:
         (first,) = colorizer.predict([gray])
-    files._look_at.cache_clear()
+    files._identify.cache_clear()
     monkeypatch.setattr("vidcolor.inference.published.state_dicts.read", None)
     with Colorizer.load(str(ddcolor), device="cpu", precision="fp32", size=128) as colorizer:
         assert np.array_equal(colorizer.predict([gray])[0], first)
@@ -202,7 +203,7 @@ def test_onnxruntime_answers_as_openvino(tmp_path: Path):
     for outputs in (2, 3):
         path = make_onnx(tmp_path / f"net{outputs}.onnx", outputs, side=None)
         shown = np.stack([lightness(64, 64), 100 - lightness(64, 64)])[:, None]
-        inputs = make_inputs(files.look_at(path), shown)
+        inputs = make_inputs(files.identify(path), shown)
         found = OnnxRuntime(path, "cpu").run(inputs)
         wanted = open_backend(path, "cpu", "fp32").ask(shown)
         assert np.abs(found - wanted).max() < 1e-4 * np.ptp(wanted)
@@ -332,13 +333,59 @@ def test_programs_of_torch_are_told_from_weights(tmp_path: Path, capsys: pytest.
         assert told in run_and_read(path, tmp_path, capsys)
 
 
-def test_a_file_that_would_unpack_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("vidcolor.inference.published.state_dicts.MAX_BYTES", 1 << 20)
+def test_packed_weights_are_not_unpacked(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = tmp_path / "bomb.pth"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
-        packed.writestr("net/data.pkl", b"")
-        packed.writestr("net/data/0", bytes(2 << 20))
-    with pytest.raises(ModelError, match="would unpack to more"):
+        packed.writestr("net/data.pkl", bytes(20 << 20))
+    assert "a packed zip archive" in run_and_read(path, tmp_path, capsys)
+
+
+def test_weights_that_stand_for_more_than_the_file_has_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "wide.pth"
+    one = torch.zeros(1, dtype=torch.float64)
+    torch.save({"model1.0.weight": one.expand(900_000_000), "model_out.weight": one}, path)
+    assert "no plain tensor" in run_and_read(path, tmp_path, capsys)
+    many = torch.zeros(1000)
+    torch.save({f"w{number}": many for number in range(100)}, path)
+    assert "stand for more than the file has" in run_and_read(path, tmp_path, capsys)
+
+
+def test_damage_anywhere_is_one_line(tmp_path: Path):
+    """Bytes lost or changed: no colorizer, or still one, and never anything unexpected."""
+    legacy, packed = tmp_path / "legacy.pth", tmp_path / "zip.pth"
+    torch.save({"a": torch.zeros(3)}, legacy, _use_new_zipfile_serialization=False)
+    torch.save({"a": torch.zeros(3)}, packed)
+    graph = make_onnx(tmp_path / "graph.onnx", 2)
+    random = np.random.default_rng(7)
+    for whole in (legacy, packed, graph):
+        content = whole.read_bytes()
+        path = tmp_path / f"odd{whole.suffix}"
+        for number in range(60):
+            damaged = bytearray(content)
+            if number % 2:
+                del damaged[random.integers(len(damaged)) :]
+            else:
+                damaged[random.integers(len(damaged))] ^= random.integers(1, 256)
+            path.write_bytes(damaged)
+            with suppress(ModelError):
+                files.recognize(path)
+
+
+def test_a_graph_of_another_form_is_no_onnx(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    path = tmp_path / "noise.onnx"
+    path.write_bytes(np.random.default_rng(1).bytes(2000))
+    with pytest.raises(ModelError, match="cannot be read as ONNX"):
+        weights.read_header(path)
+    assert not capfd.readouterr().err  # OpenVINO would try its other readers, and some speak
+    network = tmp_path / "net.xml"
+    network.write_text('<?xml version="1.0"?><net name="n" version="11"><layers/><edges/></net>')
+    with pytest.raises(ModelError, match=r"net.bin', which is not beside it"):
+        weights.read_header(network)
+
+
+def test_a_layer_without_bounds_is_not_built(tmp_path: Path):
+    path = make_onnx(tmp_path / "net.onnx", 2, side=None, ends_with="tile")
+    with pytest.raises(ModelError, match=r"its layer .* makes"):
         weights.read_header(path)
 
 

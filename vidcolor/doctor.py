@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 from vidcolor import __version__
 from vidcolor.choices import CODECS, HW_CODECS, HW_DECODERS
 from vidcolor.errors import SourceError, VidcolorError
-from vidcolor.inference import weights
+from vidcolor.inference import library, weights
 from vidcolor.system import cache, limits, packages
 
 if TYPE_CHECKING:
@@ -184,21 +184,28 @@ def _check_graphics() -> Iterator[Finding]:
         yield Finding("graphics", device, "good", said)
 
 
+def _check_model(name: str, advice: str) -> Finding:
+    """Compare a model with its card. advice: what to do where it differs."""
+    try:
+        path = weights.find(name)
+        weights.read_header(path)
+        digest, stated = weights.sha256(path), weights.card_sha256(path)
+        megabytes = sum(part.stat().st_size for part in weights.files_of(path)) / 1e6
+    except (VidcolorError, OSError) as error:
+        return Finding("models", name, "bad", str(error), advice)
+    if stated != digest:
+        said = f"sha256 is {digest[:12]}..., its card says {stated[:12] or 'nothing'}..."
+        return Finding("models", name, "bad", said, advice)
+    return Finding("models", name, "good", f"{megabytes:.1f} MB, sha256 as on its card")
+
+
 def _check_models() -> Iterator[Finding]:
     for path in weights.packaged_models():
-        try:
-            weights.read_header(path)
-            digest, stated = weights.sha256(path), weights.card_sha256(path)
-        except (VidcolorError, OSError) as error:
-            mine = os.access(path, os.R_OK)
-            advice = "Install vidcolor again." if mine else f"Let this user read it: chmod a+r {path}"
-            yield Finding("models", path.stem, "bad", str(error), advice)
-            continue
-        if stated != digest:
-            said = f"sha256 is {digest[:12]}..., its card says {stated[:12] or 'nothing'}..."
-            yield Finding("models", path.stem, "bad", said, "Install vidcolor again.")
-        else:
-            yield Finding("models", path.stem, "good", f"{path.stat().st_size / 1e6:.1f} MB, sha256 as on its card")
+        mine = os.access(path, os.R_OK)
+        advice = "Install vidcolor again." if mine else f"Let this user read it: chmod a+r {path}"
+        yield _check_model(path.stem, advice)
+    for name in library.names():
+        yield _check_model(name, f"Remove it and add it again: vidcolor models remove {name}")
     if not (weights.models_folder() / "default.safetensors").is_file():
         yield Finding("models", "default", "bad", f"not in {weights.models_folder()}", "Install vidcolor again.")
 

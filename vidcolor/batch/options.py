@@ -64,7 +64,7 @@ class BatchOptions:
         backend = {} if self.cluster else self.model.resolve_backend()  # there each machine may use another precision
         settings |= backend | {"vidcolor": __version__}
         hashed = json.dumps(options | {"vidcolor": __version__}, sort_keys=True, default=str)
-        return Run(self.model.sha256(), settings, settings_hash=hashlib.sha256(hashed.encode()).hexdigest())
+        return Run(self.model.identity(), settings, settings_hash=hashlib.sha256(hashed.encode()).hexdigest())
 
     def for_other_machines(self) -> "BatchOptions":
         """A copy with paths as other machines see them. Raises ModelError."""

@@ -16,6 +16,7 @@ from vidcolor.cli.number_types import Number, OrAuto, Rate, Whole
 from vidcolor.cli.param_types import DEVICE, FILE, Existing, ModelName, WithCompletion
 from vidcolor.cli.progress import make_observer
 from vidcolor.cli.scans import ScanJob, are_scans, colorize_scans, describe_scans
+from vidcolor.cli.text import say
 from vidcolor.cli.timecode import Timecode, check_range
 from vidcolor.errors import UsageError
 
@@ -162,7 +163,7 @@ def command(
     check_range(options["start"], options["end"])
     fps, dry_run = options["fps"], options["dry_run"]
     is_every_given = ctx.get_parameter_source("every") is not ParameterSource.DEFAULT
-    asked = _batch_options(options | {"is_every_given": is_every_given})
+    asked = _batch_options(options | {"is_every_given": is_every_given, "is_silent": quiet or as_json})
     if asked.cluster:
         if fps is not None:
             raise UsageError("--cluster takes no --fps: color numbered pictures on one machine, or make them a film.")
@@ -209,7 +210,8 @@ def _batch_options(options: dict[str, Any]) -> "BatchOptions":
 
     model = ModelSettings(**chosen(ModelSettings))
     if not options["is_every_given"]:
-        options = options | {"every": trial.default_interval(model, is_here=options["cluster"] is None)}
+        tell = (lambda _: None) if options["is_silent"] else lambda line: say(f"vidcolor: {line}")
+        options = options | {"every": trial.default_interval(model, is_here=options["cluster"] is None, tell=tell)}
     films = FilmOptions(**chosen(FilmOptions) | {"model": model})
     photos = PhotoOptions(**chosen(PhotoOptions))
     return BatchOptions(films, photos, others=options["others"], nested=options["nested"], cluster=options["cluster"])

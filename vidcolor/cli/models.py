@@ -12,7 +12,7 @@ from vidcolor.cli.help_formatter import SuggestingGroup
 from vidcolor.cli.number_types import Number, Whole
 from vidcolor.cli.param_types import AddedName, Existing, ModelName
 from vidcolor.cli.text import answer, say, tell, to_json
-from vidcolor.errors import UsageError
+from vidcolor.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from vidcolor.inference.published.kinds import Scaling
@@ -31,7 +31,8 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--json", "is_json", is_flag=True, help="Write each model as a JSON object to stdout.")
-def list_(is_json: bool) -> None:
+@click.pass_context
+def list_(ctx: click.Context, *, is_json: bool) -> None:
     """Name every model: those in the package, then those that you added.
 
     \b
@@ -40,15 +41,21 @@ def list_(is_json: bool) -> None:
     """
     from vidcolor.inference import library, weights
 
-    for path in [*weights.packaged_models(), *map(weights.find, library.names())]:
-        header = weights.read_header(path)
-        megabytes = path.stat().st_size / 1e6
-        name = path.parent.name if library.is_added(path) else path.stem
+    problems = 0
+    for name in [*(path.stem for path in weights.packaged_models()), *library.names()]:
+        try:
+            path = weights.find(name)
+            header, size = weights.read_header(path), sum(part.stat().st_size for part in weights.files_of(path))
+        except (ModelError, OSError) as error:
+            problems += 1
+            say(f"vidcolor: {name}: {error}")
+            continue
+        facts = {"name": name, "version": header.version, "generator": header.generator, "megabytes": size / 1e6}
         if is_json:
-            facts = {"name": name, "version": header.version, "generator": header.generator, "megabytes": megabytes}
-            answer(to_json(facts))
+            answer(to_json(facts | {"path": str(path)}))
         else:
-            answer(f"{name:<18} {header.version:<8} {header.generator:<10} {megabytes:6.1f} MB  {path}")
+            answer(f"{name:<18} {header.version:<8} {header.generator:<10} {size / 1e6:6.1f} MB  {path}")
+    ctx.exit(1 if problems else 0)
 
 
 @command.command("add")
@@ -72,8 +79,8 @@ def add(
     """Add a colorizer that others published, to be called by its name; also a model of your own.
 
     FILE is recognized, copied into your folder of models, tried on a picture, and measured. Known are DDColor (.pth,
-    .safetensors, .onnx), DeOldify (.onnx), Zhang's eccv16 and siggraph17 (.pth, .onnx), and, with --kind lab, any ONNX
-    or OpenVINO file that takes L* or gray RGB and gives a*b* or RGB.
+    .safetensors, .onnx), DeOldify (.onnx), Zhang's siggraph17 (.pth, .onnx) and eccv16 (.pth; .onnx with --kind
+    eccv16), and, with --kind lab, any ONNX or OpenVINO file that takes L* or gray RGB and gives a*b* or RGB.
 
     \b
     Examples:
@@ -85,7 +92,7 @@ def add(
     from vidcolor.inference.published.files import Told
 
     scaling = _scaling(kind, taken, span, given, scale)
-    added = add_model(file, name, Told(kind or "", size, scaling))
+    added = add_model(file, name, Told(kind or "", size, scaling), tell=lambda line: say(f"vidcolor: {line}"))
     if is_json:
         answer(to_json(asdict(added) | {"path": str(added.path)}))
         return
@@ -125,17 +132,20 @@ def _scaling(
 
 
 @command.command("remove")
-@click.argument("name", type=AddedName())
-def remove(name: str) -> None:
-    """Remove a model that you added.
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, type=AddedName())
+def remove(names: tuple[str, ...]) -> None:
+    """Remove models that you added.
 
     \b
     Example:
       vidcolor models remove ddcolor_artistic
     """
-    from vidcolor.inference import library
+    from vidcolor.inference import library, weights
 
-    tell(f"{name}: removed from {library.remove(name)}")
+    for name in names:
+        if name in {path.stem for path in weights.packaged_models()}:
+            raise UsageError(f"{name} is in the package, and stays.")
+        tell(f"{name}: removed from {library.remove(name)}")
 
 
 @command.command("show")
@@ -167,7 +177,8 @@ def show(model: str, is_json: bool) -> None:
 
 @command.command("verify")
 @click.argument("models", metavar="[MODEL]...", nargs=-1, type=ModelName())
-def verify(models: tuple[str, ...]) -> None:
+@click.pass_context
+def verify(ctx: click.Context, *, models: tuple[str, ...]) -> None:
     """Load models completely and compare them with the checksums on their cards (default: all that are listed).
 
     \b
@@ -178,9 +189,18 @@ def verify(models: tuple[str, ...]) -> None:
     from vidcolor.inference.trial import verify as verify_model
 
     known = [*(path.stem for path in weights.packaged_models()), *library.names()]
+    problems = []
     for model in models or known:
-        digest = verify_model(model)
+        try:
+            digest = verify_model(model)
+        except ModelError as error:
+            if models:
+                raise
+            problems.append(error)
+            say(f"vidcolor: {error}")
+            continue
         answer(f"{Path(model).stem if weights.is_file(model) else model}: sound, sha256 {digest}")
+    ctx.exit(1 if problems else 0)
 
 
 @command.command("average")

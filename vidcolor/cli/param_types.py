@@ -104,7 +104,7 @@ class ModelName(ParamType[str]):
 
             models = [part.model for part in parse(str(value))]
         for path in map(Path, models):
-            if (path.suffix.lower() in MODELS or path.parent != Path()) and not path.exists():
+            if (path.suffix.lower() in MODELS or path.parent != Path()) and not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for long names
                 raise ModelError(describe_missing(path, "model file"))
         return str(value)
 
@@ -113,6 +113,9 @@ class ModelName(ParamType[str]):
         from vidcolor.inference import library, weights
 
         names = [*(path.stem for path in weights.packaged_models()), *library.names()]
+        if "+" in incomplete:  # of a mixture the last part
+            begun = incomplete[: incomplete.rindex("+") + 1]
+            return complete_names(incomplete, [begun + name for name in names])
         return complete_names_and_files(incomplete, names)
 
 

@@ -54,7 +54,7 @@ class CommaSeparated(ParamType[tuple[Any, ...]]):
 @click.option("--shots", "most", type=Whole(min=1), default=24, show_default=True, help="Shots on the sheet.")
 @click.option(
     "--models", "--model", "models", type=CommaSeparated(ModelName()), default="default", show_default=True,
-    help="Packaged models' names or model files, commas between them: a column for each.",
+    help="Models' names, files or mixtures, commas between them: a column for each.",
 )  # fmt: skip
 @click.option(
     "--size", "sizes", type=CommaSeparated(Whole(32, 4096)),

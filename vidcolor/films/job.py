@@ -129,7 +129,7 @@ class FilmOptions:
         settings["--references"] = identity_of(*stills)
         settings["--encoder"] = encoder  # `hardware` differs between machines
         settings["vidcolor"] = __version__
-        return Run(self.model.sha256(), settings, identity_of(source.path))
+        return Run(self.model.identity(), settings, identity_of(source.path))
 
     def for_other_machines(self) -> "FilmOptions":
         """A copy with paths as other machines see them. Raises ModelError."""

@@ -1,12 +1,14 @@
 """Adds a model to the user's library: recognized, copied, tried, measured."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from vidcolor.errors import ModelError, UsageError
 from vidcolor.formats import MODELS
 from vidcolor.inference import library, weights
 from vidcolor.inference.published import files
+from vidcolor.inference.published.facts import OWN_KIND, Facts
 from vidcolor.inference.trial import SLOW_SECONDS, Trial, try_model
 
 
@@ -25,10 +27,12 @@ class Added:
     warning: str  # one line, or nothing
 
 
-def add_model(file: Path, name: str | None, told: files.Told) -> Added:
+def add_model(
+    file: Path, name: str | None, told: files.Told, *, tell: Callable[[str], object] = lambda _: None
+) -> Added:
     """Add a model's file under a name (None: the file's), completely or not at all.
 
-    told: what the file cannot say itself.  Raises ModelError, UsageError, SinkError.
+    told: what the file cannot say itself.  tell: see trial.try_model.  Raises ModelError, UsageError, SinkError.
     """
     chosen = file.stem if name is None else name
     library.check_name(chosen)
@@ -36,24 +40,27 @@ def add_model(file: Path, name: str | None, told: files.Told) -> Added:
         raise UsageError(f"name {chosen!r}: a model in the package has it; give another --name.")
     library.check_free(chosen)
     if files.is_published(file):
-        found = files.recognize(file, told)
-        card = replace(found.card, license=found.kind.license)
+        known = files.recognize(file, told).facts
     elif file.suffix.lower() == ".safetensors":
         if told != files.Told():
             raise UsageError(f"{file}: a model of vidcolor's own needs no --kind, --size or scaling.")
         weights.load(file)
-        card = files.Card(file.name, files.OWN_KIND, (1,), license="its maker's")
+        known = Facts(file.name, OWN_KIND, (1,), license="its maker's")
+    elif file.is_dir():
+        raise ModelError(f"{file}: is a folder; name the model's file in it.")
     else:
         raise ModelError(f"{file}: no model file by its suffix; known are {', '.join(MODELS)}.")
     trials: list[Trial] = []
 
     def try_copy(copy: Path) -> None:
         try:
-            trials.append(try_model(str(copy)))
+            trials.append(try_model(str(copy), tell=tell))
         except ModelError as error:
             raise ModelError(str(error).replace(str(copy), str(file))) from error
 
-    path = library.add(file, card, chosen, try_copy)
+    path = library.add(file, known, chosen, try_copy)
     (trial,) = trials
-    is_slow = card.kind != files.OWN_KIND and trial.seconds > SLOW_SECONDS
-    return Added(chosen, card.kind, path, card.license, trial.size, trial.seconds, trial.device, is_slow, trial.warning)
+    is_slow = known.kind != OWN_KIND and trial.seconds > SLOW_SECONDS
+    return Added(
+        chosen, known.kind, path, known.license, trial.size, trial.seconds, trial.device, is_slow, trial.warning
+    )

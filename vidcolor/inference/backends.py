@@ -1,4 +1,5 @@
-"""Backends that run the generator: OpenVINO on the CPU, torch on GPUs and where OpenVINO is missing.
+"""Backends that run the generator: OpenVINO on the CPU, torch on GPUs and where OpenVINO is missing, onnxruntime for
+ONNX files there.
 
 See devices.Backend. Shapes: B batch, h w network pixels.
 """
@@ -20,11 +21,10 @@ import numpy as np
 
 from vidcolor.choices import PRECISIONS
 from vidcolor.color import Floats
-from vidcolor.errors import DeviceError, UsageError
+from vidcolor.errors import DeviceError, ModelError, UsageError
 from vidcolor.formats import MODEL_GRAPHS
-from vidcolor.inference import weights
+from vidcolor.inference import onnx_runtime, weights
 from vidcolor.inference.devices import Backend, OutOfMemoryError, parse_devices
-from vidcolor.inference.onnx_runtime import OnnxRuntime
 from vidcolor.inference.openvino_runtime import load_openvino
 from vidcolor.inference.published import files, graphs, state_dicts
 from vidcolor.inference.published.asking import PublishedBackend, count_jobs, make_inputs
@@ -33,6 +33,7 @@ from vidcolor.system import cache, forks, limits
 if TYPE_CHECKING:
     from torch import nn
 
+MAX_BATCH = 16  # pictures at once of a published network, which is larger than ours
 MAX_COMPILED_SIZES = 8  # compiled networks, for photos of mixed shapes; the least recently used one is dropped
 
 
@@ -44,13 +45,16 @@ class ResolvedBackend:
     backend: str
 
 
-def resolve_backend(devices: str, precision: str) -> ResolvedBackend:
-    """Find what `open_backend` will use on this machine, without a model. Raises DeviceError, UsageError."""
-    kinds = sorted({_resolve_device(device, precision) for device in parse_devices(devices)})
+def resolve_backend(devices: str, precision: str, *, is_graph: bool = False) -> ResolvedBackend:
+    """Find what `open_backend` will use on this machine, without a model. Raises DeviceError, UsageError.
+
+    is_graph: whether the model is a graph of others (ONNX, OpenVINO), which torch does not run.
+    """
+    kinds = sorted({_resolve_device(device, precision, is_graph) for device in parse_devices(devices)})
     return ResolvedBackend(*(" and ".join(dict.fromkeys(parts)) for parts in zip(*kinds, strict=True)))
 
 
-def _resolve_device(device: str, precision: str) -> tuple[str, str]:
+def _resolve_device(device: str, precision: str, is_graph: bool) -> tuple[str, str]:
     if _uses_openvino(device, precision):
         openvino = load_openvino()
         fastest = _fastest_precision(openvino.Core())
@@ -61,6 +65,8 @@ def _resolve_device(device: str, precision: str) -> tuple[str, str]:
         import torch
 
         name = torch.cuda.get_device_name(device)
+    if is_graph:
+        return _graph_precision(precision, device), f"onnxruntime {onnx_runtime.version()} on {name}"
     return _torch_precision(precision, is_gpu=is_gpu), f"torch {version('torch')} on {name}"
 
 
@@ -80,6 +86,13 @@ def _fastest_precision(core: Any) -> str:
     return "bf16" if has_bf16(core) else "fp32"
 
 
+def _graph_precision(precision: str, device: str) -> str:
+    """The precision of a graph in onnxruntime, the file's own. Raises DeviceError."""
+    if precision not in ("auto", "fp32"):
+        raise DeviceError(f"precision {precision}: an ONNX file runs in its own precision on {device}; try auto.")
+    return "as in the file"
+
+
 def _torch_precision(precision: str, *, is_gpu: bool) -> str:
     return ("bf16" if is_gpu else "fp32") if precision == "auto" else precision
 
@@ -93,7 +106,7 @@ def open_backend(model: Path, device: str, precision: str) -> Backend:
     """Load a model file's generator on a device. Raises ModelError, DeviceError, UsageError."""
     try:
         if files.is_published(model):
-            return _open_published(files.look_at(model), device, precision)
+            return _open_published(files.identify(model), device, precision)
         if _uses_openvino(device, precision):
             return OpenVINOBackend(model, precision)
         network, header = weights.load(model)
@@ -106,24 +119,18 @@ def open_backend(model: Path, device: str, precision: str) -> Backend:
 
 def _open_published(found: files.Published, device: str, precision: str) -> Backend:
     """Open a published colorizer, in OpenVINO on the CPU, in onnxruntime or torch on GPUs."""
-    is_graph = found.path.suffix.lower() in MODEL_GRAPHS
-    run: Callable[[list[Floats]], Floats]
+    is_graph, kind = found.path.suffix.lower() in MODEL_GRAPHS, found.kind.name
     if _uses_openvino(device, precision):
-        jobs = count_jobs(found)
-        side_matters = not is_graph and found.kind.is_square
+        jobs, side_matters = count_jobs(found), not is_graph and found.kind.is_square
         runner = OpenVINOBackend(found.path, precision, jobs=jobs, side_matters=side_matters)
-        run, name, batch = runner.run, f"{found.kind.name} in {runner.name}", jobs
-    elif is_graph:
-        session = OnnxRuntime(found.path, device)
-        run, name, batch = session.run, f"{found.kind.name} in {session.name}", session.preferred_batch
-    else:
-        torch_runner = TorchBackend(state_dicts.build(found.path), device, precision, name=found.kind.name)
-        run, name, batch = (
-            lambda parts: torch_runner(parts[0]),
-            torch_runner.name,
-            min(torch_runner.preferred_batch, 16),
-        )
-    return PublishedBackend(found, run, name, batch)
+        return PublishedBackend(found, runner.run, f"{kind} in {runner.name}", jobs)
+    if is_graph:
+        _graph_precision(precision, device)
+        session = onnx_runtime.OnnxRuntime(found.path, device)
+        return PublishedBackend(found, session.run, f"{kind} in {session.name}", session.preferred_batch)
+    network = TorchBackend(state_dicts.build(found.path), device, precision, name=kind)
+    batch = min(network.preferred_batch, MAX_BATCH)
+    return PublishedBackend(found, lambda parts: network(parts[0]), network.name, batch)
 
 
 class OpenVINOBackend:
@@ -304,8 +311,11 @@ def _load_converted(core: Any, model: Path, side: int) -> Any:
     if not files.is_published(model):
         return _read_or_make(core, _cache_key(model), lambda: convert(weights.load(model)[0]))
     if model.suffix.lower() in MODEL_GRAPHS:
-        return graphs.read(model)
-    channels = sum(files.look_at(model).kind.inputs)
+        network = graphs.read(model)
+        if len(network.inputs) != len(files.identify(model).facts.inputs):
+            raise ModelError(f"{model}: is not what was added under this name; remove it and add it again.")
+        return network
+    channels = sum(files.identify(model).kind.inputs)
     make = lambda: convert(state_dicts.build(model), channels=channels, side=side)  # noqa: E731
     return _read_or_make(core, _cache_key(model, side), make)
 
@@ -318,7 +328,7 @@ def _load_quantized(core: Any, model: Path, side: int) -> Any:
         calibration.require_nncf()
         pictures: Sequence[Any] = calibration.read_lightness(calibration.packaged_sources(), weights.read_header(model))
         if files.is_published(model):
-            found = files.look_at(model)
+            found = files.identify(model)
             pictures = [tuple(make_inputs(found, picture)) for picture in pictures]
         return calibration.quantize(_load_converted(core, model, side), pictures)
 

@@ -5,6 +5,7 @@ Shapes: B batch, h w pixels of the picture that is shown.
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,11 +19,12 @@ from vidcolor.inference.backends import open_backend
 from vidcolor.inference.devices import Backend
 from vidcolor.inference.published import files
 from vidcolor.inference.published.asking import resize
+from vidcolor.inference.published.files import STRIDE
 from vidcolor.planes import GRID, network_size
 
 MAX_PARTS = 8
+_WEIGHTED = re.compile(r"(.+):(-?[0-9.]+(?:e-?[0-9]+)?|nan|-?inf)", re.IGNORECASE)
 MIXTURE = "mixture"  # the generator that a mixture's header names
-STRIDE = 2  # pixels to a place of a mixture's a*b*
 
 
 @dataclass(frozen=True)
@@ -38,36 +40,61 @@ class Part:
         return weights.find(self.model)
 
 
-def parse(model: str) -> tuple[Part, ...]:
+def parse(model: str | os.PathLike[str]) -> tuple[Part, ...]:
     """Parse what `--model` takes: one part for a name or file. Raises UsageError for a mixture that is none."""
-    model = os.fspath(model)
-    texts = [model] if "+" not in model or Path(model).exists() else model.split("+")
-    if len(texts) == 1:
-        return (Part(model, 1.0),)
-    if len(texts) > MAX_PARTS:
-        raise UsageError(f"model {model[:80]!r}: mixes {len(texts)} models; {MAX_PARTS} at most.")
-    parts = [_parse_part(text, model) for text in texts]
-    total = sum(part.weight for part in parts)
-    return tuple(Part(part.model, part.weight / total) for part in parts)
+    text = os.fspath(model)
+    pieces = _split(text) if "+" in text and not _is_model_file(text) else [text]
+    if len(pieces) == 1:
+        if (found := _WEIGHTED.fullmatch(text)) and not weights.is_file(text):
+            raise UsageError(f"model {text[:80]!r}: a weight belongs to a mixture, as in {found[1]}:0.6+other:0.4.")
+        return (Part(text, 1.0),)
+    if len(pieces) > MAX_PARTS:
+        raise UsageError(f"model {text[:80]!r}: mixes {len(pieces)} models; {MAX_PARTS} at most.")
+    parts = [_parse_part(piece, text) for piece in pieces]
+    greatest = max(part.weight for part in parts)
+    total = sum(part.weight / greatest for part in parts)
+    parts = [replace(part, weight=part.weight / greatest / total) for part in parts]
+    if not all(part.weight for part in parts):
+        raise UsageError(f"model {text[:80]!r}: its weights are too far apart.")
+    return tuple(parts)
+
+
+def _split(text: str) -> list[str]:
+    """Split at each +, but for those in the paths of files that exist."""
+    pieces = text.split("+")
+    found: list[str] = []
+    while pieces:
+        counts = range(len(pieces), 1, -1)
+        count = next((count for count in counts if _is_file_with_weight("+".join(pieces[:count]))), 1)
+        found.append("+".join(pieces[:count]))
+        pieces = pieces[count:]
+    return found
+
+
+def _is_file_with_weight(text: str) -> bool:
+    found = _WEIGHTED.fullmatch(text)
+    return _is_model_file(text) or (found is not None and _is_model_file(found[1]))
+
+
+def _is_model_file(text: str) -> bool:
+    return weights.is_file(text) and os.path.isfile(text)  # noqa: PTH113 - Path.is_file raises for long names
 
 
 def _parse_part(text: str, whole: str) -> Part:
-    name, colon, number = text.rpartition(":")
-    try:
-        weight = float(number) if colon else 1.0
-    except ValueError:  # C:\models\a.onnx
-        name, weight = text, 1.0
-    name = (name if colon else text).strip()
-    if not name or not 0 < weight < float("inf"):
+    found = _WEIGHTED.fullmatch(text)
+    name, number = (found[1].strip(), float(found[2])) if found else (text.strip(), 1.0)
+    if not name or not 0 < number < float("inf"):
         raise UsageError(f"model {whole[:80]!r}: a mixture is written a+b, or a:0.6+b:0.4 with weights above 0.")
-    return Part(name, weight)
+    if name.endswith("%"):
+        raise UsageError(f"model {whole[:80]!r}: write a weight as a number, such as 0.6.")
+    return Part(name, number)
 
 
-def join(parts: Sequence[Part]) -> str:
-    """The text that `parse` reads as these parts."""
+def join(parts: Sequence[Part], *, digits: int = 17) -> str:
+    """The text that `parse` reads as these parts; exact with 17 digits."""
     if len({part.weight for part in parts}) == 1:
         return "+".join(part.model for part in parts)
-    return "+".join(f"{part.model}:{part.weight:g}" for part in parts)
+    return "+".join(f"{part.model}:{part.weight:.{digits}g}" for part in parts)
 
 
 def label(model: str) -> str:
@@ -76,7 +103,7 @@ def label(model: str) -> str:
         replace(part, model=Path(part.model).stem if weights.is_file(part.model) else part.model)
         for part in parse(model)
     ]
-    return join(named)
+    return join(named, digits=3)
 
 
 def read_header(model: str) -> weights.ModelHeader:
@@ -96,13 +123,13 @@ def read_header(model: str) -> weights.ModelHeader:
     )  # fmt: skip
 
 
-def sha256(model: str) -> str:
-    """Hex sha256 of a model file, or of a mixture's files and weights. Raises ModelError, UsageError."""
+def identity(model: str) -> str:
+    """Hex sha256 of all that decides a model's or mixture's colors. Raises ModelError, UsageError."""
     parts = parse(model)
-    found = [weights.sha256(part.path) for part in parts]
+    found = [weights.identity(part.path) for part in parts]
     if len(parts) == 1:
         return found[0]
-    told = " ".join(f"{digest}:{part.weight:.9g}" for digest, part in zip(found, parts, strict=True))
+    told = " ".join(f"{digest}:{part.weight!r}" for digest, part in zip(found, parts, strict=True))
     return hashlib.sha256(told.encode()).hexdigest()
 
 

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from vidcolor.formats import MODEL_GRAPHS
 from vidcolor.inference import mixing, weights
 from vidcolor.inference.backends import resolve_backend
 from vidcolor.inference.colorizer import Colorizer
@@ -31,9 +32,9 @@ class ModelSettings:
         """Read the model file's header. Raises ModelError."""
         return mixing.read_header(self.model)
 
-    def sha256(self) -> str:
-        """Hex sha256 of the model. Raises ModelError."""
-        return mixing.sha256(self.model)
+    def identity(self) -> str:
+        """Hex sha256 of all of the model that decides colors; of a model of ours its file's. Raises ModelError."""
+        return mixing.identity(self.model)
 
     @property
     def files(self) -> list[Path]:
@@ -41,8 +42,12 @@ class ModelSettings:
         return [part.path for part in mixing.parse(self.model)]
 
     def resolve_backend(self) -> dict[str, str]:
-        """The "precision" (never auto) and "backend" used on this machine. Raises DeviceError, UsageError."""
-        return asdict(resolve_backend(self.device, self.precision))
+        """The "precision" (never auto) and "backend" used on this machine.
+
+        Raises DeviceError, UsageError, ModelError.
+        """
+        is_graph = any(path.suffix.lower() in MODEL_GRAPHS for path in self.files)
+        return asdict(resolve_backend(self.device, self.precision, is_graph=is_graph))
 
     @property
     def color_options(self) -> dict[str, object]:

@@ -1,8 +1,8 @@
 """Model files: safetensors weights with a JSON header that names their generator.
 
-No pickle is ever read. The header's `vidcolor` entry holds `generator` (its name in networks.GENERATORS),
-`config` (its keyword arguments), `name`, `version`, `size` (default short side of the network's input), `sha256` of the
-weights, and free `notes` (how it was trained, on what).
+No pickle is read here; of other projects' weights see published/state_dicts.py. The header's `vidcolor` entry holds
+`generator` (its name in networks.GENERATORS), `config` (its keyword arguments), `name`, `version`, `size` (default
+short side of the network's input), `sha256` of the weights, and free `notes` (how it was trained, on what).
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from vidcolor.errors import ModelError, UsageError, closest_name
 from vidcolor.formats import MODELS
 from vidcolor.inference import library, model_file
 from vidcolor.inference.model_file import HEADER_KEY
-from vidcolor.inference.published import files
+from vidcolor.inference.published import facts, files
 from vidcolor.system import forks
 
 if TYPE_CHECKING:
@@ -92,17 +92,22 @@ def check_output(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) ->
 
 
 def read_header(path: Path) -> ModelHeader:
-    """Read the header, without torch. Raises ModelError when the file is missing, damaged or foreign.
+    """Read the header. Raises ModelError when the file is missing, damaged or foreign.
 
-    A published colorizer's ONNX file has none; it is recognized by what it takes and gives.
+    Without torch, but for a published colorizer's weights that are seen for the first time: it has no header, and is
+    identified by what is in it.
     """
     if files.is_published(path):
-        found = files.look_at(path)
+        found = files.identify(path)
         multiple = files.STRIDE if found.kind.is_square else found.kind.multiple
-        notes = {"source": found.kind.source, "license": found.card.license}
+        notes = {"source": found.kind.source, "license": found.facts.license}
+        if found.facts.scaling is not None:
+            told = found.facts.scaling
+            notes["asked"] = f"{told.input} {told.low:g}..{told.high:g} in, {told.output} times {told.scale:g} out"
         version = files.digest(path)[:8]
-        return ModelHeader(found.card.kind, {}, _name_of(path), version, found.size, multiple, notes)
-    return ModelHeader(**model_file.read(path).header)
+        return ModelHeader(found.facts.kind, {}, _name_of(path), version, found.size, multiple, notes)
+    header = ModelHeader(**model_file.read(path).header)
+    return replace(header, name=path.parent.name) if library.is_added(path) else header
 
 
 def _name_of(path: Path) -> str:
@@ -222,7 +227,7 @@ def _fit_together(one: "tuple[nn.Module, ModelHeader]", other: "tuple[nn.Module,
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a model file; of a published one with all that belongs to it. Raises ModelError."""
+    """Hex sha256 of a model file; of a published one with the files that belong to it. Raises ModelError."""
     if files.is_published(path):
         return files.digest(path)
     try:
@@ -230,6 +235,16 @@ def sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files that a model is made of, itself first. Raises ModelError."""
+    return files.files_of(path) if files.is_published(path) else [path]
+
+
+def identity(path: Path) -> str:
+    """Hex sha256 of all that decides a model's colors: its file, and what its user told of it. Raises ModelError."""
+    return files.identity(path) if files.is_published(path) else sha256(path)
 
 
 def models_folder() -> Path:
@@ -260,8 +275,10 @@ def find(model: str) -> Path:
             raise ModelError(f"{model}: no such model file, or not allowed to look there.")
         return path
     named = models_folder() / f"{model}.safetensors"
-    if named.is_file():
+    if os.path.isfile(named):  # noqa: PTH113 - Path.is_file raises for long names
         return named
+    if "+" in model:
+        raise ModelError(f"model {model[:80]!r}: a mixture has no file of its own; name one of its models.")
     if (added := library.find(model)) is not None:
         return added
     names = [*(entry.stem for entry in packaged_models()), *library.names()]
@@ -289,8 +306,8 @@ def verify(path: Path) -> str:
 
 def card_sha256(path: Path) -> str:
     """The file's sha256 on the model's card; empty where there is none."""
-    if (card := files.read_card(path)) is not None:
-        return card.sha256
+    if (known := facts.read_of(path)) is not None:
+        return known.sha256
     stated = re.search(r"\b[0-9a-f]{64}\b", read_card(path))
     return stated.group() if stated else ""
 

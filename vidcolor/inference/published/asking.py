@@ -1,6 +1,6 @@
 """Asks a published colorizer as its own program does: pictures in at the size that it looks at, a*b* out.
 
-Shapes: B batch, h w pixels of the picture that is shown, S the side of the square.
+Shapes: B batch, C channels, h w pixels of the picture that is shown.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from vidcolor.color import Floats
+from vidcolor.errors import ModelError
 from vidcolor.inference.published.files import STRIDE, Published
 from vidcolor.planes import shrink
 from vidcolor.system.limits import count_processors, free_memory
@@ -34,17 +35,23 @@ class PublishedBackend:
         return np.stack([resize(ab, rows, columns) for ab in ab_B2hw])
 
     def ask(self, lightness_B1hw: Floats) -> Floats:
-        """The network's own output for pictures of L* 0..100."""
-        return np.asarray(self._run(make_inputs(self.found, lightness_B1hw)), np.float32)
+        """The network's own output for pictures of L* 0..100. Raises ModelError for one of another shape."""
+        output = np.asarray(self._run(make_inputs(self.found, lightness_B1hw)), np.float32)
+        if output.ndim != 4 or output.shape[:2] != (len(lightness_B1hw), self.found.kind.outputs):
+            raise ModelError(
+                f"{self.found.path}: gives {output.shape} for {len(lightness_B1hw)} pictures; needed"
+                f" {self.found.kind.outputs} channels for each."
+            )
+        return output
 
 
 def make_inputs(found: Published, lightness_B1hw: Floats) -> list[Floats]:
     """The network's inputs for pictures of L* 0..100."""
-    if found.kind.is_square or found.card.side:
+    if found.kind.is_square or found.facts.fixed_side:
         side = found.side_for(min(lightness_B1hw.shape[2:]))
         lightness_B1hw = np.stack([resize(picture, side, side) for picture in lightness_B1hw])
     asked = found.kind.ask(np.ascontiguousarray(lightness_B1hw, np.float32))
-    ends = np.cumsum(found.card.inputs)[:-1]
+    ends = np.cumsum(found.facts.inputs)[:-1]
     return [np.ascontiguousarray(part, np.float32) for part in np.split(asked, ends, axis=1)]
 
 

@@ -4,6 +4,7 @@ A network that others exported need not be a colorizer; ONNX files may name furt
 """
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -16,7 +17,7 @@ from vidcolor.inference.openvino_runtime import load_openvino
 from vidcolor.inference.published.kinds import KINDS, SIDES, Kind
 from vidcolor.inference.published.lookalikes import describe_file
 
-MAX_NUMBERS = 1 << 31  # of one value between two layers, where its shape is fixed
+MAX_NUMBERS = 1 << 29  # of one value between two layers: 2 GB; DDColor's largest at 512 pixels has an eighth
 _FLOATS = ("f32", "f16")
 
 
@@ -36,14 +37,19 @@ def read(path: Path) -> Any:
     files_of(path)
     try:
         network = load_openvino().Core().read_model(path)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read as {_form(path)} ({_shorten(error)}).") from error
+    _check_sizes(network, path)
+    return network
+
+
+def _check_sizes(network: Any, path: Path) -> None:
+    """Raise ModelError for a layer that makes more than a colorizer's."""
     for layer in network.get_ops():
         for port in layer.outputs():
             shape = port.get_partial_shape()
             if shape.is_static and _product(shape) > MAX_NUMBERS:
                 raise ModelError(f"{path}: no colorizer: its layer {layer.get_friendly_name()[:40]!r} makes {shape}.")
-    return network
 
 
 def _product(shape: Any) -> int:
@@ -58,9 +64,9 @@ def _form(path: Path) -> str:
 
 
 def _shorten(error: Exception) -> str:
-    """The part of OpenVINO's message that says what is wrong."""
-    text = " ".join(str(error).split())
-    return text.rpartition("Loading input model ")[2][:200]
+    """The part of OpenVINO's message that says what is wrong, without places in its own code."""
+    text = " ".join(str(error).split()).rpartition("Loading input model ")[2]
+    return re.sub(r"Exception from \S+:\d+:\s*|Check '.*?' failed at \S+:\d+:\s*", "", text)[:200]
 
 
 def recognize_ports(network: Any, path: Path) -> Ports:
@@ -80,17 +86,15 @@ def recognize_ports(network: Any, path: Path) -> Ports:
         raise ModelError(f"{path}: no colorizer that is known: found {told}, needed pictures (N, channels, H, W).")
     channels = [shape[1].get_length() if shape[1].is_static else 0 for shape in shapes]
     side = _find_side(shapes, told, path)
-    if side is None:  # the answer's size may follow from the picture's
-        trial = network.clone()
-        kind = next((k for k in KINDS.values() if (*k.inputs, k.outputs) == tuple(channels)), KINDS["lab"])
-        try:
-            trial.reshape(
-                {port: [1, count, kind.side, kind.side] for port, count in zip(trial.inputs, channels, strict=False)}
-            )
-        except RuntimeError as error:
-            raise ModelError(f"{path}: does not run on a square of {kind.side} pixels ({_shorten(error)}).") from error
-        sized = [port.get_partial_shape() for port in (*trial.inputs, *trial.outputs)]
-        _find_side(sized, f"{', '.join(map(str, sized[:-1]))} -> {sized[-1]}", path)
+    tried = side or (_kind_of(tuple(channels[:-1]), channels[-1]) or KINDS["lab"]).default_side
+    trial = network.clone()
+    try:
+        trial.reshape({port: [1, count, tried, tried] for port, count in zip(trial.inputs, channels, strict=False)})
+    except RuntimeError as error:
+        raise ModelError(f"{path}: does not run on a square of {tried} pixels ({_shorten(error)}).") from error
+    _check_sizes(trial, path)  # that follow from the picture's
+    sized = [port.get_partial_shape() for port in (*trial.inputs, *trial.outputs)]
+    _find_side(sized, f"{', '.join(map(str, sized[:-1]))} -> {sized[-1]}", path)
     return Ports(tuple(channels[:-1]), channels[-1], side)
 
 
@@ -113,8 +117,7 @@ def _find_side(shapes: list[Any], told: str, path: Path) -> int | None:
 
 def recognize(ports: Ports, path: Path) -> Kind:
     """Find the kind by channels. Raises ModelError, which says what the network seems to be."""
-    wanted = {(*kind.inputs, kind.outputs): kind for kind in KINDS.values()}  # lab comes last: plain L* -> a*b*
-    found = wanted.get((*ports.inputs, ports.outputs))
+    found = _kind_of(ports.inputs, ports.outputs)
     if found is None:
         given = " and ".join(map(str, ports.inputs))
         hint = " A segmentation?" if ports.outputs > 3 or ports.outputs == 1 else ""
@@ -126,23 +129,43 @@ def recognize(ports: Ports, path: Path) -> Kind:
     return found
 
 
+def _kind_of(inputs: tuple[int, ...], outputs: int) -> Kind | None:
+    """The kind of a graph with these channels. L* to a*b* is plain: nothing says whose network it is."""
+    return next((kind for kind in reversed(KINDS.values()) if (kind.inputs, kind.outputs) == (inputs, outputs)), None)
+
+
 def files_of(path: Path) -> list[Path]:
     """The files that a graph is made of, itself first. Raises ModelError for one that lies in another folder."""
-    if path.suffix.lower() == ".xml":
-        return [path, path.with_suffix(".bin")]
+    is_openvino = path.suffix.lower() == ".xml"
+    names = [path.with_suffix(".bin").name] if is_openvino else _names_in_onnx(path)
+    for name in names:
+        try:
+            is_elsewhere = PurePosixPath(name).name != name or PureWindowsPath(name).name != name
+            if is_elsewhere or _leads_away(path.parent / name):
+                raise ModelError(
+                    f"{path}: keeps weights in {name[:100]!r}, outside of its own folder; that is not read."
+                )
+            is_there = os.path.isfile(path.parent / name)  # noqa: PTH113 - Path.is_file raises for long names
+        except (OSError, ValueError):
+            is_there = False
+        if not is_there:
+            raise ModelError(
+                f"{path}: keeps weights in {name[:100]!r}, which is not beside it; download that file, too."
+            )
+    return [path, *(path.parent / name for name in names)]
+
+
+def _names_in_onnx(path: Path) -> list[str]:
+    """The files with weights that an ONNX file names. Raises ModelError for a file that is no ONNX."""
     try:
         content = memoryview(np.memmap(path, np.uint8, "r").data)  # a model may have gigabytes
-        names = list(dict.fromkeys(_external_names(content)))
+        if not any(field == _GRAPH_FIELD for field, _ in _parts(content)):  # which no ONNX file lacks
+            raise _CutShortError
+        return list(dict.fromkeys(_external_names(content)))
     except _CutShortError as error:
         raise ModelError(f"{path}: cannot be read as ONNX: it is cut short or damaged; download it again.") from error
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be read ({error}).") from error
-    for name in names:
-        if PurePosixPath(name).name != name or PureWindowsPath(name).name != name or _leads_away(path.parent / name):
-            raise ModelError(f"{path}: keeps weights in {name[:100]!r}, outside of its own folder; that is not read.")
-        if not (path.parent / name).is_file():
-            raise ModelError(f"{path}: keeps weights in {name!r}, which is not beside it; download that file, too.")
-    return [path, *(path.parent / name for name in names)]
+    except (OSError, ValueError, IndexError) as error:
+        raise ModelError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}).") from error
 
 
 def _leads_away(place: Path) -> bool:
@@ -154,8 +177,7 @@ class _CutShortError(ValueError):
 
 
 # Fields of ONNX's messages that lead to tensors: of a model, a graph, a node, an attribute, a function.
-_MODEL, _GRAPH, _NODE, _ATTRIBUTE, _FUNCTION = range(5)
-_TENSOR, _SPARSE = 5, 6
+_MODEL, _GRAPH, _NODE, _ATTRIBUTE, _FUNCTION, _TENSOR, _SPARSE = range(7)
 _WAYS = {
     _MODEL: {7: _GRAPH, 25: _FUNCTION},
     _GRAPH: {1: _NODE, 5: _TENSOR, 15: _SPARSE},
@@ -165,6 +187,7 @@ _WAYS = {
     _SPARSE: {1: _TENSOR, 2: _TENSOR},
 }
 _EXTERNAL_DATA, _MAX_DEPTH = 13, 64
+_GRAPH_FIELD = 7  # of a model
 
 
 def _external_names(content: memoryview, what: int = _MODEL, depth: int = 0) -> Iterator[str]:

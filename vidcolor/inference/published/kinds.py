@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vidcolor import color
-from vidcolor.choices import LabInput, LabOutput
+from vidcolor.choices import LAB_INPUTS, LAB_OUTPUTS, LabInput, LabOutput, check_choice
 from vidcolor.color import Floats
 from vidcolor.errors import UsageError
 
@@ -25,7 +25,7 @@ class Kind:
     outputs: int  # channels of the output
     ask: Callable[[Floats], Floats]  # L* 0..100 (B, 1, h, w) to the inputs, their channels in a row (B, C, h, w)
     answer: Callable[[Floats], Floats]  # the output to a*b* (B, 2, h, w)
-    side: int  # pixels: default short side of what it looks at
+    default_side: int  # pixels: short side of what it looks at
     multiple: int  # pixels: sides are multiples of it
     is_square: bool  # whether pictures are squeezed to a square, as in its own program
     license: str  # as its authors state it
@@ -43,7 +43,9 @@ class Scaling:
     scale: float = 1.0  # factor on the output
 
     def __post_init__(self) -> None:
-        """Raise UsageError for a range that is none."""
+        """Raise UsageError for a scaling that is none."""
+        check_choice("input", self.input, LAB_INPUTS)
+        check_choice("output", self.output, LAB_OUTPUTS)
         if not (np.isfinite([self.low, self.high, self.scale]).all() and self.low < self.high and self.scale > 0):
             raise UsageError(
                 f"--range {self.low:g}..{self.high:g} --scale {self.scale:g}: the range goes up, the scale is above 0."
@@ -57,7 +59,7 @@ def gray_rgb(lightness_B1hw: Floats) -> Floats:
 
 
 def rgb_to_ab(rgb_B3hw: Floats) -> Floats:
-    """SRGB 0..1 -> a*b*, (B, 2, h, w)."""
+    """From sRGB 0..1 to a*b*, (B, 2, h, w)."""
     red, green, blue = np.split(np.clip(rgb_B3hw, 0, 1).astype(np.float32), 3, axis=1)
     return np.concatenate(color.rgb_to_lab(red, green, blue)[1:], axis=1)
 
@@ -91,20 +93,20 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind(
-            "ddcolor", (3,), 2, gray_rgb, _unchanged, 512, 32, True, "Apache-2.0 (DDColor's authors)",
+            "ddcolor", (3,), 2, gray_rgb, _unchanged, 512, 32, True, "Apache-2.0 (its authors')",
             "Kang et al. 2023, DDColor: the gray picture as R'G'B' 0..1 in, a*b* out, at a square of 512",
         ),
         Kind(
             "deoldify", (3,), 3, lambda lightness: gray_rgb(lightness) * np.float32(255),
-            lambda rgb: rgb_to_ab(rgb / np.float32(255)), 256, 16, True, "MIT (DeOldify's author)",
+            lambda rgb: rgb_to_ab(rgb / np.float32(255)), 256, 16, True, "MIT (its author's)",
             "Antic, DeOldify, as ONNX: gray R'G'B' 0..255 in, R'G'B' 0..255 out, of which the chroma is taken",
         ),
         Kind(
-            "eccv16", (1,), 2, _unchanged, _unchanged, 256, 8, False, "BSD-2-Clause (the paper's authors)",
+            "eccv16", (1,), 2, _unchanged, _unchanged, 256, 8, False, "BSD-2-Clause (its authors')",
             "Zhang, Isola, Efros 2016, Colorful Image Colorization: L* in, a*b* out",
         ),
         Kind(
-            "siggraph17", (1, 2, 1), 2, without_hints, _unchanged, 256, 8, False, "BSD-2-Clause (the paper's authors)",
+            "siggraph17", (1, 2, 1), 2, without_hints, _unchanged, 256, 8, False, "BSD-2-Clause (its authors')",
             "Zhang et al. 2017, Real-Time User-Guided Image Colorization: L*, hinted a*b* and their mask in, a*b* out",
         ),
         Kind(

@@ -8,9 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from vidcolor.errors import ModelError
+from vidcolor.printable import printable
 
 HEAD = 4096  # bytes that are looked at
-MAX_PICKLE = 50_000_000  # bytes of a file's table of contents that are looked through
+MAX_PICKLE = 20_000_000  # bytes of a file's table of contents that are looked through
 DEOLDIFY_ONNX = (
     "take the same model as ONNX: deoldify.onnx, deoldify_artistic.onnx or deoldify_stable.onnx of FaceFusion's or"
     " deoldify-onnx's releases"
@@ -80,7 +81,9 @@ def describe_pickle(content: bytes) -> str:
                     texts.append(argument)
     if any(text.startswith("layers.") and "shuf.conv" in text for text in texts) or any("fastai" in n for n in names):
         return f"weights of fastai (DeOldify?), whose network only fastai's code builds: {DEOLDIFY_ONNX}"
-    return next((f"a pickle with code in it ({name[:60]})" for name in names if not _is_of_weights(name)), "")
+    return next(
+        (f"a pickle with code in it ({printable(name[:60])})" for name in names if not _is_of_weights(name)), ""
+    )
 
 
 def _is_of_weights(name: str) -> bool:

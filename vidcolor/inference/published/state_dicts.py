@@ -3,7 +3,6 @@
 The file may be untrusted: nothing but tensors is read, and what they ask for is bounded before a network is built.
 """
 
-import pickle
 import re
 import warnings
 import zipfile
@@ -15,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from vidcolor.errors import ModelError
 from vidcolor.inference.published.kinds import KINDS, Kind
-from vidcolor.inference.published.lookalikes import DEOLDIFY_ONNX, describe_file, describe_pickle
+from vidcolor.inference.published.lookalikes import DEOLDIFY_ONNX, MAX_PICKLE, describe_file, describe_pickle
 from vidcolor.system import forks
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-MAX_BYTES = 4 << 30  # of a file unpacked; DDColor's largest has 0.9 GB
 MAX_TENSORS, MAX_NUMBERS = 20_000, 1_000_000_000  # of weights
 # What DDColor's weights may ask for: name, axis of its shape, greatest length.
 _DDCOLOR_BOUNDS = (
@@ -35,20 +33,20 @@ _PREFIXES = ("module.", "netG.", "net_g.", "generator.")
 
 def read(path: Path) -> "dict[str, Tensor]":
     """Read the weights. Raises ModelError, which says what a file seems to be that holds none."""
-    forks.prepare_torch()
     if path.suffix.lower() == ".safetensors":
+        forks.prepare_torch()
         return _read_safetensors(path)
-    import torch
-
     if seems := describe_file(path):
         raise ModelError(f"{path}: no colorizer: it seems to be {seems}.")
+    forks.prepare_torch()
+    import torch
+
     pickled = _read_pickle(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that torch did not write; they are refused below
             found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError,
-            IndexError, AssertionError, ImportError, MemoryError) as error:  # fmt: skip
+    except Exception as error:  # what reads untrusted bytes raises what it likes
         if seems := describe_pickle(pickled):
             raise ModelError(f"{path}: no weights alone, and is not read: it seems to be {seems}.") from error
         raise ModelError(
@@ -58,18 +56,20 @@ def read(path: Path) -> "dict[str, Tensor]":
 
 
 def _read_pickle(path: Path) -> bytes:
-    """The table of contents of a PyTorch file. Raises ModelError for one that would unpack to too much."""
+    """The table of contents of a PyTorch file. Raises ModelError for one that would unpack to more than it has."""
     try:
         if not zipfile.is_zipfile(path):
             with path.open("rb") as file:
-                return file.read(50_000_000)
+                return file.read(MAX_PICKLE)
         with zipfile.ZipFile(path) as packed:
             entries = packed.infolist()
-            if sum(entry.file_size for entry in entries) > MAX_BYTES:
-                raise ModelError(f"{path}: would unpack to more than {MAX_BYTES >> 30} GiB; no colorizer has that.")
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+                raise ModelError(f"{path}: no weights as PyTorch writes them: it is a packed zip archive.")
             return next((packed.read(entry) for entry in entries if entry.filename.endswith("data.pkl")), b"")
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise ModelError(f"{path}: cannot be read as PyTorch weights ({_shorten(error)}).") from error
+    except ModelError:
+        raise
+    except Exception as error:  # what reads untrusted bytes raises what it likes
+        raise ModelError(f"{path}: cannot be read as PyTorch weights: cut short or damaged.") from error
 
 
 def _read_safetensors(path: Path) -> "dict[str, Tensor]":
@@ -88,12 +88,13 @@ def _unwrap(found: Any) -> Any:
     """The weights inside what training programs put around them."""
     for _ in range(3):
         inner = next(
-            (found[key] for key in _WRAPPINGS if isinstance(found, Mapping) and _is_table(found.get(key))), None
+            (found[key] for key in _WRAPPINGS if isinstance(found, Mapping) and isinstance(found.get(key), Mapping)),
+            None,
         )
         if inner is None:
             break
         found = inner
-    if not _is_table(found):
+    if not isinstance(found, Mapping):
         return found
     for prefix in _PREFIXES:
         if found and all(str(name).startswith(prefix) for name in found):
@@ -101,15 +102,11 @@ def _unwrap(found: Any) -> Any:
     return found
 
 
-def _is_table(value: object) -> bool:
-    return isinstance(value, Mapping)
-
-
 def _check(found: Any, path: Path) -> "dict[str, Tensor]":
     """Keep the tensors, whose memory is bounded. Raises ModelError."""
     import torch
 
-    if not _is_table(found):
+    if not isinstance(found, Mapping):
         raise ModelError(f"{path}: no colorizer: it holds a {type(found).__name__}, not weights by name.")
     tensors = {str(name): value for name, value in found.items() if isinstance(value, torch.Tensor)}
     numbers = sum(value.numel() for value in tensors.values())
@@ -117,12 +114,22 @@ def _check(found: Any, path: Path) -> "dict[str, Tensor]":
         raise ModelError(f"{path}: no colorizer: it holds no weights.")
     if len(tensors) > MAX_TENSORS or numbers > MAX_NUMBERS:
         raise ModelError(f"{path}: no colorizer: {len(tensors):,} weights of {numbers:,} numbers; none has so many.")
-    odd = (n for n, value in tensors.items() if value.layout != torch.strided or value.device.type != "cpu")
+    odd = (name for name, value in tensors.items() if not _is_plain(value))
     if name := next(odd, None):
         raise ModelError(f"{path}: no colorizer that can be read: {name[:60]!r} is no plain tensor.")
+    if sum(value.numel() * value.element_size() for value in tensors.values()) > path.stat().st_size:
+        raise ModelError(f"{path}: no colorizer that can be read: its weights stand for more than the file has.")
     if bad := next((n for n, v in tensors.items() if v.is_floating_point() and not bool(v.isfinite().all())), None):
         raise ModelError(f"{path}: damaged: its weights {bad[:60]!r} are no finite numbers.")
     return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+
+
+def _is_plain(value: "Tensor") -> bool:
+    """Whether a tensor lies in memory of its own, each number once."""
+    import torch
+
+    is_dense = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
+    return is_dense and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def recognize(tensors: "Mapping[str, Tensor]", path: Path) -> Kind:
@@ -138,8 +145,8 @@ def recognize(tensors: "Mapping[str, Tensor]", path: Path) -> Kind:
     first = next(iter(tensors))
     seems = _name_architecture(tensors)
     what = f"it seems to be {seems}, a network for another task" if seems else (
-        f"{len(tensors)} weights, the first {first[:60]!r} {tuple(tensors[first].shape)}, fit none of"
-        f" {', '.join(sorted(set(KINDS) - {'lab'}))}"
+        f"{len(tensors)} weights, the first {first[:60]!r} {tuple(tensors[first].shape)}, fit none of ddcolor, eccv16,"
+        " siggraph17"
     )  # fmt: skip
     raise ModelError(f"{path}: no colorizer that is known: {what}.")
 
