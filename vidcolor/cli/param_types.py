@@ -1,5 +1,6 @@
 """Parameter types for files, models and recipes, with completion and suggestions for misspelled names."""
 
+import errno
 import os
 import stat
 from itertools import islice
@@ -91,6 +92,16 @@ def _nearest_in(folder: Path, name: str) -> Path | None:
     return folder / (same or by_stem[stem])[0]
 
 
+def _is_missing(path: Path) -> bool:
+    """Whether there is no such file. Raises OSError where that cannot be seen."""
+    try:
+        return not path.exists()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return True
+        raise
+
+
 class ModelName(ParamType[str]):
     """A model's name, a model file, or a mixture of them; looked up by inference.mixing."""
 
@@ -104,7 +115,7 @@ class ModelName(ParamType[str]):
 
             models = [part.model for part in parse(str(value))]
         for path in map(Path, models):
-            if (path.suffix.lower() in MODELS or path.parent != Path()) and not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for long names
+            if (path.suffix.lower() in MODELS or path.parent != Path()) and _is_missing(path):
                 raise ModelError(describe_missing(path, "model file"))
         return str(value)
 
