@@ -23,7 +23,7 @@ PHOTO_KEYS = {
 }  # fmt: skip
 FILM_KEYS = {
     "kind", "film", "name", "films", "frames", "cuts", "psnr", "colorfulness", "colorfulness_gap", "cdc",
-    "warp_error", "chroma_warp_error", "seconds", "frames_per_second",
+    "warp_error", "chroma_warp_error", "drift_12", "drift_24", "drift_48", "seconds", "frames_per_second",
 }  # fmt: skip
 
 

@@ -159,6 +159,42 @@ def test_a_moving_film_s_own_noise_is_the_floor(tmp_path: Path):
     assert found["truth"].warp_error < found["flickers"].warp_error
 
 
+def test_colors_that_wander_are_seen_after_some_frames_and_not_across_a_cut(tmp_path: Path):
+    still = (texture(1), patches(), patches())
+    frames = [(still[0], still[1] - np.uint8(20) + np.uint8(index // 2), still[2]) for index in range(52)]
+    found = scores(write_film(tmp_path / "film.mkv", frames))
+    drift = found["truth"]
+    for lag in (12, 24, 48):  # half a code of the 224 of limited range each frame
+        assert getattr(drift, f"drift_{lag}") == pytest.approx(lag / 2 * 255 / 224, rel=1e-3)
+        assert getattr(found["gray"], f"drift_{lag}") == 0
+    other = (255 - texture(7) // 2, patches(-30), patches())
+    short = scores(write_film(tmp_path / "short.mkv", [still] * 20 + [other] * 20))["truth"]
+    assert short.cuts == 1
+    assert short.drift_12 == 0
+    assert math.isnan(short.drift_24)
+    assert math.isnan(short.drift_48)
+
+
+def test_drift_follows_what_moves(tmp_path: Path):
+    wide = texture(1, ROWS, COLUMNS + 60)
+    cb = cv2.GaussianBlur(texture(3, ROWS, COLUMNS + 60), (0, 0), 5) // 2 + 64
+    frames = [
+        tuple(np.ascontiguousarray(plane[:, index : index + COLUMNS]) for plane in (wide, cb, cb))
+        for index in range(50)
+    ]
+    found = scores(write_film(tmp_path / "film.mkv", frames), {"fixed": fixed})
+    assert found["truth"].drift_24 < 0.3 * found["fixed"].drift_24
+    assert found["truth"].drift_48 < 0.4 * found["fixed"].drift_48
+
+
+def fixed(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
+    """Colors that stay where they are in the picture, while its things move on."""
+    first: ColoredFrame | None = None
+    for colored in keep_color(frames, info):
+        first = first or colored
+        yield ColoredFrame(colored.frame, first.cb, first.cr)
+
+
 def flickering(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
     for index, colored in enumerate(keep_color(frames, info)):
         yield ColoredFrame(colored.frame, colored.cb + np.uint8(12 * (index % 2)), colored.cr)

@@ -16,6 +16,9 @@ from vidcolor.color import Floats
 from vidcolor.stills.rgb import Rgb
 
 CDC_STEPS = (1, 2, 4)  # frames apart
+DRIFT_LAGS = (12, 24, 48)  # frames apart; the warp error of chroma is drift at 1
+ANCHOR_STEP = 12  # frames from one frame that is followed to the next
+SURE = 0.99  # share of a pixel that was visible all the way
 CUT_SIZE = 32, 18  # luma is compared at this width and height
 MIN_CUT_CHANGE = 18.0  # 8-bit codes. Fast motion reaches 16, real cuts 30 to 65
 CUT_RATIO = 3.0  # times the median change before; cuts have 3.5 and more, pans and fights up to 2.8
@@ -75,6 +78,18 @@ class Motion:
         slopes = np.stack([np.gradient(back, axis=axis) if back.shape[axis] > 1 else 0 * back for axis in (0, 1)])
         is_edge = np.square(slopes).sum(axis=(0, 3)) > 0.01 * _squared_norm(back) + 0.002
         return cls((x, y), is_inside & is_consistent & ~is_edge)
+
+    @classmethod
+    def still(cls, size: tuple[int, int]) -> "Motion":
+        """No motion, everything visible. size: rows and columns."""
+        y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
+        return cls((x, y), np.ones(size, np.bool_))
+
+    def continued(self, later: "Motion") -> "Motion":
+        """The motion from where this one starts to where `later` ends, which goes on from this one's end."""
+        x, y = (_warp(part, later.source) for part in self.source)
+        was_visible = _warp(self.is_visible.astype(np.float32), later.source) > SURE
+        return Motion((x, y), later.is_visible & was_visible)
 
     def warp_error(self, before: Floats, now: Floats) -> float:
         """Squared difference between this frame and the warped previous one, summed over channels, mean over visible
@@ -146,6 +161,52 @@ class WarpError:
 def _mean(values: list[float]) -> float:
     finite = [value for value in values if np.isfinite(value)]
     return float(np.mean(finite)) if finite else float("nan")
+
+
+class Trails:
+    """Follows the pixels of a shot back to some of its earlier frames, by adding up the motion from frame to frame."""
+
+    def __init__(self) -> None:
+        self._trails: dict[int, Motion] = {}  # by the number of the frame that they lead to
+        self._number = self._start = 0  # of the newest frame, and of its shot's first
+
+    def update(self, motion: Motion | None, size: tuple[int, int]) -> dict[int, Motion]:
+        """Add the next frame. motion: from the previous frame; None at the first frame and after a cut.
+
+        size: rows and columns.  Gives the motion from frames DRIFT_LAGS ago to this one, by the lag.
+        """
+        self._number += 1
+        if motion is None:
+            self._trails, self._start = {}, self._number
+        else:
+            self._trails = {
+                anchor: trail.continued(motion)
+                for anchor, trail in self._trails.items()
+                if self._number - anchor <= max(DRIFT_LAGS)
+            }
+        if (self._number - self._start) % ANCHOR_STEP == 0:
+            self._trails[self._number] = Motion.still(size)
+        ages = {self._number - anchor: trail for anchor, trail in self._trails.items()}
+        return {lag: ages[lag] for lag in DRIFT_LAGS if lag in ages}
+
+
+class Drift:
+    """Drift: how far a thing's chroma has moved after some frames, along the motion, mean over pairs of frames."""
+
+    def __init__(self) -> None:
+        self._anchors: deque[Floats] = deque(maxlen=max(DRIFT_LAGS) + 1)
+        self._found: dict[int, list[float]] = {lag: [] for lag in DRIFT_LAGS}
+
+    def update(self, chroma: Floats, trails: dict[int, Motion]) -> None:
+        """Add the next frame. trails: see Trails.update."""
+        self._anchors.append(chroma)
+        for lag, trail in trails.items():
+            self._found[lag].append(trail.warp_error(self._anchors[-1 - lag], chroma))
+
+    @property
+    def by_lag(self) -> dict[int, float]:
+        """Root mean square distance of Cb and Cr in 8-bit codes by frames apart; NaN without a pair, 0 for gray."""
+        return {lag: float(np.sqrt(_mean(found))) for lag, found in self._found.items()}
 
 
 class ColorDistributionConsistency:

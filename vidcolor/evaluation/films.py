@@ -15,7 +15,15 @@ import numpy as np
 from vidcolor.color import Floats, LumaCoding, chroma_levels, luma_table
 from vidcolor.errors import SourceError
 from vidcolor.evaluation.film_methods import FilmMethod, MethodRun, SharedFrames, keep_color, leave_gray
-from vidcolor.evaluation.film_metrics import ColorDistributionConsistency, CutDetector, Luma, Motion, WarpError
+from vidcolor.evaluation.film_metrics import (
+    ColorDistributionConsistency,
+    CutDetector,
+    Drift,
+    Luma,
+    Motion,
+    Trails,
+    WarpError,
+)
 from vidcolor.evaluation.photo_metrics import colorfulness, psnr
 from vidcolor.films.pipeline import view_of
 from vidcolor.frames import ColoredFrame, Frame, PictureFormat, Plane
@@ -46,6 +54,9 @@ class FilmScore:
     cdc: float  # see film_metrics.ColorDistributionConsistency
     warp_error: float  # see film_metrics.WarpError.rgb
     chroma_warp_error: float  # see film_metrics.WarpError.chroma, 8-bit codes
+    drift_12: float  # see film_metrics.Drift, 8-bit codes; NaN where no shot is so long
+    drift_24: float
+    drift_48: float
     seconds: float | None  # of the coloring alone; None for gray and truth
     frames_per_second: float | None
 
@@ -107,6 +118,7 @@ class _FilmEvaluator:
         self._runs = runs
         self._metrics = {name: _FilmMetrics() for name in runs}
         self._is_cut = CutDetector()
+        self._trails = Trails()
         self._before: Luma | None = None
         self._frames = self._cuts = 0
         self._pool = ThreadPoolExecutor(1)
@@ -121,8 +133,9 @@ class _FilmEvaluator:
         moving = None if is_cut or before is None else self._pool.submit(Motion.estimate, before, codes)
         colored = {name: self._scaler.colors(luma, lane.color(frame)) for name, lane in self._runs.items()}
         motion = None if moving is None else moving.result()
+        trails = self._trails.update(motion, (codes.shape[0], codes.shape[1]))
         for name, (rgb, chroma) in colored.items():
-            self._metrics[name].update(rgb, chroma, colored["truth"][0], motion, is_cut=is_cut)
+            self._metrics[name].update(rgb, chroma, colored["truth"][0], motion, trails, is_cut=is_cut)
         self._frames += 1
         self._cuts += is_cut
         return {name: rgb for name, (rgb, _) in colored.items()}
@@ -140,7 +153,8 @@ class _FilmEvaluator:
             film=film, name=name, films=1, frames=self._frames, cuts=self._cuts,
             psnr=float("inf") if name == "truth" else float(np.mean(metrics.psnr)),
             colorfulness=mean, colorfulness_gap=abs(mean - true_colorfulness), cdc=metrics.cdc.value,
-            warp_error=metrics.warp.rgb, chroma_warp_error=metrics.warp.chroma, seconds=seconds,
+            warp_error=metrics.warp.rgb, chroma_warp_error=metrics.warp.chroma,
+            **{f"drift_{lag}": value for lag, value in metrics.drift.by_lag.items()}, seconds=seconds,
             frames_per_second=self._frames / seconds if seconds else None,
         )  # fmt: skip
 
@@ -151,13 +165,16 @@ class _FilmMetrics:
     def __init__(self) -> None:
         self.psnr: list[float] = []
         self.colorfulness: list[float] = []
-        self.cdc, self.warp = ColorDistributionConsistency(), WarpError()
+        self.cdc, self.warp, self.drift = ColorDistributionConsistency(), WarpError(), Drift()
 
-    def update(self, rgb: Rgb, chroma: Floats, truth: Rgb, motion: Motion | None, *, is_cut: bool) -> None:
+    def update(
+        self, rgb: Rgb, chroma: Floats, truth: Rgb, motion: Motion | None, trails: dict[int, Motion], *, is_cut: bool
+    ) -> None:
         self.psnr.append(min(psnr(rgb, truth), PSNR_CEILING))
         self.colorfulness.append(colorfulness(rgb))
         self.cdc.update(rgb, is_cut=is_cut)
         self.warp.update(rgb, chroma, motion)
+        self.drift.update(chroma, trails)
 
 
 class _PlaneScaler:
@@ -196,13 +213,16 @@ def average_reports(reports: list[FilmReport]) -> list[FilmScore]:
 
 def _average_scores(scores: list[FilmScore]) -> FilmScore:
     def mean(name: str) -> float:
-        return float(np.mean([getattr(score, name) for score in scores]))
+        values = [getattr(score, name) for score in scores]
+        known = [value for value in values if not np.isnan(value)] if name.startswith("drift") else values
+        return float(np.mean(known)) if known else float("nan")
 
     frames = sum(score.frames for score in scores)
     seconds = None if scores[0].seconds is None else sum(score.seconds or 0 for score in scores)
     return FilmScore(
         film="", name=scores[0].name, films=len(scores), frames=frames, cuts=sum(score.cuts for score in scores),
         psnr=mean("psnr"), colorfulness=mean("colorfulness"), colorfulness_gap=mean("colorfulness_gap"),
-        cdc=mean("cdc"), warp_error=mean("warp_error"), chroma_warp_error=mean("chroma_warp_error"), seconds=seconds,
+        cdc=mean("cdc"), warp_error=mean("warp_error"), chroma_warp_error=mean("chroma_warp_error"),
+        drift_12=mean("drift_12"), drift_24=mean("drift_24"), drift_48=mean("drift_48"), seconds=seconds,
         frames_per_second=frames / seconds if seconds else None,
     )  # fmt: skip

@@ -53,7 +53,7 @@ def film_title(reports: Sequence[FilmReport]) -> str:
 
 def film_table(reports: Sequence[FilmReport]) -> Table:
     """Table of each film under its name, then the mean of several."""
-    heading = ["", "PSNR", "colorfulness", "gap", "CDC", "warp", "chroma", "frames/s"]
+    heading = ["", "PSNR", "colorfulness", "gap", "CDC", "warp", "chroma", "drift 12", "24", "48", "frames/s"]
     table = [heading]
     for score in film_scores(reports):
         film = score.film or f"mean of {score.films} films"
@@ -64,7 +64,8 @@ def film_table(reports: Sequence[FilmReport]) -> Table:
 
 
 FILM_CAPTION = (
-    "CDC and warp error in thousandths; chroma: warp error of Cb and Cr alone, root mean square in 8-bit codes."
+    "CDC and warp error in thousandths; chroma: warp error of Cb and Cr alone, root mean square in 8-bit codes;"
+    " drift: the same between frames 12, 24 and 48 apart, along the motion."
     " Pairs of frames across a cut do not count."
 )
 
@@ -78,6 +79,7 @@ def _film_row(score: FilmScore) -> list[str]:
         _format_number(score.cdc * 1000, ".3f"),
         _format_number(score.warp_error * 1000, ".3f"),
         _format_number(score.chroma_warp_error, ".2f"),
+        *(_format_number(drift, ".2f") for drift in (score.drift_12, score.drift_24, score.drift_48)),
         _format_number(score.frames_per_second, ".1f"),
     ]
 
