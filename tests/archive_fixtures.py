@@ -125,7 +125,8 @@ def make(path: Path, count: int = 60, seed: int = 1) -> Path:
 def tree(folder: Path) -> dict[str, bytes]:
     """Every file below a folder but those that a journal or a running job keeps."""
     found = {}
-    for root, _, names in os.walk(folder):
+    for root, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".vidcolor-")]
         for name in names:
             if not name.startswith(".vidcolor-"):
                 path = Path(root, name)

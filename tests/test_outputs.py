@@ -3,6 +3,9 @@
 import errno
 import os
 import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -171,3 +174,23 @@ def test_a_group_that_cannot_be_written_leaves_nothing(tmp_path: Path):
     with pytest.raises(SinkError, match=r"net\.xml: cannot be written: full"):
         write_half()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_check_of_a_name_left_is_removed_by_the_next(tmp_path: Path):
+    child = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    ended, running = child.stdout.strip(), os.getppid()
+    tried = tmp_path / ".vidcolor-name"
+    for process in (ended, running):
+        (tried / f"{outputs._MACHINE}-{process}-1").mkdir(parents=True)
+        (tried / f"{outputs._MACHINE}-{process}-1" / "what?.png").touch()
+    outputs.check_name(tmp_path / "100 %?.png")
+    assert [left.name for left in tried.iterdir()] == [f"{outputs._MACHINE}-{running}-1"]  # at work, perhaps
+    os.utime(tried / f"{outputs._MACHINE}-{running}-1", (0, 0))
+    outputs.check_name(tmp_path / "100 %?.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_many_threads_check_names_in_one_folder(tmp_path: Path):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: outputs.check_name(tmp_path / f"Bild ü {number}.png"), range(400)))
+    assert not list(tmp_path.iterdir())

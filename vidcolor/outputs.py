@@ -5,11 +5,15 @@ after it, so that a power cut leaves the old file or the new one, never an empty
 """
 
 import errno
+import hashlib
 import io
 import os
+import platform
 import re
 import shutil
 import tempfile
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,6 +35,8 @@ _REASONS = {
 DISK_ERRORS = {*_REASONS, errno.EIO}
 _ODD_NAME = re.compile(r'[^\x20-\x7e]|[<>:"|?*\\]|[. ]$|.{100}')  # not allowed on some file system
 _CHUNK_BYTES = 1 << 20
+_ABANDONED = 3600.0  # seconds
+_MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 # What fsync raises on some network disks and write-only folders, although the bytes are written.
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -63,9 +69,11 @@ def check_name(path: Path) -> None:
     """Raise SinkError for a name that the file system does not allow, such as one with `?` on exFAT."""
     if not _ODD_NAME.search(path.name):
         return
-    folder = path.parent / f"{OWN_PREFIX}name"
+    tried = path.parent / f"{OWN_PREFIX}name"
+    folder = tried / f"{_MACHINE}-{os.getpid()}-{threading.get_ident()}"
     try:
-        folder.mkdir(exist_ok=True)
+        _remove_left(tried)
+        _make_folders(folder)
     except OSError as error:
         raise write_failure(path, error) from error
     try:
@@ -76,8 +84,41 @@ def check_name(path: Path) -> None:
             raise write_failure(path, error) from error
         raise SinkError(f"{path}: the disk there holds no such name ({error.strerror}). Choose another.") from error
     finally:
-        with suppress(OSError):
-            folder.rmdir()
+        for done in (folder, tried):
+            with suppress(OSError):
+                done.rmdir()
+
+
+def _make_folders(folder: Path) -> None:
+    """Make a folder in one that others make and remove, too. Raises OSError."""
+    for _ in range(100):
+        with suppress(FileNotFoundError):
+            folder.mkdir(parents=True, exist_ok=True)
+            return
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _remove_left(tried: Path) -> None:
+    """Remove what processes that were killed while they tried names have left."""
+    with suppress(FileNotFoundError):
+        for left in list(tried.iterdir()):
+            with suppress(OSError):
+                if _is_ended(left.name) or time.time() - left.stat().st_mtime > _ABANDONED:
+                    shutil.rmtree(left)
+
+
+def _is_ended(name: str) -> bool:
+    """Whether a folder of tried names is of a process of this machine that runs no more."""
+    machine, process, *_ = [*name.split("-"), "", ""]
+    if machine != _MACHINE or not process.isdecimal() or os.name == "nt":  # where asking for a process would end it
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 def check_is_no_input(path: Path, inputs: Iterable[Path]) -> None:
