@@ -4,7 +4,7 @@ Every stage takes an iterator and gives one; the end of the iterator flushes the
 frames. Memory depends on the length of the queues, not of the film.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from itertools import islice
@@ -18,11 +18,13 @@ from vidcolor.overlap import prefetch
 from vidcolor.steady import Steadiness
 from vidcolor.steady.checkpoints import SEGMENT_FRAMES, Checkpoints, PendingItems
 from vidcolor.steady.key_frames import MAX_INTERVAL, PlannedFrame
+from vidcolor.steady.matching import Match, Matcher, shrink_ab
 from vidcolor.steady.state import Arrays
 
 T = TypeVar("T")
 LightFrame = tuple[Frame, Floats]  # a frame and its L*, as the network takes it
 ColorFrame = tuple[Frame, Floats]  # a frame and its a*b*
+Predicted = tuple[Frame, Floats, Floats, Match | None]  # a frame, its L* and a*b*, and what stills say of it
 DECODED_AHEAD = 4  # frames that wait for the network, beyond its batch
 PLANNED_AHEAD = 8  # frames that wait for the network to color the key frame before them
 KEYS_A_DEVICE = 2  # key frames that a device works on at once: all frames between them are held
@@ -123,9 +125,10 @@ def colored_frames(
     if shots is not None:
         light_frames = overlap(_mark_kept(light_frames, shots, picture, checkpoints), DECODED_AHEAD)
     if steadiness.every == 1:
-        predictions = overlap(_predict(light_frames, colorizer, checkpoints.first), colorizer.batch_size)
+        match = _matcher(steadiness, colorizer)
+        predictions = overlap(_predict(light_frames, colorizer, match, checkpoints.first), colorizer.batch_size)
         if steadiness.mode == "off":
-            colors: Iterator[ColorFrame] = ((frame, ab) for frame, _, ab in predictions)
+            colors: Iterator[ColorFrame] = ((frame, ab) for frame, _, ab, _ in predictions)
         else:
             colors = overlap(_average(predictions, steadiness, checkpoints), PAINTED_AHEAD)
     else:
@@ -163,25 +166,41 @@ def _paint(frame: Frame, ab: Floats, picture: PictureFormat, view: View) -> Colo
     return ColoredFrame(frame, *paint(frame.luma, ab, picture, view))
 
 
+def _matcher(steadiness: Steadiness, colorizer: Colorizer) -> Callable[[Sequence[Floats]], Sequence[Match | None]]:
+    """What tells of L* pictures what the references say of them; nothing where there are none, or nobody describes."""
+    described = colorizer.describe([still.lightness_hw for still in steadiness.references])
+    if not described:
+        return lambda lightness: [None] * len(lightness)
+    colors = [
+        shrink_ab(still.picture.ab_2hw, places) for still, places in zip(steadiness.references, described, strict=True)
+    ]
+    matcher = Matcher(list(zip(described, colors, strict=True)))
+    return lambda lightness: [matcher(places) for places in colorizer.describe(lightness)]
+
+
 def _predict(
-    light_frames: Iterable[LightFrame], colorizer: Colorizer, first: int
-) -> Iterator[tuple[Frame, Floats, Floats]]:
-    """Predict a*b* batch by batch: frames, L*, a*b*. No batch crosses the end of a segment."""
+    light_frames: Iterable[LightFrame],
+    colorizer: Colorizer,
+    match: Callable[[Sequence[Floats]], Sequence[Match | None]],
+    first: int,
+) -> Iterator[Predicted]:
+    """Predict a*b* batch by batch, and match the stills. No batch crosses the end of a segment."""
     remaining = iter(light_frames)
     while batch := list(islice(remaining, min(colorizer.batch_size, SEGMENT_FRAMES - first % SEGMENT_FRAMES))):
         first += len(batch)
-        predictions = colorizer.predict([lightness for _, lightness in batch])
-        yield from ((*pair, ab) for pair, ab in zip(batch, predictions, strict=True))
+        shown = [lightness for _, lightness in batch]
+        answers = zip(batch, colorizer.predict(shown), match(shown), strict=True)
+        yield from ((*pair, ab, found) for pair, ab, found in answers)
 
 
 def _average(
-    predictions: Iterable[tuple[Frame, Floats, Floats]], steadiness: Steadiness, checkpoints: Checkpoints
+    predictions: Iterable[Predicted], steadiness: Steadiness, checkpoints: Checkpoints
 ) -> Iterator[ColorFrame]:
     """Average the network's predictions over time."""
     smoother = steadiness.smoother(checkpoints.initial_state("steadier"))
     waiting = PendingItems[Frame](smoother.waiting)
-    for number, (frame, lightness, ab) in enumerate(predictions, start=checkpoints.first + 1):
-        ready = smoother.push(lightness, ab)
+    for number, (frame, lightness, ab, match) in enumerate(predictions, start=checkpoints.first + 1):
+        ready = smoother.push(lightness, ab, match)
         checkpoints.record("steadier", number, smoother)  # before the frames pass on
         yield from waiting.put(frame, ready)
     yield from waiting.match(smoother.finish())
@@ -208,12 +227,13 @@ def _carry(
 ) -> Iterator[ColorFrame]:
     """Predict key frames, and carry their colors to the frames between them, from both sides."""
     propagator, number = steadiness.propagator(checkpoints.initial_state("carrier")), checkpoints.first
-    waiting = PendingItems[Frame](propagator.waiting)
+    waiting, match = PendingItems[Frame](propagator.waiting), _matcher(steadiness, colorizer)
     for group in _group_by_keys(planned, KEYS_A_DEVICE * len(colorizer.devices), checkpoints.first):
-        predictions = iter(colorizer.predict([lightness for (_, lightness), plan in group if plan.is_key]))
+        keys = [lightness for (_, lightness), plan in group if plan.is_key]
+        answers = zip(colorizer.predict(keys), match(keys), strict=True)
         for (frame, _), plan in group:
             number += 1
-            ready = propagator.push(plan, next(predictions) if plan.is_key else None)
+            ready = propagator.push(plan, *(next(answers) if plan.is_key else ()))
             checkpoints.record("carrier", number, propagator)
             yield from waiting.put(frame, ready)
     yield from waiting.match(propagator.finish())

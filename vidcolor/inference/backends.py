@@ -117,6 +117,17 @@ def open_backend(model: Path, device: str, precision: str) -> Backend:
         raise
 
 
+def open_describer(device: str, precision: str) -> Backend:
+    """Load what describes pictures by numbers, to find things again: the packaged default model's own features.
+
+    Gives (B, C, h/8, w/8) in place of a*b*. Raises ModelError, DeviceError, UsageError.
+    """
+    model, precision = weights.models_folder() / "default.safetensors", "auto" if precision == "int8" else precision
+    if _uses_openvino(device, precision):
+        return OpenVINOBackend(model, precision, describes=True)
+    return TorchBackend(_load_describing(model), device, precision, name="description")
+
+
 def _open_published(found: files.Published, device: str, precision: str) -> Backend:
     """Open a published colorizer, in OpenVINO on the CPU, in onnxruntime or torch on GPUs."""
     is_graph, kind = found.path.suffix.lower() in MODEL_GRAPHS, found.kind.name
@@ -139,9 +150,11 @@ class OpenVINOBackend:
     The converted network is kept in the user's cache folder, so that later runs need not import torch.
     """
 
-    def __init__(self, model: Path, precision: str, *, jobs: int = 0, side_matters: bool = False):
+    def __init__(
+        self, model: Path, precision: str, *, jobs: int = 0, side_matters: bool = False, describes: bool = False
+    ):
         """jobs: greatest number of frames at once, 0 for OpenVINO's choice.  side_matters: convert the network anew for
-        every side, as its sizes are part of it.
+        every side, as its sizes are part of it.  describes: give BinNet.describe in place of a*b*.
         """
         self._openvino = load_openvino()
         self._core = self._openvino.Core()
@@ -151,7 +164,7 @@ class OpenVINOBackend:
         self._unquantized = fastest if precision == "int8" else self.precision
         self.name = f"openvino {self.precision}"
         self._jobs = jobs  # 0: as many as OpenVINO chooses
-        load = _load_quantized if precision == "int8" else _load_converted
+        load = _load_description if describes else _load_quantized if precision == "int8" else _load_converted
         self._load: Callable[[int], Any] = lambda side: load(self._core, model, side)
         self._network: Any = None if side_matters else self._load(0)
         self._queues: OrderedDict[tuple[int, int], Any] = OrderedDict()
@@ -318,6 +331,20 @@ def _load_converted(core: Any, model: Path, side: int) -> Any:
     channels = sum(files.identify(model).kind.inputs)
     make = lambda: convert(state_dicts.build(model), channels=channels, side=side)  # noqa: E731
     return _read_or_make(core, _cache_key(model, side), make)
+
+
+def _load_description(core: Any, model: Path, _: int) -> Any:
+    """Load a model's description of pictures as an OpenVINO model."""
+    return _read_or_make(core, f"{_cache_key(model)}-description", lambda: convert(_load_describing(model)))
+
+
+def _load_describing(model: Path) -> "nn.Module":
+    """Load a model as a network that describes pictures."""
+    from vidcolor.networks.binnet import BinNet, Describer
+
+    network, _ = weights.load(model)
+    assert isinstance(network, BinNet)
+    return Describer(network).eval()
 
 
 def _load_quantized(core: Any, model: Path, side: int) -> Any:

@@ -5,10 +5,11 @@ Shapes: B batch, H W the film's pixels, h w the network's pixels.
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ from vidcolor.color import Floats, LumaCoding
 from vidcolor.errors import DeviceError, ModelError, ShapeError, UsageError
 from vidcolor.frames import PictureFormat, Plane
 from vidcolor.inference import mixing, weights
+from vidcolor.inference.backends import open_describer
 from vidcolor.inference.devices import Backend, OutOfMemoryError, parse_devices
 from vidcolor.planes import GRID, look_up, network_size, shrink
 
@@ -27,6 +29,7 @@ PAINT_ROUNDS = 4  # of the iteration for exact chroma: within 0.04 of an 8-bit c
 STRIP_PIXELS = 1 << 14  # painted at once: temporaries stay in the CPU cache, which halves the time
 MAX_SIZE = 4096  # pixels; no model is trained for more, and memory runs out
 MAX_SATURATION = 4.0
+DESCRIBED_SIDE = 192  # pixels
 MAX_AB = 1000.0  # of a network's answer; far beyond every color, and far from overflow
 
 
@@ -71,6 +74,8 @@ class Colorizer:
         self.saturation = saturation
         self._backends = list(backends)
         self._batches = [batch_size or backend.preferred_batch for backend in backends]
+        self._open_describer: Callable[[], Backend] | None = None
+        self._describer: Backend | None = None  # opened when it is first asked
         self._process = os.getpid()
         self._pool = ThreadPoolExecutor(len(self._backends), thread_name_prefix="device")
 
@@ -92,11 +97,15 @@ class Colorizer:
         """
         header = mixing.read_header(model)
         backends = [mixing.open_model(model, name, precision) for name in parse_devices(device)]
-        return cls(backends, header, size=size, batch_size=batch_size, saturation=saturation)
+        loaded = cls(backends, header, size=size, batch_size=batch_size, saturation=saturation)
+        loaded._open_describer = partial(open_describer, parse_devices(device)[0], precision)
+        return loaded
 
     def with_settings(self, *, size: int | None, saturation: float) -> Self:
         """A Colorizer with the same networks and other settings. The two must not be used at the same time."""
-        return type(self)(self._backends, self.header, size=size, saturation=saturation)
+        found = type(self)(self._backends, self.header, size=size, saturation=saturation)
+        found._open_describer = self._open_describer
+        return found
 
     @property
     def batch_size(self) -> int:
@@ -148,6 +157,20 @@ class Colorizer:
         stride = batch_B1hw.shape[2] // results[0].shape[1]
         kept = [np.clip(ab[:, : -(-h // stride), : -(-w // stride)], -MAX_AB, MAX_AB) for ab in results]
         return kept if self.saturation == 1 else [ab * np.float32(self.saturation) for ab in kept]
+
+    def describe(self, lightness_Bhw: Sequence[Floats]) -> list[Floats]:
+        """Describe L* pictures of any sizes by numbers that are alike where the same thing is seen: (C, h, w) each.
+
+        See BinNet.describe; of a short side of DESCRIBED_SIDE pixels at stride 8. Empty where no model was loaded.
+        """
+        if self._open_describer is None or not lightness_Bhw:
+            return []
+        self._describer = self._describer or self._open_describer()
+        found = []
+        for lightness in lightness_Bhw:
+            shown = shrink(lightness, network_size(lightness.shape[0], lightness.shape[1], DESCRIBED_SIDE))
+            found.append(self._describer(np.ascontiguousarray(shown, np.float32)[None, None])[0])
+        return found
 
     def _run(self, device: int, part_B1hw: Floats) -> list[Floats]:
         done: list[Floats] = []

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from vidcolor.networks.efficientnet import EfficientNetLite
 
+DESCRIBED_LEVEL, DESCRIBED_LIGHTNESS = 0.7, 2.0  # what each level, and black to white, weigh in a description
+
 
 class Attention(nn.Module):
     """Self-attention over all positions, with a depthwise convolution as position encoding."""
@@ -76,6 +78,21 @@ class DecoderStage(nn.Module):
         return mixed
 
 
+class Describer(nn.Module):
+    """A BinNet that gives `describe` in place of colors."""
+
+    stride = 8
+    multiple = 32
+
+    def __init__(self, network: "BinNet"):
+        super().__init__()
+        self.network = network
+
+    def forward(self, lightness_B1HW: Tensor) -> Tensor:
+        """See BinNet.describe."""
+        return self.network.describe(lightness_B1HW)
+
+
 class BinNet(nn.Module):
     """L* -> a*b* at a quarter of the size, through K color bins."""
 
@@ -108,13 +125,31 @@ class BinNet(nn.Module):
 
     def logits(self, lightness_B1HW: Tensor) -> Tensor:
         """lightness: (B, 1, H, W), L* in 0..100, H and W multiples of 32 -> (B, K, H/4, W/4)."""
+        f4, _, _, _, x8 = self._levels(lightness_B1HW)
+        logits: Tensor = self.classify(self.up4(x8, f4))
+        return logits
+
+    def _levels(self, lightness_B1HW: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """The encoder's features at strides 4, 8 and 16, the decoder's at 16 and 8."""
         gray = (lightness_B1HW * 2.55 - 127.0) / 128.0  # the scaling that the encoder was trained with
         f4, f8, f16, f32 = self.encoder(gray)
-        x = self.context32(F.relu(self.bottom(f32)))
-        x = self.context16(self.up16(x, f16))
-        x = self.up4(self.up8(x, f8), f4)
-        logits: Tensor = self.classify(x)
-        return logits
+        x16 = self.context16(self.up16(self.context32(F.relu(self.bottom(f32))), f16))
+        return f4, f8, f16, x16, self.up8(x16, f8)
+
+    def describe(self, lightness_B1HW: Tensor) -> Tensor:
+        """Describe every place of a picture by numbers that are alike where the same thing is seen.
+
+        lightness: as for `forward` -> (B, C, H/8, W/8): the features of each level without their mean over the picture,
+        of length DESCRIBED_LEVEL, and the lightness.
+        """
+        _, f8, f16, x16, x8 = self._levels(lightness_B1HW)
+        size = f8.shape[2:]
+        parts = [F.avg_pool2d(lightness_B1HW, 8) * (DESCRIBED_LIGHTNESS / 100)]
+        for level in (f8, f16, x16, x8):
+            level = F.interpolate(level, size, mode="bilinear", align_corners=False)
+            level = level - level.mean((2, 3), keepdim=True)
+            parts.append(DESCRIBED_LEVEL * F.normalize(level, dim=1))
+        return torch.cat(parts, dim=1)
 
     def read_out(self, logits_BKhw: Tensor, temperature: float | None = None) -> Tensor:
         """Annealed mean of the bins.  temperature: 1 is the mean (dull, safe), toward 0 the mode (vivid, patchy)."""

@@ -13,6 +13,7 @@ from vidcolor.errors import ShapeError
 from vidcolor.steady.averaging import Average, clip_variance
 from vidcolor.steady.key_frames import KeyPlanner, PlannedFrame
 from vidcolor.steady.links import Link, find_link, lightness_at
+from vidcolor.steady.matching import Match
 from vidcolor.steady.motion import FlowFinder, Gray, compose_flows
 from vidcolor.steady.references import CorrectorState, ReferenceCorrector
 
@@ -55,9 +56,10 @@ class ColorPropagator:
         """Frames that were pushed and have no colors yet."""
         return len(self._state.between)
 
-    def push(self, planned: PlannedFrame, ab_2hw: Floats | None = None) -> list[Floats]:
+    def push(self, planned: PlannedFrame, ab_2hw: Floats | None = None, match: Match | None = None) -> list[Floats]:
         """Push the next frame, a key with the network's a*b* (2, h, w); get the a*b* that are ready, in order.
 
+        match: what stills say of a key.
         Raises ShapeError for a key without a*b*, and for a frame between keys with a*b*.
         """
         if planned.is_key != (ab_2hw is not None):
@@ -71,10 +73,10 @@ class ColorPropagator:
             ready = self.finish()
             if key is not None and before is not None:
                 corrector.end_shot(key, before.vivid_2hw)
-            average = Average.start(corrector.start_shot(planned.gray, ab_2hw, planned.number)[0])
+            average = Average.start(corrector.start_shot(planned.gray, ab_2hw, planned.number, match)[0])
         else:
             link = find_link(key, planned.gray, flow, ab_2hw.shape[1:])
-            predicted, is_known = corrector.continue_shot(link, planned.gray, ab_2hw, planned.number)
+            predicted, is_known = corrector.continue_shot(link, planned.gray, ab_2hw, planned.number, match)
             average = (
                 Average.start(predicted)
                 if is_known

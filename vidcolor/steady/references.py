@@ -15,6 +15,7 @@ import numpy as np
 from vidcolor.color import Floats
 from vidcolor.steady.cuts import MIN_CONTRAST, PATCH, STILL_SIMILARITY, contrast, correlation
 from vidcolor.steady.links import Link, find_link, lightness_at
+from vidcolor.steady.matching import COHERENT, Match
 from vidcolor.steady.motion import FlowFinder, Gray, gray_of, warp
 
 REMEMBERED_SHOTS = 32  # the newest; older ones are forgotten
@@ -40,11 +41,12 @@ class Reference:
 
     number: int | None
     picture: ColoredPicture
+    lightness_hw: Floats  # L* 0..100 of the picture
 
     @classmethod
     def from_lab(cls, number: int | None, lightness_hw: Floats, ab_2hw: Floats) -> "Reference":
         """A reference from L* 0..100 and a*b*, both of the whole picture, upright, at any sizes."""
-        return cls(number, ColoredPicture(gray_of(lightness_hw), ab_2hw))
+        return cls(number, ColoredPicture(gray_of(lightness_hw), ab_2hw), lightness_hw)
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class CorrectorState:
     correction_2hw: Floats | None = None  # known color less the network's prediction
     sure_hw: Floats | None = None  # 0 (the prediction stands) to 1 (fully corrected)
     found: int = -1  # index of the reference without a number that was applied last; -1: none
+    is_matched: bool = False  # whether the shot shows what a still shows, so that its colors are the still's
     seen: tuple[ColoredPicture, ...] = ()  # last pictures of shots that ended, newest last
 
 
@@ -74,14 +77,21 @@ class ReferenceCorrector:
         """Numbers of the frames that have a reference of their own."""
         return frozenset(self._numbered)
 
-    def start_shot(self, gray: Gray, predicted_2hw: Floats, number: int) -> tuple[Floats, bool]:
-        """Correct the prediction for the first frame of a shot; also whether a reference was applied to it."""
-        self.state = replace(self.state, correction_2hw=None, sure_hw=None, found=-1)
-        if number not in self._numbered and (recalled := self._recall(gray)) is not None:
-            self._learn(recalled, gray, predicted_2hw)
-        return self._correct(gray, predicted_2hw, number)
+    def start_shot(
+        self, gray: Gray, predicted_2hw: Floats, number: int, match: Match | None = None
+    ) -> tuple[Floats, bool]:
+        """Correct the prediction for the first frame of a shot; also whether a reference was applied to it.
 
-    def continue_shot(self, link: Link, gray: Gray, predicted_2hw: Floats, number: int) -> tuple[Floats, bool]:
+        match: what the stills say of the frame; None where nothing describes pictures: then colors are carried.
+        """
+        self.state = replace(self.state, correction_2hw=None, sure_hw=None, found=-1, is_matched=False)
+        if number not in self._numbered and (recalled := self._recall(gray, match)) is not None:
+            self._learn(recalled, gray, predicted_2hw)
+        return self._correct(gray, predicted_2hw, number, match)
+
+    def continue_shot(
+        self, link: Link, gray: Gray, predicted_2hw: Floats, number: int, match: Match | None = None
+    ) -> tuple[Floats, bool]:
         """Correct the prediction for a later frame, which `link` connects to the one before; see `start_shot`."""
         state = self.state
         if state.correction_2hw is not None and state.sure_hw is not None:
@@ -91,7 +101,7 @@ class ReferenceCorrector:
             )
             correction, sure = _fill_unsure(link.warp_ab(state.correction_2hw), sure, features)
             self.state = replace(state, correction_2hw=correction, sure_hw=sure)
-        return self._correct(gray, predicted_2hw, number)
+        return self._correct(gray, predicted_2hw, number, match)
 
     def end_shot(self, gray: Gray, ab_2hw: Floats) -> None:
         """Remember the last picture of a shot that ended, and its colors."""
@@ -99,8 +109,14 @@ class ReferenceCorrector:
             seen = (*self.state.seen, ColoredPicture(gray, ab_2hw))[-REMEMBERED_SHOTS:]
             self.state = replace(self.state, seen=seen)
 
-    def _correct(self, gray: Gray, predicted_2hw: Floats, number: int) -> tuple[Floats, bool]:
-        still = self._numbered.get(number) or self._find_still(gray)
+    def _correct(self, gray: Gray, predicted_2hw: Floats, number: int, match: Match | None) -> tuple[Floats, bool]:
+        own = self._numbered.get(number)
+        if match is not None:
+            is_matched = self.state.is_matched or own is not None or match.coherence >= COHERENT
+            self.state = replace(self.state, is_matched=is_matched)
+            if is_matched:
+                return _resize_ab((match if own is None else own).ab_2hw, predicted_2hw), own is not None
+        still = own or (self._find_still(gray) if match is None else None)
         if still is not None:
             self._learn(still, gray, predicted_2hw)
         correction, sure = self.state.correction_2hw, self.state.sure_hw
@@ -119,11 +135,11 @@ class ReferenceCorrector:
         self.state = replace(self.state, found=best)
         return self._stills[best]
 
-    def _recall(self, gray: Gray) -> ColoredPicture | None:
+    def _recall(self, gray: Gray, match: Match | None) -> ColoredPicture | None:
         """The known picture of the same place, if there is one: of references first, then of earlier shots."""
         if contrast(gray) < MIN_CONTRAST:
             return None
-        for pictures in (self._stills, self.state.seen[::-1]):
+        for pictures in (self._stills if match is None else [], self.state.seen[::-1]):
             similarities = [self._similarity(_resize_to(picture.gray, gray), gray) for picture in pictures]
             if similarities and max(similarities) >= SAME_PLACE_SIMILARITY:
                 return pictures[int(np.argmax(similarities))]
@@ -173,6 +189,13 @@ def _fill_unsure(correction_2hw: Floats, sure_hw: Floats, features_3hw: Floats) 
     total = np.maximum(own_share + filled_share, np.float32(1e-6))
     correction: Floats = (own_share * correction_2hw + filled_share * filled) / total
     return correction, own_share + filled_share
+
+
+def _resize_ab(ab_2hw: Floats, like_2hw: Floats) -> Floats:
+    """Resize a*b* to the size of others."""
+    size = like_2hw.shape[:0:-1]
+    how = cv2.INTER_AREA if ab_2hw.shape[1] > size[1] else cv2.INTER_CUBIC
+    return np.stack([np.asarray(cv2.resize(plane, size, interpolation=how), np.float32) for plane in ab_2hw])
 
 
 def _resize_to(gray: Gray, like: Gray) -> Gray:

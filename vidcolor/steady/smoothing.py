@@ -10,6 +10,7 @@ from vidcolor.color import Floats
 from vidcolor.steady.averaging import Average
 from vidcolor.steady.cuts import CutDetector, CutState
 from vidcolor.steady.links import Link, find_link
+from vidcolor.steady.matching import Match
 from vidcolor.steady.motion import FlowFinder, Gray, gray_of
 from vidcolor.steady.references import CorrectorState, ReferenceCorrector
 
@@ -21,6 +22,7 @@ class SmoothingState:
     cuts: CutState = field(default_factory=CutState)
     waiting_gray: tuple[Gray, ...] = ()  # undecided frames, two at most: a flash or a new shot
     waiting_ab: tuple[Floats, ...] = ()  # and the network's predictions for them
+    waiting_match: tuple[Match, ...] = ()  # and what stills say of them; none without stills
     last: Gray | None = None  # the newest picture in the average
     average: Average | None = None
     number: int = 0  # of the next frame to come out
@@ -59,14 +61,17 @@ class ColorSmoother:
         """Frames that were pushed and have no colors yet: 0 to 2."""
         return len(self._state.waiting_gray)
 
-    def push(self, lightness_hw: Floats, ab_2hw: Floats) -> list[Floats]:
+    def push(self, lightness_hw: Floats, ab_2hw: Floats, match: Match | None = None) -> list[Floats]:
         """Push the next frame; get the a*b* that are ready, none to three, in order and of their own shapes.
 
-        lightness: L* 0..100 as the network saw it.  ab: the network's a*b*, of any size.
+        lightness: L* 0..100 as the network saw it.  ab: the network's a*b*, of any size.  match: what stills say of the
+        frame; for every frame of the film or for none.
         """
-        gray = gray_of(lightness_hw)
-        waiting = (*self._state.waiting_gray, gray), (*self._state.waiting_ab, ab_2hw)
-        self._state = replace(self._state, waiting_gray=waiting[0], waiting_ab=waiting[1])
+        state, gray = self._state, gray_of(lightness_hw)
+        self._state = replace(
+            state, waiting_gray=(*state.waiting_gray, gray), waiting_ab=(*state.waiting_ab, ab_2hw),
+            waiting_match=() if match is None else (*state.waiting_match, match),
+        )  # fmt: skip
         return [self._smooth_next(is_start) for is_start in self._detector.push_gray(gray)]
 
     def finish(self) -> list[Floats]:
@@ -76,17 +81,24 @@ class ColorSmoother:
     def _smooth_next(self, is_start: bool) -> Floats:
         state, corrector = self._state, self._corrector
         gray, predicted = state.waiting_gray[0], state.waiting_ab[0]
+        match = state.waiting_match[0] if state.waiting_match else None
         last, before = state.last, state.average
         if is_start or last is None or before is None or before.ab_2hw.shape != predicted.shape:
             if last is not None and before is not None:
                 corrector.end_shot(last, before.vivid_2hw)
-            average = Average.start(corrector.start_shot(gray, predicted, state.number)[0])
+            average = Average.start(corrector.start_shot(gray, predicted, state.number, match)[0])
         else:
             link = self._find_link(last, gray, predicted.shape[1:])
-            predicted, is_known = corrector.continue_shot(link, gray, predicted, state.number)
+            predicted, is_known = corrector.continue_shot(link, gray, predicted, state.number, match)
             average = Average.start(predicted) if is_known else before.update(predicted, link, gray)
         self._state = SmoothingState(
-            state.cuts, state.waiting_gray[1:], state.waiting_ab[1:], gray, average, state.number + 1
+            state.cuts,
+            state.waiting_gray[1:],
+            state.waiting_ab[1:],
+            state.waiting_match[1:],
+            gray,
+            average,
+            state.number + 1,
         )
         return average.vivid_2hw
 
