@@ -18,12 +18,13 @@ from vidcolor.overlap import prefetch
 from vidcolor.steady import Steadiness
 from vidcolor.steady.checkpoints import SEGMENT_FRAMES, Checkpoints, PendingItems
 from vidcolor.steady.key_frames import MAX_INTERVAL, PlannedFrame
-from vidcolor.steady.matching import Match, Matcher, shrink_ab
+from vidcolor.steady.matching import KnownPicture, Match, Matcher, shrink_ab
 from vidcolor.steady.state import Arrays
 
 T = TypeVar("T")
 LightFrame = tuple[Frame, Floats]  # a frame and its L*, as the network takes it
 ColorFrame = tuple[Frame, Floats]  # a frame and its a*b*
+StillFinder = Callable[[Sequence[Floats], Sequence[int]], Sequence[Match | None]]  # of L* pictures and their numbers
 Predicted = tuple[Frame, Floats, Floats, Match | None]  # a frame, its L* and a*b*, and what stills say of it
 DECODED_AHEAD = 4  # frames that wait for the network, beyond its batch
 PLANNED_AHEAD = 8  # frames that wait for the network to color the key frame before them
@@ -126,7 +127,8 @@ def colored_frames(
         light_frames = overlap(_mark_kept(light_frames, shots, picture, checkpoints), DECODED_AHEAD)
     if steadiness.every == 1:
         match = _matcher(steadiness, colorizer)
-        predictions = overlap(_predict(light_frames, colorizer, match, checkpoints.first), colorizer.batch_size)
+        predicted = _predict(light_frames, colorizer, match, checkpoints.first, steadiness.first_number)
+        predictions = overlap(predicted, colorizer.batch_size)
         if steadiness.mode == "off":
             colors: Iterator[ColorFrame] = ((frame, ab) for frame, _, ab, _ in predictions)
         else:
@@ -166,30 +168,36 @@ def _paint(frame: Frame, ab: Floats, picture: PictureFormat, view: View) -> Colo
     return ColoredFrame(frame, *paint(frame.luma, ab, picture, view))
 
 
-def _matcher(steadiness: Steadiness, colorizer: Colorizer) -> Callable[[Sequence[Floats]], Sequence[Match | None]]:
+def _matcher(steadiness: Steadiness, colorizer: Colorizer) -> StillFinder:
     """What tells of L* pictures what the references say of them; nothing where there are none, or nobody describes."""
     described = colorizer.describe([still.lightness_hw for still in steadiness.references])
     if not described:
-        return lambda lightness: [None] * len(lightness)
-    colors = [
-        shrink_ab(still.picture.ab_2hw, places) for still, places in zip(steadiness.references, described, strict=True)
-    ]
-    matcher = Matcher(list(zip(described, colors, strict=True)))
-    return lambda lightness: [matcher(places) for places in colorizer.describe(lightness)]
+        return lambda lightness, _: [None] * len(lightness)
+    stills = zip(described, steadiness.references, strict=True)
+    matcher = Matcher(
+        [KnownPicture(still.number, places, shrink_ab(still.picture.ab_2hw, places)) for places, still in stills]
+    )
+
+    def match(lightness_Bhw: Sequence[Floats], numbers: Sequence[int]) -> Sequence[Match | None]:
+        return [matcher(*pair) for pair in zip(colorizer.describe(lightness_Bhw), numbers, strict=True)]
+
+    return match
 
 
 def _predict(
     light_frames: Iterable[LightFrame],
     colorizer: Colorizer,
-    match: Callable[[Sequence[Floats]], Sequence[Match | None]],
+    match: StillFinder,
     first: int,
+    first_number: int,
 ) -> Iterator[Predicted]:
     """Predict a*b* batch by batch, and match the stills. No batch crosses the end of a segment."""
     remaining = iter(light_frames)
     while batch := list(islice(remaining, min(colorizer.batch_size, SEGMENT_FRAMES - first % SEGMENT_FRAMES))):
+        numbers = range(first_number + first, first_number + first + len(batch))
         first += len(batch)
         shown = [lightness for _, lightness in batch]
-        answers = zip(batch, colorizer.predict(shown), match(shown), strict=True)
+        answers = zip(batch, colorizer.predict(shown), match(shown, numbers), strict=True)
         yield from ((*pair, ab, found) for pair, ab, found in answers)
 
 
@@ -230,7 +238,8 @@ def _carry(
     waiting, match = PendingItems[Frame](propagator.waiting), _matcher(steadiness, colorizer)
     for group in _group_by_keys(planned, KEYS_A_DEVICE * len(colorizer.devices), checkpoints.first):
         keys = [lightness for (_, lightness), plan in group if plan.is_key]
-        answers = zip(colorizer.predict(keys), match(keys), strict=True)
+        numbers = [plan.number for _, plan in group if plan.is_key]
+        answers = zip(colorizer.predict(keys), match(keys, numbers), strict=True)
         for (frame, _), plan in group:
             number += 1
             ready = propagator.push(plan, *(next(answers) if plan.is_key else ()))

@@ -3,7 +3,7 @@
 It needs no unbroken motion, so it survives occlusion, fast motion and cuts back to the same place. Places are described
 by networks.binnet.BinNet.describe; colors are a mean of the stills' places, by likeness (an attention over them).
 
-Shapes: C numbers of a description, h w places at stride 8, N places of all stills, K numbers that are compared.
+Shapes: C numbers of a description, h w places at stride 8, N places of a still, K numbers that are compared.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,19 @@ from vidcolor.color import Floats
 COMPARED = 64  # numbers: principal components of the stills' descriptions
 SHARP, SOFT = 20.0, 5.0  # of the softmax where a place is alike, and where nothing is
 COHERENT = 0.42  # of pictures of one place: six clips have 0.42 to 0.8 for seconds, other places 0.19 to 0.35
+RELATED = 0.6  # of the most coherent still's coherence, from which another still counts beside it
 ALIKE = 2.0  # squared distance at which a place is as unlike as like
+MAX_WITHOUT_NUMBER = 3  # stills without a number that a frame is compared with: the likest at a glance
+GLANCE = 3, 4  # rows and columns of that comparison
+
+
+@dataclass(frozen=True)
+class KnownPicture:
+    """A still as it is matched. number: of the film's frame that it shows; None: unknown."""
+
+    number: int | None
+    described_Chw: Floats
+    ab_2hw: Floats  # at the description's places
 
 
 @dataclass(frozen=True)
@@ -28,39 +40,73 @@ class Match:
     coherence: float  # share of neighbors that are neighbors in a still, too: of the same place mostly above COHERENT
 
 
+@dataclass(frozen=True)
+class _Still:
+    """A still, ready to be compared with."""
+
+    places_NK: Floats
+    squares_N: Floats
+    ab_N2: Floats
+    width: int  # places in a row
+    glance: Floats
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A picture compared with one still."""
+
+    still: _Still
+    squared: Floats  # distances of the picture's places to the still's, less the place's own square
+    coherence: float
+
+
 class Matcher:
     """Finds the colors of stills in other pictures."""
 
-    def __init__(self, stills: Sequence[tuple[Floats, Floats]]) -> None:
-        """stills: descriptions (C, h, w) and a*b* (2, h, w) of each, at any sizes."""
-        self._positions_N2 = np.concatenate([_positions(ab, 1000 * number) for number, (_, ab) in enumerate(stills)])
-        described = np.concatenate([places.reshape(len(places), -1).T for places, _ in stills]).astype(np.float32)
-        self._ab_N2 = np.concatenate([ab.reshape(2, -1).T for _, ab in stills]).astype(np.float32)
-        self._mean = described.mean(axis=0)
-        centered = described - self._mean
-        _, vectors = np.linalg.eigh((centered.T @ centered).astype(np.float64))
+    def __init__(self, known: Sequence[KnownPicture]) -> None:
+        described = [_flatten(picture.described_Chw) for picture in known]
+        self._mean = np.concatenate(described).mean(axis=0)
+        spread = sum((places - self._mean).T @ (places - self._mean) for places in described)
+        _, vectors = np.linalg.eigh(np.asarray(spread, np.float64))
         self._basis = np.ascontiguousarray(vectors[:, ::-1][:, :COMPARED], np.float32)
-        self._places_NK = centered @ self._basis
-        self._squares_N = np.square(self._places_NK).sum(axis=1)
+        stills = [(picture.number, self._prepare(picture)) for picture in known]
+        numbered = ((number, still) for number, still in stills if number is not None)
+        self._numbered = sorted(numbered, key=lambda pair: pair[0])
+        self._unnumbered = [still for number, still in stills if number is None]
 
-    def __call__(self, described_Chw: Floats) -> Match:
-        """Match a picture by its description."""
-        channels, h, w = described_Chw.shape
-        places = (described_Chw.reshape(channels, -1).T - self._mean) @ self._basis
-        squared = self._squares_N - 2 * places @ self._places_NK.T  # less the place's own square
-        nearest = squared.argmin(axis=1)
-        least = np.take_along_axis(squared, nearest[:, None], axis=1)
+    def _prepare(self, picture: KnownPicture) -> _Still:
+        places = self._project(picture.described_Chw)
+        shape = picture.described_Chw.shape[1:]
+        return _Still(places, np.square(places).sum(axis=1), _flatten(picture.ab_2hw), shape[1], _glance(places, shape))
+
+    def _project(self, described_Chw: Floats) -> Floats:
+        places: Floats = (_flatten(described_Chw) - self._mean) @ self._basis
+        return places
+
+    def __call__(self, described_Chw: Floats, number: int) -> Match:
+        """Match a picture by its description. number: of the film's frame that it is.
+
+        It is compared with the numbered stills before and after it, and with the likest of the others.
+        """
+        shape, places = described_Chw.shape[1:], self._project(described_Chw)
+        found = [_compare(places, shape, still) for still in self._candidates(number, _glance(places, shape))]
+        best = max(one.coherence for one in found)
+        related = [one for one in found if one.coherence >= RELATED * best]
+        squared = np.concatenate([one.squared for one in related], axis=1)
+        colors = np.concatenate([one.still.ab_N2 for one in related])
+        least = squared.min(axis=1, keepdims=True)
         squared -= least
-        sharp, soft = self._mean_color(squared, SHARP), self._mean_color(squared, SOFT)
+        sharp, soft = _mean_color(squared, colors, SHARP), _mean_color(squared, colors, SOFT)
         distance = np.maximum(least[:, 0] + np.square(places).sum(axis=1), 0)
         alike = np.exp(-np.square(distance * np.float32(1 / ALIKE)))[:, None]
-        ab = np.ascontiguousarray((soft + alike * (sharp - soft)).T.reshape(2, h, w))
-        return Match(ab, _coherence(self._positions_N2[nearest].reshape(h, w, 2)))
+        ab = np.ascontiguousarray((soft + alike * (sharp - soft)).T.reshape(2, *shape))
+        return Match(ab, best)
 
-    def _mean_color(self, squared: Floats, sharpness: float) -> Floats:
-        """The mean of all places' colors for each place, weighted by softmax(-sharpness * squared distance)."""
-        share = cv2.exp(squared * np.float32(-sharpness))
-        return np.asarray(share @ self._ab_N2 / share.sum(axis=1, keepdims=True), np.float32)
+    def _candidates(self, number: int, glance: Floats) -> list[_Still]:
+        before = [still for at, still in self._numbered if at <= number][-1:]
+        after = [still for at, still in self._numbered if at > number][:1]
+        others = sorted(self._unnumbered, key=lambda still: float(np.square(still.glance - glance).sum()))
+        return [*before, *after, *others[:MAX_WITHOUT_NUMBER]]
 
 
 def shrink_ab(ab_2hw: Floats, described_Chw: Floats) -> Floats:
@@ -69,14 +115,35 @@ def shrink_ab(ab_2hw: Floats, described_Chw: Floats) -> Floats:
     return np.stack([np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32) for plane in ab_2hw])
 
 
-def _positions(ab_2hw: Floats, offset: int) -> Floats:
-    """Row and column of each place (N, 2); offset: keeps the stills apart."""
-    rows, columns = np.mgrid[: ab_2hw.shape[1], : ab_2hw.shape[2]].astype(np.float32)
-    return np.stack([rows.ravel() + offset, columns.ravel()], axis=1)
+def _flatten(planes: Floats) -> Floats:
+    """Planes (C, h, w) as places (h * w, C)."""
+    return np.ascontiguousarray(planes.reshape(len(planes), -1).T, np.float32)
 
 
-def _coherence(found_hw2: Floats) -> float:
-    """Share of neighboring places that were found as neighbors, within a place. found: row and column."""
-    across = np.abs(np.diff(found_hw2, axis=1) - (0, 1)).max(axis=2) <= 1
-    down = np.abs(np.diff(found_hw2, axis=0) - (1, 0)).max(axis=2) <= 1
-    return float((across.mean() + down.mean()) / 2)
+def _glance(places_NK: Floats, shape: tuple[int, ...]) -> Floats:
+    """A picture at a glance: its description at a few places."""
+    planes = places_NK.T.reshape(-1, *shape)
+    small = [cv2.resize(np.ascontiguousarray(plane), GLANCE[::-1], interpolation=cv2.INTER_AREA) for plane in planes]
+    return np.stack(small).astype(np.float32)
+
+
+def _compare(places_NK: Floats, shape: tuple[int, ...], still: _Still) -> _Found:
+    squared = still.squares_N - 2 * places_NK @ still.places_NK.T
+    rows, columns = np.divmod(squared.argmin(axis=1).reshape(shape), still.width)
+    return _Found(still, squared, _coherence(rows, columns))
+
+
+def _coherence(rows_hw: Floats, columns_hw: Floats) -> float:
+    """Share of neighboring places that were found as neighbors, within a place."""
+    shares = []
+    for axis in (0, 1):  # down, across
+        down, across = np.abs(np.diff(rows_hw, axis=axis) - (axis == 0)), np.abs(np.diff(columns_hw, axis=axis) - axis)
+        if down.size:
+            shares.append(float((np.maximum(down, across) <= 1).mean()))
+    return float(np.mean(shares)) if shares else 1.0
+
+
+def _mean_color(squared: Floats, colors_N2: Floats, sharpness: float) -> Floats:
+    """The mean of all places' colors for each place, weighted by softmax(-sharpness * squared distance)."""
+    share = cv2.exp(squared * np.float32(-sharpness))
+    return np.asarray(share @ colors_N2 / share.sum(axis=1, keepdims=True), np.float32)
