@@ -1,5 +1,6 @@
 """Frames go through every way of steadying once, in order, with their own luma; overlap changes nothing."""
 
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from media_fixtures import make_film, make_shots
 from PIL import Image
 
+import vidcolor
 from vidcolor import cli
 from vidcolor.errors import SourceError, UsageError, VidcolorError
 from vidcolor.films.pipeline import colored_frames, run_pipeline
@@ -168,6 +170,48 @@ def test_the_command_refuses_what_makes_no_sense(options: list[str], tmp_path: P
     out = tmp_path / "out.mkv"
     assert cli.run([str(film), "-o", str(out), "--model", str(tiny_model), *options]) == 2
     assert not out.exists()
+
+
+def test_what_every_still_did_is_told(tmp_path: Path, film: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]):
+    with FilmSource(film) as source:
+        gray = next(source.frames()).luma
+    noise = np.random.default_rng(1).integers(0, 255, (*gray.shape, 3)).astype(np.uint8)
+    (tmp_path / "stills").mkdir()
+    for name, rgb in (
+        ("frame_000000.png", np.stack([gray, gray // 2, gray // 2], axis=2)), ("other.png", noise),
+        ("frame_000999.png", noise),
+    ):  # fmt: skip
+        Image.fromarray(rgb).save(tmp_path / "stills" / name)
+    command = [str(film), "-o", str(tmp_path / "out.mkv"), "--model", str(tiny_model)]
+    assert cli.run([*command, "--reference", str(tmp_path / "stills")]) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert re.search(r"frame_000000.png: [0-9]+ frames took its colors; it shows [0-9]+% of them", told)
+    assert "frame_000999.png did nothing: it is frame 999's, and the film's frames are 0 to 26" in told
+    assert "other.png did nothing: no shot shows what it shows" in told
+
+
+def test_what_stills_did_before_an_interruption_counts(tmp_path: Path, tiny_model: Path):
+    film = make_film(tmp_path / "long.mkv", pts=range(300))
+    with FilmSource(film) as source:
+        gray = next(source.frames()).luma
+    Image.fromarray(np.stack([gray, gray // 2, gray // 2], axis=2)).save(tmp_path / "frame_000000.png")
+
+    class StopError(Exception):
+        pass
+
+    def stop(done: int, total: int | None) -> None:  # noqa: ARG001
+        if done > 250:
+            raise StopError
+
+    options = {"model": tiny_model, "reference": tmp_path / "frame_000000.png"}
+    whole = vidcolor.colorize_film(film, tmp_path / "whole.mkv", **options)
+    with pytest.raises(StopError):
+        vidcolor.colorize_film(film, tmp_path / "out.mkv", on_progress=stop, **options)
+    resumed = vidcolor.colorize_film(film, tmp_path / "out.mkv", **options)
+    assert resumed.done_before == 240
+    assert resumed.stills == whole.stills
+    assert whole.stills[0].frames >= 1
+    assert (tmp_path / "out.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
 
 
 def test_the_command_follows_a_still(tmp_path: Path, film: Path, tiny_model: Path):

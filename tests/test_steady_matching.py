@@ -147,8 +147,10 @@ def test_a_guided_film_in_pieces_equals_the_film_in_one_piece(colorizer: Coloriz
 
 
 def test_matches_are_saved_with_what_waits() -> None:
-    smoother = ColorSmoother(state=SmoothingState())
-    gray, match = np.full((96, 96), 50, np.float32), Match(np.ones((2, 12, 12), np.float32), 0.5)
+    gray = np.full((96, 96), 50, np.float32)
+    still = Reference.from_lab(0, gray, np.ones((2, 24, 24), np.float32))
+    smoother = ColorSmoother(state=SmoothingState(), corrector=ReferenceCorrector((still,)))
+    match = Match(np.ones((2, 12, 12), np.float32), 0.5)
     ready = smoother.push(gray, np.zeros((2, 24, 24), np.float32), match)
     saved = from_arrays(SmoothingState, to_arrays(smoother.state))
     assert len(ready) + len(saved.waiting_match) == 1

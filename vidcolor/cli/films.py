@@ -86,6 +86,7 @@ def _colorize(job: "FilmJob", load: Callable[[], "Colorizer"], options: "BatchOp
         input=str(job.source), output=str(job.target), frames=result.frames, seconds=round(seconds, 2),
         fps=round((result.frames - result.done_before) / seconds, 2), done_before=result.done_before,
         damage=vars(result.damage), model=result.model, outcome=result.outcome,
+        stills=[vars(still) for still in result.stills],
     )  # fmt: skip
     return result.outcome
 

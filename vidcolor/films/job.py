@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -45,6 +46,7 @@ from vidcolor.painting.tone import IN_COLOR
 from vidcolor.run import Run
 from vidcolor.steady import Steadiness
 from vidcolor.steady.key_frames import MAX_INTERVAL, MIN_INTERVAL, check_every
+from vidcolor.steady.references import CorrectorState, Reference
 from vidcolor.timecode import MOST_SECONDS
 
 # Fields of FilmOptions that decide the output's bytes, besides those of its model.
@@ -170,6 +172,15 @@ class FilmStart:
 
 
 @dataclass(frozen=True)
+class StillReach:
+    """What a reference did."""
+
+    name: str  # of its file
+    frames: int  # that took colors from it
+    share: float  # of the picture that it shows, too, mean over those frames, 0 to 1
+
+
+@dataclass(frozen=True)
 class FilmResult:
     """The result of `vidcolor.colorize_film`."""
 
@@ -179,6 +190,7 @@ class FilmResult:
     model: str  # its name
     warnings: tuple[str, ...] = ()  # one line each, for instance what the container could not keep
     damage: Damage = field(default_factory=Damage)  # of the input; false where there is none, see its fields
+    stills: tuple[StillReach, ...] = ()  # what each reference did
     outcome: Literal["colored", "kept"] = "colored"  # "kept": the film was in color and was copied as it is
 
 
@@ -220,12 +232,41 @@ def colorize_film_file(
                 on_warning(warning)
             known, known_of_source = len(sink.warnings), len(source.warnings)
             shots = options.shots(source)
-            count = run_pipeline(source, sink, colorizer, steadiness, on_frame, shots=shots)
+            guides: list[CorrectorState] = []
+            count = run_pipeline(
+                source, sink, colorizer, steadiness, on_frame, shots=shots, on_references=guides.append
+            )
+        stills = _measure_reach(steadiness, guides)
         kept = shots.describe() if shots else ""
-        late = (*((kept,) if kept else ()), *source.warnings[known_of_source:], *sink.warnings[known:])
+        idle = tuple(
+            f"{still.name} did nothing: {_why_idle(reference, count, steadiness)}"
+            for still, reference in zip(stills, steadiness.references, strict=bool(stills))
+            if not still.frames
+        )
+        late = (*((kept,) if kept else ()), *idle, *source.warnings[known_of_source:], *sink.warnings[known:])
         for warning in late:
             on_warning(warning)
-        return FilmResult(target, count, done_before, colorizer.header.name, (*first, *late), source.damage)
+        return FilmResult(target, count, done_before, colorizer.header.name, (*first, *late), source.damage, stills)
+
+
+def _measure_reach(steadiness: Steadiness, guides: list[CorrectorState]) -> tuple[StillReach, ...]:
+    """What each reference did. guides: the state at the film's end, in which what earlier runs made counts; or none."""
+    if not guides:
+        return ()
+    found = zip_longest(guides[-1].frames, guides[-1].followed, fillvalue=0)
+    counts = [*found, *[(0, 0.0)] * len(steadiness.references)]  # nothing is noted where none did anything
+    return tuple(
+        StillReach(still.name, int(frames), followed / frames if frames else 0.0)
+        for still, (frames, followed) in zip(steadiness.references, counts, strict=False)
+    )
+
+
+def _why_idle(still: Reference, frames: int, steadiness: Steadiness) -> str:
+    """Why a reference reached no frame. frames: of the film as it was colored."""
+    last = steadiness.first_number + frames - 1
+    if still.number is not None and not steadiness.first_number <= still.number <= last:
+        return f"it is frame {still.number}'s, and the film's frames are {steadiness.first_number} to {last}"
+    return "no shot shows what it shows"
 
 
 def _expected_seconds(options: FilmOptions, frames: int | None, done_before: int) -> tuple[int, int] | None:

@@ -19,6 +19,7 @@ from vidcolor.steady import Steadiness
 from vidcolor.steady.checkpoints import SEGMENT_FRAMES, Checkpoints, PendingItems
 from vidcolor.steady.key_frames import MAX_INTERVAL, PlannedFrame
 from vidcolor.steady.matching import KnownPicture, Match, Matcher, shrink_ab
+from vidcolor.steady.references import CorrectorState
 from vidcolor.steady.state import Arrays
 
 T = TypeVar("T")
@@ -80,12 +81,13 @@ def run_pipeline(
     on_frame: Callable[[int], None],
     until: int | None = None,
     shots: Shots | None = None,
+    on_references: Callable[[CorrectorState], None] = lambda _: None,
 ) -> int:
     """Color every frame of `source` that `sink` does not have yet; returns how many frames the sink has then.
 
     on_frame: called with that number after every frame.  until: stop after that many frames of the film.
     shots: decides which frames keep the colors that they have; it is given as at the film's start, and restored to
-    where the sink resumes. None: no frame does.
+    where the sink resumes. None: no frame does.  on_references: called at the film's end with what each did.
     """
     count, checkpoints = sink.frames_written, Checkpoints(sink.frames_written, sink.state)
     if until is not None and count >= until:
@@ -97,7 +99,7 @@ def run_pipeline(
             return stages.enter_context(closing(prefetch(items, depth)))
 
         frames = overlap(source.frames(sink.resume_point), DECODED_AHEAD)
-        colored = colored_frames(frames, source.info, colorizer, steadiness, overlap, checkpoints, shots)
+        colored = colored_frames(frames, source.info, colorizer, steadiness, overlap, checkpoints, shots, on_references)
         for count, frame in enumerate(colored, start=checkpoints.first + 1):
             sink.write(frame)
             if count % SEGMENT_FRAMES == 0:
@@ -116,10 +118,12 @@ def colored_frames(
     overlap: Overlap = no_overlap,
     checkpoints: Checkpoints | None = None,
     shots: Shots | None = None,
+    on_references: Callable[[CorrectorState], None] = lambda _: None,
 ) -> Iterator[ColoredFrame]:
     """Every frame with its chroma, in order.
 
-    checkpoints: where an earlier run ended, and where the stages' states are noted.  shots: see `run_pipeline`.
+    checkpoints: where an earlier run ended, and where the stages' states are noted.  shots, on_references: see
+    `run_pipeline`.
     """
     picture, view, checkpoints = info.picture, view_of(info), checkpoints or Checkpoints(is_resumable=False)
     light_frames: Iterator[LightFrame] = ((frame, colorizer.lightness(frame.luma, picture, view)) for frame in frames)
@@ -132,10 +136,10 @@ def colored_frames(
         if steadiness.mode == "off":
             colors: Iterator[ColorFrame] = ((frame, ab) for frame, _, ab, _ in predictions)
         else:
-            colors = overlap(_average(predictions, steadiness, checkpoints), PAINTED_AHEAD)
+            colors = overlap(_average(predictions, steadiness, checkpoints, on_references), PAINTED_AHEAD)
     else:
         planned = overlap(_plan_keys(light_frames, steadiness, checkpoints), PLANNED_AHEAD)
-        colors = overlap(_carry(planned, colorizer, steadiness, checkpoints), PAINTED_AHEAD)
+        colors = overlap(_carry(planned, colorizer, steadiness, checkpoints, on_references), PAINTED_AHEAD)
     return overlap((_paint(frame, ab, picture, view) for frame, ab in colors), PAINTED_AHEAD)
 
 
@@ -202,7 +206,10 @@ def _predict(
 
 
 def _average(
-    predictions: Iterable[Predicted], steadiness: Steadiness, checkpoints: Checkpoints
+    predictions: Iterable[Predicted],
+    steadiness: Steadiness,
+    checkpoints: Checkpoints,
+    on_references: Callable[[CorrectorState], None],
 ) -> Iterator[ColorFrame]:
     """Average the network's predictions over time."""
     smoother = steadiness.smoother(checkpoints.initial_state("steadier"))
@@ -212,6 +219,7 @@ def _average(
         checkpoints.record("steadier", number, smoother)  # before the frames pass on
         yield from waiting.put(frame, ready)
     yield from waiting.match(smoother.finish())
+    on_references(smoother.state.guide)
 
 
 def _plan_keys(
@@ -232,6 +240,7 @@ def _carry(
     colorizer: Colorizer,
     steadiness: Steadiness,
     checkpoints: Checkpoints,
+    on_references: Callable[[CorrectorState], None],
 ) -> Iterator[ColorFrame]:
     """Predict key frames, and carry their colors to the frames between them, from both sides."""
     propagator, number = steadiness.propagator(checkpoints.initial_state("carrier")), checkpoints.first
@@ -246,6 +255,7 @@ def _carry(
             checkpoints.record("carrier", number, propagator)
             yield from waiting.put(frame, ready)
     yield from waiting.match(propagator.finish())
+    on_references(propagator.state.guide)
 
 
 def _group_by_keys(

@@ -81,4 +81,4 @@ def _load_picture(path: Path, number: int | None) -> Reference:
     if is_gray(rgb):
         raise SourceError(f"{path}: a still without colors, from which none can be taken. Color it first.")
     lightness, a, b = picture_to_lab(rgb)
-    return Reference.from_lab(number, np.asarray(lightness, np.float32), np.stack([a, b]).astype(np.float32))
+    return Reference.from_lab(number, np.asarray(lightness, np.float32), np.stack([a, b]).astype(np.float32), path.name)

@@ -38,12 +38,15 @@ class Match:
 
     ab_2hw: Floats
     coherence: float  # share of neighbors that are neighbors in a still, too: of the same place mostly above COHERENT
+    still: int = 0  # index of the still that is the most coherent
+    likeness: float = 1.0  # mean over the picture: 1, everything is in the stills; 0, nothing
 
 
 @dataclass(frozen=True)
 class _Still:
     """A still, ready to be compared with."""
 
+    index: int
     places_NK: Floats
     squares_N: Floats
     ab_N2: Floats
@@ -69,15 +72,17 @@ class Matcher:
         spread = sum((places - self._mean).T @ (places - self._mean) for places in described)
         _, vectors = np.linalg.eigh(np.asarray(spread, np.float64))
         self._basis = np.ascontiguousarray(vectors[:, ::-1][:, :COMPARED], np.float32)
-        stills = [(picture.number, self._prepare(picture)) for picture in known]
+        stills = [(picture.number, self._prepare(index, picture)) for index, picture in enumerate(known)]
         numbered = ((number, still) for number, still in stills if number is not None)
         self._numbered = sorted(numbered, key=lambda pair: pair[0])
         self._unnumbered = [still for number, still in stills if number is None]
 
-    def _prepare(self, picture: KnownPicture) -> _Still:
+    def _prepare(self, index: int, picture: KnownPicture) -> _Still:
         places = self._project(picture.described_Chw)
         shape = picture.described_Chw.shape[1:]
-        return _Still(places, np.square(places).sum(axis=1), _flatten(picture.ab_2hw), shape[1], _glance(places, shape))
+        return _Still(
+            index, places, np.square(places).sum(axis=1), _flatten(picture.ab_2hw), shape[1], _glance(places, shape)
+        )
 
     def _project(self, described_Chw: Floats) -> Floats:
         places: Floats = (_flatten(described_Chw) - self._mean) @ self._basis
@@ -90,8 +95,8 @@ class Matcher:
         """
         shape, places = described_Chw.shape[1:], self._project(described_Chw)
         found = [_compare(places, shape, still) for still in self._candidates(number, _glance(places, shape))]
-        best = max(one.coherence for one in found)
-        related = [one for one in found if one.coherence >= RELATED * best]
+        best = max(found, key=lambda one: one.coherence)
+        related = [one for one in found if one.coherence >= RELATED * best.coherence]
         squared = np.concatenate([one.squared for one in related], axis=1)
         colors = np.concatenate([one.still.ab_N2 for one in related])
         least = squared.min(axis=1, keepdims=True)
@@ -100,7 +105,7 @@ class Matcher:
         distance = np.maximum(least[:, 0] + np.square(places).sum(axis=1), 0)
         alike = np.exp(-np.square(distance * np.float32(1 / ALIKE)))[:, None]
         ab = np.ascontiguousarray((soft + alike * (sharp - soft)).T.reshape(2, *shape))
-        return Match(ab, best)
+        return Match(ab, best.coherence, best.still.index, float(alike.mean()))
 
     def _candidates(self, number: int, glance: Floats) -> list[_Still]:
         before = [still for at, still in self._numbered if at <= number][-1:]

@@ -42,11 +42,12 @@ class Reference:
     number: int | None
     picture: ColoredPicture
     lightness_hw: Floats  # L* 0..100 of the picture
+    name: str = ""  # for people
 
     @classmethod
-    def from_lab(cls, number: int | None, lightness_hw: Floats, ab_2hw: Floats) -> "Reference":
+    def from_lab(cls, number: int | None, lightness_hw: Floats, ab_2hw: Floats, name: str = "") -> "Reference":
         """A reference from L* 0..100 and a*b*, both of the whole picture, upright, at any sizes."""
-        return cls(number, ColoredPicture(gray_of(lightness_hw), ab_2hw), lightness_hw)
+        return cls(number, ColoredPicture(gray_of(lightness_hw), ab_2hw), lightness_hw, name)
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class CorrectorState:
     sure_hw: Floats | None = None  # 0 (the prediction stands) to 1 (fully corrected)
     found: int = -1  # index of the reference without a number that was applied last; -1: none
     is_matched: bool = False  # whether the shot shows what a still shows, so that its colors are the still's
+    frames: tuple[int, ...] = ()  # that each reference gave colors
+    followed: tuple[float, ...] = ()  # and the share of the picture in them, summed
     seen: tuple[ColoredPicture, ...] = ()  # last pictures of shots that ended, newest last
 
 
@@ -67,6 +70,7 @@ class ReferenceCorrector:
         """references: stills in color.  has_shot_memory: a shot's colors return when the film cuts back to it."""
         self.state = CorrectorState()  # the caller saves it and may set it
         self._numbered = {still.number: still.picture for still in references if still.number is not None}
+        self._place_of = {still.number: place for place, still in enumerate(references)}
         self._stills = [still.picture for still in references]
         self._unnumbered = [place for place, still in enumerate(references) if still.number is None]
         self._has_shot_memory = has_shot_memory
@@ -115,14 +119,24 @@ class ReferenceCorrector:
             is_matched = self.state.is_matched or own is not None or match.coherence >= COHERENT
             self.state = replace(self.state, is_matched=is_matched)
             if is_matched:
+                self._count(*((match.still, match.likeness) if own is None else (self._place_of[number], 1.0)))
                 return _resize_ab((match if own is None else own).ab_2hw, predicted_2hw), own is not None
         still = own or (self._find_still(gray) if match is None else None)
         if still is not None:
+            self._count(self._place_of[number] if own is not None else self.state.found, 1.0)
             self._learn(still, gray, predicted_2hw)
         correction, sure = self.state.correction_2hw, self.state.sure_hw
         if correction is None or sure is None or correction.shape != predicted_2hw.shape:
             return predicted_2hw, False
         return predicted_2hw + sure * correction, still is not None
+
+    def _count(self, place: int, share: float) -> None:
+        """Note that a reference gave a frame colors. share: of the picture that followed it."""
+        frames = [*self.state.frames, *[0] * (len(self._stills) - len(self.state.frames))]
+        followed = [*self.state.followed, *[0.0] * (len(self._stills) - len(self.state.followed))]
+        frames[place] += 1
+        followed[place] += share
+        self.state = replace(self.state, frames=tuple(frames), followed=tuple(followed))
 
     def _find_still(self, gray: Gray) -> ColoredPicture | None:
         """The most similar reference without a number, unless it is the one applied last."""

@@ -32,6 +32,7 @@ class FilmFinished(FilmPaths):
     model: NotRequired[str]
     devices: NotRequired[list[str]]
     outcome: str
+    stills: NotRequired[list[dict[str, Any]]]  # name, frames, share: what each --reference did
 
 
 class FilmPlan(FilmPaths):

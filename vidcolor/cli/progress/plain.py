@@ -13,6 +13,7 @@ from vidcolor.cli.progress.wording import (
     film_work,
     passed_over,
     plan_lines,
+    still_lines,
     training_place,
     training_summary,
 )
@@ -70,6 +71,8 @@ class PlainLines(Observer):
 
     def film_finished(self, **facts: Unpack[events.FilmFinished]) -> None:
         self.tell(f"{facts['output']}: {film_work(facts)}")
+        for line in still_lines(facts):
+            self.tell(line)
 
     def film_done_before(self, **facts: Unpack[events.FilmPaths]) -> None:
         self.tell(f"{facts['output']}: done before")

@@ -38,6 +38,13 @@ def film_work(facts: events.FilmFinished) -> str:
     return f"{facts['frames']} frames in {facts['seconds']:.1f} s, {facts['fps']:.1f} fps"
 
 
+def still_lines(facts: events.FilmFinished) -> Iterator[str]:
+    """What each reference did; those that did nothing have a warning."""
+    for still in facts.get("stills", ()):
+        if still["frames"]:
+            yield f"  {still['name']}: {still['frames']} frames took its colors; it shows {still['share']:.0%} of them"
+
+
 def plan_lines(facts: events.FilmPlan) -> Iterator[str]:
     """The lines of a dry run on a film."""
     frames = facts["frames"] if facts["frames"] is not None else "an unknown number of"
