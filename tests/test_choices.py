@@ -39,6 +39,7 @@ def test_the_command_line_offers_the_table() -> None:
     assert offered(evaluate.command) == {
         "precision": choices.PRECISIONS,
         "steadying": choices.EVALUATED_STEADY_MODES,
+        "references": choices.TRUE_STILLS,
         "metrics": choices.METRICS,
         "stocks": choices.STOCKS,
     }

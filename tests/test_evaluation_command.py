@@ -22,7 +22,7 @@ PHOTO_KEYS = {
     "feature_distance", "seconds", "psnr_by_category", "unreadable", "without_color",
 }  # fmt: skip
 FILM_KEYS = {
-    "kind", "film", "name", "films", "frames", "cuts", "psnr", "colorfulness", "colorfulness_gap", "cdc",
+    "kind", "film", "name", "films", "frames", "cuts", "psnr", "de00", "colorfulness", "colorfulness_gap", "cdc",
     "warp_error", "chroma_warp_error", "drift_12", "drift_24", "drift_48", "seconds", "frames_per_second",
 }  # fmt: skip
 

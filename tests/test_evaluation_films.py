@@ -10,6 +10,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+import skimage.data
 from media_fixtures import make_film
 
 from vidcolor.errors import ShapeError, SourceError
@@ -173,6 +174,26 @@ def test_colors_that_wander_are_seen_after_some_frames_and_not_across_a_cut(tmp_
     assert short.drift_12 == 0
     assert math.isnan(short.drift_24)
     assert math.isnan(short.drift_48)
+
+
+def test_a_film_that_follows_its_own_first_frame_is_nearer_to_the_truth(tmp_path: Path):
+    wide = skimage.data.astronaut()
+    rgb = [np.ascontiguousarray(wide[150:342, 6 * index : 6 * index + 256]) for index in range(14)]
+    with av.open(str(tmp_path / "film.mkv"), "w") as out:
+        stream = out.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 256, 192, "yuv444p"
+        for picture in rgb:
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        out.mux(stream.encode(None))
+    with Colorizer.load("default", device="cpu") as colorizer:
+        ways = {
+            stills: make_model_method(colorizer, Steadiness("flow"), stills)
+            for stills in ("none", "first", "first,last")
+        }
+        found = scores(tmp_path / "film.mkv", ways)
+    assert found["truth"].de00 == 0
+    assert found["first"].de00 < 0.6 * found["none"].de00
+    assert found["first,last"].de00 < found["first"].de00 < found["gray"].de00
 
 
 def test_drift_follows_what_moves(tmp_path: Path):

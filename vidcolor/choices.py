@@ -27,6 +27,8 @@ LAB_OUTPUTS: tuple[LabOutput, ...] = get_args(LabOutput)
 SteadyMode = Literal["off", "smooth", "flow"]
 AveragingMode = Literal["smooth", "flow"]  # of those that average
 STEADY_MODES: tuple[SteadyMode, ...] = get_args(SteadyMode)
+TrueStills = Literal["none", "first", "first,last"]  # frames of a color film that it is to follow, in true colors
+TRUE_STILLS: tuple[TrueStills, ...] = get_args(TrueStills)
 EVALUATED_STEADY_MODES = ("off", "ema", "smooth", "flow", "auto")  # ema: a baseline; auto: flow with --every auto
 
 # Films

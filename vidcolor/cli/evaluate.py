@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,11 @@ MAX_NAMED = 5  # skipped photos named in warnings
     help="How films' colors are steadied; auto: --every auto. May be repeated.",
 )  # fmt: skip
 @click.option(
+    "--reference", "references", multiple=True, type=click.Choice(choices.TRUE_STILLS),
+    default=["none"], show_default=True,
+    help="Frames that films follow in their true colors, as stills of colorize. May be repeated.",
+)  # fmt: skip
+@click.option(
     "--device", type=DEVICE, default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1."
 )
 @click.option(
@@ -67,7 +73,8 @@ MAX_NAMED = 5  # skipped photos named in warnings
 )
 def command(
     *, data: tuple[Path, ...], models: tuple[str, ...], size: int | None, precision: str,
-    saturation: float, steadying: tuple[str, ...], device: str, metrics: tuple[str, ...], stocks: tuple[str, ...],
+    saturation: float, steadying: tuple[str, ...], references: tuple[choices.TrueStills, ...], device: str,
+    metrics: tuple[str, ...], stocks: tuple[str, ...],
     limit: int | None,
     sheet: Path | None, csv_file: Path | None, overwrite: bool, is_json: bool,
 ) -> None:  # fmt: skip
@@ -105,7 +112,7 @@ def command(
             found.photos, colorizers, stocks, limit, torch_device, further, pictures, problems,
             with_stability="wobble" in metrics,
         )  # fmt: skip
-        films = _measure_films(found.films, colorizers, steadying, pictures, problems)
+        films = _measure_films(found.films, colorizers, steadying, references, pictures, problems)
     if photos is None and not films:
         raise SourceError(" ".join(problems) or f"{', '.join(map(str, data))}: no photo and no film found.")
     for problem in problems:
@@ -176,16 +183,15 @@ def _measure_photos(
 
 def _measure_films(
     films: tuple[Path, ...], colorizers: "dict[str, Colorizer]", steadying: tuple[str, ...],
-    sheet: "ContactSheet | None", problems: list[str],
+    references: tuple[choices.TrueStills, ...], sheet: "ContactSheet | None", problems: list[str],
 ) -> "list[FilmReport]":  # fmt: skip
     """Measure each film; a film that cannot be measured is left out."""
     from vidcolor.evaluation.films import evaluate_film
 
-    methods = {
-        model if len(steadying) == 1 else f"{model} {how}": _make_film_method(colorizer, how)
-        for model, colorizer in colorizers.items()
-        for how in steadying
-    }
+    methods = {}
+    for (model, colorizer), how, stills in product(colorizers.items(), steadying, references):
+        said = (model, how if len(steadying) > 1 else "", stills if len(references) > 1 else "")
+        methods[" ".join(filter(None, said))] = _make_film_method(colorizer, how, stills)
     reports = []
     for number, film in enumerate(films, start=1):
         try:
@@ -200,14 +206,14 @@ def _measure_films(
     return reports
 
 
-def _make_film_method(colorizer: "Colorizer", how: str) -> "FilmMethod":
+def _make_film_method(colorizer: "Colorizer", how: str, stills: choices.TrueStills) -> "FilmMethod":
     from vidcolor.evaluation.film_methods import make_ema_method, make_model_method
     from vidcolor.steady import Steadiness
 
     if how == "ema":
         return make_ema_method(colorizer)
     mode: choices.SteadyMode = next((mode for mode in choices.STEADY_MODES if mode == how), "flow")
-    return make_model_method(colorizer, Steadiness(mode, every=None if how == "auto" else 1))
+    return make_model_method(colorizer, Steadiness(mode, every=None if how == "auto" else 1), stills)
 
 
 def _make_frame_keeper(sheet: "ContactSheet | None", film: Path, order: int) -> Callable[[int, str, Any], None]:

@@ -7,26 +7,59 @@ any look-ahead. A temporal filter is measured as one more method.
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
 
+from vidcolor.choices import TrueStills
+from vidcolor.color import picture_to_lab
 from vidcolor.errors import ShapeError, SourceError
 from vidcolor.films.pipeline import colored_frames, view_of
+from vidcolor.films.references import SHORT_SIDE
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, PictureFormat, Plane
 from vidcolor.inference.colorizer import Colorizer, paint
 from vidcolor.media.pixels import layout_of, plane_view, to_planar
+from vidcolor.media.source import FilmSource
 from vidcolor.steady import Steadiness
+from vidcolor.steady.references import Reference
+from vidcolor.stills.rgb import resize
 
 EMA = 0.8  # decay: share of the previous frames
 FilmMethod = Callable[[Iterator[Frame], FilmInfo], Iterator[ColoredFrame]]  # every frame once, in order
 
 
-def make_model_method(colorizer: Colorizer, steadiness: Steadiness) -> FilmMethod:
-    """The method of `vidcolor colorize`."""
-    return partial(colored_frames, colorizer=colorizer, steadiness=steadiness)
+def make_model_method(colorizer: Colorizer, steadiness: Steadiness, stills: TrueStills = "none") -> FilmMethod:
+    """The method of `vidcolor colorize`. stills: frames that the film follows in their true colors."""
+    if stills == "none":
+        return partial(colored_frames, colorizer=colorizer, steadiness=steadiness)
+
+    def color(frames: Iterator[Frame], info: FilmInfo) -> Iterator[ColoredFrame]:
+        known = read_true_stills(Path(info.path), stills)
+        yield from colored_frames(frames, info, colorizer, replace(steadiness, references=known))
+
+    return color
+
+
+def read_true_stills(path: Path, which: TrueStills) -> tuple[Reference, ...]:
+    """Read frames of a color film as stills. Raises SourceError."""
+    found: dict[int, Frame] = {}
+    with FilmSource(path) as source:
+        for number, frame in enumerate(source.frames()):
+            found = {place: kept for place, kept in found.items() if place == 0} | {number: frame}
+            if which == "first":
+                break
+        turns = view_of(source.info).quarter_turns
+        return tuple(_to_reference(number, frame, turns) for number, frame in found.items())
+
+
+def _to_reference(number: int, frame: Frame, turns: int) -> Reference:
+    rgb = np.rot90(frame.native.to_ndarray(format="rgb24"), turns)
+    lightness, a, b = picture_to_lab(resize(np.ascontiguousarray(rgb), short_side=SHORT_SIDE))
+    return Reference.from_lab(number, np.asarray(lightness, np.float32), np.stack([a, b]).astype(np.float32))
 
 
 def make_ema_method(colorizer: Colorizer) -> FilmMethod:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+from skimage.color import deltaE_ciede2000, rgb2lab
 
 from vidcolor.color import Floats, LumaCoding, chroma_levels, luma_table
 from vidcolor.errors import SourceError
@@ -34,6 +36,7 @@ from vidcolor.planes import look_up
 from vidcolor.stills.rgb import Rgb, is_gray
 
 MEASURED_SIDE = 256  # pixels, short side: a model's usual input, and a limit on the optical flow's time
+DE00_STEP = 6  # frames from one whose CIEDE2000 is measured to the next: it takes long
 PSNR_CEILING = 58.9  # dB, of rounding to 8 bits; else one black frame would make the mean infinite
 DECODED_AHEAD = 4
 SAMPLED_FRAMES = 12  # by which a film is known to be gray
@@ -49,6 +52,7 @@ class FilmScore:
     frames: int
     cuts: int
     psnr: float  # dB, mean over frames; infinite for the truth
+    de00: float  # CIEDE2000 of its colors under the true L*, mean over pixels and every DE00_STEP-th frame
     colorfulness: float
     colorfulness_gap: float  # |mean colorfulness - that of the truth|; of several films the mean of their gaps
     cdc: float  # see film_metrics.ColorDistributionConsistency
@@ -134,7 +138,10 @@ class _FilmEvaluator:
         colored = {name: self._scaler.colors(luma, lane.color(frame)) for name, lane in self._runs.items()}
         motion = None if moving is None else moving.result()
         trails = self._trails.update(motion, (codes.shape[0], codes.shape[1]))
+        truth = rgb2lab(colored["truth"][0]) if self._frames % DE00_STEP == 0 else None
         for name, (rgb, chroma) in colored.items():
+            if truth is not None:
+                self._metrics[name].de00.append(_measure_de00(rgb, truth))
             self._metrics[name].update(rgb, chroma, colored["truth"][0], motion, trails, is_cut=is_cut)
         self._frames += 1
         self._cuts += is_cut
@@ -152,6 +159,7 @@ class _FilmEvaluator:
         return FilmScore(
             film=film, name=name, films=1, frames=self._frames, cuts=self._cuts,
             psnr=float("inf") if name == "truth" else float(np.mean(metrics.psnr)),
+            de00=float(np.mean(metrics.de00)),
             colorfulness=mean, colorfulness_gap=abs(mean - true_colorfulness), cdc=metrics.cdc.value,
             warp_error=metrics.warp.rgb, chroma_warp_error=metrics.warp.chroma,
             **{f"drift_{lag}": value for lag, value in metrics.drift.by_lag.items()}, seconds=seconds,
@@ -159,11 +167,19 @@ class _FilmEvaluator:
         )  # fmt: skip
 
 
+def _measure_de00(rgb: Rgb, truth_HW3: NDArray[np.float64]) -> float:
+    """Mean CIEDE2000 of a picture's colors. truth: L*a*b*, whose L* is put under them."""
+    lab = rgb2lab(rgb)
+    lab[..., 0] = truth_HW3[..., 0]
+    return float(deltaE_ciede2000(lab, truth_HW3).mean())
+
+
 class _FilmMetrics:
     """Metrics of one method."""
 
     def __init__(self) -> None:
         self.psnr: list[float] = []
+        self.de00: list[float] = []
         self.colorfulness: list[float] = []
         self.cdc, self.warp, self.drift = ColorDistributionConsistency(), WarpError(), Drift()
 
@@ -221,7 +237,8 @@ def _average_scores(scores: list[FilmScore]) -> FilmScore:
     seconds = None if scores[0].seconds is None else sum(score.seconds or 0 for score in scores)
     return FilmScore(
         film="", name=scores[0].name, films=len(scores), frames=frames, cuts=sum(score.cuts for score in scores),
-        psnr=mean("psnr"), colorfulness=mean("colorfulness"), colorfulness_gap=mean("colorfulness_gap"),
+        psnr=mean("psnr"), de00=mean("de00"), colorfulness=mean("colorfulness"),
+        colorfulness_gap=mean("colorfulness_gap"),
         cdc=mean("cdc"), warp_error=mean("warp_error"), chroma_warp_error=mean("chroma_warp_error"),
         drift_12=mean("drift_12"), drift_24=mean("drift_24"), drift_48=mean("drift_48"), seconds=seconds,
         frames_per_second=frames / seconds if seconds else None,

@@ -53,7 +53,7 @@ def film_title(reports: Sequence[FilmReport]) -> str:
 
 def film_table(reports: Sequence[FilmReport]) -> Table:
     """Table of each film under its name, then the mean of several."""
-    heading = ["", "PSNR", "colorfulness", "gap", "CDC", "warp", "chroma", "drift 12", "24", "48", "frames/s"]
+    heading = ["", "PSNR", "dE00", "colorfulness", "gap", "CDC", "warp", "chroma", "drift 12", "24", "48", "frames/s"]
     table = [heading]
     for score in film_scores(reports):
         film = score.film or f"mean of {score.films} films"
@@ -74,6 +74,7 @@ def _film_row(score: FilmScore) -> list[str]:
     return [
         f"  {score.name}",
         _format_number(score.psnr, ".2f"),
+        _format_number(score.de00, ".2f"),
         _format_number(score.colorfulness, ".1f"),
         _format_number(score.colorfulness_gap, ".1f"),
         _format_number(score.cdc * 1000, ".3f"),
