@@ -172,6 +172,29 @@ def test_the_command_refuses_what_makes_no_sense(options: list[str], tmp_path: P
     assert not out.exists()
 
 
+def test_a_painted_layer_is_a_still(tmp_path: Path, film: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]):
+    """Opaque where something was painted; the film's own frame says what is under it."""
+    with FilmSource(film) as source:
+        gray = next(source.frames()).luma
+    layer = np.zeros((*gray.shape, 4), np.uint8)
+    columns = gray.shape[1] // 2
+    layer[:, :columns] = (30, 60, 200, 255)
+    Image.fromarray(layer).save(tmp_path / "frame_000000.png")
+    command = [str(film), "-q", "--model", str(tiny_model), "--codec", "ffv1", "-o"]
+    assert cli.run([*command, str(tmp_path / "plain.mkv")]) == 0
+    assert cli.run([*command, str(tmp_path / "out.mkv"), "--reference", str(tmp_path / "frame_000000.png")]) == 0
+    pictures = []
+    for name in ("plain.mkv", "out.mkv"):
+        with FilmSource(tmp_path / name) as source:
+            pictures.append(next(source.frames()).native.to_ndarray(format="rgb24").astype(int))
+    change = np.abs(pictures[1] - pictures[0]).mean(axis=(0, 2))
+    assert change[: columns - 8].mean() > 4 * change[columns + 8 :].mean()
+    assert pictures[1][:, : columns - 8, 2].mean() > pictures[1][:, : columns - 8, 0].mean() + 10  # blue
+    (tmp_path / "frame_000000.png").rename(tmp_path / "layer.png")
+    assert cli.run([*command, str(tmp_path / "no.mkv"), "--reference", str(tmp_path / "layer.png")]) == 2
+    assert "is partly transparent" in capsys.readouterr().err
+
+
 def test_what_every_still_did_is_told(tmp_path: Path, film: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]):
     with FilmSource(film) as source:
         gray = next(source.frames()).luma

@@ -65,7 +65,12 @@ def follow(
     """The a*b* of a film's frames, as the pipeline smooths and corrects them; begun anew after each `pieces` frames."""
     places = colorizer.describe([still.lightness_hw for still in stills])
     known = [
-        KnownPicture(still.number, described, shrink_ab(still.picture.ab_2hw, described))
+        KnownPicture(
+            still.number,
+            described,
+            shrink_ab(still.picture.ab_2hw, described),
+            None if still.known_hw is None else shrink_ab(still.known_hw[None], described)[0],
+        )
         for still, described in zip(stills, places, strict=True)
     ]
     matcher = Matcher(known) if known else None
@@ -135,6 +140,21 @@ def test_a_still_is_believed_where_it_was_painted_whatever_its_lightness(coloriz
     guided = follow(colorizer, [shot], (Reference.from_lab(0, lightness, ab),))
     wanted = ab[:, 40:150, 60:200].mean(axis=(1, 2))
     assert np.hypot(*(guided[0][:, 12:36, 17:48].mean(axis=(1, 2)) - wanted)) < 8
+
+
+def test_where_a_still_is_transparent_it_says_nothing(colorizer: Colorizer) -> None:
+    shot = pan(skimage.data.astronaut(), 12)
+    lightness, ab = lab_of(shot[0])
+    known = np.zeros(ab.shape[1:], np.float32)
+    known[:, :128] = 1  # the left half
+    ab[:] = np.array((10, -50))[:, None, None]
+    plain = follow(colorizer, [shot], ())
+    guided = follow(colorizer, [shot], (Reference.from_lab(0, lightness, ab, known_hw=known),))
+    for number, left in ((0, 0), (11, 66)):  # the window moved by 66 pixels
+        painted = guided[number][:, :, : (128 - left) // 4 - 4]
+        assert np.hypot(*(painted.mean(axis=(1, 2)) - (10, -50))) < 12, number
+        kept = np.abs(guided[number] - plain[number])[:, :, (128 - left) // 4 + 8 : (256 - left) // 4]
+        assert kept.mean() < 3, number
 
 
 def test_a_guided_film_in_pieces_equals_the_film_in_one_piece(colorizer: Colorizer) -> None:

@@ -179,7 +179,15 @@ def _matcher(steadiness: Steadiness, colorizer: Colorizer) -> StillFinder:
         return lambda lightness, _: [None] * len(lightness)
     stills = zip(described, steadiness.references, strict=True)
     matcher = Matcher(
-        [KnownPicture(still.number, places, shrink_ab(still.picture.ab_2hw, places)) for places, still in stills]
+        [
+            KnownPicture(
+                still.number,
+                places,
+                shrink_ab(still.picture.ab_2hw, places),
+                None if still.known_hw is None else shrink_ab(still.known_hw[None], places)[0],
+            )
+            for places, still in stills
+        ]
     )
 
     def match(lightness_Bhw: Sequence[Floats], numbers: Sequence[int]) -> Sequence[Match | None]:

@@ -18,6 +18,7 @@ COMPARED = 64  # numbers: principal components of the stills' descriptions
 SHARP, SOFT = 20.0, 5.0  # of the softmax where a place is alike, and where nothing is
 COHERENT = 0.42  # of pictures of one place: six clips have 0.42 to 0.8 for seconds, other places 0.19 to 0.35
 RELATED = 0.6  # of the most coherent still's coherence, from which another still counts beside it
+SAID_LITTLE, SAID_MUCH = 0.2, 0.7  # shares of the like places that say a color: nothing is taken, all is
 ALIKE = 2.0  # squared distance at which a place is as unlike as like
 MAX_WITHOUT_NUMBER = 3  # stills without a number that a frame is compared with: the likest at a glance
 GLANCE = 3, 4  # rows and columns of that comparison
@@ -30,6 +31,7 @@ class KnownPicture:
     number: int | None
     described_Chw: Floats
     ab_2hw: Floats  # at the description's places
+    known_hw: Floats | None = None  # 1 where the still says a color, 0 where it says nothing; None: everywhere
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Match:
     coherence: float  # share of neighbors that are neighbors in a still, too: of the same place mostly above COHERENT
     still: int = 0  # index of the still that is the most coherent
     likeness: float = 1.0  # mean over the picture: 1, everything is in the stills; 0, nothing
+    known_hw: Floats | None = None  # how far the stills say a color, 0 to 1; None: everywhere
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class _Still:
     index: int
     places_NK: Floats
     squares_N: Floats
-    ab_N2: Floats
+    known_N3: Floats  # a*b* where they are known, and how far
     width: int  # places in a row
     glance: Floats
 
@@ -75,14 +78,14 @@ class Matcher:
         stills = [(picture.number, self._prepare(index, picture)) for index, picture in enumerate(known)]
         numbered = ((number, still) for number, still in stills if number is not None)
         self._numbered = sorted(numbered, key=lambda pair: pair[0])
+        self._says_all = all(picture.known_hw is None for picture in known)
         self._unnumbered = [still for number, still in stills if number is None]
 
     def _prepare(self, index: int, picture: KnownPicture) -> _Still:
-        places = self._project(picture.described_Chw)
-        shape = picture.described_Chw.shape[1:]
-        return _Still(
-            index, places, np.square(places).sum(axis=1), _flatten(picture.ab_2hw), shape[1], _glance(places, shape)
-        )
+        shape, places = picture.described_Chw.shape[1:], self._project(picture.described_Chw)
+        said = np.ones(shape, np.float32) if picture.known_hw is None else picture.known_hw
+        known = _flatten(np.stack([*picture.ab_2hw * said, said]))
+        return _Still(index, places, np.square(places).sum(axis=1), known, shape[1], _glance(places, shape))
 
     def _project(self, described_Chw: Floats) -> Floats:
         places: Floats = (_flatten(described_Chw) - self._mean) @ self._basis
@@ -98,14 +101,16 @@ class Matcher:
         best = max(found, key=lambda one: one.coherence)
         related = [one for one in found if one.coherence >= RELATED * best.coherence]
         squared = np.concatenate([one.squared for one in related], axis=1)
-        colors = np.concatenate([one.still.ab_N2 for one in related])
+        known = np.concatenate([one.still.known_N3 for one in related])
         least = squared.min(axis=1, keepdims=True)
         squared -= least
-        sharp, soft = _mean_color(squared, colors, SHARP), _mean_color(squared, colors, SOFT)
+        sharp, soft = _mean(squared, known, SHARP), _mean(squared, known, SOFT)
         distance = np.maximum(least[:, 0] + np.square(places).sum(axis=1), 0)
         alike = np.exp(-np.square(distance * np.float32(1 / ALIKE)))[:, None]
-        ab = np.ascontiguousarray((soft + alike * (sharp - soft)).T.reshape(2, *shape))
-        return Match(ab, best.coherence, best.still.index, float(alike.mean()))
+        *color, said = np.ascontiguousarray((soft + alike * (sharp - soft)).T.reshape(3, *shape))
+        ab = np.stack(color) / np.maximum(said, np.float32(1e-3))
+        known_hw = None if self._says_all else np.clip((said - SAID_LITTLE) / (SAID_MUCH - SAID_LITTLE), 0, 1)
+        return Match(ab, best.coherence, best.still.index, float(alike.mean()), known_hw)
 
     def _candidates(self, number: int, glance: Floats) -> list[_Still]:
         before = [still for at, still in self._numbered if at <= number][-1:]
@@ -148,7 +153,7 @@ def _coherence(rows_hw: Floats, columns_hw: Floats) -> float:
     return float(np.mean(shares)) if shares else 1.0
 
 
-def _mean_color(squared: Floats, colors_N2: Floats, sharpness: float) -> Floats:
-    """The mean of all places' colors for each place, weighted by softmax(-sharpness * squared distance)."""
+def _mean(squared: Floats, known_N3: Floats, sharpness: float) -> Floats:
+    """The mean of what all places say, for each place, weighted by softmax(-sharpness * squared distance)."""
     share = cv2.exp(squared * np.float32(-sharpness))
-    return np.asarray(share @ colors_N2 / share.sum(axis=1, keepdims=True), np.float32)
+    return np.asarray(share @ known_N3 / share.sum(axis=1, keepdims=True), np.float32)

@@ -43,11 +43,14 @@ class Reference:
     picture: ColoredPicture
     lightness_hw: Floats  # L* 0..100 of the picture
     name: str = ""  # for people
+    known_hw: Floats | None = None  # 1 where it says a color, 0 where it is transparent; None: everywhere
 
     @classmethod
-    def from_lab(cls, number: int | None, lightness_hw: Floats, ab_2hw: Floats, name: str = "") -> "Reference":
+    def from_lab(
+        cls, number: int | None, lightness_hw: Floats, ab_2hw: Floats, name: str = "", known_hw: Floats | None = None
+    ) -> "Reference":
         """A reference from L* 0..100 and a*b*, both of the whole picture, upright, at any sizes."""
-        return cls(number, ColoredPicture(gray_of(lightness_hw), ab_2hw), lightness_hw, name)
+        return cls(number, ColoredPicture(gray_of(lightness_hw), ab_2hw), lightness_hw, name, known_hw)
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class ReferenceCorrector:
         self.state = CorrectorState()  # the caller saves it and may set it
         self._numbered = {still.number: still.picture for still in references if still.number is not None}
         self._place_of = {still.number: place for place, still in enumerate(references)}
+        self._known = [still.known_hw for still in references]
         self._stills = [still.picture for still in references]
         self._unnumbered = [place for place, still in enumerate(references) if still.number is None]
         self._has_shot_memory = has_shot_memory
@@ -120,7 +124,9 @@ class ReferenceCorrector:
             self.state = replace(self.state, is_matched=is_matched)
             if is_matched:
                 self._count(*((match.still, match.likeness) if own is None else (self._place_of[number], 1.0)))
-                return _resize_ab((match if own is None else own).ab_2hw, predicted_2hw), own is not None
+                said = match.known_hw if own is None else self._known[self._place_of[number]]
+                ab = _resize_ab((match if own is None else own).ab_2hw, predicted_2hw)
+                return _mix(predicted_2hw, ab, said), own is not None
         still = own or (self._find_still(gray) if match is None else None)
         if still is not None:
             self._count(self._place_of[number] if own is not None else self.state.found, 1.0)
@@ -203,6 +209,16 @@ def _fill_unsure(correction_2hw: Floats, sure_hw: Floats, features_3hw: Floats) 
     total = np.maximum(own_share + filled_share, np.float32(1e-6))
     correction: Floats = (own_share * correction_2hw + filled_share * filled) / total
     return correction, own_share + filled_share
+
+
+def _mix(predicted_2hw: Floats, known_2hw: Floats, said_hw: Floats | None) -> Floats:
+    """Lay known colors over predicted ones, as far as they are said, 0 to 1; None: everywhere."""
+    if said_hw is None:
+        return known_2hw
+    size = predicted_2hw.shape[:0:-1]
+    share = np.clip(cv2.resize(said_hw, size, interpolation=cv2.INTER_AREA), 0, 1).astype(np.float32)
+    mixed: Floats = predicted_2hw + share * (known_2hw - predicted_2hw)
+    return mixed
 
 
 def _resize_ab(ab_2hw: Floats, like_2hw: Floats) -> Floats:

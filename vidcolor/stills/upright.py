@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vidcolor.color import Floats
 from vidcolor.errors import SourceError
 from vidcolor.stills import exif, header, metadata, netpbm, pillow, profiles, tiff
 from vidcolor.stills.budget import PIXEL_BUDGET
@@ -42,6 +43,25 @@ def read_upright(
 
     min_short_side: pixels: a larger picture may be shrunk, but not below this short side. Raises SourceError.
     """
+    raster, orientation = _read_raster(source, name, min_short_side, largest_pixels)
+    picture: Rgb = turn_upright(_to_srgb8(raster), orientation)
+    return picture
+
+
+def read_opacity(source: Source, name: str | None = None) -> Floats | None:
+    """Read how opaque the picture is, (H, W), 0..1; None for one without transparency. Raises SourceError."""
+    raster, orientation = _read_raster(source, name, None, LARGEST_PIXELS)
+    if raster.alpha is None:
+        return None
+    values = np.asarray(raster.alpha)
+    opacity: Floats = turn_upright(values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max), orientation)
+    return opacity
+
+
+def _read_raster(
+    source: Source, name: str | None, min_short_side: int | None, largest_pixels: int
+) -> tuple[Raster, int]:
+    """Decode the first picture; also EXIF's orientation."""
     name = display_name(source, name)
     with refusing_damage(name), ExitStack() as stack:
         file = open_file(source, stack)
@@ -53,8 +73,7 @@ def read_upright(
             header.check(name, found.sizes[:1], largest_pixels, file.seek(0, 2))
             file.seek(0)
             raster, orientation = _decode_content(file.read(), found.format, name, min_short_side)
-        picture: Rgb = turn_upright(_to_srgb8(raster), orientation)
-        return picture
+        return raster, orientation
 
 
 def read_upright_in_turn(source: Source, name: str | None = None, *, min_short_side: int | None = None) -> Rgb:
