@@ -50,7 +50,7 @@ MAX_NAMED = 5  # skipped photos named in warnings
 @click.option(
     "--reference", "references", multiple=True, type=click.Choice(choices.TRUE_STILLS),
     default=["none"], show_default=True,
-    help="Frames that films follow in their true colors, as stills of colorize. May be repeated.",
+    help="Frames that films follow in true colors, like stills. May be repeated.",
 )  # fmt: skip
 @click.option(
     "--device", type=DEVICE, default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1."
