@@ -345,5 +345,7 @@ av.logging.set_level(av.logging.ERROR)
 for count in range(40):
     with FilmSource(Path(sys.argv[1])) as source:
         list(islice(source.frames(), count % 7))
+        for seconds in (3.1, 1.2, 4.0):  # each goes back to another key frame
+            source.frame_at(seconds)
 """
     subprocess.run([sys.executable, "-c", script, str(film)], check=True, timeout=120, stderr=subprocess.DEVNULL)

@@ -21,7 +21,7 @@ from vidcolor.media.hw_decoders import HardwareError, has_layout, open_on_device
 from vidcolor.media.input_file import check_read, demux
 from vidcolor.media.opening import open_container
 from vidcolor.media.probe import ProbeResult
-from vidcolor.media.pyav import stop_decoders
+from vidcolor.media.pyav import close_input
 from vidcolor.media.streams import choose_video
 
 _WITHOUT_PTS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1"}
@@ -48,8 +48,7 @@ class FrameReader:
     def close(self) -> None:
         """Close the file."""
         if self._container is not None:
-            stop_decoders(self._container)
-            self._container.close()
+            close_input(self._container)
             self._container = None
 
     @property
@@ -111,7 +110,7 @@ class FrameReader:
 
     def _reopen(self) -> tuple[InputContainer, VideoStream]:
         assert self._container is not None
-        self._container.close()
+        close_input(self._container)
         self._container = open_on_device(self._path, self.device) if self.device else open_container(self._path)
         return self._prepare_stream()
 

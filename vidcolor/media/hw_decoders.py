@@ -1,7 +1,7 @@
 """Decoding on a graphics chip, for codecs whose standard fixes every sample: the luma equals that of software."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack
 from itertools import islice, zip_longest
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from vidcolor.media.input_file import demux
 from vidcolor.media.opening import open_container
 from vidcolor.media.pixels import Layout, layout_of, luma_of
 from vidcolor.media.probe import ProbeResult
-from vidcolor.media.pyav import open_input
+from vidcolor.media.pyav import close_input, open_input
 from vidcolor.media.streams import choose_video
 
 # MPEG-2 and MPEG-4 part 2 leave the inverse transform's rounding to the decoder.
@@ -76,7 +76,11 @@ def has_layout(frame: VideoFrame, layout: Layout) -> bool:
 
 def _verify(path: Path, examined: ProbeResult, device: str) -> None:
     """Compare the first frames with frames decoded in software. Raises HardwareError."""
-    with closing(open_on_device(path, device)) as fast, closing(open_container(path)) as plain:
+    with ExitStack() as stack:
+        fast = open_on_device(path, device)
+        stack.callback(close_input, fast)
+        plain = open_container(path)
+        stack.callback(close_input, plain)
         pairs = zip_longest(*(_decode(film, path) for film in (fast, plain)))
         try:
             for number, (theirs, ours) in enumerate(islice(pairs, COMPARED_FRAMES)):

@@ -10,7 +10,7 @@ from av.error import FFmpegError
 
 from vidcolor.errors import SourceError
 from vidcolor.media.input_file import is_system_error, read_error
-from vidcolor.media.pyav import open_input
+from vidcolor.media.pyav import close_input, open_input
 from vidcolor.media.sequences import is_address, open_sequence
 from vidcolor.media.streams import decoder_of
 
@@ -26,7 +26,7 @@ def open_film(path: Path) -> Iterator[InputContainer]:
     try:
         yield container
     finally:
-        container.close()
+        close_input(container)
 
 
 def open_container(path: Path) -> InputContainer:

@@ -93,15 +93,16 @@ class _UnclosedFile:
         self.write, self.seek, self.tell, self.close = file.write, file.seek, file.tell, file.flush
 
 
-def stop_decoders(container: InputContainer) -> None:
-    """Let the threads of the video decoders come to rest, before the container is closed.
+def close_input(container: InputContainer) -> None:
+    """Close a film from which frames may have been decoded, after the threads of its decoders have come to rest.
 
-    Closing waits for them and holds Python's lock, for which a thread with a message for PyAV's log waits: for ever.
-    This waits without the lock.
+    PyAV's own closing waits for them and holds Python's lock, for which a thread with a message for PyAV's log waits:
+    for ever. This waits without the lock.
     """
     for stream in container.streams.video:
         if stream.codec_context is not None:
             stream.codec_context.flush_buffers()
+    container.close()
 
 
 def text_of(tag: str) -> str:

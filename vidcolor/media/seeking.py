@@ -21,7 +21,6 @@ from vidcolor.media.input_file import check_read, demux
 from vidcolor.media.opening import open_film
 from vidcolor.media.pixels import reformat
 from vidcolor.media.probe import examine
-from vidcolor.media.pyav import stop_decoders
 from vidcolor.media.streams import choose_video
 from vidcolor.stills.rgb import Rgb
 
@@ -70,12 +69,9 @@ def frames_at(
     """
     with open_film(path) as finder, open_film(path) as container:
         reader = _FrameReader(path, finder, container, film)
-        try:
-            for first, last in wanted:
-                found = reader.read(first, last)
-                yield None if found is None else (found[0], _to_rgb(found[1], film, size))
-        finally:
-            stop_decoders(container)
+        for first, last in wanted:
+            found = reader.read(first, last)
+            yield None if found is None else (found[0], _to_rgb(found[1], film, size))
 
 
 def sample_frames(path: Path, film: VideoProperties, count: int, size: tuple[int, int]) -> Iterator[Rgb]:
