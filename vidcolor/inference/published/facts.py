@@ -77,13 +77,14 @@ def parse(content: bytes) -> Facts:
     are_sizes = all(size is None or _is_whole(size, *SIDES) for size in (facts.fixed_side, facts.told_size))
     if not (all(isinstance(text, str) for text in texts) and are_inputs and are_sizes):
         raise ValueError("no facts")
-    fits = facts.kind == OWN_KIND or sum(facts.inputs) == sum(_kind(facts).inputs)
+    fits = facts.kind == OWN_KIND or sum(facts.inputs) == sum(kind_of(facts).inputs)
     if not fits or Path(facts.file).name != facts.file:
         raise ValueError("no facts")
     return facts
 
 
-def _kind(facts: Facts) -> Kind:
+def kind_of(facts: Facts) -> Kind:
+    """How a published model is asked."""
     return make_lab(facts.scaling or Scaling()) if facts.kind == "lab" else KINDS[facts.kind]
 
 

@@ -41,7 +41,7 @@ class Published:
     @property
     def kind(self) -> Kind:
         """How it is asked."""
-        return make_lab(self.facts.scaling or Scaling()) if self.facts.kind == "lab" else KINDS[self.facts.kind]
+        return facts.kind_of(self.facts)
 
     @property
     def size(self) -> int:
