@@ -18,7 +18,8 @@ from films import machine, versions
 from torch import nn
 
 from vidcolor.inference import weights
-from vidcolor.inference.backends import open_backend, parse_devices
+from vidcolor.inference.backends import open_backend
+from vidcolor.inference.devices import parse_devices
 from vidcolor.networks import build
 
 LARGE = (256, 448)

@@ -1,9 +1,9 @@
 """Turn color clips gray, color them again with every steadying method, and compare quality, steadiness and speed.
 
-`python benchmarks/steady.py FILM...` prints a Markdown table for each film and one of their means. Warp errors are
-measured along Farnebäck's flow; the filters use DIS. Times are CPU-milliseconds per frame of the network and the
-steadying, without decoding and painting. `--own-colors` uses the film's own chroma, which may flicker, instead of the
-network's.
+`python benchmarks/steady.py FILM...` prints a Markdown table for each film and one of their means. Warp errors and
+drifts are measured along Farnebäck's flow; the filters use DIS. Drifts are ratios to those of per frame. Times are
+CPU-milliseconds per frame of the network and the steadying, without decoding and painting. `--own-colors` uses the
+film's own chroma, which may flicker, instead of the network's.
 """
 
 import argparse
@@ -28,7 +28,9 @@ from vidcolor.frames import ColoredFrame, FilmInfo, Frame, PictureFormat
 from vidcolor.inference.colorizer import Colorizer, paint
 from vidcolor.media.source import FilmSource
 from vidcolor.steady.cuts import detect_cuts
+from vidcolor.steady.palette import KEY_INTERVAL
 from vidcolor.steady.propagation import propagate
+from vidcolor.steady.shot import ShotSteadier
 from vidcolor.steady.smoothing import smooth
 
 REMEMBERED = 256  # opinions, so that the network is asked once for all ways
@@ -72,15 +74,22 @@ def by_keys(every: int | None) -> Stage:
     return lambda lightness, predict, _: propagate(lightness, predict, every)
 
 
-STAGES: dict[str, Stage] = {
-    "per frame": per_frame,
-    f"EMA {EMA}": ema,
-    "smooth": steadied("smooth"),
-    "flow": steadied("flow"),
-    "every 4": by_keys(4),
-    "every 8": by_keys(8),
-    "every auto": by_keys(None),
-}
+def by_shot(colorizer: Colorizer) -> Stage:
+    def color(lightness: Iterable[Floats], predict: Predict, batch: int) -> Iterator[Floats]:
+        steadier = ShotSteadier()
+        for number, (frame, ab) in enumerate(opinions(lightness, predict, batch)):
+            likeness = colorizer.listener.look([frame])[0].likeness if number % KEY_INTERVAL == 0 else None
+            yield from steadier.push(frame, ab, None, likeness)
+        yield from steadier.finish()
+
+    return color
+
+
+def make_stages(colorizer: Colorizer) -> dict[str, Stage]:
+    return {
+        "per frame": per_frame, f"EMA {EMA}": ema, "smooth": steadied("smooth"), "flow": steadied("flow"),
+        "shot": by_shot(colorizer), "every 4": by_keys(4), "every 8": by_keys(8), "every auto": by_keys(None),
+    }  # fmt: skip
 
 
 class Opinions:
@@ -138,13 +147,13 @@ def way(stage: Stage, opinions_of: Opinions) -> FilmMethod:
     return color
 
 
-def costs(film: Path, opinions_of: Opinions) -> dict[str, tuple[float, float]]:
+def costs(film: Path, opinions_of: Opinions, stages: dict[str, Stage]) -> dict[str, tuple[float, float]]:
     """For each stage the CPU-milliseconds a frame, and the share of frames that the network is asked about."""
     colorizer = opinions_of.colorizer
     with FilmSource(film) as source:
         lightness = [opinions_of.lightness(frame, source.info) for frame in islice(source.frames(), REMEMBERED)]
     found = {}
-    for name, stage in STAGES.items():
+    for name, stage in stages.items():
         asked = 0
 
         def predict(frames: Sequence[Floats]) -> list[Floats]:
@@ -175,15 +184,17 @@ def table(title: str, scores: list[FilmScore], cost: dict[str, tuple[float, floa
     base = next(score for score in scores if score.name == "per frame")
     lines = [
         f"\n**{title}**, {base.frames} frames, {base.cuts} cuts\n",
-        "| way | PSNR | colorfulness | CDC | warp error, 1e-3 | chroma warp error | of per frame's | asked | CPU-ms |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| way | PSNR | dE00 | colorfulness | CDC | warp error, 1e-3 | chroma warp error | of per frame's | drift 12"
+        " | 24 | 48 | asked | CPU-ms |",
+        f"|{' --- |' * 13}",
     ]
     for score in scores:
         milliseconds, asked = cost.get(score.name, (0.0, 0.0))
         lines.append(
-            f"| {score.name} | {score.psnr:.2f} | {score.colorfulness:.1f} | {score.cdc:.4f} |"
+            f"| {score.name} | {score.psnr:.2f} | {score.de00:.2f} | {score.colorfulness:.1f} | {score.cdc:.4f} |"
             f" {1000 * score.warp_error:.3f} | {score.chroma_warp_error:.2f} |"
-            f" {score.chroma_warp_error / base.chroma_warp_error:.2f} |"
+            f" {score.chroma_warp_error / base.chroma_warp_error:.2f} | {score.drift_12 / base.drift_12:.2f} |"
+            f" {score.drift_24 / base.drift_24:.2f} | {score.drift_48 / base.drift_48:.2f} |"
             + (f" {asked:.0%} | {milliseconds:.1f} |" if milliseconds else " | |")
         )
     return "\n".join(lines)
@@ -202,15 +213,16 @@ def main() -> None:
         Colorizer.load(options.model, device=options.device) as colorizer,
         tempfile.TemporaryDirectory() as folder,
     ):
+        stages = make_stages(colorizer)
         colorizer.predict([np.full((192, 352), 50, np.float32)])
         for film in options.films:
             short = beginning(film, options.limit, Path(folder)) if options.limit else film
             opinions_of = Opinions(colorizer, is_own=options.own_colors)
-            spent.append(costs(short, opinions_of))
-            reports.append(evaluate_film(short, {name: way(stage, opinions_of) for name, stage in STAGES.items()}))
+            spent.append(costs(short, opinions_of, stages))
+            reports.append(evaluate_film(short, {name: way(stage, opinions_of) for name, stage in stages.items()}))
             print(table(film.name, reports[-1].scores, spent[-1]), flush=True)
     if len(reports) > 1:
-        mean = {name: tuple(np.mean([cost[name] for cost in spent], axis=0)) for name in STAGES}
+        mean = {name: tuple(np.mean([cost[name] for cost in spent], axis=0)) for name in stages}
         print(table("mean", average_reports(reports), mean))
 
 

@@ -263,7 +263,8 @@ def test_planes_are_those_of_the_film(film: Path, colorizer: vidcolor.Colorizer)
         assert np.array_equal(one.cr, cr)
 
 
-def test_frames_are_taken_as_results_are_asked_for(colorizer: vidcolor.Colorizer):
+@pytest.mark.parametrize(("steady", "ahead"), [("flow", 0), ("shot", 36)])
+def test_frames_are_taken_as_results_are_asked_for(colorizer: vidcolor.Colorizer, steady: str, ahead: int):
     taken = []
 
     def endless() -> Iterator[np.ndarray]:
@@ -272,11 +273,11 @@ def test_frames_are_taken_as_results_are_asked_for(colorizer: vidcolor.Colorizer
             taken.append(1)
             yield frame
 
-    results = colorizer.rgb_frames(endless())
+    results = colorizer.rgb_frames(endless(), steady=steady)
     assert not taken
     for _ in range(20):
         next(results)
-    assert 20 <= len(taken) <= 20 + 2 + 2  # a batch, and two to tell cuts
+    assert 20 <= len(taken) <= 20 + 2 + 2 + ahead  # a batch, and two to tell cuts
 
 
 def test_no_frames_give_no_frames(colorizer: vidcolor.Colorizer):

@@ -52,7 +52,7 @@ def test_what_is_offered_is_there() -> None:
     assert tuple(stocks.STOCKS) == choices.STOCKS
     assert tuple(learned_metrics.REQUIRED_PACKAGES) == choices.LEARNED_METRICS
     assert tuple(inference_export.MAX_DIFFERENCES) == choices.EXPORT_PRECISIONS
-    assert {*choices.STEADY_MODES} == {"off", *get_args(choices.AveragingMode)}
+    assert {*choices.STEADY_MODES} == {"off", "shot", *get_args(choices.AveragingMode)}
     assert {*choices.STEADY_MODES} <= {*choices.EVALUATED_STEADY_MODES}
     assert {*choices.HW_CODECS} <= {*choices.CODECS}
     for table in (hw_encoders._NVENC_PRESETS, hw_encoders._QSV_PRESETS, hw_encoders._AMF_PRESETS):

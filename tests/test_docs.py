@@ -1,5 +1,6 @@
 """The README and the guides cannot drift: every option is in them, commands and examples run, links lead somewhere."""
 
+import json
 import os
 import re
 import shlex
@@ -31,7 +32,7 @@ SECOND = Fraction(1)  # films of a frame every three: the docs look at what is a
 FENCES = re.compile(r"^ *```(\w+)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 
 # What these commands need is not here: hours, a cluster, other machines' folders, somebody who ends them. They parse.
-PARSED = ("train ", "--cluster", "--watch", "doctor", "int8", "models/", "evaluate photos.tar")
+PARSED = ("train ", "--stills-by", "--cluster", "--watch", "doctor", "int8", "models/", "evaluate photos.tar")
 ABSENT = (
     "photos.tar",
     "scanner",
@@ -90,6 +91,10 @@ def things(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
         (folder / "frames").mkdir(exist_ok=True)
         Image.fromarray(picture("frames")).save(folder / "frames" / f"{number:04}.png")
     shutil.copytree(folder / "scans", folder / "color")
+    said = {"size": [1, 1], "hints": [{"point": [0.5, 0.5], "color": "navy"}]}
+    (folder / "photo-hints.json").write_text(json.dumps(said), encoding="utf-8")
+    said["hints"] = [{"frame": 3, "point": [0.5, 0.5], "color": "navy"}]
+    (folder / "hints.json").write_text(json.dumps(said), encoding="utf-8")
     with ZipFile(folder / "box.zip", "w") as box:
         box.write(folder / "portrait.jpg", "portrait.jpg")
     shutil.copy(tiny_model, folder / "mine.safetensors")

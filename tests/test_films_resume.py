@@ -467,7 +467,7 @@ def begun_elsewhere(film: Path, out: Path, model: Path, monkeypatch: pytest.Monk
 
 
 OTHERS = {
-    "precision": ({"inference.backends__has_bf16": lambda _: False}, "precision was fp32, is bf16"),
+    "precision": ({"inference.openvino_backend__has_bf16": lambda _: False}, "precision was fp32, is bf16"),
     "backend": ({"inference.backends__find_spec": lambda _: None}, r"backend was torch \S+ on cpu, is openvino \S+"),
     "FFmpeg": ({"films.job__film_versions": lambda: "PyAV 1"}, "film libraries was PyAV 1, is PyAV "),
     "OpenCV": ({"films.job__cv2": SimpleNamespace(__version__="1.0")}, "OpenCV was 1.0, is "),
@@ -481,7 +481,7 @@ def test_what_another_machine_began_is_not_gone_on_with(
     elsewhere, said = OTHERS[what]
     out = tmp_path / "out.mkv"
     begun_elsewhere(film, out, tiny_model, monkeypatch, **elsewhere)
-    monkeypatch.setattr("vidcolor.inference.backends.has_bf16", lambda _: True)
+    monkeypatch.setattr("vidcolor.inference.openvino_backend.has_bf16", lambda _: True)
     monkeypatch.setattr("vidcolor.inference.mixing.open_backend", None)  # no network is loaded to find out
     capsys.readouterr()
     assert run(film, "-o", out, "-q", "--device", "cpu", model=tiny_model) == 1
@@ -492,7 +492,7 @@ def test_what_another_machine_began_is_not_gone_on_with(
 def test_auto_is_what_it_becomes(film: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
     """Another machine of the kind goes on, and so does the option that says what auto came to."""
     out = tmp_path / "out.mkv"
-    begun_elsewhere(film, out, tiny_model, monkeypatch, **{"inference.backends__has_bf16": lambda _: False})
+    begun_elsewhere(film, out, tiny_model, monkeypatch, **{"inference.openvino_backend__has_bf16": lambda _: False})
     assert run(film, "-o", out, "-q", "--precision", "fp32", "--device", "cpu,cpu", model=tiny_model) == 0
 
 

@@ -14,15 +14,12 @@ from vidcolor.choices import PRECISIONS
 from vidcolor.color import LumaCoding
 from vidcolor.errors import DeviceError, ModelError, ShapeError, UsageError
 from vidcolor.frames import PictureFormat
-from vidcolor.inference import backends, weights
-from vidcolor.inference.backends import (
-    OpenVINOBackend,
-    OutOfMemoryError,
-    TorchBackend,
-    parse_devices,
-    resolve_backend,
-)
+from vidcolor.inference import openvino_backend, weights
+from vidcolor.inference.backends import resolve_backend
 from vidcolor.inference.colorizer import Colorizer, View, paint
+from vidcolor.inference.devices import OutOfMemoryError, parse_devices
+from vidcolor.inference.openvino_backend import OpenVINOBackend
+from vidcolor.inference.torch_backend import TorchBackend
 
 HEADER = weights.ModelHeader("pix2pix", {}, "fake", "0", size=64)
 RANDOM = np.random.default_rng(3)
@@ -285,6 +282,6 @@ def test_finding_out_what_will_compute_loads_no_torch():
 
 
 def test_what_is_cached_of_a_network_depends_on_the_networks_code(monkeypatch: pytest.MonkeyPatch):
-    before, read = backends._network_code_hash(), Path.read_bytes
+    before, read = openvino_backend._network_code_hash(), Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b"#" * (path.name == "binnet.py"))
-    assert backends._network_code_hash() != before
+    assert openvino_backend._network_code_hash() != before

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from vidcolor.inference import cuda, weights
-from vidcolor.inference.backends import OutOfMemoryError, TorchBackend
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.inference.cuda import MAX_GRAPHS, CapturedGraph, GraphedNetwork
+from vidcolor.inference.devices import OutOfMemoryError
+from vidcolor.inference.torch_backend import TorchBackend
 
 RANDOM = np.random.default_rng(5)
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")

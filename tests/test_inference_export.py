@@ -16,7 +16,8 @@ from torch import nn
 from vidcolor import cli
 from vidcolor.errors import DeviceError, SinkError, SourceError, UsageError
 from vidcolor.inference import calibration, export, weights
-from vidcolor.inference.backends import OpenVINOBackend, open_backend
+from vidcolor.inference.backends import open_backend
+from vidcolor.inference.openvino_backend import OpenVINOBackend
 from vidcolor.inference.openvino_runtime import load_openvino
 
 CALIBRATION = Path(__file__).parent.parent / "models" / "calibration"

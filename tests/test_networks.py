@@ -14,6 +14,7 @@ from vidcolor.networks.discriminators import (
     normalize_lab,
 )
 from vidcolor.networks.efficientnet import EfficientNetLite, fuse_batch_norms, load_imagenet_checkpoint
+from vidcolor.networks.guidance import Guidance
 
 GENERATORS = [
     ("binnet", {"bins": 20}),
@@ -173,3 +174,29 @@ def test_read_out_is_the_mean_when_hot_and_the_mode_when_cold():
 def test_what_cannot_be_built_is_refused(name: str, config: dict[str, object]):
     with pytest.raises(ModelError):
         build(name, config)
+
+
+def test_a_network_without_guidance_says_so_when_it_is_asked_to_listen():
+    plain = build("binnet", {"encoder": "lite0", "widths": [16, 12, 8, 8], "bins": 8}).eval()
+    for name in dir(plain):  # as torch's tracer does
+        hasattr(plain, name)
+    with pytest.raises(ModelError, match="has no guidance"):
+        plain.guide(torch.rand(1, 1, 64, 64) * 100, torch.zeros(1, 3, 16, 16))
+
+
+def test_known_colors_spread_to_what_is_alike_and_change_nothing_where_none_are():
+    torch.manual_seed(3)
+    guidance = Guidance(8, 6).eval()
+    likeness, detail = torch.randn(1, 64, 6, 8), torch.randn(1, 48, 12, 16)
+    ab, known = torch.randn(1, 2, 12, 16) * 20, torch.zeros(1, 3, 12, 16)
+    with torch.inference_mode():
+        nothing = guidance(likeness, detail, ab, known)
+        assert torch.equal(nothing[:, :2], ab)
+        assert not nothing[:, 2].any()
+        likeness[..., 0, 0] = likeness[..., 5, 7]
+        known[0, :, 0, 0] = torch.tensor([60.0, -40.0, 1.0])
+        found = guidance(likeness, detail, ab, known)
+    assert torch.allclose(found[0, :2, 0, 0], torch.tensor([60.0, -40.0]), atol=0.01)
+    assert float(found[0, 2, 0, 0]) == 1
+    moved = (found[:, :2] - ab).norm(dim=1)[0]
+    assert moved[2:4, 2:4].mean() < moved[0:2, 0:2].mean()

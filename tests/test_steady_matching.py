@@ -9,8 +9,9 @@ import skimage.data
 
 import vidcolor
 from vidcolor.color import picture_to_lab
+from vidcolor.films.known_colors import KnownColors
 from vidcolor.inference.colorizer import Colorizer
-from vidcolor.steady.matching import COHERENT, KnownPicture, Match, Matcher, shrink_ab
+from vidcolor.steady.matching import COHERENT, KnownPicture, Match, Matcher
 from vidcolor.steady.references import Reference, ReferenceCorrector
 from vidcolor.steady.smoothing import ColorSmoother, SmoothingState
 from vidcolor.steady.state import from_arrays, to_arrays
@@ -63,28 +64,14 @@ def follow(
     colorizer: Colorizer, shots: list[list[np.ndarray]], stills: tuple[Reference, ...], pieces: int = 1000
 ) -> list[np.ndarray]:
     """The a*b* of a film's frames, as the pipeline smooths and corrects them; begun anew after each `pieces` frames."""
-    places = colorizer.describe([still.lightness_hw for still in stills])
-    known = [
-        KnownPicture(
-            still.number,
-            described,
-            shrink_ab(still.picture.ab_2hw, described),
-            None if still.known_hw is None else shrink_ab(still.known_hw[None], described)[0],
-        )
-        for still, described in zip(stills, places, strict=True)
-    ]
-    matcher = Matcher(known) if known else None
-    state, found = SmoothingState(), []
-    frames = iter([lab_of(rgb)[0] for shot in shots for rgb in shot])
+    known, state, found = KnownColors(stills, colorizer), SmoothingState(), []
+    frames, number = iter([lab_of(rgb)[0] for shot in shots for rgb in shot]), 0
     while piece := list(islice(frames, pieces)):
         smoother = ColorSmoother("flow", state, ReferenceCorrector(stills))
-        for lightness, ab in zip(piece, colorizer.predict(piece), strict=True):
-            match = (
-                None
-                if matcher is None
-                else matcher(colorizer.describe([lightness])[0], smoother.state.number + smoother.waiting)
-            )
+        predicted = known.predict(piece, range(number, number + len(piece)))
+        for lightness, ab, match, _ in zip(piece, *predicted, strict=True):
             found += smoother.push(lightness, ab, match)
+        number += len(piece)
         state = from_arrays(SmoothingState, to_arrays(smoother.state))
     return found + ColorSmoother("flow", state, ReferenceCorrector(stills)).finish()
 
@@ -179,5 +166,5 @@ def test_matches_are_saved_with_what_waits() -> None:
 
 def test_every_model_s_films_are_described_by_the_packaged_one(tiny_model: Path) -> None:
     with vidcolor.Colorizer(tiny_model, device="cpu") as colorizer:
-        described = colorizer.loaded.describe([np.full((100, 260), 50, np.float32)])
-        assert [places.shape[1:] for places in described] == [(24, 64)]
+        _, (look,) = colorizer.loaded.predict_and_look([np.full((100, 260), 50, np.float32)])
+        assert look.described_Chw.shape[1:] == (24, 64)

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from platformdirs import macos, unix
 
-from vidcolor.inference import backends, weights
-from vidcolor.inference.backends import OpenVINOBackend
+from vidcolor.inference import openvino_backend, weights
+from vidcolor.inference.openvino_backend import OpenVINOBackend
 from vidcolor.system import cache
 
 LIGHTNESS = (50 + 40 * np.sin(np.mgrid[:64, :96][1] / 7)).astype(np.float32)[None, None]
@@ -34,13 +34,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def conversions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows with every conversion."""
     done: list[int] = []
-    convert = backends.convert
+    convert = openvino_backend.convert
 
     def counted(network: Any) -> Any:
         done.append(1)
         return convert(network)
 
-    monkeypatch.setattr(backends, "convert", counted)
+    monkeypatch.setattr(openvino_backend, "convert", counted)
     return done
 
 
@@ -239,7 +239,7 @@ def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("XDG_CACHE_HOME", value)
         with pytest.raises(FileNotFoundError, match="no home folder"):
             cache.folder()
-        assert "no home folder" in backends.cache_problem(weights.find("default"))
+        assert "no home folder" in openvino_backend.cache_problem(weights.find("default"))
 
 
 def test_asking_about_a_film_or_model_makes_no_cache(place: Path):

@@ -12,8 +12,9 @@ import pytest
 from vidcolor import cli
 from vidcolor.errors import DeviceError
 from vidcolor.inference import backends
-from vidcolor.inference.backends import OpenVINOBackend, OutOfMemoryError
 from vidcolor.inference.colorizer import Colorizer
+from vidcolor.inference.devices import OutOfMemoryError
+from vidcolor.inference.openvino_backend import OpenVINOBackend
 from vidcolor.system import limits
 
 

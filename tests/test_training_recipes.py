@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from vidcolor import cli
+from vidcolor import cli, networks
 from vidcolor.errors import TrainingError, UsageError
 from vidcolor.inference import weights
 from vidcolor.stills.rgb import Rgb
@@ -26,6 +26,7 @@ from vidcolor.training.trainer import Events, Trainer
 SMALL = {  # the recipe's own generator and judge, thin enough for a test
     "default": {"encoder": "lite0", "widths": [16, 12, 8, 8]},
     "fine-tune": {"encoder": "lite0", "widths": [16, 12, 8, 8]},
+    "guided": {"encoder": "lite0", "widths": [16, 12, 8, 8], "guidance": 2},
     "pix2pix": {"width": 4, "depth": 5},
     "cgan-lab": {"width": 4, "depth": 5},
     "wgan-gp": {"width": 4, "depth": 2},
@@ -61,7 +62,7 @@ FEATURE_GAME = {"game": "hinge", "discriminator": "features", "discriminator_con
 def small(name: str, **changes: object) -> Recipe:
     recipe = RECIPES[name]
     judge = dict(recipe.discriminator_config) | {"width": 4, "layers": 2 if recipe.discriminator == "image" else 1}
-    crop = 64 if name in ("default", "fine-tune") else 32  # the default's colors are a quarter of it
+    crop = 64 if name in ("default", "fine-tune", "guided") else 32  # the default's colors are a quarter of it
     fitting = {
         "generator_config": SMALL[name], "discriminator_config": judge, "stages": (Stage(crop, 1.0, 99),), "batch": 4,
         "steps": 4, "minutes": None, "epochs": None, "game_start": 0.0, "features": "lite0",
@@ -69,11 +70,21 @@ def small(name: str, **changes: object) -> Recipe:
     return dataclasses.replace(recipe, **fitting | changes)
 
 
+def start_of(name: str, photos: Path, folder: Path) -> Path | None:
+    """The model that a recipe begins with, where it needs one."""
+    if name != "guided":
+        return None
+    trainer = Trainer([photos], small("default", steps=1))
+    trainer.run(folder / "start.pt")
+    trainer.export(folder / "start.safetensors", "start")
+    return folder / "start.safetensors"
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_trains_and_its_model_works(name: str, photos: Path, tmp_path: Path):
     recipe = small(name)
     told = Told()
-    trainer = Trainer([photos], recipe, events=told)
+    trainer = Trainer([photos], recipe, events=told, init=start_of(name, photos, tmp_path))
     trainer.run(tmp_path / "state.pt")
     expected = {"loss_G"} | ({"loss_G_GAN", "loss_D", "loss_D_real", "loss_D_fake"} if recipe.game != "none" else set())
     assert expected <= set(told.steps_facts[-1])
@@ -84,19 +95,59 @@ def test_a_recipe_trains_and_its_model_works(name: str, photos: Path, tmp_path: 
         assert network(torch.rand(1, 1, 32, 64) * 100).shape[1] == 2
 
 
-@pytest.mark.parametrize("name", ["pix2pix", "wgan-gp", "default", "dcgan", "fine-tune"])
+@pytest.mark.parametrize("name", ["pix2pix", "wgan-gp", "default", "dcgan", "fine-tune", "guided"])
 def test_resumed_equals_uninterrupted(name: str, photos: Path, tmp_path: Path):
     changes = FEATURE_GAME | {"optimizer": "muon"} if name == "fine-tune" else {}
     recipe = small(name, steps=6, schedule="constant", warmup=0.0, perceptual_start=0.0, **changes)
-    whole = Trainer([photos], recipe)
+    init = start_of(name, photos, tmp_path)
+    whole = Trainer([photos], recipe, init=init)
     whole.run(tmp_path / "whole.pt")
-    first = Trainer([photos], dataclasses.replace(recipe, steps=3))
+    first = Trainer([photos], dataclasses.replace(recipe, steps=3), init=init)
     first.run(tmp_path / "parts.pt")
-    second = Trainer([photos], recipe)
+    second = Trainer([photos], recipe, init=init)
     second.run(tmp_path / "parts.pt")
     assert second.step == whole.step == 6
     for one, other in zip(whole.generator.parameters(), second.generator.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_guidance_alone_is_trained_and_the_rest_stays_to_the_bit(photos: Path, tmp_path: Path):
+    init = start_of("guided", photos, tmp_path)
+    assert init is not None
+    trainer = Trainer([photos], small("guided", steps=6, warmup=0.0), init=init)
+    trainer.run(tmp_path / "state.pt")
+    trainer.export(tmp_path / "guided.safetensors", "guided")
+    before, after = weights.load(init)[0].state_dict(), weights.load(tmp_path / "guided.safetensors")[0].state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    learned = {name for name in after if name.startswith("guidance.")}
+    assert learned == after.keys() - before.keys()
+    torch.manual_seed(trainer.recipe.seed)
+    fresh = networks.build("binnet", trainer.gan.config).state_dict()
+    assert any(not torch.equal(fresh[name], after[name]) for name in learned)
+
+
+def test_a_model_that_listens_stays_so_when_it_is_fine_tuned(photos: Path, tmp_path: Path):
+    init = start_of("guided", photos, tmp_path)
+    for name, at in (("guided", "one"), ("fine-tune", "two")):
+        recipe = small(name, steps=2) if name == "guided" else small(name, steps=2, generator_config={})
+        trainer = Trainer([photos], recipe, init=init)
+        trainer.run(tmp_path / f"{at}.pt")
+        init = tmp_path / f"{at}.safetensors"
+        trainer.export(init, at)
+    network, header = weights.load(init)
+    assert header.config["guidance"] == 2
+    lightness, known = torch.rand(1, 1, 64, 64) * 100, torch.zeros(1, 3, 16, 16)
+    with torch.inference_mode():
+        assert torch.equal(network.guide(lightness, known)[:, :2], network(lightness))
+        known[:, :, 4, 4] = torch.tensor([40.0, -20.0, 1.0])
+        guided = network.guide(lightness, known)
+    assert (guided[:, :2] - network(lightness)).abs().max() > 0
+    assert float(guided[0, 2, 4, 4]) == 1
+
+
+def test_the_recipe_guided_needs_a_model_to_teach(photos: Path, tmp_path: Path):
+    with pytest.raises(UsageError, match="--init"):
+        Trainer([photos], small("guided", steps=1)).run(tmp_path / "state.pt")
 
 
 def test_another_recipes_state_is_not_gone_on_from(photos: Path, tmp_path: Path):

@@ -5,7 +5,7 @@ as the options of the command line and mean the same. Every expected failure rai
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from fractions import Fraction
 from itertools import chain
@@ -28,6 +28,7 @@ from vidcolor.films.job import FilmOptions, FilmResult, colorize_film_file
 from vidcolor.films.naming import plan_jobs
 from vidcolor.films.pipeline import colored_frames
 from vidcolor.frames import FilmInfo, Frame, PictureFormat, Plane
+from vidcolor.hints import Hint, parse_hints, read_hints
 from vidcolor.inference.colorizer import Colorizer as LoadedModel
 from vidcolor.inference.settings import ModelSettings
 from vidcolor.inference.trial import default_interval
@@ -52,6 +53,7 @@ __all__ = [
 
 StrPath = str | os.PathLike[str]
 Every = int | Literal["auto"]
+Hints = StrPath | Sequence[Mapping[str, Any]] | None
 
 MAX_LABEL = 32  # letters of a name before a bar
 
@@ -94,33 +96,35 @@ class Colorizer:
             raise UsageError("this Colorizer is closed; make a new one.")
         return self._loaded
 
-    def colorize_array(self, picture: NDArray[Any]) -> Rgb:
+    def colorize_array(self, picture: NDArray[Any], *, hints: Hints = None) -> Rgb:
         """Color one picture. The lightness of every pixel stays; colors that it has are replaced.
 
         picture: uint8 or uint16 sRGB, (H, W) gray, (H, W, 1) gray, (H, W, 2) gray and alpha, (H, W, 3) RGB or
-        (H, W, 4) RGBA.  Gives (H, W, 3), or (H, W, 4) with the same alpha, of the same type.
+        (H, W, 4) RGBA.  hints: see colorize_photo.  Gives (H, W, 3), or (H, W, 4) with the same alpha, of the same
+        type.
 
-        Raises ShapeError, DeviceError; UsageError after `close`.
+        Raises ShapeError, DeviceError; UsageError after `close`, and for bad hints.
         """
-        return colorize_array(picture, self.loaded)
+        return colorize_array(picture, self.loaded, _read_hints(hints, "the array"))
 
     def rgb_frames(
         self,
         grays: Iterable[Plane],
         *,
-        steady: SteadyMode = "flow",
+        steady: SteadyMode = "shot",
         every: Every = 1,
         shot_memory: bool = False,
     ) -> Iterator[Rgb]:
         """Color the gray frames of one film: RGB frames in order, one for each. Colors are steady and restart at cuts.
 
         grays: (H, W) each, uint8 or uint16, 0 (black) to 255 or 65535 (white), all of one shape and type.
-        steady: "off", "smooth" (where pixels stay alike) or "flow" (along the motion).  every: the network predicts one
-        frame in N, 1 to 120, or "auto".  shot_memory: a shot that returns gets its colors again.
+        steady: "off", "smooth" (where pixels stay alike), "flow" (along the motion) or "shot" (along the motion, with
+        a view of the shot).  every: the network predicts one frame in N, 1 to 120, or "auto".  shot_memory: a shot that
+        returns gets its colors again.
         Yields (H, W, 3) of the same type; its BT.709 luma is the gray, up to rounding.
 
-        Input frames are read as results are asked for: one batch ahead plus two frames to detect cuts, and more with
-        `every`. Raises UsageError at once; ShapeError and DeviceError while iterating.
+        Input frames are read as results are asked for: one batch ahead plus two frames to detect cuts, 36 more with
+        "shot", and more with `every`. Raises UsageError at once; ShapeError and DeviceError while iterating.
         """
         steadiness = _make_steadiness(steady, every, shot_memory)
         return self._rgb_frames(iter(grays), steadiness)
@@ -130,7 +134,7 @@ class Colorizer:
         lumas: Iterable[Plane],
         picture: PictureFormat,
         *,
-        steady: SteadyMode = "flow",
+        steady: SteadyMode = "shot",
         every: Every = 1,
         shot_memory: bool = False,
     ) -> Iterator[tuple[Plane, Plane]]:
@@ -191,10 +195,12 @@ def colorize_film(
     size: int | None = None,
     batch_size: int | None = None,
     saturation: float = 1.0,
-    steady: SteadyMode = "flow",
+    steady: SteadyMode = "shot",
     every: Every | None = None,
     shot_memory: bool = False,
     reference: StrPath | Iterable[StrPath] = (),
+    hints: StrPath | None = None,
+    stills_by: str | None = None,
     codec: str | None = None,
     crf: int = 18,
     preset: str = "veryfast",
@@ -216,10 +222,13 @@ def colorize_film(
 
     output: a file, or an existing folder.  model: a name, a model file, a mixture of them ("a:0.6+b:0.4"), or a loaded
     Colorizer, which brings device, precision, size, batch_size and saturation with it (for their values see Colorizer).
-    steady: "off", "smooth" (where pixels stay alike) or "flow" (along the motion).  every: the network predicts one
-    frame in N, 1 to 120, or "auto"; None: 1, or "auto" for a published model slower than a film.
+    steady: "off", "smooth" (where pixels stay alike), "flow" (along the motion) or "shot" (along the motion, with a
+    view of the shot).  every: the network predicts one frame in N, 1 to 120, or "auto"; None: 1, or "auto" for a
+    published model slower than a film.
     shot_memory: a shot that returns gets its colors again.  reference: stills in color that their shots follow: a file,
-    a folder of stills, a .txt list of times and stills, or several of these.
+    a folder of stills, a .txt list of times and stills, or several of these.  hints: a JSON file of colors that you
+    say of points, strokes and regions (vidcolor.hints).  stills_by: a command that makes a still of every shot's first
+    frame, with {in} and {out} for PNG files.
     codec: "h264", "hevc", "av1", "vp9", "prores" or "ffv1"; None: h264, in WebM av1.  crf: 0 (best) to 63.
     preset: "ultrafast" to "veryslow".  pix_fmt: FFmpeg's name; None: the film's depth and subsampling.
     encoder: "software", "hardware" (any graphics chip), "nvenc", "qsv", "amf" or "videotoolbox".  hwaccel: the decoder:
@@ -244,9 +253,10 @@ def colorize_film(
     loaded, settings = _resolve_model(model, device, precision, size, batch_size, saturation)
     options = FilmOptions(
         settings, steady=steady, every=_every_option(every, settings), shot_memory=shot_memory,
-        references=_as_paths(reference), codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt, encoder=encoder,
-        hwaccel=hwaccel, convert_audio=convert_audio, drop_audio=drop_audio, start=_parse_seconds(start),
-        end=_parse_seconds(end), recolor=recolor, resume=resume, overwrite=overwrite,
+        references=_as_paths(reference), hints=_as_path(hints), stills_by=stills_by, codec=codec, crf=crf,
+        preset=preset, pix_fmt=pix_fmt, encoder=encoder, hwaccel=hwaccel, convert_audio=convert_audio,
+        drop_audio=drop_audio, start=_parse_seconds(start), end=_parse_seconds(end), recolor=recolor, resume=resume,
+        overwrite=overwrite,
     )  # fmt: skip
     progress = _Progress(source, "frame", show_progress, on_progress)
     with ExitStack() as stack:
@@ -271,10 +281,12 @@ def colorize_files(
     size: int | None = None,
     batch_size: int | None = None,
     saturation: float = 1.0,
-    steady: SteadyMode = "flow",
+    steady: SteadyMode = "shot",
     every: Every | None = None,
     shot_memory: bool = False,
     reference: StrPath | Iterable[StrPath] = (),
+    hints: StrPath | None = None,
+    stills_by: str | None = None,
     codec: str | None = None,
     crf: int = 18,
     preset: str = "veryfast",
@@ -323,13 +335,14 @@ def colorize_files(
     loaded, settings = _resolve_model(model, device, precision, size, batch_size, saturation)
     films = FilmOptions(
         settings, steady=steady, every=_every_option(every, settings, is_here=cluster is None), shot_memory=shot_memory,
-        references=_as_paths(reference), codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt, encoder=encoder,
-        hwaccel=hwaccel, convert_audio=convert_audio, drop_audio=drop_audio, recolor=recolor, resume=resume,
-        overwrite=overwrite,
+        references=_as_paths(reference), hints=_as_path(hints), stills_by=stills_by, codec=codec, crf=crf,
+        preset=preset, pix_fmt=pix_fmt, encoder=encoder, hwaccel=hwaccel, convert_audio=convert_audio,
+        drop_audio=drop_audio, recolor=recolor, resume=resume, overwrite=overwrite,
     )  # fmt: skip
     photos = PhotoOptions(
-        recolor=recolor, quality=quality, subsampling=subsampling, largest_photo=largest_photo, overwrite=overwrite
-    )
+        recolor=recolor, quality=quality, subsampling=subsampling, largest_photo=largest_photo, hints=_as_path(hints),
+        overwrite=overwrite,
+    )  # fmt: skip
     options = BatchOptions(films, photos, others=others, nested=nested, cluster=cluster)
     paths = _as_paths(inputs)
     if cluster is None:
@@ -354,6 +367,7 @@ def colorize_photo(
     precision: Precision = "auto",
     size: int | None = None,
     saturation: float = 1.0,
+    hints: Hints = None,
 ) -> Rgb: ...
 
 
@@ -367,6 +381,7 @@ def colorize_photo(
     precision: Precision = "auto",
     size: int | None = None,
     saturation: float = 1.0,
+    hints: Hints = None,
     recolor: bool = False,
     quality: int | None = None,
     subsampling: str | None = None,
@@ -384,6 +399,7 @@ def colorize_photo(
     precision: Precision = "auto",
     size: int | None = None,
     saturation: float = 1.0,
+    hints: Hints = None,
     recolor: bool = False,
     quality: int | None = None,
     subsampling: str | None = None,
@@ -397,9 +413,10 @@ def colorize_photo(
     A file keeps its colors if it has any, unless recolor. An array is always colored anew; that of a file is upright
     and in the file's own color profile.
     model: a packaged name, a model file, or a loaded Colorizer, which brings device, precision, size and saturation
-    with it (for their values see Colorizer).  quality: 1 to 100, of lossy formats; None: the source's.  subsampling:
-    "4:4:4", "4:2:2" or "4:2:0", of JPEG; None: the source's.  largest_photo: megapixels; larger pages are refused.
-    overwrite: replace an existing output.
+    with it (for their values see Colorizer).  hints: colors that you say of points, strokes and regions: a JSON file,
+    or a list of such hints as it holds (vidcolor.hints).  quality: 1 to 100, of lossy formats; None: the source's.
+    subsampling: "4:4:4", "4:2:2" or "4:2:0", of JPEG; None: the source's.  largest_photo: megapixels; larger pages are
+    refused.  overwrite: replace an existing output.
 
     Raises SourceError (also for a missing file), SinkError (the output exists and overwrite is False), UsageError,
     ModelError, DeviceError, ShapeError.
@@ -410,12 +427,13 @@ def colorize_photo(
     if isinstance(source, np.ndarray) and output is not None:
         raise UsageError(f"{os.fspath(output)}: an array is returned, not written. Omit output.")
     loaded, settings = _resolve_model(model, device, precision, size, None, saturation)
+    said = _read_hints(hints, "the array" if isinstance(source, np.ndarray) else os.fspath(source))
     with _open(loaded, settings) as colorizer:
         if isinstance(source, np.ndarray):
-            return colorizer.colorize_array(source)
+            return colorize_array(source, colorizer.loaded, said)
         if output is None:
-            return colorize_to_array(Path(source), options, colorizer.loaded)
-        return colorize_photo_file(Path(source), Path(output), options, colorizer.loaded)
+            return colorize_to_array(Path(source), options, colorizer.loaded, said)
+        return colorize_photo_file(Path(source), Path(output), options, colorizer.loaded, said)
 
 
 def _resolve_model(
@@ -553,6 +571,24 @@ def _parse_seconds(time: float | str | None) -> float | None:
         return parse_timecode(time)
     except ValueError as error:
         raise UsageError(f"{time!r} {error}") from error
+
+
+def _as_path(value: StrPath | None) -> Path | None:
+    return None if value is None else Path(value)
+
+
+def _read_hints(hints: Hints, name: str) -> list[Hint]:
+    """The hints for a picture of this name. Raises ReadError, UsageError where there are none for it."""
+    if hints is None:
+        return []
+    if isinstance(hints, str | os.PathLike):
+        told, read = os.fspath(hints), read_hints(Path(hints))
+    else:
+        told, read = "hints", parse_hints([dict(hint) for hint in hints])
+    found = [hint for hint in read if hint.is_for(name)]
+    if not found:
+        raise UsageError(f"{told}: has no hint for {name}.")
+    return found
 
 
 def _as_paths(paths: StrPath | Iterable[StrPath]) -> tuple[Path, ...]:

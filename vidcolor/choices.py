@@ -24,12 +24,12 @@ LAB_INPUTS: tuple[LabInput, ...] = get_args(LabInput)
 LAB_OUTPUTS: tuple[LabOutput, ...] = get_args(LabOutput)
 
 # Colors over time
-SteadyMode = Literal["off", "smooth", "flow"]
+SteadyMode = Literal["off", "smooth", "flow", "shot"]
 AveragingMode = Literal["smooth", "flow"]  # of those that average
 STEADY_MODES: tuple[SteadyMode, ...] = get_args(SteadyMode)
 TrueStills = Literal["none", "first", "first,last"]  # frames of a color film that it is to follow, in true colors
 TRUE_STILLS: tuple[TrueStills, ...] = get_args(TrueStills)
-EVALUATED_STEADY_MODES = ("off", "ema", "smooth", "flow", "auto")  # ema: a baseline; auto: flow with --every auto
+EVALUATED_STEADY_MODES = ("off", "ema", "smooth", "flow", "shot", "auto")  # ema: a baseline; auto: --every auto
 
 # Films
 CODECS = ("h264", "hevc", "av1", "vp9", "prores", "ffv1")  # the first is the default
@@ -49,7 +49,7 @@ OTHERS: tuple[Others, ...] = get_args(Others)
 
 # Evaluation
 LEARNED_METRICS = ("lpips", "fid", "is")  # by networks of others: the extra `metrics`
-METRICS = ("wobble", "neutrals", *LEARNED_METRICS)  # beside those that are always measured
+METRICS = ("wobble", "neutrals", "hints", *LEARNED_METRICS)  # beside those that are always measured
 STOCKS = ("panchromatic", "orthochromatic", "faded", "low-contrast", "grainy")  # what photos look like to the model
 
 SHELLS = ("bash", "zsh", "fish")  # that completion is printed for

@@ -149,7 +149,7 @@ def _check_package(name: str, distribution: str, module: str) -> Finding:
 
 
 def _check_processor() -> Iterator[Finding]:
-    from vidcolor.inference import backends
+    from vidcolor.inference import openvino_backend
     from vidcolor.inference.openvino_runtime import load_openvino
 
     core = load_openvino().Core()
@@ -159,7 +159,7 @@ def _check_processor() -> Iterator[Finding]:
         memory = f", {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 1e9:.1f} GB of memory"
     name = " ".join(str(core.get_property("CPU", "FULL_DEVICE_NAME")).split())
     yield Finding("processor", "processor", "good", f"{name}; {cores} {'core' if cores == 1 else 'cores'}{memory}")
-    if backends.has_bf16(core):
+    if openvino_backend.has_bf16(core):
         yield Finding("processor", "--precision auto", "good", "bf16, which this processor computes in by itself")
     else:
         said = "fp32, as this processor has no bf16 of its own and would be slower in it"
@@ -353,8 +353,8 @@ def _check_decoders() -> Iterator[Finding]:
 def _run_self_test() -> Iterator[Finding]:
     """Color a gray film with sound, write it without loss, and compare it with the source."""
     from vidcolor.films.pipeline import run_pipeline
-    from vidcolor.inference.backends import cache_problem
     from vidcolor.inference.colorizer import Colorizer
+    from vidcolor.inference.openvino_backend import cache_problem
     from vidcolor.media import synthetic_film
     from vidcolor.media.encoders import OutputSettings
     from vidcolor.media.sink import FilmSink

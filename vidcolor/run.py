@@ -66,4 +66,6 @@ def _describe(name: str, old: str, new: str) -> str:
     """A changed setting by its option on the command line."""
     unset = "auto" if name == "--every" else "not given"
     was, now = (unset if value in ("None", "") else value for value in (old, new))
+    if name == "--hints" and "not given" not in (was, now):
+        return "--hints say something else"
     return f"{'--reference' if name == '--references' else name} was {was}, is {now}"

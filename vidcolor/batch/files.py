@@ -134,6 +134,7 @@ class Batch:
     def _start(self) -> None:
         """Count the inputs and load the model before anything is written."""
         self._options.check_whole_films()
+        self._options.read_hints()  # a fault in them is told before anything is done
         if self._output.suffix.lower() in {*CONTAINERS, *PHOTOS} and not self._output.is_dir():
             raise SinkError(
                 f"{self._output}: is named like one film or photo; many files go to a folder, or to an archive such as"

@@ -53,6 +53,8 @@ class BatchFilmColorizer:
 
     def plan_parts(self, source: Path, colorizer: Colorizer, wanted: int) -> list[Part]:
         """See FilmColorizer."""
+        if self.options.stills_by is not None:
+            return []
         with self._whole_film_options().open_source(source, Path(self.output_name(source.name))) as film:
             held, keeps_color = self.options.steadiness(film.info), self.options.shots(film) is not None
             return parts.plan_parts(film, colorizer, held, wanted, keeps_color=keeps_color)
@@ -68,8 +70,15 @@ class BatchFilmColorizer:
                 return PartSink(target, film, settled.settings, part, run=run, resume=resume)
 
             sink = enter_sink(stack, make, options.resume, lambda _: True)
-            held = replace(options.steadiness(film.info), first_number=sink.frames_written)
-            run_pipeline(film, sink, colorizer, held, lambda _: None, until=part.end, shots=options.shots(film))
+            run_pipeline(
+                film,
+                sink,
+                colorizer,
+                options.steadiness(film.info),
+                lambda _: None,
+                until=part.end,
+                shots=options.shots(film),
+            )
 
     def _whole_film_options(self, *, is_again: bool = False) -> FilmOptions:
         return replace(self.options, start=None, end=None, overwrite=True, resume=self.options.resume or is_again)

@@ -11,7 +11,9 @@ from vidcolor.choices import OTHERS, Others, check_choice
 from vidcolor.errors import UsageError
 from vidcolor.films.job import FilmOptions
 from vidcolor.films.references import files_in
+from vidcolor.hints import Hint, check_named, read_hints
 from vidcolor.inference.settings import ModelSettings
+from vidcolor.media.identity import identity_of
 from vidcolor.run import Run
 
 
@@ -54,12 +56,22 @@ class BatchOptions:
     def files_read(self) -> list[Path]:
         """Files that are read in addition to the inputs: the model and references. Raises ModelError."""
         references = (file for path in self.films.references for file in files_in(path))
-        return [*self.model.files, *references]
+        return [*self.model.files, *references, *([self.photos.hints] if self.photos.hints else [])]
+
+    def read_hints(self) -> tuple[Hint, ...]:
+        """The hints, each for a file that it names. Raises ReadError, UsageError."""
+        if self.photos.hints is None:
+            return ()
+        found = read_hints(self.photos.hints)
+        check_named(found)
+        return tuple(found)
 
     def run_identity(self) -> Run:
         """What decides the bytes of photos and films. Raises ModelError, DeviceError, UsageError."""
-        photos = {"quality": self.photos.quality, "subsampling": self.photos.subsampling}
-        options = self.films.output_options | photos | {"recolor": self.photos.recolor, "others": self.others}
+        photos: dict[str, object] = {"quality": self.photos.quality, "subsampling": self.photos.subsampling}
+        hints = identity_of(self.photos.hints) if self.photos.hints else ""
+        photos |= {"hints": hints, "recolor": self.photos.recolor, "others": self.others}
+        options = self.films.output_options | photos
         settings = {f"--{name.replace('_', '-')}": _text(value) for name, value in options.items()}
         backend = {} if self.cluster else self.model.resolve_backend()  # there each machine may use another precision
         settings |= backend | {"vidcolor": __version__}
@@ -68,7 +80,8 @@ class BatchOptions:
 
     def for_other_machines(self) -> "BatchOptions":
         """A copy with paths as other machines see them. Raises ModelError."""
-        return replace(self, films=self.films.for_other_machines())
+        hints = self.photos.hints.absolute() if self.photos.hints else None
+        return replace(self, films=self.films.for_other_machines(), photos=replace(self.photos, hints=hints))
 
 
 def _text(value: object) -> str:

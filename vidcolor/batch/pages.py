@@ -1,19 +1,23 @@
 """The pages of one photo file: their predicted colors, and the colored file with its thumbnails."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vidcolor.color import Floats
+from vidcolor.errors import UsageError
 from vidcolor.filenames import scratch_name
+from vidcolor.hints import Hint, draw
 from vidcolor.inference.batching import BatchingPredictor
+from vidcolor.inference.listening import Known, known_size
 from vidcolor.stills.encode import encode_jpeg
 from vidcolor.stills.files import write_still
-from vidcolor.stills.page import StillSettings
+from vidcolor.stills.page import Page, StillSettings
 from vidcolor.stills.rgb import thumbnail_jpeg
 from vidcolor.stills.still import Still
 
 HUGE_PIXELS = 100_000_000  # files of as many pixels are encoded on disk instead of in memory
+UNTURNED = 4  # EXIF orientations above are turned by a quarter
 THUMBNAIL_SIDE = 224  # long side in pixels of the report's thumbnails
 
 
@@ -24,11 +28,21 @@ class PageColors:
     """
 
     def __init__(
-        self, still: Still, network: BatchingPredictor, *, recolor: bool = False, is_shown: bool = False
+        self,
+        still: Still,
+        network: BatchingPredictor,
+        hints: Sequence[Hint] = (),
+        *,
+        recolor: bool = False,
+        is_shown: bool = False,
     ) -> None:
-        """recolor: predict pages, and parts of pages, that are in color, too. is_shown: whether to make thumbnails."""
+        """hints: for this file.  recolor: predict pages, and parts of pages, that are in color, too.  is_shown: whether
+        to make thumbnails.
+        """
         self._still, self._network, self._recolor, self._is_shown = still, network, recolor, is_shown
+        self._hints = hints
         self._begun: list[Floats | None] = []
+        self.remarks: list[str] = []  # on hints, for people
         self.count = 0
         self._shares: list[float] = []  # of each mixed page: the share of its area that keeps its colors
         self.thumbnails: tuple[bytes, bytes] | None = None
@@ -59,7 +73,11 @@ class PageColors:
         page = self._still.pages[number]
         if not self._recolor and page.tone == "color":
             return None
-        ab = self._network.predict(page.lightness(self._network.size))
+        lightness, known = page.lightness(self._network.size), None
+        if hints := [hint for hint in self._hints if hint.page == number + 1]:
+            known, remarks = draw_known(hints, page, lightness)
+            self.remarks += remarks
+        ab = self._network.predict(lightness, known)
         self.count += 1
         if page.colored_regions is not None and not self._recolor:
             self._shares.append(page.colored_regions.share)
@@ -68,6 +86,20 @@ class PageColors:
             before, after = (encode_jpeg(page.preview(shown, (THUMBNAIL_SIDE, THUMBNAIL_SIDE))) for shown in (None, ab))
             self.thumbnails = before, after
         return ab
+
+
+def draw_known(hints: Sequence[Hint], page: Page, lightness_hw: Floats) -> tuple[Known, tuple[str, ...]]:
+    """The colors that hints say of a page, and remarks on them. lightness: as the network sees the page, upright.
+
+    Raises UsageError for a hint that is outside of it, or has a frame or a time.
+    """
+    for hint in hints:
+        if hint.frame is not None or hint.seconds is not None:
+            raise UsageError(f"{hint.name}: has a {'time' if hint.frame is None else 'frame'}, but this is a photo.")
+    height, width = page.size
+    shown = (height, width) if page.orientation > UNTURNED else (width, height)
+    drawn = draw(hints, shown, *known_size(lightness_hw.shape))
+    return Known(drawn.ab_2hw, drawn.known_hw), drawn.contradictions
 
 
 def encode_photo(

@@ -1,5 +1,6 @@
 """One photo into one file or array, for the command and the API."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,10 @@ import numpy as np
 
 from vidcolor import __version__, outputs
 from vidcolor.archives.journal import Outcome
-from vidcolor.batch.pages import PageColors
+from vidcolor.batch.pages import PageColors, draw_known
 from vidcolor.choices import SUBSAMPLINGS, check_choice, check_within
 from vidcolor.errors import ShapeError, UsageError
+from vidcolor.hints import Hint, read_hints
 from vidcolor.inference.batching import BatchingPredictor
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.inference.weights import ModelHeader
@@ -30,6 +32,7 @@ class PhotoOptions:
     quality: int | None = None  # 1 to 100, of lossy formats; None: the source's
     subsampling: str | None = None  # "4:4:4", "4:2:2" or "4:2:0", of JPEG; None: the source's
     largest_photo: float = 1000.0  # megapixels of a page; larger photos are refused
+    hints: Path | None = None  # a JSON file of points, strokes and regions with their colors
     overwrite: bool = False  # replace an existing output
 
     def __post_init__(self) -> None:
@@ -46,6 +49,15 @@ class PhotoOptions:
         """How the file is written. software: for its tags."""
         return StillSettings(software, self.quality, self.subsampling, self.recolor)
 
+    def read_hints(self, name: str) -> list[Hint]:
+        """The hints for one photo of this name. Raises ReadError, UsageError where there are none for it."""
+        if self.hints is None:
+            return []
+        found = [hint for hint in read_hints(self.hints) if hint.is_for(name)]
+        if not found:
+            raise UsageError(f"{self.hints}: has no hint for {name}.")
+        return found
+
     @staticmethod
     def software_tag(header: ModelHeader) -> str:
         """The software tag of colored files."""
@@ -61,35 +73,37 @@ class PhotoResult:
     notes: tuple[str, ...] = ()  # remarks, one line each: what the format could not keep, colors that a part kept
 
 
-def colorize_photo_file(source: Path, target: Path, options: PhotoOptions, colorizer: Colorizer) -> PhotoResult:
+def colorize_photo_file(
+    source: Path, target: Path, options: PhotoOptions, colorizer: Colorizer, hints: Sequence[Hint] = ()
+) -> PhotoResult:
     """Color a photo into a file of the same format; one in color is copied unless options.recolor.
 
     Raises UsageError for another suffix, SourceError, SinkError, DeviceError.
     """
     if source.suffix.lower() != target.suffix.lower():
         raise UsageError(f"{target}: a photo keeps its format; name it {target.with_suffix(source.suffix).name}.")
-    outputs.check(target, overwrite=options.overwrite, inputs=[source])
+    outputs.check(target, overwrite=options.overwrite, inputs=[source, *([options.hints] if options.hints else [])])
     with BatchingPredictor(colorizer) as network, open_in_turn(source, largest_pixels=options.largest_pixels) as still:
-        colors = PageColors(still, network, recolor=options.recolor)
+        colors = PageColors(still, network, hints, recolor=options.recolor)
         with outputs.replacing(target, overwrite=options.overwrite) as partial:
             losses = write_still(still, colors, partial, options.still_settings(options.software_tag(colorizer.header)))
     if not colors.count:
         return PhotoResult(target, "kept", (IN_COLOR,))
-    return PhotoResult(target, "colored", (*colors.kept_colors, *losses))
+    return PhotoResult(target, "colored", (*colors.kept_colors, *losses, *colors.remarks))
 
 
-def colorize_to_array(source: Path, options: PhotoOptions, colorizer: Colorizer) -> Rgb:
+def colorize_to_array(source: Path, options: PhotoOptions, colorizer: Colorizer, hints: Sequence[Hint] = ()) -> Rgb:
     """Color the first page of a photo file: (H, W, 3), or (H, W, 4) with alpha, uint8 or uint16 as the file, upright.
 
     Colors of the file are ignored. Raises SourceError, DeviceError.
     """
     with open_in_turn(source, largest_pixels=options.largest_pixels) as still:
         page = still.pages[0]
-        picture: Rgb = turn_upright(_paint(page, colorizer), page.orientation)
+        picture: Rgb = turn_upright(_paint(page, colorizer, hints), page.orientation)
     return picture
 
 
-def colorize_array(values: Any, colorizer: Colorizer) -> Rgb:
+def colorize_array(values: Any, colorizer: Colorizer, hints: Sequence[Hint] = ()) -> Rgb:
     """Color an array: uint8 or uint16 sRGB, (H, W) or (H, W, 1 to 4), alpha last of 2 and 4 channels.
 
     Gives (H, W, 3), or (H, W, 4) with alpha, of the same type. Raises ShapeError, DeviceError.
@@ -98,11 +112,15 @@ def colorize_array(values: Any, colorizer: Colorizer) -> Rgb:
     is_picture = values.ndim == 2 or (values.ndim == 3 and 1 <= values.shape[2] <= 4)
     if values.dtype not in (np.uint8, np.uint16) or not is_picture or not values.size:
         raise ShapeError(f"found {values.dtype} {values.shape}, needed uint8 or uint16, (H, W) or (H, W, 1 to 4).")
-    return _paint(make_page(raster_from_array(values, None), 1), colorizer)
+    return _paint(make_page(raster_from_array(values, None), 1), colorizer, hints)
 
 
-def _paint(page: Page, colorizer: Colorizer) -> Rgb:
-    (ab,) = colorizer.predict([page.lightness(colorizer.size)])
+def _paint(page: Page, colorizer: Colorizer, hints: Sequence[Hint]) -> Rgb:
+    lightness = page.lightness(colorizer.size)
+    (ab,) = colorizer.predict([lightness])
+    if hints := [hint for hint in hints if hint.page == 1]:
+        (guided,) = colorizer.guide([lightness], [ab], [draw_known(hints, page, lightness)[0]])
+        ab = guided.ab_2hw
     page = replace(page, colored_regions=None, original_rgb=None)
     painted: Rgb = np.concatenate([strip for _, strip in page.paint_strips(ab)])
     return painted

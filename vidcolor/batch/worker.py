@@ -11,6 +11,7 @@ from vidcolor.archives.journal import Outcome
 from vidcolor.batch.pages import PageColors, encode_photo, make_thumbnails
 from vidcolor.films.tone import film_tone
 from vidcolor.frames import Part
+from vidcolor.hints import Hint
 from vidcolor.inference.batching import BatchingPredictor
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.painting.tone import IN_COLOR
@@ -66,6 +67,7 @@ class WorkerOptions:
     largest_pixels: int = 1_000_000_000  # of a page; larger photos fail
     wants_thumbnails: Callable[[str], bool] = field(default=lambda _: False)  # by a photo's name
     scratch: Path = Path()  # folder for files too large for memory, on the output's disk
+    hints: tuple[Hint, ...] = ()  # for photos, each with its file's name
     films: FilmColorizer | None = None  # None: films are treated as other files
 
 
@@ -81,7 +83,8 @@ class Worker:
         """Decode, color and encode one photo file. Raises VidcolorError, and whatever a decoder raises."""
         began, is_shown = time.monotonic(), self._options.wants_thumbnails(entry.name)
         with open_in_turn(source, entry.printable_name, largest_pixels=self._options.largest_pixels) as still:
-            colors = PageColors(still, self._network, recolor=self._options.recolor, is_shown=is_shown)
+            hints = [hint for hint in self._options.hints if hint.is_for(entry.name)]
+            colors = PageColors(still, self._network, hints, recolor=self._options.recolor, is_shown=is_shown)
             if not colors.has_any():
                 own = None if entry.can_reopen or isinstance(source, Path) else source
                 return EntryResult("kept", own, notes=(IN_COLOR,), seconds=time.monotonic() - began)
@@ -90,7 +93,12 @@ class Worker:
             if is_shown and pair is None:
                 pair = make_thumbnails(still.content or source, content)
         kept = len(still.pages) - colors.count
-        notes = (*colors.kept_colors, *losses, *((f"{kept} pages were in color already",) if kept else ()))
+        notes = (
+            *colors.kept_colors,
+            *losses,
+            *colors.remarks,
+            *((f"{kept} pages were in color already",) if kept else ()),
+        )
         return EntryResult("colored", content, notes=notes, seconds=time.monotonic() - began, thumbnails=pair)
 
     def color_film(self, source: Path, target: Path, *, is_again: bool = False) -> EntryResult:

@@ -30,5 +30,6 @@ def make_worker_options(
         largest_pixels=photos.largest_pixels,
         wants_thumbnails=is_shown,
         scratch=output if output.is_dir() else output.parent,
+        hints=options.read_hints(),
         films=BatchFilmColorizer(options.films, watch),
     )

@@ -64,8 +64,8 @@ class FrameInterval(OrAuto):
 )  # fmt: skip
 @click.option("--saturation", type=Number(0, 4), default=1.0, show_default=True, help="Factor on color.")
 @click.option(
-    "--steady", type=click.Choice(choices.STEADY_MODES), default="flow", show_default=True,
-    help="Hold colors still over time: not at all, where pixels stay alike, or along the motion.",
+    "--steady", type=click.Choice(choices.STEADY_MODES), default="shot", show_default=True,
+    help="Hold colors still: not, where pixels stay alike, along the motion, also for a shot.",
 )  # fmt: skip
 @click.option(
     "--every", type=FrameInterval("is not a frame interval; write 1 (every frame), 4 (one in four) or auto"),
@@ -76,6 +76,14 @@ class FrameInterval(OrAuto):
 @click.option(
     "--reference", "references", multiple=True, type=Existing(),
     help="Still in color that its shot follows; a folder of them, or a list of times and stills. May be repeated.",
+)  # fmt: skip
+@click.option(
+    "--hints", type=Existing(),
+    help="JSON file of colors that you say of points, strokes and regions.",
+)  # fmt: skip
+@click.option(
+    "--stills-by", metavar="COMMAND",
+    help="Program that colors each shot's first frame, {in} to {out}; the shot follows.",
 )  # fmt: skip
 @click.option(
     "--codec", type=click.Choice(choices.CODECS),

@@ -44,7 +44,7 @@ MAX_NAMED = 5  # skipped photos named in warnings
 @click.option("--saturation", type=Number(0, 4), default=1.0, show_default=True, help="Factor on color.")
 @click.option(
     "--steady", "steadying", multiple=True, type=click.Choice(choices.EVALUATED_STEADY_MODES),
-    default=["flow"], show_default=True,
+    default=["shot"], show_default=True,
     help="How films' colors are steadied; auto: --every auto. May be repeated.",
 )  # fmt: skip
 @click.option(
@@ -86,7 +86,7 @@ def command(
     \b
     Examples:
       vidcolor evaluate photos/ --model default --model mine.safetensors
-      vidcolor evaluate film.mp4 --steady off --steady flow --steady auto
+      vidcolor evaluate film.mp4 --steady off --steady flow --steady shot
       vidcolor evaluate photos.tar film.mp4 --limit 100 --sheet sheet.png --csv rows.csv
     """
     from vidcolor.evaluation import report, sources
@@ -110,7 +110,7 @@ def command(
         }
         photos = _measure_photos(
             found.photos, colorizers, stocks, limit, torch_device, further, pictures, problems,
-            with_stability="wobble" in metrics,
+            with_stability="wobble" in metrics, with_hints="hints" in metrics,
         )  # fmt: skip
         films = _measure_films(found.films, colorizers, steadying, references, pictures, problems)
     if photos is None and not films:
@@ -144,6 +144,7 @@ def _load_metrics(names: tuple[str, ...], device: str) -> "list[Metric]":
 def _measure_photos(
     photos: tuple[Path, ...], colorizers: "dict[str, Colorizer]", stocks: tuple[str, ...], limit: int | None,
     device: str, metrics: "list[Metric]", sheet: "ContactSheet | None", problems: list[str], *, with_stability: bool,
+    with_hints: bool,
 ) -> "PhotoReport | None":  # fmt: skip
     """Measure the photos; None where there are none, or none can be read."""
     from vidcolor.evaluation.photos import evaluate, recolor
@@ -153,11 +154,13 @@ def _measure_photos(
     count = count_photos(photos)
     if not count:
         return None
-    methods, shown_as = {}, {}
+    methods, shown_as, hinted = {}, {}, {}
     for model, colorizer in colorizers.items():
         for stock in stocks:
             name = model if len(stocks) == 1 else f"{model} {stock}"
             methods[name], shown_as[name] = partial(recolor, colorizer=colorizer), STOCKS[stock]
+            if with_hints:
+                hinted[name] = partial(_color_by_hints, colorizer)
     measured = spread_evenly(count, limit or count)
     shown = {measured[index] for index in spread_evenly(len(measured), SHEET_PHOTOS)}
 
@@ -169,7 +172,7 @@ def _measure_photos(
         with show_count("photos") as tell:
             found = evaluate(
                 list(photos), methods, limit=limit, device=device, metrics=metrics,
-                with_stability=with_stability, stocks=shown_as, on_pictures=keep, on_photo=tell,
+                with_stability=with_stability, hinted=hinted, stocks=shown_as, on_pictures=keep, on_photo=tell,
             )  # fmt: skip
     except SourceError as error:
         problems.append(str(error))
@@ -179,6 +182,12 @@ def _measure_photos(
         if (more := len(names) - MAX_NAMED) > 0:
             problems.append(f"{more} more photos: the same.")
     return found
+
+
+def _color_by_hints(colorizer: "Colorizer", lumas: Any, known: Any) -> Any:
+    from vidcolor.evaluation.photos import recolor
+
+    return recolor(lumas, colorizer, known=known)
 
 
 def _measure_films(
@@ -212,7 +221,7 @@ def _make_film_method(colorizer: "Colorizer", how: str, stills: choices.TrueStil
 
     if how == "ema":
         return make_ema_method(colorizer)
-    mode: choices.SteadyMode = next((mode for mode in choices.STEADY_MODES if mode == how), "flow")
+    mode: choices.SteadyMode = next((mode for mode in choices.STEADY_MODES if mode == how), "shot")
     return make_model_method(colorizer, Steadiness(mode, every=None if how == "auto" else 1), stills)
 
 

@@ -25,6 +25,8 @@ def colorize_films(
     from vidcolor.films.naming import plan_jobs
 
     jobs = plan_jobs(inputs, output)
+    if len(jobs) > 1:
+        options.read_hints()  # each must name its film
     finished: FinishedFilms | None = None
     load = cache(options.model.load)
     if not dry_run:

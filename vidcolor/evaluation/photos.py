@@ -5,6 +5,7 @@ truth row are added, because most metrics flatter gray.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,12 +18,14 @@ from numpy.typing import NDArray
 
 from vidcolor.color import Floats, LumaCoding
 from vidcolor.errors import SourceError
+from vidcolor.evaluation.hinting import COUNTS, ColorByHints, measure_hinted
 from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, frechet_distance, psnr, ssim
 from vidcolor.evaluation.sources import count_photos, read_photos, spread_evenly
 from vidcolor.evaluation.stability import measure_instability
 from vidcolor.evaluation.stocks import Luma, Stock, render_panchromatic
 from vidcolor.frames import PictureFormat
 from vidcolor.inference.colorizer import Colorizer, paint
+from vidcolor.inference.listening import Known
 from vidcolor.stills.rgb import Rgb, is_gray
 
 CODING = LumaCoding("bt601")
@@ -65,7 +68,8 @@ class Score:
     feature_distance: float  # Fréchet distance to the truth in EfficientNet-Lite2 features; not FID
     seconds: float | None  # a photo, of the coloring alone (median over batches); None for gray and truth
     psnr_by_category: dict[str, float]
-    further: dict[str, float] = field(default_factory=dict)  # requested metrics: neutrals, lpips, fid, is, wobble
+    # Requested metrics: neutrals, lpips, fid, is, wobble; hints_1, hints_10, hints_100: PSNR with so many hints.
+    further: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,14 +88,22 @@ def leave_gray(lumas: Sequence[Luma], /, *, seen: Sequence[Luma] | None = None) 
     return [np.repeat(luma[..., None], 3, axis=2) for luma in lumas]
 
 
-def recolor(lumas: Sequence[Luma], /, colorizer: Colorizer, *, seen: Sequence[Luma] | None = None) -> list[Rgb]:
-    """The method that runs a model; neighbors of one network size form a batch."""
+def recolor(
+    lumas: Sequence[Luma], /, colorizer: Colorizer, *, seen: Sequence[Luma] | None = None,
+    known: Sequence[Known] | None = None,
+) -> list[Rgb]:  # fmt: skip
+    """The method that runs a model; neighbors of one network size form a batch.  known: colors that are said of each.
+
+    seen: see PhotoMethod.
+    """
     shown = [colorizer.lightness(luma, _picture_format(luma)) for luma in (lumas if seen is None else seen)]
     pictures: list[Rgb] = []
-    for _, alike in groupby(zip(lumas, shown, strict=True), key=lambda pair: pair[1].shape):
+    said = known or [Known.nothing()] * len(lumas)
+    for _, alike in groupby(zip(lumas, shown, said, strict=True), key=lambda each: each[1].shape):
         group = list(alike)
-        colors = colorizer.predict([lightness for _, lightness in group])
-        pictures += [_paint(luma, ab) for (luma, _), ab in zip(group, colors, strict=True)]
+        looked_at = [lightness for _, lightness, _ in group]
+        colors = colorizer.guide(looked_at, colorizer.predict(looked_at), [told for _, _, told in group])
+        pictures += [_paint(luma, found.ab_2hw) for (luma, _, _), found in zip(group, colors, strict=True)]
     return pictures
 
 
@@ -114,6 +126,7 @@ def evaluate(
     device: str = "cpu",
     metrics: Sequence[Metric] = (),
     with_stability: bool = False,
+    hinted: Mapping[str, ColorByHints] | None = None,
     stocks: Mapping[str, Stock] | None = None,
     on_pictures: Callable[[int, str, Mapping[str, Rgb]], None] = lambda *_: None,
     on_photo: Callable[[int, int], None] = lambda *_: None,
@@ -121,7 +134,8 @@ def evaluate(
     """Measure gray, each method and the truth on photos in folders, archives and files.
 
     limit: photos to measure, evenly spread; default all.  device: where the feature network runs, a PyTorch device.
-    metrics: further metrics.  with_stability: measure `wobble` too.  stocks: by way, what it is shown
+    metrics: further metrics.  with_stability: measure `wobble` too.  hinted: by method, how it colors with hints, for
+    the PSNR with some.  stocks: by way, what it is shown
     instead of plain luma; its colors are laid on plain luma all the same.
     on_pictures: called with each photo's number, name and pictures by method, in any order.
     on_photo: called with the photos done and in total.
@@ -130,7 +144,12 @@ def evaluate(
     found = count_photos(tuple(sources))
     numbers = spread_evenly(found, found if limit is None else limit)
     evaluator = _PhotoEvaluator(
-        {"gray": leave_gray, **methods}, Features(device), metrics, stocks or {}, with_stability=with_stability
+        {"gray": leave_gray, **methods},
+        Features(device),
+        metrics,
+        stocks or {},
+        hinted or {},
+        with_stability=with_stability,
     )
     unreadable: list[str] = []
     without_color: list[str] = []
@@ -189,6 +208,7 @@ class _PhotoMetrics:
     features: list[NDArray[np.float64]] = field(default_factory=list)  # by batch
     seconds: list[float] = field(default_factory=list)  # a photo, by batch
     instabilities: list[float] = field(default_factory=list)  # of each photo
+    hinted: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # PSNR, by number of hints
 
     def mean(self, metric: int) -> float:
         return float(np.mean([values[metric] for values in self.simple]))
@@ -203,10 +223,11 @@ class _PhotoEvaluator:
         features: Features,
         metrics: Sequence[Metric],
         stocks: Mapping[str, Stock],
+        hinted: Mapping[str, ColorByHints],
         *,
         with_stability: bool,
     ) -> None:
-        self._methods, self._stocks = methods, stocks
+        self._methods, self._stocks, self._hinted = methods, stocks, hinted
         self._features = features
         self._metrics = metrics
         self._with_stability = with_stability
@@ -224,6 +245,9 @@ class _PhotoEvaluator:
             self._measured[method].seconds.append((time.perf_counter() - began) / len(lumas))
             if self._with_stability:
                 self._measured[method].instabilities += measure_instability(color, lumas, pictures[method])
+            if method in self._hinted:
+                for count, values in measure_hinted(self._hinted[method], names, lumas, truths).items():
+                    self._measured[method].hinted[count] += values
         pictures["truth"] = truths
         self._categories += [name.split("/")[0] if "/" in name else "all" for name in names]
         for method, made in pictures.items():
@@ -257,8 +281,15 @@ class _PhotoEvaluator:
             seconds=float(np.median(measured.seconds)) if method in self._methods and method != "gray" else None,
             psnr_by_category={name: float(decibels[categories == name].mean()) for name in sorted(set(categories))},
             further={metric.name: metric.compute(method) for metric in self._metrics}
-            | self._mean_instability(measured),
+            | self._mean_instability(measured)
+            | self._mean_hinted(measured),
         )
+
+    def _mean_hinted(self, measured: _PhotoMetrics) -> dict[str, float]:
+        if not self._hinted:
+            return {}
+        found = {f"hints_{count}": measured.hinted[f"hints_{count}"] for count in COUNTS}
+        return {name: float(np.mean(values)) if values else float("nan") for name, values in found.items()}
 
     def _mean_instability(self, measured: _PhotoMetrics) -> dict[str, float]:
         if not self._with_stability:

@@ -11,7 +11,10 @@ from vidcolor.evaluation.films import MEASURED_SIDE, FilmReport, FilmScore, aver
 from vidcolor.evaluation.photos import PhotoReport, Score
 
 Table = list[list[str]]  # heading first
-HEADINGS = {"lpips": "LPIPS", "fid": "FID", "is": "IS"}
+HEADINGS = {
+    "lpips": "LPIPS", "fid": "FID", "is": "IS",
+    "hints_1": "PSNR, 1 hint", "hints_10": "10 hints", "hints_100": "100 hints",
+}  # fmt: skip
 
 
 def photo_title(report: PhotoReport) -> str:

@@ -24,7 +24,8 @@ from vidcolor.choices import (
 )
 from vidcolor.films.color_shots import Shots
 from vidcolor.films.pipeline import run_pipeline
-from vidcolor.films.references import files_in, load_references
+from vidcolor.films.references import files_in, load_hints, load_references
+from vidcolor.films.stills_by import make_stills, parse_command, remove_stills
 from vidcolor.films.tone import film_tone
 from vidcolor.frames import FilmInfo
 from vidcolor.inference import mixing
@@ -51,8 +52,8 @@ from vidcolor.timecode import MOST_SECONDS
 
 # Fields of FilmOptions that decide the output's bytes, besides those of its model.
 OUTPUT_OPTIONS = (
-    "steady", "every", "shot_memory", "references", "codec", "crf", "preset", "pix_fmt", "encoder", "convert_audio",
-    "drop_audio", "start", "end", "recolor",
+    "steady", "every", "shot_memory", "references", "hints", "stills_by", "codec", "crf", "preset", "pix_fmt",
+    "encoder", "convert_audio", "drop_audio", "start", "end", "recolor",
 )  # fmt: skip
 Sink = TypeVar("Sink", bound=FilmSink)
 
@@ -65,10 +66,12 @@ class FilmOptions:
     """
 
     model: ModelSettings = field(default_factory=ModelSettings)
-    steady: SteadyMode = "flow"
+    steady: SteadyMode = "shot"
     every: int | None = 1  # the network predicts one frame in so many, 1 to 120; None: auto
     shot_memory: bool = False  # a shot that returns gets its colors again
     references: tuple[Path, ...] = ()  # stills, folders of stills, lists
+    hints: Path | None = None  # a JSON file of points, strokes and regions with their colors
+    stills_by: str | None = None  # a command that makes a still of the first frame of every shot, see stills_by
     codec: str | None = None  # see choices.CODECS; None: h264, in WebM av1
     crf: int = 18  # 0 (best) to 63
     preset: str = "veryfast"  # see choices.PRESETS
@@ -91,6 +94,8 @@ class FilmOptions:
         ):  # fmt: skip
             check_choice(name, value, known)
         check_every(self.every)
+        if self.stills_by is not None:
+            parse_command(self.stills_by)
         check_within("crf", self.crf, 0, 63)
         check_within("start", self.start, 0, MOST_SECONDS)
         check_within("end", self.end, 0, MOST_SECONDS)
@@ -111,6 +116,8 @@ class FilmOptions:
     def steadiness(self, info: FilmInfo) -> Steadiness:
         """The settings of temporal steadying. Raises UsageError, and SourceError for a still that cannot be read."""
         references = load_references(self.references, info)
+        if self.hints is not None:
+            references += load_hints(self.hints, info)
         return Steadiness(self.steady, self.every, self.shot_memory, references, info.number_at(self.start))
 
     @property
@@ -129,6 +136,7 @@ class FilmOptions:
         settings |= {"OpenCV": cv2.__version__, "film libraries": film_versions()}
         stills = [file for path in self.references for file in files_in(path)]
         settings["--references"] = identity_of(*stills)
+        settings["--hints"] = identity_of(self.hints) if self.hints is not None else ""
         settings["--encoder"] = encoder  # `hardware` differs between machines
         settings["vidcolor"] = __version__
         return Run(self.model.identity(), settings, identity_of(source.path))
@@ -136,7 +144,8 @@ class FilmOptions:
     def for_other_machines(self) -> "FilmOptions":
         """A copy with paths as other machines see them. Raises ModelError."""
         references = tuple(path.absolute() for path in self.references)
-        return replace(self, model=self.model.for_other_machines(), references=references)
+        hints = self.hints.absolute() if self.hints is not None else None
+        return replace(self, model=self.model.for_other_machines(), references=references, hints=hints)
 
     def may_copy(self, path: Path, target: Path) -> bool:
         """Whether a film in color may be copied to the target as it is."""
@@ -201,6 +210,7 @@ def colorize_film_file(
     load: Callable[[], Colorizer],
     *,
     may_restart: Callable[[str], bool] = lambda _: False,
+    on_still: Callable[[int, int], None] = lambda *_: None,
     on_start: Callable[[FilmStart], None] = lambda _: None,
     on_frame: Callable[[int], None] = lambda _: None,
     on_warning: Callable[[str], None] = lambda _: None,
@@ -212,6 +222,7 @@ def colorize_film_file(
 
     load: loads the model, called once it is certain that the work can start.  may_restart: asked, with the reason,
     whether to start over where an earlier run had other settings.  on_frame: gets the number of frames done.
+    on_still: gets the stills that another program has made, and their total.
     on_warning: gets each warning as soon as it is known.  is_known_not_color: skips looking whether the film is in
     color.  Raises VidcolorError; ChangedError where may_restart returned False.
     """
@@ -222,12 +233,15 @@ def colorize_film_file(
             return _copy_film(path, target, options, on_start, on_warning)
     with options.open_source(path, target) as source:
         with ExitStack() as stack:
+            failures: tuple[str, ...] = ()
+            if options.stills_by is not None:
+                options, failures = _with_stills(path, target, options, load(), on_still)
             steadiness = options.steadiness(source.info)
             sink = _open_sink(stack, target, source, options, may_restart)
             colorizer, done_before = load(), sink.frames_written
             frames = options.expected_frames(source.info)
             on_start(FilmStart(frames, done_before, colorizer.devices, _expected_seconds(options, frames, done_before)))
-            first = (*source.warnings, *sink.warnings)
+            first = (*source.warnings, *sink.warnings, *failures, *_remarks(options, path, steadiness))
             for warning in first:
                 on_warning(warning)
             known, known_of_source = len(sink.warnings), len(source.warnings)
@@ -246,7 +260,31 @@ def colorize_film_file(
         late = (*((kept,) if kept else ()), *idle, *source.warnings[known_of_source:], *sink.warnings[known:])
         for warning in late:
             on_warning(warning)
+        if options.stills_by is not None:
+            remove_stills(target)
         return FilmResult(target, count, done_before, colorizer.header.name, (*first, *late), source.damage, stills)
+
+
+def _with_stills(
+    path: Path, target: Path, options: FilmOptions, colorizer: Colorizer, on_still: Callable[[int, int], None]
+) -> tuple[FilmOptions, tuple[str, ...]]:
+    """The options with the stills that another program makes; and its failures."""
+    assert options.stills_by is not None
+    check_output(path, target, overwrite=options.overwrite)
+    with options.open_source(path, target) as source:
+        first = source.info.number_at(options.start)
+        made = make_stills(
+            options.stills_by, source, target, colorizer, first=first, is_again=not options.resume, on_still=on_still
+        )
+    return replace(options, references=(*options.references, *made.stills)), made.failures
+
+
+def _remarks(options: FilmOptions, path: Path, steadiness: Steadiness) -> list[str]:
+    """What is odd about stills and hints before they are tried."""
+    found = [remark for still in steadiness.references for remark in still.remarks]
+    if options.hints is not None and not any(still.spreads for still in steadiness.references):
+        found.append(f"{options.hints} has no hint for {path.name}")
+    return found
 
 
 def _measure_reach(steadiness: Steadiness, guides: list[CorrectorState]) -> tuple[StillReach, ...]:

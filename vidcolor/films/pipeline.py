@@ -4,7 +4,7 @@ Every stage takes an iterator and gives one; the end of the iterator flushes the
 frames. Memory depends on the length of the queues, not of the film.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from itertools import islice
@@ -12,21 +12,22 @@ from typing import Protocol, TypeVar
 
 from vidcolor.color import Floats
 from vidcolor.films.color_shots import Shots, has_color
+from vidcolor.films.known_colors import KnownColors
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, PictureFormat, ResumePoint
 from vidcolor.inference.colorizer import Colorizer, View, paint
 from vidcolor.overlap import prefetch
 from vidcolor.steady import Steadiness
 from vidcolor.steady.checkpoints import SEGMENT_FRAMES, Checkpoints, PendingItems
 from vidcolor.steady.key_frames import MAX_INTERVAL, PlannedFrame
-from vidcolor.steady.matching import KnownPicture, Match, Matcher, shrink_ab
+from vidcolor.steady.matching import Match
 from vidcolor.steady.references import CorrectorState
 from vidcolor.steady.state import Arrays
 
 T = TypeVar("T")
 LightFrame = tuple[Frame, Floats]  # a frame and its L*, as the network takes it
 ColorFrame = tuple[Frame, Floats]  # a frame and its a*b*
-StillFinder = Callable[[Sequence[Floats], Sequence[int]], Sequence[Match | None]]  # of L* pictures and their numbers
-Predicted = tuple[Frame, Floats, Floats, Match | None]  # a frame, its L* and a*b*, and what stills say of it
+# A frame, its L* and a*b*, its colors by what is known, and its likeness.
+Predicted = tuple[Frame, Floats, Floats, Match | None, Floats | None]
 DECODED_AHEAD = 4  # frames that wait for the network, beyond its batch
 PLANNED_AHEAD = 8  # frames that wait for the network to color the key frame before them
 KEYS_A_DEVICE = 2  # key frames that a device works on at once: all frames between them are held
@@ -130,11 +131,11 @@ def colored_frames(
     if shots is not None:
         light_frames = overlap(_mark_kept(light_frames, shots, picture, checkpoints), DECODED_AHEAD)
     if steadiness.every == 1:
-        match = _matcher(steadiness, colorizer)
-        predicted = _predict(light_frames, colorizer, match, checkpoints.first, steadiness.first_number)
+        known = KnownColors(steadiness.references, colorizer, key_interval=steadiness.key_interval)
+        predicted = _predict(light_frames, colorizer, known, checkpoints.first, steadiness.first_number)
         predictions = overlap(predicted, colorizer.batch_size)
         if steadiness.mode == "off":
-            colors: Iterator[ColorFrame] = ((frame, ab) for frame, _, ab, _ in predictions)
+            colors: Iterator[ColorFrame] = ((frame, ab) for frame, _, ab, _, _ in predictions)
         else:
             colors = overlap(_average(predictions, steadiness, checkpoints, on_references), PAINTED_AHEAD)
     else:
@@ -172,45 +173,21 @@ def _paint(frame: Frame, ab: Floats, picture: PictureFormat, view: View) -> Colo
     return ColoredFrame(frame, *paint(frame.luma, ab, picture, view))
 
 
-def _matcher(steadiness: Steadiness, colorizer: Colorizer) -> StillFinder:
-    """What tells of L* pictures what the references say of them; nothing where there are none, or nobody describes."""
-    described = colorizer.describe([still.lightness_hw for still in steadiness.references])
-    if not described:
-        return lambda lightness, _: [None] * len(lightness)
-    stills = zip(described, steadiness.references, strict=True)
-    matcher = Matcher(
-        [
-            KnownPicture(
-                still.number,
-                places,
-                shrink_ab(still.picture.ab_2hw, places),
-                None if still.known_hw is None else shrink_ab(still.known_hw[None], places)[0],
-            )
-            for places, still in stills
-        ]
-    )
-
-    def match(lightness_Bhw: Sequence[Floats], numbers: Sequence[int]) -> Sequence[Match | None]:
-        return [matcher(*pair) for pair in zip(colorizer.describe(lightness_Bhw), numbers, strict=True)]
-
-    return match
-
-
 def _predict(
     light_frames: Iterable[LightFrame],
     colorizer: Colorizer,
-    match: StillFinder,
+    known: KnownColors,
     first: int,
     first_number: int,
 ) -> Iterator[Predicted]:
-    """Predict a*b* batch by batch, and match the stills. No batch crosses the end of a segment."""
+    """Predict a*b* batch by batch, also by what is known. No batch crosses the end of a segment."""
     remaining = iter(light_frames)
     while batch := list(islice(remaining, min(colorizer.batch_size, SEGMENT_FRAMES - first % SEGMENT_FRAMES))):
         numbers = range(first_number + first, first_number + first + len(batch))
         first += len(batch)
         shown = [lightness for _, lightness in batch]
-        answers = zip(batch, colorizer.predict(shown), match(shown, numbers), strict=True)
-        yield from ((*pair, ab, found) for pair, ab, found in answers)
+        answers = zip(batch, *known.predict(shown, numbers), strict=True)
+        yield from ((*pair, ab, found, likeness) for pair, ab, found, likeness in answers)
 
 
 def _average(
@@ -220,10 +197,10 @@ def _average(
     on_references: Callable[[CorrectorState], None],
 ) -> Iterator[ColorFrame]:
     """Average the network's predictions over time."""
-    smoother = steadiness.smoother(checkpoints.initial_state("steadier"))
+    smoother = steadiness.smoother(checkpoints.initial_state("steadier"), checkpoints.first)
     waiting = PendingItems[Frame](smoother.waiting)
-    for number, (frame, lightness, ab, match) in enumerate(predictions, start=checkpoints.first + 1):
-        ready = smoother.push(lightness, ab, match)
+    for number, (frame, lightness, ab, match, likeness) in enumerate(predictions, start=checkpoints.first + 1):
+        ready = smoother.push(lightness, ab, match, likeness)
         checkpoints.record("steadier", number, smoother)  # before the frames pass on
         yield from waiting.put(frame, ready)
     yield from waiting.match(smoother.finish())
@@ -234,7 +211,7 @@ def _plan_keys(
     light_frames: Iterable[LightFrame], steadiness: Steadiness, checkpoints: Checkpoints
 ) -> Iterator[tuple[LightFrame, PlannedFrame]]:
     """Choose key frames: frames, L*, and which key frames their color will come from."""
-    planner = steadiness.planner(checkpoints.initial_state("planner"))
+    planner = steadiness.planner(checkpoints.initial_state("planner"), checkpoints.first)
     waiting = PendingItems[LightFrame](planner.waiting)
     for number, pair in enumerate(light_frames, start=checkpoints.first + 1):
         ready = planner.push(pair[1])
@@ -252,14 +229,14 @@ def _carry(
 ) -> Iterator[ColorFrame]:
     """Predict key frames, and carry their colors to the frames between them, from both sides."""
     propagator, number = steadiness.propagator(checkpoints.initial_state("carrier")), checkpoints.first
-    waiting, match = PendingItems[Frame](propagator.waiting), _matcher(steadiness, colorizer)
+    waiting, known = PendingItems[Frame](propagator.waiting), KnownColors(steadiness.references, colorizer)
     for group in _group_by_keys(planned, KEYS_A_DEVICE * len(colorizer.devices), checkpoints.first):
         keys = [lightness for (_, lightness), plan in group if plan.is_key]
         numbers = [plan.number for _, plan in group if plan.is_key]
-        answers = zip(colorizer.predict(keys), match(keys, numbers), strict=True)
+        answers = zip(*known.predict(keys, numbers), strict=True)
         for (frame, _), plan in group:
             number += 1
-            ready = propagator.push(plan, *(next(answers) if plan.is_key else ()))
+            ready = propagator.push(plan, *(next(answers)[:2] if plan.is_key else ()))
             checkpoints.record("carrier", number, propagator)
             yield from waiting.put(frame, ready)
     yield from waiting.match(propagator.finish())

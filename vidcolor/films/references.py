@@ -5,6 +5,7 @@ they resemble. Where a picture is transparent, it says nothing.
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +17,16 @@ from vidcolor.color import Floats, picture_to_lab
 from vidcolor.errors import SourceError, UsageError
 from vidcolor.formats import LEARNED_PHOTOS, REFERENCE_LISTS
 from vidcolor.frames import FilmInfo
-from vidcolor.media.seeking import frames_at, read_properties
+from vidcolor.hints import Hint, draw, read_hints
+from vidcolor.inference.listening import known_size
+from vidcolor.media.seeking import VideoProperties, frames_at, read_properties
 from vidcolor.steady.references import Reference
+from vidcolor.steady.registration import register
 from vidcolor.stills.rgb import decode, is_gray
 from vidcolor.stills.upright import read_opacity
 
 SHORT_SIDE = 192  # pixels that a still is shrunk to: more than colors are carried at
+WHOLE = 0.995  # share of a frame that a still covers, from which it covers all
 _NUMBERED = re.compile(r"frame_(\d+)")
 _LINE = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)[\s,;]+(\S.*)")
 
@@ -42,21 +47,80 @@ def load_references(paths: tuple[Path, ...], info: FilmInfo) -> tuple[Reference,
 
 
 def _with_frames(found: list[Reference], info: FilmInfo) -> tuple[Reference, ...]:
-    """Give stills that are partly transparent the picture of the film's frame that they belong to."""
-    partial = sorted({still.number for still in found if still.known_hw is not None and still.number is not None})
-    if not partial:
-        return tuple(found)
+    """Lay stills with a number on the film's own frame, from which their lightness is taken."""
+    numbers = {still.number for still in found if still.number is not None}
+    frames = _read_frames(numbers, info)[0] if numbers else {}
+    return tuple(
+        still if still.number is None or still.number not in frames else _lay_on(still, frames[still.number])
+        for still in found
+    )
+
+
+def _lay_on(still: Reference, lightness_hw: Floats) -> Reference:
+    """A still as the film's frame shows it: an editor may have moved, cropped or repainted it."""
+    if still.known_hw is not None:  # what is painted on a layer alone has nothing to be registered by
+        return replace(still, lightness_hw=lightness_hw)
+    found = register(still.lightness_hw, lightness_hw)
+    if not found.shows_the_frame:
+        said = f"{still.name} does not show the film's frame {still.number}; the film is searched for what it shows"
+        return replace(still, remarks=(*still.remarks, said))
+    size = lightness_hw.shape
+    covered = found.coverage(still.lightness_hw.shape, size)
+    is_whole = float(covered.mean()) > WHOLE
+    laid = Reference.from_lab(
+        still.number, lightness_hw, found.apply(still.picture.ab_2hw, size), still.name, None if is_whole else covered
+    )
+    return replace(laid, spreads=not is_whole, remarks=still.remarks)
+
+
+def _read_frames(numbers: Collection[int], info: FilmInfo) -> tuple[dict[int, Floats], VideoProperties]:
+    """L* of some of a film's frames, without those beyond its end; and the film's properties."""
     film = read_properties(Path(info.path))
     scale = SHORT_SIDE / min(film.width, film.height)
     size = round(film.width * scale), round(film.height * scale)
-    wanted = [(number, number) for number in partial if number < film.frame_count]
-    frames = dict(frame for frame in frames_at(Path(info.path), wanted, film, size) if frame is not None)
-    return tuple(
-        replace(still, lightness_hw=np.asarray(picture_to_lab(frames[still.number])[0], np.float32))
-        if still.known_hw is not None and still.number in frames
-        else still
-        for still in found
-    )
+    wanted = [(number, number) for number in sorted(numbers) if number < film.frame_count]
+    found = (frame for frame in frames_at(Path(info.path), wanted, film, size) if frame is not None)
+    frames = {number: np.asarray(picture_to_lab(rgb)[0], np.float32) for number, rgb in found}
+    return frames, film
+
+
+def load_hints(path: Path, info: FilmInfo) -> tuple[Reference, ...]:
+    """Load the hints of a film, those of one frame together; none where it has none. Raises ReadError, UsageError."""
+    hints = [hint for hint in read_hints(path) if hint.is_for(info.path)]
+    if not hints:
+        return ()
+    by_frame: dict[int, list[Hint]] = {}
+    for hint in hints:
+        if hint.page != 1:
+            raise UsageError(f"{hint.name}: has a page, but {Path(info.path).name} is a film; give it a frame or time.")
+        by_frame.setdefault(_frame_of(hint, info), []).append(hint)
+    frames, film = _read_frames(by_frame.keys(), info)
+    found = []
+    for number, said in sorted(by_frame.items()):
+        if number not in frames:
+            raise UsageError(
+                f"{said[0].name}: frame {number} cannot be read; the film has {film.frame_count}, from 0 on."
+            )
+        lightness = frames[number]
+        drawn = draw(said, (film.width, film.height), *known_size(lightness.shape))
+        name = f"{path.name}, frame {number}"
+        found.append(
+            replace(
+                Reference.from_lab(number, lightness, drawn.ab_2hw, name, drawn.known_hw),
+                spreads=True, remarks=drawn.contradictions,
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _frame_of(hint: Hint, info: FilmInfo) -> int:
+    if hint.frame is not None:
+        return hint.frame
+    if hint.seconds is None:
+        raise UsageError(f"{hint.name}: {Path(info.path).name} is a film; say at which frame or time.")
+    if not info.frame_rate:
+        raise UsageError(f"{hint.name}: the film states no frame rate to count times by; give it a frame.")
+    return info.number_shown_at(hint.seconds)
 
 
 def _load_path(path: Path, info: FilmInfo) -> list[Reference]:

@@ -21,15 +21,14 @@ from vidcolor.color import Floats, LumaCoding
 from vidcolor.errors import DeviceError, ModelError, ShapeError, UsageError
 from vidcolor.frames import PictureFormat, Plane
 from vidcolor.inference import mixing, weights
-from vidcolor.inference.backends import open_describer
 from vidcolor.inference.devices import Backend, OutOfMemoryError, parse_devices
+from vidcolor.inference.listening import SIDE, Known, Listener, Look, listened_model
 from vidcolor.planes import GRID, look_up, network_size, shrink
 
 PAINT_ROUNDS = 4  # of the iteration for exact chroma: within 0.04 of an 8-bit code of CHROMA_ROUNDS
 STRIP_PIXELS = 1 << 14  # painted at once: temporaries stay in the CPU cache, which halves the time
 MAX_SIZE = 4096  # pixels; no model is trained for more, and memory runs out
 MAX_SATURATION = 4.0
-DESCRIBED_SIDE = 192  # pixels
 MAX_AB = 1000.0  # of a network's answer; far beyond every color, and far from overflow
 
 
@@ -74,8 +73,9 @@ class Colorizer:
         self.saturation = saturation
         self._backends = list(backends)
         self._batches = [batch_size or backend.preferred_batch for backend in backends]
-        self._open_describer: Callable[[], Backend] | None = None
-        self._describer: Backend | None = None  # opened when it is first asked
+        self._open_listener: Callable[[], Listener] | None = None
+        self._listener: Listener | None = None  # opened when it is first asked
+        self._looks_for_itself = False  # whether the listener's network is this model, at this size
         self._process = os.getpid()
         self._pool = ThreadPoolExecutor(len(self._backends), thread_name_prefix="device")
 
@@ -98,13 +98,16 @@ class Colorizer:
         header = mixing.read_header(model)
         backends = [mixing.open_model(model, name, precision) for name in parse_devices(device)]
         loaded = cls(backends, header, size=size, batch_size=batch_size, saturation=saturation)
-        loaded._open_describer = partial(open_describer, parse_devices(device)[0], precision)
+        loaded._open_listener = partial(Listener, parse_devices(device)[0], precision)
+        is_packaged = [part.path for part in mixing.parse(model)] == [listened_model()]
+        loaded._looks_for_itself = is_packaged and loaded.size == SIDE and precision != "int8"
         return loaded
 
     def with_settings(self, *, size: int | None, saturation: float) -> Self:
         """A Colorizer with the same networks and other settings. The two must not be used at the same time."""
         found = type(self)(self._backends, self.header, size=size, saturation=saturation)
-        found._open_describer = self._open_describer
+        found._open_listener = self._open_listener
+        found._looks_for_itself = self._looks_for_itself and found.size == SIDE
         return found
 
     @property
@@ -158,19 +161,35 @@ class Colorizer:
         kept = [np.clip(ab[:, : -(-h // stride), : -(-w // stride)], -MAX_AB, MAX_AB) for ab in results]
         return kept if self.saturation == 1 else [ab * np.float32(self.saturation) for ab in kept]
 
-    def describe(self, lightness_Bhw: Sequence[Floats]) -> list[Floats]:
-        """Describe L* pictures of any sizes by numbers that are alike where the same thing is seen: (C, h, w) each.
+    @property
+    def can_listen(self) -> bool:
+        """Whether `look` and `guide` can be used: a model was loaded."""
+        return self._open_listener is not None
 
-        See BinNet.describe; of a short side of DESCRIBED_SIDE pixels at stride 8. Empty where no model was loaded.
+    @property
+    def listener(self) -> Listener:
+        """What describes pictures, and spreads known colors: of whatever model. Raises ModelError, DeviceError."""
+        if self._listener is None:
+            if self._open_listener is None:
+                raise ModelError(f"model {self.header.name!r}: was not loaded from a file; it has no listener.")
+            self._listener = self._open_listener()
+        return self._listener
+
+    def predict_and_look(self, lightness_Bhw: Sequence[Floats]) -> tuple[list[Floats], list[Look]]:
+        """`predict`, and a look at each picture for matching and guiding; one run of the network where it can be one.
+
+        Raises as `predict`, and ModelError where no model was loaded.
         """
-        if self._open_describer is None or not lightness_Bhw:
-            return []
-        self._describer = self._describer or self._open_describer()
-        found = []
-        for lightness in lightness_Bhw:
-            shown = shrink(lightness, network_size(lightness.shape[0], lightness.shape[1], DESCRIBED_SIDE))
-            found.append(self._describer(np.ascontiguousarray(shown, np.float32)[None, None])[0])
-        return found
+        looks = self.listener.look(lightness_Bhw)
+        if not self._looks_for_itself:
+            return self.predict(lightness_Bhw), looks
+        return [look.ab_2hw * np.float32(self.saturation) for look in looks], looks
+
+    def guide(self, lightness_Bhw: Sequence[Floats], ab_B2hw: Sequence[Floats], known: Sequence[Known]) -> list[Known]:
+        """Correct predictions by known colors; see Listener.guide."""
+        if all(told.is_empty for told in known):
+            return [Known(ab, np.zeros(ab.shape[1:], np.float32)) for ab in ab_B2hw]
+        return self.listener.guide(self.listener.look(lightness_Bhw), ab_B2hw, known)
 
     def _run(self, device: int, part_B1hw: Floats) -> list[Floats]:
         done: list[Floats] = []

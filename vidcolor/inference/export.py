@@ -22,7 +22,7 @@ from vidcolor.color import Floats
 from vidcolor.errors import ModelError, SinkError, UsageError
 from vidcolor.formats import EXPORTS
 from vidcolor.inference import calibration, weights
-from vidcolor.inference.backends import convert, has_bf16
+from vidcolor.inference.openvino_backend import convert, has_bf16
 from vidcolor.inference.openvino_runtime import load_openvino
 
 if TYPE_CHECKING:

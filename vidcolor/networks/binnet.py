@@ -6,11 +6,15 @@ at strides 32 and 16 let distant parts of a picture agree. Shapes: B batch, H W 
 K bins, C channels, N tokens.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vidcolor.errors import ModelError
 from vidcolor.networks.efficientnet import EfficientNetLite
+from vidcolor.networks.guidance import Guidance
 
 DESCRIBED_LEVEL, DESCRIBED_LIGHTNESS = 0.7, 2.0  # what each level, and black to white, weigh in a description
 
@@ -78,23 +82,25 @@ class DecoderStage(nn.Module):
         return mixed
 
 
-class Describer(nn.Module):
-    """A BinNet that gives `describe` in place of colors."""
+class Looker(nn.Module):
+    """A BinNet that gives `look` in place of colors alone."""
 
-    stride = 8
+    stride = 4
     multiple = 32
 
-    def __init__(self, network: "BinNet"):
+    def __init__(self, network: nn.Module):
+        """network: a BinNet with guidance."""
         super().__init__()
-        self.network = network
+        self.network: Any = network
 
-    def forward(self, lightness_B1HW: Tensor) -> Tensor:
-        """See BinNet.describe."""
-        return self.network.describe(lightness_B1HW)
+    def forward(self, lightness_B1HW: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """See BinNet.look."""
+        seen: tuple[Tensor, Tensor, Tensor, Tensor] = self.network.look(lightness_B1HW)
+        return seen
 
 
 class BinNet(nn.Module):
-    """L* -> a*b* at a quarter of the size, through K color bins."""
+    """L* -> a*b* at a quarter of the size, through K color bins; with `guidance` it listens to known colors, too."""
 
     stride = 4
     multiple = 32
@@ -107,7 +113,9 @@ class BinNet(nn.Module):
         widths: tuple[int, int, int, int] = (256, 192, 128, 96),
         temperature: float = 0.5,
         saturation: float = 1.0,
+        guidance: int = 0,
     ):
+        """guidance: ways in which known colors spread; 0: the network does not listen."""
         super().__init__()
         self.temperature, self.saturation = temperature, saturation
         self.encoder = EfficientNetLite(encoder)
@@ -122,6 +130,7 @@ class BinNet(nn.Module):
         self.classify = nn.Conv2d(w4, bins, 1)
         self.bins_2K: Tensor
         self.register_buffer("bins_2K", torch.zeros(2, bins))
+        self.guidance = Guidance(w8, w4, guidance) if guidance else None
 
     def logits(self, lightness_B1HW: Tensor) -> Tensor:
         """lightness: (B, 1, H, W), L* in 0..100, H and W multiples of 32 -> (B, K, H/4, W/4)."""
@@ -136,20 +145,39 @@ class BinNet(nn.Module):
         x16 = self.context16(self.up16(self.context32(F.relu(self.bottom(f32))), f16))
         return f4, f8, f16, x16, self.up8(x16, f8)
 
-    def describe(self, lightness_B1HW: Tensor) -> Tensor:
-        """Describe every place of a picture by numbers that are alike where the same thing is seen.
+    def look(self, lightness_B1HW: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Look at a picture once for all that is asked of it: colors, a description, and what guidance needs.
 
-        lightness: as for `forward` -> (B, C, H/8, W/8): the features of each level without their mean over the picture,
-        of length DESCRIBED_LEVEL, and the lightness.
+        lightness: as for `forward` -> a*b* (B, 2, H/4, W/4); a description (B, C, H/8, W/8), numbers that are alike
+        where the same thing is seen: the features of each level without their mean over the picture, of length
+        DESCRIBED_LEVEL, and the lightness; likeness and detail, see Guidance.look.
         """
-        _, f8, f16, x16, x8 = self._levels(lightness_B1HW)
+        f4, f8, f16, x16, x8 = self._levels(lightness_B1HW)
+        x4 = self.up4(x8, f4)
+        ab = self.read_out(self.classify(x4))
         size = f8.shape[2:]
         parts = [F.avg_pool2d(lightness_B1HW, 8) * (DESCRIBED_LIGHTNESS / 100)]
         for level in (f8, f16, x16, x8):
             level = F.interpolate(level, size, mode="bilinear", align_corners=False)
             level = level - level.mean((2, 3), keepdim=True)
             parts.append(DESCRIBED_LEVEL * F.normalize(level, dim=1))
-        return torch.cat(parts, dim=1)
+        return ab, torch.cat(parts, dim=1), *self._listening().look(x8, x4, lightness_B1HW, ab)
+
+    def guide(self, lightness_B1HW: Tensor, known_B3hw: Tensor) -> Tensor:
+        """`forward` that listens to known colors: a*b* and how far they come from known ones, (B, 3, H/4, W/4).
+
+        known: a*b* and how sure they are, 0..1, at a quarter of the size.
+        """
+        f4, _, _, _, x8 = self._levels(lightness_B1HW)
+        x4 = self.up4(x8, f4)
+        ab = self.read_out(self.classify(x4))
+        guided: Tensor = self._listening()(*self._listening().look(x8, x4, lightness_B1HW, ab), ab, known_B3hw)
+        return guided
+
+    def _listening(self) -> Guidance:  # no property: torch's tracer asks for every one, whether or not it is there
+        if self.guidance is None:
+            raise ModelError("this network has no guidance: it does not listen to known colors.")
+        return self.guidance
 
     def read_out(self, logits_BKhw: Tensor, temperature: float | None = None) -> Tensor:
         """Annealed mean of the bins.  temperature: 1 is the mean (dull, safe), toward 0 the mode (vivid, patchy)."""

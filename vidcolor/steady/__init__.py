@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from vidcolor.choices import AveragingMode, SteadyMode
 from vidcolor.errors import UsageError
 from vidcolor.steady.key_frames import KeyPlanner, PlanState, check_every
+from vidcolor.steady.palette import KEY_INTERVAL
 from vidcolor.steady.propagation import ColorPropagator, PropagationState
 from vidcolor.steady.references import Reference, ReferenceCorrector
+from vidcolor.steady.shot import ShotState, ShotSteadier
 from vidcolor.steady.smoothing import ColorSmoother, SmoothingState
 from vidcolor.steady.state import Arrays, from_arrays
 
@@ -15,7 +17,7 @@ from vidcolor.steady.state import Arrays, from_arrays
 class Steadiness:
     """How a film's colors are kept stable, and the references that are known."""
 
-    mode: SteadyMode = "flow"
+    mode: SteadyMode = "shot"
     every: int | None = 1  # one frame of so many is predicted; None: as few as the measured error allows
     has_shot_memory: bool = False  # a shot's colors return when the film cuts back to it
     references: tuple[Reference, ...] = ()
@@ -25,18 +27,31 @@ class Steadiness:
         check_every(self.every)
         if self.mode == "off" and (self.every != 1 or self.has_shot_memory or self.references):
             raise UsageError(
-                "--steady off colors each frame by itself: it goes with no --every, --shot-memory, --reference."
+                "--steady off colors each frame by itself: it goes with no --every, --shot-memory, --reference,"
+                " --stills-by, --hints."
             )
 
-    def smoother(self, state: Arrays) -> ColorSmoother:
-        """For the prediction of every frame. state: as `to_arrays` gave it; empty at the film's start."""
+    def smoother(self, state: Arrays, first: int = 0) -> ColorSmoother | ShotSteadier:
+        """For the prediction of every frame.
+
+        state: as `to_arrays` gave it; empty where none was saved.  first: frames of the film before.
+        """
+        number = self.first_number + first
+        if self.mode == "shot":
+            started = from_arrays(ShotState, state) if state else ShotState(number=number)
+            return ShotSteadier(started, self._corrector())
         mode: AveragingMode = "smooth" if self.mode == "smooth" else "flow"
-        initial = from_arrays(SmoothingState, state) if state else SmoothingState(number=self.first_number)
+        initial = from_arrays(SmoothingState, state) if state else SmoothingState(number=number)
         return ColorSmoother(mode, initial, self._corrector())
 
-    def planner(self, state: Arrays) -> KeyPlanner:
-        """Chooses key frames; frames with a reference of their own are always keys. state: see `smoother`."""
-        initial = from_arrays(PlanState, state) if state else PlanState(number=self.first_number)
+    @property
+    def key_interval(self) -> int | None:
+        """Every how many frames the palette of a shot looks at one; None: there is none."""
+        return KEY_INTERVAL if self.mode == "shot" and self.every == 1 else None
+
+    def planner(self, state: Arrays, first: int = 0) -> KeyPlanner:
+        """Chooses key frames; frames with a reference of their own are always keys. state, first: see `smoother`."""
+        initial = from_arrays(PlanState, state) if state else PlanState(number=self.first_number + first)
         return KeyPlanner(self.every, initial, keys=self._corrector().numbers)
 
     def propagator(self, state: Arrays) -> ColorPropagator:

@@ -1,7 +1,7 @@
 """Known colors found in other pictures by likeness: what a still shows is looked for in each frame.
 
 It needs no unbroken motion, so it survives occlusion, fast motion and cuts back to the same place. Places are described
-by networks.binnet.BinNet.describe; colors are a mean of the stills' places, by likeness (an attention over them).
+by networks.binnet.BinNet.look; colors are a mean of the stills' places, by likeness (an attention over them).
 
 Shapes: C numbers of a description, h w places at stride 8, N places of a still, K numbers that are compared.
 """
@@ -35,14 +35,25 @@ class KnownPicture:
 
 
 @dataclass(frozen=True)
-class Match:
-    """What stills say of a picture. Saved by `to_arrays`: field names are part of the format."""
+class Finding:
+    """What stills say of a picture, at the places of its description."""
 
     ab_2hw: Floats
+    sure_hw: Floats  # 0 (nothing like it in the stills, or they say nothing) to 1 (the same)
     coherence: float  # share of neighbors that are neighbors in a still, too: of the same place mostly above COHERENT
-    still: int = 0  # index of the still that is the most coherent
-    likeness: float = 1.0  # mean over the picture: 1, everything is in the stills; 0, nothing
-    known_hw: Floats | None = None  # how far the stills say a color, 0 to 1; None: everywhere
+    still: int  # index of the still that is the most coherent
+    likeness: float  # mean over the picture: 1, everything is in the stills; 0, nothing
+
+
+@dataclass(frozen=True)
+class Match:
+    """A frame's colors by what stills say. Saved by `to_arrays`: field names are part of the format."""
+
+    ab_2hw: Floats  # the network's, corrected
+    coherence: float  # see Finding
+    still: int = 0
+    likeness: float = 1.0
+    is_own: bool = False  # a still belongs to this very frame
 
 
 @dataclass(frozen=True)
@@ -91,7 +102,7 @@ class Matcher:
         places: Floats = (_flatten(described_Chw) - self._mean) @ self._basis
         return places
 
-    def __call__(self, described_Chw: Floats, number: int) -> Match:
+    def __call__(self, described_Chw: Floats, number: int) -> Finding:
         """Match a picture by its description. number: of the film's frame that it is.
 
         It is compared with the numbered stills before and after it, and with the likest of the others.
@@ -109,8 +120,10 @@ class Matcher:
         alike = np.exp(-np.square(distance * np.float32(1 / ALIKE)))[:, None]
         *color, said = np.ascontiguousarray((soft + alike * (sharp - soft)).T.reshape(3, *shape))
         ab = np.stack(color) / np.maximum(said, np.float32(1e-3))
-        known_hw = None if self._says_all else np.clip((said - SAID_LITTLE) / (SAID_MUCH - SAID_LITTLE), 0, 1)
-        return Match(ab, best.coherence, best.still.index, float(alike.mean()), known_hw)
+        sure = alike.reshape(shape)
+        if not self._says_all:
+            sure = sure * np.clip((said - SAID_LITTLE) / (SAID_MUCH - SAID_LITTLE), 0, 1)
+        return Finding(ab, sure, best.coherence, best.still.index, float(alike.mean()))
 
     def _candidates(self, number: int, glance: Floats) -> list[_Still]:
         before = [still for at, still in self._numbered if at <= number][-1:]

@@ -44,6 +44,8 @@ class Reference:
     lightness_hw: Floats  # L* 0..100 of the picture
     name: str = ""  # for people
     known_hw: Floats | None = None  # 1 where it says a color, 0 where it is transparent; None: everywhere
+    spreads: bool = False  # to what looks alike in its own frame, as a point or a stroke does
+    remarks: tuple[str, ...] = ()  # on it, for people
 
     @classmethod
     def from_lab(
@@ -73,8 +75,10 @@ class ReferenceCorrector:
         """references: stills in color.  has_shot_memory: a shot's colors return when the film cuts back to it."""
         self.state = CorrectorState()  # the caller saves it and may set it
         self._numbered = {still.number: still.picture for still in references if still.number is not None}
-        self._place_of = {still.number: place for place, still in enumerate(references)}
-        self._known = [still.known_hw for still in references]
+        self._places_of = {
+            still.number: [place for place, other in enumerate(references) if other.number == still.number]
+            for still in references
+        }
         self._stills = [still.picture for still in references]
         self._unnumbered = [place for place, still in enumerate(references) if still.number is None]
         self._has_shot_memory = has_shot_memory
@@ -118,18 +122,16 @@ class ReferenceCorrector:
             self.state = replace(self.state, seen=seen)
 
     def _correct(self, gray: Gray, predicted_2hw: Floats, number: int, match: Match | None) -> tuple[Floats, bool]:
-        own = self._numbered.get(number)
         if match is not None:
-            is_matched = self.state.is_matched or own is not None or match.coherence >= COHERENT
+            is_matched = self.state.is_matched or match.is_own or match.coherence >= COHERENT
             self.state = replace(self.state, is_matched=is_matched)
             if is_matched:
-                self._count(*((match.still, match.likeness) if own is None else (self._place_of[number], 1.0)))
-                said = match.known_hw if own is None else self._known[self._place_of[number]]
-                ab = _resize_ab((match if own is None else own).ab_2hw, predicted_2hw)
-                return _mix(predicted_2hw, ab, said), own is not None
-        still = own or (self._find_still(gray) if match is None else None)
+                for place in self._places_of[number] if match.is_own else [match.still]:
+                    self._count(place, 1.0 if match.is_own else match.likeness)
+                return match.ab_2hw, match.is_own
+        still = self._numbered.get(number) or self._find_still(gray) if match is None else None
         if still is not None:
-            self._count(self._place_of[number] if own is not None else self.state.found, 1.0)
+            self._count(self._places_of[number][0] if number in self._numbered else self.state.found, 1.0)
             self._learn(still, gray, predicted_2hw)
         correction, sure = self.state.correction_2hw, self.state.sure_hw
         if correction is None or sure is None or correction.shape != predicted_2hw.shape:
@@ -209,23 +211,6 @@ def _fill_unsure(correction_2hw: Floats, sure_hw: Floats, features_3hw: Floats) 
     total = np.maximum(own_share + filled_share, np.float32(1e-6))
     correction: Floats = (own_share * correction_2hw + filled_share * filled) / total
     return correction, own_share + filled_share
-
-
-def _mix(predicted_2hw: Floats, known_2hw: Floats, said_hw: Floats | None) -> Floats:
-    """Lay known colors over predicted ones, as far as they are said, 0 to 1; None: everywhere."""
-    if said_hw is None:
-        return known_2hw
-    size = predicted_2hw.shape[:0:-1]
-    share = np.clip(cv2.resize(said_hw, size, interpolation=cv2.INTER_AREA), 0, 1).astype(np.float32)
-    mixed: Floats = predicted_2hw + share * (known_2hw - predicted_2hw)
-    return mixed
-
-
-def _resize_ab(ab_2hw: Floats, like_2hw: Floats) -> Floats:
-    """Resize a*b* to the size of others."""
-    size = like_2hw.shape[:0:-1]
-    how = cv2.INTER_AREA if ab_2hw.shape[1] > size[1] else cv2.INTER_CUBIC
-    return np.stack([np.asarray(cv2.resize(plane, size, interpolation=how), np.float32) for plane in ab_2hw])
 
 
 def _resize_to(gray: Gray, like: Gray) -> Gray:

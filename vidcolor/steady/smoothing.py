@@ -61,12 +61,15 @@ class ColorSmoother:
         """Frames that were pushed and have no colors yet: 0 to 2."""
         return len(self._state.waiting_gray)
 
-    def push(self, lightness_hw: Floats, ab_2hw: Floats, match: Match | None = None) -> list[Floats]:
+    def push(
+        self, lightness_hw: Floats, ab_2hw: Floats, match: Match | None = None, likeness_Kpq: Floats | None = None
+    ) -> list[Floats]:
         """Push the next frame; get the a*b* that are ready, none to three, in order and of their own shapes.
 
         lightness: L* 0..100 as the network saw it.  ab: the network's a*b*, of any size.  match: what stills say of the
-        frame; for every frame of the film or for none.
+        frame; for every frame of the film or for none.  likeness: not used here.
         """
+        del likeness_Kpq
         state, gray = self._state, gray_of(lightness_hw)
         self._state = replace(
             state, waiting_gray=(*state.waiting_gray, gray), waiting_ab=(*state.waiting_ab, ab_2hw),

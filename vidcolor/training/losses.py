@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Logits = list[Tensor]
+LEAST_ERROR = 2.0  # a*b* squared
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,14 @@ def chroma_gap(ab_B2HW: Tensor, true_ab_B2HW: Tensor) -> Tensor:
         return total
 
     return (colorfulness(ab_B2HW) - colorfulness(true_ab_B2HW)).abs().mean()
+
+
+def log_error(ab_B2HW: Tensor, true_ab_B2HW: Tensor) -> Tensor:
+    """Mean over the pictures of the logarithm of the mean squared distance in a*b*: what PSNR measures.
+
+    LEAST_ERROR is added, below which no eye sees a difference.
+    """
+    return ((ab_B2HW - true_ab_B2HW).square().sum(dim=1).mean(dim=(1, 2)) + LEAST_ERROR).log().mean()
 
 
 def content_loss(kind: str) -> Callable[[Tensor, Tensor], Tensor]:

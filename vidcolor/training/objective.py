@@ -21,7 +21,8 @@ from vidcolor.training.aging import age
 from vidcolor.training.bins import Bins, bin_loss
 from vidcolor.training.consistency import SecondViews
 from vidcolor.training.features import load_feature_network
-from vidcolor.training.losses import chroma_gap, content_loss
+from vidcolor.training.knowledge import simulate_knowledge
+from vidcolor.training.losses import chroma_gap, content_loss, log_error
 from vidcolor.training.recipes import Recipe
 
 
@@ -33,6 +34,7 @@ class Batch:
     ab_B2hw: Tensor  # true colors at the generator's stride
     true_lightness_B1HW: Tensor  # L* of the photo itself
     second_views: SecondViews | None = None  # for recipes with a consistency term
+    known_B3hw: Tensor | None = None  # known a*b* and how sure they are, for recipes that train guidance
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,10 @@ def prepare_batch(
         lightness = second_views.replace_last(lightness, second_views.make_views(lightness, random))
         true_lightness = second_views.replace_last(true_lightness, second_views.shift(true_lightness))
         ab = second_views.replace_last(ab, second_views.shift(ab, stride))
-    return Batch(lightness.contiguous(memory_format=torch.channels_last), ab, true_lightness, second_views)
+    known = None
+    if recipe.is_guided:
+        ab, known = simulate_knowledge(ab, F.avg_pool2d(true_lightness, stride), random)
+    return Batch(lightness.contiguous(memory_format=torch.channels_last), ab, true_lightness, second_views, known)
 
 
 def discriminator_input(lightness_B1HW: Tensor, ab_B2hw: Tensor) -> Tensor:
@@ -79,11 +84,12 @@ class Objective:
         """
         self.recipe, self.bins = recipe, bins
         self._content: Callable[[Tensor, Tensor], Tensor] | None = None
-        if recipe.content != "bins":
+        if recipe.content not in ("bins", "guided"):
             kind = recipe.content.removeprefix("lab-").removeprefix("features-")
             if kind not in ("l1", "mse", "rmse"):
                 raise UsageError(
-                    f"content loss {recipe.content!r} is unknown; there is bins, l1, mse, rmse, lab-*, features-*."
+                    f"content loss {recipe.content!r} is unknown; there is bins, guided, l1, mse, rmse, lab-*,"
+                    " features-*."
                 )
             self._content = content_loss(kind)
         self._feature_network: Callable[[Tensor], list[Tensor]] | None = None
@@ -93,8 +99,11 @@ class Objective:
             self._feature_network = load_feature_network(recipe.features, vgg19, device)
         self._recent_features: list[tuple[Batch, Tensor, list[Tensor]]] = []
 
-    def predict(self, network: Any, lightness_B1HW: Tensor) -> Prediction:
+    def predict(self, network: Any, batch: Batch) -> Prediction:
         """Run the generator with the head that the content loss needs; the output is fp32 at any precision."""
+        lightness_B1HW = batch.lightness_B1HW
+        if batch.known_B3hw is not None:
+            return Prediction(network.guide(lightness_B1HW, batch.known_B3hw).float()[:, :2])
         if self.recipe.content == "bins":
             logits = network.logits(lightness_B1HW).float()
             with torch.autocast(logits.device.type, enabled=False):
@@ -139,7 +148,9 @@ class Objective:
         """Weighted terms of the generator's loss by name.  progress: share of the budget spent."""
         weight, ab, truth = self.recipe.content_weight, prediction.ab_B2hw, batch.ab_B2hw
         terms: dict[str, Tensor] = {}
-        if prediction.logits_BKhw is not None and self.bins is not None:
+        if batch.known_B3hw is not None:
+            terms["loss_G_guided"] = weight * log_error(ab, truth)
+        elif prediction.logits_BKhw is not None and self.bins is not None:
             terms["loss_G_bins"] = weight * bin_loss(prediction.logits_BKhw, truth, self.bins)
         elif self._content is not None and self.recipe.content.startswith("features-"):
             terms["loss_G_features"] = weight * self._content(*self._feature_pairs(batch, ab)[-1])

@@ -43,7 +43,8 @@ class Recipe:
     generator_config: dict[str, Any] = field(default_factory=dict)
     # Content terms: the prediction compared with the truth.
     content: str = (
-        "l1"  # l1, mse, rmse on a*b*; lab-l1, lab-mse on L*a*b*; bins; features-l1, features-mse, features-rmse
+        # l1, mse, rmse on a*b*; lab-l1, lab-mse on L*a*b*; bins; features-l1, features-mse, features-rmse; guided
+        "l1"
     )
     content_weight: float = 100.0
     features: str = "lite0"  # network of the feature losses: vgg19, or an EfficientNet-Lite
@@ -103,6 +104,11 @@ class Recipe:
         """Whether a term or the discriminator needs a frozen network's features."""
         perceives = bool(self.perceptual_weight or self.perceptual_finer)
         return perceives or self.content.startswith("features-") or self.discriminates_features
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether only the network's guidance is trained: how it listens to known colors."""
+        return self.content == "guided"
 
     @property
     def discriminates_features(self) -> bool:
@@ -208,7 +214,26 @@ FINE_TUNE = dataclasses.replace(
     stages=(Stage(128, 1.0, 6),),
     minutes=30.0,
 )
-RECIPES = {recipe.name: recipe for recipe in (DEFAULT, FINE_TUNE, PIX2PIX, CGAN_LAB, WGAN_GP, ECCV16, DCGAN, FCN_L2)}
+GUIDED = dataclasses.replace(
+    DEFAULT,
+    name="guided",
+    follows="ours: a trained default model learns to listen to known colors, and stays as it is where none are known",
+    generator_config={"guidance": 4},
+    content="guided",
+    perceptual_weight=0.0,
+    game="none",
+    learning_rate=3e-3,
+    weight_decay=0.0,
+    betas=(0.9, 0.99),
+    average_decay=0.99,
+    stages=(Stage(128, 0.6), Stage(192, 0.4)),
+    batch=16,
+    minutes=60.0,
+    cards=0.0,
+)
+RECIPES = {
+    recipe.name: recipe for recipe in (DEFAULT, FINE_TUNE, GUIDED, PIX2PIX, CGAN_LAB, WGAN_GP, ECCV16, DCGAN, FCN_L2)
+}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -73,7 +73,7 @@ class TrainingStep:
 
     def _predict(self, batch: Batch) -> Prediction:
         with self._gan.autocast():
-            return self._objective.predict(self._gan.generator, batch.lightness_B1HW)
+            return self._objective.predict(self._gan.generator, batch)
 
     def _discriminator_losses(self, batch: Batch, prediction: Prediction) -> dict[str, Tensor]:
         """The discriminator's losses on real and on generated pictures."""

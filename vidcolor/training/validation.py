@@ -63,7 +63,7 @@ class Validator:
         was_training = network.training
         network.eval()
         batch = prepare_batch(crops, self._recipe, int(network.stride), self._device, torch.Generator())  # type: ignore[arg-type]
-        prediction = self._objective.predict(network, batch.lightness_B1HW)
+        prediction = self._objective.predict(network, batch)
         terms = self._objective.terms(prediction, batch)
         network.train(was_training)
         return batch, render_rgb(batch, prediction.ab_B2hw), terms

@@ -1,0 +1,163 @@
+"""Steadying with a view of the shot: past and future count, keys agree, cuts part, and pieces equal a whole."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+import skimage.data
+
+from vidcolor.color import picture_to_lab
+from vidcolor.films.known_colors import KnownColors
+from vidcolor.inference.colorizer import Colorizer
+from vidcolor.steady import Steadiness
+from vidcolor.steady.palette import KEY_INTERVAL, PaletteState, agree, make_key, shift
+from vidcolor.steady.shot import AHEAD, ShotState, ShotSteadier
+from vidcolor.steady.smoothing import ColorSmoother
+from vidcolor.steady.state import from_arrays, to_arrays
+
+RANDOM = np.random.default_rng(7)
+LIKENESS = RANDOM.normal(size=(64, 12, 12)).astype(np.float32) * 3
+
+
+def texture(seed: int, columns: int = 320) -> np.ndarray:
+    """L* of something to look at."""
+    picture = np.random.default_rng(seed).uniform(10, 90, (12, -(-columns // 8)))
+    return np.kron(picture, np.ones((8, 8))).astype(np.float32)
+
+
+def pan(seed: int, frames: int) -> list[np.ndarray]:
+    wide = texture(seed, 96 + 2 * frames)
+    return [np.ascontiguousarray(wide[:, 2 * at : 2 * at + 96]) for at in range(frames)]
+
+
+def flat(*ab: float) -> np.ndarray:
+    return np.broadcast_to(np.array(ab, np.float32)[:, None, None], (2, 24, 24)).copy()
+
+
+def steady(
+    lightness: list[np.ndarray], ab: list[np.ndarray], pieces: int = 10_000, steadier: ShotSteadier | None = None
+) -> list[np.ndarray]:
+    """Every frame's a*b*; begun anew from the saved state after each `pieces` frames."""
+    found, state = [], ShotState()
+    items, number = iter(list(zip(lightness, ab, strict=True))), 0
+    steadier = steadier or ShotSteadier(state)
+    while piece := list(islice(items, pieces)):
+        for frame, colors in piece:
+            found += steadier.push(frame, colors, None, LIKENESS if number % KEY_INTERVAL == 0 else None)
+            number += 1
+        steadier = ShotSteadier(from_arrays(ShotState, to_arrays(steadier.state)))
+    return found + steadier.finish()
+
+
+def test_every_frame_comes_out_once_and_few_wait() -> None:
+    steadier, out = ShotSteadier(), 0
+    for number, frame in enumerate(pan(1, 100)):
+        out += len(steadier.push(frame, flat(10, 5), None, LIKENESS if number % KEY_INTERVAL == 0 else None))
+        assert steadier.waiting == number + 1 - out
+        assert steadier.waiting <= AHEAD + KEY_INTERVAL + 2
+    assert out >= 100 - AHEAD - KEY_INTERVAL - 2
+    assert out + len(steadier.finish()) == 100
+
+
+def test_noise_of_the_network_is_averaged_from_both_sides() -> None:
+    frames = pan(2, 60)
+    noisy = [flat(20, 10) + RANDOM.normal(0, 6, (2, 24, 24)).astype(np.float32) for _ in frames]
+    found, smoothed = steady(frames, noisy), ColorSmoother("flow")
+    flow = [ab for frame, colors in zip(frames, noisy, strict=True) for ab in smoothed.push(frame, colors)]
+    flow += smoothed.finish()
+    for place in (0, 1, 30):
+        assert np.std(found[place] - flat(20, 10)) < 0.45 * np.std(noisy[place] - flat(20, 10))
+    assert np.std(found[0] - flat(20, 10)) < 0.6 * np.std(flow[0] - flat(20, 10))  # nothing came before it
+
+
+def test_nothing_crosses_a_cut() -> None:
+    shots = pan(3, 30) + pan(4, 30)
+    colors = [flat(40, 0)] * 30 + [flat(-30, 20)] * 30
+    found = steady(shots, colors)
+    assert np.allclose(found[29], flat(40, 0), atol=0.01)
+    assert np.allclose(found[30], flat(-30, 20), atol=0.01)
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 12, 25])
+def test_pieces_equal_the_whole(pieces: int) -> None:
+    frames = pan(5, 50) + pan(6, 9) + pan(7, 40)
+    colors = [flat(20, 10) + RANDOM.normal(0, 6, (2, 24, 24)).astype(np.float32) for _ in frames]
+    whole, parts = steady(frames, colors), steady(frames, colors, pieces)
+    assert len(whole) == len(parts) == 99
+    assert all(np.array_equal(one, other) for one, other in zip(whole, parts, strict=True))
+
+
+def test_a_shot_keeps_its_amount_of_color() -> None:
+    frames = pan(8, 80)
+    calm = [flat(15, 0) + RANDOM.normal(0, 2, (2, 24, 24)).astype(np.float32) for _ in frames]
+    assert np.mean(steady(frames, calm)[40][0]) == pytest.approx(15, rel=0.03)
+    lively = [flat(0, 0) + RANDOM.normal(0, 5, (2, 24, 24)).astype(np.float32) for _ in frames]
+    assert np.std(steady(frames, lively)[40]) < 2  # noise is not brought back
+
+
+def test_keys_agree_on_what_is_alike() -> None:
+    other = np.random.default_rng(9).normal(size=LIKENESS.shape).astype(np.float32) * 3
+    first = agree(PaletteState(), LIKENESS, flat(10, 0), [], is_start=True)
+    assert np.abs(shift(first, flat(10, 0), 0.0) - flat(10, 0)).max() < 1e-3
+    second = agree(first, LIKENESS, flat(40, 0), [], is_start=False)
+    assert shift(second, flat(40, 0), 1.0)[0].mean() == pytest.approx(
+        30, abs=1
+    )  # half of the way to (40 / 2 + 10) / 1.5
+    foreign = agree(first, other, flat(40, 0), [], is_start=False)
+    assert shift(foreign, flat(40, 0), 1.0)[0].mean() > 38
+
+
+def test_what_is_ahead_counts_for_a_shots_first_key() -> None:
+    ahead = [make_key(LIKENESS, flat(0, 0)), make_key(LIKENESS, flat(0, 0))]
+    start = agree(PaletteState(), LIKENESS, flat(30, 0), ahead, is_start=True)
+    assert shift(start, flat(30, 0), 0.0)[0].mean() < 10
+
+
+def test_the_palette_remembers_the_first_key_and_few_others() -> None:
+    state = PaletteState()
+    for number in range(40):
+        state = agree(state, LIKENESS, flat(number, 0), [], is_start=number == 0)
+    assert len(state.keys) <= 6
+    assert np.array_equal(state.keys[0].ab_2pq, make_key(LIKENESS, flat(0, 0)).ab_2pq)
+
+
+@pytest.fixture(scope="module")
+def colorizer():
+    with Colorizer.load("default", device="cpu", precision="fp32") as loaded:
+        yield loaded
+
+
+def color(colorizer: Colorizer, frames: list[np.ndarray], mode: str) -> list[np.ndarray]:
+    steadiness = Steadiness(mode)
+    known = KnownColors((), colorizer, key_interval=steadiness.key_interval)
+    steadier, found = steadiness.smoother({}), []
+    for lightness, *rest in zip(frames, *known.predict(frames, range(len(frames))), strict=True):
+        found += steadier.push(lightness, *rest)
+    return found + steadier.finish()
+
+
+def test_colors_of_real_pictures_drift_less(colorizer: Colorizer) -> None:
+    wide = skimage.data.astronaut()[100:292]
+    lightness = np.asarray(picture_to_lab(np.ascontiguousarray(wide))[0], np.float32)
+    frames = [np.ascontiguousarray(lightness[:, 4 * at : 4 * at + 256]) for at in range(60)]
+    moved = {}
+    for mode in ("flow", "shot"):
+        found = color(colorizer, frames, mode)
+        assert len(found) == 60
+        moved[mode] = np.mean(
+            [np.abs(found[at + 24][:, :, :36] - found[at][:, :, 24:60]).mean() for at in range(0, 36, 4)]
+        )
+    assert moved["shot"] < 0.85 * moved["flow"]
+
+
+def test_a_model_that_nobody_can_look_with_has_no_palette() -> None:
+    class Plain:
+        can_listen = False
+
+        def predict(self, lightness: list[np.ndarray]) -> list[np.ndarray]:
+            return [flat(10, 5) for _ in lightness]
+
+    known = KnownColors((), Plain(), key_interval=12)
+    _, matches, likeness = known.predict(pan(1, 3), range(3))
+    assert matches == [None] * 3
+    assert likeness == [None] * 3
