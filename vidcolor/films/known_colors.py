@@ -52,28 +52,18 @@ class KnownColors:
         numbers: of the film's frames that they are; those that are multiples of key_interval get a likeness.
         """
         every = self._key_interval
-        keys = [place for place, number in enumerate(numbers) if every is not None and number % every == 0]
+        keys = {place for place, number in enumerate(numbers) if every is not None and number % every == 0}
         if self._matcher is None:
-            return self._predict_unknown(lightness_Bhw, keys)
+            nothing: list[Match | None] = [None] * len(lightness_Bhw)
+            if every is None:
+                return self._colorizer.predict(lightness_Bhw), nothing, [None] * len(nothing)
+            colors, likeness = self._colorizer.predict_and_liken(lightness_Bhw, keys)
+            return colors, nothing, [likeness.get(place) for place in range(len(nothing))]
         predicted, looks = self._colorizer.predict_and_look(lightness_Bhw)
         tasks = [self._prepare(self._matcher, look, number) for look, number in zip(looks, numbers, strict=True)]
         guided = self._colorizer.listener.guide(looks, predicted, [task.known for task in tasks])
         matches = [_finish(*pair) for pair in zip(tasks, guided, strict=True)]
         return predicted, matches, [look.likeness if place in keys else None for place, look in enumerate(looks)]
-
-    def _predict_unknown(
-        self, lightness_Bhw: Sequence[Floats], keys: Sequence[int]
-    ) -> tuple[list[Floats], list[Match | None], list[Floats | None]]:
-        """`predict` where nothing is known.  keys: places of the pictures that get a likeness."""
-        others = [place for place in range(len(lightness_Bhw)) if place not in keys]
-        colors = dict(zip(others, self._colorizer.predict([lightness_Bhw[at] for at in others]), strict=True))
-        likeness: dict[int, Floats] = {}
-        if keys:
-            predicted, looks = self._colorizer.predict_and_look([lightness_Bhw[at] for at in keys])
-            colors |= dict(zip(keys, predicted, strict=True))
-            likeness = {place: look.likeness for place, look in zip(keys, looks, strict=True)}
-        places = range(len(lightness_Bhw))
-        return [colors[at] for at in places], [None for _ in places], [likeness.get(at) for at in places]
 
     def _prepare(self, matcher: Matcher, look: Look, number: int) -> _Task:
         finding, own = matcher(look.described_Chw, number), self._own.get(number, [])

@@ -5,7 +5,7 @@ Shapes: B batch, H W the film's pixels, h w the network's pixels.
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -136,11 +136,7 @@ class Colorizer:
         Raises DeviceError when a device cannot hold a single frame, or in a process forked after the model was loaded;
         ModelError where a*b* are not finite.
         """
-        if self._is_forked():
-            raise DeviceError(
-                "this Colorizer was loaded before the process forked, and its threads stayed behind. Load one in each"
-                " process, or start processes with multiprocessing's 'spawn'."
-            )
+        self._refuse_forks()
         if not lightness_Bhw:
             return []
         batch_B1hw = np.stack(lightness_Bhw)[:, None]
@@ -180,10 +176,33 @@ class Colorizer:
 
         Raises as `predict`, and ModelError where no model was loaded.
         """
+        self._refuse_forks()
         looks = self.listener.look(lightness_Bhw)
-        if not self._looks_for_itself:
+        if not self._is_listener:
             return self.predict(lightness_Bhw), looks
         return [look.ab_2hw * np.float32(self.saturation) for look in looks], looks
+
+    def predict_and_liken(
+        self, lightness_Bhw: Sequence[Floats], keys: Collection[int]
+    ) -> tuple[list[Floats], dict[int, Floats]]:
+        """`predict`, and the likenesses (see Guidance.look) of the pictures at some places.
+
+        Raises as `predict_and_look`.
+        """
+        self._refuse_forks()
+        if self._is_listener:
+            pairs = self.listener.liken(lightness_Bhw)
+            colors = [ab * np.float32(self.saturation) for ab, _ in pairs]
+            return colors, {place: pairs[place][1] for place in keys}
+        chosen = sorted(keys)
+        found = self.listener.liken([lightness_Bhw[place] for place in chosen]) if chosen else []
+        likeness = {place: each for place, (_, each) in zip(chosen, found, strict=True)}
+        return self.predict(lightness_Bhw), likeness
+
+    @property
+    def _is_listener(self) -> bool:
+        """Whether the listener's network is this model, and as quick: then it is the only one to run."""
+        return self._looks_for_itself and len(self._backends) == 1 and self.listener.is_quick
 
     def guide(self, lightness_Bhw: Sequence[Floats], ab_B2hw: Sequence[Floats], known: Sequence[Known]) -> list[Known]:
         """Correct predictions by known colors; see Listener.guide."""
@@ -212,6 +231,13 @@ class Colorizer:
 
     def _is_forked(self) -> bool:
         return os.getpid() != self._process
+
+    def _refuse_forks(self) -> None:
+        if self._is_forked():
+            raise DeviceError(
+                "this Colorizer was loaded before the process forked, and its threads stayed behind. Load one in each"
+                " process, or start processes with multiprocessing's 'spawn'."
+            )
 
     def close(self) -> None:
         """Stop the device threads."""

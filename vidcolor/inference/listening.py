@@ -93,6 +93,15 @@ class Listener:
         return TorchRunner(Looker(weights.load(listened_model())[0]), self._device)
 
     @cached_property
+    def _likener(self) -> _Runner:
+        if self._is_openvino:
+            return OpenVINOBackend(listened_model(), self._precision, network="likener")
+        from vidcolor.inference.torch_backend import TorchRunner
+        from vidcolor.networks.binnet import Likener
+
+        return TorchRunner(Likener(weights.load(listened_model())[0]), self._device)
+
+    @cached_property
     def _guidance(self) -> _Runner:
         if self._is_openvino:  # likeness is a difference of large numbers, which half precision would lose
             return OpenVINOBackend(listened_model(), "fp32", network="guidance")
@@ -101,14 +110,18 @@ class Listener:
         network: Any = weights.load(listened_model())[0]
         return TorchRunner(network.guidance, self._device)
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether it is as quick as the network itself: in OpenVINO. In torch it runs without CUDA graphs."""
+        return self._is_openvino
+
     def look(self, lightness_Bhw: Sequence[Floats]) -> list[Look]:
         """Look at L* pictures of any sizes; neighbors of one size are looked at together."""
-        shown = [shrink(each, network_size(each.shape[0], each.shape[1], SIDE)) for each in lightness_Bhw]
-        found: list[Look] = []
-        for _, alike in groupby(shown, key=lambda each: each.shape):
-            outputs = self._looker.run_all([np.stack(list(alike))[:, None].astype(np.float32, copy=False)])
-            found += [Look(*parts) for parts in zip(*outputs, strict=True)]
-        return found
+        return [Look(*parts) for parts in _run_alike(self._looker, lightness_Bhw)]
+
+    def liken(self, lightness_Bhw: Sequence[Floats]) -> list[tuple[Floats, Floats]]:
+        """The packaged model's a*b* of L* pictures, and their likenesses: see Guidance.look."""
+        return [(ab, likeness) for ab, likeness in _run_alike(self._likener, lightness_Bhw)]
 
     def guide(self, looks: Sequence[Look], ab_B2hw: Sequence[Floats], known: Sequence[Known]) -> list[Known]:
         """Correct a*b* that any model predicted by what is known: the colors, and how far they come from known ones.
@@ -139,6 +152,16 @@ class Listener:
             colors = corrected[:2] if change is None else ab + resize(change, *ab.shape[1:])
             results.append(Known(colors, resize(corrected[2:], *ab.shape[1:])[0]))
         return results
+
+
+def _run_alike(network: _Runner, lightness_Bhw: Sequence[Floats]) -> list[tuple[Floats, ...]]:
+    """Run a network on L* pictures at SIDE, neighbors of one size together; its outputs for each."""
+    shown = [shrink(each, network_size(each.shape[0], each.shape[1], SIDE)) for each in lightness_Bhw]
+    found: list[tuple[Floats, ...]] = []
+    for _, alike in groupby(shown, key=lambda each: each.shape):
+        outputs = network.run_all([np.stack(list(alike))[:, None].astype(np.float32, copy=False)])
+        found += zip(*outputs, strict=True)
+    return found
 
 
 def resize(planes: Floats, rows: int, columns: int) -> Floats:

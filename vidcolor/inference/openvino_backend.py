@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MAX_COMPILED_SIZES = 8  # compiled networks, for photos of mixed shapes; the least recently used one is dropped
 
-Network = Literal["colors", "looker", "guidance"]  # a model's colors, or what is asked of one that listens
+Network = Literal["colors", "looker", "likener", "guidance"]  # a model's colors, or what is asked of one that listens
 
 
 def release() -> str:
@@ -252,6 +252,17 @@ def _load_looker(core: Any, model: Path, _: int) -> Any:
     return _read_or_make(core, f"{_cache_key(model)}-looker", make)
 
 
+def _load_likener(core: Any, model: Path, _: int) -> Any:
+    """Load a model's colors and likeness as an OpenVINO model: see networks.binnet.Likener."""
+
+    def make() -> Any:
+        from vidcolor.networks.binnet import Likener  # imports torch
+
+        return convert(Likener(weights.load(model)[0]))
+
+    return _read_or_make(core, f"{_cache_key(model)}-likener", make)
+
+
 def _load_guidance(core: Any, model: Path, _: int) -> Any:
     """Load how a model listens as an OpenVINO model: see Guidance.forward."""
 
@@ -280,4 +291,4 @@ def _load_quantized(core: Any, model: Path, side: int) -> Any:
     return _read_or_make(core, f"{_cache_key(model, side)}-int8-{pictures_hash}", make)
 
 
-_LOADERS = {"colors": _load_converted, "looker": _load_looker, "guidance": _load_guidance}
+_LOADERS = {"colors": _load_converted, "looker": _load_looker, "likener": _load_likener, "guidance": _load_guidance}

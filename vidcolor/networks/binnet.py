@@ -99,6 +99,23 @@ class Looker(nn.Module):
         return seen
 
 
+class Likener(nn.Module):
+    """A BinNet that gives colors and likeness, the two of `look` that a palette needs."""
+
+    stride = 4
+    multiple = 32
+
+    def __init__(self, network: nn.Module):
+        """network: a BinNet with guidance."""
+        super().__init__()
+        self.network: Any = network
+
+    def forward(self, lightness_B1HW: Tensor) -> tuple[Tensor, Tensor]:
+        """lightness: as for BinNet -> a*b*, and likeness, see Guidance.look."""
+        seen = self.network.look(lightness_B1HW)
+        return seen[0], seen[2]
+
+
 class BinNet(nn.Module):
     """L* -> a*b* at a quarter of the size, through K color bins; with `guidance` it listens to known colors, too."""
 

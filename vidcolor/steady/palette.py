@@ -7,6 +7,7 @@ Shapes: h w of a*b*; p q places at stride 16 of the network's picture, N of them
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from vidcolor.color import Floats
 from vidcolor.steady.links import Link
 
 KEY_INTERVAL = 12  # frames of the film from key to key
-MEMORY = 6  # keys of the shot that are remembered: the first, the newest, and some between them
+MEMORY = 4  # keys of the shot that are remembered: the first, the newest, and some between them; 6 do no better
 SHARPNESS = 20.0  # of the softmax over a key's places
 LIKENESS_SCALE = 0.3  # of likenesses, for that softmax
 ALIKE = 1.0  # squared distance at which a place counts little
@@ -40,15 +41,20 @@ class PaletteState:
     after_2hw: Floats | None = None  # the shift since then, toward which frames move
 
 
-def make_key(likeness_Kpq: Floats, ab_2hw: Floats) -> PaletteKey:
-    """A key frame of these colors.  likeness: see Guidance.look, at any size."""
+def shrink_likeness(likeness_Kpq: Floats) -> Floats:
+    """A likeness as keys have it, from that of Guidance.look."""
     _, rows, columns = likeness_Kpq.shape
-    size = max(1, columns // 2), max(1, rows // 2)
-    likeness, ab = (
-        np.stack([cv2.resize(np.ascontiguousarray(plane), size, interpolation=cv2.INTER_AREA) for plane in planes])
-        for planes in (likeness_Kpq, ab_2hw)
-    )
-    return PaletteKey(np.asarray(likeness * np.float32(LIKENESS_SCALE), np.float32), np.asarray(ab, np.float32))
+    return _shrink(likeness_Kpq, max(1, rows // 2), max(1, columns // 2)) * np.float32(LIKENESS_SCALE)
+
+
+def make_key(likeness_Kpq: Floats, ab_2hw: Floats) -> PaletteKey:
+    """A key frame of these colors.  likeness: see `shrink_likeness`."""
+    return PaletteKey(likeness_Kpq, _shrink(ab_2hw, *likeness_Kpq.shape[1:]))
+
+
+def _shrink(planes: Floats, rows: int, columns: int) -> Floats:
+    small = [cv2.resize(np.ascontiguousarray(plane), (columns, rows), interpolation=cv2.INTER_AREA) for plane in planes]
+    return np.stack(small).astype(np.float32, copy=False)
 
 
 def follow(state: PaletteState, link: Link) -> PaletteState:
@@ -92,14 +98,21 @@ def _shift_of(key: PaletteKey, others: Sequence[PaletteKey], size: tuple[int, ..
     said, weight = np.float32(OWN_WEIGHT) * own, np.full((len(own), 1), OWN_WEIGHT, np.float32)
     for other in others:
         theirs = _flatten(other.likeness_Kpq)
-        distance = np.maximum(squares + np.square(theirs).sum(axis=1) - 2 * places @ theirs.T, 0)
+        distance = np.square(theirs).sum(axis=1) - 2 * _multiply(places, theirs.T)  # less the place's own square
         least = distance.min(axis=1, keepdims=True)
         share = cv2.exp((least - distance) * np.float32(SHARPNESS))
-        alike = np.exp(-np.square(least / np.float32(ALIKE)))
-        said = said + alike * (share @ _flatten(other.ab_2pq) / share.sum(axis=1, keepdims=True))
+        alike = np.exp(-np.square(np.maximum(squares + least, 0) / np.float32(ALIKE)))
+        colors = _multiply(share, _flatten(other.ab_2pq)) / share.sum(axis=1, keepdims=True)
+        said = said + alike * colors
         weight = weight + alike
     planes = np.ascontiguousarray((said / weight - own).T.reshape(key.ab_2pq.shape))
     return np.stack([np.asarray(cv2.resize(plane, size[::-1], interpolation=cv2.INTER_CUBIC)) for plane in planes])
+
+
+def _multiply(one: Any, other: Any) -> Any:
+    """Multiply two matrices on one processor: NumPy would wake all of them, which the network needs."""
+    gemm: Any = cv2.gemm
+    return gemm(one, np.ascontiguousarray(other), 1, None, 0)
 
 
 def _remember(keys: tuple[PaletteKey, ...]) -> tuple[PaletteKey, ...]:
