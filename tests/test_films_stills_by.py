@@ -141,3 +141,65 @@ def test_what_is_no_picture_is_no_still(film: Path, tmp_path: Path, capsys: pyte
     command_line = shlex.join([sys.executable, str(script), "{in}", "{out}"])
     assert cli.run([str(film), "-o", str(tmp_path / "out.mkv"), "--stills-by", command_line]) == 1
     assert "wrote what is no picture that can be read" in capsys.readouterr().err
+
+
+def interrupt(film: Path, out: Path, command_line: str) -> None:
+    class PowerCutError(Exception):
+        pass
+
+    def cut(*_: object) -> None:
+        raise PowerCutError
+
+    with pytest.raises(PowerCutError):
+        vidcolor.colorize_film(film, out, stills_by=command_line, on_progress=cut)
+    assert stills_folder(out).is_dir()
+
+
+def test_stills_of_another_film_or_command_are_not_taken(film: Path, command, tmp_path: Path) -> None:
+    out = tmp_path / "out.mkv"
+    interrupt(film, out, command())
+    assert len(asked(tmp_path)) == 2
+    interrupt(film, out, command(9))  # which fails for a shot that there is not
+    assert len(asked(tmp_path)) == 4
+    (stills_folder(out) / "shots.txt").write_text("x", encoding="ascii")
+    interrupt(film, out, command())
+    assert len(asked(tmp_path)) == 6
+
+
+def test_a_command_that_always_failed_is_asked_again(film: Path, command, tmp_path: Path) -> None:
+    out = tmp_path / "out.mkv"
+    for _ in range(2):
+        assert cli.run([str(film), "-o", str(out), "--stills-by", command(1, 2)]) == 1
+        assert not stills_folder(out).exists()
+    assert len(asked(tmp_path)) == 4
+
+
+def test_a_shot_whose_still_is_gray_or_a_folder_keeps_the_model_s_colors(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "some.py"
+    script.write_text(
+        "import os, sys, shutil\n"
+        "if sys.argv[3] == '2':\n"
+        "    os.mkdir(sys.argv[2]) if len(sys.argv) > 4 else shutil.copy(sys.argv[1], sys.argv[2])\n"
+        "else:\n"
+        "    from PIL import Image\n"
+        "    Image.open(sys.argv[1]).convert('L').convert('RGB').point(lambda v: v).save(sys.argv[2])\n"
+        "    import numpy as np\n"
+        "    rgb = np.asarray(Image.open(sys.argv[2])) * (1, 0.7, 0.7)\n"
+        "    Image.fromarray(rgb.astype('uint8')).save(sys.argv[2])\n",
+        encoding="utf-8",
+    )
+    for extra, said in ((" x", "wrote no picture to {out}"), ("", "wrote a picture without colors")):
+        out = tmp_path / f"out{len(extra)}.mkv"
+        line = shlex.join([sys.executable, str(script), "{in}", "{out}", "{shot}"]) + extra
+        assert cli.run([str(film), "-o", str(out), "--stills-by", line]) == 0
+        assert f"the command for shot 2, frame 10, {said}" in capsys.readouterr().err
+        assert min(redness(out)[:10]) > 10
+
+
+def test_braces_in_paths_are_no_placeholders(film: Path, command, tmp_path: Path) -> None:
+    folder = tmp_path / "a {shot} {out} b"
+    folder.mkdir()
+    vidcolor.colorize_film(film, folder / "out.mkv", stills_by=command())
+    assert min(redness(folder / "out.mkv")) > 15

@@ -288,3 +288,57 @@ def test_a_run_with_other_hints_is_not_resumed_as_if_nothing_had_changed(tmp_pat
         assert cli.run([str(source), "-o", str(out), "--hints", str(hints), "--overwrite"]) == 0
         found.append(ab_at(np.asarray(Image.open(out / "one.png")), SUIT))
     assert np.hypot(*(found[0] - found[1])) > 50
+
+
+def test_a_hint_is_laid_over_a_still_of_the_same_frame_which_holds_elsewhere(tmp_path: Path) -> None:
+    film = pan_film(tmp_path / "film.mkv", 12)
+    gray = gray_of(skimage.data.astronaut())[150:342, :256]
+    green = np.stack([gray * 0.6, gray * 0.9, gray * 0.6], axis=2).astype(np.uint8)
+    (tmp_path / "stills").mkdir()
+    Image.fromarray(green).save(tmp_path / "stills" / "frame_000000.png")
+    region = [[0, 0], [100, 0], [100, 192], [0, 192]]
+    hints = write_json(tmp_path / "h.json", {"frame": 0, "region": region, "color": [50, 30]})
+    out = tmp_path / "out.mkv"
+    result = vidcolor.colorize_film(film, out, reference=tmp_path / "stills", hints=hints)
+    assert [(still.name, still.frames) for still in result.stills] == [
+        ("frame_000000.png with h.json, frame 0", 12)
+    ]  # fmt: skip
+    for number in (0, 8):
+        frame, moved = decode_frames(out)[number], 4 * number
+        assert ab_at(frame, [50 - moved + 8, 100])[0] > 10, number
+        assert ab_at(frame, [220 - moved, 100])[0] < -5, number
+
+
+def test_a_page_that_the_file_does_not_have_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo = tmp_path / "scan.png"
+    Image.fromarray(gray_of(skimage.data.astronaut())).save(photo)
+    hints = write_json(tmp_path / "h.json", {"point": SUIT, "color": "red", "page": 9})
+    assert cli.run([str(photo), "-o", str(tmp_path / "out.png"), "--hints", str(hints)]) == 2
+    assert "hint 1: its page is 9, and the file has 1" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="its page is 2"):
+        vidcolor.colorize_photo(np.asarray(Image.open(photo)), hints=[{"point": SUIT, "color": "red", "page": 2}])
+
+
+@pytest.mark.parametrize("color", ["rgb(300, 0, 0)", "rgb(0, 999999999999, 0)", "hsl(0, 0%, 1000%)"])
+def test_colors_out_of_range_are_no_colors(color: str) -> None:
+    with pytest.raises(UsageError, match="is unknown"):
+        parse_hints([{"point": [5, 5], "color": color}])
+
+
+def test_any_width_and_many_contradictions_are_drawn() -> None:
+    wide = parse_hints([{"stroke": [[5, 5], [90, 90]], "color": "red", "width": 1e9}])
+    assert draw(wide, (100, 100), 25, 25).known_hw.all()
+    many = parse_hints([{"point": [5, 5], "color": color} for color in ("red", "blue") * 50])
+    drawn = draw(many, (10, 10), 10, 10)
+    assert len(drawn.contradictions) == 4
+    assert "96 more hints" in drawn.contradictions[-1]
+
+
+def test_hints_in_a_program_may_be_the_file_s_object_and_tuples(colorizer: vidcolor.Colorizer) -> None:
+    gray = gray_of(skimage.data.astronaut())
+    listed = colorizer.colorize_array(gray, hints=[{"point": SUIT, "color": [10, -50]}])
+    whole = colorizer.colorize_array(gray, hints={"hints": [{"point": tuple(SUIT), "color": (10, -50)}]})
+    assert np.array_equal(listed, whole)
+    for wrong in ([3], 3, ["x"]):
+        with pytest.raises(UsageError):
+            colorizer.colorize_array(gray, hints=wrong)

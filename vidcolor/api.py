@@ -53,7 +53,7 @@ __all__ = [
 
 StrPath = str | os.PathLike[str]
 Every = int | Literal["auto"]
-Hints = StrPath | Sequence[Mapping[str, Any]] | None
+Hints = StrPath | Sequence[Mapping[str, Any]] | Mapping[str, Any] | None
 
 MAX_LABEL = 32  # letters of a name before a bar
 
@@ -584,7 +584,7 @@ def _read_hints(hints: Hints, name: str) -> list[Hint]:
     if isinstance(hints, str | os.PathLike):
         told, read = os.fspath(hints), read_hints(Path(hints))
     else:
-        told, read = "hints", parse_hints([dict(hint) for hint in hints])
+        told, read = "hints", parse_hints(hints)
     found = [hint for hint in read if hint.is_for(name)]
     if not found:
         raise UsageError(f"{told}: has no hint for {name}.")

@@ -30,6 +30,7 @@ KEYS = (*SHAPES, "color", "frame", "time", "width", "file", "page")
 FINER = 4  # times: shapes are drawn so much larger than a*b*
 CONTRADICTION = 10.0  # a*b*: two colors so far apart are not meant for one place
 MAX_SECONDS = 1e7
+MAX_TOLD = 3  # contradictions that are told one by one
 
 Point = tuple[float, float]
 
@@ -81,8 +82,8 @@ def read_hints(path: Path) -> list[Hint]:
         raise UsageError(f"{path}: is no text; hints are a JSON file.") from error
     except json.JSONDecodeError as error:
         raise UsageError(f"{path}, line {error.lineno}, column {error.colno}: is not JSON ({error.msg}).") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: is not JSON that can be read ({error}).") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or nesting as deep
+        raise UsageError(f"{path}: is not JSON that can be read.") from error
     return parse_hints(data, str(path))
 
 
@@ -91,8 +92,8 @@ def parse_hints(data: Any, name: str = "hints") -> list[Hint]:
 
     name: of the file, for people.
     """
-    if isinstance(data, list):
-        data = {"hints": data}
+    if isinstance(data, list | tuple):
+        data = {"hints": list(data)}
     if not isinstance(data, dict) or not isinstance(data.get("hints"), list):
         raise UsageError(f'{name}: needs a list of hints, or {{"hints": [...]}}.')
     _check_keys(data, ("hints", "size"), name)
@@ -133,7 +134,10 @@ def draw(hints: Sequence[Hint], picture: tuple[int, int], rows: int, columns: in
         known = np.maximum(known, sure)
         owner[sure >= 0.5] = index
     ab[:, known == 0] = 0
-    return Drawing(ab, known, tuple(contradictions.values()))
+    remarks = list(contradictions.values())
+    if len(remarks) > MAX_TOLD:
+        remarks = [*remarks[:MAX_TOLD], f"{len(remarks) - MAX_TOLD} more hints lie over other colors"]
+    return Drawing(ab, known, tuple(remarks))
 
 
 def _draw_shape(hint: Hint, picture: tuple[int, int], rows: int, columns: int) -> Floats:
@@ -152,7 +156,7 @@ def _draw_shape(hint: Hint, picture: tuple[int, int], rows: int, columns: int) -
     if hint.shape == "region":
         cv2.fillPoly(fine, [corners[:, None]], 1)
     else:
-        thickness = max(1, round(hint.width * float(scale.min()) * FINER))
+        thickness = max(1, round(min(hint.width * float(scale.min()), rows + columns) * FINER))
         if len(corners) == 1:
             cv2.circle(fine, tuple(map(int, corners[0])), thickness // 2, 1, -1)
         else:
@@ -199,18 +203,23 @@ def _check_keys(data: dict[Any, Any], known: Sequence[str], name: str) -> None:
 
 def _parse_points(data: Any, shape: str, name: str) -> tuple[Point, ...]:
     pairs = [data] if shape == "point" else data
-    if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+    if not _is_list(pairs) or not all(_is_list(pair) and len(pair) == 2 for pair in pairs):
         raise UsageError(f"{name}: its {shape} is no {'[x, y]' if shape == 'point' else 'list of [x, y]'}.")
     if not SHAPES[shape] <= len(pairs) <= MAX_POINTS:
-        raise UsageError(f"{name}: its {shape} has {len(pairs)} points; it needs {SHAPES[shape]} or more.")
+        needed = f"{SHAPES[shape]} or more" if len(pairs) < SHAPES[shape] else f"{MAX_POINTS} at most"
+        raise UsageError(f"{name}: its {shape} has {len(pairs)} points; it needs {needed}.")
     return tuple((_parse_number(x, f"{name}: x"), _parse_number(y, f"{name}: y")) for x, y in pairs)
 
 
+def _is_list(data: Any) -> bool:
+    return isinstance(data, list | tuple)
+
+
 def _parse_size(data: Any, name: str) -> tuple[float, float]:
-    if not isinstance(data, list) or len(data) != 2:
+    if not _is_list(data) or len(data) != 2:
         raise UsageError(f"{name}: its size is no [width, height].")
     width, height = (_parse_number(side, f"{name}: its size") for side in data)
-    if width <= 0 or height <= 0:
+    if min(width, height) < 1e-3:
         raise UsageError(f"{name}: its size {width:g}x{height:g} is none.")
     return width, height
 
@@ -241,7 +250,7 @@ def _parse_time(data: Any, name: str) -> float:
 
 def _parse_color(data: Any, name: str) -> tuple[float, float]:
     """The a*b* of a CSS color or of [a*, b*]."""
-    if isinstance(data, list):
+    if _is_list(data):
         if len(data) != 2:
             raise UsageError(f"{name}: its color is no [a*, b*].")
         a, b = (_parse_number(value, f"{name}: its color") for value in data)
@@ -252,7 +261,9 @@ def _parse_color(data: Any, name: str) -> tuple[float, float]:
         raise UsageError(f'{name}: its color {str(data)[:40]!r} is no CSS color such as "navy", and no [a*, b*].')
     try:
         rgb = ImageColor.getrgb(data.strip())
-    except ValueError as error:
+        if not all(0 <= code <= 255 for code in rgb):  # of rgb(300, 0, 0)
+            raise ValueError(data)
+    except (ValueError, OverflowError) as error:
         near = closest_name(data, ImageColor.colormap)
         hint = f"did you mean {near}?" if near else 'write a CSS name, "#1f2a44" or [a*, b*].'
         raise UsageError(f"{name}: color {data[:40]!r} is unknown; {hint}") from error

@@ -41,6 +41,9 @@ class PageColors:
         """
         self._still, self._network, self._recolor, self._is_shown = still, network, recolor, is_shown
         self._hints = hints
+        for hint in hints:
+            if hint.page > len(still.pages):
+                raise UsageError(f"{hint.name}: its page is {hint.page}, and the file has {len(still.pages)}.")
         self._begun: list[Floats | None] = []
         self.remarks: list[str] = []  # on hints, for people
         self.count = 0

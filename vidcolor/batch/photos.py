@@ -116,9 +116,12 @@ def colorize_array(values: Any, colorizer: Colorizer, hints: Sequence[Hint] = ()
 
 
 def _paint(page: Page, colorizer: Colorizer, hints: Sequence[Hint]) -> Rgb:
+    for hint in hints:
+        if hint.page != 1:
+            raise UsageError(f"{hint.name}: its page is {hint.page}; an array is of the first page.")
     lightness = page.lightness(colorizer.size)
     (ab,) = colorizer.predict([lightness])
-    if hints := [hint for hint in hints if hint.page == 1]:
+    if hints:
         (guided,) = colorizer.guide([lightness], [ab], [draw_known(hints, page, lightness)[0]])
         ab = guided.ab_2hw
     page = replace(page, colored_regions=None, original_rgb=None)

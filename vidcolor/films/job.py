@@ -24,7 +24,7 @@ from vidcolor.choices import (
 )
 from vidcolor.films.color_shots import Shots
 from vidcolor.films.pipeline import run_pipeline
-from vidcolor.films.references import files_in, load_hints, load_references
+from vidcolor.films.references import files_in, lay_hints_over, load_hints, load_references
 from vidcolor.films.stills_by import make_stills, parse_command, remove_stills
 from vidcolor.films.tone import film_tone
 from vidcolor.frames import FilmInfo
@@ -117,7 +117,7 @@ class FilmOptions:
         """The settings of temporal steadying. Raises UsageError, and SourceError for a still that cannot be read."""
         references = load_references(self.references, info)
         if self.hints is not None:
-            references += load_hints(self.hints, info)
+            references = lay_hints_over(references, load_hints(self.hints, info))
         return Steadiness(self.steady, self.every, self.shot_memory, references, info.number_at(self.start))
 
     @property
@@ -260,8 +260,7 @@ def colorize_film_file(
         late = (*((kept,) if kept else ()), *idle, *source.warnings[known_of_source:], *sink.warnings[known:])
         for warning in late:
             on_warning(warning)
-        if options.stills_by is not None:
-            remove_stills(target)
+        remove_stills(target)
         return FilmResult(target, count, done_before, colorizer.header.name, (*first, *late), source.damage, stills)
 
 
@@ -282,7 +281,7 @@ def _with_stills(
 def _remarks(options: FilmOptions, path: Path, steadiness: Steadiness) -> list[str]:
     """What is odd about stills and hints before they are tried."""
     found = [remark for still in steadiness.references for remark in still.remarks]
-    if options.hints is not None and not any(still.spreads for still in steadiness.references):
+    if options.hints is not None and not any(options.hints.name in still.name for still in steadiness.references):
         found.append(f"{options.hints} has no hint for {path.name}")
     return found
 

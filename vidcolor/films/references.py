@@ -113,6 +113,31 @@ def load_hints(path: Path, info: FilmInfo) -> tuple[Reference, ...]:
     return tuple(found)
 
 
+def lay_hints_over(stills: tuple[Reference, ...], hints: tuple[Reference, ...]) -> tuple[Reference, ...]:
+    """Stills and hints; hints of a frame that has a still are laid over it, which speaks of all the rest."""
+    left = {hint.number: hint for hint in hints}
+    laid = tuple(_lay_over(still, left.pop(still.number, None)) for still in stills)
+    return laid + tuple(left.values())
+
+
+def _lay_over(still: Reference, hint: Reference | None) -> Reference:
+    if hint is None or hint.known_hw is None:
+        return still
+    colors, columns = still.picture.ab_2hw, still.picture.ab_2hw.shape[:0:-1]
+    a, b, said = (
+        np.asarray(cv2.resize(plane, columns, interpolation=cv2.INTER_NEAREST), np.float32)
+        for plane in (*hint.picture.ab_2hw, hint.known_hw)
+    )
+    colors = colors + said * (np.stack([a, b]) - colors)
+    known = still.known_hw
+    if known is not None:
+        known = np.maximum(cv2.resize(known, columns, interpolation=cv2.INTER_AREA), said).astype(np.float32)
+    return replace(
+        still, picture=replace(still.picture, ab_2hw=colors), known_hw=known, name=f"{still.name} with {hint.name}",
+        remarks=(*still.remarks, *hint.remarks),
+    )  # fmt: skip
+
+
 def _frame_of(hint: Hint, info: FilmInfo) -> int:
     if hint.frame is not None:
         return hint.frame

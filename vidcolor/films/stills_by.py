@@ -4,9 +4,13 @@ The command is run for each shot with the frame as a PNG file, several at once, 
 has made is kept beside the output until the film is done, so that an interrupted run does not ask again.
 """
 
+import hashlib
+import os
+import re
 import shlex
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,12 +24,15 @@ from vidcolor.films.pipeline import Source, view_of
 from vidcolor.films.preview import find_shots, render_gray
 from vidcolor.films.references import reference_name
 from vidcolor.inference.colorizer import Colorizer
+from vidcolor.media.identity import identity_of
 from vidcolor.printable import printable
-from vidcolor.stills.rgb import decode, write_png
+from vidcolor.stills.rgb import decode, is_gray, write_png
+from vidcolor.stills.upright import read_opacity
 
 AT_ONCE = 2  # commands
-PLACEHOLDERS = ("in", "out", "shot", "frame", "time")
+_PLACEHOLDER = re.compile(r"\{(in|out|shot|frame|time)\}")
 SAID = 120  # letters of what a failed command wrote
+PATIENCE = 5.0  # seconds that a command has to stop
 FRAMES, LIST = "frames", "shots.txt"  # in the folder: the frames that are shown to the command, and their numbers
 
 
@@ -38,7 +45,7 @@ class MadeStills:
 
 
 def parse_command(command: str) -> list[str]:
-    """The words of a command. Raises UsageError unless it has {in} and {out}, and no unknown placeholder."""
+    """The words of a command. Raises UsageError unless it has {in} and {out}."""
     try:
         words = shlex.split(command)
     except ValueError as error:
@@ -63,35 +70,48 @@ def make_stills(
     command: str, source: Source, target: Path, colorizer: Colorizer, *, first: int = 0, is_again: bool = False,
     on_still: Callable[[int, int], None] = lambda *_: None,
 ) -> MadeStills:  # fmt: skip
-    """Run a command for the first frame of every shot; what an earlier run has made is taken, failures too.
+    """Run a command for the first frame of every shot; what an earlier run has made of the same film is taken.
 
+    A shot for which the command failed is not asked again by a run that resumes, as the film has begun without it.
     source: the film, which is decoded once more.  first: number of its first frame.  is_again: start over.  on_still:
     called with the shots done and in total.  Raises UsageError for a bad command, SourceError where it fails for every
     shot, SinkError where nothing can be written beside the output.
     """
     words, folder = parse_command(command), stills_folder(target)
-    if is_again:
+    if folder.is_symlink():
+        raise SinkError(f"{folder}: is a link, and nothing is written through it. Remove it.")
+    asked_before = f"{command}\n{identity_of(Path(source.info.path))}\n{first} {source.info.frame_count}"
+    run = hashlib.sha256(asked_before.encode(errors="backslashreplace")).hexdigest()
+    numbers = None if is_again else _read_list(folder / LIST, run)
+    if numbers is None:
         remove_stills(target)
-    numbers = _export_frames(folder, source, colorizer, first)
+        numbers = _export_frames(folder, source, colorizer, first, run)
     rate = source.info.frame_rate
     asked = [
         _Asked(place, number, float(number / rate) if rate else 0.0, folder)
         for place, number in enumerate(numbers, start=1)
     ]
-    failures = []
+    commands = _Commands(words)
+    failures: dict[_Asked, str] = {}
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        tasks = [pool.submit(_run, words, each) for each in asked]
+        tasks = [pool.submit(commands.run, each) for each in asked]
         try:
-            for done, task in enumerate(tasks, start=1):
-                failures += [failure] if (failure := task.result()) else []
+            for done, (each, task) in enumerate(zip(asked, tasks, strict=True), start=1):
+                if failure := task.result():
+                    failures[each] = failure
                 on_still(done, len(tasks))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            commands.stop()
             raise
     made = tuple(each.still for each in asked if each.still.is_file())
     if not made:
-        raise SourceError(f"--stills-by made no still: {failures[0] if failures else 'the film has no shot'}.")
-    return MadeStills(made, tuple(failures))
+        remove_stills(target)
+        first_failure = next(iter(failures.values()), "the film has no shot")
+        raise SourceError(f"--stills-by made no still: {first_failure}.")
+    for each, failure in failures.items():
+        outputs.write(each.failed, failure.encode(), overwrite=True)
+    return MadeStills(made, tuple(failures.values()))
 
 
 def remove_stills(target: Path) -> None:
@@ -125,18 +145,20 @@ class _Asked:
     def fill(self, word: str, out: Path) -> str:
         """A word of the command with what stands for its placeholders."""
         values = {"in": self.frame, "out": out, "shot": self.place, "frame": self.number, "time": f"{self.seconds:.3f}"}
-        for name, value in values.items():
-            word = word.replace(f"{{{name}}}", str(value))
-        return word
+        return _PLACEHOLDER.sub(lambda found: str(values[found[1]]), word)
 
 
-def _export_frames(folder: Path, source: Source, colorizer: Colorizer, first: int) -> list[int]:
-    """Write the first frame of every shot as PNG; gives their numbers. Not again where an earlier run did."""
-    listed = folder / LIST
-    if folder.is_symlink():
-        raise SinkError(f"{folder}: is a link, and nothing is written through it. Remove it.")
-    if listed.is_file():
-        return [int(line) for line in listed.read_text(encoding="ascii").split()]
+def _read_list(path: Path, run: str) -> list[int] | None:
+    """Numbers of the frames that an earlier run exported; None where it had another film or command, or is damaged."""
+    try:
+        before, *numbers = path.read_text(encoding="ascii").split()
+        return [int(number) for number in numbers] if before == run else None
+    except (OSError, ValueError):
+        return None
+
+
+def _export_frames(folder: Path, source: Source, colorizer: Colorizer, first: int, run: str) -> list[int]:
+    """Write the first frame of every shot as PNG; gives their numbers."""
     try:
         (folder / FRAMES).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -145,35 +167,72 @@ def _export_frames(folder: Path, source: Source, colorizer: Colorizer, first: in
     for shot in find_shots(source, partial(colorizer.lightness, picture=info.picture, view=view_of(info))):
         numbers.append(first + shot.number)
         write_png(folder / FRAMES / reference_name(numbers[-1]), render_gray(shot, info))
-    outputs.write(listed, "\n".join(map(str, numbers)).encode(), overwrite=True)
+    outputs.write(folder / LIST, "\n".join([run, *map(str, numbers)]).encode(), overwrite=True)
     return numbers
 
 
-def _run(words: Sequence[str], asked: _Asked) -> str:
-    """Run the command for one shot unless that was done; gives why it failed, or nothing."""
-    if asked.still.is_file():
-        return ""
-    if asked.failed.is_file():
-        return asked.failed.read_text(encoding="utf-8")
-    out = asked.still.with_name(f"making-{asked.still.name}")
-    out.unlink(missing_ok=True)
-    try:
-        ended = subprocess.run(
-            [asked.fill(word, out) for word in words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, check=False,
-        )  # fmt: skip
-    except OSError as error:
-        why = f"cannot be run ({error.strerror})"
-    else:
-        said = ended.stderr.decode(errors="replace").strip().splitlines()
-        why = _judge(ended.returncode, printable(said[-1]) if said else "", out)
-    if not why:
+class _Commands:
+    """Runs the command for shots, in several threads, and can stop what runs."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words, self._lock = words, threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._is_stopped = False
+
+    def run(self, asked: _Asked) -> str:
+        """Run the command for one shot unless that was done; gives why it failed, or nothing."""
+        if asked.still.is_file():
+            return ""
+        if asked.failed.is_file():
+            return asked.failed.read_text(encoding="utf-8", errors="replace")
+        out = asked.still.with_name(f"making-{os.getpid()}-{asked.still.name}")
+        why = self._make(asked, out)
+        if why:
+            _remove(out)
+            return f"the command for shot {asked.place}, frame {asked.number}, {why}"
         out.replace(asked.still)
         return ""
-    out.unlink(missing_ok=True)
-    failure = f"the command for shot {asked.place}, frame {asked.number}, {why}"
-    outputs.write(asked.failed, failure.encode(), overwrite=True)
-    return failure
+
+    def stop(self) -> None:
+        """Stop the commands that run, and start no more."""
+        with self._lock:
+            self._is_stopped = True
+            running = list(self._running)
+        for process in running:
+            process.terminate()
+        for process in running:
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def _make(self, asked: _Asked, out: Path) -> str:
+        words = [asked.fill(word, out) for word in self._words]
+        try:
+            with self._lock:
+                if self._is_stopped:
+                    return "was not run"
+                process = subprocess.Popen(
+                    words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+                )
+                self._running.add(process)
+        except OSError as error:
+            return f"cannot be run ({error.strerror})"
+        try:
+            _, told = process.communicate()
+        finally:
+            with self._lock:
+                self._running.discard(process)
+        said = told.decode(errors="replace").strip().splitlines()
+        return _judge(process.returncode, printable(said[-1]) if said else "", out)
+
+
+def _remove(path: Path) -> None:
+    """Remove whatever a command has left under a name."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _judge(code: int, said: str, out: Path) -> str:
@@ -182,4 +241,8 @@ def _judge(code: int, said: str, out: Path) -> str:
         return f"ended with {code}" + (f": {said[:SAID]}" if said else "")
     if not out.is_file():
         return "wrote no picture to {out}"
-    return "" if decode(out, short_side=64) is not None else "wrote what is no picture that can be read"
+    rgb = decode(out, short_side=64)
+    if rgb is None:
+        return "wrote what is no picture that can be read"
+    opacity = read_opacity(out)
+    return "wrote a picture without colors" if is_gray(rgb) and (opacity is None or opacity.min() == 1) else ""
