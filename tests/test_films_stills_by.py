@@ -203,3 +203,12 @@ def test_braces_in_paths_are_no_placeholders(film: Path, command, tmp_path: Path
     folder.mkdir()
     vidcolor.colorize_film(film, folder / "out.mkv", stills_by=command())
     assert min(redness(folder / "out.mkv")) > 15
+
+
+def test_a_still_that_is_transparent_all_over_is_refused(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    still = tmp_path / "frame_000000.png"
+    Image.new("RGBA", (256, 192), (200, 30, 30, 0)).save(still)
+    assert cli.run([str(film), "-o", str(tmp_path / "out.mkv"), "--reference", str(still)]) == 1
+    assert "is transparent all over, and says no color" in capsys.readouterr().err

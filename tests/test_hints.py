@@ -221,6 +221,10 @@ def test_hints_of_a_folder_name_their_photos(tmp_path: Path, capsys: pytest.Capt
     one, two = (np.asarray(Image.open(tmp_path / "out" / name)) for name in ("one.png", "two.png"))
     assert np.hypot(*(ab_at(two, SUIT) - (10, -50))) < 12
     assert np.hypot(*(ab_at(one, SUIT) - (10, -50))) > 20
+    assert "which is not there" not in capsys.readouterr().err
+    hints = write_json(tmp_path / "h.json", {"point": SUIT, "color": "red", "file": "typo.png"})
+    assert cli.run([str(source), "-o", str(tmp_path / "out2"), "--hints", str(hints)]) == 0
+    assert "hint 1 is for typo.png, which is not there" in capsys.readouterr().err
     hints = write_json(tmp_path / "h.json", {"point": SUIT, "color": "red"})
     assert cli.run([str(source), "-o", str(tmp_path / "out"), "--hints", str(hints)]) == 2
     assert "hint 1: names no file" in capsys.readouterr().err

@@ -10,7 +10,7 @@ Of a color its a*b* are taken; lightness stays the picture's own. Shapes: h w po
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -30,7 +30,7 @@ KEYS = (*SHAPES, "color", "frame", "time", "width", "file", "page")
 FINER = 4  # times: shapes are drawn so much larger than a*b*
 CONTRADICTION = 10.0  # a*b*: two colors so far apart are not meant for one place
 MAX_SECONDS = 1e7
-MAX_TOLD = 3  # contradictions that are told one by one
+MAX_TOLD = 3  # contradictions, and files that are not there, told one by one
 
 Point = tuple[float, float]
 
@@ -113,6 +113,14 @@ def check_named(hints: Sequence[Hint]) -> None:
             raise UsageError(
                 f'{hint.name}: names no file; of several films or photos, say which ("file": "reel1.mkv").'
             )
+
+
+def idle_hints(hints: Sequence[Hint], names: Collection[str]) -> list[str]:
+    """A line for each file that hints name and that is not among these names; a few."""
+    by_file = {hint.file: hint for hint in reversed(hints)}
+    idle = [hint for hint in by_file.values() if not any(hint.is_for(name) for name in names)]
+    told = [f"{hint.name} is for {hint.file}, which is not there" for hint in idle[::-1][:MAX_TOLD]]
+    return told + ([f"{len(idle) - MAX_TOLD} more files that hints name are not there"] if len(idle) > MAX_TOLD else [])
 
 
 def draw(hints: Sequence[Hint], picture: tuple[int, int], rows: int, columns: int) -> Drawing:

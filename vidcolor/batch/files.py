@@ -26,6 +26,7 @@ from vidcolor.batch.workers import LocalWorkers, Workers
 from vidcolor.errors import BusyError, SinkError, SourceError, VidcolorError
 from vidcolor.filenames import fitted_name, hidden_name
 from vidcolor.formats import CONTAINERS, PHOTOS, archive_ending
+from vidcolor.hints import idle_hints
 from vidcolor.inference.colorizer import Colorizer
 
 WATCH_SECONDS = 2.0  # between two scans of the folder
@@ -183,7 +184,8 @@ class Batch:
             numbers: dict[str, int] = {}  # positions in the source, as workers may finish in another order
             entries = _number_entries(entries, numbers) if workers.are_films_unordered else entries
             colorize_entries(entries, target, workers, worker_options, summary.add)
-        for message in (*source.damage, *target.notes, *workers.notes, *summary.remarks()):
+        idle = () if self._is_watching else idle_hints(worker_options.hints, summary.seen)
+        for message in (*source.damage, *target.notes, *workers.notes, *summary.remarks(), *idle):
             self._observer.warning(message)
         workers.notes.clear()
         records = list(target.records.values())
@@ -227,12 +229,14 @@ class _PassSummary:
     def __init__(self, target: Target, gallery: Gallery, observer: BatchObserver, *, is_watching: bool) -> None:
         self._target, self._gallery, self._observer, self._is_watching = target, gallery, observer, is_watching
         self.present: set[str] = set()  # names in this pass; records of earlier runs may name files that are gone
+        self.seen: set[str] = set()  # names in this pass, those in nested archives too
         self.changed: dict[str, str] = {}  # name: remark, for outputs that somebody changed since they were made
         self.counts, self.damaged, self.done_before = Counter[str](), 0, 0
         self._uncolored: dict[str, list[str]] = {}  # reason: names
 
     def add(self, entry: Entry, done: EntryResult) -> None:
         """Count an entry's result and tell the observer."""
+        self.seen.add(f"{done.archive}/{entry.name}" if done.archive else entry.name)
         if done.why_uncolored:
             self._uncolored.setdefault(done.why_uncolored, []).append(
                 f"{done.archive}/{entry.printable_name}".lstrip("/")

@@ -202,6 +202,8 @@ def _load_picture(path: Path, number: int | None) -> Reference:
     known = _read_known(path)
     if known is None and is_gray(rgb):
         raise SourceError(f"{path}: a still without colors, from which none can be taken. Color it first.")
+    if known is not None and not known.any():
+        raise SourceError(f"{path}: is transparent all over, and says no color. Paint on it, or leave it out.")
     if known is not None and number is None:
         raise UsageError(f"{path}: is partly transparent; name it {reference_name(123)} for the film's frame 123.")
     lightness, a, b = picture_to_lab(rgb)

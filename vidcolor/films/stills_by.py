@@ -245,4 +245,6 @@ def _judge(code: int, said: str, out: Path) -> str:
     if rgb is None:
         return "wrote what is no picture that can be read"
     opacity = read_opacity(out)
+    if opacity is not None and not opacity.any():
+        return "wrote a picture that is transparent all over"
     return "wrote a picture without colors" if is_gray(rgb) and (opacity is None or opacity.min() == 1) else ""

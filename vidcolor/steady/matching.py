@@ -42,7 +42,7 @@ class Finding:
     sure_hw: Floats  # 0 (nothing like it in the stills, or they say nothing) to 1 (the same)
     coherence: float  # share of neighbors that are neighbors in a still, too: of the same place mostly above COHERENT
     still: int  # index of the still that is the most coherent
-    likeness: float  # mean over the picture: 1, everything is in the stills; 0, nothing
+    likeness: float  # mean of `sure_hw`: 1, everything is in the stills; 0, nothing
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Matcher:
         sure = alike.reshape(shape)
         if not self._says_all:
             sure = sure * np.clip((said - SAID_LITTLE) / (SAID_MUCH - SAID_LITTLE), 0, 1)
-        return Finding(ab, sure, best.coherence, best.still.index, float(alike.mean()))
+        return Finding(ab, sure, best.coherence, best.still.index, float(sure.mean()))
 
     def _candidates(self, number: int, glance: Floats) -> list[_Still]:
         before = [still for at, still in self._numbered if at <= number][-1:]
