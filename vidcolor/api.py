@@ -28,7 +28,7 @@ from vidcolor.films.job import FilmOptions, FilmResult, colorize_film_file
 from vidcolor.films.naming import plan_jobs
 from vidcolor.films.pipeline import colored_frames
 from vidcolor.frames import FilmInfo, Frame, PictureFormat, Plane
-from vidcolor.hints import Hint, parse_hints, read_hints
+from vidcolor.hints import Hint, hints_for, parse_hints, read_hints
 from vidcolor.inference.colorizer import Colorizer as LoadedModel
 from vidcolor.inference.settings import ModelSettings
 from vidcolor.inference.trial import default_interval
@@ -582,13 +582,8 @@ def _read_hints(hints: Hints, name: str) -> list[Hint]:
     if hints is None:
         return []
     if isinstance(hints, str | os.PathLike):
-        told, read = os.fspath(hints), read_hints(Path(hints))
-    else:
-        told, read = "hints", parse_hints(hints)
-    found = [hint for hint in read if hint.is_for(name)]
-    if not found:
-        raise UsageError(f"{told}: has no hint for {name}.")
-    return found
+        return hints_for(read_hints(Path(hints)), name, os.fspath(hints))
+    return hints_for(parse_hints(hints), name, "hints")
 
 
 def _as_paths(paths: StrPath | Iterable[StrPath]) -> tuple[Path, ...]:

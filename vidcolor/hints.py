@@ -115,6 +115,14 @@ def check_named(hints: Sequence[Hint]) -> None:
             )
 
 
+def hints_for(hints: Sequence[Hint], name: str, origin: object) -> list[Hint]:
+    """The hints for a photo of this name. origin: of the hints, for people. Raises UsageError where there are none."""
+    found = [hint for hint in hints if hint.is_for(name)]
+    if not found:
+        raise UsageError(f"{origin}: has no hint for {name}.")
+    return found
+
+
 def idle_hints(hints: Sequence[Hint], names: Collection[str]) -> list[str]:
     """A line for each file that hints name and that is not among these names; a few."""
     by_file = {hint.file: hint for hint in reversed(hints)}

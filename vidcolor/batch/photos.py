@@ -12,7 +12,7 @@ from vidcolor.archives.journal import Outcome
 from vidcolor.batch.pages import PageColors, draw_known
 from vidcolor.choices import SUBSAMPLINGS, check_choice, check_within
 from vidcolor.errors import ShapeError, UsageError
-from vidcolor.hints import Hint, read_hints
+from vidcolor.hints import Hint, hints_for, read_hints
 from vidcolor.inference.batching import BatchingPredictor
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.inference.weights import ModelHeader
@@ -53,10 +53,7 @@ class PhotoOptions:
         """The hints for one photo of this name. Raises ReadError, UsageError where there are none for it."""
         if self.hints is None:
             return []
-        found = [hint for hint in read_hints(self.hints) if hint.is_for(name)]
-        if not found:
-            raise UsageError(f"{self.hints}: has no hint for {name}.")
-        return found
+        return hints_for(read_hints(self.hints), name, self.hints)
 
     @staticmethod
     def software_tag(header: ModelHeader) -> str:

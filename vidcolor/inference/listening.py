@@ -97,9 +97,9 @@ class Listener:
         if self._is_openvino:
             return OpenVINOBackend(listened_model(), self._precision, network="likener")
         from vidcolor.inference.torch_backend import TorchRunner
-        from vidcolor.networks.binnet import Likener
+        from vidcolor.networks.binnet import COLORS_AND_LIKENESS, Looker
 
-        return TorchRunner(Likener(weights.load(listened_model())[0]), self._device)
+        return TorchRunner(Looker(weights.load(listened_model())[0], COLORS_AND_LIKENESS), self._device)
 
     @cached_property
     def _guidance(self) -> _Runner:

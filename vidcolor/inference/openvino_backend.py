@@ -253,12 +253,12 @@ def _load_looker(core: Any, model: Path, _: int) -> Any:
 
 
 def _load_likener(core: Any, model: Path, _: int) -> Any:
-    """Load a model's colors and likeness as an OpenVINO model: see networks.binnet.Likener."""
+    """Load a model's colors and likeness as an OpenVINO model: see networks.binnet.Looker."""
 
     def make() -> Any:
-        from vidcolor.networks.binnet import Likener  # imports torch
+        from vidcolor.networks.binnet import COLORS_AND_LIKENESS, Looker  # imports torch
 
-        return convert(Likener(weights.load(model)[0]))
+        return convert(Looker(weights.load(model)[0], COLORS_AND_LIKENESS))
 
     return _read_or_make(core, f"{_cache_key(model)}-likener", make)
 

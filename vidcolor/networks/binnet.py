@@ -83,37 +83,24 @@ class DecoderStage(nn.Module):
 
 
 class Looker(nn.Module):
-    """A BinNet that gives `look` in place of colors alone."""
+    """A BinNet that gives `look`, or some of it, in place of colors alone."""
 
     stride = 4
     multiple = 32
 
-    def __init__(self, network: nn.Module):
-        """network: a BinNet with guidance."""
+    def __init__(self, network: nn.Module, parts: tuple[int, ...] = (0, 1, 2, 3)):
+        """network: a BinNet with guidance.  parts: of what `look` gives."""
         super().__init__()
         self.network: Any = network
+        self.parts = parts
 
-    def forward(self, lightness_B1HW: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, lightness_B1HW: Tensor) -> tuple[Tensor, ...]:
         """See BinNet.look."""
-        seen: tuple[Tensor, Tensor, Tensor, Tensor] = self.network.look(lightness_B1HW)
-        return seen
-
-
-class Likener(nn.Module):
-    """A BinNet that gives colors and likeness, the two of `look` that a palette needs."""
-
-    stride = 4
-    multiple = 32
-
-    def __init__(self, network: nn.Module):
-        """network: a BinNet with guidance."""
-        super().__init__()
-        self.network: Any = network
-
-    def forward(self, lightness_B1HW: Tensor) -> tuple[Tensor, Tensor]:
-        """lightness: as for BinNet -> a*b*, and likeness, see Guidance.look."""
         seen = self.network.look(lightness_B1HW)
-        return seen[0], seen[2]
+        return tuple(seen[part] for part in self.parts)
+
+
+COLORS_AND_LIKENESS = (0, 2)  # the parts of `look` that a palette needs
 
 
 class BinNet(nn.Module):
