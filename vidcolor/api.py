@@ -70,6 +70,7 @@ class Colorizer:
         size: int | None = None,
         batch_size: int | None = None,
         saturation: float = 1.0,
+        palette: StrPath | None = None,
     ) -> None:
         """Load a model.
 
@@ -77,11 +78,12 @@ class Colorizer:
         one), "all" (GPUs), "cpu", or a list such as "cuda:0,cuda:1".  precision: "fp32", "bf16", "fp16" (GPUs), "int8"
         (CPUs) or "auto", the faster of "fp32" and "bf16".  size: short side in pixels that the network looks at, 32 to
         4096; None: the model's own.  batch_size: frames that a device works on at once, 1 or more; None: chosen by
-        device.  saturation: factor on a*b*, 0 (gray) to 4.
+        device.  saturation: factor on a*b*, 0 (gray) to 4.  palette: a photo whose range of colors is taken where the
+        network is unsure.
 
-        Raises ModelError, DeviceError, UsageError.
+        Raises ModelError, DeviceError, UsageError; SourceError for a palette that cannot be read.
         """
-        self.settings = ModelSettings(os.fspath(model), device, precision, size, batch_size, float(saturation))
+        self.settings = _model_settings(model, device, precision, size, batch_size, saturation, palette)
         self._loaded: LoadedModel | None = self.settings.load()
 
     @property
@@ -195,6 +197,7 @@ def colorize_film(
     size: int | None = None,
     batch_size: int | None = None,
     saturation: float = 1.0,
+    palette: StrPath | None = None,
     steady: SteadyMode = "shot",
     every: Every | None = None,
     shot_memory: bool = False,
@@ -221,7 +224,8 @@ def colorize_film(
     """Color a film as `vidcolor source -o output` does: picture, sound, subtitles and timing stay as they are.
 
     output: a file, or an existing folder.  model: a name, a model file, a mixture of them ("a:0.6+b:0.4"), or a loaded
-    Colorizer, which brings device, precision, size, batch_size and saturation with it (for their values see Colorizer).
+    Colorizer, which brings device, precision, size, batch_size, saturation and palette with it (for their values see
+    Colorizer).
     steady: "off", "smooth" (where pixels stay alike), "flow" (along the motion) or "shot" (along the motion, with a
     view of the shot).  every: the network predicts one frame in N, 1 to 120, or "auto"; None: 1, or "auto" for a
     published model slower than a film.
@@ -250,7 +254,7 @@ def colorize_film(
     """
     path = Path(source) if fps is None else _open_sequence(Path(source), fps)
     (job,) = plan_jobs([path], os.fspath(output))
-    loaded, settings = _resolve_model(model, device, precision, size, batch_size, saturation)
+    loaded, settings = _resolve_model(model, device, precision, size, batch_size, saturation, palette)
     options = FilmOptions(
         settings, steady=steady, every=_every_option(every, settings), shot_memory=shot_memory,
         references=_as_paths(reference), hints=_as_path(hints), stills_by=stills_by, codec=codec, crf=crf,
@@ -281,6 +285,7 @@ def colorize_files(
     size: int | None = None,
     batch_size: int | None = None,
     saturation: float = 1.0,
+    palette: StrPath | None = None,
     steady: SteadyMode = "shot",
     every: Every | None = None,
     shot_memory: bool = False,
@@ -332,7 +337,7 @@ def colorize_files(
         if observer is not None:
             raise UsageError("show_progress is an observer of its own; give one or the other.")
         observer = _ProgressBarObserver(output)
-    loaded, settings = _resolve_model(model, device, precision, size, batch_size, saturation)
+    loaded, settings = _resolve_model(model, device, precision, size, batch_size, saturation, palette)
     films = FilmOptions(
         settings, steady=steady, every=_every_option(every, settings, is_here=cluster is None), shot_memory=shot_memory,
         references=_as_paths(reference), hints=_as_path(hints), stills_by=stills_by, codec=codec, crf=crf,
@@ -367,6 +372,7 @@ def colorize_photo(
     precision: Precision = "auto",
     size: int | None = None,
     saturation: float = 1.0,
+    palette: StrPath | None = None,
     hints: Hints = None,
 ) -> Rgb: ...
 
@@ -381,6 +387,7 @@ def colorize_photo(
     precision: Precision = "auto",
     size: int | None = None,
     saturation: float = 1.0,
+    palette: StrPath | None = None,
     hints: Hints = None,
     recolor: bool = False,
     quality: int | None = None,
@@ -399,6 +406,7 @@ def colorize_photo(
     precision: Precision = "auto",
     size: int | None = None,
     saturation: float = 1.0,
+    palette: StrPath | None = None,
     hints: Hints = None,
     recolor: bool = False,
     quality: int | None = None,
@@ -412,9 +420,9 @@ def colorize_photo(
     give an array, (H, W, 3) or (H, W, 4) with alpha, uint8 or uint16 as the source.
     A file keeps its colors if it has any, unless recolor. An array is always colored anew; that of a file is upright
     and in the file's own color profile.
-    model: a packaged name, a model file, or a loaded Colorizer, which brings device, precision, size and saturation
-    with it (for their values see Colorizer).  hints: colors that you say of points, strokes and regions: a JSON file,
-    or a list of such hints as it holds (vidcolor.hints).  quality: 1 to 100, of lossy formats; None: the source's.
+    model: a packaged name, a model file, or a loaded Colorizer, which brings device, precision, size, saturation and
+    palette with it (for their values see Colorizer).  hints: colors that you say of points, strokes and regions: a
+    JSON file, or a list of such hints as it holds (vidcolor.hints).  quality: 1 to 100, of lossy formats; None: the source's.
     subsampling: "4:4:4", "4:2:2" or "4:2:0", of JPEG; None: the source's.  largest_photo: megapixels; larger pages are
     refused.  overwrite: replace an existing output.
 
@@ -426,7 +434,7 @@ def colorize_photo(
     )
     if isinstance(source, np.ndarray) and output is not None:
         raise UsageError(f"{os.fspath(output)}: an array is returned, not written. Omit output.")
-    loaded, settings = _resolve_model(model, device, precision, size, None, saturation)
+    loaded, settings = _resolve_model(model, device, precision, size, None, saturation, palette)
     said = _read_hints(hints, "the array" if isinstance(source, np.ndarray) else os.fspath(source))
     with _open(loaded, settings) as colorizer:
         if isinstance(source, np.ndarray):
@@ -443,13 +451,28 @@ def _resolve_model(
     size: int | None,
     batch_size: int | None,
     saturation: float,
+    palette: StrPath | None,
 ) -> tuple[Colorizer | None, ModelSettings]:
     """The given Colorizer if the model is one, and the model's settings."""
     if not isinstance(model, Colorizer):
-        return None, ModelSettings(os.fspath(model), device, precision, size, batch_size, float(saturation))
-    if (device, precision, size, batch_size, saturation) != ("auto", "auto", None, None, 1.0):
-        raise UsageError("a Colorizer brings device, precision, size, batch_size, saturation with it: say them there.")
+        return None, _model_settings(model, device, precision, size, batch_size, saturation, palette)
+    if (device, precision, size, batch_size, saturation, palette) != ("auto", "auto", None, None, 1.0, None):
+        raise UsageError(
+            "a Colorizer brings device, precision, size, batch_size, saturation and palette with it: say them there."
+        )
     return model, model.settings
+
+
+def _model_settings(
+    model: StrPath,
+    device: str,
+    precision: Precision,
+    size: int | None,
+    batch_size: int | None,
+    saturation: float,
+    palette: StrPath | None,
+) -> ModelSettings:
+    return ModelSettings(os.fspath(model), device, precision, size, batch_size, float(saturation), _as_path(palette))
 
 
 def _open(loaded: Colorizer | None, settings: ModelSettings) -> "Colorizer | nullcontext[Colorizer]":
@@ -458,7 +481,7 @@ def _open(loaded: Colorizer | None, settings: ModelSettings) -> "Colorizer | nul
         return nullcontext(loaded)
     return Colorizer(
         settings.model, device=settings.device, precision=cast(Precision, settings.precision), size=settings.size,
-        batch_size=settings.batch_size, saturation=settings.saturation,
+        batch_size=settings.batch_size, saturation=settings.saturation, palette=settings.palette,
     )  # fmt: skip
 
 

@@ -56,7 +56,7 @@ class BatchOptions:
     def files_read(self) -> list[Path]:
         """Files that are read in addition to the inputs: the model and references. Raises ModelError."""
         references = (file for path in self.films.references for file in files_in(path))
-        return [*self.model.files, *references, *([self.photos.hints] if self.photos.hints else [])]
+        return [*self.model.files_read, *references, *([self.photos.hints] if self.photos.hints else [])]
 
     def read_hints(self) -> tuple[Hint, ...]:
         """The hints, each for a file that it names. Raises ReadError, UsageError."""

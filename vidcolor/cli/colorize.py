@@ -63,6 +63,7 @@ class FrameInterval(OrAuto):
     help="Arithmetic of the network; auto takes the faster of fp32 and bf16, int8 suits CPUs without bf16.",
 )  # fmt: skip
 @click.option("--saturation", type=Number(0, 4), default=1.0, show_default=True, help="Factor on color.")
+@click.option("--palette", type=Existing(), help="Photo whose range of colors is taken, where the network is unsure.")
 @click.option(
     "--steady", type=click.Choice(choices.STEADY_MODES), default="shot", show_default=True,
     help="Hold colors still: not, where pixels stay alike, along the motion, also for a shot.",

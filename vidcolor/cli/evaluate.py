@@ -42,6 +42,7 @@ MAX_NAMED = 5  # skipped photos named in warnings
     help="Arithmetic of the network, as in colorize.",
 )  # fmt: skip
 @click.option("--saturation", type=Number(0, 4), default=1.0, show_default=True, help="Factor on color.")
+@click.option("--palette", type=Existing(), help="Photo whose range of colors is taken, where the network is unsure.")
 @click.option(
     "--steady", "steadying", multiple=True, type=click.Choice(choices.EVALUATED_STEADY_MODES),
     default=["shot"], show_default=True,
@@ -73,8 +74,8 @@ MAX_NAMED = 5  # skipped photos named in warnings
 )
 def command(
     *, data: tuple[Path, ...], models: tuple[str, ...], size: int | None, precision: str,
-    saturation: float, steadying: tuple[str, ...], references: tuple[choices.TrueStills, ...], device: str,
-    metrics: tuple[str, ...], stocks: tuple[str, ...],
+    saturation: float, palette: Path | None, steadying: tuple[str, ...],
+    references: tuple[choices.TrueStills, ...], device: str, metrics: tuple[str, ...], stocks: tuple[str, ...],
     limit: int | None,
     sheet: Path | None, csv_file: Path | None, overwrite: bool, is_json: bool,
 ) -> None:  # fmt: skip
@@ -104,7 +105,9 @@ def command(
     with ExitStack() as stack:
         colorizers = {
             model: stack.enter_context(
-                Colorizer.load(model, device=device, precision=precision, size=size, saturation=saturation)
+                Colorizer.load(
+                    model, device=device, precision=precision, size=size, saturation=saturation, palette=palette
+                )
             )
             for model in models
         }

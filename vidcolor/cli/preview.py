@@ -65,6 +65,10 @@ class CommaSeparated(ParamType[tuple[Any, ...]]):
     help="Factor on color; may be a list.",
 )  # fmt: skip
 @click.option(
+    "--palette", "palettes", type=Existing(), multiple=True,
+    help="Photo whose range of colors is taken: a column more. May be repeated.",
+)  # fmt: skip
+@click.option(
     "--clip", type=Timecode(), help="Write a clip of this length instead of a sheet, its left half unchanged."
 )
 @click.option("--at", type=Timecode(), help="Where in the film the clip begins; else where --start says.")
@@ -76,13 +80,13 @@ class CommaSeparated(ParamType[tuple[Any, ...]]):
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 def command(
     *, film: Path, output: Path | None, folder: Path | None, most: int, models: tuple[str, ...],
-    sizes: tuple[int, ...] | None, saturations: tuple[float, ...], clip: float | None, at: float | None, device: str,
-    start: float | None, end: float | None, overwrite: bool,
+    sizes: tuple[int, ...] | None, saturations: tuple[float, ...], palettes: tuple[Path, ...],
+    clip: float | None, at: float | None, device: str, start: float | None, end: float | None, overwrite: bool,
 ) -> None:  # fmt: skip
     """Preview a film's colors: every shot's first frame, before and after.
 
-    Lists of models, sizes and saturations give a column for each combination. A clip has the film's sound, its left
-    half unchanged and its right half in color.
+    Lists of models, sizes and saturations give a column for each combination, and each palette one more. A clip has
+    the film's sound, its left half unchanged and its right half in color.
 
     \b
     Examples:
@@ -93,12 +97,14 @@ def command(
       vidcolor film.mp4 -o out.mp4 --reference stills/
     """
     check_range(start, end)
-    combinations = list(product(models, sizes or (None,), saturations))
+    is_sheet = clip is None and folder is None
+    shown = (None, *palettes) if is_sheet or not palettes else palettes
+    combinations = list(product(models, sizes or (None,), saturations, shown))
     if output is None and folder is None:
         raise UsageError("preview: say what to write: -o sheet.png, --export-references stills/, or both.")
     if len(combinations) > 1 and (clip is not None or folder is not None):
         what = "a clip" if clip is not None else "the stills"
-        raise UsageError(f"{what} would be {len(combinations)} at once: name one model, one size and one saturation.")
+        raise UsageError(f"{what} would be {len(combinations)} at once: name one model, size, saturation and palette.")
     with ExitStack() as stack:
         if clip is not None:
             if output is None or folder is not None or not clip:
@@ -111,7 +117,7 @@ def command(
             return
         if at is not None:
             raise UsageError("--at says where a clip begins: pass --clip 10s too, or --start for the sheet.")
-        _check_outputs(output, folder, overwrite=overwrite, inputs=[film, *map(Path, models)])
+        _check_outputs(output, folder, overwrite=overwrite, inputs=[film, *map(Path, models), *palettes])
         _write_shots(
             film,
             output,
@@ -134,7 +140,7 @@ def _check_outputs(output: Path | None, folder: Path | None, *, overwrite: bool,
 
 
 def _load_colorizers(
-    stack: ExitStack, combinations: list[tuple[str, int | None, float]], device: str
+    stack: ExitStack, combinations: list[tuple[str, int | None, float, Path | None]], device: str
 ) -> "dict[str, Colorizer]":
     """Load a colorizer for each combination, named by what differs; every model is loaded once."""
     from vidcolor.inference import mixing
@@ -143,13 +149,16 @@ def _load_colorizers(
     loaded: dict[str, Colorizer] = {}
     found: dict[str, Colorizer] = {}
     varies = [len(set(values)) > 1 for values in zip(*combinations, strict=True)]
-    for model, size, saturation in combinations:
+    for model, size, saturation, palette in combinations:
         if model not in loaded:
             loaded[model] = stack.enter_context(Colorizer.load(model, device=device))
-        said = (mixing.label(model), f"size {size or loaded[model].size}", f"saturation {saturation:g}")
+        said = (
+            mixing.label(model), f"size {size or loaded[model].size}", f"saturation {saturation:g}",
+            "no palette" if palette is None else palette.name,
+        )  # fmt: skip
         name = ", ".join(text for text, is_said in zip(said, varies, strict=True) if is_said) or "after"
         found[name if name not in found else f"{name} ({model})"] = stack.enter_context(
-            loaded[model].with_settings(size=size, saturation=saturation)
+            loaded[model].with_palette(palette).with_settings(size=size, saturation=saturation)
         )
     return found
 

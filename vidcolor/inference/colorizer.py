@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,7 +23,8 @@ from vidcolor.errors import DeviceError, ModelError, ShapeError, UsageError
 from vidcolor.frames import PictureFormat, Plane
 from vidcolor.inference import mixing, weights
 from vidcolor.inference.devices import Backend, OutOfMemoryError, parse_devices
-from vidcolor.inference.listening import SIDE, Known, Listener, Look, listened_model
+from vidcolor.inference.listening import SIDE, Known, Listener, Look, listened_model, resize
+from vidcolor.inference.palettes import read_bias
 from vidcolor.planes import GRID, look_up, network_size, shrink
 
 PAINT_ROUNDS = 4  # of the iteration for exact chroma: within 0.04 of an 8-bit code of CHROMA_ROUNDS
@@ -75,6 +77,7 @@ class Colorizer:
         self._batches = [batch_size or backend.preferred_batch for backend in backends]
         self._open_listener: Callable[[], Listener] | None = None
         self._listener: Listener | None = None  # opened when it is first asked
+        self._bias_K: Floats | None = None  # of a palette, see palettes
         self._looks_for_itself = False  # whether the listener's network is this model, at this size
         self._process = os.getpid()
         self._pool = ThreadPoolExecutor(len(self._backends), thread_name_prefix="device")
@@ -89,11 +92,12 @@ class Colorizer:
         size: int | None = None,
         batch_size: int | None = None,
         saturation: float = 1.0,
+        palette: Path | None = None,
     ) -> Self:
-        """model: a name, a file, or a mixture of them, see mixing.  device: see devices.parse_devices.  The rest: see
-        __init__.
+        """model: a name, a file, or a mixture of them, see mixing.  device: see devices.parse_devices.  palette: a
+        photo, see palettes.  The rest: see __init__.
 
-        Raises ModelError, DeviceError, UsageError.
+        Raises ModelError, DeviceError, UsageError; SourceError for a palette that cannot be read.
         """
         header = mixing.read_header(model)
         backends = [mixing.open_model(model, name, precision) for name in parse_devices(device)]
@@ -101,12 +105,21 @@ class Colorizer:
         loaded._open_listener = partial(Listener, parse_devices(device)[0], precision)
         is_packaged = [part.path for part in mixing.parse(model)] == [listened_model()]
         loaded._looks_for_itself = is_packaged and loaded.size == SIDE and precision != "int8"
-        return loaded
+        return loaded if palette is None else loaded.with_palette(palette)
+
+    def with_palette(self, palette: Path | None) -> Self:
+        """A Colorizer with the same networks and another palette. The two must not be used at the same time.
+
+        Raises SourceError.
+        """
+        found = self.with_settings(size=self.size, saturation=self.saturation)
+        found._bias_K = None if palette is None else read_bias(palette, self.listener)
+        return found
 
     def with_settings(self, *, size: int | None, saturation: float) -> Self:
         """A Colorizer with the same networks and other settings. The two must not be used at the same time."""
         found = type(self)(self._backends, self.header, size=size, saturation=saturation)
-        found._open_listener = self._open_listener
+        found._open_listener, found._listener, found._bias_K = self._open_listener, self._listener, self._bias_K
         found._looks_for_itself = self._looks_for_itself and found.size == SIDE
         return found
 
@@ -155,7 +168,15 @@ class Colorizer:
             )
         stride = batch_B1hw.shape[2] // results[0].shape[1]
         kept = [np.clip(ab[:, : -(-h // stride), : -(-w // stride)], -MAX_AB, MAX_AB) for ab in results]
-        return kept if self.saturation == 1 else [ab * np.float32(self.saturation) for ab in kept]
+        return self._finish(lightness_Bhw, kept)
+
+    def _finish(self, lightness_Bhw: Sequence[Floats], ab_B2hw: Sequence[Floats]) -> list[Floats]:
+        """A network's colors with the palette and the saturation."""
+        found = list(ab_B2hw)
+        if self._bias_K is not None:
+            moved = self.listener.tint(lightness_Bhw, self._bias_K)
+            found = [ab + resize(each, *ab.shape[1:]) for ab, each in zip(found, moved, strict=True)]
+        return found if self.saturation == 1 else [ab * np.float32(self.saturation) for ab in found]
 
     @property
     def can_listen(self) -> bool:
@@ -180,7 +201,7 @@ class Colorizer:
         looks = self.listener.look(lightness_Bhw)
         if not self._is_listener:
             return self.predict(lightness_Bhw), looks
-        return [look.ab_2hw * np.float32(self.saturation) for look in looks], looks
+        return self._finish(lightness_Bhw, [look.ab_2hw for look in looks]), looks
 
     def predict_and_liken(
         self, lightness_Bhw: Sequence[Floats], keys: Collection[int]
@@ -192,7 +213,7 @@ class Colorizer:
         self._refuse_forks()
         if self._is_listener:
             pairs = self.listener.liken(lightness_Bhw)
-            colors = [ab * np.float32(self.saturation) for ab, _ in pairs]
+            colors = self._finish(lightness_Bhw, [ab for ab, _ in pairs])
             return colors, {place: pairs[place][1] for place in keys}
         chosen = sorted(keys)
         found = self.listener.liken([lightness_Bhw[place] for place in chosen]) if chosen else []

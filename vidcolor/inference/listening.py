@@ -110,6 +110,15 @@ class Listener:
         network: Any = weights.load(listened_model())[0]
         return TorchRunner(network.guidance, self._device)
 
+    @cached_property
+    def _tinter(self) -> _Runner:
+        if self._is_openvino:
+            return OpenVINOBackend(listened_model(), self._precision, network="tinter")
+        from vidcolor.inference.torch_backend import TorchRunner
+        from vidcolor.networks.binnet import Tinter
+
+        return TorchRunner(Tinter(weights.load(listened_model())[0]), self._device)
+
     @property
     def is_quick(self) -> bool:
         """Whether it is as quick as the network itself: in OpenVINO. In torch it runs without CUDA graphs."""
@@ -122,6 +131,16 @@ class Listener:
     def liken(self, lightness_Bhw: Sequence[Floats]) -> list[tuple[Floats, Floats]]:
         """The packaged model's a*b* of L* pictures, and their likenesses: see Guidance.look."""
         return [(ab, likeness) for ab, likeness in _run_alike(self._likener, lightness_Bhw)]
+
+    def expect(self, lightness_hw: Floats) -> tuple[Floats, Floats]:
+        """The shares that the packaged model expects its bins to have of an L* picture, (K,); and the bins, (2, K)."""
+        count = weights.read_header(listened_model()).config["bins"]
+        ((_, shares, bins),) = _run_alike(self._tinter, [lightness_hw], np.zeros((count, 1, 1), np.float32))
+        return shares, bins
+
+    def tint(self, lightness_Bhw: Sequence[Floats], bias_K: Floats) -> list[Floats]:
+        """How the packaged model's a*b* of L* pictures move where its bins become likelier by exp(bias)."""
+        return [moved for moved, *_ in _run_alike(self._tinter, lightness_Bhw, bias_K[:, None, None])]
 
     def guide(self, looks: Sequence[Look], ab_B2hw: Sequence[Floats], known: Sequence[Known]) -> list[Known]:
         """Correct a*b* that any model predicted by what is known: the colors, and how far they come from known ones.
@@ -154,13 +173,17 @@ class Listener:
         return results
 
 
-def _run_alike(network: _Runner, lightness_Bhw: Sequence[Floats]) -> list[tuple[Floats, ...]]:
-    """Run a network on L* pictures at SIDE, neighbors of one size together; its outputs for each."""
+def _run_alike(network: _Runner, lightness_Bhw: Sequence[Floats], *more: Floats) -> list[tuple[Floats, ...]]:
+    """Run a network on L* pictures at SIDE, neighbors of one size together; its outputs for each.
+
+    more: further inputs, the same for every picture.
+    """
     shown = [shrink(each, network_size(each.shape[0], each.shape[1], SIDE)) for each in lightness_Bhw]
     found: list[tuple[Floats, ...]] = []
-    for _, alike in groupby(shown, key=lambda each: each.shape):
-        outputs = network.run_all([np.stack(list(alike))[:, None].astype(np.float32, copy=False)])
-        found += zip(*outputs, strict=True)
+    for _, group in groupby(shown, key=lambda each: each.shape):
+        alike = np.stack(list(group))[:, None].astype(np.float32, copy=False)
+        inputs = [alike, *(np.repeat(each[None], len(alike), axis=0) for each in more)]
+        found += zip(*network.run_all(inputs), strict=True)
     return found
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MAX_COMPILED_SIZES = 8  # compiled networks, for photos of mixed shapes; the least recently used one is dropped
 
-Network = Literal["colors", "looker", "likener", "guidance"]  # a model's colors, or what is asked of one that listens
+Network = Literal["colors", "looker", "likener", "guidance", "tinter"]  # its colors, or what else is asked
 
 
 def release() -> str:
@@ -275,6 +275,18 @@ def _load_guidance(core: Any, model: Path, _: int) -> Any:
     return _read_or_make(core, f"{_cache_key(model)}-guidance", make)
 
 
+def _load_tinter(core: Any, model: Path, _: int) -> Any:
+    """Load what a palette does to a model's colors as an OpenVINO model: see networks.binnet.Tinter."""
+
+    def make() -> Any:
+        from vidcolor.networks.binnet import Tinter  # imports torch
+
+        network: Any = weights.load(model)[0]
+        return _trace(Tinter(network), [(1, 64, 64), (network.bins_2K.shape[1], 1, 1)])
+
+    return _read_or_make(core, f"{_cache_key(model)}-tinter", make)
+
+
 def _load_quantized(core: Any, model: Path, side: int) -> Any:
     """Load the model as an OpenVINO model in 8 bits, calibrated on the packaged pictures. Raises UsageError."""
     from vidcolor.inference import calibration  # imports readers of photos and films, which few runs need
@@ -291,4 +303,7 @@ def _load_quantized(core: Any, model: Path, side: int) -> Any:
     return _read_or_make(core, f"{_cache_key(model, side)}-int8-{pictures_hash}", make)
 
 
-_LOADERS = {"colors": _load_converted, "looker": _load_looker, "likener": _load_likener, "guidance": _load_guidance}
+_LOADERS = {
+    "colors": _load_converted, "looker": _load_looker, "likener": _load_likener, "guidance": _load_guidance,
+    "tinter": _load_tinter,
+}  # fmt: skip

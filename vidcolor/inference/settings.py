@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Self
 
 from vidcolor.formats import MODEL_GRAPHS
-from vidcolor.inference import mixing, weights
+from vidcolor.inference import mixing, palettes, weights
 from vidcolor.inference.backends import resolve_backend
 from vidcolor.inference.colorizer import Colorizer
 
@@ -20,12 +20,13 @@ class ModelSettings:
     size: int | None = None  # short side of the network's input in pixels; None: the model's own
     batch_size: int | None = None  # frames in a device's batch; None: the device's own
     saturation: float = 1.0  # factor on a*b*, 0 to 4
+    palette: Path | None = None  # a photo whose range of colors is taken, see palettes
 
     def load(self) -> Colorizer:
         """Load the model on its devices. Raises ModelError, DeviceError, UsageError."""
         return Colorizer.load(
             self.model, device=self.device, precision=self.precision, size=self.size, batch_size=self.batch_size,
-            saturation=self.saturation,
+            saturation=self.saturation, palette=self.palette,
         )  # fmt: skip
 
     def read_header(self) -> weights.ModelHeader:
@@ -41,6 +42,11 @@ class ModelSettings:
         """The model's files. Raises ModelError."""
         return [part.path for part in mixing.parse(self.model)]
 
+    @property
+    def files_read(self) -> list[Path]:
+        """All files that are read: the model's, and the palette. Raises ModelError."""
+        return [*self.files, *([self.palette] if self.palette is not None else [])]
+
     def resolve_backend(self) -> dict[str, str]:
         """The "precision" (never auto) and "backend" used on this machine.
 
@@ -52,7 +58,8 @@ class ModelSettings:
     @property
     def color_options(self) -> dict[str, object]:
         """Options that change the colors, by name."""
-        return {"size": self.size, "precision": self.precision, "saturation": self.saturation}
+        palette = palettes.digest(self.palette) if self.palette is not None else ""
+        return {"size": self.size, "precision": self.precision, "saturation": self.saturation, "palette": palette}
 
     def for_other_machines(self) -> Self:
         """These settings with a model path that other machines can use. Raises ModelError."""
@@ -60,4 +67,5 @@ class ModelSettings:
             part if part.path.parent == weights.models_folder() else replace(part, model=str(part.path.absolute()))
             for part in mixing.parse(self.model)
         ]
-        return replace(self, model=mixing.join(parts))
+        palette = self.palette.absolute() if self.palette is not None else None
+        return replace(self, model=mixing.join(parts), palette=palette)

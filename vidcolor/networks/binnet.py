@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from vidcolor.errors import ModelError
 from vidcolor.networks.efficientnet import EfficientNetLite
 from vidcolor.networks.guidance import Guidance
+from vidcolor.networks.likeness import Likeness
 
 DESCRIBED_LEVEL, DESCRIBED_LIGHTNESS = 0.7, 2.0  # what each level, and black to white, weigh in a description
 
@@ -89,7 +90,7 @@ class Looker(nn.Module):
     multiple = 32
 
     def __init__(self, network: nn.Module, parts: tuple[int, ...] = (0, 1, 2, 3)):
-        """network: a BinNet with guidance.  parts: of what `look` gives."""
+        """network: a BinNet with guidance and a likeness.  parts: of what `look` gives."""
         super().__init__()
         self.network: Any = network
         self.parts = parts
@@ -100,7 +101,20 @@ class Looker(nn.Module):
         return tuple(seen[part] for part in self.parts)
 
 
-COLORS_AND_LIKENESS = (0, 2)  # the parts of `look` that a palette needs
+class Tinter(nn.Module):
+    """A BinNet that gives `tint`, and its bins."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network: Any = network
+
+    def forward(self, lightness_B1HW: Tensor, bias_BK11: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See BinNet.tint; the third output are the bins, (B, 2, K)."""
+        bins_2K: Tensor = self.network.bins_2K
+        return *self.network.tint(lightness_B1HW, bias_BK11), bins_2K.expand(lightness_B1HW.shape[0], -1, -1)
+
+
+COLORS_AND_LIKENESS = (0, 4)  # the parts of `look` that a palette needs
 
 
 class BinNet(nn.Module):
@@ -118,8 +132,12 @@ class BinNet(nn.Module):
         temperature: float = 0.5,
         saturation: float = 1.0,
         guidance: int = 0,
+        likeness: int = 0,
     ):
-        """guidance: ways in which known colors spread; 0: the network does not listen."""
+        """guidance: ways in which known colors spread; 0: the network does not listen.
+
+        likeness: numbers by which places of different pictures are compared; 0: none.
+        """
         super().__init__()
         self.temperature, self.saturation = temperature, saturation
         self.encoder = EfficientNetLite(encoder)
@@ -135,6 +153,7 @@ class BinNet(nn.Module):
         self.bins_2K: Tensor
         self.register_buffer("bins_2K", torch.zeros(2, bins))
         self.guidance = Guidance(w8, w4, guidance) if guidance else None
+        self.likeness = Likeness(1 + c8 + c16 + w16 + w8, likeness) if likeness else None
 
     def logits(self, lightness_B1HW: Tensor) -> Tensor:
         """lightness: (B, 1, H, W), L* in 0..100, H and W multiples of 32 -> (B, K, H/4, W/4)."""
@@ -149,23 +168,34 @@ class BinNet(nn.Module):
         x16 = self.context16(self.up16(self.context32(F.relu(self.bottom(f32))), f16))
         return f4, f8, f16, x16, self.up8(x16, f8)
 
-    def look(self, lightness_B1HW: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Look at a picture once for all that is asked of it: colors, a description, and what guidance needs.
+    def look(self, lightness_B1HW: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Look at a picture once for all that is asked of it.
 
         lightness: as for `forward` -> a*b* (B, 2, H/4, W/4); a description (B, C, H/8, W/8), numbers that are alike
-        where the same thing is seen: the features of each level without their mean over the picture, of length
-        DESCRIBED_LEVEL, and the lightness; likeness and detail, see Guidance.look.
+        where the same thing is seen; likeness and detail, see Guidance.look; a likeness (B, K, H/16, W/16), by which
+        places of different pictures are compared, see Likeness.
         """
         f4, f8, f16, x16, x8 = self._levels(lightness_B1HW)
         x4 = self.up4(x8, f4)
         ab = self.read_out(self.classify(x4))
-        size = f8.shape[2:]
-        parts = [F.avg_pool2d(lightness_B1HW, 8) * (DESCRIBED_LIGHTNESS / 100)]
-        for level in (f8, f16, x16, x8):
-            level = F.interpolate(level, size, mode="bilinear", align_corners=False)
-            level = level - level.mean((2, 3), keepdim=True)
-            parts.append(DESCRIBED_LEVEL * F.normalize(level, dim=1))
-        return ab, torch.cat(parts, dim=1), *self._listening().look(x8, x4, lightness_B1HW, ab)
+        described, alike = (_describe(lightness_B1HW, (f8, f16, x16, x8), level.shape[2:]) for level in (f8, f16))
+        return ab, described, *self._listening().look(x8, x4, lightness_B1HW, ab), self._likening()(alike)
+
+    def liken(self, lightness_B1HW: Tensor) -> Tensor:
+        """The likeness of `look` alone, (B, K, H/16, W/16)."""
+        _, f8, f16, x16, x8 = self._levels(lightness_B1HW)
+        likeness: Tensor = self._likening()(_describe(lightness_B1HW, (f8, f16, x16, x8), f16.shape[2:]))
+        return likeness
+
+    def tint(self, lightness_B1HW: Tensor, bias_BK11: Tensor) -> tuple[Tensor, Tensor]:
+        """How a*b* move, (B, 2, H/4, W/4), where bins become likelier by exp(bias); and each bin's share, (B, K).
+
+        The shares are those of `forward`, without the bias.
+        """
+        logits = (self.logits(lightness_B1HW) / self.temperature).permute(0, 2, 3, 1)
+        believed, tinted = logits.softmax(dim=-1), (logits + bias_BK11.permute(0, 2, 3, 1)).softmax(dim=-1)
+        moved = (tinted - believed) @ (self.bins_2K * self.saturation).T
+        return moved.permute(0, 3, 1, 2), believed.mean(dim=(1, 2))
 
     def guide(self, lightness_B1HW: Tensor, known_B3hw: Tensor) -> Tensor:
         """`forward` that listens to known colors: a*b* and how far they come from known ones, (B, 3, H/4, W/4).
@@ -183,6 +213,11 @@ class BinNet(nn.Module):
             raise ModelError("this network has no guidance: it does not listen to known colors.")
         return self.guidance
 
+    def _likening(self) -> Likeness:
+        if self.likeness is None:
+            raise ModelError("this network has no likeness: it does not compare places of pictures.")
+        return self.likeness
+
     def read_out(self, logits_BKhw: Tensor, temperature: float | None = None) -> Tensor:
         """Annealed mean of the bins.  temperature: 1 is the mean (dull, safe), toward 0 the mode (vivid, patchy)."""
         # Bins last: OpenVINO's softmax over channels would reorder memory twice, at a sixth of the network's time.
@@ -193,3 +228,14 @@ class BinNet(nn.Module):
     def forward(self, lightness_B1HW: Tensor) -> Tensor:
         """lightness: (B, 1, H, W), L* in 0..100, H and W multiples of 32 -> a*b* (B, 2, H/4, W/4)."""
         return self.read_out(self.logits(lightness_B1HW))
+
+
+def _describe(lightness_B1HW: Tensor, levels: tuple[Tensor, ...], size: torch.Size) -> Tensor:
+    """Describe places by the features of each level without their mean over the picture, and by the lightness."""
+    stride = lightness_B1HW.shape[2] // size[0]
+    parts = [F.avg_pool2d(lightness_B1HW, stride) * (DESCRIBED_LIGHTNESS / 100)]
+    for level in levels:
+        level = F.interpolate(level, size, mode="bilinear", align_corners=False)
+        level = level - level.mean((2, 3), keepdim=True)
+        parts.append(DESCRIBED_LEVEL * F.normalize(level, dim=1))
+    return torch.cat(parts, dim=1)

@@ -36,9 +36,9 @@ class Gan:
             self._encoder.set_drop_path(recipe.drop_path)
         elif recipe.drop_path:
             raise UsageError(f"drop_path {recipe.drop_path}: {recipe.generator} has no encoder to leave blocks out of.")
-        if recipe.is_guided:
+        if recipe.part is not None:
             self.generator.requires_grad_(False)
-            self.generator.guidance.requires_grad_(True)
+            getattr(self.generator, recipe.part).requires_grad_(True)
         encoder = list(self._encoder.parameters()) if self._encoder is not None else []
         known = {id(parameter) for parameter in encoder}
         rest = [parameter for parameter in self.generator.parameters() if id(parameter) not in known]
@@ -62,7 +62,7 @@ class Gan:
     def start_from(self, source: nn.Module | None) -> None:
         """Load a trained generator's weights; without a source, ImageNet's into an encoder."""
         if source is not None:
-            own = self.generator.state_dict()  # a source that does not listen has no guidance
+            own = self.generator.state_dict()  # a source may lack the part that is trained
             self.generator.load_state_dict(own | source.state_dict())
         elif self._encoder is not None:
             self._encoder.load_imagenet(load_imagenet_checkpoint(self.config.get("encoder", "lite0")))
@@ -70,7 +70,7 @@ class Gan:
     def freeze(self, blocks: int) -> None:
         """Freeze the encoder's stem and its first blocks; 0 unfreezes all."""
         encoder = self._encoder
-        if encoder is None or self._recipe.is_guided:
+        if encoder is None or self._recipe.part is not None:
             return
         encoder.requires_grad_(True)
         for module in [encoder._conv_stem, encoder._bn0, *encoder._blocks[:blocks]] if blocks else []:
@@ -84,7 +84,7 @@ class Gan:
         for group in self.generator_optimizer.param_groups:
             group["lr"] = group["base"] * factor
         self.generator.train()
-        if recipe.is_guided:  # all else stays as it is, its statistics too
+        if recipe.part is not None:  # all else stays as it is, its statistics too
             self.generator.eval()
         for module in self._encoder.modules() if self._encoder is not None else ():
             if isinstance(module, nn.BatchNorm2d):
@@ -185,8 +185,8 @@ def _check_recipe(recipe: Recipe) -> None:
             raise UsageError(f"{field} {getattr(recipe, field)!r} is unknown; there is {', '.join(names)}.")
     if recipe.batch % recipe.accumulate:
         raise UsageError(f"batch {recipe.batch} cannot be split into {recipe.accumulate} equal parts (accumulate).")
-    if recipe.is_guided and (recipe.generator != "binnet" or not recipe.generator_config.get("guidance")):
-        raise UsageError('content guided: needs generator binnet and generator_config {"guidance": 4}.')
+    if recipe.part and (recipe.generator != "binnet" or not recipe.generator_config.get(recipe.part)):
+        raise UsageError(f"content {recipe.content}: needs generator binnet with {recipe.part} in its config.")
     if recipe.discriminates_features:
         if recipe.features not in SCALINGS:
             raise UsageError(f"discriminator features looks at EfficientNet-Lite's, not at {recipe.features}'s maps.")

@@ -17,13 +17,16 @@ from torch.nn import functional as F
 from vidcolor.color import gray_to_lightness, lab_to_rgb, rgb_to_lab
 from vidcolor.errors import UsageError
 from vidcolor.networks.discriminators import normalize_lab
+from vidcolor.networks.likeness import STRIDE as LIKENESS_STRIDE
+from vidcolor.networks.likeness import find_colors
 from vidcolor.training.aging import age
 from vidcolor.training.bins import Bins, bin_loss
 from vidcolor.training.consistency import SecondViews
 from vidcolor.training.features import load_feature_network
 from vidcolor.training.knowledge import simulate_knowledge
 from vidcolor.training.losses import chroma_gap, content_loss, log_error
-from vidcolor.training.recipes import Recipe
+from vidcolor.training.recipes import PARTS, Recipe
+from vidcolor.training.views import View, make_view
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Batch:
     true_lightness_B1HW: Tensor  # L* of the photo itself
     second_views: SecondViews | None = None  # for recipes with a consistency term
     known_B3hw: Tensor | None = None  # known a*b* and how sure they are, for recipes that train guidance
+    other: View | None = None  # of the same photos, whose colors are found again, for recipes that train likeness
+    found_B1hw: Tensor | None = None  # 1 where `other` shows the same
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ def prepare_batch(
 ) -> Batch:
     """Prepare a batch of sRGB crops: aged input and true colors."""
     rgb = torch.from_numpy(rgb_BHW3).to(device).permute(0, 3, 1, 2).float() / 255
+    if recipe.part == "likeness":
+        return _prepare_views(rgb, recipe, random)
     small = F.avg_pool2d(rgb, stride) if stride > 1 else rgb
     _, a, b = rgb_to_lab(*small.unbind(1))
     gray, ab = age(rgb, torch.stack([a, b], dim=1), recipe.aging, random)
@@ -63,9 +70,15 @@ def prepare_batch(
         true_lightness = second_views.replace_last(true_lightness, second_views.shift(true_lightness))
         ab = second_views.replace_last(ab, second_views.shift(ab, stride))
     known = None
-    if recipe.is_guided:
+    if recipe.part == "guidance":
         ab, known = simulate_knowledge(ab, F.avg_pool2d(true_lightness, stride), random)
     return Batch(lightness.contiguous(memory_format=torch.channels_last), ab, true_lightness, second_views, known)
+
+
+def _prepare_views(rgb_B3HW: Tensor, recipe: Recipe, random: torch.Generator) -> Batch:
+    """Prepare two views of each crop."""
+    view, other = (make_view(rgb_B3HW, LIKENESS_STRIDE, recipe.aging, random) for _ in range(2))
+    return Batch(view.lightness_B1HW, view.ab_B2pq, view.lightness_B1HW, other=other, found_B1hw=view.shows(other))
 
 
 def discriminator_input(lightness_B1HW: Tensor, ab_B2hw: Tensor) -> Tensor:
@@ -84,12 +97,12 @@ class Objective:
         """
         self.recipe, self.bins = recipe, bins
         self._content: Callable[[Tensor, Tensor], Tensor] | None = None
-        if recipe.content not in ("bins", "guided"):
+        if recipe.content not in ("bins", *PARTS):
             kind = recipe.content.removeprefix("lab-").removeprefix("features-")
             if kind not in ("l1", "mse", "rmse"):
                 raise UsageError(
-                    f"content loss {recipe.content!r} is unknown; there is bins, guided, l1, mse, rmse, lab-*,"
-                    " features-*."
+                    f"content loss {recipe.content!r} is unknown; there is bins, {', '.join(PARTS)}, l1, mse, rmse,"
+                    " lab-*, features-*."
                 )
             self._content = content_loss(kind)
         self._feature_network: Callable[[Tensor], list[Tensor]] | None = None
@@ -104,6 +117,8 @@ class Objective:
         lightness_B1HW = batch.lightness_B1HW
         if batch.known_B3hw is not None:
             return Prediction(network.guide(lightness_B1HW, batch.known_B3hw).float()[:, :2])
+        if batch.other is not None:
+            return _find_again(network, batch, batch.other)
         if self.recipe.content == "bins":
             logits = network.logits(lightness_B1HW).float()
             with torch.autocast(logits.device.type, enabled=False):
@@ -150,6 +165,8 @@ class Objective:
         terms: dict[str, Tensor] = {}
         if batch.known_B3hw is not None:
             terms["loss_G_guided"] = weight * log_error(ab, truth)
+        elif batch.found_B1hw is not None:
+            terms["loss_G_likeness"] = weight * log_error(ab * batch.found_B1hw, truth * batch.found_B1hw)
         elif prediction.logits_BKhw is not None and self.bins is not None:
             terms["loss_G_bins"] = weight * bin_loss(prediction.logits_BKhw, truth, self.bins)
         elif self._content is not None and self.recipe.content.startswith("features-"):
@@ -168,6 +185,14 @@ class Objective:
             stride = batch.lightness_B1HW.shape[2] // ab.shape[2]
             terms["loss_G_consistency"] = self.recipe.consistency_weight * batch.second_views.loss(ab, stride)
         return terms
+
+
+def _find_again(network: Any, batch: Batch, other: View) -> Prediction:
+    """The colors of a batch's pictures as they are found in other views, among which lie those of another photo."""
+    wanted = network.liken(batch.lightness_B1HW).float()
+    known = torch.cat([network.liken(other.lightness_B1HW).float(), other.ab_B2pq], dim=1).flatten(2)
+    known = torch.cat([known, known.roll(1, dims=0)], dim=2)
+    return Prediction(find_colors(wanted, known[:, :-2], known[:, -2:]))
 
 
 def _predicted_lab(batch: Batch, prediction: Prediction) -> Tensor:

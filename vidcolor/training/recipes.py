@@ -21,6 +21,8 @@ FREE_TO_CHANGE = {"epochs", "minutes", "steps", "keep_epochs", "game_keep_steps"
 EARLIER_NAMES = {
     "ageing": "aging", "favour": "favor", "twins": "consistency", "twins_weight": "consistency_weight",
 }  # fmt: skip
+# Content losses that train one part of a network, by name: how it listens to known colors, how it compares pictures.
+PARTS = {"guided": "guidance", "likeness": "likeness"}
 NO_AGING = Aging(stock=0, tone=0, grain=0, blur=0, scratches=0, flicker=0, borders=0, compression=0)
 
 
@@ -43,7 +45,8 @@ class Recipe:
     generator_config: dict[str, Any] = field(default_factory=dict)
     # Content terms: the prediction compared with the truth.
     content: str = (
-        # l1, mse, rmse on a*b*; lab-l1, lab-mse on L*a*b*; bins; features-l1, features-mse, features-rmse; guided
+        # l1, mse, rmse on a*b*; lab-l1, lab-mse on L*a*b*; bins; features-l1, features-mse, features-rmse;
+        # guided, likeness: see PARTS
         "l1"
     )
     content_weight: float = 100.0
@@ -106,9 +109,9 @@ class Recipe:
         return perceives or self.content.startswith("features-") or self.discriminates_features
 
     @property
-    def is_guided(self) -> bool:
-        """Whether only the network's guidance is trained: how it listens to known colors."""
-        return self.content == "guided"
+    def part(self) -> str | None:
+        """The part of the network that alone is trained, where all else stays as it is; None: all of it is trained."""
+        return PARTS.get(self.content)
 
     @property
     def discriminates_features(self) -> bool:
@@ -231,9 +234,17 @@ GUIDED = dataclasses.replace(
     minutes=60.0,
     cards=0.0,
 )
-RECIPES = {
-    recipe.name: recipe for recipe in (DEFAULT, FINE_TUNE, GUIDED, PIX2PIX, CGAN_LAB, WGAN_GP, ECCV16, DCGAN, FCN_L2)
-}
+LIKENESS = dataclasses.replace(
+    GUIDED,
+    name="likeness",
+    follows="ours: a trained default model learns to find again in one picture what it saw in another",
+    generator_config={"likeness": 64},
+    content="likeness",
+    stages=(Stage(192),),
+    minutes=15.0,
+)
+OURS = DEFAULT, FINE_TUNE, GUIDED, LIKENESS
+RECIPES = {recipe.name: recipe for recipe in (*OURS, PIX2PIX, CGAN_LAB, WGAN_GP, ECCV16, DCGAN, FCN_L2)}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -241,8 +241,10 @@ class Trainer:
                 )
             config = source[1].config | config
             self.recipe = recipe = replace(recipe, size=recipe.size or source[1].size)
-        elif recipe.is_guided:
-            raise UsageError(f"recipe {recipe.name!r}: teaches a trained model to listen; name it with --init.")
+        elif recipe.part is not None:
+            raise UsageError(
+                f"recipe {recipe.name!r}: trains the {recipe.part} of a trained model; name it with --init."
+            )
         if recipe.content == "bins":
             fixed = source[0].get_buffer("bins_2K") if source is not None else None
             bins = Bins.from_samples(_sample_colors(photos, recipe.seed), recipe.uniform_share, fixed)
