@@ -18,6 +18,7 @@ from vidcolor.films.pipeline import colored_frames, run_pipeline
 from vidcolor.films.references import load_references
 from vidcolor.frames import ColoredFrame, Frame, ResumePoint
 from vidcolor.inference.colorizer import Colorizer
+from vidcolor.media.frame_clock import FrameClock
 from vidcolor.media.source import FilmSource
 from vidcolor.overlap import prefetch
 from vidcolor.steady import Steadiness
@@ -121,7 +122,7 @@ def test_stills_are_read_from_pictures_folders_and_lists(tmp_path: Path, film: P
     still(tmp_path / "stills" / "other.jpg")
     times = tmp_path / "times.txt"
     times.write_text("# time, still\n0:00:01 any name.png\n0.5, stills/other.jpg\n")
-    found = load_references((single, tmp_path / "stills", times), info)
+    found = load_references((single, tmp_path / "stills", times), info, FrameClock(film))
     assert [reference.number for reference in found] == [
         None,
         12,
@@ -145,7 +146,7 @@ def test_what_is_no_still_is_refused(name: str, kind: type, said: str, tmp_path:
     (tmp_path / "none").mkdir()
     (tmp_path / "times.txt").write_text("at noon: still.png\n")
     with FilmSource(film) as source, pytest.raises(kind, match=said):
-        load_references((tmp_path / name,), source.info)
+        load_references((tmp_path / name,), source.info, FrameClock(film))
 
 
 @pytest.mark.parametrize("every", [12, MAX_EVERY])

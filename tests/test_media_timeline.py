@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from media_fixtures import color_film, lumas, make_film, packets, times
 
-from vidcolor.frames import FilmInfo
 from vidcolor.media.probe import examine, probe
 from vidcolor.media.pyav import open_input
 from vidcolor.media.source import FilmSource
@@ -101,12 +100,6 @@ def test_a_range_of_joined_recordings_counts_on(tmp_path: Path):
     assert len(found) in (10, 11)
     places = [next(n for n, luma in enumerate(whole) if np.array_equal(luma, one)) for one in found[:3]]
     assert places[0] in (39, 40, 30 + 9, 30 + 10, 9, 10)  # noise repeats: both parts have the same frames
-
-
-def test_a_still_of_a_list_belongs_to_the_frame_on_screen():
-    info = FilmInfo("", "", "", "", None, STEP, Fraction(25), None, None, None, 0, "", (), 0, {})
-    shown = [info.number_shown_at(seconds) for seconds in (0, 0.5, 0.51, 0.52, 0.54, 1.0, 2.9999)]
-    assert shown == [0, 12, 12, 13, 13, 25, 75]
 
 
 def test_many_jumps_are_no_joined_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -200,19 +193,6 @@ def test_ranges_that_meet_share_no_frame_and_lose_none(tmp_path: Path, suffix: s
             counts = [sum(1 for _ in source.frames()) for source in (one, other)]
         first = next(number for number in range(41) if number / 25 > border - 0.001)
         assert counts == [first, 40 - first]
-
-
-def test_frame_numbers_of_ranges_are_not_rounded_down():
-    info = FilmInfo("", "", "", "", None, STEP, Fraction(25), None, None, None, 0, "", (), 0, {})
-    assert [info.number_at(seconds) for seconds in (None, 0, 0.5, 0.52, 0.54, 1.0, 2.9999)] == [
-        0,
-        0,
-        13,
-        13,
-        14,
-        25,
-        75,
-    ]
 
 
 def test_a_film_that_cannot_be_searched_is_read_from_its_start(tmp_path: Path):

@@ -422,9 +422,9 @@ def colorize_photo(
     and in the file's own color profile.
     model: a packaged name, a model file, or a loaded Colorizer, which brings device, precision, size, saturation and
     palette with it (for their values see Colorizer).  hints: colors that you say of points, strokes and regions: a
-    JSON file, or a list of such hints as it holds (vidcolor.hints).  quality: 1 to 100, of lossy formats; None: the source's.
-    subsampling: "4:4:4", "4:2:2" or "4:2:0", of JPEG; None: the source's.  largest_photo: megapixels; larger pages are
-    refused.  overwrite: replace an existing output.
+    JSON file, or a list of such hints as it holds (vidcolor.hints).  quality: 1 to 100, of lossy formats; None: the
+    source's.  subsampling: "4:4:4", "4:2:2" or "4:2:0", of JPEG; None: the source's.  largest_photo: megapixels;
+    larger pages are refused.  overwrite: replace an existing output.
 
     Raises SourceError (also for a missing file), SinkError (the output exists and overwrite is False), UsageError,
     ModelError, DeviceError, ShapeError.

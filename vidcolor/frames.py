@@ -1,6 +1,5 @@
 """Types that all stages share: picture formats, frames, film information."""
 
-import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -143,13 +142,3 @@ class FilmInfo:
     metadata: dict[str, str]
     warnings: tuple[str, ...] = ()
     crop: Crop | None = None  # what players hide of the coded picture; `picture` describes it uncropped
-
-    def number_at(self, seconds: float | Fraction | None) -> int:
-        """Number of the first frame at or after a time, as players count it, at the average rate."""
-        if not seconds or not self.frame_rate:
-            return 0
-        return math.ceil((Fraction(seconds) - TOLERANCE_SECONDS) * self.frame_rate)
-
-    def number_shown_at(self, seconds: float | Fraction) -> int:
-        """Number of the frame that is on screen at a time, as players count it; at the average rate, 0 if unknown."""
-        return math.floor((Fraction(seconds) + TOLERANCE_SECONDS) * (self.frame_rate or 0))

@@ -172,6 +172,7 @@ def _write_shots(
     from vidcolor.films.pipeline import view_of
     from vidcolor.films.preview import choose_evenly, find_shots, render_color, render_gray
     from vidcolor.films.references import reference_name
+    from vidcolor.media.frame_clock import FrameClock
     from vidcolor.media.source import FilmSource
     from vidcolor.stills.rgb import write_png
 
@@ -179,7 +180,7 @@ def _write_shots(
     with FilmSource(film, start=start, end=end) as source, show_count("shots") as tell:
         info, count = source.info, 0
         seen = partial(first_one.lightness, picture=info.picture, view=view_of(info))
-        first = info.number_at(start)
+        first = FrameClock(film).number_at(start)
 
         def exported() -> "Iterator[Shot]":
             nonlocal count

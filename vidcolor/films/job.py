@@ -36,6 +36,7 @@ from vidcolor.media.containers import stores_cropping
 from vidcolor.media.damage import Damage
 from vidcolor.media.encoder_trial import choose_encoder
 from vidcolor.media.encoders import OutputSettings
+from vidcolor.media.frame_clock import FrameClock
 from vidcolor.media.identity import identity_of
 from vidcolor.media.plan import check_output
 from vidcolor.media.probe import probe
@@ -115,10 +116,11 @@ class FilmOptions:
 
     def steadiness(self, info: FilmInfo) -> Steadiness:
         """The settings of temporal steadying. Raises UsageError, and SourceError for a still that cannot be read."""
-        references = load_references(self.references, info)
+        clock = FrameClock(Path(info.path))
+        references = load_references(self.references, info, clock)
         if self.hints is not None:
-            references = lay_hints_over(references, load_hints(self.hints, info))
-        return Steadiness(self.steady, self.every, self.shot_memory, references, info.number_at(self.start))
+            references = lay_hints_over(references, load_hints(self.hints, info, clock))
+        return Steadiness(self.steady, self.every, self.shot_memory, references, clock.number_at(self.start))
 
     @property
     def output_options(self) -> dict[str, object]:
@@ -271,7 +273,7 @@ def _with_stills(
     assert options.stills_by is not None
     check_output(path, target, overwrite=options.overwrite)
     with options.open_source(path, target) as source:
-        first = source.info.number_at(options.start)
+        first = FrameClock(source.path).number_at(options.start)
         made = make_stills(
             options.stills_by, source, target, colorizer, first=first, is_again=not options.resume, on_still=on_still
         )

@@ -19,6 +19,7 @@ from vidcolor.formats import LEARNED_PHOTOS, REFERENCE_LISTS
 from vidcolor.frames import FilmInfo
 from vidcolor.hints import Hint, draw, read_hints
 from vidcolor.inference.listening import known_size
+from vidcolor.media.frame_clock import FrameClock
 from vidcolor.media.seeking import VideoProperties, frames_at, read_properties
 from vidcolor.steady.references import Reference
 from vidcolor.steady.registration import register
@@ -41,15 +42,15 @@ def files_in(path: Path) -> list[Path]:
     return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
 
 
-def load_references(paths: tuple[Path, ...], info: FilmInfo) -> tuple[Reference, ...]:
+def load_references(paths: tuple[Path, ...], info: FilmInfo, clock: FrameClock) -> tuple[Reference, ...]:
     """Load the stills of a film. Raises SourceError for a bad picture, UsageError for a bad list or folder."""
-    return _with_frames([reference for path in paths for reference in _load_path(path, info)], info)
+    return _with_frames([reference for path in paths for reference in _load_path(path, clock)], info, clock)
 
 
-def _with_frames(found: list[Reference], info: FilmInfo) -> tuple[Reference, ...]:
+def _with_frames(found: list[Reference], info: FilmInfo, clock: FrameClock) -> tuple[Reference, ...]:
     """Lay stills with a number on the film's own frame, from which their lightness is taken."""
     numbers = {still.number for still in found if still.number is not None}
-    frames = _read_frames(numbers, info)[0] if numbers else {}
+    frames = _read_frames(numbers, info, clock)[0] if numbers else {}
     return tuple(
         still if still.number is None or still.number not in frames else _lay_on(still, frames[still.number])
         for still in found
@@ -73,18 +74,22 @@ def _lay_on(still: Reference, lightness_hw: Floats) -> Reference:
     return replace(laid, spreads=not is_whole, remarks=still.remarks)
 
 
-def _read_frames(numbers: Collection[int], info: FilmInfo) -> tuple[dict[int, Floats], VideoProperties]:
+def _read_frames(
+    numbers: Collection[int], info: FilmInfo, clock: FrameClock
+) -> tuple[dict[int, Floats], VideoProperties]:
     """L* of some of a film's frames, without those beyond its end; and the film's properties."""
     film = read_properties(Path(info.path))
+    count = film.frame_count if clock.pts is None else len(clock.pts)
     scale = SHORT_SIDE / min(film.width, film.height)
     size = round(film.width * scale), round(film.height * scale)
-    wanted = [(number, number) for number in sorted(numbers) if number < film.frame_count]
-    found = (frame for frame in frames_at(Path(info.path), wanted, film, size) if frame is not None)
+    wanted = [(number, number) for number in sorted(numbers) if number < count]
+    pictures = frames_at(Path(info.path), wanted, film, size, pts=clock.pts)
+    found = (frame for frame in pictures if frame is not None)
     frames = {number: np.asarray(picture_to_lab(rgb)[0], np.float32) for number, rgb in found}
-    return frames, film
+    return frames, replace(film, frame_count=count)
 
 
-def load_hints(path: Path, info: FilmInfo) -> tuple[Reference, ...]:
+def load_hints(path: Path, info: FilmInfo, clock: FrameClock) -> tuple[Reference, ...]:
     """Load the hints of a film, those of one frame together; none where it has none. Raises ReadError, UsageError."""
     hints = [hint for hint in read_hints(path) if hint.is_for(info.path)]
     if not hints:
@@ -93,8 +98,8 @@ def load_hints(path: Path, info: FilmInfo) -> tuple[Reference, ...]:
     for hint in hints:
         if hint.page != 1:
             raise UsageError(f"{hint.name}: has a page, but {Path(info.path).name} is a film; give it a frame or time.")
-        by_frame.setdefault(_frame_of(hint, info), []).append(hint)
-    frames, film = _read_frames(by_frame.keys(), info)
+        by_frame.setdefault(_frame_of(hint, info, clock), []).append(hint)
+    frames, film = _read_frames(by_frame.keys(), info, clock)
     found = []
     for number, said in sorted(by_frame.items()):
         if number not in frames:
@@ -138,32 +143,32 @@ def _lay_over(still: Reference, hint: Reference | None) -> Reference:
     )  # fmt: skip
 
 
-def _frame_of(hint: Hint, info: FilmInfo) -> int:
+def _frame_of(hint: Hint, info: FilmInfo, clock: FrameClock) -> int:
     if hint.frame is not None:
         return hint.frame
     if hint.seconds is None:
         raise UsageError(f"{hint.name}: {Path(info.path).name} is a film; say at which frame or time.")
-    if not info.frame_rate:
+    if not clock.has_times:
         raise UsageError(f"{hint.name}: the film states no frame rate to count times by; give it a frame.")
-    return info.number_shown_at(hint.seconds)
+    return clock.number_shown_at(hint.seconds)
 
 
-def _load_path(path: Path, info: FilmInfo) -> list[Reference]:
+def _load_path(path: Path, clock: FrameClock) -> list[Reference]:
     if path.is_dir():
         found = sorted(file for file in path.iterdir() if is_photo(file.name))
         if not found:
             raise UsageError(f"{path}: no pictures in it; {reference_name(123)} would be that of frame 123.")
         return [_load_picture(file, _number_of(file)) for file in found]
     if path.suffix.lower() in REFERENCE_LISTS and path.is_file():
-        return _load_list(path, info)
+        return _load_list(path, clock)
     if path.suffix.lower() in LEARNED_PHOTOS:
         return [_load_picture(path, _number_of(path))]
     raise UsageError(f"{path}: a still is a picture, a folder of pictures, or a .txt list of times and pictures.")
 
 
-def _load_list(path: Path, info: FilmInfo) -> list[Reference]:
+def _load_list(path: Path, clock: FrameClock) -> list[Reference]:
     """Load a list with lines such as `0:01:23.5 still.png`; the file lies beside the list."""
-    if not info.frame_rate:
+    if not clock.has_times:
         raise UsageError(f"{path}: the film states no frame rate to count times by; name the stills frame_000123.png.")
     found = []
     for count, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
@@ -176,7 +181,7 @@ def _load_list(path: Path, info: FilmInfo) -> list[Reference]:
             )
         hours, minutes, seconds = (float(part or 0) for part in match.groups()[:3])
         time = 3600 * hours + 60 * minutes + seconds
-        found.append(_load_picture(path.parent / match[4].strip("\"'"), info.number_shown_at(time)))
+        found.append(_load_picture(path.parent / match[4].strip("\"'"), clock.number_shown_at(time)))
     return found
 
 

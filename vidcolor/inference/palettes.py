@@ -1,9 +1,9 @@
 """A palette: a film or photo takes the range of colors of another photo, where the network is unsure.
 
 The colors of the photo, as shares of the packaged model's bins, are compared with what that model expects of it in
-black and white. What the photo has more of than expected becomes likelier in other pictures, too: a factor on each
-bin's probability, which moves what is undecided and leaves what is sure. Any model's colors move by as much as the
-packaged model's do.
+black and white, and with what photos usually have. What the photo has more of than expected becomes likelier in other
+pictures, too, and what it lacks less likely: a factor on each bin's probability, which moves what is undecided and
+leaves what is sure. Any model's colors move by as much as the packaged model's do.
 
 Shapes: K bins, h w positions of a*b*.
 """
@@ -19,7 +19,8 @@ from vidcolor.inference.listening import SIDE, STRIDE, Listener
 from vidcolor.planes import network_size, shrink
 
 BIN_SPREAD = 6.0  # a*b*: how far a color counts for the bins around it
-LEAST_SHARE = 1e-3  # added to every bin's: what is seen in few places says little
+USUAL_CHROMA = 12.0  # a*b*: over which colors of photos get rarer by e
+LEAST_SHARE = 3e-4  # added to every bin's: what is seen in few places says little
 MAX_BIAS = 3.0  # natural logarithm of the greatest factor
 
 
@@ -44,8 +45,9 @@ def read_bias(path: Path, listener: Listener) -> Floats:
     size = network_size(lightness.shape[0], lightness.shape[1], SIDE)
     expected, bins_2K = listener.expect(lightness)
     seen = _count(np.stack([shrink(plane, tuple(side // STRIDE for side in size)) for plane in (a, b)]), bins_2K)
-    expected = expected @ _nearness(bins_2K.T, bins_2K)
-    return np.asarray(np.log((seen + LEAST_SHARE) / (expected + LEAST_SHARE)).clip(-MAX_BIAS, MAX_BIAS), np.float32)
+    usual = np.exp(-np.hypot(*bins_2K) / USUAL_CHROMA)
+    baseline = (expected @ _nearness(bins_2K.T, bins_2K) + usual / usual.sum()) / 2
+    return np.asarray(np.log((seen + LEAST_SHARE) / (baseline + LEAST_SHARE)).clip(-MAX_BIAS, MAX_BIAS), np.float32)
 
 
 def _count(ab_2hw: Floats, bins_2K: Floats) -> Floats:

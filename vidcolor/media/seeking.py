@@ -1,9 +1,11 @@
 """Single frames of a film, reached by seeking: to train on and to look at, not to copy the film.
 
-Positions are frame numbers counted at the film's average rate; where frames come at a variable rate they are times.
+Positions are frame numbers counted at the film's average rate; where frames come at a variable rate they are times,
+unless a frame clock tells each frame's (see media.frame_clock).
 The shape of a pixel (SAR) is ignored, rotation is applied.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -60,15 +62,20 @@ def read_properties(path: Path) -> VideoProperties:
 
 
 def frames_at(
-    path: Path, wanted: Sequence[tuple[int, int]], film: VideoProperties, size: tuple[int, int]
+    path: Path,
+    wanted: Sequence[tuple[int, int]],
+    film: VideoProperties,
+    size: tuple[int, int],
+    *,
+    pts: Sequence[int] | None = None,
 ) -> Iterator[tuple[int, Rgb] | None]:
     """A frame of each range, in order: its number, and its picture as sRGB; None where it does not decode.
 
     wanted: ascending ranges (first, last) of frame numbers. A keyframe in the range is preferred, as it decodes without
-    others; else the last frame is read.  size: width and height as shown.
+    others; else the last frame is read.  size: width and height as shown.  pts: of all frames, of a variable rate.
     """
     with open_film(path) as finder, open_film(path) as container:
-        reader = _FrameReader(path, finder, container, film)
+        reader = _FrameReader(path, finder, container, film, pts)
         for first, last in wanted:
             found = reader.read(first, last)
             yield None if found is None else (found[0], _to_rgb(found[1], film, size))
@@ -86,7 +93,10 @@ class _FrameReader:
     A second handle on the file looks for that keyframe, as seeking with the first would lose the decoder's place.
     """
 
-    def __init__(self, path: Path, finder: InputContainer, container: InputContainer, film: VideoProperties):
+    def __init__(
+        self, path: Path, finder: InputContainer, container: InputContainer, film: VideoProperties,
+        pts: Sequence[int] | None,
+    ):  # fmt: skip
         self._finder, self._container = finder, container
         self._finder_stream, _ = choose_video(finder, path)
         self._stream, _ = choose_video(container, path)
@@ -95,6 +105,7 @@ class _FrameReader:
         self._is_seekable = self._stream.duration is not None or container.duration is not None
         self._step = 1 / (film.frame_rate * (self._stream.time_base or Fraction(1, 1000)))  # pts a frame
         self._start = self._stream.start_time or 0
+        self._pts = pts
         self._frames = _decode(container, self._stream)
         self._counted = 0
         self._position: int | None = None  # number of the last frame decoded
@@ -102,7 +113,7 @@ class _FrameReader:
     def read(self, first: int, last: int) -> tuple[int, VideoFrame] | None:
         key = self._keyframe_before(last) if self._is_seekable else None
         if key is not None and (self._position is None or key > self._position):
-            self._container.seek(self._start + round(key * self._step), stream=self._stream)
+            self._container.seek(self._pts_of(key), stream=self._stream)
             self._frames = _decode(self._container, self._stream)
         stop = last if key is None or key < first else key
         for frame in self._frames:
@@ -114,15 +125,23 @@ class _FrameReader:
 
     def _number(self, frame: VideoFrame) -> int:
         pts = frame.pts if frame.pts is not None else frame.dts
-        return self._counted if pts is None or not self._is_seekable else round((pts - self._start) / self._step)
+        return self._counted if pts is None or not self._is_seekable else self._number_of(pts)
+
+    def _number_of(self, pts: int) -> int:
+        return round((pts - self._start) / self._step) if self._pts is None else bisect_left(self._pts, pts)
+
+    def _pts_of(self, number: int) -> int:
+        if self._pts is None:
+            return self._start + round(number * self._step)
+        return self._pts[min(number, len(self._pts) - 1)]
 
     def _keyframe_before(self, number: int) -> int | None:
         try:
-            self._finder.seek(self._start + round(number * self._step), stream=self._finder_stream)
+            self._finder.seek(self._pts_of(number), stream=self._finder_stream)
             for count, packet in enumerate(demux(self._finder, self._finder_stream)):
                 pts = packet.pts if packet.pts is not None else packet.dts
                 if packet.is_keyframe and packet.size and pts is not None:
-                    key = round((pts - self._start) / self._step)
+                    key = self._number_of(pts)
                     return key if key <= number else None
                 if count > _KEY_PACKETS:
                     return None
