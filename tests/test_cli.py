@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 from media_fixtures import make_film
+from PIL import Image
 
 from vidcolor import cli
 from vidcolor.archives.names import JOURNAL_NAME
@@ -280,3 +281,17 @@ def test_every_option_reaches_the_work() -> None:
     known = {entry.name for kind in kinds for entry in dataclasses.fields(kind)}
     read_by_the_command = {"inputs", "output", "watch", "fps", "dry_run", "as_json", "quiet", "log"}
     assert {option.name for option in command.params} <= known | read_by_the_command
+
+
+def test_options_without_effect_are_told(
+    film: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.full((40, 50), 99, np.uint8)).save(photo)
+    common = ("--model", tiny_model, "--quiet")
+    assert run(photo, "-o", tmp_path / "a.png", *common, "--crf", "20", "--reference", photo) == 0
+    assert "warning: --reference, --crf: no effect on photos." in capsys.readouterr().err
+    assert run(film, "-o", tmp_path / "a.mkv", *common, "--steady", "off", "--quality", "90") == 0
+    assert "warning: --quality: no effect on films." in capsys.readouterr().err
+    assert run(tmp_path, "-o", tmp_path / "out", *common, "--crf", "20", "--quality", "90") == 0
+    assert "no effect" not in capsys.readouterr().err

@@ -84,7 +84,10 @@ def things(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
             rate=1 / (3 * SECOND),
             has_color=name == "film.mp4",
         )
-    for name in ("scans/first.jpg", "scans/box/second.tif", "portrait.jpg", "photos/one.png", "photos/two.jpg"):
+    for name in (
+        "scans/first.jpg", "scans/box/second.tif", "portrait.jpg", "photos/one.png", "photos/two.jpg", "kodachrome.jpg",
+        "autochrome.jpg",
+    ):  # fmt: skip
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture(name)).save(folder / name)
     for number in range(3):
@@ -107,7 +110,8 @@ def things(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
 def picture(name: str) -> np.ndarray:
     """Gray for scans; in color for photos to measure on."""
     random = np.random.default_rng(len(name))
-    values = random.integers(0, 256, (6, 8, 3 if name.startswith("photos/") else 1), np.uint8)
+    channels = 3 if name.startswith(("photos/", "kodachrome", "autochrome")) else 1
+    values = random.integers(0, 256, (6, 8, channels), np.uint8)
     return values.repeat(16, axis=0).repeat(16, axis=1).squeeze()
 
 

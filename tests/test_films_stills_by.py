@@ -1,5 +1,6 @@
 """A command of the user's colors the first frame of every shot: what it makes is followed, and not asked for twice."""
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -111,7 +112,16 @@ def test_a_failure_is_named_and_the_film_goes_on(
     assert cli.run([str(film), "-o", str(out), "--stills-by", command(2)]) == 0
     said = capsys.readouterr().err
     assert "the command for shot 2, frame 10, ended with 1: no idea what this shows" in said
+    assert "stills: 2 of 2" in said
     assert min(redness(out)[:10]) > 15
+
+
+def test_programs_are_told_of_each_still(
+    film: Path, command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([str(film), "-o", str(tmp_path / "out.mkv"), "--stills-by", command(), "--json"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {"event": "stills", "done": 2, "total": 2} in events
 
 
 def test_a_command_that_always_fails_ends_in_one_line(

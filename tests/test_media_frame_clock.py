@@ -39,6 +39,7 @@ def test_the_frame_at_a_time_at_a_variable_rate(uneven: Path):
     assert len(clock.pts) == 60
     shown = {0: 0, 0.1: 2, 0.76: 19, 1.5: 19, 2.35: 19, 2.36: 20, 2.45: 21, 9: 59}
     assert {seconds: clock.number_shown_at(seconds) for seconds in shown} == shown
+    assert [clock.time_of(number) for number in (0, 19, 20, 21, 59)] == pytest.approx([0, 0.76, 2.36, 2.44, 5.48])
     first = {0.09: 3, 0.08: 2, 1.5: 20, 2.36: 20, 2.37: 21, 9: 60}
     assert {seconds: clock.number_at(seconds) for seconds in first} == first
 

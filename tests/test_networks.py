@@ -15,6 +15,7 @@ from vidcolor.networks.discriminators import (
 )
 from vidcolor.networks.efficientnet import EfficientNetLite, fuse_batch_norms, load_imagenet_checkpoint
 from vidcolor.networks.guidance import Guidance
+from vidcolor.networks.likeness import find_colors
 
 GENERATORS = [
     ("binnet", {"bins": 20}),
@@ -182,6 +183,8 @@ def test_a_network_without_guidance_says_so_when_it_is_asked_to_listen():
         hasattr(plain, name)
     with pytest.raises(ModelError, match="has no guidance"):
         plain.guide(torch.rand(1, 1, 64, 64) * 100, torch.zeros(1, 3, 16, 16))
+    with pytest.raises(ModelError, match="has no likeness"):
+        plain.liken(torch.rand(1, 1, 64, 64) * 100)
 
 
 def test_known_colors_spread_to_what_is_alike_and_change_nothing_where_none_are():
@@ -200,3 +203,27 @@ def test_known_colors_spread_to_what_is_alike_and_change_nothing_where_none_are(
     assert float(found[0, 2, 0, 0]) == 1
     moved = (found[:, :2] - ab).norm(dim=1)[0]
     assert moved[2:4, 2:4].mean() < moved[0:2, 0:2].mean()
+
+
+def test_colors_are_found_by_likeness():
+    wanted = torch.zeros(1, 3, 1, 2)
+    wanted[0, :, 0, 0], wanted[0, :, 0, 1] = torch.tensor([1.0, 0, 0]), torch.tensor([0, 1.0, 0])
+    known = torch.tensor([[[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]])  # of three places
+    found = find_colors(wanted, known, torch.tensor([[[10.0, 20.0, 30.0], [1.0, 2.0, 3.0]]]))
+    assert torch.allclose(found[0, :, 0], torch.tensor([[20.0, 10.0], [2.0, 1.0]]), atol=1e-3)
+
+
+def test_a_tint_without_bias_moves_nothing_and_one_bin_alone_wins_with_a_great_one():
+    torch.manual_seed(5)
+    network = build("binnet", {"encoder": "lite0", "widths": [16, 12, 8, 8], "bins": 8}).eval()
+    network.bins_2K.copy_(torch.randn(2, 8) * 30)
+    lightness, bias = torch.rand(1, 1, 64, 64) * 100, torch.zeros(1, 8, 1, 1)
+    with torch.inference_mode():
+        moved, shares = network.tint(lightness, bias)
+        assert not moved.any()
+        assert float(shares.sum()) == pytest.approx(1, abs=1e-5)
+        bias[0, 3] = 60
+        moved, again = network.tint(lightness, bias)
+        tinted = network(lightness) + moved
+    assert torch.allclose(again, shares)
+    assert torch.allclose(tinted, network.bins_2K[:, 3].view(1, 2, 1, 1).expand_as(tinted), atol=1e-2)

@@ -10,14 +10,13 @@ from vidcolor.color import picture_to_lab
 from vidcolor.films.known_colors import KnownColors
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.steady import Steadiness
-from vidcolor.steady.palette import KEY_INTERVAL, MEMORY, PaletteState, agree, make_key, shift, shrink_likeness
+from vidcolor.steady.palette import KEY_INTERVAL, MEMORY, PaletteState, agree, make_key, shift
 from vidcolor.steady.shot import AHEAD, ShotState, ShotSteadier
 from vidcolor.steady.smoothing import ColorSmoother
 from vidcolor.steady.state import from_arrays, to_arrays
 
 RANDOM = np.random.default_rng(7)
-LIKENESS = RANDOM.normal(size=(64, 12, 12)).astype(np.float32) * 3
-SMALL = shrink_likeness(LIKENESS)
+LIKENESS = RANDOM.normal(size=(64, 6, 6)).astype(np.float32) * np.float32(0.45)
 
 
 def texture(seed: int, columns: int = 320) -> np.ndarray:
@@ -98,28 +97,28 @@ def test_a_shot_keeps_its_amount_of_color() -> None:
 
 def test_keys_agree_on_what_is_alike() -> None:
     other = np.random.default_rng(9).normal(size=LIKENESS.shape).astype(np.float32) * 3
-    first = agree(PaletteState(), SMALL, flat(10, 0), [], is_start=True)
+    first = agree(PaletteState(), LIKENESS, flat(10, 0), [], is_start=True)
     assert np.abs(shift(first, flat(10, 0), 0.0) - flat(10, 0)).max() < 1e-3
-    second = agree(first, SMALL, flat(40, 0), [], is_start=False)
+    second = agree(first, LIKENESS, flat(40, 0), [], is_start=False)
     assert shift(second, flat(40, 0), 1.0)[0].mean() == pytest.approx(
         30, abs=1
     )  # half of the way to (40 / 2 + 10) / 1.5
-    foreign = agree(first, shrink_likeness(other), flat(40, 0), [], is_start=False)
+    foreign = agree(first, other, flat(40, 0), [], is_start=False)
     assert shift(foreign, flat(40, 0), 1.0)[0].mean() > 38
 
 
 def test_what_is_ahead_counts_for_a_shots_first_key() -> None:
-    ahead = [make_key(SMALL, flat(0, 0)), make_key(SMALL, flat(0, 0))]
-    start = agree(PaletteState(), SMALL, flat(30, 0), ahead, is_start=True)
+    ahead = [make_key(LIKENESS, flat(0, 0)), make_key(LIKENESS, flat(0, 0))]
+    start = agree(PaletteState(), LIKENESS, flat(30, 0), ahead, is_start=True)
     assert shift(start, flat(30, 0), 0.0)[0].mean() < 10
 
 
 def test_the_palette_remembers_the_first_key_and_few_others() -> None:
     state = PaletteState()
     for number in range(40):
-        state = agree(state, SMALL, flat(number, 0), [], is_start=number == 0)
+        state = agree(state, LIKENESS, flat(number, 0), [], is_start=number == 0)
     assert len(state.keys) <= MEMORY
-    assert np.array_equal(state.keys[0].ab_2pq, make_key(SMALL, flat(0, 0)).ab_2pq)
+    assert np.array_equal(state.keys[0].ab_2pq, make_key(LIKENESS, flat(0, 0)).ab_2pq)
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ SMALL = {  # the recipe's own generator and judge, thin enough for a test
     "default": {"encoder": "lite0", "widths": [16, 12, 8, 8]},
     "fine-tune": {"encoder": "lite0", "widths": [16, 12, 8, 8]},
     "guided": {"encoder": "lite0", "widths": [16, 12, 8, 8], "guidance": 2},
+    "likeness": {"encoder": "lite0", "widths": [16, 12, 8, 8], "likeness": 8},
     "pix2pix": {"width": 4, "depth": 5},
     "cgan-lab": {"width": 4, "depth": 5},
     "wgan-gp": {"width": 4, "depth": 2},
@@ -62,7 +63,9 @@ FEATURE_GAME = {"game": "hinge", "discriminator": "features", "discriminator_con
 def small(name: str, **changes: object) -> Recipe:
     recipe = RECIPES[name]
     judge = dict(recipe.discriminator_config) | {"width": 4, "layers": 2 if recipe.discriminator == "image" else 1}
-    crop = 64 if name in ("default", "fine-tune", "guided") else 32  # the default's colors are a quarter of it
+    crop = (
+        64 if name in ("default", "fine-tune", "guided", "likeness") else 32
+    )  # the default's colors are a quarter of it
     fitting = {
         "generator_config": SMALL[name], "discriminator_config": judge, "stages": (Stage(crop, 1.0, 99),), "batch": 4,
         "steps": 4, "minutes": None, "epochs": None, "game_start": 0.0, "features": "lite0",
@@ -72,7 +75,7 @@ def small(name: str, **changes: object) -> Recipe:
 
 def start_of(name: str, photos: Path, folder: Path) -> Path | None:
     """The model that a recipe begins with, where it needs one."""
-    if name != "guided":
+    if RECIPES[name].part is None:
         return None
     trainer = Trainer([photos], small("default", steps=1))
     trainer.run(folder / "start.pt")
@@ -95,7 +98,7 @@ def test_a_recipe_trains_and_its_model_works(name: str, photos: Path, tmp_path: 
         assert network(torch.rand(1, 1, 32, 64) * 100).shape[1] == 2
 
 
-@pytest.mark.parametrize("name", ["pix2pix", "wgan-gp", "default", "dcgan", "fine-tune", "guided"])
+@pytest.mark.parametrize("name", ["pix2pix", "wgan-gp", "default", "dcgan", "fine-tune", "guided", "likeness"])
 def test_resumed_equals_uninterrupted(name: str, photos: Path, tmp_path: Path):
     changes = FEATURE_GAME | {"optimizer": "muon"} if name == "fine-tune" else {}
     recipe = small(name, steps=6, schedule="constant", warmup=0.0, perceptual_start=0.0, **changes)
@@ -111,15 +114,16 @@ def test_resumed_equals_uninterrupted(name: str, photos: Path, tmp_path: Path):
         assert torch.equal(one, other)
 
 
-def test_guidance_alone_is_trained_and_the_rest_stays_to_the_bit(photos: Path, tmp_path: Path):
-    init = start_of("guided", photos, tmp_path)
+@pytest.mark.parametrize(("recipe", "part"), [("guided", "guidance"), ("likeness", "likeness")])
+def test_one_part_is_trained_and_the_rest_stays_to_the_bit(recipe: str, part: str, photos: Path, tmp_path: Path):
+    init = start_of(recipe, photos, tmp_path)
     assert init is not None
-    trainer = Trainer([photos], small("guided", steps=6, warmup=0.0), init=init)
+    trainer = Trainer([photos], small(recipe, steps=6, warmup=0.0), init=init)
     trainer.run(tmp_path / "state.pt")
-    trainer.export(tmp_path / "guided.safetensors", "guided")
-    before, after = weights.load(init)[0].state_dict(), weights.load(tmp_path / "guided.safetensors")[0].state_dict()
+    trainer.export(tmp_path / "after.safetensors", recipe)
+    before, after = weights.load(init)[0].state_dict(), weights.load(tmp_path / "after.safetensors")[0].state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
-    learned = {name for name in after if name.startswith("guidance.")}
+    learned = {name for name in after if name.startswith(f"{part}.")}
     assert learned == after.keys() - before.keys()
     torch.manual_seed(trainer.recipe.seed)
     fresh = networks.build("binnet", trainer.gan.config).state_dict()
@@ -145,9 +149,10 @@ def test_a_model_that_listens_stays_so_when_it_is_fine_tuned(photos: Path, tmp_p
     assert float(guided[0, 2, 4, 4]) == 1
 
 
-def test_the_recipe_guided_needs_a_model_to_teach(photos: Path, tmp_path: Path):
+@pytest.mark.parametrize("recipe", ["guided", "likeness"])
+def test_what_trains_a_part_needs_a_model_to_teach(recipe: str, photos: Path, tmp_path: Path):
     with pytest.raises(UsageError, match="--init"):
-        Trainer([photos], small("guided", steps=1)).run(tmp_path / "state.pt")
+        Trainer([photos], small(recipe, steps=1)).run(tmp_path / "state.pt")
 
 
 def test_another_recipes_state_is_not_gone_on_from(photos: Path, tmp_path: Path):

@@ -15,7 +15,7 @@ from vidcolor.cli.films import colorize_films
 from vidcolor.cli.number_types import Number, OrAuto, Rate, Whole
 from vidcolor.cli.param_types import DEVICE, FILE, Existing, ModelName, WithCompletion
 from vidcolor.cli.progress import make_observer
-from vidcolor.cli.scans import ScanJob, are_scans, colorize_scans, describe_scans
+from vidcolor.cli.scans import ScanJob, are_photos, are_scans, colorize_scans, describe_scans
 from vidcolor.cli.text import say
 from vidcolor.cli.timecode import Timecode, check_range
 from vidcolor.errors import UsageError
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 
 PRESET = WithCompletion(click.STRING, choices.PRESETS)
+
+
+FOR_FILMS = (
+    "steady", "every", "shot_memory", "references", "stills_by", "codec", "crf", "preset", "pix_fmt", "encoder",
+    "hwaccel", "convert_audio", "drop_audio",
+)  # fmt: skip
+FOR_PHOTOS = ("quality", "subsampling", "largest_photo")
 
 
 class FrameInterval(OrAuto):
@@ -180,13 +187,28 @@ def command(
     if fps is not None:
         inputs = (_open_sequence(inputs, fps),)
     elif are_scans(inputs, Path(output)):
+        if are_photos(inputs):
+            _warn_of_idle(ctx, FOR_FILMS, "photos")
         scans = ScanJob(inputs, Path(output), asked, as_json, quiet, options["watch"])
         ctx.exit(0 if (describe_scans if dry_run else colorize_scans)(scans) else 1)
+    else:
+        _warn_of_idle(ctx, FOR_PHOTOS, "films")
     with make_observer(as_json=as_json, quiet=quiet) as report:
         report.films_started()
         colorize = colorize_films_on_cluster if asked.cluster else colorize_films
         code = colorize(inputs, output, asked, report, dry_run=dry_run)
     ctx.exit(code)
+
+
+def _warn_of_idle(ctx: click.Context, names: tuple[str, ...], what: str) -> None:
+    """Warn of options that do nothing for the inputs."""
+    given = [
+        max(option.opts, key=len)
+        for option in ctx.command.params
+        if option.name in names and ctx.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        say(f"vidcolor: warning: {', '.join(given)}: no effect on {what}.")
 
 
 def _suggest_output(inputs: tuple[Path, ...]) -> str:

@@ -79,7 +79,8 @@ def _colorize(job: "FilmJob", load: Callable[[], "Colorizer"], options: "BatchOp
 
     result = colorize_film_file(
         job.source, job.target, options.films, load, may_restart=report.confirm, on_start=started,
-        on_frame=report.film_advanced, on_warning=lambda warning: report.warning(f"{job.source.name}: {warning}."),
+        on_frame=report.film_advanced, on_still=report.still_made,
+        on_warning=lambda warning: report.warning(f"{job.source.name}: {warning}."),
     )  # fmt: skip
     if result.damage:
         report.warning(f"{job.source.name} is damaged: {result.damage.describe()}; colored as far as it decodes.")

@@ -55,6 +55,11 @@ def are_scans(inputs: tuple[Path, ...], output: Path) -> bool:
     return any(path.is_dir() or _is_archive(path) or _is_photo(path) or _is_pattern(path) for path in inputs)
 
 
+def are_photos(inputs: tuple[Path, ...]) -> bool:
+    """Whether all inputs are single photos."""
+    return all(_is_photo(path) and not path.is_dir() for path in inputs)
+
+
 def _is_archive(path: Path) -> bool:
     from vidcolor.archives.opening import is_archive
 

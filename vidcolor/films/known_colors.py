@@ -63,7 +63,7 @@ class KnownColors:
         tasks = [self._prepare(self._matcher, look, number) for look, number in zip(looks, numbers, strict=True)]
         guided = self._colorizer.listener.guide(looks, predicted, [task.known for task in tasks])
         matches = [_finish(*pair) for pair in zip(tasks, guided, strict=True)]
-        return predicted, matches, [look.likeness if place in keys else None for place, look in enumerate(looks)]
+        return predicted, matches, [look.likeness_Kpq if place in keys else None for place, look in enumerate(looks)]
 
     def _prepare(self, matcher: Matcher, look: Look, number: int) -> _Task:
         finding, own = matcher(look.described_Chw, number), self._own.get(number, [])

@@ -21,6 +21,7 @@ from vidcolor.hints import Hint, draw, read_hints
 from vidcolor.inference.listening import known_size
 from vidcolor.media.frame_clock import FrameClock
 from vidcolor.media.seeking import VideoProperties, frames_at, read_properties
+from vidcolor.media.sequences import shown_name
 from vidcolor.steady.references import Reference
 from vidcolor.steady.registration import register
 from vidcolor.stills.rgb import decode, is_gray
@@ -91,7 +92,8 @@ def _read_frames(
 
 def load_hints(path: Path, info: FilmInfo, clock: FrameClock) -> tuple[Reference, ...]:
     """Load the hints of a film, those of one frame together; none where it has none. Raises ReadError, UsageError."""
-    hints = [hint for hint in read_hints(path) if hint.is_for(info.path)]
+    shown = shown_name(Path(info.path))
+    hints = [hint for hint in read_hints(path) if hint.is_for(info.path) or hint.is_for(shown)]
     if not hints:
         return ()
     by_frame: dict[int, list[Hint]] = {}

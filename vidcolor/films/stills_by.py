@@ -24,6 +24,7 @@ from vidcolor.films.pipeline import Source, view_of
 from vidcolor.films.preview import find_shots, render_gray
 from vidcolor.films.references import reference_name
 from vidcolor.inference.colorizer import Colorizer
+from vidcolor.media.frame_clock import FrameClock
 from vidcolor.media.identity import identity_of
 from vidcolor.printable import printable
 from vidcolor.stills.rgb import decode, is_gray, write_png
@@ -86,11 +87,8 @@ def make_stills(
     if numbers is None:
         remove_stills(target)
         numbers = _export_frames(folder, source, colorizer, first, run)
-    rate = source.info.frame_rate
-    asked = [
-        _Asked(place, number, float(number / rate) if rate else 0.0, folder)
-        for place, number in enumerate(numbers, start=1)
-    ]
+    clock = FrameClock(Path(source.info.path))
+    asked = [_Asked(place, number, clock.time_of(number), folder) for place, number in enumerate(numbers, start=1)]
     commands = _Commands(words)
     failures: dict[_Asked, str] = {}
     with ThreadPoolExecutor(AT_ONCE) as pool:

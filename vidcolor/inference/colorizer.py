@@ -206,7 +206,7 @@ class Colorizer:
     def predict_and_liken(
         self, lightness_Bhw: Sequence[Floats], keys: Collection[int]
     ) -> tuple[list[Floats], dict[int, Floats]]:
-        """`predict`, and the likenesses (see Guidance.look) of the pictures at some places.
+        """`predict`, and the likenesses (see networks.likeness) of the pictures at some places.
 
         Raises as `predict_and_look`.
         """

@@ -55,8 +55,9 @@ class Look:
 
     ab_2hw: Floats  # that it would give it
     described_Chw: Floats  # numbers that are alike where the same thing is seen, see BinNet.look
-    likeness: Floats  # what guidance needs, see Guidance.look
+    guiding: Floats  # what guidance needs: the likeness and detail of Guidance.look
     detail: Floats
+    likeness_Kpq: Floats  # see networks.likeness
 
 
 def known_size(picture: tuple[int, ...]) -> tuple[int, int]:
@@ -129,7 +130,7 @@ class Listener:
         return [Look(*parts) for parts in _run_alike(self._looker, lightness_Bhw)]
 
     def liken(self, lightness_Bhw: Sequence[Floats]) -> list[tuple[Floats, Floats]]:
-        """The packaged model's a*b* of L* pictures, and their likenesses: see Guidance.look."""
+        """The packaged model's a*b* of L* pictures, and their likenesses: see networks.likeness."""
         return [(ab, likeness) for ab, likeness in _run_alike(self._likener, lightness_Bhw)]
 
     def expect(self, lightness_hw: Floats) -> tuple[Floats, Floats]:
@@ -162,7 +163,7 @@ class Listener:
         own = [resize(ab, rows, columns) for _, ab, _ in chosen]
         told = [known.resize(rows, columns) for _, _, known in chosen]
         looks = [look for look, _, _ in chosen]
-        inputs: list[Sequence[Floats]] = [[look.likeness for look in looks], [look.detail for look in looks], own]
+        inputs: list[Sequence[Floats]] = [[look.guiding for look in looks], [look.detail for look in looks], own]
         inputs.append([np.concatenate([each.ab_2hw, each.sure_hw[None]]) for each in told])
         (guided,) = self._guidance.run_all([np.stack(parts).astype(np.float32, copy=False) for parts in inputs])
         results = []

@@ -58,5 +58,11 @@ class FrameClock:
             return math.floor((Fraction(seconds) + TOLERANCE_SECONDS) * (self._info.frame_rate or 0))
         return max(0, bisect_right(self.pts, self._ticks(Fraction(seconds) + TOLERANCE_SECONDS)) - 1)
 
+    def time_of(self, number: int) -> float:
+        """When a frame is shown, in seconds, as players count them; 0 where no rate is known."""
+        if self.pts is None:
+            return float(number / self._info.frame_rate) if self._info.frame_rate else 0.0
+        return float(self.pts[min(number, len(self.pts) - 1)] * self._info.time_base - self._start_seconds)
+
     def _ticks(self, seconds: Fraction) -> Fraction:
         return (seconds + self._start_seconds) / self._info.time_base

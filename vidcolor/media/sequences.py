@@ -25,6 +25,12 @@ def is_address(path: Path) -> bool:
     return _ADDRESS.fullmatch(str(path)) is not None
 
 
+def shown_name(path: Path) -> str:
+    """What people call a film: its path, or the folder of its numbered pictures."""
+    found = _ADDRESS.fullmatch(str(path))
+    return str(path) if found is None else str(Path(found["pattern"]).parent)
+
+
 def sequence_address(source: Path, rate: Fraction) -> Path:
     """The address of the pictures in a folder, or of a pattern such as frame_%06d.png.
 

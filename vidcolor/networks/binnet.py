@@ -89,7 +89,7 @@ class Looker(nn.Module):
     stride = 4
     multiple = 32
 
-    def __init__(self, network: nn.Module, parts: tuple[int, ...] = (0, 1, 2, 3)):
+    def __init__(self, network: nn.Module, parts: tuple[int, ...] = (0, 1, 2, 3, 4)):
         """network: a BinNet with guidance and a likeness.  parts: of what `look` gives."""
         super().__init__()
         self.network: Any = network

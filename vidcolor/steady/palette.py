@@ -18,7 +18,6 @@ from vidcolor.steady.links import Link
 KEY_INTERVAL = 12  # frames of the film from key to key
 MEMORY = 4  # keys of the shot that are remembered: the first, the newest, and some between them; 6 do no better
 SHARPNESS = 20.0  # of the softmax over a key's places
-LIKENESS_SCALE = 0.3  # of likenesses, for that softmax
 ALIKE = 1.0  # squared distance at which a place counts little
 OWN_WEIGHT = 0.5  # of a key's own colors, where each other key counts 1
 RATE = 0.5  # share of a new shift that is taken at once: keys differ by chance, too
@@ -41,20 +40,11 @@ class PaletteState:
     after_2hw: Floats | None = None  # the shift since then, toward which frames move
 
 
-def shrink_likeness(likeness_Kpq: Floats) -> Floats:
-    """A likeness as keys have it, from that of Guidance.look."""
-    _, rows, columns = likeness_Kpq.shape
-    return _shrink(likeness_Kpq, max(1, rows // 2), max(1, columns // 2)) * np.float32(LIKENESS_SCALE)
-
-
 def make_key(likeness_Kpq: Floats, ab_2hw: Floats) -> PaletteKey:
-    """A key frame of these colors.  likeness: see `shrink_likeness`."""
-    return PaletteKey(likeness_Kpq, _shrink(ab_2hw, *likeness_Kpq.shape[1:]))
-
-
-def _shrink(planes: Floats, rows: int, columns: int) -> Floats:
-    small = [cv2.resize(np.ascontiguousarray(plane), (columns, rows), interpolation=cv2.INTER_AREA) for plane in planes]
-    return np.stack(small).astype(np.float32, copy=False)
+    """A key frame of these colors.  likeness: see networks.likeness."""
+    size = likeness_Kpq.shape[:0:-1]
+    small = [cv2.resize(np.ascontiguousarray(plane), size, interpolation=cv2.INTER_AREA) for plane in ab_2hw]
+    return PaletteKey(likeness_Kpq, np.stack(small).astype(np.float32, copy=False))
 
 
 def follow(state: PaletteState, link: Link) -> PaletteState:

@@ -3,7 +3,7 @@
 A frame waits until AHEAD later frames, or its shot's end, are known. Blocks of frames come out together: the average
 backward in time is made once for each block. Blocks end at frame numbers that are multiples of palette.KEY_INTERVAL, so
 that the result depends on nothing but the film.
-Shapes: h w of a*b*; K p q of a likeness, see palette.shrink_likeness.
+Shapes: h w of a*b*; K p q of a likeness, see networks.likeness.
 """
 
 from dataclasses import dataclass, field, replace
@@ -89,12 +89,11 @@ class ShotSteadier:
         """Push the next frame; get the a*b* that are ready, in order.
 
         lightness: L* 0..100 as the network saw it.  ab: the network's a*b*.  match: what is known of the frame; for
-        every frame of the film or for none.  likeness: see Guidance.look, of frames whose number is a multiple of
+        every frame of the film or for none.  likeness: see networks.likeness, of frames whose number is a multiple of
         KEY_INTERVAL.
         """
         gray = gray_of(lightness_hw)
-        likeness = None if likeness_Kpq is None else palette.shrink_likeness(likeness_Kpq)
-        new = Waiting(gray, ab_2hw, match, likeness)
+        new = Waiting(gray, ab_2hw, match, likeness_Kpq)
         self._state = replace(self._state, waiting=(*self._state.waiting, new))
         return [ab for is_start in self._detector.push_gray(gray) for ab in self._decide(is_start)]
 

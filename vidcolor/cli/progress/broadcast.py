@@ -34,6 +34,10 @@ class Broadcast(Observer):
         for observer in self._observers:
             observer.films_started()
 
+    def still_made(self, done: int, total: int) -> None:
+        for observer in self._observers:
+            observer.still_made(done, total)
+
     def film_started(self, **facts: Unpack[events.FilmStarted]) -> None:
         for observer in self._observers:
             observer.film_started(**facts)

@@ -28,6 +28,10 @@ class JsonLines(Observer):
     def warning(self, message: str) -> None:
         emit_event("warning", message=message)
 
+    def still_made(self, done: int, total: int) -> None:
+        if self._is_due(at_once=done == total):
+            emit_event("stills", done=done, total=total)
+
     def film_started(self, **facts: Unpack[events.FilmStarted]) -> None:
         self._clock = FilmClock(facts["frames"], facts.get("done_before", 0))
         emit_event("start", **facts)

@@ -53,6 +53,10 @@ class LiveBars(PlainLines):
         self._waiting = self._bars.begin("starting", None)
         self._bars.start()
 
+    def still_made(self, done: int, total: int) -> None:
+        if self._waiting is not None:
+            self._bars.update(self._waiting, description="stills", completed=done, total=total)
+
     def film_started(self, **facts: Unpack[events.FilmStarted]) -> None:
         done_before = facts.get("done_before", 0)
         self._clock = FilmClock(facts["frames"], done_before)

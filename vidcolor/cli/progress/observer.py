@@ -33,6 +33,9 @@ class Observer:
     def films_started(self) -> None:
         """The first film waits for the network."""
 
+    def still_made(self, done: int, total: int) -> None:
+        """Another program has made `done` of the film's stills, before its first frame is colored."""
+
     def film_started(self, **facts: Unpack[events.FilmStarted]) -> None:
         """The first frame is about to be colored."""
 

@@ -23,7 +23,7 @@ from vidcolor.cli.timecode import format_duration
 if TYPE_CHECKING:
     from vidcolor.training.photos import LoadReport
 
-LINE_SECONDS = 10.0  # at most one line on a training run's losses in this time
+LINE_SECONDS = 10.0  # at most one line on stills, or on a training run's losses, in this time
 MOST_SKIPPED_SHOWN = 10
 
 
@@ -62,6 +62,11 @@ class PlainLines(Observer):
 
     def warning(self, message: str) -> None:
         self.tell(f"warning: {message}", style="yellow")
+
+    def still_made(self, done: int, total: int) -> None:
+        if time.monotonic() - self._last >= LINE_SECONDS or done == total:
+            self._last = time.monotonic()
+            self.tell(f"stills: {done} of {total}")
 
     def film_started(self, **facts: Unpack[events.FilmStarted]) -> None:
         if done_before := facts.get("done_before", 0):
