@@ -12,16 +12,9 @@ from vidcolor.color import Floats
 from vidcolor.steady.links import Link, lightness_at
 from vidcolor.steady.motion import Gray
 
-MAX_WEIGHT = (
-    20  # predictions that an average remembers at most; over so many the shot's amount of color is measured too
-)
-UNEXPLAINED_WEIGHT = (
-    0.95  # of an average's weight, where luma does not explain it; its color is clipped to the prediction's range
-)
 CONFLICT_DISTANCE = (
     40.0  # a*b*: unexplained color so far from the prediction belongs to another object; it is no flicker
 )
-RANGE_DEVIATIONS = 1.5  # standard deviations, plus
 MIN_RANGE = 1.0  # a*b*: how far a color may lie from the prediction's regression at its lightness
 WINDOW = 1 / 4  # of the short side: the neighborhood of the regression
 LIGHTNESS_NOISE = 4.0  # (L*)^2, added to the variance of lightness
@@ -29,11 +22,25 @@ VIVIDNESS_LIMIT = 1.2  # largest factor, up or down, that restores a shot's colo
 
 
 @dataclass(frozen=True)
+class Memory:
+    """What an average remembers."""
+
+    max_weight: int = 20  # predictions at most; over so many the shot's amount of color is measured too
+    unexplained: float = 0.95  # share of its weight that it keeps where luma does not explain it
+    deviations: float = (
+        1.5  # standard deviations, plus MIN_RANGE, that an unexplained color may lie from the prediction
+    )
+
+
+FROM_THE_PAST = Memory()
+
+
+@dataclass(frozen=True)
 class Average:
     """The running average of a shot's colors, aligned to its newest picture."""
 
     ab_2hw: Floats
-    weight_hw: Floats  # predictions that each pixel's color rests on, 1 to MAX_WEIGHT
+    weight_hw: Floats  # predictions that each pixel's color rests on, 1 to Memory.max_weight
     wanted_color: float  # mean colorfulness of the shot's predictions
     found_color: float  # mean colorfulness of its averages, which contradicting predictions make duller
 
@@ -43,18 +50,27 @@ class Average:
         amount = colorfulness(predicted_2hw)
         return cls(predicted_2hw, np.ones(predicted_2hw.shape[1:], np.float32), amount, amount)
 
-    def update(self, predicted_2hw: Floats, link: Link, now: Gray, *, max_weight: int = MAX_WEIGHT) -> "Average":
-        """The average with one more prediction, aligned to the picture `now`, to which `link` leads."""
+    def update(
+        self, predicted_2hw: Floats, link: Link, now: Gray, *, memory: Memory = FROM_THE_PAST,
+        weight_hw: Floats | None = None,
+    ) -> "Average":  # fmt: skip
+        """The average with one more prediction, aligned to the picture `now`, to which `link` leads.
+
+        weight: predictions that it counts for; None: one.
+        """
         warped = link.warp_ab(self.ab_2hw)
-        clipped = clip_variance(predicted_2hw, warped, lightness_at(now, link.trust_hw.shape))
+        clipped = clip_variance(
+            predicted_2hw, warped, lightness_at(now, link.trust_hw.shape), deviations=memory.deviations
+        )
         clipped += link.trust_hw * (warped - clipped)
         conflict = np.square(clipped - predicted_2hw).sum(axis=0) * np.float32(-1 / CONFLICT_DISTANCE**2)
-        weight = link.warp(self.weight_hw) * np.maximum(link.trust_hw, UNEXPLAINED_WEIGHT * cv2.exp(conflict))
-        ab = (weight * clipped + predicted_2hw) / (weight + 1)
-        step = 1 / max_weight
+        weight = link.warp(self.weight_hw) * np.maximum(link.trust_hw, memory.unexplained * cv2.exp(conflict))
+        own = np.float32(1) if weight_hw is None else weight_hw
+        ab = (weight * clipped + own * predicted_2hw) / (weight + own)
+        step = 1 / memory.max_weight
         wanted = self.wanted_color + step * (colorfulness(predicted_2hw) - self.wanted_color)
         found = self.found_color + step * (colorfulness(ab) - self.found_color)
-        return Average(ab, np.minimum(weight + 1, np.float32(max_weight)), wanted, found)
+        return Average(ab, np.minimum(weight + own, np.float32(memory.max_weight)), wanted, found)
 
     @property
     def vivid_2hw(self) -> Floats:
@@ -68,7 +84,7 @@ def clip_variance(
     warped_2hw: Floats,
     lightness_hw: Floats,
     *,
-    deviations: float = RANGE_DEVIATIONS,
+    deviations: float = FROM_THE_PAST.deviations,
     weight_hw: Floats | None = None,
 ) -> Floats:
     """Clip warped colors to the range that the prediction has near by, at the same lightness.
@@ -105,6 +121,11 @@ def clip_variance(
 def colorfulness(ab_2hw: Floats) -> float:
     """Root mean square of a* and b*: distance from gray and variety in one number."""
     return float(np.sqrt(np.mean(np.square(ab_2hw))))
+
+
+def variety(ab_2hw: Floats) -> float:
+    """Colorfulness as Hasler and Suesstrunk define it, on a*b*: mostly how far colors differ from each other."""
+    return float(np.sqrt(ab_2hw.var(axis=(1, 2)).sum()) + 0.3 * np.hypot(*ab_2hw.mean(axis=(1, 2))))
 
 
 def round_to_odd(pixels: float) -> int:

@@ -10,14 +10,14 @@ import numpy as np
 
 from vidcolor.color import Floats
 from vidcolor.errors import ShapeError
-from vidcolor.steady.averaging import Average, clip_variance
+from vidcolor.steady.averaging import Average, Memory, clip_variance
 from vidcolor.steady.key_frames import KeyPlanner, PlannedFrame
 from vidcolor.steady.links import Link, find_link, lightness_at
 from vidcolor.steady.matching import Match
 from vidcolor.steady.motion import FlowFinder, Gray, compose_flows
 from vidcolor.steady.references import CorrectorState, ReferenceCorrector
 
-MAX_KEY_WEIGHT = 6  # keys that a shot's average remembers at most
+KEY_MEMORY = Memory(max_weight=6)  # keys that a shot's average remembers at most
 DOUBTFUL_DEVIATIONS = 0.5  # standard deviations from its neighborhood that a color may have where no key explains it
 MIN_TRUST = 0.02  # added to trust: where neither key explains a pixel, both count
 
@@ -80,7 +80,7 @@ class ColorPropagator:
             average = (
                 Average.start(predicted)
                 if is_known
-                else before.update(predicted, link, planned.gray, max_weight=MAX_KEY_WEIGHT)
+                else before.update(predicted, link, planned.gray, memory=KEY_MEMORY)
             )
             ready = self._mix_between(before.vivid_2hw, average.vivid_2hw, planned.gray)
         self._state = PropagationState(planned.gray, average)

@@ -6,23 +6,24 @@ that the result depends on nothing but the film.
 Shapes: h w of a*b*; K p q of a likeness, see networks.likeness.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 
 import numpy as np
 
 from vidcolor.color import Floats
-from vidcolor.steady import palette
-from vidcolor.steady.averaging import VIVIDNESS_LIMIT, Average, colorfulness
+from vidcolor.steady.averaging import Average, Memory, colorfulness, variety
 from vidcolor.steady.cuts import CutDetector, CutState
 from vidcolor.steady.links import Link, find_link
 from vidcolor.steady.matching import Match
 from vidcolor.steady.motion import FlowFinder, Gray, gray_of
-from vidcolor.steady.palette import KEY_INTERVAL, PaletteState
+from vidcolor.steady.palette import KEY_INTERVAL, PaletteKey, agree
 from vidcolor.steady.references import CorrectorState, ReferenceCorrector
 
 AHEAD = 24  # frames that a frame waits for; more steadies hardly better
-MAX_WEIGHT = 60  # predictions that the averages remember at most
-AMOUNT_STEP = 1 / 20  # by which the measured amount of color follows each frame
+MEMORY = Memory(max_weight=60, unexplained=0.99, deviations=3.0)
+AMOUNT_STEP = 1 / 50  # by which the measured variety of colors follows each frame
+MORE_VARIETY = 1.15  # by which variety may ask for more color than the mean square does
+VIVIDNESS_LIMIT = 1.4  # largest factor, up or down, that restores a shot's variety of colors
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,37 @@ class Held:
     ab_2hw: Floats  # the network's, corrected by what is known
     before: Link | None = None  # to the frame before; None: it begins the shot
     after: Link | None = None  # to the frame after, once that is known
-    likeness_Kpq: Floats | None = None
     is_own: bool = False  # its colors are known
+    weight_hw: Floats | None = None  # opinions that its colors rest on; None: one
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """How much color a shot has: means over its frames. Saved by `to_arrays`: field names are part of the format."""
+
+    wanted_variety: float = 0.0  # of the colors that were predicted
+    found_variety: float = 0.0  # of what became of them
+    wanted_color: float = 0.0
+    found_color: float = 0.0
+
+    def follow(self, predicted_2hw: Floats, ab_2hw: Floats, *, is_first: bool) -> "Amounts":
+        """The means with one more frame."""
+        new = Amounts(variety(predicted_2hw), variety(ab_2hw), colorfulness(predicted_2hw), colorfulness(ab_2hw))
+        if is_first:
+            return new
+        pairs = zip(astuple(self), astuple(new), strict=True)
+        return Amounts(*(old + AMOUNT_STEP * (value - old) for old, value in pairs))
+
+    @property
+    def factor(self) -> float:
+        """The factor on a*b* that brings back what averaging took: differences of colors, but no noise.
+
+        Opinions that contradict each other make colors more alike. What varies from pixel to pixel alone adds little to
+        the mean square, by which it is told from that.
+        """
+        kept = self.wanted_color / max(self.found_color, 1e-3)
+        factor = min(self.wanted_variety / max(self.found_variety, 1e-3), MORE_VARIETY * kept)
+        return min(max(factor, 1 / VIVIDNESS_LIMIT), VIVIDNESS_LIMIT)
 
 
 @dataclass(frozen=True)
@@ -55,9 +85,8 @@ class ShotState:
     waiting: tuple[Waiting, ...] = ()  # undecided frames, two at most: a flash or a new shot
     held: tuple[Held, ...] = ()  # frames of the newest shot that have no colors yet
     front: Average | None = None  # over the frames of the shot that came out; None: none did
-    palette: PaletteState = field(default_factory=PaletteState)
-    wanted_color: float = 0.0  # mean colorfulness of predictions
-    found_color: float = 0.0  # and of what became of them
+    keys: tuple[PaletteKey, ...] = ()  # of the newest shot
+    amounts: Amounts = field(default_factory=Amounts)
     number: int = 0  # of the next frame to come out
     guide: CorrectorState = field(default_factory=CorrectorState)
 
@@ -112,15 +141,19 @@ class ShotSteadier:
         state = replace(self._state, waiting=self._state.waiting[1:])
         number, size = state.number + len(state.held), frame.ab_2hw.shape[1:]
         if last is None:
+            before = None
             ab, is_own = self._corrector.start_shot(frame.gray, frame.ab_2hw, number, frame.match)
-            held = [Held(frame.gray, ab, None, None, frame.likeness_Kpq, is_own)]
         else:
             before = find_link(last.gray, frame.gray, self._flow(frame.gray, last.gray), size)
             after = find_link(frame.gray, last.gray, self._flow(last.gray, frame.gray), size)
             ab, is_own = self._corrector.continue_shot(before, frame.gray, frame.ab_2hw, number, frame.match)
-            held = [replace(last, after=after), Held(frame.gray, ab, before, None, frame.likeness_Kpq, is_own)]
-        kept = () if last is None else state.held[:-1]
-        self._state = replace(state, held=(*kept, *held))
+            state = replace(state, held=(*state.held[:-1], replace(last, after=after)))
+        new = Held(frame.gray, ab, before, is_own=is_own)
+        if frame.likeness_Kpq is not None and not self._corrector.state.is_matched:
+            agreed = agree(state.keys, frame.likeness_Kpq, ab)
+            new = replace(new, ab_2hw=agreed.ab_2hw, weight_hw=agreed.weight_hw)
+            state = replace(state, keys=agreed.keys)
+        self._state = replace(state, held=(*state.held, new))
         count = self._block_length
         return ready + (self._color_block(count) if len(self._state.held) == count + AHEAD else [])
 
@@ -137,7 +170,7 @@ class ShotSteadier:
             ready += self._color_block(min(self._block_length, len(self._state.held)))
             if not self._state.held:
                 self._corrector.end_shot(last.gray, ready[-1])
-        self._state = replace(self._state, front=None, palette=PaletteState())
+        self._state = replace(self._state, front=None, keys=())
         return ready
 
     def _color_block(self, count: int) -> list[Floats]:
@@ -145,7 +178,7 @@ class ShotSteadier:
         backward = self._average_backward(count)
         ready = []
         for place in range(count):
-            ready.append(self._color_next(backward[place], self._state.held[place:]))
+            ready.append(self._color_next(backward[place], self._state.held[place]))
         self._state = replace(self._state, held=self._state.held[count:])
         return ready
 
@@ -158,48 +191,27 @@ class ShotSteadier:
             found.append(average)
         return found[::-1][:count]
 
-    def _color_next(self, backward: Average, rest: tuple[Held, ...]) -> Floats:
-        """Color the first frame of `rest`, the held frames from it on."""
-        state, frame = self._state, rest[0]
+    def _color_next(self, backward: Average, frame: Held) -> Floats:
+        state = self._state
         front = _add(state.front, frame, frame.before)
-        ab = frame.ab_2hw if frame.is_own else _join(front, backward, frame.ab_2hw)
-        shifts, progress = state.palette, state.number % KEY_INTERVAL / KEY_INTERVAL
-        if frame.before is not None:
-            shifts = palette.follow(shifts, frame.before)
-        if progress == 0 and frame.likeness_Kpq is not None and not self._corrector.state.is_matched:
-            ahead = [
-                palette.make_key(later.likeness_Kpq, later.ab_2hw)
-                for later in rest[KEY_INTERVAL::KEY_INTERVAL]
-                if later.likeness_Kpq is not None
-            ]
-            is_start = frame.before is None
-            shifts = palette.agree(shifts, frame.likeness_Kpq, ab, ahead, is_start=is_start)
-        shifted = ab if frame.is_own else palette.shift(shifts, ab, progress)
-        amounts = (colorfulness(frame.ab_2hw), colorfulness(shifted))
-        if state.front is None:
-            wanted, found = amounts
-        else:
-            wanted, found = (
-                old + AMOUNT_STEP * (new - old)
-                for old, new in zip((state.wanted_color, state.found_color), amounts, strict=True)
-            )
-        ratio = 1.0 if frame.is_own else wanted / max(found, 1e-3)
-        self._state = replace(
-            state, front=front, palette=shifts, wanted_color=wanted, found_color=found, number=state.number + 1
-        )
-        vivid: Floats = shifted * np.float32(np.clip(ratio, 1 / VIVIDNESS_LIMIT, VIVIDNESS_LIMIT))
-        return vivid
+        ab = frame.ab_2hw if frame.is_own else _join(front, backward, frame)
+        amounts = state.amounts.follow(frame.ab_2hw, ab, is_first=state.front is None)
+        self._state = replace(state, front=front, amounts=amounts, number=state.number + 1)
+        return ab if frame.is_own else ab * np.float32(amounts.factor)
 
 
 def _add(average: Average | None, frame: Held, link: Link | None) -> Average:
     """An average with one more frame, to which `link` leads; one whose colors are known begins anew."""
-    if average is None or link is None or frame.is_own:
-        return Average.start(frame.ab_2hw)
-    return average.update(frame.ab_2hw, link, frame.gray, max_weight=MAX_WEIGHT)
+    if average is not None and link is not None and not frame.is_own:
+        return average.update(frame.ab_2hw, link, frame.gray, memory=MEMORY, weight_hw=frame.weight_hw)
+    begun = Average.start(frame.ab_2hw)
+    return begun if frame.weight_hw is None else replace(begun, weight_hw=frame.weight_hw)
 
 
-def _join(front: Average, back: Average, predicted_2hw: Floats) -> Floats:
-    """The mean of what two averages rest on; both hold the frame's own prediction."""
-    weight = front.weight_hw + back.weight_hw - 1
-    joined: Floats = (front.weight_hw * front.ab_2hw + back.weight_hw * back.ab_2hw - predicted_2hw) / weight
+def _join(front: Average, back: Average, frame: Held) -> Floats:
+    """The mean of what two averages rest on; both hold the frame's own colors."""
+    own = np.float32(1) if frame.weight_hw is None else frame.weight_hw
+    own = np.minimum(own, np.minimum(front.weight_hw, back.weight_hw))
+    weight = front.weight_hw + back.weight_hw - own
+    joined: Floats = (front.weight_hw * front.ab_2hw + back.weight_hw * back.ab_2hw - own * frame.ab_2hw) / weight
     return joined
