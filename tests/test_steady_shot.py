@@ -8,10 +8,11 @@ import skimage.data
 
 from vidcolor.color import picture_to_lab
 from vidcolor.films.known_colors import KnownColors
+from vidcolor.films.pipeline import _predict
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.steady import Steadiness
 from vidcolor.steady.palette import EVIDENCE, KEY_INTERVAL, MEMORY, PaletteKey, agree
-from vidcolor.steady.shot import AHEAD, ShotState, ShotSteadier
+from vidcolor.steady.shot import AHEAD, ShotState, ShotSteadier, is_needless
 from vidcolor.steady.smoothing import ColorSmoother
 from vidcolor.steady.state import from_arrays, to_arrays
 
@@ -93,6 +94,56 @@ def test_a_shot_keeps_its_amount_of_color() -> None:
     assert np.mean(steady(frames, calm)[40][0]) == pytest.approx(16, rel=0.1)
     lively = [flat(0, 0) + RANDOM.normal(0, 5, (2, 24, 24)).astype(np.float32) for _ in frames]
     assert np.std(steady(frames, lively)[40]) < 2  # noise is not brought back
+
+
+def test_every_second_frame_that_is_like_the_one_before_needs_no_opinion() -> None:
+    one, other = texture(1), texture(2)
+    assert is_needless(1, one, one + 1)
+    assert not is_needless(2, one, one)
+    assert not is_needless(1, None, one)
+    assert not is_needless(1, one, other)
+    assert not is_needless(1, one, one[:, :96])
+
+
+def test_frames_without_an_opinion_have_the_colors_of_those_before_them() -> None:
+    frames = pan(5, 60)
+    colors = [flat(20, number / 6) for number in range(60)]
+    asked, halved = [], []
+    for found, skips in ((asked, False), (halved, True)):
+        steadier = ShotSteadier()
+        for number, frame in enumerate(frames):
+            found += steadier.push(frame, None if skips and number % 2 else colors[number])
+        found += steadier.finish()
+    assert len(halved) == 60
+    assert max(float(np.abs(one - other).max()) for one, other in zip(asked, halved, strict=True)) < 0.6
+
+
+def test_a_shot_that_begins_without_an_opinion_has_colors() -> None:
+    frames, found, steadier = [*pan(1, 11), *pan(2, 1), *pan(3, 12)], [], ShotSteadier()
+    for number, frame in enumerate(frames):
+        found += steadier.push(frame, None if number % 2 else flat(9, 9))
+    found += steadier.finish()
+    assert len(found) == 24
+    assert all(np.abs(each - flat(9, 9)).max() < 0.1 for each in found)
+
+
+def test_the_network_is_asked_about_half_of_a_calm_shot(colorizer: Colorizer) -> None:
+    asked: list[int] = []
+
+    class Counting(KnownColors):
+        def predict(self, shown, numbers, needless=()):
+            found = super().predict(shown, numbers, needless)
+            asked.extend(number for number, ab in zip(numbers, found[0], strict=True) if ab is not None)
+            return found
+
+    known = Counting((), colorizer, key_interval=12)
+    frames = [(None, texture(4, 96) + number / 10) for number in range(41)]
+    predicted = list(_predict(iter(frames), colorizer, known, 0, Steadiness("shot", first_number=3)))
+    assert len(predicted) == 41
+    assert asked == sorted({*range(3, 44, 2), 12, 24, 36})  # every second one, and keys
+    asked.clear()
+    list(_predict(iter(frames), colorizer, known, 0, Steadiness("flow")))
+    assert asked == list(range(41))
 
 
 def test_keys_agree_on_what_is_alike() -> None:

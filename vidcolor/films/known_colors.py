@@ -4,7 +4,7 @@ A still is matched with every frame by likeness; how alike a place is says how s
 spreads in its own frame to what looks alike, and is a still from then on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -45,20 +45,30 @@ class KnownColors:
                     self._own.setdefault(still.number, []).append(still)
 
     def predict(
-        self, lightness_Bhw: Sequence[Floats], numbers: Sequence[int]
-    ) -> tuple[Sequence[Floats], Sequence[Match | None], Sequence[Floats | None]]:
+        self, lightness_Bhw: Sequence[Floats], numbers: Sequence[int], needless: Collection[int] = ()
+    ) -> tuple[Sequence[Floats | None], Sequence[Match | None], Sequence[Floats | None]]:
         """The network's a*b* of L* pictures, their colors by what is known (None where nothing is), and likenesses.
 
         numbers: of the film's frames that they are; those that are multiples of key_interval get a likeness.
+        needless: places of pictures about which the network is not asked, unless something is known.
         """
         every = self._key_interval
         keys = {place for place, number in enumerate(numbers) if every is not None and number % every == 0}
         if self._matcher is None:
             nothing: list[Match | None] = [None] * len(lightness_Bhw)
+            asked = [place for place in range(len(nothing)) if place in keys or place not in needless]
+            shown = [lightness_Bhw[place] for place in asked]
             if every is None:
-                return self._colorizer.predict(lightness_Bhw), nothing, [None] * len(nothing)
-            colors, likeness = self._colorizer.predict_and_liken(lightness_Bhw, keys)
-            return colors, nothing, [likeness.get(place) for place in range(len(nothing))]
+                found, likeness = self._colorizer.predict(shown), dict[int, Floats]()
+            else:
+                found, likeness = self._colorizer.predict_and_liken(shown, [asked.index(place) for place in keys])
+            colors = dict(zip(asked, found, strict=True))
+            alike = {asked[place]: each for place, each in likeness.items()}
+            return (
+                [colors.get(place) for place in range(len(nothing))],
+                nothing,
+                [alike.get(place) for place in range(len(nothing))],
+            )
         predicted, looks = self._colorizer.predict_and_look(lightness_Bhw)
         tasks = [self._prepare(self._matcher, look, number) for look, number in zip(looks, numbers, strict=True)]
         guided = self._colorizer.listener.guide(looks, predicted, [task.known for task in tasks])

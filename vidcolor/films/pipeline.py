@@ -21,13 +21,14 @@ from vidcolor.steady.checkpoints import SEGMENT_FRAMES, Checkpoints, PendingItem
 from vidcolor.steady.key_frames import MAX_INTERVAL, PlannedFrame
 from vidcolor.steady.matching import Match
 from vidcolor.steady.references import CorrectorState
+from vidcolor.steady.shot import is_needless
 from vidcolor.steady.state import Arrays
 
 T = TypeVar("T")
 LightFrame = tuple[Frame, Floats]  # a frame and its L*, as the network takes it
 ColorFrame = tuple[Frame, Floats]  # a frame and its a*b*
-# A frame, its L* and a*b*, its colors by what is known, and its likeness.
-Predicted = tuple[Frame, Floats, Floats, Match | None, Floats | None]
+# A frame, its L* and a*b* (None where the network was not asked), its colors by what is known, and its likeness.
+Predicted = tuple[Frame, Floats, Floats | None, Match | None, Floats | None]
 DECODED_AHEAD = 4  # frames that wait for the network, beyond its batch
 PLANNED_AHEAD = 8  # frames that wait for the network to color the key frame before them
 KEYS_A_DEVICE = 2  # key frames that a device works on at once: all frames between them are held
@@ -132,10 +133,10 @@ def colored_frames(
         light_frames = overlap(_mark_kept(light_frames, shots, picture, checkpoints), DECODED_AHEAD)
     if steadiness.every == 1:
         known = KnownColors(steadiness.references, colorizer, key_interval=steadiness.key_interval)
-        predicted = _predict(light_frames, colorizer, known, checkpoints.first, steadiness.first_number)
+        predicted = _predict(light_frames, colorizer, known, checkpoints.first, steadiness)
         predictions = overlap(predicted, colorizer.batch_size)
         if steadiness.mode == "off":
-            colors: Iterator[ColorFrame] = ((frame, ab) for frame, _, ab, _, _ in predictions)
+            colors: Iterator[ColorFrame] = ((frame, ab) for frame, _, ab, _, _ in predictions if ab is not None)
         else:
             colors = overlap(_average(predictions, steadiness, checkpoints, on_references), PAINTED_AHEAD)
     else:
@@ -178,15 +179,17 @@ def _predict(
     colorizer: Colorizer,
     known: KnownColors,
     first: int,
-    first_number: int,
+    steadiness: Steadiness,
 ) -> Iterator[Predicted]:
     """Predict a*b* batch by batch, also by what is known. No batch crosses the end of a segment."""
-    remaining = iter(light_frames)
+    remaining, before, number = iter(light_frames), None, steadiness.first_number
     while batch := list(islice(remaining, min(colorizer.batch_size, SEGMENT_FRAMES - first % SEGMENT_FRAMES))):
-        numbers = range(first_number + first, first_number + first + len(batch))
-        first += len(batch)
         shown = [lightness for _, lightness in batch]
-        answers = zip(batch, *known.predict(shown, numbers), strict=True)
+        pairs = zip(range(first, first + len(batch)), [before, *shown], shown, strict=False)
+        needless = [place for place, each in enumerate(pairs) if steadiness.may_skip and is_needless(*each)]
+        numbers = range(number + first, number + first + len(batch))
+        answers = zip(batch, *known.predict(shown, numbers, needless), strict=True)
+        first, before = first + len(batch), shown[-1]
         yield from ((*pair, ab, found, likeness) for pair, ab, found, likeness in answers)
 
 

@@ -49,6 +49,11 @@ class Steadiness:
         """Every how many frames the palette of a shot looks at one; None: there is none."""
         return KEY_INTERVAL if self.mode == "shot" and self.every == 1 else None
 
+    @property
+    def may_skip(self) -> bool:
+        """Whether the network need not be asked about every frame: see shot.is_needless."""
+        return self.mode == "shot" and self.every == 1 and not self.references
+
     def planner(self, state: Arrays, first: int = 0) -> KeyPlanner:
         """Chooses key frames; frames with a reference of their own are always keys. state, first: see `smoother`."""
         initial = from_arrays(PlanState, state) if state else PlanState(number=self.first_number + first)

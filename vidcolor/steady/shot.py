@@ -8,6 +8,7 @@ Shapes: h w of a*b*; K p q of a likeness, see networks.likeness.
 
 from dataclasses import astuple, dataclass, field, replace
 
+import cv2
 import numpy as np
 
 from vidcolor.color import Floats
@@ -22,6 +23,7 @@ from vidcolor.steady.references import CorrectorState, ReferenceCorrector
 AHEAD = 24  # frames that a frame waits for; more steadies hardly better
 MEMORY = Memory(max_weight=60, unexplained=0.99, deviations=3.0)
 AMOUNT_STEP = 1 / 50  # by which the measured variety of colors follows each frame
+LIKE = 6.0  # L*: mean difference to the frame before, below which a frame is like it
 MORE_VARIETY = 1.15  # by which variety may ask for more color than the mean square does
 VIVIDNESS_LIMIT = 1.4  # largest factor, up or down, that restores a shot's variety of colors
 
@@ -31,7 +33,7 @@ class Waiting:
     """A frame that no shot is known for yet. Saved by `to_arrays`: field names are part of the format."""
 
     gray: Gray
-    ab_2hw: Floats
+    ab_2hw: Floats | None
     match: Match | None = None
     likeness_Kpq: Floats | None = None
 
@@ -113,11 +115,13 @@ class ShotSteadier:
         return len(self._state.waiting) + len(self._state.held)
 
     def push(
-        self, lightness_hw: Floats, ab_2hw: Floats, match: Match | None = None, likeness_Kpq: Floats | None = None
-    ) -> list[Floats]:
+        self, lightness_hw: Floats, ab_2hw: Floats | None, match: Match | None = None,
+        likeness_Kpq: Floats | None = None,
+    ) -> list[Floats]:  # fmt: skip
         """Push the next frame; get the a*b* that are ready, in order.
 
-        lightness: L* 0..100 as the network saw it.  ab: the network's a*b*.  match: what is known of the frame; for
+        lightness: L* 0..100 as the network saw it.  ab: the network's a*b*; None: it was not asked, see `is_needless`;
+        of the film's first frame it always is.  match: what is known of the frame; for
         every frame of the film or for none.  likeness: see networks.likeness, of frames whose number is a multiple of
         KEY_INTERVAL.
         """
@@ -135,18 +139,22 @@ class ShotSteadier:
         """Take the oldest undecided frame into its shot; gives the a*b* that are ready then."""
         frame, ready = self._state.waiting[0], list[Floats]()
         last = self._state.held[-1] if self._state.held else None
-        if is_start or last is None or last.ab_2hw.shape != frame.ab_2hw.shape:
+        opinion = frame.ab_2hw if frame.ab_2hw is not None or last is None else last.ab_2hw
+        assert opinion is not None, "the film's first frame needs a prediction"
+        if is_start or last is None or last.ab_2hw.shape != opinion.shape:
             ready = self._end_shot()
             last = None
         state = replace(self._state, waiting=self._state.waiting[1:])
-        number, size = state.number + len(state.held), frame.ab_2hw.shape[1:]
+        number, size = state.number + len(state.held), opinion.shape[1:]
         if last is None:
             before = None
-            ab, is_own = self._corrector.start_shot(frame.gray, frame.ab_2hw, number, frame.match)
+            ab, is_own = self._corrector.start_shot(frame.gray, opinion, number, frame.match)
         else:
             before = find_link(last.gray, frame.gray, self._flow(frame.gray, last.gray), size)
             after = find_link(frame.gray, last.gray, self._flow(last.gray, frame.gray), size)
-            ab, is_own = self._corrector.continue_shot(before, frame.gray, frame.ab_2hw, number, frame.match)
+            if frame.ab_2hw is None:
+                opinion = before.warp_ab(opinion)
+            ab, is_own = self._corrector.continue_shot(before, frame.gray, opinion, number, frame.match)
             state = replace(state, held=(*state.held[:-1], replace(last, after=after)))
         new = Held(frame.gray, ab, before, is_own=is_own)
         if frame.likeness_Kpq is not None and not self._corrector.state.is_matched:
@@ -198,6 +206,17 @@ class ShotSteadier:
         amounts = state.amounts.follow(frame.ab_2hw, ab, is_first=state.front is None)
         self._state = replace(state, front=front, amounts=amounts, number=state.number + 1)
         return ab if frame.is_own else ab * np.float32(amounts.factor)
+
+
+def is_needless(index: int, before_hw: Floats | None, lightness_hw: Floats) -> bool:
+    """Whether the network need not be asked about a frame: every second one that is like the frame before it.
+
+    Its color is that of the frame before it, along the motion; averages hardly change by that.
+    index: of the frame, from the film's first one on.  before, lightness: L* of the frame before and of this one.
+    """
+    if index % 2 == 0 or before_hw is None or before_hw.shape != lightness_hw.shape:
+        return False
+    return bool(cv2.norm(before_hw, lightness_hw, cv2.NORM_L1) < LIKE * lightness_hw.size)
 
 
 def _add(average: Average | None, frame: Held, link: Link | None) -> Average:

@@ -62,13 +62,15 @@ class ColorSmoother:
         return len(self._state.waiting_gray)
 
     def push(
-        self, lightness_hw: Floats, ab_2hw: Floats, match: Match | None = None, likeness_Kpq: Floats | None = None
-    ) -> list[Floats]:
+        self, lightness_hw: Floats, ab_2hw: Floats | None, match: Match | None = None,
+        likeness_Kpq: Floats | None = None,
+    ) -> list[Floats]:  # fmt: skip
         """Push the next frame; get the a*b* that are ready, none to three, in order and of their own shapes.
 
         lightness: L* 0..100 as the network saw it.  ab: the network's a*b*, of any size.  match: what stills say of the
         frame; for every frame of the film or for none.  likeness: not used here.
         """
+        assert ab_2hw is not None, "every frame needs a prediction"
         del likeness_Kpq
         state, gray = self._state, gray_of(lightness_hw)
         self._state = replace(
