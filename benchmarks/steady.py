@@ -30,7 +30,7 @@ from vidcolor.media.source import FilmSource
 from vidcolor.steady.cuts import detect_cuts
 from vidcolor.steady.palette import KEY_INTERVAL
 from vidcolor.steady.propagation import propagate
-from vidcolor.steady.shot import ShotSteadier
+from vidcolor.steady.shot import ShotSteadier, is_needless
 from vidcolor.steady.smoothing import smooth
 
 REMEMBERED = 256  # opinions, so that the network is asked once for all ways
@@ -76,10 +76,17 @@ def by_keys(every: int | None) -> Stage:
 
 def by_shot(colorizer: Colorizer) -> Stage:
     def color(lightness: Iterable[Floats], predict: Predict, batch: int) -> Iterator[Floats]:
-        steadier = ShotSteadier()
-        for number, (frame, ab) in enumerate(opinions(lightness, predict, batch)):
-            likeness = colorizer.listener.look([frame])[0].likeness if number % KEY_INTERVAL == 0 else None
-            yield from steadier.push(frame, ab, None, likeness)
+        steadier, before, numbers = ShotSteadier(), None, iter(range(10**9))
+        frames = iter(lightness)
+        while group := list(islice(frames, batch)):
+            places = {place: next(numbers) for place in range(len(group))}
+            pairs = zip(places.values(), [before, *group], group, strict=False)
+            asked = [place for place, pair in enumerate(pairs) if not is_needless(*pair)]
+            colors = dict(zip(asked, predict([group[place] for place in asked]), strict=True))
+            for place, number in places.items():
+                likeness = colorizer.listener.liken([group[place]])[0][1] if number % KEY_INTERVAL == 0 else None
+                yield from steadier.push(group[place], colors.get(place), None, likeness)
+            before = group[-1]
         yield from steadier.finish()
 
     return color

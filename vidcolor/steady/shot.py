@@ -23,7 +23,8 @@ from vidcolor.steady.references import CorrectorState, ReferenceCorrector
 AHEAD = 24  # frames that a frame waits for; more steadies hardly better
 MEMORY = Memory(max_weight=60, unexplained=0.99, deviations=3.0)
 AMOUNT_STEP = 1 / 50  # by which the measured variety of colors follows each frame
-LIKE = 6.0  # L*: mean difference to the frame before, below which a frame is like it
+LEAST_WEIGHT = 1e-3  # opinions that colors of another shot count for
+LIKE = 12.0  # L*: mean difference to the frame before, below which a frame is like it
 MORE_VARIETY = 1.15  # by which variety may ask for more color than the mean square does
 VIVIDNESS_LIMIT = 1.4  # largest factor, up or down, that restores a shot's variety of colors
 
@@ -48,22 +49,25 @@ class Held:
     after: Link | None = None  # to the frame after, once that is known
     is_own: bool = False  # its colors are known
     weight_hw: Floats | None = None  # opinions that its colors rest on; None: one
+    is_foreign: bool = False  # its colors are another shot's, as the network was not asked
 
 
 @dataclass(frozen=True)
 class Amounts:
     """How much color a shot has: means over its frames. Saved by `to_arrays`: field names are part of the format."""
 
-    wanted_variety: float = 0.0  # of the colors that were predicted
-    found_variety: float = 0.0  # of what became of them
-    wanted_color: float = 0.0
-    found_color: float = 0.0
+    wanted_variety: float  # of the colors that were predicted
+    found_variety: float  # of what became of them
+    wanted_color: float
+    found_color: float
 
-    def follow(self, predicted_2hw: Floats, ab_2hw: Floats, *, is_first: bool) -> "Amounts":
+    @classmethod
+    def measure(cls, predicted_2hw: Floats, ab_2hw: Floats) -> "Amounts":
+        """Those of one frame."""
+        return cls(variety(predicted_2hw), variety(ab_2hw), colorfulness(predicted_2hw), colorfulness(ab_2hw))
+
+    def follow(self, new: "Amounts") -> "Amounts":
         """The means with one more frame."""
-        new = Amounts(variety(predicted_2hw), variety(ab_2hw), colorfulness(predicted_2hw), colorfulness(ab_2hw))
-        if is_first:
-            return new
         pairs = zip(astuple(self), astuple(new), strict=True)
         return Amounts(*(old + AMOUNT_STEP * (value - old) for old, value in pairs))
 
@@ -88,7 +92,7 @@ class ShotState:
     held: tuple[Held, ...] = ()  # frames of the newest shot that have no colors yet
     front: Average | None = None  # over the frames of the shot that came out; None: none did
     keys: tuple[PaletteKey, ...] = ()  # of the newest shot
-    amounts: Amounts = field(default_factory=Amounts)
+    amounts: Amounts | None = None  # of the newest shot
     number: int = 0  # of the next frame to come out
     guide: CorrectorState = field(default_factory=CorrectorState)
 
@@ -157,6 +161,8 @@ class ShotSteadier:
             ab, is_own = self._corrector.continue_shot(before, frame.gray, opinion, number, frame.match)
             state = replace(state, held=(*state.held[:-1], replace(last, after=after)))
         new = Held(frame.gray, ab, before, is_own=is_own)
+        if before is None and frame.ab_2hw is None and not is_own:  # another shot's colors, until this one has some
+            new = replace(new, weight_hw=np.full(size, LEAST_WEIGHT, np.float32), is_foreign=True)
         if frame.likeness_Kpq is not None and not self._corrector.state.is_matched:
             agreed = agree(state.keys, frame.likeness_Kpq, ab)
             new = replace(new, ab_2hw=agreed.ab_2hw, weight_hw=agreed.weight_hw)
@@ -178,7 +184,7 @@ class ShotSteadier:
             ready += self._color_block(min(self._block_length, len(self._state.held)))
             if not self._state.held:
                 self._corrector.end_shot(last.gray, ready[-1])
-        self._state = replace(self._state, front=None, keys=())
+        self._state = replace(self._state, front=None, keys=(), amounts=None)
         return ready
 
     def _color_block(self, count: int) -> list[Floats]:
@@ -203,9 +209,12 @@ class ShotSteadier:
         state = self._state
         front = _add(state.front, frame, frame.before)
         ab = frame.ab_2hw if frame.is_own else _join(front, backward, frame)
-        amounts = state.amounts.follow(frame.ab_2hw, ab, is_first=state.front is None)
+        amounts = state.amounts
+        if not frame.is_foreign:
+            measured = Amounts.measure(frame.ab_2hw, ab)
+            amounts = measured if amounts is None else amounts.follow(measured)
         self._state = replace(state, front=front, amounts=amounts, number=state.number + 1)
-        return ab if frame.is_own else ab * np.float32(amounts.factor)
+        return ab if frame.is_own or amounts is None else ab * np.float32(amounts.factor)
 
 
 def is_needless(index: int, before_hw: Floats | None, lightness_hw: Floats) -> bool:
@@ -221,6 +230,8 @@ def is_needless(index: int, before_hw: Floats | None, lightness_hw: Floats) -> b
 
 def _add(average: Average | None, frame: Held, link: Link | None) -> Average:
     """An average with one more frame, to which `link` leads; one whose colors are known begins anew."""
+    if average is not None and link is not None and frame.is_foreign:
+        return average.carry(link, MEMORY)
     if average is not None and link is not None and not frame.is_own:
         return average.update(frame.ab_2hw, link, frame.gray, memory=MEMORY, weight_hw=frame.weight_hw)
     begun = Average.start(frame.ab_2hw)
