@@ -76,7 +76,8 @@ def by_keys(every: int | None) -> Stage:
 
 def by_shot(colorizer: Colorizer) -> Stage:
     def color(lightness: Iterable[Floats], predict: Predict, batch: int) -> Iterator[Floats]:
-        steadier, before, numbers = ShotSteadier(), None, iter(range(10**9))
+        steadier = ShotSteadier(ask=lambda frame: predict([frame])[0])
+        before, numbers = None, iter(range(10**9))
         frames = iter(lightness)
         while group := list(islice(frames, batch)):
             places = {place: next(numbers) for place in range(len(group))}

@@ -118,13 +118,20 @@ def test_frames_without_an_opinion_have_the_colors_of_those_before_them() -> Non
     assert max(float(np.abs(one - other).max()) for one, other in zip(asked, halved, strict=True)) < 0.6
 
 
-def test_a_shot_that_begins_without_an_opinion_has_colors() -> None:
-    frames, found, steadier = [*pan(1, 11), *pan(3, 12)], [], ShotSteadier()
+def test_the_network_is_asked_about_a_shots_first_frame_after_all() -> None:
+    frames, found, asked = [*pan(1, 11), *pan(3, 12)], [], []
+
+    def ask(lightness: np.ndarray) -> np.ndarray:
+        asked.append(lightness)
+        return flat(-20, 5)
+
+    steadier = ShotSteadier(ask=ask)
     for number, frame in enumerate(frames):
         ab = flat(9, 9) if number < 11 else flat(-20, 5)
         found += steadier.push(frame, None if number % 2 else ab)
     found += steadier.finish()
-    assert len(found) == 23
+    assert len(asked) == 1
+    assert asked[0] is frames[11]
     assert max(float(np.abs(each - flat(9, 9)).max()) for each in found[:11]) < 0.1
     assert max(float(np.abs(each - flat(-20, 5)).max()) for each in found[11:]) < 0.1  # nothing crosses the cut
 

@@ -135,10 +135,16 @@ def colored_frames(
         known = KnownColors(steadiness.references, colorizer, key_interval=steadiness.key_interval)
         predicted = _predict(light_frames, colorizer, known, checkpoints.first, steadiness)
         predictions = overlap(predicted, colorizer.batch_size)
+
+        def ask(lightness_hw: Floats) -> Floats:
+            (ab,), _, _ = known.predict([lightness_hw], [1])
+            assert ab is not None
+            return ab
+
         if steadiness.mode == "off":
             colors: Iterator[ColorFrame] = ((frame, ab) for frame, _, ab, _, _ in predictions if ab is not None)
         else:
-            colors = overlap(_average(predictions, steadiness, checkpoints, on_references), PAINTED_AHEAD)
+            colors = overlap(_average(predictions, steadiness, ask, checkpoints, on_references), PAINTED_AHEAD)
     else:
         planned = overlap(_plan_keys(light_frames, steadiness, checkpoints), PLANNED_AHEAD)
         colors = overlap(_carry(planned, colorizer, steadiness, checkpoints, on_references), PAINTED_AHEAD)
@@ -196,11 +202,12 @@ def _predict(
 def _average(
     predictions: Iterable[Predicted],
     steadiness: Steadiness,
+    ask: Callable[[Floats], Floats],
     checkpoints: Checkpoints,
     on_references: Callable[[CorrectorState], None],
 ) -> Iterator[ColorFrame]:
-    """Average the network's predictions over time."""
-    smoother = steadiness.smoother(checkpoints.initial_state("steadier"), checkpoints.first)
+    """Average the network's predictions over time.  ask: the network about one more frame."""
+    smoother = steadiness.smoother(checkpoints.initial_state("steadier"), checkpoints.first, ask)
     waiting = PendingItems[Frame](smoother.waiting)
     for number, (frame, lightness, ab, match, likeness) in enumerate(predictions, start=checkpoints.first + 1):
         ready = smoother.push(lightness, ab, match, likeness)

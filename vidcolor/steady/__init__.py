@@ -1,8 +1,10 @@
 """Temporal stability of a film's colors: averaged frame by frame, or propagated from key frames."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from vidcolor.choices import AveragingMode, SteadyMode
+from vidcolor.color import Floats
 from vidcolor.errors import UsageError
 from vidcolor.steady.key_frames import KeyPlanner, PlanState, check_every
 from vidcolor.steady.palette import KEY_INTERVAL
@@ -31,15 +33,18 @@ class Steadiness:
                 " --stills-by, --hints."
             )
 
-    def smoother(self, state: Arrays, first: int = 0) -> ColorSmoother | ShotSteadier:
+    def smoother(
+        self, state: Arrays, first: int = 0, ask: Callable[[Floats], Floats] | None = None
+    ) -> ColorSmoother | ShotSteadier:
         """For the prediction of every frame.
 
-        state: as `to_arrays` gave it; empty where none was saved.  first: frames of the film before.
+        state: as `to_arrays` gave it; empty where none was saved.  first: frames of the film before.  ask: see
+        ShotSteadier; needed where `may_skip`.
         """
         number = self.first_number + first
         if self.mode == "shot":
             started = from_arrays(ShotState, state) if state else ShotState(number=number)
-            return ShotSteadier(started, self._corrector())
+            return ShotSteadier(started, self._corrector(), ask)
         mode: AveragingMode = "smooth" if self.mode == "smooth" else "flow"
         initial = from_arrays(SmoothingState, state) if state else SmoothingState(number=number)
         return ColorSmoother(mode, initial, self._corrector())

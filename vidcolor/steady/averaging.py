@@ -3,7 +3,7 @@
 Shapes: h w of a*b*. A prediction is the a*b* (2, h, w) that the network gives a frame.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -71,11 +71,6 @@ class Average:
         wanted = self.wanted_color + step * (colorfulness(predicted_2hw) - self.wanted_color)
         found = self.found_color + step * (colorfulness(ab) - self.found_color)
         return Average(ab, np.minimum(weight + own, np.float32(memory.max_weight)), wanted, found)
-
-    def carry(self, link: Link, memory: Memory) -> "Average":
-        """The same average, aligned to the picture to which `link` leads."""
-        weight = link.warp(self.weight_hw) * np.maximum(link.trust_hw, np.float32(memory.unexplained))
-        return replace(self, ab_2hw=link.warp_ab(self.ab_2hw), weight_hw=weight)
 
     @property
     def vivid_2hw(self) -> Floats:

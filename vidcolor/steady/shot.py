@@ -6,6 +6,7 @@ that the result depends on nothing but the film.
 Shapes: h w of a*b*; K p q of a likeness, see networks.likeness.
 """
 
+from collections.abc import Callable
 from dataclasses import astuple, dataclass, field, replace
 
 import cv2
@@ -23,7 +24,6 @@ from vidcolor.steady.references import CorrectorState, ReferenceCorrector
 AHEAD = 24  # frames that a frame waits for; more steadies hardly better
 MEMORY = Memory(max_weight=60, unexplained=0.99, deviations=3.0)
 AMOUNT_STEP = 1 / 50  # by which the measured variety of colors follows each frame
-LEAST_WEIGHT = 1e-3  # opinions that colors of another shot count for
 LIKE = 12.0  # L*: mean difference to the frame before, below which a frame is like it
 MORE_VARIETY = 1.15  # by which variety may ask for more color than the mean square does
 VIVIDNESS_LIMIT = 1.4  # largest factor, up or down, that restores a shot's variety of colors
@@ -35,6 +35,7 @@ class Waiting:
 
     gray: Gray
     ab_2hw: Floats | None
+    lightness_hw: Floats | None = None  # where the network was not asked
     match: Match | None = None
     likeness_Kpq: Floats | None = None
 
@@ -49,7 +50,6 @@ class Held:
     after: Link | None = None  # to the frame after, once that is known
     is_own: bool = False  # its colors are known
     weight_hw: Floats | None = None  # opinions that its colors rest on; None: one
-    is_foreign: bool = False  # its colors are another shot's, as the network was not asked
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,14 @@ class ShotState:
 class ShotSteadier:
     """Averages the network's a*b* over a shot, and lets key frames agree on a palette."""
 
-    def __init__(self, state: ShotState | None = None, corrector: ReferenceCorrector | None = None) -> None:
-        """state: where another one stopped.  corrector: applies references; takes over its part of the state."""
+    def __init__(
+        self, state: ShotState | None = None, corrector: ReferenceCorrector | None = None,
+        ask: Callable[[Floats], Floats] | None = None,
+    ) -> None:  # fmt: skip
+        """state: where another one stopped.  corrector: applies references; takes over its part of the state.  ask: the
+        network, L* to a*b*, about a shot's first frame that was pushed without its colors.
+        """
+        self._ask = ask
         self._state = state or ShotState()
         self._corrector = corrector or ReferenceCorrector()
         self._corrector.state = self._state.guide
@@ -124,13 +130,13 @@ class ShotSteadier:
     ) -> list[Floats]:  # fmt: skip
         """Push the next frame; get the a*b* that are ready, in order.
 
-        lightness: L* 0..100 as the network saw it.  ab: the network's a*b*; None: it was not asked, see `is_needless`;
-        of the film's first frame it always is.  match: what is known of the frame; for
+        lightness: L* 0..100 as the network saw it.  ab: the network's a*b*; None: it was not asked, see `is_needless`.
+        match: what is known of the frame; for
         every frame of the film or for none.  likeness: see networks.likeness, of frames whose number is a multiple of
         KEY_INTERVAL.
         """
         gray = gray_of(lightness_hw)
-        new = Waiting(gray, ab_2hw, match, likeness_Kpq)
+        new = Waiting(gray, ab_2hw, lightness_hw if ab_2hw is None else None, match, likeness_Kpq)
         self._state = replace(self._state, waiting=(*self._state.waiting, new))
         return [ab for is_start in self._detector.push_gray(gray) for ab in self._decide(is_start)]
 
@@ -143,8 +149,14 @@ class ShotSteadier:
         """Take the oldest undecided frame into its shot; gives the a*b* that are ready then."""
         frame, ready = self._state.waiting[0], list[Floats]()
         last = self._state.held[-1] if self._state.held else None
-        opinion = frame.ab_2hw if frame.ab_2hw is not None or last is None else last.ab_2hw
-        assert opinion is not None, "the film's first frame needs a prediction"
+        if frame.ab_2hw is not None:
+            opinion = frame.ab_2hw
+        elif last is not None and not is_start:
+            opinion = last.ab_2hw
+        else:
+            assert self._ask is not None
+            assert frame.lightness_hw is not None
+            opinion = self._ask(frame.lightness_hw)
         if is_start or last is None or last.ab_2hw.shape != opinion.shape:
             ready = self._end_shot()
             last = None
@@ -161,8 +173,6 @@ class ShotSteadier:
             ab, is_own = self._corrector.continue_shot(before, frame.gray, opinion, number, frame.match)
             state = replace(state, held=(*state.held[:-1], replace(last, after=after)))
         new = Held(frame.gray, ab, before, is_own=is_own)
-        if before is None and frame.ab_2hw is None and not is_own:  # another shot's colors, until this one has some
-            new = replace(new, weight_hw=np.full(size, LEAST_WEIGHT, np.float32), is_foreign=True)
         if frame.likeness_Kpq is not None and not self._corrector.state.is_matched:
             agreed = agree(state.keys, frame.likeness_Kpq, ab)
             new = replace(new, ab_2hw=agreed.ab_2hw, weight_hw=agreed.weight_hw)
@@ -209,12 +219,10 @@ class ShotSteadier:
         state = self._state
         front = _add(state.front, frame, frame.before)
         ab = frame.ab_2hw if frame.is_own else _join(front, backward, frame)
-        amounts = state.amounts
-        if not frame.is_foreign:
-            measured = Amounts.measure(frame.ab_2hw, ab)
-            amounts = measured if amounts is None else amounts.follow(measured)
+        measured = Amounts.measure(frame.ab_2hw, ab)
+        amounts = measured if state.amounts is None else state.amounts.follow(measured)
         self._state = replace(state, front=front, amounts=amounts, number=state.number + 1)
-        return ab if frame.is_own or amounts is None else ab * np.float32(amounts.factor)
+        return ab if frame.is_own else ab * np.float32(amounts.factor)
 
 
 def is_needless(index: int, before_hw: Floats | None, lightness_hw: Floats) -> bool:
@@ -230,8 +238,6 @@ def is_needless(index: int, before_hw: Floats | None, lightness_hw: Floats) -> b
 
 def _add(average: Average | None, frame: Held, link: Link | None) -> Average:
     """An average with one more frame, to which `link` leads; one whose colors are known begins anew."""
-    if average is not None and link is not None and frame.is_foreign:
-        return average.carry(link, MEMORY)
     if average is not None and link is not None and not frame.is_own:
         return average.update(frame.ab_2hw, link, frame.gray, memory=MEMORY, weight_hw=frame.weight_hw)
     begun = Average.start(frame.ab_2hw)
