@@ -11,7 +11,7 @@ from PIL import Image
 
 import vidcolor
 from vidcolor import cli
-from vidcolor.color import picture_to_lab
+from vidcolor.color import lab_to_rgb, picture_to_lab
 from vidcolor.errors import UsageError
 from vidcolor.hints import draw, parse_hints, read_hints
 from vidcolor.inference.colorizer import Colorizer
@@ -49,6 +49,10 @@ def test_colors_are_css_or_ab(color: object, ab: tuple[float, float]) -> None:
     assert hint.ab == pytest.approx(ab, abs=0.2)
 
 
+def at_half(rows: int, columns: int) -> np.ndarray:
+    return np.full((rows, columns), 50, np.float32)
+
+
 def test_shapes_are_drawn_where_they_are() -> None:
     hints = parse_hints(
         {
@@ -60,7 +64,7 @@ def test_shapes_are_drawn_where_they_are() -> None:
             ],
         }
     )
-    drawn = draw(hints, (1280, 720), 20, 40)
+    drawn = draw(hints, (1280, 720), at_half(20, 40))
     assert (drawn.known_hw[:10] == 1).all()
     assert np.allclose(drawn.ab_2hw[:, :10], np.array([10, 20])[:, None, None])
     assert (drawn.known_hw[16, 4:36] == 1).all()
@@ -73,22 +77,42 @@ def test_shapes_are_drawn_where_they_are() -> None:
 
 def test_a_width_widens_points_and_strokes() -> None:
     thin, wide = (
-        draw(parse_hints([{"point": [50, 50], "color": "red", "width": width}]), (100, 100), 25, 25).known_hw.sum()
+        draw(
+            parse_hints([{"point": [50, 50], "color": "red", "width": width}]), (100, 100), at_half(25, 25)
+        ).known_hw.sum()
         for width in (0, 40)
     )
     assert thin == 1
     assert wide == pytest.approx(np.pi * 5**2, rel=0.3)
 
 
+@pytest.mark.parametrize(("color", "is_blue"), [("navy", True), ("#000080", True), ([47.5, -64.7], False)])
+def test_a_dark_blue_on_something_light_is_a_light_blue(color: object, is_blue: bool) -> None:
+    """At the a*b* of navy it would be violet, as it is where a*b* themselves are said."""
+    drawn = draw(
+        parse_hints([{"region": [[0, 0], [8, 0], [8, 8], [0, 8]], "color": color}]), (8, 8), at_half(8, 8) + 30
+    )
+    red, green, blue = (float(each[4, 4]) for each in lab_to_rgb(at_half(8, 8) + 30, *drawn.ab_2hw))
+    assert (green > red) is is_blue
+    assert blue > red
+
+
+def test_points_that_look_like_shares_need_a_size() -> None:
+    with pytest.raises(UsageError, match=r'"size": \[1, 1\]'):
+        parse_hints([{"point": [0.5, 0.4], "color": "red"}])
+    assert parse_hints([{"point": [1, 0], "color": "red"}])
+    assert parse_hints([{"point": [0.5, 0.4], "color": "red"}, {"point": [5, 0.5], "color": "red"}])
+
+
 def test_the_later_of_two_hints_of_one_place_holds_and_that_is_said() -> None:
     hints = parse_hints([{"point": [5, 5], "color": "red"}, {"point": [5, 5], "color": "blue"}], "h.json")
-    drawn = draw(hints, (10, 10), 10, 10)
-    assert drawn.ab_2hw[:, 5, 5] == pytest.approx(hints[1].ab)
+    drawn = draw(hints, (10, 10), np.full((10, 10), 32.3, np.float32))
+    assert drawn.ab_2hw[:, 5, 5] == pytest.approx(hints[1].ab, abs=1)  # as far as sRGB has it at that lightness
     assert drawn.contradictions == (
         "h.json, hint 2 lies over another color, of h.json, hint 1; the later one holds",
     )  # fmt: skip
     same = parse_hints([{"point": [5, 5], "color": "red"}] * 2)
-    assert not draw(same, (10, 10), 10, 10).contradictions
+    assert not draw(same, (10, 10), at_half(10, 10)).contradictions
 
 
 BAD = {
@@ -112,6 +136,8 @@ BAD = {
     "width": ([{"region": [[1, 1], [2, 1], [2, 2]], "color": "red", "width": 3}], "its width 3 is none"),
     "size": ({"size": [0, 5], "hints": [{"point": [1, 1], "color": "red"}]}, "its size 0x5 is none"),
     "file": ([{"point": [1, 1], "color": "red", "file": 5}], "its file '5' is no name"),
+    "frames": ([{"point": [1, 1], "color": "red", "frames": 5}], r"its frames are no \[first, last\]"),
+    "frames back": ([{"point": [1, 1], "color": "red", "frames": [9, 5]}], r"\[9, 5\] end before they begin"),
 }
 
 
@@ -138,7 +164,7 @@ def test_a_file_that_is_no_json_is_told_with_its_place(content: bytes, said: str
 
 def test_a_hint_outside_of_the_picture_is_refused() -> None:
     with pytest.raises(UsageError, match="1400, 20 lies outside of the picture, which is 1280x720"):
-        draw(parse_hints([{"point": [1400, 20], "color": "red"}]), (1280, 720), 10, 10)
+        draw(parse_hints([{"point": [1400, 20], "color": "red"}]), (1280, 720), at_half(10, 10))
 
 
 def test_a_hint_is_for_the_file_that_it_names() -> None:
@@ -265,11 +291,34 @@ def test_a_hint_at_one_frame_holds_for_the_shot(tmp_path: Path) -> None:
         assert said[1] < -25, number
 
 
+def test_a_hint_holds_in_its_own_frames_alone(tmp_path: Path) -> None:
+    gray = gray_of(skimage.data.astronaut())
+    film = write_film(
+        tmp_path / "film.mkv", [gray[150:342, 4 * (number % 20) : 256 + 4 * (number % 20)] for number in range(40)]
+    )
+    hint = {"frame": 8, "point": [180, 180], "color": [10, -50], "width": 12}
+    found = []
+    for name, hints in (("none", None), ("all", [hint]), ("shot", [hint | {"frames": [0, 19]}])):
+        out = tmp_path / f"{name}.mkv"
+        vidcolor.colorize_film(
+            film, out, steady="flow", codec="ffv1", hints=hints and write_json(tmp_path / f"{name}.json", *hints)
+        )
+        found.append(np.stack(decode_frames(out)).astype(int))
+    none, everywhere, shot = found
+    moved = [np.abs(each - none).mean(axis=(1, 2, 3)) for each in (everywhere, shot)]
+    assert moved[0][25:].mean() > 1
+    assert moved[1][25:].max() == 0
+    assert moved[1][5:15].mean() > 1
+
+
 def test_a_hint_that_no_frame_has_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     film = pan_film(tmp_path / "film.mkv", 6)
     out = tmp_path / "out.mkv"
     for hint, said in (
-        ({"frame": 600, "point": [5, 5], "color": "red"}, "hint 1: frame 600 cannot be read; the film has 6"),
+        (
+            {"frame": 600, "point": [5, 5], "color": "red"},
+            "hint 1: frame 600 cannot be read; the film has frames 0 to 5",
+        ),
         ({"point": [5, 5], "color": "red"}, "is a film; say at which frame or time"),
         ({"frame": 1, "point": [5000, 5], "color": "red"}, "5000, 5 lies outside of the picture"),
     ):
@@ -331,9 +380,9 @@ def test_colors_out_of_range_are_no_colors(color: str) -> None:
 
 def test_any_width_and_many_contradictions_are_drawn() -> None:
     wide = parse_hints([{"stroke": [[5, 5], [90, 90]], "color": "red", "width": 1e9}])
-    assert draw(wide, (100, 100), 25, 25).known_hw.all()
+    assert draw(wide, (100, 100), at_half(25, 25)).known_hw.all()
     many = parse_hints([{"point": [5, 5], "color": color} for color in ("red", "blue") * 50])
-    drawn = draw(many, (10, 10), 10, 10)
+    drawn = draw(many, (10, 10), at_half(10, 10))
     assert len(drawn.contradictions) == 4
     assert "96 more hints" in drawn.contradictions[-1]
 

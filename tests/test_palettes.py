@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from media_fixtures import make_film
 from PIL import Image
 
 import vidcolor
@@ -124,7 +125,11 @@ def test_other_machines_find_the_palette(folder: Path, monkeypatch: pytest.Monke
 def test_a_palette_that_cannot_be_used_is_told(folder: Path, tmp_path: Path):
     text = tmp_path / "text.png"
     text.write_text("no picture")
-    for palette, said in ((folder / "gray.png", "without colors"), (text, "not a picture")):
+    thin = tmp_path / "thin.png"
+    Image.fromarray(np.random.default_rng(2).integers(0, 255, (1, 6000, 3), np.uint8)).save(thin)
+    for palette, said in (
+        (folder / "gray.png", "without colors"), (text, "not a picture"), (thin, "too narrow"), (tmp_path, "a folder"),
+    ):  # fmt: skip
         with pytest.raises(SourceError, match=said):
             vidcolor.Colorizer(palette=palette)
     with pytest.raises(SourceError, match="cannot be read"):
@@ -155,8 +160,12 @@ def test_the_command_takes_a_palette(folder: Path, tmp_path: Path, capsys: pytes
     assert not refused.exists()
 
 
-def test_a_palette_is_not_written_over(folder: Path):
+def test_a_palette_is_not_written_over(folder: Path, tmp_path: Path):
     teal = str(folder / "teal.png")
     before = (folder / "teal.png").read_bytes()
     assert cli.run([str(folder / "gray.png"), "-o", teal, "--palette", teal, "--overwrite"]) == 2
     assert (folder / "teal.png").read_bytes() == before
+    film, palette = make_film(tmp_path / "film.mkv"), tmp_path / "palette.mkv"
+    palette.write_bytes(before)
+    assert cli.run([str(film), "-o", str(palette), "--palette", str(palette), "--overwrite"]) == 2
+    assert palette.read_bytes() == before

@@ -204,6 +204,7 @@ def colorize_film(
     reference: StrPath | Iterable[StrPath] = (),
     hints: StrPath | None = None,
     stills_by: str | None = None,
+    project: StrPath | None = None,
     codec: str | None = None,
     crf: int = 18,
     preset: str = "veryfast",
@@ -257,10 +258,10 @@ def colorize_film(
     loaded, settings = _resolve_model(model, device, precision, size, batch_size, saturation, palette)
     options = FilmOptions(
         settings, steady=steady, every=_every_option(every, settings), shot_memory=shot_memory,
-        references=_as_paths(reference), hints=_as_path(hints), stills_by=stills_by, codec=codec, crf=crf,
-        preset=preset, pix_fmt=pix_fmt, encoder=encoder, hwaccel=hwaccel, convert_audio=convert_audio,
-        drop_audio=drop_audio, start=_parse_seconds(start), end=_parse_seconds(end), recolor=recolor, resume=resume,
-        overwrite=overwrite,
+        references=_as_paths(reference), hints=_as_path(hints), project=_as_path(project), stills_by=stills_by,
+        codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt, encoder=encoder, hwaccel=hwaccel,
+        convert_audio=convert_audio, drop_audio=drop_audio, start=_parse_seconds(start), end=_parse_seconds(end),
+        recolor=recolor, resume=resume, overwrite=overwrite,
     )  # fmt: skip
     progress = _Progress(source, "frame", show_progress, on_progress)
     with ExitStack() as stack:
@@ -292,6 +293,7 @@ def colorize_files(
     reference: StrPath | Iterable[StrPath] = (),
     hints: StrPath | None = None,
     stills_by: str | None = None,
+    project: StrPath | None = None,
     codec: str | None = None,
     crf: int = 18,
     preset: str = "veryfast",
@@ -340,9 +342,9 @@ def colorize_files(
     loaded, settings = _resolve_model(model, device, precision, size, batch_size, saturation, palette)
     films = FilmOptions(
         settings, steady=steady, every=_every_option(every, settings, is_here=cluster is None), shot_memory=shot_memory,
-        references=_as_paths(reference), hints=_as_path(hints), stills_by=stills_by, codec=codec, crf=crf,
-        preset=preset, pix_fmt=pix_fmt, encoder=encoder, hwaccel=hwaccel, convert_audio=convert_audio,
-        drop_audio=drop_audio, recolor=recolor, resume=resume, overwrite=overwrite,
+        references=_as_paths(reference), hints=_as_path(hints), project=_as_path(project), stills_by=stills_by,
+        codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt, encoder=encoder, hwaccel=hwaccel,
+        convert_audio=convert_audio, drop_audio=drop_audio, recolor=recolor, resume=resume, overwrite=overwrite,
     )  # fmt: skip
     photos = PhotoOptions(
         recolor=recolor, quality=quality, subsampling=subsampling, largest_photo=largest_photo, hints=_as_path(hints),

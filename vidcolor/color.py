@@ -2,7 +2,8 @@
 
 Units: sRGB and linear components 0..1; L* 0..100; a*, b* about -110..110; Y' 0..1 from black to white;
 Cb, Cr -0.5..0.5. Integer code values appear only where a function says so.
-Sources: IEC 61966-2-1 (sRGB), CIE 15:2004 (Lab, D65 white), ITU-R BT.601-7, BT.709-6, BT.2020-2, BT.2100-2.
+Sources: IEC 61966-2-1 (sRGB), CIE 15:2004 (Lab, D65 white), ITU-R BT.601-7, BT.709-6, BT.2020-2, BT.2100-2; Ottosson
+2020, A perceptual color space for image processing (Oklab).
 """
 
 import sys
@@ -32,6 +33,17 @@ REC601_LUMA = (0.299, 0.587, 0.114)
 LUMA_WEIGHTS = {"bt601": REC601_LUMA, "bt709": (0.2126, 0.7152, 0.0722), "bt2020": (0.2627, 0.6780, 0.0593)}
 SDR_WHITE_NITS = 203.0  # where HDR pictures put paper white (ITU-R BT.2408-7, 2.1)
 CHROMA_ROUNDS = 6  # iterations of the search for L*; each makes the error about ten times smaller
+# Linear sRGB -> the cube of cone responses -> Oklab (Ottosson 2020).
+LINEAR_TO_CONES = np.array([
+    [0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566],
+    [0.0883024619, 0.2817188376, 0.6299787005],
+])  # fmt: skip
+CONES_TO_OKLAB = np.array([
+    [0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, -2.4285922050, 0.4505937099],
+    [0.0259040371, 0.7827717662, -0.8086757660],
+])  # fmt: skip
+CONES_TO_LINEAR, OKLAB_TO_CONES = np.linalg.inv(LINEAR_TO_CONES), np.linalg.inv(CONES_TO_OKLAB)
+LIGHT_STEPS, GAMUT_STEPS, GAMUT_MARGIN = 14, 8, 2e-3  # of the search for a color at another lightness
 HLG_WHITE = 0.75  # SDR_WHITE_NITS as an HLG code
 
 
@@ -103,6 +115,51 @@ def lab_to_rgb(lightness: Array, a: Array, b: Array) -> tuple[Array, Array, Arra
     """L* 0..100, a*, b* -> sRGB components; outside 0..1 where sRGB has no such color."""
     red, green, blue = map(linear_to_srgb, lab_to_light(lightness, a, b))
     return red, green, blue
+
+
+def move_to_lightness(lightness: Floats, a: Floats, b: Floats, wanted: Floats) -> tuple[Floats, Floats]:
+    """The a*, b* that colors have at another L*: of the same hue and as strong, as far as sRGB has such a color.
+
+    At a*, b* that stay a dark blue would become violet. Hue and strength are those of Oklab.
+    All arguments: of one shape; L* 0..100.
+    """
+    color_a, color_b = _linear_to_oklab(np.stack(lab_to_light(lightness, a, b)))[1:]
+    light = np.asarray(_lab_f_inverse((wanted + 16) / 116), np.float32)
+    most, least = np.ones_like(light), np.zeros_like(light)  # shares of the strength: what sRGB may lack, and has
+    found = _at_light(light, color_a, color_b)
+    least[_is_in_gamut(found)] = 1
+    for _ in range(GAMUT_STEPS):
+        share = (most + least) / 2
+        found = _at_light(light, color_a * share, color_b * share)
+        fits = _is_in_gamut(found)
+        least, most = np.asarray(np.where(fits, share, least)), np.asarray(np.where(fits, most, share))
+    found = np.clip(_at_light(light, color_a * least, color_b * least), 0, 1)
+    fx, fy, fz = map(_lab_f, _apply_matrix(RGB_TO_XYZ, list(found)))
+    return np.asarray(500 * (fx - fy), np.float32), np.asarray(200 * (fy - fz), np.float32)
+
+
+def _at_light(light: Floats, color_a: Floats, color_b: Floats) -> Floats:
+    """Linear sRGB (3, ...) of a relative luminance, with Oklab's a and b."""
+    low, high = np.zeros_like(light), np.full_like(light, 1.5)
+    for _ in range(LIGHT_STEPS):
+        middle = (low + high) / 2
+        luminance = _apply_matrix(RGB_TO_XYZ, list(_oklab_to_linear(middle, color_a, color_b)))[1]
+        low, high = np.where(luminance < light, middle, low), np.where(luminance < light, high, middle)
+    return _oklab_to_linear((low + high) / 2, color_a, color_b)
+
+
+def _is_in_gamut(linear: Floats) -> NDArray[np.bool_]:
+    return np.asarray(((linear > -GAMUT_MARGIN) & (linear < 1 + GAMUT_MARGIN)).all(axis=0))
+
+
+def _linear_to_oklab(linear: Floats) -> Floats:
+    cones = np.cbrt(np.einsum("ij,j...->i...", LINEAR_TO_CONES, linear))
+    return np.asarray(np.einsum("ij,j...->i...", CONES_TO_OKLAB, cones), np.float32)
+
+
+def _oklab_to_linear(lightness: Array, color_a: Floats, color_b: Floats) -> Floats:
+    cones = np.einsum("ij,j...->i...", OKLAB_TO_CONES, np.stack([lightness, color_a, color_b])) ** 3
+    return np.asarray(np.einsum("ij,j...->i...", CONES_TO_LINEAR, cones), np.float32)
 
 
 def _pq_to_linear(v: Array) -> Array:

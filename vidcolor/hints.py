@@ -5,7 +5,8 @@
         {"time": "0:01:02.5", "stroke": [[40, 80], [90, 85]], "width": 6, "color": "#8b5a2b"},
         {"frame": 120, "region": [[0, 0], [1280, 0], [1280, 200], [0, 200]], "color": "gray"}]}
 
-Of a color its a*b* are taken; lightness stays the picture's own. Shapes: h w positions of a*b*.
+Lightness stays the picture's own: of a color hue and strength are taken, or its a*b* where these are said. Shapes: h w
+positions of a*b*.
 """
 
 import json
@@ -19,14 +20,14 @@ import cv2
 import numpy as np
 from PIL import ImageColor
 
-from vidcolor.color import Floats, picture_to_lab
+from vidcolor.color import Floats, move_to_lightness, picture_to_lab
 from vidcolor.errors import UsageError, closest_name, unreadable
 from vidcolor.timecode import parse_timecode
 
 MAX_BYTES = 64_000_000
 MAX_HINTS, MAX_POINTS = 100_000, 100_000  # in a file; in a shape
 SHAPES = {"point": 1, "stroke": 2, "region": 3}  # and the fewest points of each
-KEYS = (*SHAPES, "color", "frame", "time", "width", "file", "page")
+KEYS = (*SHAPES, "color", "frame", "time", "frames", "width", "size", "file", "page")
 FINER = 4  # times: shapes are drawn so much larger than a*b*
 CONTRADICTION = 10.0  # a*b*: two colors so far apart are not meant for one place
 MAX_SECONDS = 1e7
@@ -43,10 +44,12 @@ class Hint:
     shape: str  # point, stroke or region
     points: tuple[Point, ...]  # x and y in units of `size`, from the top left of the picture as it is shown
     ab: tuple[float, float]
+    lightness: float | None  # L* 0..100 of a color by name or code; None: a*b* were said, which hold at any lightness
     size: tuple[float, float] | None = None  # width and height that points are counted in; None: the picture's pixels
     width: float = 0.0  # of a stroke or a point, in the same units; 0: the thinnest
     frame: int | None = None  # of the film, from 0
     seconds: float | None = None  # into the film
+    frames: tuple[int, int] | None = None  # first and last of the film that it speaks of; None: all that look alike
     file: str | None = None  # name of the film or photo; None: of the only one
     page: int = 1  # of the photo's file, from 1
 
@@ -69,22 +72,26 @@ class Drawing:
 
 def read_hints(path: Path) -> list[Hint]:
     """Read a file of hints. Raises ReadError, UsageError with the place of a fault."""
+    return parse_hints(read_json(path), str(path))
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that a person may have written. Raises ReadError, UsageError with the place of a fault."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise unreadable(path, error) from error
     if len(content) > MAX_BYTES:
-        raise UsageError(f"{path}: is too large for hints.")
+        raise UsageError(f"{path}: is too large to be what it should.")
     try:
-        data = json.loads(content.decode("utf-8-sig"))
+        return json.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: is no text; hints are a JSON file.") from error
+        raise UsageError(f"{path}: is no text; a JSON file is needed.") from error
     except json.JSONDecodeError as error:
         raise UsageError(f"{path}, line {error.lineno}, column {error.colno}: is not JSON ({error.msg}).") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, or nesting as deep
         raise UsageError(f"{path}: is not JSON that can be read.") from error
-    return parse_hints(data, str(path))
 
 
 def parse_hints(data: Any, name: str = "hints") -> list[Hint]:
@@ -103,7 +110,16 @@ def parse_hints(data: Any, name: str = "hints") -> list[Hint]:
     if len(found) > MAX_HINTS:
         raise UsageError(f"{name}: has {len(found)} hints; {MAX_HINTS} at most.")
     size = _parse_size(data["size"], name) if "size" in data else None
-    return [_parse_hint(one, f"{name}, hint {number}", size) for number, one in enumerate(found, start=1)]
+    hints = [_parse_hint(one, f"{name}, hint {number}", size) for number, one in enumerate(found, start=1)]
+    _check_units(hints, name)
+    return hints
+
+
+def _check_units(hints: Sequence[Hint], name: str) -> None:
+    """Raise UsageError for points that are shares of the picture, though it is not said."""
+    numbers = [number for hint in hints if hint.size is None for point in hint.points for number in point]
+    if numbers and max(numbers) <= 1 and any(number % 1 for number in numbers):
+        raise UsageError(f'{name}: its points are pixels, all of the first one; for shares say "size": [1, 1].')
 
 
 def check_named(hints: Sequence[Hint]) -> None:
@@ -119,8 +135,16 @@ def hints_for(hints: Sequence[Hint], name: str, origin: object) -> list[Hint]:
     """The hints for a photo of this name. origin: of the hints, for people. Raises UsageError where there are none."""
     found = [hint for hint in hints if hint.is_for(name)]
     if not found:
-        raise UsageError(f"{origin}: has no hint for {name}.")
+        raise UsageError(f"{origin}: has no hint for {name}{_told_files(hints)}.")
     return found
+
+
+def _told_files(hints: Sequence[Hint]) -> str:
+    """What files hints are for, in words."""
+    files = list(dict.fromkeys(hint.file for hint in hints if hint.file is not None))
+    return (
+        f"; they are for {', '.join(files[:MAX_TOLD])}{' and others' if len(files) > MAX_TOLD else ''}" if files else ""
+    )
 
 
 def idle_hints(hints: Sequence[Hint], names: Collection[str]) -> list[str]:
@@ -131,11 +155,13 @@ def idle_hints(hints: Sequence[Hint], names: Collection[str]) -> list[str]:
     return told + ([f"{len(idle) - MAX_TOLD} more files that hints name are not there"] if len(idle) > MAX_TOLD else [])
 
 
-def draw(hints: Sequence[Hint], picture: tuple[int, int], rows: int, columns: int) -> Drawing:
-    """Draw the hints of one picture at (rows, columns); where two meet, the later one holds.
+def draw(hints: Sequence[Hint], picture: tuple[int, int], lightness_hw: Floats) -> Drawing:
+    """Draw the hints of one picture; where two meet, the later one holds.
 
-    picture: its width and height in pixels as it is shown. Raises UsageError for a hint outside of it.
+    picture: its width and height in pixels as it is shown.  lightness: L* 0..100 of it, at the size that is drawn.
+    Raises UsageError for a hint outside of it.
     """
+    rows, columns = lightness_hw.shape
     ab, known = np.zeros((2, rows, columns), np.float32), np.zeros((rows, columns), np.float32)
     owner = np.full((rows, columns), -1)
     contradictions: dict[tuple[int, int], str] = {}
@@ -145,8 +171,7 @@ def draw(hints: Sequence[Hint], picture: tuple[int, int], rows: int, columns: in
             if math.dist(hints[other].ab, hint.ab) > CONTRADICTION:
                 told = f"{hint.name} lies over another color, of {hints[other].name}; the later one holds"
                 contradictions.setdefault((other, index), told)
-        for plane, value in zip(ab, hint.ab, strict=True):
-            plane += sure * (np.float32(value) - plane)
+        ab += sure * (_color_at(hint, lightness_hw) - ab)
         known = np.maximum(known, sure)
         owner[sure >= 0.5] = index
     ab[:, known == 0] = 0
@@ -154,6 +179,16 @@ def draw(hints: Sequence[Hint], picture: tuple[int, int], rows: int, columns: in
     if len(remarks) > MAX_TOLD:
         remarks = [*remarks[:MAX_TOLD], f"{len(remarks) - MAX_TOLD} more hints lie over other colors"]
     return Drawing(ab, known, tuple(remarks))
+
+
+def _color_at(hint: Hint, lightness_hw: Floats) -> Floats:
+    """A hint's a*b* at a picture's lightness: (2, h, w)."""
+    if hint.lightness is None:
+        return np.broadcast_to(np.array(hint.ab, np.float32)[:, None, None], (2, *lightness_hw.shape))
+    levels = np.arange(101, dtype=np.float32)
+    lightness, a, b = (np.full_like(levels, value) for value in (hint.lightness, *hint.ab))
+    tables = move_to_lightness(lightness, a, b, levels)
+    return np.stack([np.interp(lightness_hw, levels, table) for table in tables]).astype(np.float32)
 
 
 def _draw_shape(hint: Hint, picture: tuple[int, int], rows: int, columns: int) -> Floats:
@@ -196,17 +231,20 @@ def _parse_hint(data: Any, name: str, size: tuple[float, float] | None) -> Hint:
     if "frame" in data and "time" in data:
         raise UsageError(f"{name}: has a frame and a time; one is enough.")
     shape = shapes[0]
+    size = _parse_size(data["size"], name) if "size" in data else size
     points = _parse_points(data[shape], shape, name)
     file = data.get("file")
     if file is not None and (not isinstance(file, str) or not file):
         raise UsageError(f"{name}: its file {str(file)[:40]!r} is no name.")
     frame = _parse_whole(data["frame"], f"{name}: its frame", 0) if "frame" in data else None
     page = _parse_whole(data.get("page", 1), f"{name}: its page", 1)
+    frames = _parse_frames(data["frames"], name) if "frames" in data else None
     width = _parse_number(data.get("width", 0), f"{name}: its width")
     if width < 0 or (width and shape == "region"):
         raise UsageError(f"{name}: its width {width:g} is none: points and strokes have one, of 0 or more.")
     seconds = _parse_time(data["time"], name) if "time" in data else None
-    return Hint(name, shape, points, _parse_color(data["color"], name), size, width, frame, seconds, file, page)
+    ab, lightness = _parse_color(data["color"], name)
+    return Hint(name, shape, points, ab, lightness, size, width, frame, seconds, frames, file, page)
 
 
 def _check_keys(data: dict[Any, Any], known: Sequence[str], name: str) -> None:
@@ -229,6 +267,15 @@ def _parse_points(data: Any, shape: str, name: str) -> tuple[Point, ...]:
 
 def _is_list(data: Any) -> bool:
     return isinstance(data, list | tuple)
+
+
+def _parse_frames(data: Any, name: str) -> tuple[int, int]:
+    if not _is_list(data) or len(data) != 2:
+        raise UsageError(f"{name}: its frames are no [first, last].")
+    first, last = (_parse_whole(number, f"{name}: its frames", 0) for number in data)
+    if first > last:
+        raise UsageError(f"{name}: its frames [{first}, {last}] end before they begin.")
+    return first, last
 
 
 def _parse_size(data: Any, name: str) -> tuple[float, float]:
@@ -264,15 +311,15 @@ def _parse_time(data: Any, name: str) -> float:
     return seconds
 
 
-def _parse_color(data: Any, name: str) -> tuple[float, float]:
-    """The a*b* of a CSS color or of [a*, b*]."""
+def _parse_color(data: Any, name: str) -> tuple[tuple[float, float], float | None]:
+    """The a*b* of a CSS color, and its L*; or [a*, b*], and None."""
     if _is_list(data):
         if len(data) != 2:
-            raise UsageError(f"{name}: its color is no [a*, b*].")
+            raise UsageError(f'{name}: its color is no [a*, b*]; red, green and blue are "rgb(200, 30, 30)".')
         a, b = (_parse_number(value, f"{name}: its color") for value in data)
         if max(abs(a), abs(b)) > 128:
             raise UsageError(f"{name}: its color [{a:g}, {b:g}] is none; a* and b* lie between -128 and 128.")
-        return a, b
+        return (a, b), None
     if not isinstance(data, str):
         raise UsageError(f'{name}: its color {str(data)[:40]!r} is no CSS color such as "navy", and no [a*, b*].')
     try:
@@ -283,6 +330,6 @@ def _parse_color(data: Any, name: str) -> tuple[float, float]:
         near = closest_name(data, ImageColor.colormap)
         hint = f"did you mean {near}?" if near else 'write a CSS name, "#1f2a44" or [a*, b*].'
         raise UsageError(f"{name}: color {data[:40]!r} is unknown; {hint}") from error
-    _, *ab = picture_to_lab(np.array(rgb[:3], np.uint8).reshape(1, 1, 3))
-    red_green, yellow_blue = (round(float(plane[0, 0]), 2) for plane in ab)
-    return red_green, yellow_blue
+    planes = picture_to_lab(np.array(rgb[:3], np.uint8).reshape(1, 1, 3))
+    lightness, red_green, yellow_blue = (round(float(plane[0, 0]), 2) for plane in planes)
+    return (red_green, yellow_blue), lightness

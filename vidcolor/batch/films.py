@@ -78,6 +78,7 @@ class BatchFilmColorizer:
                 lambda _: None,
                 until=part.end,
                 shots=options.shots(film),
+                choose=options.choose(source, colorizer),
             )
 
     def _whole_film_options(self, *, is_again: bool = False) -> FilmOptions:

@@ -56,7 +56,8 @@ class BatchOptions:
     def files_read(self) -> list[Path]:
         """Files that are read in addition to the inputs: the model and references. Raises ModelError."""
         references = (file for path in self.films.references for file in files_in(path))
-        return [*self.model.files_read, *references, *([self.photos.hints] if self.photos.hints else [])]
+        said = [path for path in (self.photos.hints, self.films.project) if path is not None]
+        return [*self.model.files_read, *references, *said]
 
     def read_hints(self) -> tuple[Hint, ...]:
         """The hints, each for a file that it names. Raises ReadError, UsageError."""

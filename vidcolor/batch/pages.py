@@ -10,6 +10,7 @@ from vidcolor.filenames import scratch_name
 from vidcolor.hints import Hint, draw
 from vidcolor.inference.batching import BatchingPredictor
 from vidcolor.inference.listening import Known, known_size
+from vidcolor.planes import shrink
 from vidcolor.stills.encode import encode_jpeg
 from vidcolor.stills.files import write_still
 from vidcolor.stills.page import Page, StillSettings
@@ -101,7 +102,7 @@ def draw_known(hints: Sequence[Hint], page: Page, lightness_hw: Floats) -> tuple
             raise UsageError(f"{hint.name}: has a {'time' if hint.frame is None else 'frame'}, but this is a photo.")
     height, width = page.size
     shown = (height, width) if page.orientation > UNTURNED else (width, height)
-    drawn = draw(hints, shown, *known_size(lightness_hw.shape))
+    drawn = draw(hints, shown, shrink(lightness_hw, known_size(lightness_hw.shape)))
     return Known(drawn.ab_2hw, drawn.known_hw), drawn.contradictions
 
 

@@ -28,8 +28,8 @@ PRESET = WithCompletion(click.STRING, choices.PRESETS)
 
 
 FOR_FILMS = (
-    "steady", "every", "shot_memory", "references", "stills_by", "codec", "crf", "preset", "pix_fmt", "encoder",
-    "hwaccel", "convert_audio", "drop_audio",
+    "steady", "every", "shot_memory", "references", "project", "stills_by", "codec", "crf", "preset", "pix_fmt",
+    "encoder", "hwaccel", "convert_audio", "drop_audio",
 )  # fmt: skip
 FOR_PHOTOS = ("quality", "subsampling", "largest_photo")
 
@@ -89,6 +89,7 @@ class FrameInterval(OrAuto):
     "--hints", type=Existing(),
     help="JSON file of colors that you say of points, strokes and regions.",
 )  # fmt: skip
+@click.option("--project", type=Existing(), help="JSON file of what was decided of the film, shot by shot.")
 @click.option(
     "--stills-by", metavar="COMMAND",
     help="Program that colors each shot's first frame, {in} to {out}; the shot follows.",

@@ -103,8 +103,8 @@ def command(
     if output is None and folder is None:
         raise UsageError("preview: say what to write: -o sheet.png, --export-references stills/, or both.")
     if len(combinations) > 1 and (clip is not None or folder is not None):
-        what = "a clip" if clip is not None else "the stills"
-        raise UsageError(f"{what} would be {len(combinations)} at once: name one model, size, saturation and palette.")
+        what = "a clip shows" if clip is not None else "stills are exported with"
+        raise UsageError(f"{what} one choice of colors: name one model, one size, one saturation and one palette.")
     with ExitStack() as stack:
         if clip is not None:
             if output is None or folder is not None or not clip:
@@ -180,7 +180,8 @@ def _write_shots(
     with FilmSource(film, start=start, end=end) as source, show_count("shots") as tell:
         info, count = source.info, 0
         seen = partial(first_one.lightness, picture=info.picture, view=view_of(info))
-        first = FrameClock(film).number_at(start)
+        clock = FrameClock(film)
+        first = clock.number_at(start)
 
         def exported() -> "Iterator[Shot]":
             nonlocal count
@@ -192,7 +193,7 @@ def _write_shots(
 
         for shot in choose_evenly(exported(), most):
             number = first + shot.number
-            label = f"frame {number}" + (f", {number / float(info.frame_rate):.1f} s" if info.frame_rate else "")
+            label = f"frame {number}" + (f", {clock.time_of(number):.1f} s" if clock.has_times else "")
             if output is not None:
                 columns = {name: render_color(shot, info, colorizer) for name, colorizer in colorizers.items()}
                 sheet.add((0, number), label, {"before": render_gray(shot, info), **columns})

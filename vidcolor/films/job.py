@@ -1,5 +1,6 @@
 """One film into one file, resuming an earlier run, for the command and the API."""
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
@@ -24,10 +25,13 @@ from vidcolor.choices import (
 )
 from vidcolor.films.color_shots import Shots
 from vidcolor.films.pipeline import run_pipeline
+from vidcolor.films.predictors import Choose, ChosenColorizers
+from vidcolor.films.project import Project
 from vidcolor.films.references import files_in, lay_hints_over, load_hints, load_references
 from vidcolor.films.stills_by import make_stills, parse_command, remove_stills
 from vidcolor.films.tone import film_tone
 from vidcolor.frames import FilmInfo
+from vidcolor.hints import read_hints
 from vidcolor.inference import mixing
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.inference.settings import ModelSettings
@@ -53,8 +57,8 @@ from vidcolor.timecode import MOST_SECONDS
 
 # Fields of FilmOptions that decide the output's bytes, besides those of its model.
 OUTPUT_OPTIONS = (
-    "steady", "every", "shot_memory", "references", "hints", "stills_by", "codec", "crf", "preset", "pix_fmt",
-    "encoder", "convert_audio", "drop_audio", "start", "end", "recolor",
+    "steady", "every", "shot_memory", "references", "hints", "project", "stills_by", "codec", "crf", "preset",
+    "pix_fmt", "encoder", "convert_audio", "drop_audio", "start", "end", "recolor",
 )  # fmt: skip
 Sink = TypeVar("Sink", bound=FilmSink)
 
@@ -72,6 +76,7 @@ class FilmOptions:
     shot_memory: bool = False  # a shot that returns gets its colors again
     references: tuple[Path, ...] = ()  # stills, folders of stills, lists
     hints: Path | None = None  # a JSON file of points, strokes and regions with their colors
+    project: Path | None = None  # a JSON file of what was decided of the film's shots, see project
     stills_by: str | None = None  # a command that makes a still of the first frame of every shot, see stills_by
     codec: str | None = None  # see choices.CODECS; None: h264, in WebM av1
     crf: int = 18  # 0 (best) to 63
@@ -118,9 +123,29 @@ class FilmOptions:
         """The settings of temporal steadying. Raises UsageError, and SourceError for a still that cannot be read."""
         clock = FrameClock(Path(info.path))
         references = load_references(self.references, info, clock)
+        if project := self.read_project(info.path):
+            references += load_references(project.references, info, clock)
+            references = lay_hints_over(references, load_hints(project.hints, project.path.name, info, clock))
         if self.hints is not None:
-            references = lay_hints_over(references, load_hints(self.hints, info, clock))
+            references = lay_hints_over(references, load_hints(read_hints(self.hints), self.hints.name, info, clock))
         return Steadiness(self.steady, self.every, self.shot_memory, references, clock.number_at(self.start))
+
+    def files_read(self, film: Path) -> list[Path]:
+        """Files that are read beside the film: stills, hints, projects, palettes and models. Raises as reading them."""
+        stills = [file for path in self.references for file in files_in(path)]
+        project = self.read_project(film)
+        said = [*([self.hints] if self.hints else []), *([self.project] if self.project else [])]
+        return [*self.model.files_read, *stills, *said, *(project.files if project else [])]
+
+    def read_project(self, film: Path | str) -> Project | None:
+        """The project, if it is of this film. Raises ReadError, UsageError."""
+        found = Project.read(self.project) if self.project is not None else None
+        return found if found is not None and found.is_for(film) else None
+
+    def choose(self, film: Path, colorizer: Colorizer) -> Choose | None:
+        """The colorizer of each frame, where the project chose some.  colorizer: of the whole film."""
+        project = self.read_project(film)
+        return ChosenColorizers(project, self.model, colorizer) if project and project.choices else None
 
     @property
     def output_options(self) -> dict[str, object]:
@@ -139,15 +164,27 @@ class FilmOptions:
         stills = [file for path in self.references for file in files_in(path)]
         settings["--references"] = identity_of(*stills)
         settings["--hints"] = identity_of(self.hints) if self.hints is not None else ""
+        settings["--project"] = self._project_identity(source.path)
         settings["--encoder"] = encoder  # `hardware` differs between machines
         settings["vidcolor"] = __version__
         return Run(self.model.identity(), settings, identity_of(source.path))
+
+    def _project_identity(self, film: Path) -> str:
+        """All of a project that decides colors."""
+        project = self.read_project(film)
+        if project is None:
+            return ""
+        said = json.dumps([project.data.get(key) for key in ("choices", "hints", "references")])
+        models = [choice.apply(self.model).identity() for choice in project.choices]
+        return f"{said} {' '.join(models)} {identity_of(*project.files[1:])}"
 
     def for_other_machines(self) -> "FilmOptions":
         """A copy with paths as other machines see them. Raises ModelError."""
         references = tuple(path.absolute() for path in self.references)
         hints = self.hints.absolute() if self.hints is not None else None
-        return replace(self, model=self.model.for_other_machines(), references=references, hints=hints)
+        project = self.project.absolute() if self.project is not None else None
+        model = self.model.for_other_machines()
+        return replace(self, model=model, references=references, hints=hints, project=project)
 
     def may_copy(self, path: Path, target: Path) -> bool:
         """Whether a film in color may be copied to the target as it is."""
@@ -228,6 +265,7 @@ def colorize_film_file(
     on_warning: gets each warning as soon as it is known.  is_known_not_color: skips looking whether the film is in
     color.  Raises VidcolorError; ChangedError where may_restart returned False.
     """
+    outputs.check_is_no_input(target, options.files_read(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     if not is_known_not_color and options.may_copy(path, target):
         check_output(path, target, overwrite=options.overwrite)
@@ -250,8 +288,9 @@ def colorize_film_file(
             shots = options.shots(source)
             guides: list[CorrectorState] = []
             count = run_pipeline(
-                source, sink, colorizer, steadiness, on_frame, shots=shots, on_references=guides.append
-            )
+                source, sink, colorizer, steadiness, on_frame, shots=shots, on_references=guides.append,
+                choose=options.choose(path, colorizer),
+            )  # fmt: skip
         stills = _measure_reach(steadiness, guides)
         kept = shots.describe() if shots else ""
         idle = tuple(
@@ -277,7 +316,9 @@ def _with_stills(
         made = make_stills(
             options.stills_by, source, target, colorizer, first=first, is_again=not options.resume, on_still=on_still
         )
-    return replace(options, references=(*options.references, *made.stills)), made.failures
+    named = {file.name for path in options.references for file in files_in(path)}  # what a person made comes first
+    stills = [still for still in made.stills if still.name not in named]
+    return replace(options, references=(*stills, *options.references)), made.failures
 
 
 def _remarks(options: FilmOptions, path: Path, steadiness: Steadiness) -> list[str]:
@@ -285,6 +326,8 @@ def _remarks(options: FilmOptions, path: Path, steadiness: Steadiness) -> list[s
     found = [remark for still in steadiness.references for remark in still.remarks]
     if options.hints is not None and not any(options.hints.name in still.name for still in steadiness.references):
         found.append(f"{options.hints} has no hint for {path.name}")
+    if options.project is not None and options.read_project(path) is None:
+        found.append(f"{options.project} is the project of another film")
     return found
 
 

@@ -6,7 +6,6 @@ spreads in its own frame to what looks alike, and is a still from then on.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from threading import Lock
 
 import cv2
 import numpy as np
@@ -35,7 +34,6 @@ class KnownColors:
     ) -> None:
         """key_interval: every how many frames `predict` gives a likeness. Raises ModelError, DeviceError."""
         self._colorizer, self._matcher = colorizer, None
-        self._lock = Lock()  # of the network, which stages of a film in different threads ask
         self._key_interval = key_interval if colorizer.can_listen else None
         self._own: dict[int, list[Reference]] = {}
         # What a still leaves transparent is not spoken of, so what it says elsewhere must not spread there.
@@ -54,12 +52,6 @@ class KnownColors:
         numbers: of the film's frames that they are; those that are multiples of key_interval get a likeness.
         needless: places of pictures about which the network is not asked, unless something is known.
         """
-        with self._lock:
-            return self._predict(lightness_Bhw, numbers, needless)
-
-    def _predict(
-        self, lightness_Bhw: Sequence[Floats], numbers: Sequence[int], needless: Collection[int]
-    ) -> tuple[Sequence[Floats | None], Sequence[Match | None], Sequence[Floats | None]]:
         every = self._key_interval
         keys = {place for place, number in enumerate(numbers) if every is not None and number % every == 0}
         if self._matcher is None:
@@ -101,7 +93,7 @@ def _learn(still: Reference, colorizer: Colorizer) -> KnownPicture:
         ab, known = spread.ab_2hw, spread.sure_hw
     places = look.described_Chw
     said = None if known is None else shrink_ab(known[None], places)[0]
-    return KnownPicture(still.number, places, shrink_ab(ab, places), said)
+    return KnownPicture(still.number, places, shrink_ab(ab, places), said, still.frames)
 
 
 def _lay_over(known: Known, still: Reference) -> Known:

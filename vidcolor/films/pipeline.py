@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from vidcolor.color import Floats
 from vidcolor.films.color_shots import Shots, has_color
-from vidcolor.films.known_colors import KnownColors
+from vidcolor.films.predictors import Choose, LightFrame, Predictors
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, PictureFormat, ResumePoint
 from vidcolor.inference.colorizer import Colorizer, View, paint
 from vidcolor.overlap import prefetch
@@ -25,7 +25,6 @@ from vidcolor.steady.shot import is_needless
 from vidcolor.steady.state import Arrays
 
 T = TypeVar("T")
-LightFrame = tuple[Frame, Floats]  # a frame and its L*, as the network takes it
 ColorFrame = tuple[Frame, Floats]  # a frame and its a*b*
 # A frame, its L* and a*b* (None where the network was not asked), its colors by what is known, and its likeness.
 Predicted = tuple[Frame, Floats, Floats | None, Match | None, Floats | None]
@@ -84,12 +83,14 @@ def run_pipeline(
     until: int | None = None,
     shots: Shots | None = None,
     on_references: Callable[[CorrectorState], None] = lambda _: None,
+    choose: Choose | None = None,
 ) -> int:
     """Color every frame of `source` that `sink` does not have yet; returns how many frames the sink has then.
 
     on_frame: called with that number after every frame.  until: stop after that many frames of the film.
     shots: decides which frames keep the colors that they have; it is given as at the film's start, and restored to
     where the sink resumes. None: no frame does.  on_references: called at the film's end with what each did.
+    choose: the colorizer of a frame, by its number; None: `colorizer` for all.
     """
     count, checkpoints = sink.frames_written, Checkpoints(sink.frames_written, sink.state)
     if until is not None and count >= until:
@@ -101,7 +102,9 @@ def run_pipeline(
             return stages.enter_context(closing(prefetch(items, depth)))
 
         frames = overlap(source.frames(sink.resume_point), DECODED_AHEAD)
-        colored = colored_frames(frames, source.info, colorizer, steadiness, overlap, checkpoints, shots, on_references)
+        colored = colored_frames(
+            frames, source.info, colorizer, steadiness, overlap, checkpoints, shots, on_references, choose
+        )
         for count, frame in enumerate(colored, start=checkpoints.first + 1):
             sink.write(frame)
             if count % SEGMENT_FRAMES == 0:
@@ -121,33 +124,32 @@ def colored_frames(
     checkpoints: Checkpoints | None = None,
     shots: Shots | None = None,
     on_references: Callable[[CorrectorState], None] = lambda _: None,
+    choose: Choose | None = None,
 ) -> Iterator[ColoredFrame]:
     """Every frame with its chroma, in order.
 
-    checkpoints: where an earlier run ended, and where the stages' states are noted.  shots, on_references: see
+    checkpoints: where an earlier run ended, and where the stages' states are noted.  shots, on_references, choose: see
     `run_pipeline`.
     """
     picture, view, checkpoints = info.picture, view_of(info), checkpoints or Checkpoints(is_resumable=False)
     light_frames: Iterator[LightFrame] = ((frame, colorizer.lightness(frame.luma, picture, view)) for frame in frames)
     if shots is not None:
         light_frames = overlap(_mark_kept(light_frames, shots, picture, checkpoints), DECODED_AHEAD)
+    predictors = Predictors(colorizer, steadiness, picture, view, choose)
     if steadiness.every == 1:
-        known = KnownColors(steadiness.references, colorizer, key_interval=steadiness.key_interval)
-        predicted = _predict(light_frames, colorizer, known, checkpoints.first, steadiness)
+        predicted = _predict(light_frames, colorizer.batch_size, predictors, checkpoints.first, steadiness.first_number)
         predictions = overlap(predicted, colorizer.batch_size)
-
-        def ask(lightness_hw: Floats) -> Floats:
-            (ab,), _, _ = known.predict([lightness_hw], [1])
-            assert ab is not None
-            return ab
-
         if steadiness.mode == "off":
             colors: Iterator[ColorFrame] = ((frame, ab) for frame, _, ab, _, _ in predictions if ab is not None)
         else:
-            colors = overlap(_average(predictions, steadiness, ask, checkpoints, on_references), PAINTED_AHEAD)
+            colors = overlap(
+                _average(predictions, steadiness, predictors.ask, checkpoints, on_references), PAINTED_AHEAD
+            )
     else:
         planned = overlap(_plan_keys(light_frames, steadiness, checkpoints), PLANNED_AHEAD)
-        colors = overlap(_carry(planned, colorizer, steadiness, checkpoints, on_references), PAINTED_AHEAD)
+        colors = overlap(
+            _carry(planned, len(colorizer.devices), predictors, steadiness, checkpoints, on_references), PAINTED_AHEAD
+        )
     return overlap((_paint(frame, ab, picture, view) for frame, ab in colors), PAINTED_AHEAD)
 
 
@@ -182,21 +184,24 @@ def _paint(frame: Frame, ab: Floats, picture: PictureFormat, view: View) -> Colo
 
 def _predict(
     light_frames: Iterable[LightFrame],
-    colorizer: Colorizer,
-    known: KnownColors,
+    batch_size: int,
+    predictors: Predictors,
     first: int,
-    steadiness: Steadiness,
+    number: int,
 ) -> Iterator[Predicted]:
-    """Predict a*b* batch by batch, also by what is known. No batch crosses the end of a segment."""
-    remaining, before, number = iter(light_frames), None, steadiness.first_number
-    while batch := list(islice(remaining, min(colorizer.batch_size, SEGMENT_FRAMES - first % SEGMENT_FRAMES))):
+    """Predict a*b* batch by batch, also by what is known. No batch crosses the end of a segment.
+
+    first: frames of the film before.  number: of the film's first frame.
+    """
+    remaining, before = iter(light_frames), None
+    while batch := list(islice(remaining, min(batch_size, SEGMENT_FRAMES - first % SEGMENT_FRAMES))):
         shown = [lightness for _, lightness in batch]
         pairs = zip(range(first, first + len(batch)), [before, *shown], shown, strict=False)
-        needless = [place for place, each in enumerate(pairs) if steadiness.may_skip and is_needless(*each)]
+        needless = [place for place, each in enumerate(pairs) if predictors.may_skip and is_needless(*each)]
         numbers = range(number + first, number + first + len(batch))
-        answers = zip(batch, *known.predict(shown, numbers, needless), strict=True)
+        answers = zip(batch, predictors.predict(batch, numbers, needless), strict=True)
         first, before = first + len(batch), shown[-1]
-        yield from ((*pair, ab, found, likeness) for pair, ab, found, likeness in answers)
+        yield from ((*frame, *prediction) for frame, prediction in answers)
 
 
 def _average(
@@ -232,18 +237,18 @@ def _plan_keys(
 
 def _carry(
     planned: Iterable[tuple[LightFrame, PlannedFrame]],
-    colorizer: Colorizer,
+    devices: int,
+    predictors: Predictors,
     steadiness: Steadiness,
     checkpoints: Checkpoints,
     on_references: Callable[[CorrectorState], None],
 ) -> Iterator[ColorFrame]:
     """Predict key frames, and carry their colors to the frames between them, from both sides."""
     propagator, number = steadiness.propagator(checkpoints.initial_state("carrier")), checkpoints.first
-    waiting, known = PendingItems[Frame](propagator.waiting), KnownColors(steadiness.references, colorizer)
-    for group in _group_by_keys(planned, KEYS_A_DEVICE * len(colorizer.devices), checkpoints.first):
-        keys = [lightness for (_, lightness), plan in group if plan.is_key]
-        numbers = [plan.number for _, plan in group if plan.is_key]
-        answers = zip(*known.predict(keys, numbers), strict=True)
+    waiting = PendingItems[Frame](propagator.waiting)
+    for group in _group_by_keys(planned, KEYS_A_DEVICE * devices, checkpoints.first):
+        keys = [light_frame for light_frame, plan in group if plan.is_key]
+        answers = predictors.predict(keys, [plan.number for _, plan in group if plan.is_key])
         for (frame, _), plan in group:
             number += 1
             ready = propagator.push(plan, *(next(answers)[:2] if plan.is_key else ()))

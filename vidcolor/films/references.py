@@ -5,7 +5,7 @@ they resemble. Where a picture is transparent, it says nothing.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,18 +13,21 @@ import cv2
 import numpy as np
 
 from vidcolor.archives.photos import is_photo
-from vidcolor.color import Floats, picture_to_lab
+from vidcolor.color import Floats, move_to_lightness, picture_to_lab
 from vidcolor.errors import SourceError, UsageError
+from vidcolor.films.preview import Shot, render_gray
 from vidcolor.formats import LEARNED_PHOTOS, REFERENCE_LISTS
 from vidcolor.frames import FilmInfo
-from vidcolor.hints import Hint, draw, read_hints
+from vidcolor.hints import Hint, draw
 from vidcolor.inference.listening import known_size
 from vidcolor.media.frame_clock import FrameClock
-from vidcolor.media.seeking import VideoProperties, frames_at, read_properties
+from vidcolor.media.seeking import frames_at, read_properties
 from vidcolor.media.sequences import shown_name
+from vidcolor.media.source import FilmSource
+from vidcolor.planes import shrink
 from vidcolor.steady.references import Reference
 from vidcolor.steady.registration import register
-from vidcolor.stills.rgb import decode, is_gray
+from vidcolor.stills.rgb import Rgb, decode, is_gray
 from vidcolor.stills.upright import read_opacity
 
 SHORT_SIDE = 192  # pixels that a still is shrunk to: more than colors are carried at
@@ -61,7 +64,8 @@ def _with_frames(found: list[Reference], info: FilmInfo, clock: FrameClock) -> t
 def _lay_on(still: Reference, lightness_hw: Floats) -> Reference:
     """A still as the film's frame shows it: an editor may have moved, cropped or repainted it."""
     if still.known_hw is not None:  # what is painted on a layer alone has nothing to be registered by
-        return replace(still, lightness_hw=lightness_hw)
+        moved = _move_colors(still.picture.ab_2hw, still.lightness_hw, lightness_hw)
+        return replace(still, lightness_hw=lightness_hw, picture=replace(still.picture, ab_2hw=moved))
     found = register(still.lightness_hw, lightness_hw)
     if not found.shows_the_frame:
         said = f"{still.name} does not show the film's frame {still.number}; the film is searched for what it shows"
@@ -69,52 +73,81 @@ def _lay_on(still: Reference, lightness_hw: Floats) -> Reference:
     size = lightness_hw.shape
     covered = found.coverage(still.lightness_hw.shape, size)
     is_whole = float(covered.mean()) > WHOLE
-    laid = Reference.from_lab(
-        still.number, lightness_hw, found.apply(still.picture.ab_2hw, size), still.name, None if is_whole else covered
+    ab = _move_colors(
+        found.apply(still.picture.ab_2hw, size), found.apply(still.lightness_hw[None], size)[0], lightness_hw
     )
+    laid = Reference.from_lab(still.number, lightness_hw, ab, still.name, None if is_whole else covered)
     return replace(laid, spreads=not is_whole, remarks=still.remarks)
+
+
+def _move_colors(ab_2hw: Floats, lightness_hw: Floats, wanted_hw: Floats) -> Floats:
+    """A still's colors at the film's lightness: what was painted dark blue is blue there, not violet."""
+    columns, rows = ab_2hw.shape[:0:-1]
+    before, after = (
+        np.asarray(cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
+        for plane in (lightness_hw, wanted_hw)
+    )
+    return np.stack(move_to_lightness(before, ab_2hw[0], ab_2hw[1], after))
 
 
 def _read_frames(
     numbers: Collection[int], info: FilmInfo, clock: FrameClock
-) -> tuple[dict[int, Floats], VideoProperties]:
-    """L* of some of a film's frames, without those beyond its end; and the film's properties."""
-    film = read_properties(Path(info.path))
-    count = film.frame_count if clock.pts is None else len(clock.pts)
+) -> tuple[dict[int, Floats], tuple[int, int]]:
+    """L* of some of a film's frames, without those beyond its end; and width and height of the film as it is shown."""
+    film, path = read_properties(Path(info.path)), Path(info.path)
     scale = SHORT_SIDE / min(film.width, film.height)
     size = round(film.width * scale), round(film.height * scale)
-    wanted = [(number, number) for number in sorted(numbers) if number < count]
-    pictures = frames_at(Path(info.path), wanted, film, size, pts=clock.pts)
-    found = (frame for frame in pictures if frame is not None)
-    frames = {number: np.asarray(picture_to_lab(rgb)[0], np.float32) for number, rgb in found}
-    return frames, replace(film, frame_count=count)
+    wanted = sorted(number for number in numbers if number < len(clock.pts))
+    if clock.is_seekable:
+        pictures = frames_at(path, [(number, number) for number in wanted], film, size, pts=clock.pts)
+        found = dict(frame for frame in pictures if frame is not None)
+    else:
+        found = _decode_frames(path, set(wanted), size)
+    frames = {number: np.asarray(picture_to_lab(rgb)[0], np.float32) for number, rgb in found.items()}
+    return frames, (film.width, film.height)
 
 
-def load_hints(path: Path, info: FilmInfo, clock: FrameClock) -> tuple[Reference, ...]:
-    """Load the hints of a film, those of one frame together; none where it has none. Raises ReadError, UsageError."""
+def _decode_frames(path: Path, wanted: set[int], size: tuple[int, int]) -> dict[int, Rgb]:
+    """Some of a film's frames in gray, of a (width, height); the film is decoded up to the last of them."""
+    found: dict[int, Rgb] = {}
+    with FilmSource(path) as source:
+        for number, frame in enumerate(source.frames()):
+            if number in wanted:
+                shown = render_gray(Shot(number, frame), source.info)
+                found[number] = np.asarray(cv2.resize(shown, size, interpolation=cv2.INTER_AREA), np.uint8)
+            if len(found) == len(wanted):
+                break
+    return found
+
+
+def load_hints(said: Sequence[Hint], origin: str, info: FilmInfo, clock: FrameClock) -> tuple[Reference, ...]:
+    """Load the hints of a film, those of one frame together; none where it has none. Raises ReadError, UsageError.
+
+    origin: the name of their file, for people.
+    """
     shown = shown_name(Path(info.path))
-    hints = [hint for hint in read_hints(path) if hint.is_for(info.path) or hint.is_for(shown)]
+    hints = [hint for hint in said if hint.is_for(info.path) or hint.is_for(shown)]
     if not hints:
         return ()
-    by_frame: dict[int, list[Hint]] = {}
+    by_frame: dict[tuple[int, tuple[int, int] | None], list[Hint]] = {}
     for hint in hints:
         if hint.page != 1:
             raise UsageError(f"{hint.name}: has a page, but {Path(info.path).name} is a film; give it a frame or time.")
-        by_frame.setdefault(_frame_of(hint, info, clock), []).append(hint)
-    frames, film = _read_frames(by_frame.keys(), info, clock)
+        by_frame.setdefault((_frame_of(hint, info, clock), hint.frames), []).append(hint)
+    frames, shown_size = _read_frames({number for number, _ in by_frame}, info, clock)
     found = []
-    for number, said in sorted(by_frame.items()):
+    for (number, reach), said in sorted(by_frame.items(), key=lambda item: (item[0][0], item[0][1] or (0, 0))):
         if number not in frames:
-            raise UsageError(
-                f"{said[0].name}: frame {number} cannot be read; the film has {film.frame_count}, from 0 on."
-            )
+            asked = f"{said[0].seconds:g} s" if said[0].frame is None else f"frame {number}"
+            last = len(clock.pts) - 1
+            raise UsageError(f"{said[0].name}: {asked} cannot be read; the film has frames 0 to {last}.")
         lightness = frames[number]
-        drawn = draw(said, (film.width, film.height), *known_size(lightness.shape))
-        name = f"{path.name}, frame {number}"
+        drawn = draw(said, shown_size, shrink(lightness, known_size(lightness.shape)))
+        name = f"{origin}, frame {number}"
         found.append(
             replace(
                 Reference.from_lab(number, lightness, drawn.ab_2hw, name, drawn.known_hw),
-                spreads=True, remarks=drawn.contradictions,
+                spreads=True, remarks=drawn.contradictions, frames=reach,
             )
         )  # fmt: skip
     return tuple(found)
@@ -122,9 +155,9 @@ def load_hints(path: Path, info: FilmInfo, clock: FrameClock) -> tuple[Reference
 
 def lay_hints_over(stills: tuple[Reference, ...], hints: tuple[Reference, ...]) -> tuple[Reference, ...]:
     """Stills and hints; hints of a frame that has a still are laid over it, which speaks of all the rest."""
-    left = {hint.number: hint for hint in hints}
+    left = {hint.number: hint for hint in hints if hint.frames is None}
     laid = tuple(_lay_over(still, left.pop(still.number, None)) for still in stills)
-    return laid + tuple(left.values())
+    return laid + tuple(left.values()) + tuple(hint for hint in hints if hint.frames is not None)
 
 
 def _lay_over(still: Reference, hint: Reference | None) -> Reference:

@@ -15,12 +15,14 @@ import numpy as np
 
 from vidcolor.color import Floats, picture_to_lab
 from vidcolor.errors import SourceError
+from vidcolor.formats import FILMS
 from vidcolor.inference.listening import SIDE, STRIDE, Listener
 from vidcolor.planes import network_size, shrink
 
 BIN_SPREAD = 6.0  # a*b*: how far a color counts for the bins around it
 USUAL_CHROMA = 12.0  # a*b*: over which colors of photos get rarer by e
 LEAST_SHARE = 3e-4  # added to every bin's: what is seen in few places says little
+NARROWEST = 32  # long sides of a photo, in short ones
 MAX_BIAS = 3.0  # natural logarithm of the greatest factor
 
 
@@ -34,8 +36,14 @@ def digest(path: Path) -> str:
 
 def read_bias(path: Path, listener: Listener) -> Floats:
     """How much likelier a photo makes each bin: natural logarithms, (K,). Raises SourceError."""
-    from vidcolor.stills.rgb import decode, is_gray  # loads readers of photos, which few runs need here
+    from vidcolor.stills.rgb import decode, is_gray, read_size  # loads readers of photos, which few runs need here
 
+    if path.is_dir() or path.suffix.lower() in FILMS:
+        what = "a folder; name one photo" if path.is_dir() else "a film; name a photo, or a frame of it as a picture"
+        raise SourceError(f"{path}: is {what}.")
+    size = read_size(path)
+    if size is not None and max(size) > NARROWEST * min(size):
+        raise SourceError(f"{path}: {size[0]}x{size[1]} pixels are too narrow for a palette.")
     rgb = decode(path, short_side=SIDE)
     if rgb is None:
         raise SourceError(f"{path}: not a picture that can be read. Save it as PNG or JPEG.")

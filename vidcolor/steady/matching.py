@@ -32,6 +32,7 @@ class KnownPicture:
     described_Chw: Floats
     ab_2hw: Floats  # at the description's places
     known_hw: Floats | None = None  # 1 where the still says a color, 0 where it says nothing; None: everywhere
+    frames: tuple[int, int] | None = None  # first and last of the film that it speaks of; None: all
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,12 @@ class _Still:
     squares_N: Floats
     known_N3: Floats  # a*b* where they are known, and how far
     width: int  # places in a row
+    frames: tuple[int, int] | None
     glance: Floats
+
+    def speaks_of(self, number: int) -> bool:
+        """Whether it speaks of a frame of the film."""
+        return self.frames is None or self.frames[0] <= number <= self.frames[1]
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,9 @@ class Matcher:
         shape, places = picture.described_Chw.shape[1:], self._project(picture.described_Chw)
         said = np.ones(shape, np.float32) if picture.known_hw is None else picture.known_hw
         known = _flatten(np.stack([*picture.ab_2hw * said, said]))
-        return _Still(index, places, np.square(places).sum(axis=1), known, shape[1], _glance(places, shape))
+        return _Still(
+            index, places, np.square(places).sum(axis=1), known, shape[1], picture.frames, _glance(places, shape)
+        )
 
     def _project(self, described_Chw: Floats) -> Floats:
         places: Floats = (_flatten(described_Chw) - self._mean) @ self._basis
@@ -109,6 +117,8 @@ class Matcher:
         """
         shape, places = described_Chw.shape[1:], self._project(described_Chw)
         found = [_compare(places, shape, still) for still in self._candidates(number, _glance(places, shape))]
+        if not found:
+            return Finding(np.zeros((2, *shape), np.float32), np.zeros(shape, np.float32), 0.0, 0, 0.0)
         best = max(found, key=lambda one: one.coherence)
         related = [one for one in found if one.coherence >= RELATED * best.coherence]
         squared = np.concatenate([one.squared for one in related], axis=1)
@@ -126,10 +136,12 @@ class Matcher:
         return Finding(ab, sure, best.coherence, best.still.index, float(sure.mean()))
 
     def _candidates(self, number: int, glance: Floats) -> list[_Still]:
-        before = [still for at, still in self._numbered if at <= number][-1:]
-        after = [still for at, still in self._numbered if at > number][:1]
+        numbered = [(at, still) for at, still in self._numbered if still.speaks_of(number)]
+        nearest = {max((at for at, _ in numbered if at <= number), default=None)}
+        nearest.add(min((at for at, _ in numbered if at > number), default=None))
+        around = [still for at, still in numbered if at in nearest]
         others = sorted(self._unnumbered, key=lambda still: float(np.square(still.glance - glance).sum()))
-        return [*before, *after, *others[:MAX_WITHOUT_NUMBER]]
+        return [*around, *others[:MAX_WITHOUT_NUMBER]]
 
 
 def shrink_ab(ab_2hw: Floats, described_Chw: Floats) -> Floats:

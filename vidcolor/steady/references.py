@@ -46,6 +46,7 @@ class Reference:
     known_hw: Floats | None = None  # 1 where it says a color, 0 where it is transparent; None: everywhere
     spreads: bool = False  # to what looks alike in its own frame, as a point or a stroke does
     remarks: tuple[str, ...] = ()  # on it, for people
+    frames: tuple[int, int] | None = None  # first and last of the film that it speaks of; None: all that look alike
 
     @classmethod
     def from_lab(

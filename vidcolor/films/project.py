@@ -1,0 +1,176 @@
+"""A film's project: what was decided about its colors, shot by shot, in a JSON file beside it.
+
+    {"vidcolor_project": 1, "film": "reel.mp4",
+     "shots": [[0, 119], [120, 300]],
+     "choices": [{"frames": [0, 119], "saturation": 0.8, "palette": "kodachrome.jpg"}],
+     "hints": [{"frame": 40, "point": [0.4, 0.3], "size": [1, 1], "color": "navy", "frames": [0, 119]}],
+     "references": ["stills/frame_000200.png"]}
+
+Frames are counted from 0; names of files from the project's folder. `choices` give the model, saturation and palette of
+some frames, the later of two; `hints` are those of vidcolor.hints. All but the first two entries may be missing.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+from vidcolor import outputs
+from vidcolor.errors import UsageError, closest_name
+from vidcolor.hints import Hint, parse_hints, read_json
+from vidcolor.inference.settings import ModelSettings
+
+FORMAT = 1
+SUFFIX = ".vidcolor.json"
+MARK = "vidcolor_project"
+KEYS = (MARK, "film", "frames", "shots", "choices", "hints", "references")
+CHOICE_KEYS = ("frames", "model", "saturation", "palette")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen for some frames. None: as for the whole film."""
+
+    first: int
+    last: int
+    model: str | None = None
+    saturation: float | None = None
+    palette: Path | None = None
+
+    def apply(self, settings: ModelSettings) -> ModelSettings:
+        """The film's settings with what was chosen."""
+        return replace(
+            settings, model=self.model or settings.model, palette=self.palette or settings.palette,
+            saturation=settings.saturation if self.saturation is None else self.saturation,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project as it was read. Paths are whole."""
+
+    path: Path
+    film: str  # its name
+    frames: int | None = None  # that the film had
+    shots: tuple[tuple[int, int], ...] = ()  # first and last frame of each
+    choices: tuple[Choice, ...] = ()
+    hints: tuple[Hint, ...] = ()
+    references: tuple[Path, ...] = ()
+    data: dict[str, Any] = field(default_factory=dict, compare=False)  # as it lies in the file
+
+    def is_for(self, film: Path | str) -> bool:
+        """Whether it is the project of a film of this name."""
+        return Path(film).name == Path(self.film).name
+
+    def settings_of(self, number: int, settings: ModelSettings) -> ModelSettings:
+        """The model's settings for a frame.  settings: of the whole film."""
+        for choice in self.choices:
+            if choice.first <= number <= choice.last:
+                settings = choice.apply(settings)
+        return settings
+
+    @property
+    def files(self) -> list[Path]:
+        """All files that it names."""
+        return [self.path, *self.references, *(choice.palette for choice in self.choices if choice.palette is not None)]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a project. Raises ReadError, and UsageError with the place of a fault."""
+        return cls.parse(read_json(path), path)
+
+    @classmethod
+    def parse(cls, data: Any, path: Path) -> Self:
+        """A project from what its file holds. Raises UsageError with the place of a fault."""
+        if not isinstance(data, dict) or MARK not in data:
+            raise UsageError(f'{path}: is no project; one begins with {{"{MARK}": {FORMAT}, "film": ...}}.')
+        if not isinstance(data[MARK], int) or data[MARK] > FORMAT:
+            raise UsageError(f"{path}: is a project of a newer version ({data[MARK]!r}); this one reads {FORMAT}.")
+        _check_keys(data, KEYS, str(path))
+        film = data.get("film")
+        if not isinstance(film, str) or not film:
+            raise UsageError(f"{path}: names no film.")
+        frames = _whole(data["frames"], f"{path}: its frames") if data.get("frames") is not None else None
+        hints = parse_hints(data["hints"], str(path)) if data.get("hints") else []
+        references = _list(data.get("references"), f"{path}: its references")
+        if not all(isinstance(name, str) and name for name in references):
+            raise UsageError(f"{path}: its references are no names of files.")
+        shots = _list(data.get("shots"), f"{path}: its shots")
+        choices = _list(data.get("choices"), f"{path}: its choices")
+        return cls(
+            path, film, frames,
+            tuple(_range(shot, f"{path}, shot {place}") for place, shot in enumerate(shots, start=1)),
+            tuple(_choice(choice, f"{path}, choice {place}", path) for place, choice in enumerate(choices, start=1)),
+            tuple(hints), tuple(path.parent / name for name in references), data,
+        )  # fmt: skip
+
+
+def default_path(film: Path) -> Path:
+    """Where a film's project lies."""
+    return film.with_name(film.stem + SUFFIX)
+
+
+def write_project(path: Path, data: dict[str, Any]) -> None:
+    """Write a project whole, or leave the one before: one entry a line, so that versions can be compared.
+
+    Raises UsageError for what could not be read again, SinkError where it cannot be written.
+    """
+    Project.parse(data, path)
+    lines = [f"  {json.dumps(key)}: {_render(value)}" for key, value in data.items() if key in KEYS]
+    outputs.write(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode(), overwrite=True)
+
+
+def _render(value: Any) -> str:
+    if isinstance(value, list) and value:
+        return "[\n" + ",\n".join(f"    {json.dumps(each, ensure_ascii=False)}" for each in value) + "\n  ]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _check_keys(data: dict[Any, Any], known: Sequence[str], name: str) -> None:
+    for key in data:
+        if key not in known:
+            near = closest_name(str(key), known)
+            raise UsageError(f"{name}: {str(key)[:40]!r} is unknown{f'; did you mean {near}?' if near else '.'}")
+
+
+def _list(data: Any, name: str) -> Iterable[Any]:
+    if data is None:
+        return []
+    if not isinstance(data, list):
+        raise UsageError(f"{name} are no list.")
+    return data
+
+
+def _whole(data: Any, name: str) -> int:
+    if isinstance(data, bool) or not isinstance(data, int) or not 0 <= data <= 1_000_000_000:
+        raise UsageError(f"{name} {str(data)[:40]!r} is no whole number.")
+    return data
+
+
+def _range(data: Any, name: str) -> tuple[int, int]:
+    if not isinstance(data, list) or len(data) != 2:
+        raise UsageError(f"{name}: is no [first, last].")
+    first, last = (_whole(number, f"{name}:") for number in data)
+    if first > last:
+        raise UsageError(f"{name}: [{first}, {last}] ends before it begins.")
+    return first, last
+
+
+def _choice(data: Any, name: str, path: Path) -> Choice:
+    if not isinstance(data, dict):
+        raise UsageError(f'{name}: is no object such as {{"frames": [0, 119], "saturation": 0.8}}.')
+    _check_keys(data, CHOICE_KEYS, name)
+    first, last = _range(data.get("frames"), f"{name}: its frames")
+    model, saturation, palette = (data.get(key) for key in ("model", "saturation", "palette"))
+    if model is not None and (not isinstance(model, str) or not model):
+        raise UsageError(f"{name}: its model {str(model)[:40]!r} is no name.")
+    is_number = isinstance(saturation, int | float) and not isinstance(saturation, bool)
+    if saturation is not None and not (is_number and 0 <= saturation <= 4):
+        raise UsageError(f"{name}: its saturation {str(saturation)[:40]!r} is no number from 0 to 4.")
+    if palette is not None and (not isinstance(palette, str) or not palette):
+        raise UsageError(f"{name}: its palette {str(palette)[:40]!r} is no name of a file.")
+    return Choice(
+        first, last, model, None if saturation is None else float(saturation),
+        None if palette is None else path.parent / palette,
+    )  # fmt: skip
