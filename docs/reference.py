@@ -14,8 +14,8 @@ HEAD = """\
 # Commands and options
 
 `vidcolor COMMAND --help` says the same in the terminal. The guides explain what options are for:
-[films](films.md), [photos and archives](archives.md), [looking and choosing](choosing.md), [models](models.md),
-[training](training.md), [clusters](cluster.md).
+[films](films.md), [photos and archives](archives.md), [looking and choosing](choosing.md), [the studio](studio.md),
+[models](models.md), [training](training.md), [clusters](cluster.md).
 
 This page is written by `python docs/reference.py` from the program itself; a change here would be lost.
 """

@@ -32,7 +32,17 @@ SECOND = Fraction(1)  # films of a frame every three: the docs look at what is a
 FENCES = re.compile(r"^ *```(\w+)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 
 # What these commands need is not here: hours, a cluster, other machines' folders, somebody who ends them. They parse.
-PARSED = ("train ", "--stills-by", "--cluster", "--watch", "doctor", "int8", "models/", "evaluate photos.tar")
+PARSED = (
+    "train ",
+    "studio ",
+    "--stills-by",
+    "--cluster",
+    "--watch",
+    "doctor",
+    "int8",
+    "models/",
+    "evaluate photos.tar",
+)
 ABSENT = (
     "photos.tar",
     "scanner",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 COMMANDS = {  # name -> module in this folder, and its line in the overview
     "colorize": ("colorize", "Put color on films and photos (the default command)."),
     "preview": ("preview", "Look at a film's shots in color, and export stills to correct."),
+    "studio": ("studio", "See a film shot by shot in a browser; choose and correct its colors."),
     "compare": ("compare", "Put films or photos before and after on one page."),
     "info": ("info", "Show what a film holds."),
     "models": ("models", "List, show and verify the models."),

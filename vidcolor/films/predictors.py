@@ -33,7 +33,10 @@ class ChosenColorizers:
 
     def __call__(self, number: int) -> Colorizer:
         """The colorizer of a frame. Raises ModelError, DeviceError, UsageError, SourceError."""
-        wanted = self.project.settings_of(number, self.settings)
+        return self.load(self.project.settings_of(number, self.settings))
+
+    def load(self, wanted: ModelSettings) -> Colorizer:
+        """The colorizer of these settings. Raises ModelError, DeviceError, UsageError, SourceError."""
         if wanted == self.settings:
             return self.colorizer
         if wanted not in self._loaded:

@@ -5,7 +5,7 @@ they resemble. Where a picture is transparent, it says nothing.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,27 +129,37 @@ def load_hints(said: Sequence[Hint], origin: str, info: FilmInfo, clock: FrameCl
     hints = [hint for hint in said if hint.is_for(info.path) or hint.is_for(shown)]
     if not hints:
         return ()
-    by_frame: dict[tuple[int, tuple[int, int] | None], list[Hint]] = {}
     for hint in hints:
         if hint.page != 1:
             raise UsageError(f"{hint.name}: has a page, but {Path(info.path).name} is a film; give it a frame or time.")
-        by_frame.setdefault((_frame_of(hint, info, clock), hint.frames), []).append(hint)
-    frames, shown_size = _read_frames({number for number, _ in by_frame}, info, clock)
-    found = []
-    for (number, reach), said in sorted(by_frame.items(), key=lambda item: (item[0][0], item[0][1] or (0, 0))):
-        if number not in frames:
-            asked = f"{said[0].seconds:g} s" if said[0].frame is None else f"frame {number}"
+    numbered = [replace(hint, frame=_frame_of(hint, info, clock)) for hint in hints]
+    frames, shown_size = _read_frames({hint.frame for hint in numbered if hint.frame is not None}, info, clock)
+    for hint in numbered:
+        if hint.frame not in frames:
+            asked = f"frame {hint.frame}" if hint.seconds is None else f"{hint.seconds:g} s"
             last = len(clock.pts) - 1
-            raise UsageError(f"{said[0].name}: {asked} cannot be read; the film has frames 0 to {last}.")
+            raise UsageError(f"{hint.name}: {asked} cannot be read; the film has frames 0 to {last}.")
+    return hint_references(numbered, origin, frames, shown_size)
+
+
+def hint_references(
+    hints: Sequence[Hint], origin: str, frames: Mapping[int, Floats], shown_size: tuple[int, int]
+) -> tuple[Reference, ...]:
+    """Hints, each with a frame, as known colors; those of one frame and reach together.
+
+    frames: their L*, by number.  shown_size: width and height of the film as it is shown. Raises UsageError for a hint
+    outside of the picture.
+    """
+    together: dict[tuple[int, tuple[int, int] | None], list[Hint]] = {}
+    for hint in hints:
+        if hint.frame is not None:
+            together.setdefault((hint.frame, hint.frames), []).append(hint)
+    found = []
+    for (number, reach), said in sorted(together.items(), key=lambda item: (item[0][0], item[0][1] or (0, 0))):
         lightness = frames[number]
         drawn = draw(said, shown_size, shrink(lightness, known_size(lightness.shape)))
-        name = f"{origin}, frame {number}"
-        found.append(
-            replace(
-                Reference.from_lab(number, lightness, drawn.ab_2hw, name, drawn.known_hw),
-                spreads=True, remarks=drawn.contradictions, frames=reach,
-            )
-        )  # fmt: skip
+        laid = Reference.from_lab(number, lightness, drawn.ab_2hw, f"{origin}, frame {number}", drawn.known_hw)
+        found.append(replace(laid, spreads=True, remarks=drawn.contradictions, frames=reach))
     return tuple(found)
 
 

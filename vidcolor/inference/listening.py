@@ -120,6 +120,15 @@ class Listener:
 
         return TorchRunner(Tinter(weights.load(listened_model())[0]), self._device)
 
+    @cached_property
+    def _believer(self) -> _Runner:
+        if self._is_openvino:
+            return OpenVINOBackend(listened_model(), self._precision, network="believer")
+        from vidcolor.inference.torch_backend import TorchRunner
+        from vidcolor.networks.binnet import Believer
+
+        return TorchRunner(Believer(weights.load(listened_model())[0]), self._device)
+
     @property
     def is_quick(self) -> bool:
         """Whether it is as quick as the network itself: in OpenVINO. In torch it runs without CUDA graphs."""
@@ -137,6 +146,11 @@ class Listener:
         """The shares that the packaged model expects its bins to have of an L* picture, (K,); and the bins, (2, K)."""
         count = weights.read_header(listened_model()).config["bins"]
         ((_, shares, bins),) = _run_alike(self._tinter, [lightness_hw], np.zeros((count, 1, 1), np.float32))
+        return shares, bins
+
+    def believe(self, lightness_hw: Floats) -> tuple[Floats, Floats]:
+        """How likely the packaged model holds its bins at each place of an L* picture, (K, h, w); the bins, (2, K)."""
+        ((shares, bins),) = _run_alike(self._believer, [lightness_hw])
         return shares, bins
 
     def tint(self, lightness_Bhw: Sequence[Floats], bias_K: Floats) -> list[Floats]:

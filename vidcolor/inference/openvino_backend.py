@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MAX_COMPILED_SIZES = 8  # compiled networks, for photos of mixed shapes; the least recently used one is dropped
 
-Network = Literal["colors", "looker", "likener", "guidance", "tinter"]  # its colors, or what else is asked
+Network = Literal["colors", "looker", "likener", "guidance", "tinter", "believer"]  # its colors, or what else is asked
 
 
 def release() -> str:
@@ -287,6 +287,17 @@ def _load_tinter(core: Any, model: Path, _: int) -> Any:
     return _read_or_make(core, f"{_cache_key(model)}-tinter", make)
 
 
+def _load_believer(core: Any, model: Path, _: int) -> Any:
+    """Load what a model believes of each place as an OpenVINO model: see networks.binnet.Believer."""
+
+    def make() -> Any:
+        from vidcolor.networks.binnet import Believer  # imports torch
+
+        return convert(Believer(weights.load(model)[0]))
+
+    return _read_or_make(core, f"{_cache_key(model)}-believer", make)
+
+
 def _load_quantized(core: Any, model: Path, side: int) -> Any:
     """Load the model as an OpenVINO model in 8 bits, calibrated on the packaged pictures. Raises UsageError."""
     from vidcolor.inference import calibration  # imports readers of photos and films, which few runs need
@@ -305,5 +316,5 @@ def _load_quantized(core: Any, model: Path, side: int) -> Any:
 
 _LOADERS = {
     "colors": _load_converted, "looker": _load_looker, "likener": _load_likener, "guidance": _load_guidance,
-    "tinter": _load_tinter,
+    "tinter": _load_tinter, "believer": _load_believer,
 }  # fmt: skip

@@ -114,6 +114,23 @@ class Tinter(nn.Module):
         return *self.network.tint(lightness_B1HW, bias_BK11), bins_2K.expand(lightness_B1HW.shape[0], -1, -1)
 
 
+class Believer(nn.Module):
+    """A BinNet that gives what it believes of each place."""
+
+    stride = 4
+    multiple = 32
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network: Any = network
+
+    def forward(self, lightness_B1HW: Tensor) -> tuple[Tensor, Tensor]:
+        """The share of each bin at each place, (B, K, H/4, W/4); and the bins, (B, 2, K)."""
+        shares: Tensor = self.network.logits(lightness_B1HW).softmax(dim=1)
+        bins_2K: Tensor = self.network.bins_2K
+        return shares, bins_2K.expand(lightness_B1HW.shape[0], -1, -1)
+
+
 COLORS_AND_LIKENESS = (0, 4)  # the parts of `look` that a palette needs
 
 
@@ -178,13 +195,15 @@ class BinNet(nn.Module):
         f4, f8, f16, x16, x8 = self._levels(lightness_B1HW)
         x4 = self.up4(x8, f4)
         ab = self.read_out(self.classify(x4))
-        described, alike = (_describe(lightness_B1HW, (f8, f16, x16, x8), level.shape[2:]) for level in (f8, f16))
+        levels = f8, f16, x16, x8
+        described = _describe(lightness_B1HW, levels, f8.shape[2:], 8)
+        alike = _describe(lightness_B1HW, levels, f16.shape[2:], 16)
         return ab, described, *self._listening().look(x8, x4, lightness_B1HW, ab), self._likening()(alike)
 
     def liken(self, lightness_B1HW: Tensor) -> Tensor:
         """The likeness of `look` alone, (B, K, H/16, W/16)."""
         _, f8, f16, x16, x8 = self._levels(lightness_B1HW)
-        likeness: Tensor = self._likening()(_describe(lightness_B1HW, (f8, f16, x16, x8), f16.shape[2:]))
+        likeness: Tensor = self._likening()(_describe(lightness_B1HW, (f8, f16, x16, x8), f16.shape[2:], 16))
         return likeness
 
     def tint(self, lightness_B1HW: Tensor, bias_BK11: Tensor) -> tuple[Tensor, Tensor]:
@@ -230,9 +249,11 @@ class BinNet(nn.Module):
         return self.read_out(self.logits(lightness_B1HW))
 
 
-def _describe(lightness_B1HW: Tensor, levels: tuple[Tensor, ...], size: torch.Size) -> Tensor:
-    """Describe places by the features of each level without their mean over the picture, and by the lightness."""
-    stride = lightness_B1HW.shape[2] // size[0]
+def _describe(lightness_B1HW: Tensor, levels: tuple[Tensor, ...], size: torch.Size, stride: int) -> Tensor:
+    """Describe places by the features of each level without their mean over the picture, and by the lightness.
+
+    size: rows and columns of places, one for each `stride` pixels.
+    """
     parts = [F.avg_pool2d(lightness_B1HW, stride) * (DESCRIBED_LIGHTNESS / 100)]
     for level in levels:
         level = F.interpolate(level, size, mode="bilinear", align_corners=False)

@@ -1,0 +1,175 @@
+"""The studio's page in a real browser: shots appear, a place gets a color, it is undone, saved, and read again."""
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import skimage.data
+from browser import Browser, chromium
+from test_studio import write_film
+
+REQUEST = "Network.requestWillBeSent"
+KEYS = {"h": 72, "Enter": 13, "ArrowDown": 40, "ArrowRight": 39, "b": 66, "z": 90, "Escape": 27, "?": 191}
+
+
+@pytest.fixture
+def browser(tmp_path: Path):
+    with chromium(tmp_path / "browser") as opened:
+        yield opened
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    return write_film(tmp_path / "film.mp4", [skimage.data.astronaut(), skimage.data.coffee()], (14, 15))
+
+
+@pytest.fixture
+def address(film: Path):
+    command = [sys.executable, "-m", "vidcolor", "studio", str(film), "--no-browser", "--device", "cpu"]
+    studio = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert studio.stderr is not None
+    line = studio.stderr.readline()
+    found = re.search(r"http://127\.0\.0\.1:\d+/\S+/", line)
+    assert found, line
+    yield found[0]
+    studio.send_signal(2)
+    assert studio.wait(30) in (0, 130)
+    studio.stderr.close()
+
+
+def ask(browser: Browser, expression: str) -> Any:
+    found = browser.send("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)["result"]
+    return found.get("value")
+
+
+def wait(browser: Browser, expression: str, seconds: float = 40) -> None:
+    end = time.monotonic() + seconds
+    while not ask(browser, expression):
+        assert time.monotonic() < end, f"{expression}: {ask(browser, 'document.body.innerText')[:500]}"
+        time.sleep(0.1)
+
+
+def press(browser: Browser, key: str, modifiers: int = 0) -> None:
+    text = key if len(key) == 1 and not modifiers else ""
+    for kind in ("keyDown", "keyUp"):
+        browser.send(
+            "Input.dispatchKeyEvent", type=kind, key=key, text=text if kind == "keyDown" else "", modifiers=modifiers,
+            windowsVirtualKeyCode=KEYS[key],
+        )  # fmt: skip
+
+
+def go(browser: Browser, address: str, width: int = 1280, height: int = 900) -> None:
+    is_phone = width < 500
+    browser.send("Emulation.setDeviceMetricsOverride", width=width, height=height, mobile=is_phone, deviceScaleFactor=1)
+    browser.send("Page.navigate", url=address)
+    wait(browser, "document.querySelectorAll('#strip button').length === 2")
+    wait(browser, "document.getElementById('after').naturalWidth > 0")
+    wait(browser, "document.getElementById('progress').textContent === '2 shots'")
+
+
+def complaints(browser: Browser) -> list[Any]:
+    kinds = ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled")
+    return [event for event in browser.events if event.get("method") in kinds]
+
+
+def hosts(browser: Browser) -> set[str]:
+    sent = [event for event in browser.events if event.get("method") == "Network.requestWillBeSent"]
+    return {
+        event["params"]["request"]["url"].split("/")[2] for event in sent if "//" in event["params"]["request"]["url"]
+    }
+
+
+def hints_in(film: Path) -> list[Any]:
+    path = film.with_name("film.vidcolor.json")
+    return json.loads(path.read_text(encoding="utf-8")).get("hints", []) if path.exists() else []
+
+
+def until(check: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_a_place_is_clicked_on_colored_undone_and_kept(browser: Browser, address: str, film: Path):
+    go(browser, address)
+    x, y, width, height = ask(
+        browser, "(r => [r.left, r.top, r.width, r.height])(document.getElementById('frame').getBoundingClientRect())"
+    )
+    for kind in ("mousePressed", "mouseReleased"):
+        place = {"x": x + 0.5 * width, "y": y + 0.7 * height}
+        browser.send("Input.dispatchMouseEvent", type=kind, **place, button="left", clickCount=1)
+    wait(browser, "document.querySelectorAll('#likely button').length >= 3")
+    ask(browser, "document.getElementById('wheel').value = '#1f6f6f', document.getElementById('use-wheel').click()")
+    wait(browser, "document.querySelectorAll('#hints li').length === 1")
+    wait(browser, "document.getElementById('after').complete && document.getElementById('after').src.includes('v=1')")
+    (hint,) = hints_in(film)
+    assert hint["color"] == "#1f6f6f"
+    assert hint["frames"] == [0, 13]
+    assert hint["point"] == pytest.approx([0.5, 0.7], abs=0.02)
+    wait(browser, "document.querySelectorAll('#reach i').length > 5")
+    press(browser, "z", modifiers=2)
+    wait(browser, "document.querySelectorAll('#hints li').length === 0")
+    assert hints_in(film) == []
+    ask(browser, "document.getElementById('redo').click()")
+    wait(browser, "document.querySelectorAll('#hints li').length === 1")
+    ask(
+        browser,
+        "[...document.querySelectorAll('#choices button')].find(b => b.textContent === 'saturation 0.6').click()",
+    )
+    until(lambda: '"saturation": 0.6' in film.with_name("film.vidcolor.json").read_text(encoding="utf-8"))
+    browser.send("Page.reload")
+    wait(browser, "document.querySelectorAll('#hints li').length === 1")
+    wait(browser, "document.querySelector('#strip button').textContent.startsWith('●')")
+    if folder := os.environ.get("VIDCOLOR_PICTURES"):
+        time.sleep(5)
+        content = browser.send("Page.captureScreenshot", format="png")["data"]
+        (Path(folder) / "studio.png").write_bytes(base64.b64decode(content))
+    assert complaints(browser) == []
+    assert hosts(browser) == {address.split("/")[2]}
+
+
+def test_the_keyboard_is_enough(browser: Browser, address: str, film: Path):
+    go(browser, address)
+    press(browser, "ArrowDown")
+    wait(browser, "document.getElementById('where').textContent.startsWith('frame 14')")
+    press(browser, "ArrowRight")
+    wait(browser, "document.getElementById('where').textContent.startsWith('frame 15')")
+    press(browser, "h")
+    press(browser, "ArrowRight")
+    wait(browser, "document.querySelectorAll('#likely button').length >= 3")
+    press(browser, "Enter")
+    until(lambda: len(hints_in(film)) == 1)
+    (hint,) = hints_in(film)
+    assert (hint["frame"], hint["frames"]) == (15, [14, 28])
+    assert hint["point"] == pytest.approx([0.51, 0.5], abs=0.001)
+    press(browser, "?")
+    assert ask(browser, "document.getElementById('help').open")
+    press(browser, "Escape")
+    press(browser, "b")
+    assert ask(browser, "document.getElementById('divider').getAttribute('aria-valuenow')") == "100"
+    assert complaints(browser) == []
+
+
+def test_the_page_fits_a_phone(browser: Browser, address: str):
+    go(browser, address, 390, 800)
+    assert ask(browser, "document.documentElement.scrollWidth") <= 390
+    assert complaints(browser) == []
+
+
+def test_the_film_is_colored_from_the_page(browser: Browser, address: str, film: Path):
+    go(browser, address)
+    ask(browser, "document.getElementById('show-render').click()")
+    assert ask(browser, "document.getElementById('output').value") == "film-color.mp4"
+    ask(browser, "document.getElementById('start-render').click()")
+    wait(browser, "document.getElementById('render-state').textContent.includes('film-color.mp4 is done')", 90)
+    assert film.with_name("film-color.mp4").stat().st_size > 1000
+    assert complaints(browser) == []

@@ -1,0 +1,104 @@
+"""`vidcolor studio`."""
+
+import socket
+import threading
+import webbrowser
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from vidcolor import choices
+from vidcolor.cli.number_types import Number, Whole
+from vidcolor.cli.param_types import DEVICE, Existing, ModelName
+from vidcolor.cli.text import say
+from vidcolor.errors import UsageError
+
+LOOPBACK = "127.0.0.1"
+
+
+@click.command("studio")
+@click.argument("film", metavar="FILM", type=Existing())
+@click.option(
+    "--project", type=click.Path(path_type=Path), help="Project file to work in. [default: FILM's name.vidcolor.json]"
+)
+@click.option(
+    "--model", type=ModelName(), default="default", show_default=True,
+    help="Model of the shots for which no other is chosen.",
+)  # fmt: skip
+@click.option("--size", type=Whole(32, 4096), help="Short side, in pixels, that the network looks at.")
+@click.option("--saturation", type=Number(0, 4), default=1.0, show_default=True, help="Factor on color.")
+@click.option("--palette", type=Existing(), help="Photo whose range of colors is taken, where the network is unsure.")
+@click.option(
+    "--device", type=DEVICE, default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1."
+)
+@click.option(
+    "--precision", type=click.Choice(choices.PRECISIONS), default="auto", show_default=True,
+    help="Arithmetic of the network, as in colorize.",
+)  # fmt: skip
+@click.option("--port", type=Whole(0, 65535), default=0, show_default=True, help="Port of the page; 0: a free one.")
+@click.option(
+    "--host", default=LOOPBACK, show_default=True, help="Address to serve at; others than this reach further."
+)
+@click.option("--browser/--no-browser", default=True, show_default=True, help="Open the page in a browser.")
+def command(
+    *, film: Path, project: Path | None, model: str, size: int | None, saturation: float, palette: Path | None,
+    device: str, precision: str, port: int, host: str, browser: bool,
+) -> None:  # fmt: skip
+    """See a film shot by shot in a browser, choose its colors, and say what they are.
+
+    What you decide lies in a project file beside the film, which colorize takes with --project. The page is served on
+    this machine alone, and needs no network.
+
+    \b
+    Examples:
+      vidcolor studio film.mp4
+      vidcolor studio film.mp4 --no-browser --port 8765
+      vidcolor film.mp4 -o out.mp4 --project film.vidcolor.json
+    """
+    import uvicorn
+
+    from vidcolor.inference.settings import ModelSettings
+    from vidcolor.studio.desk import Desk
+    from vidcolor.studio.server import make_app
+
+    if film.is_dir():
+        raise UsageError(f"{film}: is a folder; the studio takes one film.")
+    settings = ModelSettings(model, device, precision, size, None, saturation, palette)
+    with closing(_listen(host, port)) as listening, settings.load() as colorizer:
+        desk = Desk(film, settings, colorizer, project)
+        number = listening.getsockname()[1]
+        names = (f"{host}:{number}", f"localhost:{number}", f"{LOOPBACK}:{number}")
+        app = make_app(desk, names if host == LOOPBACK else names[:1])
+        address = f"http://{host}:{number}/{app.state.secret}/"
+        if host != LOOPBACK:
+            say(f"vidcolor: warning: --host {host}: who knows the address can read and change this film's project.")
+        say(f"vidcolor: {address}")
+        say(f"What you decide lies in {desk.path}. Ctrl-C ends the studio.")
+        say(f"Over SSH, forward the port: ssh -L {number}:{host}:{number} THIS-MACHINE")
+        desk.start()
+        if browser:
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2))
+        try:
+            server.run(sockets=[listening])
+        finally:
+            app.state.pages.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises UsageError where that cannot be."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind((host, port))
+        except OSError:
+            listening.close()
+            raise
+    except OSError as error:
+        raise UsageError(
+            f"--host {host}, --port {port}: cannot be served at ({error.strerror}). Choose others."
+        ) from error
+    return listening

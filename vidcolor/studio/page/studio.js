@@ -1,0 +1,510 @@
+// The studio's page. Everything that it knows comes from `state`; what a person decides goes to `project` at once.
+
+const $ = (name) => document.getElementById(name);
+const WIDTH = 0.02; // of a point, in shares of the picture
+const MOVED = 0.012; // how far a pointer goes before a click becomes a stroke
+const HISTORY = 200;
+const REACH_WAIT = 800; // milliseconds
+
+let state = { shots: [], hints: [], choices: [], models: [], palettes: [], version: 0 };
+let shot = 0; // index of the shot that is shown
+let frame = 0; // number of the frame in the film
+let spot = null; // the place or stroke that gets a color: {points}
+let timer = 0; // of the next poll
+let picking = false; // whether the next click takes the color of a place
+const done = [], undone = []; // earlier and later {hints, choices}
+
+async function ask(path, options = {}) {
+  const answer = await fetch(path, options);
+  if (!answer.ok) {
+    const told = await answer.json().catch(() => ({ problem: `the studio answered ${answer.status}.` }));
+    throw new Error(told.problem);
+  }
+  return answer.json();
+}
+
+function tell(problem) {
+  $("problem").textContent = problem;
+  $("problem").hidden = !problem;
+}
+
+const clock = (seconds) => {
+  const whole = Math.floor(seconds), pad = (number) => String(number).padStart(2, "0");
+  return `${Math.floor(whole / 3600)}:${pad(Math.floor(whole / 60) % 60)}:${pad(whole % 60)}`;
+};
+const current = () => state.shots[shot];
+const lastOf = (each) => each.last ?? each.first;
+const address = (number, more = "") => `picture?frame=${number}&v=${state.version}${more}`;
+const isOf = (entry, each) => !entry.frames || (entry.frames[0] <= lastOf(each) && entry.frames[1] >= each.first);
+
+// The state
+
+async function poll() {
+  let wait = 1000;
+  try {
+    const before = state.shots.length, wasDone = state.surveyed, version = state.version;
+    state = await ask("state");
+    $("film").textContent = state.film;
+    document.title = `${state.film}: vidcolor studio`;
+    tell(state.problem);
+    const found = `${state.shots.length} shot${state.shots.length === 1 ? "" : "s"}`;
+    $("progress").textContent = state.surveyed ? found : `${found}, looking for more`;
+    if (state.shots.length !== before || state.surveyed !== wasDone) showStrip();
+    if (!before && state.shots.length) show(0);
+    if (version !== state.version) showShot();
+    showRendering();
+    wait = state.surveyed && !state.rendering?.running ? 4000 : 1000;
+  } catch (error) {
+    tell(error instanceof TypeError ? "The studio has ended. Start it again, and reload this page: all is saved." : error.message);
+  }
+  clearTimeout(timer);
+  timer = setTimeout(poll, wait);
+}
+
+async function save(hints, choices, isNew = true) {
+  const before = { hints: state.hints, choices: state.choices };
+  $("status").textContent = "saving";
+  try {
+    const answer = await ask("project", {
+      method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ hints, choices }),
+    });
+    if (isNew) {
+      done.push(before);
+      if (done.length > HISTORY) done.shift();
+      undone.length = 0;
+    }
+    Object.assign(state, { hints, choices, version: answer.version });
+    tell("");
+    showShot();
+    showStrip();
+  } catch (error) {
+    tell(error.message);
+  }
+  $("status").textContent = "";
+  showHistory();
+}
+
+function showHistory() {
+  $("undo").disabled = !done.length;
+  $("redo").disabled = !undone.length;
+}
+
+function step(from, to) {
+  if (!from.length) return;
+  to.push({ hints: state.hints, choices: state.choices });
+  const { hints, choices } = from.pop();
+  save(hints, choices, false);
+}
+
+// Shots
+
+function showStrip() {
+  const strip = $("strip");
+  state.shots.forEach((each, index) => {
+    let button = strip.children[index];
+    if (!button) {
+      button = document.createElement("button");
+      button.type = "button";
+      button.innerHTML = '<span class=thumb><img class=color loading=lazy alt=""><img class=gray loading=lazy alt=""></span><span class=label></span>';
+      button.addEventListener("click", () => show(Number(button.dataset.index)));
+      button.dataset.index = index;
+      strip.append(button);
+    }
+    const changed = state.hints.some((hint) => isOf(hint, each) && hint.frames) || state.choices.some((choice) => isOf(choice, each));
+    const kind = each.kind === "picture" ? "" : `, ${each.kind}`;
+    button.querySelector(".label").textContent = `${changed ? "● " : ""}${index + 1}: ${clock(each.seconds)}${kind}`;
+    button.setAttribute("aria-label", `shot ${index + 1} at ${clock(each.seconds)}${kind}${changed ? ", changed" : ""}`);
+    if (index === shot) button.setAttribute("aria-current", "true");
+    else button.removeAttribute("aria-current");
+    const color = address(each.first, "&side=240"), gray = `picture?frame=${each.first}&side=240&gray`;
+    if (button.querySelector(".color").getAttribute("src") !== color) button.querySelector(".color").src = color;
+    if (button.querySelector(".gray").getAttribute("src") !== gray) button.querySelector(".gray").src = gray;
+  });
+}
+
+function show(index) {
+  if (!state.shots[index]) return;
+  shot = index;
+  frame = current().first;
+  if (!picking) cancel();
+  stopClip();
+  showStrip();
+  $("strip").children[index]?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  showShot();
+}
+
+function go(number) {
+  const { first } = current(), last = lastOf(current());
+  frame = Math.max(first, Math.min(last, number));
+  stopClip();
+  showFrame();
+}
+
+function showShot() {
+  const each = current();
+  if (!each) return;
+  Object.assign($("time"), { min: each.first, max: lastOf(each) });
+  showFrame();
+  showHints();
+  showChoices();
+  showReach();
+}
+
+function showFrame() {
+  $("time").value = frame;
+  const seconds = current().seconds + (frame - current().first) / state.frame_rate;
+  $("where").textContent = `frame ${frame}, ${clock(seconds)}`;
+  const started = performance.now(), source = address(frame);
+  if ($("after").getAttribute("src") !== source) {
+    $("after").onload = () => {
+      document.body.dataset.milliseconds = Math.round(performance.now() - started);
+      document.documentElement.style.setProperty("--ratio", $("after").naturalWidth / $("after").naturalHeight);
+    };
+    $("after").src = source;
+  }
+  $("before").src = `picture?frame=${frame}&gray`;
+  showMarks();
+}
+
+async function showReach() {
+  const each = current(), version = state.version;
+  $("reach").replaceChildren();
+  if (!hintsHere().length) return;
+  await new Promise((resolve) => setTimeout(resolve, REACH_WAIT)); // the picture comes first
+  if (version !== state.version || each.first !== current().first) return;
+  try {
+    const found = await ask(`reach?first=${each.first}&last=${lastOf(each)}`);
+    if (version !== state.version || each.first !== current().first) return;
+    $("reach").replaceChildren(...found.map(({ share }) => {
+      const part = document.createElement("i");
+      part.style.opacity = 0.08 + 0.92 * share;
+      return part;
+    }));
+    $("reach").title = "where what you said holds";
+  } catch (error) { tell(error.message); }
+}
+
+// What is said
+
+const hintsHere = () => state.hints.map((hint, index) => ({ hint, index })).filter(({ hint }) => isOf(hint, current()) && (hint.frames || (hint.frame >= current().first && hint.frame <= lastOf(current()))));
+const css = (color) => (Array.isArray(color) ? "transparent" : color);
+const middleOf = (hint) => hint.point ?? hint.stroke?.[Math.floor(hint.stroke.length / 2)] ?? hint.region[0];
+
+function showHints() {
+  const here = hintsHere();
+  $("no-hints").hidden = here.length > 0;
+  $("hints").replaceChildren(...here.map(({ hint, index }) => {
+    const item = document.createElement("li"), swatch = document.createElement("span"), text = document.createElement("button"), gone = document.createElement("button");
+    swatch.className = "swatch";
+    swatch.style.background = css(hint.color);
+    text.type = gone.type = "button";
+    text.textContent = `${typeof hint.color === "string" ? hint.color : "a*b*"} at frame ${hint.frame}${hint.frames ? "" : ", everywhere"}`;
+    text.addEventListener("click", () => go(hint.frame));
+    gone.textContent = "Delete";
+    gone.setAttribute("aria-label", `Delete ${text.textContent}`);
+    gone.addEventListener("click", () => remove(index));
+    item.append(swatch, text, gone);
+    return item;
+  }));
+}
+
+function remove(index) {
+  save(state.hints.filter((_, place) => place !== index), state.choices);
+}
+
+function showMarks() {
+  $("frame").querySelectorAll(".mark").forEach((mark) => mark.remove());
+  $("marks").replaceChildren();
+  for (const { hint, index } of hintsHere().filter(({ hint }) => hint.frame === frame)) {
+    const [x, y] = middleOf(hint), mark = document.createElement("button");
+    mark.type = "button";
+    mark.className = "mark";
+    mark.style.cssText = `left: ${100 * x}%; top: ${100 * y}%; background: ${css(hint.color)}`;
+    mark.setAttribute("aria-label", `${hint.color}; drag to move, Delete to remove`);
+    mark.addEventListener("pointerdown", (event) => drag(event, mark, hint, index));
+    mark.addEventListener("keydown", (event) => { if (event.key === "Delete") { event.stopPropagation(); remove(index); } });
+    $("frame").append(mark);
+    if (hint.stroke) drawLine(hint.stroke, css(hint.color));
+  }
+  if (spot && spot.points.length > 1) drawLine(spot.points, "#fff");
+}
+
+function drawLine(points, color) {
+  const line = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
+  line.setAttribute("points", points.map((point) => point.join(",")).join(" "));
+  for (const [name, value] of Object.entries({ fill: "none", stroke: color, "stroke-width": 3, "vector-effect": "non-scaling-stroke" })) line.setAttribute(name, value);
+  $("marks").append(line);
+}
+
+function placeOf(event) {
+  const box = $("frame").getBoundingClientRect(), limit = (value) => Math.max(0, Math.min(1, value));
+  return [limit((event.clientX - box.left) / box.width), limit((event.clientY - box.top) / box.height)].map((value) => Number(value.toFixed(4)));
+}
+
+function drag(event, mark, hint, index) {
+  event.stopPropagation();
+  event.preventDefault();
+  mark.setPointerCapture(event.pointerId);
+  const from = placeOf(event);
+  let to = from;
+  mark.onpointermove = (moved) => {
+    to = placeOf(moved);
+    mark.style.left = `${100 * to[0]}%`;
+    mark.style.top = `${100 * to[1]}%`;
+  };
+  mark.onpointerup = () => {
+    mark.onpointermove = mark.onpointerup = null;
+    if (Math.hypot(to[0] - from[0], to[1] - from[1]) < 0.003) return;
+    const limit = (value) => Math.max(0, Math.min(1, value)), shift = ([x, y]) => [limit(x + to[0] - from[0]), limit(y + to[1] - from[1])];
+    const moved = { ...hint };
+    for (const shape of ["point", "stroke", "region"]) if (hint[shape]) moved[shape] = shape === "point" ? shift(hint.point) : hint[shape].map(shift);
+    save(state.hints.map((other, place) => (place === index ? moved : other)), state.choices);
+  };
+}
+
+$("frame").addEventListener("pointerdown", (event) => {
+  if (event.button || event.target.closest(".mark, #divider")) return;
+  event.preventDefault();
+  $("stage").focus();
+  if (picking) return pick(placeOf(event));
+  $("frame").setPointerCapture(event.pointerId);
+  const points = [placeOf(event)];
+  $("frame").onpointermove = (moved) => {
+    const place = placeOf(moved), [x, y] = points.at(-1);
+    if (Math.hypot(place[0] - x, place[1] - y) < MOVED) return;
+    points.push(place);
+    spot = { points };
+    showMarks();
+  };
+  $("frame").onpointerup = () => {
+    $("frame").onpointermove = $("frame").onpointerup = null;
+    point(points);
+  };
+});
+
+async function point(points) {
+  spot = { points, frame, shot: current() };
+  const [x, y] = points[Math.floor((points.length - 1) / 2)];
+  $("spot").style.cssText = `left: ${100 * x}%; top: ${100 * y}%`;
+  $("spot").hidden = false;
+  $("colors").hidden = false;
+  showMarks();
+  const asked = spot;
+  try {
+    const colors = await ask(`likely?frame=${frame}&x=${x}&y=${y}`);
+    if (asked !== spot) return;
+    $("likely").replaceChildren(...colors.map((color) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.style.background = color;
+      button.setAttribute("aria-label", `likely color ${color}`);
+      button.addEventListener("click", () => say(color));
+      return button;
+    }));
+  } catch (error) { tell(error.message); }
+}
+
+function cancel() {
+  spot = null;
+  picking = false;
+  $("spot").hidden = true;
+  $("colors").hidden = true;
+  $("likely").replaceChildren();
+  $("as-here").setAttribute("aria-pressed", "false");
+  $("status").textContent = "";
+  showMarks();
+}
+
+function say(color) {
+  if (!spot) return;
+  const { points, frame: asked, shot: each } = spot, hint = { frame: asked };
+  if (points.length > 1) hint.stroke = points;
+  else hint.point = points[0];
+  Object.assign(hint, { color, size: [1, 1], width: WIDTH });
+  if (!$("everywhere").checked) hint.frames = [each.first, lastOf(each)];
+  cancel();
+  save([...state.hints, hint], state.choices);
+}
+
+async function pick([x, y]) {
+  try {
+    const color = await ask(`color?frame=${frame}&x=${x}&y=${y}`);
+    picking = false;
+    say(color);
+  } catch (error) { tell(error.message); }
+}
+
+// Choices
+
+function chosenHere() {
+  const found = { model: state.model, saturation: 1, palette: "" };
+  for (const choice of state.choices) if (choice.frames[0] <= current().first && choice.frames[1] >= current().first) Object.assign(found, choice);
+  return found;
+}
+
+function showChoices() {
+  const here = chosenHere(), offered = [];
+  for (const model of new Set([state.model, ...state.models])) offered.push([model, { model }]);
+  for (const saturation of [0.6, 0.8, 1, 1.3]) offered.push([`saturation ${saturation}`, { saturation }]);
+  if (state.palettes.length) offered.push(["no palette", { palette: "" }]);
+  for (const palette of state.palettes) offered.push([palette, { palette }]);
+  $("choices").replaceChildren(...offered.map(([name, choice]) => {
+    const button = document.createElement("button"), picture = document.createElement("img"), label = document.createElement("span");
+    const asked = { model: here.model, saturation: here.saturation, palette: here.palette, ...choice };
+    button.type = "button";
+    button.setAttribute("aria-pressed", String(Object.entries(choice).every(([key, value]) => (here[key] ?? "") === value)));
+    picture.loading = "lazy";
+    picture.alt = "";
+    picture.src = `picture?frame=${current().first}&side=240&${new URLSearchParams(asked)}`;
+    label.textContent = name;
+    button.append(picture, label);
+    button.addEventListener("click", () => choose(choice));
+    return button;
+  }));
+}
+
+function choose(choice) {
+  const frames = [current().first, lastOf(current())], isSame = (each) => each.frames[0] === frames[0] && each.frames[1] === frames[1];
+  const before = state.choices.find(isSame) ?? { frames }, next = { ...before, ...choice };
+  if (next.palette === "") delete next.palette;
+  if (next.model === state.model) delete next.model;
+  if (next.saturation === 1) delete next.saturation;
+  const others = state.choices.filter((each) => !isSame(each));
+  save(state.hints, Object.keys(next).length > 1 ? [...others, next] : others);
+}
+
+// The picture
+
+function divide(share) {
+  const at = Math.max(0, Math.min(100, share));
+  document.documentElement.style.setProperty("--at", `${at}%`);
+  $("divider").setAttribute("aria-valuenow", Math.round(at));
+}
+
+function zoom(factor) {
+  const now = Number(getComputedStyle(document.documentElement).getPropertyValue("--zoom"));
+  document.documentElement.style.setProperty("--zoom", factor ? Math.max(1, Math.min(8, now * factor)) : 1);
+}
+
+$("divider").addEventListener("pointerdown", (event) => {
+  event.stopPropagation();
+  $("divider").setPointerCapture(event.pointerId);
+  $("divider").onpointermove = (moved) => divide(100 * placeOf(moved)[0]);
+  $("divider").onpointerup = () => { $("divider").onpointermove = null; };
+});
+$("divider").addEventListener("keydown", (event) => {
+  const by = { ArrowLeft: -5, ArrowRight: 5 }[event.key];
+  if (!by) return;
+  event.stopPropagation();
+  event.preventDefault();
+  divide(Number($("divider").getAttribute("aria-valuenow")) + by);
+});
+
+function play() {
+  const clip = $("clip");
+  if (!clip.hidden) return clip.paused ? clip.play() : clip.pause();
+  const each = current(), end = each.seconds + (lastOf(each) + 1 - each.first) / state.frame_rate;
+  $("status").textContent = "coloring the shot";
+  clip.onloadeddata = () => { $("status").textContent = ""; };
+  clip.onerror = () => { $("status").textContent = ""; tell("The shot cannot be played."); stopClip(); };
+  clip.src = `clip?start=${each.seconds}&end=${end}&v=${state.version}`;
+  clip.hidden = false;
+  $("frame").hidden = true;
+  clip.play().catch(() => {});
+}
+
+function stopClip() {
+  $("clip").pause();
+  $("clip").hidden = true;
+  $("frame").hidden = false;
+}
+
+// Rendering
+
+function showRendering() {
+  const found = state.rendering;
+  $("stop-render").hidden = !found?.running;
+  $("start-render").hidden = Boolean(found?.running);
+  $("render-bar").hidden = !found?.running;
+  if (!found) return;
+  const { facts } = found, total = facts.total ?? facts.frames;
+  if (facts.event === "progress" && facts.total) $("render-bar").value = facts.frames / facts.total;
+  else if (found.running) $("render-bar").removeAttribute("value");
+  const left = facts.seconds_left ? `, ${clock(facts.seconds_left)} left` : "";
+  const told = found.running ? (facts.event === "progress" ? `${facts.frames} of ${total ?? "?"} frames${left}` : "starting")
+    : found.problem || (facts.event === "done" || facts.event === "passed" ? `${found.output} is done.` : "stopped; the same run goes on where it was.");
+  $("render-state").textContent = [told, ...found.warnings].join(" ");
+}
+
+$("show-render").addEventListener("click", () => {
+  if (!$("output").value) $("output").value = state.film.replace(/(\.[^.]*)?$/, "-color$1");
+  $("render").showModal();
+});
+$("close-render").addEventListener("click", () => $("render").close());
+$("start-render").addEventListener("click", async () => {
+  try {
+    state.rendering = await ask("render", {
+      method: "POST", headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ output: $("output").value, overwrite: $("overwrite").checked }),
+    });
+    showRendering();
+    poll();
+  } catch (error) { $("render-state").textContent = error.message; }
+});
+$("stop-render").addEventListener("click", () => ask("render", { method: "DELETE" }).catch((error) => tell(error.message)));
+
+// Buttons and keys
+
+$("undo").addEventListener("click", () => step(done, undone));
+$("redo").addEventListener("click", () => step(undone, done));
+$("show-help").addEventListener("click", () => $("help").showModal());
+$("only-before").addEventListener("click", () => divide(100));
+$("split").addEventListener("click", () => divide(50));
+$("only-after").addEventListener("click", () => divide(0));
+$("nearer").addEventListener("click", () => zoom(1.5));
+$("farther").addEventListener("click", () => zoom(1 / 1.5));
+$("play").addEventListener("click", play);
+$("time").addEventListener("input", () => go(Number($("time").value)));
+$("use-wheel").addEventListener("click", () => say($("wheel").value));
+$("use-gray").addEventListener("click", () => say("gray"));
+$("cancel").addEventListener("click", cancel);
+$("as-here").addEventListener("click", () => {
+  picking = true;
+  $("as-here").setAttribute("aria-pressed", "true");
+  $("status").textContent = "click on the place, of any frame or shot, whose color it has";
+});
+
+const KEYS = {
+  ArrowUp: () => show(shot - 1), ArrowDown: () => show(shot + 1),
+  b: () => divide(100), s: () => divide(50), a: () => divide(0),
+  "+": () => zoom(1.5), "=": () => zoom(1.5), "-": () => zoom(1 / 1.5), 0: () => zoom(0),
+  " ": play, "?": () => $("help").showModal(), Escape: () => { cancel(); stopClip(); },
+  h: () => point([[0.5, 0.5]]), Enter: () => $("likely").firstElementChild?.click(),
+  Delete: () => { const here = hintsHere().at(-1); if (here) remove(here.index); },
+};
+
+document.addEventListener("keydown", (event) => {
+  if (document.querySelector("dialog[open]") || event.target.matches("input[type=text], input[type=color]")) return;
+  if ((event.ctrlKey || event.metaKey) && "zy".includes(event.key)) {
+    event.preventDefault();
+    return event.key === "z" && !event.shiftKey ? step(done, undone) : step(undone, done);
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("button") && (event.key === "Enter" || event.key === " ")) return;
+  const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+  if (moves && spot && spot.points.length === 1) {
+    event.preventDefault();
+    const limit = (value) => Math.max(0, Math.min(1, value)), size = event.shiftKey ? 0.05 : 0.01;
+    return point([[limit(spot.points[0][0] + size * moves[0]), limit(spot.points[0][1] + size * moves[1])]]);
+  }
+  if (moves?.[0] && current()) {
+    event.preventDefault();
+    return go(frame + moves[0] * (event.shiftKey ? 10 : 1));
+  }
+  if (KEYS[event.key] && current()) {
+    event.preventDefault();
+    KEYS[event.key]();
+  }
+});
+
+poll();

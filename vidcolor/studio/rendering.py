@@ -1,0 +1,69 @@
+"""The film colored from the page: the command line's own job, in a process of its own, with its progress."""
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from vidcolor.studio.desk import Desk
+
+STOP_SECONDS = 20  # that a job may take to leave what can be gone on with
+
+
+class Rendering:
+    """One run of `vidcolor film -o output --project ...`."""
+
+    def __init__(self, desk: Desk, output: Path, *, is_overwriting: bool) -> None:
+        """Starts it. is_overwriting: replace an existing output."""
+        settings = desk.settings
+        command = [sys.executable, "-m", "vidcolor", "colorize", str(desk.film), "-o", str(output), "--json"]
+        command += ["--model", settings.model, "--device", settings.device, "--precision", settings.precision]
+        command += ["--saturation", str(settings.saturation)]
+        command += ["--size", str(settings.size)] if settings.size else []
+        command += ["--palette", str(settings.palette)] if settings.palette else []
+        command += ["--project", str(desk.path)] if desk.path.exists() else []
+        command += ["--overwrite"] if is_overwriting else []
+        self._output, self._facts = output, dict[str, Any]()
+        self._problem, self._warnings = "", list[str]()
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self._reader = threading.Thread(target=self._read, name="rendering", daemon=True)
+        self._reader.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it still colors."""
+        return self._process.poll() is None or self._reader.is_alive()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        with self._process.stdout as events, self._process.stderr as errors:
+            for line in events:
+                event = json.loads(line)
+                if event.get("event") == "error":
+                    self._problem = str(event.get("message", ""))
+                elif event.get("event") == "warning":
+                    self._warnings.append(str(event.get("message", "")))
+                elif event.get("event") in ("start", "progress", "done", "passed"):
+                    self._facts = event
+            said = errors.read().strip().splitlines()
+        if self._process.wait() and not self._problem:
+            self._problem = said[-1].removeprefix("vidcolor: ") if said else "the run ended."
+
+    def stop(self) -> None:
+        """Interrupt it, as Ctrl-C does: the same run goes on later."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+
+    def state(self) -> dict[str, Any]:
+        """How far it is, for the page."""
+        return {
+            "output": self._output.name, "running": self.is_running, "facts": self._facts, "problem": self._problem,
+            "warnings": self._warnings[-5:],
+        }  # fmt: skip

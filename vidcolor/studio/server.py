@@ -1,0 +1,250 @@
+"""The studio's server: the page, and what it asks for, on this machine alone.
+
+Every address begins with a secret that only the terminal shows. Requests under another host's name, as by DNS
+rebinding, or from another site's page are refused.
+"""
+
+import json
+import secrets
+import tempfile
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from vidcolor.errors import UsageError, VidcolorError
+from vidcolor.films.job import FilmOptions, colorize_film_file
+from vidcolor.inference import library, weights
+from vidcolor.inference.settings import ModelSettings
+from vidcolor.studio.desk import SIDE, Desk
+from vidcolor.studio.rendering import Rendering
+
+ASSETS = {
+    "": ("studio.html", "text/html"),
+    "studio.css": ("studio.css", "text/css"),
+    "studio.js": ("studio.js", "text/javascript"),
+}
+POLICY = (
+    "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'self'; script-src 'self';"
+    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+MOST_PALETTES = 24  # photos beside the film that are offered
+MAX_BODY = 8_000_000  # bytes of a project that a page sends
+
+
+def make_app(desk: Desk, hosts: tuple[str, ...], secret: str | None = None) -> Starlette:
+    """The application.  hosts: names with port, by which it may be asked.  secret: None: a new one, see app.state."""
+    chosen = secret or secrets.token_urlsafe(18)
+    pages = _Pages(desk)
+    prefix = f"/{chosen}/"
+    answers = [
+        ("state", pages.state, "GET"), ("picture", pages.picture, "GET"), ("likely", pages.likely, "GET"),
+        ("color", pages.color, "GET"), ("reach", pages.reach, "GET"), ("clip", pages.clip, "GET"),
+        ("project", pages.save, "PUT"), ("render", pages.render, "POST"), ("render", pages.stop, "DELETE"),
+        *((name, pages.asset, "GET") for name in ASSETS),
+    ]  # fmt: skip
+    routes = [Route(prefix + name, answer, methods=[method]) for name, answer, method in answers]
+    app = Starlette(routes=routes, exception_handlers={VidcolorError: _tell, Exception: _tell_unexpected})
+    app.add_middleware(BaseHTTPMiddleware, dispatch=_Guard(hosts))
+    app.state.secret, app.state.pages = chosen, pages
+    return app
+
+
+class _Guard:
+    """Refuses requests by other names, and from other pages; and lets pages load nothing from elsewhere."""
+
+    def __init__(self, hosts: tuple[str, ...]) -> None:
+        self._hosts = hosts
+
+    async def __call__(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        host, origin = request.headers.get("host", ""), request.headers.get("origin")
+        if host not in self._hosts or (origin is not None and origin not in {f"http://{name}" for name in self._hosts}):
+            return JSONResponse({"problem": "this page is for this machine alone."}, status_code=403)
+        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            return JSONResponse({"problem": "another page asked."}, status_code=403)
+        response = await call_next(request)
+        response.headers["Content-Security-Policy"] = POLICY
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        return response
+
+
+def _tell(_: Request, error: Exception) -> Response:
+    return JSONResponse({"problem": str(error)}, status_code=400)
+
+
+def _tell_unexpected(_: Request, error: Exception) -> Response:
+    problem = f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]}; please report it."
+    return JSONResponse({"problem": problem}, status_code=500)
+
+
+class _Pages:
+    """What is answered. Methods without `async` run in threads."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.rendering: Rendering | None = None
+        self._clips = tempfile.TemporaryDirectory(prefix="vidcolor-studio-")
+        self._clipping = threading.Lock()
+
+    def close(self) -> None:
+        """Stop what runs."""
+        self._desk.stop()
+        if self.rendering is not None:
+            self.rendering.stop()
+        self._clips.cleanup()
+
+    def asset(self, request: Request) -> Response:
+        name = request.url.path.rpartition("/")[2]
+        if name not in ASSETS:
+            return JSONResponse({"problem": "there is no such page."}, status_code=404)
+        file, kind = ASSETS[name]
+        return Response((Path(__file__).parent / "page" / file).read_bytes(), media_type=kind)
+
+    def state(self, _: Request) -> Response:
+        desk = self._desk
+        problem = desk.problem or (f"{desk.film.name} was changed or is gone." if desk.is_changed() else "")
+        shots = [vars(shot) for shot in list(desk.shots)]
+        info = desk.info
+        return JSONResponse({
+            "film": desk.film.name, "project": desk.path.name, "folder": str(desk.film.absolute().parent),
+            "frame_rate": float(info.frame_rate or 25), "width": info.picture.width, "height": info.picture.height,
+            "shots": shots, "surveyed": desk.is_surveyed, "problem": problem, "version": desk.version,
+            "choices": desk.project.data.get("choices", []), "hints": desk.project.data.get("hints", []),
+            "models": _model_names(), "palettes": _photos_beside(desk.film), "model": desk.settings.model,
+            "rendering": self.rendering.state() if self.rendering is not None else None,
+        })  # fmt: skip
+
+    def picture(self, request: Request) -> Response:
+        asked = request.query_params
+        side = max(32, min(SIDE, _whole(asked.get("side", str(SIDE)), "side")))
+        choice = self._choice(request) if any(name in asked for name in ("model", "saturation", "palette")) else None
+        jpeg = self._desk.picture(
+            _whole(asked.get("frame", "0"), "frame"), side=side, is_gray="gray" in asked, choice=choice
+        )
+        return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-cache"})
+
+    def _choice(self, request: Request) -> ModelSettings:
+        asked, settings = request.query_params, self._desk.settings
+        palette, model = asked.get("palette"), asked.get("model") or settings.model
+        self._check_choice(model, palette)
+        return ModelSettings(
+            model, settings.device, settings.precision, settings.size, settings.batch_size,
+            _number(asked.get("saturation", str(settings.saturation)), "saturation"),
+            self._desk.film.parent / palette if palette else settings.palette,
+        )  # fmt: skip
+
+    def _check_choice(self, model: str | None, palette: str | None) -> None:
+        """Raise UsageError for what is not offered: a page reaches no other files."""
+        if palette and palette not in _photos_beside(self._desk.film):
+            raise UsageError(f"{palette}: is no photo beside the film.")
+        if model and model not in (self._desk.settings.model, *_model_names()):
+            raise UsageError(f"{model}: is no model that is offered.")
+
+    def likely(self, request: Request) -> Response:
+        return JSONResponse(self._desk.likely_colors(*_place(request)))
+
+    def color(self, request: Request) -> Response:
+        return JSONResponse(self._desk.color_at(*_place(request)))
+
+    def reach(self, request: Request) -> Response:
+        first, last = (_whole(request.query_params.get(name, "0"), name) for name in ("first", "last"))
+        return JSONResponse(self._desk.reach(first, last))
+
+    def clip(self, request: Request) -> Response:
+        """A shot in color, as a small film with its sound."""
+        desk = self._desk
+        start, end = (_number(request.query_params.get(name, "0"), name) for name in ("start", "end"))
+        target = Path(self._clips.name) / f"{desk.version}-{start:.3f}-{end:.3f}.mp4"
+        with self._clipping:
+            if not target.exists():
+                options = FilmOptions(
+                    desk.settings, project=desk.path if desk.path.exists() else None, codec="h264", pix_fmt="yuv420p",
+                    start=start, end=end, recolor=True, resume=False, overwrite=True, convert_audio="aac",
+                )  # fmt: skip
+                colorize_film_file(desk.film, target, options, desk.settings.load)
+        return FileResponse(target, media_type="video/mp4")
+
+    async def save(self, request: Request) -> Response:
+        if len(await request.body()) > MAX_BODY:
+            return JSONResponse({"problem": "this is too much for a project."}, status_code=413)
+        entries = await _read_object(request)
+        before = self._desk.project.data.get("choices", [])
+        choices = entries.get("choices")
+        for choice in choices if isinstance(choices, list) else []:
+            if isinstance(choice, dict) and choice not in before:
+                self._check_choice(choice.get("model"), choice.get("palette"))
+        await run_in_threadpool(self._desk.save, entries)
+        return JSONResponse({"version": self._desk.version})
+
+    async def render(self, request: Request) -> Response:
+        asked = await _read_object(request)
+        name = asked.get("output", "")
+        if not isinstance(name, str) or not name or Path(name).name != name or name.startswith("."):
+            return JSONResponse(
+                {"problem": "name a file, without a folder: it is written beside the film."}, status_code=400
+            )
+        if self.rendering is not None and self.rendering.is_running:
+            return JSONResponse({"problem": "the film is being colored already."}, status_code=409)
+        output = self._desk.film.parent / name
+        self.rendering = Rendering(self._desk, output, is_overwriting=bool(asked.get("overwrite")))
+        return JSONResponse(self.rendering.state())
+
+    def stop(self, _: Request) -> Response:
+        if self.rendering is not None:
+            self.rendering.stop()
+        return JSONResponse(None)
+
+
+async def _read_object(request: Request) -> dict[str, Any]:
+    try:
+        found = json.loads(await request.body())
+    except (ValueError, RecursionError) as error:
+        raise UsageError("what the page sent is no JSON.") from error
+    if not isinstance(found, dict):
+        raise UsageError("what the page sent is no object.")
+    return found
+
+
+def _place(request: Request) -> tuple[int, float, float]:
+    asked = request.query_params
+    x, y = (_number(asked.get(name, "0"), name) for name in ("x", "y"))
+    if not (0 <= x <= 1 and 0 <= y <= 1):
+        raise UsageError(f"{x:g}, {y:g} is no place: x and y are shares of the picture.")
+    return _whole(asked.get("frame", "0"), "frame"), x, y
+
+
+def _whole(text: str, name: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise UsageError(f"{name} {text[:40]!r} is no whole number.")
+    return int(text)
+
+
+def _number(text: str, name: str) -> float:
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise UsageError(f"{name} {text[:40]!r} is no number.") from error
+    if not abs(value) < 1e9:
+        raise UsageError(f"{name} {text[:40]!r} is no number.")
+    return value
+
+
+def _model_names() -> list[str]:
+    return sorted({path.stem for path in weights.packaged_models()} | set(library.names()))
+
+
+def _photos_beside(film: Path) -> list[str]:
+    from vidcolor.archives.photos import is_photo
+
+    return sorted(file.name for file in film.absolute().parent.iterdir() if is_photo(file.name) and file.is_file())[
+        :200
+    ]
