@@ -40,6 +40,7 @@ KEPT_FRAMES, KEPT_PICTURES = 24, 200  # most recent, in memory
 QUALITY, THUMBNAIL_QUALITY = 88, 70
 DARK, FLAT = 6.0, 3.0  # L*: mean and deviation, below which a frame counts as black, or blank
 REACH_FRAMES = 24  # of a shot, at which it is measured how far hints hold
+WARM_SECONDS = 60.0  # that networks wait for the first shot before they are loaded
 STOP_SECONDS = 20.0  # that threads may take to end
 LIKELY = 6  # colors offered for a place
 LIKELY_APART = 12.0  # a*b*: how far they differ from each other at least
@@ -74,6 +75,7 @@ class Desk:
 
         Raises SourceError for what is no film, and ReadError, UsageError for a project that cannot be used.
         """
+        film = film.absolute()
         self.film, self.settings, self._colorizer = film, settings, colorizer
         self.path = project or default_path(film)
         with FilmSource(film) as source:
@@ -88,6 +90,7 @@ class Desk:
         self.is_surveyed, self.problem = False, ""
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._has_shots = threading.Event()
         self.project = self._open_project()
         self._stills = load_references(self.project.references, self.info, self._clock)
         self._known: tuple[int, list[tuple[Colorizer, KnownColors]]] = (-1, [])
@@ -100,10 +103,10 @@ class Desk:
         project = Project.read(self.path)
         if not project.is_for(self.film):
             raise UsageError(f"{self.path}: is the project of {project.film}, not of {self.film.name}.")
-        if project.frames is not None and self._clock.has_times and project.frames != len(self._clock.pts):
+        if None not in (project.frames, self.info.frame_count) and project.frames != self.info.frame_count:
             raise UsageError(
                 f"{self.path}: is the project of a film of {project.frames} frames, but {self.film.name} has"
-                f" {len(self._clock.pts)}. Move it away to begin a new one."
+                f" {self.info.frame_count}. Move it away to begin a new one."
             )
         return project
 
@@ -119,11 +122,13 @@ class Desk:
     def stop(self) -> None:
         """Stop looking for shots."""
         self._stopped.set()
+        self._has_shots.set()
         for thread in self._threads:
             thread.join(STOP_SECONDS)
 
     def _warm(self) -> None:
         """Load all networks, so that the first correction is shown as quickly as later ones."""
+        self._has_shots.wait(WARM_SECONDS)
         with suppress(VidcolorError):
             shown = self.read(0)
             lightness = shrink(shown.lightness_HW, self._small_size())
@@ -142,19 +147,21 @@ class Desk:
                 for shot in find_shots(source, lambda luma: self._colorizer.lightness(luma, picture, view)):
                     if self._stopped.is_set():
                         return
-                    self._add(shot)
+                    self._add(shot, float(source.time_of(shot.frame)))
+                    self._has_shots.set()
                     count = shot.number
             self._end(max(count, len(self._clock.pts) - 1))
         except VidcolorError as error:
             self.problem = str(error)
-        self.is_surveyed = True
+        finally:
+            self.is_surveyed = True
 
-    def _add(self, shot: Shot) -> None:
+    def _add(self, shot: Shot, seconds: float) -> None:
         self._end(shot.number - 1)
         gray = render_gray(shot, self.info)
         lightness = picture_to_lab(_fit(gray, THUMBNAIL))[0]
         kind = "picture" if lightness.std() > FLAT else "black" if lightness.mean() < DARK else "blank"
-        self.shots.append(FoundShot(shot.number, None, self._clock.time_of(shot.number), kind))
+        self.shots.append(FoundShot(shot.number, None, seconds, kind))
         _keep(self._frames, shot.number, _show(_fit(gray, SIDE)), KEPT_FRAMES)
 
     def _end(self, last: int) -> None:
@@ -276,7 +283,8 @@ class Desk:
     def save(self, entries: dict[str, Any]) -> None:
         """Write the project with these entries. Raises UsageError, SinkError, and SourceError for a bad palette."""
         with self._saving:
-            data = {MARK: FORMAT, "film": self.film.name, "frames": len(self._clock.pts)}
+            data: dict[str, Any] = {MARK: FORMAT, "film": self.film.name}
+            data |= {"frames": self.info.frame_count} if self.info.frame_count is not None else {}
             shots = [[shot.first, shot.last] for shot in self.shots if shot.last is not None]
             data |= {"shots": shots or self.project.data.get("shots", [])}
             data |= {

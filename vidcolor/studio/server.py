@@ -14,6 +14,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -51,7 +52,10 @@ def make_app(desk: Desk, hosts: tuple[str, ...], secret: str | None = None) -> S
         *((name, pages.asset, "GET") for name in ASSETS),
     ]  # fmt: skip
     routes = [Route(prefix + name, answer, methods=[method]) for name, answer, method in answers]
-    app = Starlette(routes=routes, exception_handlers={VidcolorError: _tell, Exception: _tell_unexpected})
+    app = Starlette(
+        routes=routes,
+        exception_handlers={VidcolorError: _tell, HTTPException: _tell_refusal, Exception: _tell_unexpected},
+    )
     app.add_middleware(BaseHTTPMiddleware, dispatch=_Guard(hosts))
     app.state.secret, app.state.pages = chosen, pages
     return app
@@ -79,6 +83,11 @@ class _Guard:
 
 def _tell(_: Request, error: Exception) -> Response:
     return JSONResponse({"problem": str(error)}, status_code=400)
+
+
+def _tell_refusal(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"problem": error.detail}, status_code=error.status_code)
 
 
 def _tell_unexpected(_: Request, error: Exception) -> Response:
@@ -174,8 +183,6 @@ class _Pages:
         return FileResponse(target, media_type="video/mp4")
 
     async def save(self, request: Request) -> Response:
-        if len(await request.body()) > MAX_BODY:
-            return JSONResponse({"problem": "this is too much for a project."}, status_code=413)
         entries = await _read_object(request)
         before = self._desk.project.data.get("choices", [])
         choices = entries.get("choices")
@@ -205,8 +212,13 @@ class _Pages:
 
 
 async def _read_object(request: Request) -> dict[str, Any]:
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > MAX_BODY:
+            raise HTTPException(413, "this is too much for a project.")
     try:
-        found = json.loads(await request.body())
+        found = json.loads(bytes(content))
     except (ValueError, RecursionError) as error:
         raise UsageError("what the page sent is no JSON.") from error
     if not isinstance(found, dict):
