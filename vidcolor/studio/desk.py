@@ -304,6 +304,13 @@ class Desk:
             self.project, self._chosen = project, chosen
             self.version += 1
 
+    @property
+    def aspect(self) -> float:
+        """Width over height of the film as players show it."""
+        stretch = float(self.info.sample_aspect_ratio or 1)
+        stretch = 1 / stretch if self.info.rotation_degrees % 180 == 90 else stretch
+        return self._properties.width * stretch / self._properties.height
+
     def is_changed(self) -> bool:
         """Whether the film is gone, or another one than it was."""
         return _status(self.film) != self._status

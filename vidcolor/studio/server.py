@@ -125,7 +125,7 @@ class _Pages:
         info = desk.info
         return JSONResponse({
             "film": desk.film.name, "project": desk.path.name, "folder": str(desk.film.absolute().parent),
-            "frame_rate": float(info.frame_rate or 25), "width": info.picture.width, "height": info.picture.height,
+            "frame_rate": float(info.frame_rate or 25), "aspect": desk.aspect,
             "shots": shots, "surveyed": desk.is_surveyed, "problem": problem, "version": desk.version,
             "choices": desk.project.data.get("choices", []), "hints": desk.project.data.get("hints", []),
             "models": _model_names(), "palettes": _photos_beside(desk.film), "model": desk.settings.model,

@@ -45,6 +45,7 @@ async function poll() {
     const before = state.shots.length, wasDone = state.surveyed, version = state.version;
     state = await ask("state");
     $("film").textContent = state.film;
+    document.documentElement.style.setProperty("--ratio", state.aspect);
     document.title = `${state.film}: vidcolor studio`;
     tell(state.problem);
     const found = `${state.shots.length} shot${state.shots.length === 1 ? "" : "s"}`;
@@ -156,10 +157,7 @@ function showFrame() {
   $("where").textContent = `frame ${frame}, ${clock(seconds)}`;
   const started = performance.now(), source = address(frame);
   if ($("after").getAttribute("src") !== source) {
-    $("after").onload = () => {
-      document.body.dataset.milliseconds = Math.round(performance.now() - started);
-      document.documentElement.style.setProperty("--ratio", $("after").naturalWidth / $("after").naturalHeight);
-    };
+    $("after").onload = () => { document.body.dataset.milliseconds = Math.round(performance.now() - started); };
     $("after").src = source;
   }
   $("before").src = `picture?frame=${frame}&gray`;
