@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from vidcolor.color import Floats
 from vidcolor.inference import weights
 from vidcolor.inference.backends import uses_openvino
-from vidcolor.inference.openvino_backend import OpenVINOBackend
+from vidcolor.inference.openvino_backend import Network, OpenVINOBackend
 from vidcolor.planes import network_size, shrink
 
 SIDE = 192  # pixels
@@ -86,48 +86,32 @@ class Listener:
 
     @cached_property
     def _looker(self) -> _Runner:
-        if self._is_openvino:
-            return OpenVINOBackend(listened_model(), self._precision, network="looker")
-        from vidcolor.inference.torch_backend import TorchRunner
-        from vidcolor.networks.binnet import Looker
-
-        return TorchRunner(Looker(weights.load(listened_model())[0]), self._device)
+        return self._open("looker")
 
     @cached_property
     def _likener(self) -> _Runner:
-        if self._is_openvino:
-            return OpenVINOBackend(listened_model(), self._precision, network="likener")
-        from vidcolor.inference.torch_backend import TorchRunner
-        from vidcolor.networks.binnet import COLORS_AND_LIKENESS, Looker
-
-        return TorchRunner(Looker(weights.load(listened_model())[0], COLORS_AND_LIKENESS), self._device)
+        return self._open("likener")
 
     @cached_property
-    def _guidance(self) -> _Runner:
-        if self._is_openvino:  # likeness is a difference of large numbers, which half precision would lose
-            return OpenVINOBackend(listened_model(), "fp32", network="guidance")
-        from vidcolor.inference.torch_backend import TorchRunner
-
-        network: Any = weights.load(listened_model())[0]
-        return TorchRunner(network.guidance, self._device)
+    def _guidance(self) -> _Runner:  # likeness is a difference of large numbers, which half precision would lose
+        return self._open("guidance", "fp32")
 
     @cached_property
     def _tinter(self) -> _Runner:
-        if self._is_openvino:
-            return OpenVINOBackend(listened_model(), self._precision, network="tinter")
-        from vidcolor.inference.torch_backend import TorchRunner
-        from vidcolor.networks.binnet import Tinter
-
-        return TorchRunner(Tinter(weights.load(listened_model())[0]), self._device)
+        return self._open("tinter")
 
     @cached_property
     def _believer(self) -> _Runner:
-        if self._is_openvino:
-            return OpenVINOBackend(listened_model(), self._precision, network="believer")
-        from vidcolor.inference.torch_backend import TorchRunner
-        from vidcolor.networks.binnet import Believer
+        return self._open("believer")
 
-        return TorchRunner(Believer(weights.load(listened_model())[0]), self._device)
+    def _open(self, part: Network, precision: str | None = None) -> _Runner:
+        """A part of the packaged model; see networks.binnet.wrap."""
+        if self._is_openvino:
+            return OpenVINOBackend(listened_model(), precision or self._precision, network=part)
+        from vidcolor.inference.torch_backend import TorchRunner
+        from vidcolor.networks.binnet import wrap
+
+        return TorchRunner(wrap(weights.load(listened_model())[0], part), self._device)
 
     @property
     def is_quick(self) -> bool:

@@ -65,7 +65,8 @@ class OpenVINOBackend:
         self._unquantized = fastest if precision == "int8" else self.precision
         self.name = f"openvino {self.precision}"
         self._jobs = jobs  # 0: as many as OpenVINO chooses
-        self._load = partial(_LOADERS[network] if precision != "int8" else _load_quantized, self._core, model)
+        loader: Callable[..., Any] = _load_converted if precision != "int8" else _load_quantized
+        self._load = partial(loader if network == "colors" else partial(_load_part, network), self._core, model)
         self._network: Any = None if side_matters else self._load(0)
         self._queues: OrderedDict[tuple[tuple[int, ...], ...], Any] = OrderedDict()
         self.preferred_batch = jobs or 8
@@ -241,61 +242,24 @@ def _load_converted(core: Any, model: Path, side: int) -> Any:
     return _read_or_make(core, _cache_key(model, side), make)
 
 
-def _load_looker(core: Any, model: Path, _: int) -> Any:
-    """Load what a model that listens sees of a picture as an OpenVINO model: see BinNet.look."""
+def _load_part(part: Network, core: Any, model: Path, _: int) -> Any:
+    """Load what else is asked of a model that listens as an OpenVINO model: see networks.binnet.wrap."""
 
     def make() -> Any:
-        from vidcolor.networks.binnet import Looker  # imports torch
-
-        return convert(Looker(weights.load(model)[0]))
-
-    return _read_or_make(core, f"{_cache_key(model)}-looker", make)
-
-
-def _load_likener(core: Any, model: Path, _: int) -> Any:
-    """Load a model's colors and likeness as an OpenVINO model: see networks.binnet.Looker."""
-
-    def make() -> Any:
-        from vidcolor.networks.binnet import COLORS_AND_LIKENESS, Looker  # imports torch
-
-        return convert(Looker(weights.load(model)[0], COLORS_AND_LIKENESS))
-
-    return _read_or_make(core, f"{_cache_key(model)}-likener", make)
-
-
-def _load_guidance(core: Any, model: Path, _: int) -> Any:
-    """Load how a model listens as an OpenVINO model: see Guidance.forward."""
-
-    def make() -> Any:
-        from vidcolor.networks.guidance import DETAIL, NUMBERS  # imports torch
-
-        part: Any = weights.load(model)[0].guidance
-        return _trace(part, [(part.ways * NUMBERS, 8, 8), (DETAIL, 16, 16), (2, 16, 16), (3, 16, 16)])
-
-    return _read_or_make(core, f"{_cache_key(model)}-guidance", make)
-
-
-def _load_tinter(core: Any, model: Path, _: int) -> Any:
-    """Load what a palette does to a model's colors as an OpenVINO model: see networks.binnet.Tinter."""
-
-    def make() -> Any:
-        from vidcolor.networks.binnet import Tinter  # imports torch
+        from vidcolor.networks.binnet import wrap  # imports torch
+        from vidcolor.networks.guidance import DETAIL, NUMBERS
 
         network: Any = weights.load(model)[0]
-        return _trace(Tinter(network), [(1, 64, 64), (network.bins_2K.shape[1], 1, 1)])
+        wrapped = wrap(network, part)
+        if part == "guidance":
+            return _trace(
+                wrapped, [(network.guidance.ways * NUMBERS, 8, 8), (DETAIL, 16, 16), (2, 16, 16), (3, 16, 16)]
+            )
+        if part == "tinter":
+            return _trace(wrapped, [(1, 64, 64), (network.bins_2K.shape[1], 1, 1)])
+        return convert(wrapped)
 
-    return _read_or_make(core, f"{_cache_key(model)}-tinter", make)
-
-
-def _load_believer(core: Any, model: Path, _: int) -> Any:
-    """Load what a model believes of each place as an OpenVINO model: see networks.binnet.Believer."""
-
-    def make() -> Any:
-        from vidcolor.networks.binnet import Believer  # imports torch
-
-        return convert(Believer(weights.load(model)[0]))
-
-    return _read_or_make(core, f"{_cache_key(model)}-believer", make)
+    return _read_or_make(core, f"{_cache_key(model)}-{part}", make)
 
 
 def _load_quantized(core: Any, model: Path, side: int) -> Any:
@@ -312,9 +276,3 @@ def _load_quantized(core: Any, model: Path, side: int) -> Any:
 
     pictures_hash = calibration.fingerprint(calibration.packaged_sources())
     return _read_or_make(core, f"{_cache_key(model, side)}-int8-{pictures_hash}", make)
-
-
-_LOADERS = {
-    "colors": _load_converted, "looker": _load_looker, "likener": _load_likener, "guidance": _load_guidance,
-    "tinter": _load_tinter, "believer": _load_believer,
-}  # fmt: skip

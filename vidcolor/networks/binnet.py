@@ -6,6 +6,7 @@ at strides 32 and 16 let distant parts of a picture agree. Shapes: B batch, H W 
 K bins, C channels, N tokens.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -131,9 +132,6 @@ class Believer(nn.Module):
         return shares, bins_2K.expand(lightness_B1HW.shape[0], -1, -1)
 
 
-COLORS_AND_LIKENESS = (0, 4)  # the parts of `look` that a palette needs
-
-
 class BinNet(nn.Module):
     """L* -> a*b* at a quarter of the size, through K color bins; with `guidance` it listens to known colors, too."""
 
@@ -247,6 +245,18 @@ class BinNet(nn.Module):
     def forward(self, lightness_B1HW: Tensor) -> Tensor:
         """lightness: (B, 1, H, W), L* in 0..100, H and W multiples of 32 -> a*b* (B, 2, H/4, W/4)."""
         return self.read_out(self.logits(lightness_B1HW))
+
+
+def wrap(network: Any, part: str) -> nn.Module:
+    """What is asked of a BinNet that listens, as a network of its own.
+
+    part: "looker" (see BinNet.look), "likener" (of that colors and likeness alone), "believer", "tinter" or "guidance".
+    """
+    wrapped: dict[str, Callable[[], nn.Module]] = {
+        "looker": lambda: Looker(network), "likener": lambda: Looker(network, (0, 4)),
+        "believer": lambda: Believer(network), "tinter": lambda: Tinter(network), "guidance": lambda: network.guidance,
+    }  # fmt: skip
+    return wrapped[part]()
 
 
 def _describe(lightness_B1HW: Tensor, levels: tuple[Tensor, ...], size: torch.Size, stride: int) -> Tensor:
