@@ -52,7 +52,7 @@ def test_numbers_that_cannot_be_meant_are_wrong_usage_everywhere(tmp_path: Path,
     behind = {"compare": [film, film], "models": [film], "completion": ["bash"], "doctor": []}
     for words, option in numeric():
         for text in NONE:
-            output = [] if words[0] in ("evaluate", "models") else ["-o", tmp_path / "out.mkv"]
+            output = [] if words[0] in ("evaluate", "models", "studio") else ["-o", tmp_path / "out.mkv"]
             args = [*words, *behind.get(words[0], [film]), *output, f"{option.opts[0]}={text}"]
             assert cli.run([str(arg) for arg in args]) == 2, args
             (line,) = capfd.readouterr().err.splitlines()

@@ -274,6 +274,7 @@ def test_a_working_folder_that_is_gone_does_no_harm(folder: Path, tiny_model: Pa
     gone.mkdir()
     with Colorizer.load(str(tiny_model)) as loaded:  # converted for OpenVINO by torch, which dies in such a folder
         loaded.predict_and_look([np.zeros((64, 64), np.float32)])
+        loaded.predict_and_liken([np.zeros((64, 64), np.float32)], [0])
     for source, output in (("film.mkv", "o.mkv"), ("scans", "out"), ("scans/a.png", "o.png")):
         command = [sys.executable, "-m", "vidcolor", str(folder / source), "-o", str(folder / output), "-q"]
         script = 'rmdir "$PWD" && exec "$@"'

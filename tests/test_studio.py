@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import av
 import numpy as np
 import pytest
 import skimage.data
+from media_fixtures import make_film
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -64,6 +66,7 @@ def client(folder: Path, colorizer: Any):
                 break
             time.sleep(0.05)
         yield asked
+    desk.stop(60)
     app.state.pages.close()
 
 
@@ -164,7 +167,7 @@ def test_what_cannot_be_is_told_in_one_line(client: TestClient, path: str, asked
     {"hints": [{"frame": 1, "point": [5, 5], "color": "navvy"}]}, {"hints": [{"point": [0, 0], "color": "red"}]},
     {"hints": [{"frame": 1, "point": [4000, 5], "color": "red"}]}, {"hints": [HINT | {"frame": 4000}]},
     {"choices": [{"frames": [0, 5], "model": "/etc/passwd"}]}, {"choices": [{"frames": [0, 5], "palette": "../x.png"}]},
-    {"choices": [{"frames": [5, 0]}]}, {"choices": 5}, {"hints": "x"},
+    {"choices": [{"frames": [5, 0]}]}, {"choices": 5}, {"hints": "x"}, {"hints": None}, {"choices": None},
 ])  # fmt: skip
 def test_a_bad_project_changes_nothing(client: TestClient, folder: Path, entries: dict[str, Any]):
     save(client, hints=[HINT])
@@ -235,7 +238,7 @@ def decode_all(path: Path) -> list[np.ndarray]:
 
 
 def test_a_shot_is_played_in_color(client: TestClient, tmp_path: Path):
-    answer = client.get("clip", params={"start": 25 / 24, "end": 40 / 24})
+    answer = client.get("clip", params={"first": 25, "last": 39})
     assert answer.status_code == 200
     (tmp_path / "clip.mp4").write_bytes(answer.content)
     frames = decode_all(tmp_path / "clip.mp4")
@@ -267,3 +270,45 @@ def test_a_folder_and_a_port_in_use_are_told(folder: Path, capsys: pytest.Captur
     assert "takes one film" in capsys.readouterr().err
     assert cli.run(["studio", str(folder / "film.mp4"), "--host", "203.0.113.1", "--no-browser"]) == 2
     assert "cannot be served" in capsys.readouterr().err
+
+
+def test_hints_in_pixels_are_shown_in_shares(folder: Path, colorizer: Any):
+    hint = {"frame": 3, "stroke": [[96, 32], [48, 64]], "width": 24, "color": [10, -20]}
+    data = {"vidcolor_project": 1, "film": "film.mp4", "hints": [hint]}
+    (folder / "film.vidcolor.json").write_text(json.dumps(data), encoding="utf-8")
+    (shown,) = Desk(folder / "film.mp4", ModelSettings(device="cpu"), colorizer).hints
+    assert shown == {
+        "frame": 3, "stroke": [[0.5, 0.25], [0.25, 0.5]], "size": [1, 1], "width": 0.125, "color": [10, -20],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("hint", [
+    {"time": 1, "point": [5, 5], "color": "red"}, {"frame": 9000, "point": [5, 5], "color": "red"},
+    {"frame": 1, "point": [5000, 5], "color": "red"},
+])  # fmt: skip
+def test_a_project_whose_hints_cannot_be_shown_is_told_at_once(folder: Path, colorizer: Any, hint: dict[str, Any]):
+    data = {"vidcolor_project": 1, "film": "film.mp4", "hints": [hint]}
+    (folder / "film.vidcolor.json").write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(UsageError):
+        Desk(folder / "film.mp4", ModelSettings(device="cpu"), colorizer)
+
+
+def test_what_another_program_wrote_is_not_written_over(client: TestClient, folder: Path):
+    save(client, hints=[HINT])
+    path = folder / "film.vidcolor.json"
+    changed = path.read_text(encoding="utf-8").replace("teal", "navy")
+    path.write_text(changed, encoding="utf-8")
+    answer = save(client, hints=[])
+    assert answer.status_code == 400
+    assert "changed by another program" in answer.json()["problem"]
+    assert path.read_text(encoding="utf-8") == changed
+    assert client.get("state").json()["hints"][0]["color"] == "navy"
+    assert save(client, hints=[]).status_code == 200
+
+
+def test_all_frames_of_a_film_with_long_pixels_have_one_size(tmp_path: Path, colorizer: Any):
+    film = make_film(tmp_path / "film.mp4", codec="libx264", size=(96, 64), sar=Fraction(3, 2))
+    desk = Desk(film, ModelSettings(device="cpu"), colorizer)
+    desk._survey()
+    assert desk.aspect == pytest.approx(96 * 1.5 / 64)
+    assert {desk.read(number).rgb_HW3.shape for number in (0, 1, 5)} == {(64, 96, 3)}

@@ -49,7 +49,8 @@ HLG_WHITE = 0.75  # SDR_WHITE_NITS as an HLG code
 
 def _namespace(array: Array) -> Any:
     torch = sys.modules.get("torch")
-    return torch if torch is not None and isinstance(array, torch.Tensor) else np
+    kind = getattr(torch, "Tensor", None)  # of a torch that another thread is importing there may be none yet
+    return torch if kind is not None and isinstance(array, kind) else np
 
 
 def _apply_matrix(matrix: tuple[tuple[float, ...], ...], components: list[Array]) -> list[Array]:

@@ -68,9 +68,9 @@ def command(
     with closing(_listen(host, port)) as listening, settings.load() as colorizer:
         desk = Desk(film, settings, colorizer, project)
         number = listening.getsockname()[1]
-        names = (f"{host}:{number}", f"localhost:{number}", f"{LOOPBACK}:{number}")
-        app = make_app(desk, names if host == LOOPBACK else names[:1])
-        address = f"http://{host}:{number}/{app.state.secret}/"
+        names = (f"localhost:{number}", f"{LOOPBACK}:{number}")
+        app = make_app(desk, names if host == LOOPBACK else ())
+        address = f"http://{f'[{host}]' if ':' in host else host}:{number}/{app.state.secret}/"
         if host != LOOPBACK:
             say(f"vidcolor: warning: --host {host}: who knows the address can read and change this film's project.")
         say(f"vidcolor: {address}")
@@ -94,6 +94,7 @@ def _listen(host: str, port: int) -> socket.socket:
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind((host, port))
+            listening.listen()
         except OSError:
             listening.close()
             raise

@@ -15,14 +15,14 @@ import cv2
 import numpy as np
 
 from vidcolor.color import Floats, lab_to_rgb, picture_to_lab
-from vidcolor.errors import UsageError, VidcolorError
+from vidcolor.errors import UsageError, VidcolorError, unreadable
 from vidcolor.films.known_colors import KnownColors
 from vidcolor.films.pipeline import view_of
 from vidcolor.films.predictors import ChosenColorizers
 from vidcolor.films.preview import Shot, find_shots, render_gray
 from vidcolor.films.project import FORMAT, MARK, Project, default_path, write_project
 from vidcolor.films.references import hint_references, lay_hints_over, load_references
-from vidcolor.hints import parse_hints
+from vidcolor.hints import Hint, parse_hints
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.inference.listening import enlarge
 from vidcolor.inference.settings import ModelSettings
@@ -41,7 +41,7 @@ QUALITY, THUMBNAIL_QUALITY = 88, 70
 DARK, FLAT = 6.0, 3.0  # L*: mean and deviation, below which a frame counts as black, or blank
 REACH_FRAMES = 24  # of a shot, at which it is measured how far hints hold
 WARM_SECONDS = 60.0  # that networks wait for the first shot before they are loaded
-STOP_SECONDS = 20.0  # that threads may take to end
+STOP_SECONDS = 2.0
 LIKELY = 6  # colors offered for a place
 LIKELY_APART = 12.0  # a*b*: how far they differ from each other at least
 
@@ -93,12 +93,14 @@ class Desk:
         self._has_shots = threading.Event()
         self.project = self._open_project()
         self._stills = load_references(self.project.references, self.info, self._clock)
+        self._references(self.project)  # which says what is wrong with hints
         self._known: tuple[int, list[tuple[Colorizer, KnownColors]]] = (-1, [])
         self._chosen = ChosenColorizers(self.project, settings, colorizer)
         self.version = 0  # rises with every change of the project
 
     def _open_project(self) -> Project:
-        if not self.path.exists():
+        self._written = self._read_file()
+        if self._written is None:
             return Project.parse({MARK: FORMAT, "film": self.film.name}, self.path)
         project = Project.read(self.path)
         if not project.is_for(self.film):
@@ -108,7 +110,24 @@ class Desk:
                 f"{self.path}: is the project of a film of {project.frames} frames, but {self.film.name} has"
                 f" {self.info.frame_count}. Move it away to begin a new one."
             )
+        _check_frames(project)
         return project
+
+    def _read_file(self) -> bytes | None:
+        """The project's file; None where there is none."""
+        try:
+            return self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise unreadable(self.path, error) from error
+
+    @property
+    def hints(self) -> list[dict[str, Any]]:
+        """The hints as the page takes them: at frames, and in shares of the picture."""
+        shown = self._properties.width, self._properties.height
+        said = self.project.data.get("hints") or []
+        return [_in_shares(data, hint, shown) for data, hint in zip(said, self.project.hints, strict=True)]
 
     # The survey
 
@@ -119,12 +138,12 @@ class Desk:
             self._threads.append(thread)
             thread.start()
 
-    def stop(self) -> None:
-        """Stop looking for shots."""
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Stop looking for shots. seconds: that threads may take to end."""
         self._stopped.set()
         self._has_shots.set()
         for thread in self._threads:
-            thread.join(STOP_SECONDS)
+            thread.join(seconds)
 
     def _warm(self) -> None:
         """Load all networks, so that the first correction is shown as quickly as later ones."""
@@ -151,8 +170,9 @@ class Desk:
                     self._has_shots.set()
                     count = shot.number
             self._end(max(count, len(self._clock.pts) - 1))
-        except VidcolorError as error:
-            self.problem = str(error)
+        except Exception as error:
+            known = isinstance(error, VidcolorError)
+            self.problem = str(error) if known else f"unexpected {type(error).__name__}: {error}. Please report it."
         finally:
             self.is_surveyed = True
 
@@ -162,7 +182,7 @@ class Desk:
         lightness = picture_to_lab(_fit(gray, THUMBNAIL))[0]
         kind = "picture" if lightness.std() > FLAT else "black" if lightness.mean() < DARK else "blank"
         self.shots.append(FoundShot(shot.number, None, seconds, kind))
-        _keep(self._frames, shot.number, _show(_fit(gray, SIDE)), KEPT_FRAMES)
+        _keep(self._frames, shot.number, _show(_resize(gray, self._size)), KEPT_FRAMES)
 
     def _end(self, last: int) -> None:
         if self.shots:
@@ -173,23 +193,20 @@ class Desk:
     def read(self, number: int) -> Shown:
         """A frame in gray. Raises UsageError for one that the film does not have."""
         with self._reading:
-            if number in self._frames:
-                self._frames.move_to_end(number)
-                return self._frames[number]
+            if (kept := self._frames.get(number)) is not None:
+                return kept
             if not 0 <= number < len(self._clock.pts):
                 raise UsageError(f"{self.film.name} has no frame {number}.")
-            scale = min(1.0, SIDE / max(self._properties.width, self._properties.height))
-            size = round(self._properties.width * scale), round(self._properties.height * scale)
             found: Rgb | None = None
             if self._clock.is_seekable:
                 wanted = [(number, number)]
-                for frame in frames_at(self.film, wanted, self._properties, size, pts=self._clock.pts):
+                for frame in frames_at(self.film, wanted, self._properties, self._size, pts=self._clock.pts):
                     found = frame[1] if frame is not None else None
             else:
                 with FilmSource(self.film) as source:
                     for index, each in enumerate(source.frames()):
                         if index == number:
-                            found = _fit(render_gray(Shot(number, each), source.info), SIDE)
+                            found = _resize(render_gray(Shot(number, each), source.info), self._size)
                             break
             if found is None:
                 raise UsageError(f"frame {number} of {self.film.name} cannot be decoded.")
@@ -200,12 +217,18 @@ class Desk:
     ) -> bytes:
         """A frame as a JPEG file: in gray, in the colors of the project, or of a choice without hints."""
         key = (number, side, is_gray, choice, None if is_gray or choice else self.version)
-        if key in self._pictures:
-            return self._pictures[key]
+        if (kept := self._pictures.get(key)) is not None:
+            return kept
         shown = self.read(number)
         rgb = shown.rgb_HW3 if is_gray else _paint(shown.lightness_HW, self._color(number, shown, choice))
         quality = QUALITY if side > THUMBNAIL else THUMBNAIL_QUALITY
         return _keep(self._pictures, key, encode_jpeg(_fit(rgb, side), quality), KEPT_PICTURES)
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        """Width and height of a picture: the film's, without the shape of its pixels."""
+        scale = min(1.0, SIDE / max(self._properties.width, self._properties.height))
+        return round(self._properties.width * scale), round(self._properties.height * scale)
 
     def _color(self, number: int, shown: Shown, choice: ModelSettings | None) -> Floats:
         with self._asking:
@@ -283,6 +306,13 @@ class Desk:
     def save(self, entries: dict[str, Any]) -> None:
         """Write the project with these entries. Raises UsageError, SinkError, and SourceError for a bad palette."""
         with self._saving:
+            if self._read_file() != self._written:
+                self.project = self._open_project()
+                self.version += 1
+                raise UsageError(f"{self.path.name} was changed by another program, and was read anew. Do that again.")
+            for name in ("choices", "hints"):
+                if not isinstance(entries.get(name, []), list):
+                    raise UsageError(f"{name} are no list.")
             data: dict[str, Any] = {MARK: FORMAT, "film": self.film.name}
             data |= {"frames": self.info.frame_count} if self.info.frame_count is not None else {}
             shots = [[shot.first, shot.last] for shot in self.shots if shot.last is not None]
@@ -292,17 +322,24 @@ class Desk:
             }
             data |= {key: entries[key] for key in ("choices", "hints") if key in entries}
             project = Project.parse(data, self.path)
-            for hint in project.hints:
-                if hint.frame is None:
-                    raise UsageError(f"{hint.name}: needs a frame.")
+            _check_frames(project)
             self._references(project)  # which says what is wrong with hints
             chosen = ChosenColorizers(project, self.settings, self._colorizer)
             with self._asking:
                 for choice in project.choices:
-                    chosen(choice.first)  # which loads what was chosen, or says why not
+                    if choice not in self.project.choices:
+                        chosen(choice.first)  # which loads what was chosen, or says why not
             write_project(self.path, data)
-            self.project, self._chosen = project, chosen
+            self.project, self._chosen, self._written = project, chosen, self._read_file()
             self.version += 1
+
+    def times_of(self, first: int, last: int) -> tuple[float, float]:
+        """When a shot begins and ends, in seconds."""
+        count = len(self._clock.pts)
+        if not 0 <= first <= last < count:
+            raise UsageError(f"{self.film.name} has no frames {first} to {last}.")
+        begin, end = self._clock.time_of(first), self._clock.time_of(min(last + 1, count - 1))
+        return begin, end if last + 1 < count else end + 1 / float(self.info.frame_rate or 25)
 
     @property
     def aspect(self) -> float:
@@ -322,6 +359,11 @@ def _keep(where: "OrderedDict[Any, T]", key: Any, value: T, most: int) -> T:
     while len(where) > most:
         where.popitem(last=False)
     return value
+
+
+def _resize(rgb: Rgb, size: tuple[int, int]) -> Rgb:
+    """A picture of another (width, height)."""
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _status(film: Path) -> tuple[int, int] | None:
@@ -346,6 +388,22 @@ def _show(rgb: Rgb) -> Shown:
     lightness = np.asarray(picture_to_lab(rgb)[0], np.float32)
     gray = np.asarray(np.clip(np.stack(lab_to_rgb(lightness, 0 * lightness, 0 * lightness), axis=2), 0, 1) * 255)
     return Shown(np.rint(gray).astype(np.uint8), lightness)
+
+
+def _check_frames(project: Project) -> None:
+    """Raise UsageError for a hint at a time: the page shows frames."""
+    for hint in project.hints:
+        if hint.frame is None:
+            raise UsageError(f"{hint.name}: needs a frame in place of its time, to be shown in the studio.")
+
+
+def _in_shares(data: dict[str, Any], hint: Hint, shown: tuple[int, int]) -> dict[str, Any]:
+    """A hint's entry with points and width in shares of the picture.  shown: its width and height in pixels."""
+    width, height = hint.size or shown
+    points = [[x / width, y / height] for x, y in hint.points]
+    kept = {key: value for key, value in data.items() if key not in (hint.shape, "size", "width")}
+    place = points[0] if hint.shape == "point" else points
+    return kept | {hint.shape: place, "size": [1, 1]} | ({"width": hint.width / width} if hint.width else {})
 
 
 def _lightness(shown: Shown, colorizer: Colorizer) -> Floats:

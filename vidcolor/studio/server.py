@@ -41,7 +41,10 @@ MAX_BODY = 8_000_000  # bytes of a project that a page sends
 
 
 def make_app(desk: Desk, hosts: tuple[str, ...], secret: str | None = None) -> Starlette:
-    """The application.  hosts: names with port, by which it may be asked.  secret: None: a new one, see app.state."""
+    """The application.
+
+    hosts: names with port, by which it may be asked; none: by any.  secret: None: a new one, see app.state.
+    """
     chosen = secret or secrets.token_urlsafe(18)
     pages = _Pages(desk)
     prefix = f"/{chosen}/"
@@ -69,7 +72,11 @@ class _Guard:
 
     async def __call__(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         host, origin = request.headers.get("host", ""), request.headers.get("origin")
-        if host not in self._hosts or (origin is not None and origin not in {f"http://{name}" for name in self._hosts}):
+        if not self._hosts:
+            pass  # served to others on purpose: the secret alone protects it
+        elif host not in self._hosts or (
+            origin is not None and origin not in {f"http://{name}" for name in self._hosts}
+        ):
             return JSONResponse({"problem": "this page is for this machine alone."}, status_code=403)
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return JSONResponse({"problem": "another page asked."}, status_code=403)
@@ -106,9 +113,9 @@ class _Pages:
 
     def close(self) -> None:
         """Stop what runs."""
-        self._desk.stop()
         if self.rendering is not None:
             self.rendering.stop()
+        self._desk.stop()
         self._clips.cleanup()
 
     def asset(self, request: Request) -> Response:
@@ -127,7 +134,8 @@ class _Pages:
             "film": desk.film.name, "project": desk.path.name, "folder": str(desk.film.absolute().parent),
             "frame_rate": float(info.frame_rate or 25), "aspect": desk.aspect,
             "shots": shots, "surveyed": desk.is_surveyed, "problem": problem, "version": desk.version,
-            "choices": desk.project.data.get("choices", []), "hints": desk.project.data.get("hints", []),
+            "choices": desk.project.data.get("choices") or [], "hints": desk.hints,
+            "saturation": desk.settings.saturation, "palette": "",
             "models": _model_names(), "palettes": _photos_beside(desk.film), "model": desk.settings.model,
             "rendering": self.rendering.state() if self.rendering is not None else None,
         })  # fmt: skip
@@ -171,7 +179,8 @@ class _Pages:
     def clip(self, request: Request) -> Response:
         """A shot in color, as a small film with its sound."""
         desk = self._desk
-        start, end = (_number(request.query_params.get(name, "0"), name) for name in ("start", "end"))
+        first, last = (_whole(request.query_params.get(name, "0"), name) for name in ("first", "last"))
+        start, end = desk.times_of(first, last)
         target = Path(self._clips.name) / f"{desk.version}-{start:.3f}-{end:.3f}.mp4"
         with self._clipping:
             if not target.exists():
@@ -184,7 +193,7 @@ class _Pages:
 
     async def save(self, request: Request) -> Response:
         entries = await _read_object(request)
-        before = self._desk.project.data.get("choices", [])
+        before = self._desk.project.data.get("choices") or []
         choices = entries.get("choices")
         for choice in choices if isinstance(choices, list) else []:
             if isinstance(choice, dict) and choice not in before:
@@ -195,7 +204,13 @@ class _Pages:
     async def render(self, request: Request) -> Response:
         asked = await _read_object(request)
         name = asked.get("output", "")
-        if not isinstance(name, str) or not name or Path(name).name != name or name.startswith("."):
+        if (
+            not isinstance(name, str)
+            or not name
+            or Path(name).name != name
+            or name.startswith(".")
+            or not name.isprintable()
+        ):
             return JSONResponse(
                 {"problem": "name a file, without a folder: it is written beside the film."}, status_code=400
             )
@@ -221,6 +236,10 @@ async def _read_object(request: Request) -> dict[str, Any]:
         found = json.loads(bytes(content))
     except (ValueError, RecursionError) as error:
         raise UsageError("what the page sent is no JSON.") from error
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise UsageError("what the page sent is no text.") from error
     if not isinstance(found, dict):
         raise UsageError("what the page sent is no object.")
     return found

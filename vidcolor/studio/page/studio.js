@@ -11,6 +11,9 @@ let shot = 0; // index of the shot that is shown
 let frame = 0; // number of the frame in the film
 let spot = null; // the place or stroke that gets a color: {points}
 let timer = 0; // of the next poll
+let pending = 0; // saves that are not answered
+let saving = Promise.resolve();
+let refused = ""; // why the last save was
 let picking = false; // whether the next click takes the color of a place
 const done = [], undone = []; // earlier and later {hints, choices}
 
@@ -43,13 +46,15 @@ async function poll() {
   let wait = 1000;
   try {
     const before = state.shots.length, wasDone = state.surveyed, version = state.version;
-    state = await ask("state");
+    const found = await ask("state");
+    state = pending ? { ...found, hints: state.hints, choices: state.choices, version: state.version } : found;
     $("film").textContent = state.film;
     document.documentElement.style.setProperty("--ratio", state.aspect);
     document.title = `${state.film}: vidcolor studio`;
-    tell(state.problem);
-    const found = `${state.shots.length} shot${state.shots.length === 1 ? "" : "s"}`;
-    $("progress").textContent = state.surveyed ? found : `${found}, looking for more`;
+    tell(state.problem || refused);
+    refused = "";
+    const told = `${state.shots.length} shot${state.shots.length === 1 ? "" : "s"}`;
+    $("progress").textContent = state.surveyed ? told : `${told}, looking for more`;
     if (state.shots.length !== before || state.surveyed !== wasDone) showStrip();
     if (!before && state.shots.length) show(0);
     if (version !== state.version) showShot();
@@ -62,27 +67,38 @@ async function poll() {
   timer = setTimeout(poll, wait);
 }
 
-async function save(hints, choices, isNew = true) {
-  const before = { hints: state.hints, choices: state.choices };
+function save(hints, choices, isNew = true) {
+  if (isNew) {
+    done.push({ hints: state.hints, choices: state.choices });
+    if (done.length > HISTORY) done.shift();
+    undone.length = 0;
+  }
+  Object.assign(state, { hints, choices });
+  showHints();
+  showMarks();
+  showHistory();
+  pending += 1;
   $("status").textContent = "saving";
+  saving = saving.then(() => put(hints, choices)); // one after the other
+}
+
+async function put(hints, choices) {
   try {
     const answer = await ask("project", {
       method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ hints, choices }),
     });
-    if (isNew) {
-      done.push(before);
-      if (done.length > HISTORY) done.shift();
-      undone.length = 0;
-    }
-    Object.assign(state, { hints, choices, version: answer.version });
+    state.version = answer.version;
     tell("");
-    showShot();
-    showStrip();
   } catch (error) {
-    tell(error.message);
+    refused = error.message;
+    tell(refused);
   }
+  pending -= 1;
+  if (pending) return;
   $("status").textContent = "";
-  showHistory();
+  if (refused) await poll(); // what the studio holds for true
+  showShot();
+  showStrip();
 }
 
 function showHistory() {
@@ -335,7 +351,7 @@ async function pick([x, y]) {
 // Choices
 
 function chosenHere() {
-  const found = { model: state.model, saturation: 1, palette: "" };
+  const found = { model: state.model, saturation: state.saturation, palette: "" };
   for (const choice of state.choices) if (choice.frames[0] <= current().first && choice.frames[1] >= current().first) Object.assign(found, choice);
   return found;
 }
@@ -343,7 +359,7 @@ function chosenHere() {
 function showChoices() {
   const here = chosenHere(), offered = [];
   for (const model of new Set([state.model, ...state.models])) offered.push([model, { model }]);
-  for (const saturation of [0.6, 0.8, 1, 1.3]) offered.push([`saturation ${saturation}`, { saturation }]);
+  for (const saturation of new Set([state.saturation, 0.6, 0.8, 1, 1.3])) offered.push([`saturation ${saturation}`, { saturation }]);
   if (state.palettes.length) offered.push(["no palette", { palette: "" }]);
   for (const palette of state.palettes) offered.push([palette, { palette }]);
   $("choices").replaceChildren(...offered.map(([name, choice]) => {
@@ -366,7 +382,7 @@ function choose(choice) {
   const before = state.choices.find(isSame) ?? { frames }, next = { ...before, ...choice };
   if (next.palette === "") delete next.palette;
   if (next.model === state.model) delete next.model;
-  if (next.saturation === 1) delete next.saturation;
+  if (next.saturation === state.saturation) delete next.saturation;
   const others = state.choices.filter((each) => !isSame(each));
   save(state.hints, Object.keys(next).length > 1 ? [...others, next] : others);
 }
@@ -401,11 +417,11 @@ $("divider").addEventListener("keydown", (event) => {
 function play() {
   const clip = $("clip");
   if (!clip.hidden) return clip.paused ? clip.play() : clip.pause();
-  const each = current(), end = each.seconds + (lastOf(each) + 1 - each.first) / state.frame_rate;
+  const each = current();
   $("status").textContent = "coloring the shot";
   clip.onloadeddata = () => { $("status").textContent = ""; };
   clip.onerror = () => { $("status").textContent = ""; tell("The shot cannot be played."); stopClip(); };
-  clip.src = `clip?start=${each.seconds}&end=${end}&v=${state.version}`;
+  clip.src = `clip?first=${each.first}&last=${lastOf(each)}&v=${state.version}`;
   clip.hidden = false;
   $("frame").hidden = true;
   clip.play().catch(() => {});
