@@ -83,7 +83,9 @@ class Colorizer:
 
         Raises ModelError, DeviceError, UsageError; SourceError for a palette that cannot be read.
         """
-        self.settings = _model_settings(model, device, precision, size, batch_size, saturation, palette)
+        self.settings = ModelSettings(
+            os.fspath(model), device, precision, size, batch_size, float(saturation), _as_path(palette)
+        )
         self._loaded: LoadedModel | None = self.settings.load()
 
     @property
@@ -457,24 +459,14 @@ def _resolve_model(
 ) -> tuple[Colorizer | None, ModelSettings]:
     """The given Colorizer if the model is one, and the model's settings."""
     if not isinstance(model, Colorizer):
-        return None, _model_settings(model, device, precision, size, batch_size, saturation, palette)
+        return None, ModelSettings(
+            os.fspath(model), device, precision, size, batch_size, float(saturation), _as_path(palette)
+        )
     if (device, precision, size, batch_size, saturation, palette) != ("auto", "auto", None, None, 1.0, None):
         raise UsageError(
             "a Colorizer brings device, precision, size, batch_size, saturation and palette with it: say them there."
         )
     return model, model.settings
-
-
-def _model_settings(
-    model: StrPath,
-    device: str,
-    precision: Precision,
-    size: int | None,
-    batch_size: int | None,
-    saturation: float,
-    palette: StrPath | None,
-) -> ModelSettings:
-    return ModelSettings(os.fspath(model), device, precision, size, batch_size, float(saturation), _as_path(palette))
 
 
 def _open(loaded: Colorizer | None, settings: ModelSettings) -> "Colorizer | nullcontext[Colorizer]":
