@@ -20,7 +20,7 @@ from vidcolor.errors import UsageError
 from vidcolor.inference.settings import ModelSettings
 from vidcolor.media.source import FilmSource
 from vidcolor.stills.rgb import decode
-from vidcolor.studio.desk import Desk
+from vidcolor.studio.film_desk import FilmDesk as Desk
 from vidcolor.studio.server import make_app
 
 HOST = "127.0.0.1:8765"
@@ -266,8 +266,9 @@ def test_a_project_that_does_not_fit_is_told(folder: Path, colorizer: Any):
 
 
 def test_a_folder_and_a_port_in_use_are_told(folder: Path, capsys: pytest.CaptureFixture[str]):
-    assert cli.run(["studio", str(folder)]) == 2
-    assert "takes one film" in capsys.readouterr().err
+    (folder / "empty").mkdir()
+    assert cli.run(["studio", str(folder / "empty")]) == 2
+    assert "empty: has no photos" in capsys.readouterr().err
     assert cli.run(["studio", str(folder / "film.mp4"), "--host", "203.0.113.1", "--no-browser"]) == 2
     assert "cannot be served" in capsys.readouterr().err
 
@@ -276,7 +277,7 @@ def test_hints_in_pixels_are_shown_in_shares(folder: Path, colorizer: Any):
     hint = {"frame": 3, "stroke": [[96, 32], [48, 64]], "width": 24, "color": [10, -20]}
     data = {"vidcolor_project": 1, "film": "film.mp4", "hints": [hint]}
     (folder / "film.vidcolor.json").write_text(json.dumps(data), encoding="utf-8")
-    (shown,) = Desk(folder / "film.mp4", ModelSettings(device="cpu"), colorizer).hints
+    (shown,) = Desk(folder / "film.mp4", ModelSettings(device="cpu"), colorizer).said()["hints"]
     assert shown == {
         "frame": 3, "stroke": [[0.5, 0.25], [0.25, 0.5]], "size": [1, 1], "width": 0.125, "color": [10, -20],
     }  # fmt: skip

@@ -63,6 +63,8 @@ class FolderTarget(Target):
             return why
         if not self._has_same_input(entry, record):
             return "the input changed"
+        if record.said != entry.said:
+            return "something else is said of it"
         original = self.find_record(entry.same_as)
         if original is not None and original.output_sha256 != record.output_sha256:
             return "what it leads to changed"
@@ -103,7 +105,7 @@ class FolderTarget(Target):
         before = self.journal.records.get(entry.name)
         record = Record(
             entry.name, entry.size, entry.mtime_ns, outcome, reason, damage, sha256, output, size, digest,
-            replaces=before.output_sha256 if before else None, seconds=seconds,
+            replaces=before.output_sha256 if before else None, seconds=seconds, said=entry.said,
         )  # fmt: skip
         self._group.add(WrittenFile(temporary, final, entry, record, is_replacing=_exists(final)))
         return output

@@ -34,6 +34,7 @@ class Record:
     offset: int | None = None  # in a partial archive: it is valid up to this byte, with all lines up to this one
     start: int | None = None  # in a partial zip: the byte where the member begins
     central: str | None = None  # in a partial zip: the member's record of the central directory, in hex
+    said: str = ""  # see Entry.said; of an archive's members the run tells it
     run: int = -1  # which of Journal.runs made it; set by the journal
 
 

@@ -92,12 +92,12 @@ class Target(ABC):
 
     def skip(self, entry: Entry, reason: str) -> Outcome:
         """Leave an entry out, on purpose."""
-        self._record(Record(entry.name, entry.size, entry.mtime_ns, "skipped", reason))
+        self._record(Record(entry.name, entry.size, entry.mtime_ns, "skipped", reason, said=entry.said))
         return "skipped"
 
     def fail(self, entry: Entry, reason: str, *, seconds: float = 0.0) -> None:
         """Leave an entry out because it went wrong. The next run tries it again."""
-        self._record(Record(entry.name, entry.size, entry.mtime_ns, "failed", reason, seconds=seconds))
+        self._record(Record(entry.name, entry.size, entry.mtime_ns, "failed", reason, seconds=seconds, said=entry.said))
 
     @property
     def records(self) -> dict[str, Record]:

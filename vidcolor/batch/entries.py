@@ -58,7 +58,7 @@ def colorize_entries(
         on_entry(entry, _write_result(entry, result, target))
 
     ordered = in_order(
-        unordered.submit_films(_move_links_last(entries, target)),
+        unordered.submit_films(_move_links_last(_add_said(entries, options), target)),
         submit,
         window=workers.ahead,
         window_bytes=workers.ahead_bytes,
@@ -70,6 +70,12 @@ def colorize_entries(
             write(film, result)
     for film, result in unordered.wait_for_rest():
         write(film, result)
+
+
+def _add_said(entries: Iterable[Entry], options: WorkerOptions) -> Iterator[Entry]:
+    for entry in entries:
+        said = options.said.identity_for(entry)
+        yield replace(entry, said=said) if said else entry
 
 
 def _move_links_last(entries: Iterable[Entry], target: Target) -> Iterator[Entry]:
@@ -235,11 +241,12 @@ def _colorize_nested(
     assert isinstance(target, FolderTarget)
     assert entry.path is not None
     began, output = time.monotonic(), target.reopen_archive(entry)
+    run = replace(target.run, settings={**target.run.settings, "--hints": entry.said}) if entry.said else target.run
 
     def settled(inner: Entry, done: EntryResult) -> None:
         on_entry(inner, replace(done, archive=entry.printable_name))
 
-    with open_source([entry.path]) as source, reopen_target(output, source, target.run, resume=target.resume) as made:
+    with open_source([entry.path]) as source, reopen_target(output, source, run, resume=target.resume) as made:
         colorize_entries(source, made, workers, options, settled)
     records = list(made.records.values())
     failed = [_prefix_name(printable(record.name), record.reason) for record in records if record.outcome == "failed"]

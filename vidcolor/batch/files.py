@@ -26,7 +26,6 @@ from vidcolor.batch.workers import LocalWorkers, Workers
 from vidcolor.errors import BusyError, SinkError, SourceError, VidcolorError
 from vidcolor.filenames import fitted_name, hidden_name
 from vidcolor.formats import CONTAINERS, PHOTOS, archive_ending
-from vidcolor.hints import idle_hints
 from vidcolor.inference.colorizer import Colorizer
 
 WATCH_SECONDS = 2.0  # between two scans of the folder
@@ -135,7 +134,7 @@ class Batch:
     def _start(self) -> None:
         """Count the inputs and load the model before anything is written."""
         self._options.check_whole_films()
-        self._options.read_hints()  # a fault in them is told before anything is done
+        self._options.read_said()  # a fault in it is told before anything is done
         if self._output.suffix.lower() in {*CONTAINERS, *PHOTOS} and not self._output.is_dir():
             raise SinkError(
                 f"{self._output}: is named like one film or photo; many files go to a folder, or to an archive such as"
@@ -147,7 +146,7 @@ class Batch:
         if self._open_workers is None and self._colorizer is None:
             self._colorizer = self._options.model.load()
             self._stack.callback(self._colorizer.close)
-        self._run = self._options.run_identity()
+        self._run = self._options.run_identity(is_apart=not _is_archive(self._output))
 
     def _open_source(self) -> Source:
         return open_source(self._inputs, output=self._output)
@@ -184,7 +183,7 @@ class Batch:
             numbers: dict[str, int] = {}  # positions in the source, as workers may finish in another order
             entries = _number_entries(entries, numbers) if workers.are_films_unordered else entries
             colorize_entries(entries, target, workers, worker_options, summary.add)
-        idle = () if self._is_watching else idle_hints(worker_options.hints, summary.seen)
+        idle = () if self._is_watching else worker_options.said.idle(summary.seen)
         for message in (*source.damage, *target.notes, *workers.notes, *summary.remarks(), *idle):
             self._observer.warning(message)
         workers.notes.clear()

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from vidcolor import __version__
 from vidcolor.batch.photos import PhotoOptions
+from vidcolor.batch.said import Said
 from vidcolor.choices import OTHERS, Others, check_choice
 from vidcolor.errors import UsageError
 from vidcolor.films.job import FilmOptions
+from vidcolor.films.project import Project
 from vidcolor.films.references import files_in
 from vidcolor.hints import Hint, check_named, read_hints
 from vidcolor.inference.settings import ModelSettings
@@ -53,26 +55,49 @@ class BatchOptions:
         return self.films.overwrite
 
     @property
+    def _said(self) -> tuple[Path | None, Path | None]:
+        return self.photos.hints, self.films.project
+
+    @property
     def files_read(self) -> list[Path]:
         """Files that are read in addition to the inputs: the model and references. Raises ModelError."""
         references = (file for path in self.films.references for file in files_in(path))
-        said = [path for path in (self.photos.hints, self.films.project) if path is not None]
-        return [*self.model.files_read, *references, *said]
+        return [*self.model.files_read, *references, *(path for path in self._said if path is not None)]
 
-    def read_hints(self) -> tuple[Hint, ...]:
-        """The hints, each for a file that it names. Raises ReadError, UsageError."""
-        if self.photos.hints is None:
-            return ()
-        found = read_hints(self.photos.hints)
-        check_named(found)
-        return tuple(found)
+    def read_project(self) -> Project | None:
+        """The project, of photos or of a film. Raises ReadError, UsageError."""
+        return Project.read(self.films.project) if self.films.project is not None else None
 
-    def run_identity(self) -> Run:
-        """What decides the bytes of photos and films. Raises ModelError, DeviceError, UsageError."""
+    def read_said(self) -> Said:
+        """What is said of the files, each by its name. Raises ReadError, UsageError, ModelError."""
+        hints, project = read_hints(self.photos.hints) if self.photos.hints is not None else [], self.read_project()
+        check_named(hints)
+        if project is not None and project.is_of_folder:
+            for choice in project.choices:
+                choice.apply(self.model).read_header()
+        return Said(tuple(hints), project, self.model)
+
+    def read_said_of(self, photo: Path) -> tuple[list[Hint], ModelSettings]:
+        """The hints for one photo, and the settings of its model. Raises as read_said; UsageError without any hint."""
+        hints, project = self.photos.read_hints(photo.name), self.read_project()
+        if project is None or not project.is_of_folder:
+            return hints, self.model
+        folder = project.path.absolute().parent / project.film
+        name = (
+            photo.absolute().relative_to(folder).as_posix() if photo.absolute().is_relative_to(folder) else photo.name
+        )
+        return [*hints, *project.hints_for(name)], project.settings_for(name, self.model)
+
+    def run_identity(self, *, is_apart: bool = False) -> Run:
+        """What decides the bytes of photos and films. Raises ModelError, DeviceError, UsageError.
+
+        is_apart: without what is said of single files, where each file's record tells that (Entry.said).
+        """
         photos: dict[str, object] = {"quality": self.photos.quality, "subsampling": self.photos.subsampling}
-        hints = identity_of(self.photos.hints) if self.photos.hints else ""
-        photos |= {"hints": hints, "recolor": self.photos.recolor, "others": self.others}
+        hints, project = ("" if is_apart or path is None else identity_of(path) for path in self._said)
+        photos |= {"hints": hints, "project": project, "recolor": self.photos.recolor, "others": self.others}
         options = self.films.output_options | photos
+        options["references"] = identity_of(*(file for path in self.films.references for file in files_in(path)))
         settings = {f"--{name.replace('_', '-')}": _text(value) for name, value in options.items()}
         backend = {} if self.cluster else self.model.resolve_backend()  # there each machine may use another precision
         settings |= backend | {"vidcolor": __version__}

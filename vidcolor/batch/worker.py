@@ -4,15 +4,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 from vidcolor.archives import Entry
 from vidcolor.archives.journal import Outcome
 from vidcolor.batch.pages import PageColors, encode_photo, make_thumbnails
+from vidcolor.batch.said import Said
 from vidcolor.films.tone import film_tone
 from vidcolor.frames import Part
-from vidcolor.hints import Hint
 from vidcolor.inference.batching import BatchingPredictor
+from vidcolor.inference.chosen import LoadedColorizers
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.painting.tone import IN_COLOR
 from vidcolor.stills.files import open_in_turn
@@ -67,7 +69,7 @@ class WorkerOptions:
     largest_pixels: int = 1_000_000_000  # of a page; larger photos fail
     wants_thumbnails: Callable[[str], bool] = field(default=lambda _: False)  # by a photo's name
     scratch: Path = Path()  # folder for files too large for memory, on the output's disk
-    hints: tuple[Hint, ...] = ()  # for photos, each with its file's name
+    said: Said = field(default_factory=Said)
     films: FilmColorizer | None = None  # None: films are treated as other files
 
 
@@ -77,14 +79,16 @@ class Worker:
     def __init__(self, colorizer: Colorizer, options: WorkerOptions) -> None:
         self.devices = colorizer.devices
         self._colorizer, self._options = colorizer, options
-        self._network = BatchingPredictor(colorizer)
+        self._colorizers = LoadedColorizers(options.said.settings, colorizer)
+        self._networks = {id(colorizer): BatchingPredictor(colorizer)}
+        self._lock = Lock()
 
     def color_photo(self, entry: Entry, source: Path | bytes) -> EntryResult:
         """Decode, color and encode one photo file. Raises VidcolorError, and whatever a decoder raises."""
         began, is_shown = time.monotonic(), self._options.wants_thumbnails(entry.name)
         with open_in_turn(source, entry.printable_name, largest_pixels=self._options.largest_pixels) as still:
-            hints = [hint for hint in self._options.hints if hint.is_for(entry.name)]
-            colors = PageColors(still, self._network, hints, recolor=self._options.recolor, is_shown=is_shown)
+            hints, network = self._options.said.hints_for(entry.name), self._find_network(entry.name)
+            colors = PageColors(still, network, hints, recolor=self._options.recolor, is_shown=is_shown)
             if not colors.has_any():
                 own = None if entry.can_reopen or isinstance(source, Path) else source
                 return EntryResult("kept", own, notes=(IN_COLOR,), seconds=time.monotonic() - began)
@@ -129,6 +133,15 @@ class Worker:
         assert self._options.films is not None
         return self._options.films
 
+    def _find_network(self, name: str) -> BatchingPredictor:
+        """The network that colors a photo of this name."""
+        colorizer = self._colorizers.load(self._options.said.settings_for(name))
+        with self._lock:
+            if id(colorizer) not in self._networks:
+                self._networks[id(colorizer)] = BatchingPredictor(colorizer)
+            return self._networks[id(colorizer)]
+
     def close(self) -> None:
-        """End the network's thread."""
-        self._network.close()
+        """End the networks' threads."""
+        for network in self._networks.values():
+            network.close()

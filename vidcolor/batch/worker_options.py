@@ -1,6 +1,7 @@
 """Makes the options of workers from the options of a batch."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from vidcolor.batch.films import BatchFilmColorizer, FilmWatch, ignore_progress
@@ -21,7 +22,9 @@ def make_worker_options(
     software: for the files' tags.  is_shown: whether thumbnails of a photo are wanted, by name.  watch: see FilmWatch;
     for workers on other machines it must pickle.
     """
-    photos = options.photos
+    photos, said, films = options.photos, options.read_said(), options.films
+    if said.project is not None and said.project.is_of_folder:
+        films = replace(films, project=None)
     return WorkerOptions(
         still=photos.still_settings(software),
         recolor=photos.recolor,
@@ -30,6 +33,6 @@ def make_worker_options(
         largest_pixels=photos.largest_pixels,
         wants_thumbnails=is_shown,
         scratch=output if output.is_dir() else output.parent,
-        hints=options.read_hints(),
-        films=BatchFilmColorizer(options.films, watch),
+        said=said,
+        films=BatchFilmColorizer(films, watch),
     )

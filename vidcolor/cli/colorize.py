@@ -28,7 +28,7 @@ PRESET = WithCompletion(click.STRING, choices.PRESETS)
 
 
 FOR_FILMS = (
-    "steady", "every", "shot_memory", "references", "project", "stills_by", "codec", "crf", "preset", "pix_fmt",
+    "steady", "every", "shot_memory", "references", "stills_by", "codec", "crf", "preset", "pix_fmt",
     "encoder", "hwaccel", "convert_audio", "drop_audio",
 )  # fmt: skip
 FOR_PHOTOS = ("quality", "subsampling", "largest_photo")
@@ -89,7 +89,7 @@ class FrameInterval(OrAuto):
     "--hints", type=Existing(),
     help="JSON file of colors that you say of points, strokes and regions.",
 )  # fmt: skip
-@click.option("--project", type=Existing(), help="JSON file of what was decided of the film, shot by shot.")
+@click.option("--project", type=Existing(), help="JSON file of what was decided of a film, or of photos.")
 @click.option(
     "--stills-by", metavar="COMMAND",
     help="Program that colors each shot's first frame, {in} to {out}; the shot follows.",
@@ -189,7 +189,8 @@ def command(
         inputs = (_open_sequence(inputs, fps),)
     elif are_scans(inputs, Path(output)):
         if are_photos(inputs):
-            _warn_of_idle(ctx, FOR_FILMS, "photos")
+            is_of_photos = (project := asked.read_project()) is not None and project.is_of_folder
+            _warn_of_idle(ctx, FOR_FILMS if is_of_photos else (*FOR_FILMS, "project"), "photos")
         scans = ScanJob(inputs, Path(output), asked, as_json, quiet, options["watch"])
         ctx.exit(0 if (describe_scans if dry_run else colorize_scans)(scans) else 1)
     else:

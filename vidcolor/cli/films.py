@@ -26,7 +26,7 @@ def colorize_films(
 
     jobs = plan_jobs(inputs, output)
     if len(jobs) > 1:
-        options.read_hints()  # each must name its film
+        options.read_said()  # each must name its film
     finished: FinishedFilms | None = None
     load = cache(options.model.load)
     if not dry_run:

@@ -144,8 +144,8 @@ def _colorize_photo(scans: ScanJob) -> None:
     if options.cluster:
         raise UsageError("--cluster shares out many files; one photo is done sooner without it.")
     check_is_no_input(target, options.files_read)
-    hints = options.photos.read_hints(source.name)
-    done = colorize_photo_file(source, target, options.photos, options.model.load(), hints)
+    hints, model = options.read_said_of(source)
+    done = colorize_photo_file(source, target, options.photos, model.load(), hints)
     shown = make_observer(as_json=scans.as_json, quiet=True)
     shown.batch_started(1)
     shown.file_finished(str(source), done.outcome, done.notes)

@@ -18,13 +18,15 @@ LOOPBACK = "127.0.0.1"
 
 
 @click.command("studio")
-@click.argument("film", metavar="FILM", type=Existing())
+@click.argument("source", metavar="FILM|FOLDER", type=Existing())
 @click.option(
-    "--project", type=click.Path(path_type=Path), help="Project file to work in. [default: FILM's name.vidcolor.json]"
+    "--project",
+    type=click.Path(path_type=Path),
+    help="Project file to work in. [default: the source's name.vidcolor.json]",
 )
 @click.option(
     "--model", type=ModelName(), default="default", show_default=True,
-    help="Model of the shots for which no other is chosen.",
+    help="Model of shots and photos for which no other is chosen.",
 )  # fmt: skip
 @click.option("--size", type=Whole(32, 4096), help="Short side, in pixels, that the network looks at.")
 @click.option("--saturation", type=Number(0, 4), default=1.0, show_default=True, help="Factor on color.")
@@ -42,17 +44,18 @@ LOOPBACK = "127.0.0.1"
 )
 @click.option("--browser/--no-browser", default=True, show_default=True, help="Open the page in a browser.")
 def command(
-    *, film: Path, project: Path | None, model: str, size: int | None, saturation: float, palette: Path | None,
+    *, source: Path, project: Path | None, model: str, size: int | None, saturation: float, palette: Path | None,
     device: str, precision: str, port: int, host: str, browser: bool,
 ) -> None:  # fmt: skip
-    """See a film shot by shot in a browser, choose its colors, and say what they are.
+    """See a film shot by shot, or a folder's photos, in a browser, choose colors, and say what they are.
 
-    What you decide lies in a project file beside the film, which colorize takes with --project. The page is served on
+    What you decide lies in a project file beside it, which colorize takes with --project. The page is served on
     this machine alone, and needs no network.
 
     \b
     Examples:
       vidcolor studio film.mp4
+      vidcolor studio scans/
       vidcolor studio film.mp4 --no-browser --port 8765
       vidcolor film.mp4 -o out.mp4 --project film.vidcolor.json
     """
@@ -60,19 +63,19 @@ def command(
 
     from vidcolor.inference.settings import ModelSettings
     from vidcolor.studio.desk import Desk
+    from vidcolor.studio.film_desk import FilmDesk
+    from vidcolor.studio.photo_desk import PhotoDesk
     from vidcolor.studio.server import make_app
 
-    if film.is_dir():
-        raise UsageError(f"{film}: is a folder; the studio takes one film.")
     settings = ModelSettings(model, device, precision, size, None, saturation, palette)
     with closing(_listen(host, port)) as listening, settings.load() as colorizer:
-        desk = Desk(film, settings, colorizer, project)
+        desk: Desk = (PhotoDesk if source.is_dir() else FilmDesk)(source, settings, colorizer, project)
         number = listening.getsockname()[1]
         names = (f"localhost:{number}", f"{LOOPBACK}:{number}")
         app = make_app(desk, names if host == LOOPBACK else ())
         address = f"http://{f'[{host}]' if ':' in host else host}:{number}/{app.state.secret}/"
         if host != LOOPBACK:
-            say(f"vidcolor: warning: --host {host}: who knows the address can read and change this film's project.")
+            say(f"vidcolor: warning: --host {host}: who knows the address can read and change this project.")
         say(f"vidcolor: {address}")
         say(f"What you decide lies in {desk.path}. Ctrl-C ends the studio.")
         say(f"Over SSH, forward the port: ssh -L {number}:{host}:{number} THIS-MACHINE")

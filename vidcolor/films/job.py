@@ -1,6 +1,5 @@
 """One film into one file, resuming an earlier run, for the command and the API."""
 
-import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
@@ -33,6 +32,7 @@ from vidcolor.films.tone import film_tone
 from vidcolor.frames import FilmInfo
 from vidcolor.hints import read_hints
 from vidcolor.inference import mixing
+from vidcolor.inference.chosen import LoadedColorizers
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.inference.settings import ModelSettings
 from vidcolor.inference.trial import measure_seconds
@@ -145,7 +145,9 @@ class FilmOptions:
     def choose(self, film: Path, colorizer: Colorizer) -> Choose | None:
         """The colorizer of each frame, where the project chose some.  colorizer: of the whole film."""
         project = self.read_project(film)
-        return ChosenColorizers(project, self.model, colorizer) if project and project.choices else None
+        if project is None or not project.choices:
+            return None
+        return ChosenColorizers(project, LoadedColorizers(self.model, colorizer))
 
     @property
     def output_options(self) -> dict[str, object]:
@@ -172,11 +174,7 @@ class FilmOptions:
     def _project_identity(self, film: Path) -> str:
         """All of a project that decides colors."""
         project = self.read_project(film)
-        if project is None:
-            return ""
-        said = json.dumps([project.data.get(key) for key in ("choices", "hints", "references")])
-        models = [choice.apply(self.model).identity() for choice in project.choices]
-        return f"{said} {' '.join(models)} {identity_of(*project.files[1:])}"
+        return "" if project is None else project.identity(self.model)
 
     def for_other_machines(self) -> "FilmOptions":
         """A copy with paths as other machines see them. Raises ModelError."""
@@ -327,7 +325,7 @@ def _remarks(options: FilmOptions, path: Path, steadiness: Steadiness) -> list[s
     if options.hints is not None and not any(options.hints.name in still.name for still in steadiness.references):
         found.append(f"{options.hints} has no hint for {path.name}")
     if options.project is not None and options.read_project(path) is None:
-        found.append(f"{options.project} is the project of another film")
+        found.append(f"{options.project} is the project of another film, or of photos")
     return found
 
 

@@ -4,7 +4,7 @@ Shapes: h w of the network's picture.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from threading import Lock
 
@@ -12,8 +12,8 @@ from vidcolor.color import Floats
 from vidcolor.films.known_colors import KnownColors
 from vidcolor.films.project import Project
 from vidcolor.frames import Frame, PictureFormat
+from vidcolor.inference.chosen import LoadedColorizers
 from vidcolor.inference.colorizer import Colorizer, View
-from vidcolor.inference.settings import ModelSettings
 from vidcolor.steady import Steadiness
 from vidcolor.steady.matching import Match
 
@@ -24,30 +24,14 @@ Prediction = tuple[Floats | None, Match | None, Floats | None]  # a*b*, colors b
 
 @dataclass
 class ChosenColorizers:
-    """The colorizers that a project names, loaded when they are first needed; called with a frame's number."""
+    """The colorizers that a film's project names; called with a frame's number."""
 
     project: Project
-    settings: ModelSettings  # of the whole film
-    colorizer: Colorizer  # with these
-    _loaded: dict[ModelSettings, Colorizer] = field(default_factory=dict)
+    loaded: LoadedColorizers
 
     def __call__(self, number: int) -> Colorizer:
         """The colorizer of a frame. Raises ModelError, DeviceError, UsageError, SourceError."""
-        return self.load(self.project.settings_of(number, self.settings))
-
-    def load(self, wanted: ModelSettings) -> Colorizer:
-        """The colorizer of these settings. Raises ModelError, DeviceError, UsageError, SourceError."""
-        if wanted == self.settings:
-            return self.colorizer
-        if wanted not in self._loaded:
-            self._loaded[wanted] = self._load(wanted)
-        return self._loaded[wanted]
-
-    def _load(self, wanted: ModelSettings) -> Colorizer:
-        if wanted.model != self.settings.model:
-            return wanted.load()
-        chosen = self.colorizer.with_settings(size=self.colorizer.size, saturation=wanted.saturation)
-        return chosen if wanted.palette == self.settings.palette else chosen.with_palette(wanted.palette)
+        return self.loaded.load(self.project.settings_of(number, self.loaded.settings))
 
 
 class Predictors:

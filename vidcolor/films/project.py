@@ -1,4 +1,4 @@
-"""A film's project: what was decided about its colors, shot by shot, in a JSON file beside it.
+"""A project: what was decided about the colors of a film, shot by shot, or of a folder's photos, in a JSON file beside.
 
     {"vidcolor_project": 1, "film": "reel.mp4",
      "shots": [[0, 119], [120, 300]],
@@ -8,6 +8,13 @@
 
 Frames are counted from 0; names of files from the project's folder. `choices` give the model, saturation and palette of
 some frames, the later of two; `hints` are those of vidcolor.hints. All but the first two entries may be missing.
+
+    {"vidcolor_project": 1, "folder": "scans",
+     "choices": [{"file": "1931/wedding.jpg", "saturation": 0.8}],
+     "hints": [{"file": "1931/wedding.jpg", "point": [0.4, 0.3], "size": [1, 1], "color": "navy"}],
+     "seen": ["1931/wedding.jpg"]}
+
+Photos are named by their path from the folder. `seen` are those that a person has looked at and found good.
 """
 
 import json
@@ -18,22 +25,25 @@ from typing import Any, Self
 
 from vidcolor import outputs
 from vidcolor.errors import UsageError, closest_name
-from vidcolor.hints import Hint, parse_hints, read_json
+from vidcolor.hints import Hint, check_named, parse_hints, read_json
 from vidcolor.inference.settings import ModelSettings
+from vidcolor.media.identity import identity_of
 
 FORMAT = 1
 SUFFIX = ".vidcolor.json"
 MARK = "vidcolor_project"
-KEYS = (MARK, "film", "frames", "shots", "choices", "hints", "references")
-CHOICE_KEYS = ("frames", "model", "saturation", "palette")
+FILM_KEYS = (MARK, "film", "frames", "shots", "choices", "hints", "references")
+FOLDER_KEYS = (MARK, "folder", "choices", "hints", "seen")
+CHOICE_KEYS = ("frames", "file", "model", "saturation", "palette")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen for some frames. None: as for the whole film."""
+    """What was chosen for some frames, or a photo. None: as for the whole film, or folder."""
 
-    first: int
-    last: int
+    first: int = 0
+    last: int = -1
+    file: str | None = None  # name of a photo
     model: str | None = None
     saturation: float | None = None
     palette: Path | None = None
@@ -51,17 +61,19 @@ class Project:
     """A project as it was read. Paths are whole."""
 
     path: Path
-    film: str  # its name
+    film: str  # its name, or the folder's
     frames: int | None = None  # that the film had
     shots: tuple[tuple[int, int], ...] = ()  # first and last frame of each
     choices: tuple[Choice, ...] = ()
     hints: tuple[Hint, ...] = ()
     references: tuple[Path, ...] = ()
+    is_of_folder: bool = False
+    seen: tuple[str, ...] = ()  # photos that were found good
     data: dict[str, Any] = field(default_factory=dict, compare=False)  # as it lies in the file
 
     def is_for(self, film: Path | str) -> bool:
         """Whether it is the project of a film of this name."""
-        return Path(film).name == Path(self.film).name
+        return not self.is_of_folder and Path(film).name == Path(self.film).name
 
     def settings_of(self, number: int, settings: ModelSettings) -> ModelSettings:
         """The model's settings for a frame.  settings: of the whole film."""
@@ -69,6 +81,33 @@ class Project:
             if choice.first <= number <= choice.last:
                 settings = choice.apply(settings)
         return settings
+
+    def settings_for(self, photo: str, settings: ModelSettings) -> ModelSettings:
+        """The model's settings for a photo of this name in its source.  settings: of the whole folder."""
+        for choice in self.choices:
+            if choice.file is not None and self.names(choice.file, photo):
+                settings = choice.apply(settings)
+        return settings
+
+    def hints_for(self, photo: str) -> list[Hint]:
+        """The hints for a photo of this name in its source."""
+        return [hint for hint in self.hints if hint.file is not None and self.names(hint.file, photo)]
+
+    @property
+    def photos(self) -> list[str]:
+        """The photos that it speaks of, by their names in it."""
+        said = [*(hint.file for hint in self.hints), *(choice.file for choice in self.choices)]
+        return list(dict.fromkeys(file for file in said if file is not None)) if self.is_of_folder else []
+
+    def names(self, file: str, photo: str) -> bool:
+        """Whether a file of this project is a photo of this name in a source: the folder, or one that holds it."""
+        return self.is_of_folder and photo in (file, f"{self.film}/{file}")
+
+    def identity(self, settings: ModelSettings) -> str:
+        """All of it that decides colors. Raises ModelError, ReadError."""
+        said = json.dumps([self.data.get(key) for key in ("choices", "hints", "references")])
+        models = [choice.apply(settings).identity() for choice in self.choices]
+        return f"{said} {' '.join(models)} {identity_of(*self.files[1:])}"
 
     @property
     def files(self) -> list[Path]:
@@ -87,28 +126,32 @@ class Project:
             raise UsageError(f'{path}: is no project; one begins with {{"{MARK}": {FORMAT}, "film": ...}}.')
         if not isinstance(data[MARK], int) or data[MARK] > FORMAT:
             raise UsageError(f"{path}: is a project of a newer version ({data[MARK]!r}); this one reads {FORMAT}.")
-        _check_keys(data, KEYS, str(path))
-        film = data.get("film")
+        is_of_folder = "folder" in data
+        _check_keys(data, FOLDER_KEYS if is_of_folder else FILM_KEYS, str(path))
+        film = data.get("folder" if is_of_folder else "film")
         if not isinstance(film, str) or not film:
-            raise UsageError(f"{path}: names no film.")
+            raise UsageError(f"{path}: names no film and no folder.")
         frames = _whole(data["frames"], f"{path}: its frames") if data.get("frames") is not None else None
         hints = parse_hints(data["hints"], str(path)) if data.get("hints") else []
-        references = _list(data.get("references"), f"{path}: its references")
-        if not all(isinstance(name, str) and name for name in references):
-            raise UsageError(f"{path}: its references are no names of files.")
+        if is_of_folder:
+            check_named(hints)
+        references, seen = (_names(data.get(key), f"{path}: its {key}") for key in ("references", "seen"))
         shots = _list(data.get("shots"), f"{path}: its shots")
         choices = _list(data.get("choices"), f"{path}: its choices")
         return cls(
             path, film, frames,
             tuple(_range(shot, f"{path}, shot {place}") for place, shot in enumerate(shots, start=1)),
-            tuple(_choice(choice, f"{path}, choice {place}", path) for place, choice in enumerate(choices, start=1)),
-            tuple(hints), tuple(path.parent / name for name in references), data,
+            tuple(
+                _choice(choice, f"{path}, choice {place}", path, is_of_photo=is_of_folder)
+                for place, choice in enumerate(choices, start=1)
+            ),
+            tuple(hints), tuple(path.parent / name for name in references), is_of_folder, tuple(seen), data,
         )  # fmt: skip
 
 
-def default_path(film: Path) -> Path:
-    """Where a film's project lies."""
-    return film.with_name(film.stem + SUFFIX)
+def default_path(source: Path) -> Path:
+    """Where the project of a film or a folder lies."""
+    return source.with_name((source.name if source.is_dir() else source.stem) + SUFFIX)
 
 
 def write_project(path: Path, data: dict[str, Any]) -> None:
@@ -117,7 +160,7 @@ def write_project(path: Path, data: dict[str, Any]) -> None:
     Raises UsageError for what could not be read again, SinkError where it cannot be written.
     """
     Project.parse(data, path)
-    lines = [f"  {json.dumps(key)}: {_render(value)}" for key, value in data.items() if key in KEYS]
+    lines = [f"  {json.dumps(key)}: {_render(value)}" for key, value in data.items()]
     outputs.write(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode(), overwrite=True)
 
 
@@ -142,6 +185,13 @@ def _list(data: Any, name: str) -> Iterable[Any]:
     return data
 
 
+def _names(data: Any, name: str) -> list[str]:
+    found = list(_list(data, name))
+    if not all(isinstance(each, str) and each for each in found):
+        raise UsageError(f"{name} are no names of files.")
+    return found
+
+
 def _whole(data: Any, name: str) -> int:
     if isinstance(data, bool) or not isinstance(data, int) or not 0 <= data <= 1_000_000_000:
         raise UsageError(f"{name} {str(data)[:40]!r} is no whole number.")
@@ -157,11 +207,15 @@ def _range(data: Any, name: str) -> tuple[int, int]:
     return first, last
 
 
-def _choice(data: Any, name: str, path: Path) -> Choice:
-    if not isinstance(data, dict):
-        raise UsageError(f'{name}: is no object such as {{"frames": [0, 119], "saturation": 0.8}}.')
+def _choice(data: Any, name: str, path: Path, *, is_of_photo: bool) -> Choice:
+    of, other = ('"file": "wedding.jpg"', "frames") if is_of_photo else ('"frames": [0, 119]', "file")
+    if not isinstance(data, dict) or other in data:
+        raise UsageError(f'{name}: is no object such as {{{of}, "saturation": 0.8}}.')
     _check_keys(data, CHOICE_KEYS, name)
-    first, last = _range(data.get("frames"), f"{name}: its frames")
+    file = data.get("file")
+    if is_of_photo and (not isinstance(file, str) or not file):
+        raise UsageError(f"{name}: names no file.")
+    first, last = (0, -1) if is_of_photo else _range(data.get("frames"), f"{name}: its frames")
     model, saturation, palette = (data.get(key) for key in ("model", "saturation", "palette"))
     if model is not None and (not isinstance(model, str) or not model):
         raise UsageError(f"{name}: its model {str(model)[:40]!r} is no name.")
@@ -171,6 +225,6 @@ def _choice(data: Any, name: str, path: Path) -> Choice:
     if palette is not None and (not isinstance(palette, str) or not palette):
         raise UsageError(f"{name}: its palette {str(palette)[:40]!r} is no name of a file.")
     return Choice(
-        first, last, model, None if saturation is None else float(saturation),
+        first, last, file, model, None if saturation is None else float(saturation),
         None if palette is None else path.parent / palette,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The film colored from the page: the command line's own job, in a process of its own, with its progress."""
+"""Film or photos colored from the page: the command line's own job, in a process of its own, with its progress."""
 
 import json
 import subprocess
@@ -13,12 +13,12 @@ STOP_SECONDS = 20  # that a job may take to leave what can be gone on with
 
 
 class Rendering:
-    """One run of `vidcolor film -o output --project ...`."""
+    """One run of `vidcolor source -o output --project ...`."""
 
     def __init__(self, desk: Desk, output: Path, *, is_overwriting: bool) -> None:
         """Starts it. is_overwriting: replace an existing output."""
         settings = desk.settings
-        command = [sys.executable, "-m", "vidcolor", "colorize", str(desk.film), "-o", str(output), "--json"]
+        command = [sys.executable, "-m", "vidcolor", "colorize", str(desk.source), "-o", str(output), "--json"]
         command += ["--model", settings.model, "--device", settings.device, "--precision", settings.precision]
         command += ["--saturation", str(settings.saturation)]
         command += ["--size", str(settings.size)] if settings.size else []

@@ -24,7 +24,9 @@ from vidcolor.errors import UsageError, VidcolorError
 from vidcolor.films.job import FilmOptions, colorize_film_file
 from vidcolor.inference import library, weights
 from vidcolor.inference.settings import ModelSettings
-from vidcolor.studio.desk import SIDE, Desk
+from vidcolor.studio.desk import Desk
+from vidcolor.studio.film_desk import FilmDesk
+from vidcolor.studio.pictures import SIDE
 from vidcolor.studio.rendering import Rendering
 
 ASSETS = {
@@ -127,17 +129,13 @@ class _Pages:
 
     def state(self, _: Request) -> Response:
         desk = self._desk
-        problem = desk.problem or (f"{desk.film.name} was changed or is gone." if desk.is_changed() else "")
-        shots = [vars(shot) for shot in list(desk.shots)]
-        info = desk.info
         return JSONResponse({
-            "film": desk.film.name, "project": desk.path.name, "folder": str(desk.film.absolute().parent),
-            "frame_rate": float(info.frame_rate or 25), "aspect": desk.aspect,
-            "shots": shots, "surveyed": desk.is_surveyed, "problem": problem, "version": desk.version,
-            "choices": desk.project.data.get("choices") or [], "hints": desk.hints,
-            "saturation": desk.settings.saturation, "palette": "",
-            "models": _model_names(), "palettes": _photos_beside(desk.film), "model": desk.settings.model,
+            "kind": desk.kind, "project": desk.path.name, "folder": str(desk.source.parent),
+            "surveyed": desk.is_surveyed, "problem": desk.problem or desk.why_changed(), "version": desk.version,
+            "saturation": desk.settings.saturation, "palette": "", "model": desk.settings.model,
+            "models": _model_names(), "palettes": desk.palettes(),
             "rendering": self.rendering.state() if self.rendering is not None else None,
+            **desk.describe(), **desk.said(),
         })  # fmt: skip
 
     def picture(self, request: Request) -> Response:
@@ -156,13 +154,13 @@ class _Pages:
         return ModelSettings(
             model, settings.device, settings.precision, settings.size, settings.batch_size,
             _number(asked.get("saturation", str(settings.saturation)), "saturation"),
-            self._desk.film.parent / palette if palette else settings.palette,
+            self._desk.path.parent / palette if palette else settings.palette,
         )  # fmt: skip
 
     def _check_choice(self, model: str | None, palette: str | None) -> None:
         """Raise UsageError for what is not offered: a page reaches no other files."""
-        if palette and palette not in _photos_beside(self._desk.film):
-            raise UsageError(f"{palette}: is no photo beside the film.")
+        if palette and palette not in self._desk.palettes():
+            raise UsageError(f"{palette}: is no photo beside the {self._desk.source_key}.")
         if model and model not in (self._desk.settings.model, *_model_names()):
             raise UsageError(f"{model}: is no model that is offered.")
 
@@ -174,11 +172,17 @@ class _Pages:
 
     def reach(self, request: Request) -> Response:
         first, last = (_whole(request.query_params.get(name, "0"), name) for name in ("first", "last"))
-        return JSONResponse(self._desk.reach(first, last))
+        return JSONResponse(self._film.reach(first, last))
+
+    @property
+    def _film(self) -> FilmDesk:
+        if not isinstance(self._desk, FilmDesk):
+            raise UsageError("photos have no shots.")
+        return self._desk
 
     def clip(self, request: Request) -> Response:
         """A shot in color, as a small film with its sound."""
-        desk = self._desk
+        desk = self._film
         first, last = (_whole(request.query_params.get(name, "0"), name) for name in ("first", "last"))
         start, end = desk.times_of(first, last)
         target = Path(self._clips.name) / f"{desk.version}-{start:.3f}-{end:.3f}.mp4"
@@ -188,12 +192,12 @@ class _Pages:
                     desk.settings, project=desk.path if desk.path.exists() else None, codec="h264", pix_fmt="yuv420p",
                     start=start, end=end, recolor=True, resume=False, overwrite=True, convert_audio="aac",
                 )  # fmt: skip
-                colorize_film_file(desk.film, target, options, desk.settings.load)
+                colorize_film_file(desk.source, target, options, desk.settings.load)
         return FileResponse(target, media_type="video/mp4")
 
     async def save(self, request: Request) -> Response:
         entries = await _read_object(request)
-        before = self._desk.project.data.get("choices") or []
+        before = self._desk.said()["choices"]
         choices = entries.get("choices")
         for choice in choices if isinstance(choices, list) else []:
             if isinstance(choice, dict) and choice not in before:
@@ -212,11 +216,11 @@ class _Pages:
             or not name.isprintable()
         ):
             return JSONResponse(
-                {"problem": "name a file, without a folder: it is written beside the film."}, status_code=400
+                {"problem": f"give a name alone: it is written beside the {self._desk.source_key}."}, status_code=400
             )
         if self.rendering is not None and self.rendering.is_running:
-            return JSONResponse({"problem": "the film is being colored already."}, status_code=409)
-        output = self._desk.film.parent / name
+            return JSONResponse({"problem": "it is being colored already."}, status_code=409)
+        output = self._desk.source.parent / name
         self.rendering = Rendering(self._desk, output, is_overwriting=bool(asked.get("overwrite")))
         return JSONResponse(self.rendering.state())
 
@@ -271,11 +275,3 @@ def _number(text: str, name: str) -> float:
 
 def _model_names() -> list[str]:
     return sorted({path.stem for path in weights.packaged_models()} | set(library.names()))
-
-
-def _photos_beside(film: Path) -> list[str]:
-    from vidcolor.archives.photos import is_photo
-
-    return sorted(file.name for file in film.absolute().parent.iterdir() if is_photo(file.name) and file.is_file())[
-        :200
-    ]

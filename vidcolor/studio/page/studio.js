@@ -6,8 +6,8 @@ const MOVED = 0.012; // how far a pointer goes before a click becomes a stroke
 const HISTORY = 200;
 const REACH_WAIT = 800; // milliseconds
 
-let state = { shots: [], hints: [], choices: [], models: [], palettes: [], version: 0 };
-let shot = 0; // index of the shot that is shown
+let state = { kind: "film", shots: [], hints: [], choices: [], seen: [], models: [], palettes: [], version: 0 };
+let shot = 0; // index of the shot or photo that is shown
 let frame = 0; // number of the frame in the film
 let spot = null; // the place or stroke that gets a color: {points}
 let timer = 0; // of the next poll
@@ -15,7 +15,7 @@ let pending = 0; // saves that are not answered
 let saving = Promise.resolve();
 let refused = ""; // why the last save was
 let picking = false; // whether the next click takes the color of a place
-const done = [], undone = []; // earlier and later {hints, choices}
+const done = [], undone = []; // earlier and later {hints, choices, seen}
 
 async function ask(path, options = {}) {
   const answer = await fetch(path, options);
@@ -36,6 +36,9 @@ const clock = (seconds) => {
   return `${Math.floor(whole / 3600)}:${pad(Math.floor(whole / 60) % 60)}:${pad(whole % 60)}`;
 };
 const current = () => state.shots[shot];
+const arePhotos = () => state.kind === "photos";
+const isWall = () => document.body.classList.contains("wall");
+const said = () => ({ hints: state.hints, choices: state.choices, ...(arePhotos() && { seen: state.seen }) });
 const lastOf = (each) => each.last ?? each.first;
 const address = (number, more = "") => `picture?frame=${number}&v=${state.version}${more}`;
 const isOf = (entry, each) => !entry.frames || (entry.frames[0] <= lastOf(each) && entry.frames[1] >= each.first);
@@ -47,16 +50,14 @@ async function poll() {
   try {
     const before = state.shots.length, wasDone = state.surveyed, version = state.version;
     const found = await ask("state");
-    state = pending ? { ...found, hints: state.hints, choices: state.choices, version: state.version } : found;
-    $("film").textContent = state.film;
-    document.documentElement.style.setProperty("--ratio", state.aspect);
-    document.title = `${state.film}: vidcolor studio`;
+    state = pending ? { ...found, ...said(), version: state.version } : found;
+    $("film").textContent = state.name;
+    document.title = `${state.name}: vidcolor studio`;
     tell(state.problem || refused);
     refused = "";
-    const told = `${state.shots.length} shot${state.shots.length === 1 ? "" : "s"}`;
-    $("progress").textContent = state.surveyed ? told : `${told}, looking for more`;
-    if (state.shots.length !== before || state.surveyed !== wasDone) showStrip();
-    if (!before && state.shots.length) show(0);
+    showProgress();
+    if (state.shots.length !== before || state.surveyed !== wasDone || !wasDone) showStrip();
+    if (!before && state.shots.length) begin();
     if (version !== state.version) showShot();
     showRendering();
     wait = state.surveyed && !state.rendering?.running ? 4000 : 1000;
@@ -67,26 +68,42 @@ async function poll() {
   timer = setTimeout(poll, wait);
 }
 
-function save(hints, choices, isNew = true) {
+function begin() {
+  document.body.classList.toggle("photos", arePhotos());
+  $("strip").setAttribute("aria-label", arePhotos() ? "Photos" : "Shots");
+  for (const name of ["show-wall", "order-choice", "next", "good"]) $(name).hidden = !arePhotos();
+  if (!arePhotos()) return show(0);
+  $("said-title").textContent = "Said of this photo";
+  $("output-label").textContent = "Folder, beside this one";
+  showWall();
+}
+
+function showProgress() {
+  const count = state.shots.length, what = arePhotos() ? "photo" : "shot", told = `${count} ${what}${count === 1 ? "" : "s"}`;
+  const looked = state.shots.filter((each) => each.unsure !== null).length, seen = state.seen?.length ? `, ${state.seen.length} good` : "";
+  const more = arePhotos() ? `, looked at ${looked}` : ", looking for more";
+  $("progress").textContent = told + seen + (state.surveyed ? "" : more);
+}
+
+function save(change, isNew = true) {
   if (isNew) {
-    done.push({ hints: state.hints, choices: state.choices });
+    done.push(said());
     if (done.length > HISTORY) done.shift();
     undone.length = 0;
   }
-  Object.assign(state, { hints, choices });
+  Object.assign(state, change);
   showHints();
   showMarks();
   showHistory();
   pending += 1;
   $("status").textContent = "saving";
-  saving = saving.then(() => put(hints, choices)); // one after the other
+  const sent = JSON.stringify(said());
+  saving = saving.then(() => put(sent)); // one after the other
 }
 
-async function put(hints, choices) {
+async function put(sent) {
   try {
-    const answer = await ask("project", {
-      method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ hints, choices }),
-    });
+    const answer = await ask("project", { method: "PUT", headers: { "Content-Type": "application/json" }, body: sent });
     state.version = answer.version;
     tell("");
   } catch (error) {
@@ -108,12 +125,46 @@ function showHistory() {
 
 function step(from, to) {
   if (!from.length) return;
-  to.push({ hints: state.hints, choices: state.choices });
-  const { hints, choices } = from.pop();
-  save(hints, choices, false);
+  to.push(said());
+  save(from.pop(), false);
 }
 
-// Shots
+// Shots and photos
+
+const KINDS = { black: ", black", blank: ", blank", color: ", in color", broken: ", cannot be read" };
+const isChanged = (each) => state.hints.some((hint) => isOf(hint, each) && hint.frames) || state.choices.some((choice) => isOf(choice, each));
+
+function showWall() {
+  document.body.classList.add("wall");
+  if (!picking) cancel();
+  showStrip();
+  $("strip").children[shot]?.scrollIntoView({ block: "nearest" });
+}
+
+// The photos that nobody has looked at or changed yet, those first of which the network is least sure.
+function unlooked() {
+  const left = state.shots.map((each, index) => ({ ...each, index })).filter((each) => each.kind === "picture" && !state.seen.includes(each.index) && !isChanged(each));
+  return left.sort((one, other) => (other.unsure ?? 0) - (one.unsure ?? 0));
+}
+
+function showNext() {
+  const left = unlooked(), place = left.findIndex(({ index }) => index === shot), isLast = place === left.length - 1;
+  if (!left.length || (left.length === 1 && place === 0)) {
+    showWall();
+    return tell(state.surveyed ? "All photos are looked at." : "");
+  }
+  show(left[isWall() || isLast ? 0 : place + 1].index);
+}
+
+function toggleGood() {
+  if (isWall()) return;
+  const isGood = state.seen.includes(shot);
+  save({ seen: isGood ? state.seen.filter((index) => index !== shot) : [...state.seen, shot] });
+  showStrip();
+  showProgress();
+  if (isGood) showHints();
+  else showNext();
+}
 
 function showStrip() {
   const strip = $("strip");
@@ -122,16 +173,18 @@ function showStrip() {
     if (!button) {
       button = document.createElement("button");
       button.type = "button";
-      button.innerHTML = '<span class=thumb><img class=color loading=lazy alt=""><img class=gray loading=lazy alt=""></span><span class=label></span>';
+      button.innerHTML = '<span class=thumb><img class=color loading=lazy fetchpriority=low alt=""><img class=gray loading=lazy fetchpriority=low alt=""></span><span class=label></span>';
       button.addEventListener("click", () => show(Number(button.dataset.index)));
       button.dataset.index = index;
       strip.append(button);
     }
-    const changed = state.hints.some((hint) => isOf(hint, each) && hint.frames) || state.choices.some((choice) => isOf(choice, each));
-    const kind = each.kind === "picture" ? "" : `, ${each.kind}`;
-    button.querySelector(".label").textContent = `${changed ? "● " : ""}${index + 1}: ${clock(each.seconds)}${kind}`;
-    button.setAttribute("aria-label", `shot ${index + 1} at ${clock(each.seconds)}${kind}${changed ? ", changed" : ""}`);
-    if (index === shot) button.setAttribute("aria-current", "true");
+    const changed = isChanged(each), isSeen = state.seen?.includes(index), kind = KINDS[each.kind] ?? "";
+    const name = each.name ?? `${index + 1}: ${clock(each.seconds)}`;
+    button.querySelector(".label").textContent = `${changed ? "● " : isSeen ? "✓ " : ""}${name}${kind}`;
+    button.title = each.name ?? "";
+    button.setAttribute("aria-label", `${each.name ?? `shot ${index + 1} at ${clock(each.seconds)}`}${kind}${changed ? ", changed" : ""}${isSeen ? ", good" : ""}`);
+    button.style.order = $("order").checked && arePhotos() ? Math.round(-100 * (each.unsure ?? 0)) : "";
+    if (index === shot && !isWall()) button.setAttribute("aria-current", "true");
     else button.removeAttribute("aria-current");
     const color = address(each.first, "&side=240"), gray = `picture?frame=${each.first}&side=240&gray`;
     if (button.querySelector(".color").getAttribute("src") !== color) button.querySelector(".color").src = color;
@@ -143,6 +196,8 @@ function show(index) {
   if (!state.shots[index]) return;
   shot = index;
   frame = current().first;
+  document.body.classList.remove("wall");
+  document.documentElement.style.setProperty("--ratio", current().aspect ?? state.aspect);
   if (!picking) cancel();
   stopClip();
   showStrip();
@@ -161,6 +216,7 @@ function showShot() {
   const each = current();
   if (!each) return;
   Object.assign($("time"), { min: each.first, max: lastOf(each) });
+  if (arePhotos()) tell(each.problem || state.problem);
   showFrame();
   showHints();
   showChoices();
@@ -169,10 +225,11 @@ function showShot() {
 
 function showFrame() {
   $("time").value = frame;
-  const seconds = current().seconds + (frame - current().first) / state.frame_rate;
+  const seconds = (current().seconds ?? 0) + (frame - current().first) / state.frame_rate;
   $("where").textContent = `frame ${frame}, ${clock(seconds)}`;
   const started = performance.now(), source = address(frame);
   if ($("after").getAttribute("src") !== source) {
+    $("after").onerror = () => ask($("after").getAttribute("src")).catch((error) => tell(error.message));
     $("after").onload = () => { document.body.dataset.milliseconds = Math.round(performance.now() - started); };
     $("after").src = source;
   }
@@ -183,7 +240,7 @@ function showFrame() {
 async function showReach() {
   const each = current(), version = state.version;
   $("reach").replaceChildren();
-  if (!hintsHere().length) return;
+  if (!hintsHere().length || arePhotos()) return;
   await new Promise((resolve) => setTimeout(resolve, REACH_WAIT)); // the picture comes first
   if (version !== state.version || each.first !== current().first) return;
   try {
@@ -207,12 +264,15 @@ const middleOf = (hint) => hint.point ?? hint.stroke?.[Math.floor(hint.stroke.le
 function showHints() {
   const here = hintsHere();
   $("no-hints").hidden = here.length > 0;
+  $("no-hints").textContent = current()?.kind === "color" ? "This photo is in color, and stays as it is."
+    : "Click on a thing in the picture, or drag along it, and say its color.";
+  $("good").setAttribute("aria-pressed", String(Boolean(state.seen?.includes(shot))));
   $("hints").replaceChildren(...here.map(({ hint, index }) => {
     const item = document.createElement("li"), swatch = document.createElement("span"), text = document.createElement("button"), gone = document.createElement("button");
     swatch.className = "swatch";
     swatch.style.background = css(hint.color);
     text.type = gone.type = "button";
-    text.textContent = `${typeof hint.color === "string" ? hint.color : "a*b*"} at frame ${hint.frame}${hint.frames ? "" : ", everywhere"}`;
+    text.textContent = `${typeof hint.color === "string" ? hint.color : "a*b*"}${arePhotos() ? "" : ` at frame ${hint.frame}`}${hint.frames ? "" : ", everywhere"}`;
     text.addEventListener("click", () => go(hint.frame));
     gone.textContent = "Delete";
     gone.setAttribute("aria-label", `Delete ${text.textContent}`);
@@ -223,7 +283,7 @@ function showHints() {
 }
 
 function remove(index) {
-  save(state.hints.filter((_, place) => place !== index), state.choices);
+  save({ hints: state.hints.filter((_, place) => place !== index) });
 }
 
 function showMarks() {
@@ -272,7 +332,7 @@ function drag(event, mark, hint, index) {
     const limit = (value) => Math.max(0, Math.min(1, value)), shift = ([x, y]) => [limit(x + to[0] - from[0]), limit(y + to[1] - from[1])];
     const moved = { ...hint };
     for (const shape of ["point", "stroke", "region"]) if (hint[shape]) moved[shape] = shape === "point" ? shift(hint.point) : hint[shape].map(shift);
-    save(state.hints.map((other, place) => (place === index ? moved : other)), state.choices);
+    save({ hints: state.hints.map((other, place) => (place === index ? moved : other)) });
   };
 }
 
@@ -337,7 +397,7 @@ function say(color) {
   Object.assign(hint, { color, size: [1, 1], width: WIDTH });
   if (!$("everywhere").checked) hint.frames = [each.first, lastOf(each)];
   cancel();
-  save([...state.hints, hint], state.choices);
+  save({ hints: [...state.hints, hint] });
 }
 
 async function pick([x, y]) {
@@ -384,7 +444,7 @@ function choose(choice) {
   if (next.model === state.model) delete next.model;
   if (next.saturation === state.saturation) delete next.saturation;
   const others = state.choices.filter((each) => !isSame(each));
-  save(state.hints, Object.keys(next).length > 1 ? [...others, next] : others);
+  save({ choices: Object.keys(next).length > 1 ? [...others, next] : others });
 }
 
 // The picture
@@ -441,17 +501,17 @@ function showRendering() {
   $("start-render").hidden = Boolean(found?.running);
   $("render-bar").hidden = !found?.running;
   if (!found) return;
-  const { facts } = found, total = facts.total ?? facts.frames;
-  if (facts.event === "progress" && facts.total) $("render-bar").value = facts.frames / facts.total;
+  const { facts } = found, total = facts.total ?? facts.frames, count = facts.frames ?? facts.done, things = arePhotos() ? "files" : "frames";
+  if (facts.event === "progress" && facts.total) $("render-bar").value = count / facts.total;
   else if (found.running) $("render-bar").removeAttribute("value");
   const left = facts.seconds_left ? `, ${clock(facts.seconds_left)} left` : "";
-  const told = found.running ? (facts.event === "progress" ? `${facts.frames} of ${total ?? "?"} frames${left}` : "starting")
+  const told = found.running ? (facts.event === "progress" ? `${count} of ${total ?? "?"} ${things}${left}` : "starting")
     : found.problem || (facts.event === "done" || facts.event === "passed" ? `${found.output} is done.` : "stopped; the same run goes on where it was.");
   $("render-state").textContent = [told, ...found.warnings].join(" ");
 }
 
 $("show-render").addEventListener("click", () => {
-  if (!$("output").value) $("output").value = state.film.replace(/(\.[^.]*)?$/, "-color$1");
+  if (!$("output").value) $("output").value = arePhotos() ? `${state.name}-color` : state.name.replace(/(\.[^.]*)?$/, "-color$1");
   $("render").showModal();
 });
 $("close-render").addEventListener("click", () => $("render").close());
@@ -469,6 +529,10 @@ $("stop-render").addEventListener("click", () => ask("render", { method: "DELETE
 
 // Buttons and keys
 
+$("show-wall").addEventListener("click", showWall);
+$("order").addEventListener("change", showStrip);
+$("next").addEventListener("click", showNext);
+$("good").addEventListener("click", toggleGood);
 $("undo").addEventListener("click", () => step(done, undone));
 $("redo").addEventListener("click", () => step(undone, done));
 $("show-help").addEventListener("click", () => $("help").showModal());
@@ -492,8 +556,10 @@ const KEYS = {
   ArrowUp: () => show(shot - 1), ArrowDown: () => show(shot + 1),
   b: () => divide(100), s: () => divide(50), a: () => divide(0),
   "+": () => zoom(1.5), "=": () => zoom(1.5), "-": () => zoom(1 / 1.5), 0: () => zoom(0),
-  " ": play, "?": () => $("help").showModal(), Escape: () => { cancel(); stopClip(); },
-  h: () => point([[0.5, 0.5]]), Enter: () => $("likely").firstElementChild?.click(),
+  " ": () => { if (!arePhotos()) play(); }, "?": () => $("help").showModal(),
+  n: () => { if (arePhotos()) showNext(); }, g: () => { if (arePhotos()) toggleGood(); },
+  Escape: () => { if (arePhotos() && !spot && !picking) showWall(); cancel(); stopClip(); },
+  h: () => { if (!isWall()) point([[0.5, 0.5]]); }, Enter: () => $("likely").firstElementChild?.click(),
   Delete: () => { const here = hintsHere().at(-1); if (here) remove(here.index); },
 };
 
@@ -511,7 +577,8 @@ document.addEventListener("keydown", (event) => {
     const limit = (value) => Math.max(0, Math.min(1, value)), size = event.shiftKey ? 0.05 : 0.01;
     return point([[limit(spot.points[0][0] + size * moves[0]), limit(spot.points[0][1] + size * moves[1])]]);
   }
-  if (moves?.[0] && current()) {
+  if (moves && isWall()) return; // the page scrolls
+  if (moves?.[0] && current() && !arePhotos()) {
     event.preventDefault();
     return go(frame + moves[0] * (event.shiftKey ? 10 : 1));
   }

@@ -1,0 +1,190 @@
+"""Photos in the studio: what is shown and said of them, and what the command makes of it."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+from starlette.testclient import TestClient
+
+from vidcolor import cli
+from vidcolor.errors import UsageError
+from vidcolor.inference.settings import ModelSettings
+from vidcolor.stills.rgb import decode
+from vidcolor.studio.photo_desk import PhotoDesk, spread
+from vidcolor.studio.server import make_app
+
+HOST = "127.0.0.1:8765"
+NAMES = ["1931/cup.png", "cat.jpg", "cup.png", "kodachrome.jpg", "torn.jpg"]
+TEAL = {"point": [0.5, 0.5], "size": [1, 1], "width": 0.1, "color": "teal"}
+
+
+@pytest.fixture(scope="module")
+def colorizer():
+    with ModelSettings(device="cpu").load() as loaded:
+        yield loaded
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    folder = tmp_path / "scans"
+    (folder / "1931").mkdir(parents=True)
+    Image.fromarray(skimage.data.coffee()[::2, ::2]).convert("L").save(folder / "cup.png")
+    Image.fromarray(skimage.data.coffee()[::2, ::2]).convert("L").save(folder / "1931" / "cup.png")
+    Image.fromarray(skimage.data.cat()).convert("L").save(folder / "cat.jpg")
+    Image.fromarray(skimage.data.astronaut()[::2, ::2]).save(folder / "kodachrome.jpg")
+    (folder / "torn.jpg").write_bytes((folder / "cat.jpg").read_bytes()[:200])
+    (folder / "notes.txt").write_text("box 7", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def client(scans: Path, colorizer: Any):
+    desk = PhotoDesk(scans, ModelSettings(device="cpu"), colorizer)
+    desk.start()
+    app = make_app(desk, (HOST,), "secret")
+    with TestClient(app, base_url=f"http://{HOST}/secret/") as asked:
+        for _ in range(600):
+            if asked.get("state").json()["surveyed"]:
+                break
+            time.sleep(0.05)
+        yield asked
+    desk.stop(60)
+    app.state.pages.close()
+
+
+def picture(client: TestClient, number: int, **asked: Any) -> np.ndarray:
+    answer = client.get("picture", params={"frame": number, **asked})
+    assert answer.status_code == 200, answer.text
+    found = decode(answer.content)
+    assert found is not None
+    return found.astype(int)
+
+
+def save(client: TestClient, **entries: Any) -> Any:
+    answer = client.put("project", json=entries)
+    assert answer.status_code == 200, answer.text
+    return json.loads((Path(client.get("state").json()["folder"]) / "scans.vidcolor.json").read_text(encoding="utf-8"))
+
+
+def test_photos_are_listed_with_what_is_found_of_them(client: TestClient):
+    state = client.get("state").json()
+    assert state["kind"] == "photos"
+    assert [shot["name"] for shot in state["shots"]] == NAMES
+    kinds = {shot["name"]: shot["kind"] for shot in state["shots"]}
+    assert kinds == dict(zip(NAMES, ["picture", "picture", "picture", "color", "broken"], strict=True))
+    assert "torn.jpg" in state["shots"][4]["problem"]
+    unsure = [shot["unsure"] for shot in state["shots"]]
+    assert all(value > 1 for value in unsure[:3])
+    assert unsure[3:] == [0, 0]
+    assert state["shots"][1]["aspect"] == pytest.approx(451 / 300, abs=0.01)
+    assert state["palettes"] == ["scans/kodachrome.jpg"]
+
+
+def test_a_photo_in_color_keeps_its_colors(client: TestClient):
+    assert np.abs(picture(client, 3) - picture(client, 3, gray="")).max() == 0
+    assert np.ptp(picture(client, 3), axis=2).mean() > 20
+    assert client.get("picture", params={"frame": 4}).status_code == 400
+    assert "torn.jpg" in client.get("picture", params={"frame": 4}).json()["problem"]
+    assert client.get("picture", params={"frame": 9}).status_code == 400
+
+
+def test_a_hint_is_for_its_photo_alone(client: TestClient):
+    before = [picture(client, number) for number in (0, 2)]
+    data = save(client, hints=[{**TEAL, "frame": 2, "frames": [2, 2]}], choices=[{"frames": [0, 0], "saturation": 0}])
+    assert data["hints"] == [{"file": "cup.png", **TEAL}]
+    assert data["choices"] == [{"file": "1931/cup.png", "saturation": 0}]
+    after = [picture(client, number) for number in (0, 2)]
+    assert np.ptp(after[0], axis=2).max() <= 6
+    y, x = np.array(after[1].shape[:2]) // 2
+    assert after[1][y, x, 1] - after[1][y, x, 0] > before[1][y, x, 1] - before[1][y, x, 0] + 20
+    (shown,) = client.get("state").json()["hints"]
+    assert (shown["frame"], shown["frames"], shown["point"]) == (2, [2, 2], [0.5, 0.5])
+    assert client.get("clip", params={"first": 0, "last": 0}).status_code == 400
+    assert client.put("project", json={"hints": [{**TEAL, "frame": 7, "frames": [7, 7]}]}).status_code == 400
+    assert client.put("project", json={"shots": []}).status_code == 400
+
+
+def test_what_is_said_of_photos_that_are_gone_stays(scans: Path, colorizer: Any):
+    gone = {"file": "gone.jpg", **TEAL}
+    second = {"file": "cup.png", "page": 2, **TEAL}
+    path = scans.with_name("scans.vidcolor.json")
+    data = {"vidcolor_project": 1, "folder": "scans", "hints": [gone, second], "seen": ["gone.jpg", "cat.jpg"]}
+    path.write_text(json.dumps(data), encoding="utf-8")
+    desk = PhotoDesk(scans, ModelSettings(device="cpu"), colorizer)
+    assert desk.said() == {"choices": [], "hints": [], "seen": [1]}
+    desk.save({"hints": [{**TEAL, "frame": 1, "frames": [1, 1]}], "choices": [], "seen": [0]})
+    written = json.loads(path.read_text(encoding="utf-8"))
+    assert written["hints"] == [gone, second, {"file": "cat.jpg", **TEAL}]
+    assert written["seen"] == ["gone.jpg", "1931/cup.png"]
+
+
+def test_a_project_of_something_else_is_refused(scans: Path, colorizer: Any):
+    path = scans.with_name("scans.vidcolor.json")
+    for data, said in (
+        ({"vidcolor_project": 1, "film": "scans"}, "is the project of scans, not"),
+        ({"vidcolor_project": 1, "folder": "other"}, "is the project of other"),
+        ({"vidcolor_project": 1, "folder": "scans", "shots": []}, "'shots' is unknown"),
+        ({"vidcolor_project": 1, "folder": "scans", "hints": [TEAL]}, "names no file"),
+        ({"vidcolor_project": 1, "folder": "scans", "choices": [{"frames": [0, 1]}]}, "is no object such as"),
+        ({"vidcolor_project": 1, "folder": "scans", "hints": [{"file": "cup.png", "frame": 3, **TEAL}]}, "has a frame"),
+    ):
+        path.write_text(json.dumps(data), encoding="utf-8")
+        with pytest.raises(UsageError, match=said):
+            PhotoDesk(scans, ModelSettings(device="cpu"), colorizer)
+
+
+def test_the_command_makes_what_the_studio_shows_and_only_what_changed(client: TestClient, scans: Path):
+    (scans / "torn.jpg").unlink()
+    project, output = scans.with_name("scans.vidcolor.json"), scans.with_name("color")
+    command = [str(scans), "-o", str(output), "--project", str(project), "--quiet"]
+    save(client, hints=[{**TEAL, "frame": 2, "frames": [2, 2]}])
+    assert cli.run(command) == 0
+    inode = {name: (output / name).stat().st_ino for name in NAMES[:4]}
+    made = np.asarray(Image.open(output / "cup.png").convert("RGB")).astype(int)
+    assert np.abs(made - picture(client, 2)).mean() < 4  # JPEG
+    assert (output / "kodachrome.jpg").read_bytes() == (scans / "kodachrome.jpg").read_bytes()
+    save(client, choices=[{"frames": [1, 1], "saturation": 0.5}], seen=[0])
+    assert cli.run(command) == 0
+    changed = [name for name in NAMES[:4] if (output / name).stat().st_ino != inode[name]]
+    assert changed == ["cat.jpg"]
+    fresh = scans.with_name("fresh")
+    assert cli.run([str(scans), "-o", str(fresh), "--project", str(project), "--quiet"]) == 0
+    for name in NAMES[:4]:
+        assert (fresh / name).read_bytes() == (output / name).read_bytes(), name
+
+
+def test_one_photo_takes_its_part_of_the_project(client: TestClient, scans: Path, capsys: pytest.CaptureFixture[str]):
+    data = save(client, choices=[{"frames": [0, 0], "saturation": 0}])
+    project = str(scans.with_name("scans.vidcolor.json"))
+    assert data["choices"] == [{"file": "1931/cup.png", "saturation": 0}]
+    for name, is_gray in (("1931/cup.png", True), ("cup.png", False)):
+        target = scans.with_name("one.png")
+        assert cli.run([str(scans / name), "-o", str(target), "--project", project, "--overwrite"]) == 0
+        made = np.asarray(Image.open(target).convert("RGB")).astype(int)
+        assert (np.ptp(made, axis=2).max() <= 3) == is_gray
+    assert "no effect" not in capsys.readouterr().err
+
+
+def test_photos_that_a_project_names_and_that_are_not_there_are_told(scans: Path, capsys: pytest.CaptureFixture[str]):
+    (scans / "torn.jpg").unlink()
+    project = scans.with_name("p.json")
+    hints = [{"file": "lost.jpg", **TEAL}]
+    project.write_text(json.dumps({"vidcolor_project": 1, "folder": "scans", "hints": hints}), encoding="utf-8")
+    assert cli.run([str(scans), "-o", str(scans.with_name("color")), "--project", str(project)]) == 0
+    assert "p.json speaks of lost.jpg, which is not there" in capsys.readouterr().err
+    project.write_text(json.dumps({"vidcolor_project": 1, "film": "reel.mp4"}), encoding="utf-8")
+    assert cli.run([str(scans), "-o", str(scans.with_name("color")), "--project", str(project)]) == 0
+    assert "p.json is the project of reel.mp4, which is not there" in capsys.readouterr().err
+
+
+def test_the_network_is_unsure_where_likely_colors_lie_apart():
+    bins = np.array([[-40, 40, 0], [0, 0, 0]], np.float32)
+    torn = np.array([0.5, 0.5, 0], np.float32)[:, None, None] * np.ones((1, 2, 2), np.float32)
+    sure = np.array([0, 0, 1], np.float32)[:, None, None] * np.ones((1, 2, 2), np.float32)
+    assert spread(torn, bins) == pytest.approx(40)
+    assert spread(sure, bins) == pytest.approx(0, abs=1e-3)
