@@ -226,6 +226,14 @@ def test_webm_takes_its_own_codecs_and_refuses_others(tmp_path: Path) -> None:
         plan_output(probe(film), tmp_path / "out.webm", OutputSettings(codec="h264"))
 
 
+def test_a_pixel_format_that_cannot_hold_the_size_is_refused_with_those_that_can(tmp_path: Path):
+    film = make_film(tmp_path / "in.mkv", pix_fmt="gray", size=(171, 95))
+    with pytest.raises(UsageError, match=r"libx264 cannot write yuv420p at 171x95; it can with yuv444p"):
+        plan_output(probe(film), tmp_path / "out.mp4", OutputSettings("h264", pix_fmt="yuv420p"))
+    encoding = plan_output(probe(film), tmp_path / "out.mp4", OutputSettings("av1", pix_fmt="yuv420p")).encoding
+    assert encoding.pixel_format == "yuv420p"
+
+
 def test_frames_may_come_without_the_decoders_own(tmp_path: Path) -> None:
     film = make_film(tmp_path / "in.mkv", pix_fmt="yuv420p10le")
     with FilmSource(film) as source, FilmSink(tmp_path / "out.mkv", film, OutputSettings("ffv1"), comment="") as sink:

@@ -313,3 +313,46 @@ def test_all_frames_of_a_film_with_long_pixels_have_one_size(tmp_path: Path, col
     desk._survey()
     assert desk.aspect == pytest.approx(96 * 1.5 / 64)
     assert {desk.read(number).rgb_HW3.shape for number in (0, 1, 5)} == {(64, 96, 3)}
+
+
+def test_shots_that_show_the_same_are_found(tmp_path: Path, colorizer: Any):
+    pictures = [
+        skimage.data.astronaut(),
+        skimage.data.coffee(),
+        skimage.data.astronaut(),
+        np.zeros((200, 300), np.uint8),
+    ]
+    film = write_film(tmp_path / "film.mp4", pictures, (12, 12, 12, 12))
+    desk = Desk(film, ModelSettings(device="cpu"), colorizer)
+    desk.survey()
+    assert desk.shots_like(0) == [0, 2]
+    assert desk.shots_like(14) == [1]
+
+
+def test_the_colors_of_a_shot_are_kept_as_a_palette(client: TestClient, folder: Path):
+    name = client.post("palette", json={"frame": 30}).json()
+    assert name == "film.vidcolor.palettes/frame-000030.jpg"
+    kept = np.asarray(Image.open(folder / name).convert("RGB")).astype(int)
+    assert np.abs(kept - picture(client, 30)).mean() < 3
+    assert client.post("palette", json={"frame": 30}).json() == name
+    assert client.get("state").json()["palettes"][0] == name
+    save(client, choices=[{"frames": [25, 39], "saturation": 0}])
+    assert client.post("palette", json={"frame": 30}).json() == "film.vidcolor.palettes/frame-000030-2.jpg"
+    assert save(client, choices=[{"frames": [0, 13], "palette": name}]).status_code == 200
+    assert client.get("picture", params={"frame": 0, "palette": "../secret.jpg"}).status_code == 400
+    assert client.post("palette", json={"frame": "1"}).status_code == 400
+    assert client.post("palette", json={"frame": 99}).status_code == 400
+
+
+def test_a_film_with_odd_sides_can_be_played(tmp_path: Path, colorizer: Any):
+    film = tmp_path / "odd.mkv"
+    make_film(film, size=(171, 95), pix_fmt="gray", codec="ffv1")
+    desk = Desk(film, ModelSettings(device="cpu"), colorizer)
+    app = make_app(desk, (HOST,), "secret")
+    with TestClient(app, base_url=f"http://{HOST}/secret/") as asked:
+        answer = asked.get("clip", params={"first": 0, "last": 5})
+    assert answer.status_code == 200, answer.text
+    (tmp_path / "clip.mp4").write_bytes(answer.content)
+    with FilmSource(tmp_path / "clip.mp4") as clip:
+        assert (clip.info.picture.width, clip.info.picture.height) == (171, 95)
+    app.state.pages.close()

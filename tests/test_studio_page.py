@@ -7,17 +7,30 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import skimage.data
 from browser import Browser, chromium
+from PIL import Image
 from test_studio import write_film
 
 REQUEST = "Network.requestWillBeSent"
-KEYS = {"h": 72, "Enter": 13, "ArrowDown": 40, "ArrowRight": 39, "b": 66, "z": 90, "Escape": 27, "?": 191}
+KEYS = {
+    "h": 72,
+    "Enter": 13,
+    "ArrowDown": 40,
+    "ArrowRight": 39,
+    "b": 66,
+    "z": 90,
+    "Escape": 27,
+    "?": 191,
+    "n": 78,
+    "g": 71,
+}
 
 
 @pytest.fixture
@@ -32,8 +45,24 @@ def film(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for name in ("astronaut", "cat", "coffee"):
+        Image.fromarray(getattr(skimage.data, name)()[::2, ::2]).convert("L").save(folder / f"{name}.jpg")
+    return folder
+
+
+@pytest.fixture
 def address(film: Path):
-    command = [sys.executable, "-m", "vidcolor", "studio", str(film), "--no-browser", "--device", "cpu"]
+    with serve(film) as found:
+        yield found
+
+
+@contextmanager
+def serve(source: Path) -> Iterator[str]:
+    """A studio of its own, and its address."""
+    command = [sys.executable, "-m", "vidcolor", "studio", str(source), "--no-browser", "--device", "cpu"]
     studio = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert studio.stderr is not None
     line = studio.stderr.readline()
@@ -70,9 +99,9 @@ def go(browser: Browser, address: str, width: int = 1280, height: int = 900) -> 
     is_phone = width < 500
     browser.send("Emulation.setDeviceMetricsOverride", width=width, height=height, mobile=is_phone, deviceScaleFactor=1)
     browser.send("Page.navigate", url=address)
-    wait(browser, "document.querySelectorAll('#strip button').length === 2")
-    wait(browser, "document.getElementById('after').naturalWidth > 0")
-    wait(browser, "document.getElementById('progress').textContent === '2 shots'")
+    wait(browser, "document.querySelectorAll('#strip button').length > 1")
+    wait(browser, "['2 shots', '3 photos'].includes(document.getElementById('progress').textContent)")
+    wait(browser, "document.body.classList.contains('wall') || document.getElementById('after').naturalWidth > 0")
 
 
 def complaints(browser: Browser) -> list[Any]:
@@ -163,6 +192,47 @@ def test_the_page_fits_a_phone(browser: Browser, address: str):
     go(browser, address, 390, 800)
     assert ask(browser, "document.documentElement.scrollWidth") <= 390
     assert complaints(browser) == []
+
+
+def test_photos_are_looked_at_corrected_and_colored(browser: Browser, scans: Path):
+    project = scans.with_name("scans.vidcolor.json")
+    with serve(scans) as address:
+        go(browser, address)
+        assert ask(browser, "getComputedStyle(document.querySelector('main')).display") == "none"
+        wait(browser, "[...document.querySelectorAll('#strip img')].every(image => image.naturalWidth > 0)")
+        press(browser, "n")
+        wait(browser, "document.getElementById('after').naturalWidth > 0")
+        name = "document.querySelector('#strip [aria-current]').title"
+        first = ask(browser, name)
+        press(browser, "h")
+        wait(browser, "document.querySelectorAll('#likely button').length >= 3")
+        press(browser, "Enter")
+        until(lambda: project.exists() and len(json.loads(project.read_text(encoding="utf-8"))["hints"]) == 1)
+        (hint,) = json.loads(project.read_text(encoding="utf-8"))["hints"]
+        assert hint["file"] == first
+        assert "frame" not in hint
+        wait(browser, "document.querySelectorAll('#hints li').length === 1")
+        press(browser, "n")
+        wait(browser, f"{name} !== '{first}'")
+        second = ask(browser, name)
+        press(browser, "g")
+        until(lambda: json.loads(project.read_text(encoding="utf-8")).get("seen") == [second])
+        wait(browser, f"![{first!r}, {second!r}].includes({name})")
+        press(browser, "Escape")
+        wait(browser, "document.body.classList.contains('wall')")
+        browser.send("Page.reload")
+        wait(
+            browser, "[...document.querySelectorAll('#strip .label')].some(label => label.textContent.startsWith('✓'))"
+        )
+        ask(browser, "document.getElementById('show-render').click()")
+        assert ask(browser, "document.getElementById('output').value") == "scans-color"
+        ask(browser, "document.getElementById('start-render').click()")
+        wait(browser, "document.getElementById('render-state').textContent.includes('scans-color is done')", 90)
+        assert len(list(scans.with_name("scans-color").glob("*.jpg"))) == 3
+        browser.send("Emulation.setDeviceMetricsOverride", width=390, height=800, mobile=True, deviceScaleFactor=1)
+        assert ask(browser, "document.documentElement.scrollWidth") <= 390
+    assert complaints(browser) == []
+    assert hosts(browser) == {address.split("/")[2]}
 
 
 def test_the_film_is_colored_from_the_page(browser: Browser, address: str, film: Path):

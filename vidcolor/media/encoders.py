@@ -115,7 +115,9 @@ def _make_encoding(examined: ProbeResult, settings: OutputSettings, codec: str, 
     if settings.pix_fmt is None:
         pixel_format = _nearest_format(examined.info.picture, encoder, interlaced, warnings)
     else:
-        pixel_format = _requested_format(settings.pix_fmt, examined.info.picture, encoder, warnings)
+        pixel_format = _requested_format(
+            settings.pix_fmt, examined.info.picture, encoder, warnings, interlaced=interlaced
+        )
     if (examined.mastering_display or examined.content_light) and encoder not in _STATIC_HDR_ENCODERS:
         keeping = "--encoder software --codec hevc" if hw_encoders.family_of(encoder) else "--codec hevc"
         warnings.append(f"{encoder} does not store the HDR mastering display; choose {keeping} to keep it")
@@ -149,11 +151,10 @@ def _nearest_format(picture: PictureFormat, encoder: str, interlaced: bool, warn
         lost_chroma = sum(max(0, step) for step in finer)
         return lost_bits, lost_chroma, abs(layout.bits - picture.bits), sum(abs(step) for step in finer)
 
-    is_cropped_whole = encoder in _WHOLE_CHROMA_ENCODERS or hw_encoders.family_of(encoder) is not None
     fitting = {
         name: layout
         for name, layout in _pixel_formats(encoder).items()
-        if not is_cropped_whole or _whole_chroma(picture, layout, interlaced)
+        if _can_hold(picture, layout, encoder, interlaced=interlaced)
     }
     if not fitting:
         raise SinkError(f"{encoder} cannot write {picture.width}x{picture.height}; try --codec ffv1 in an .mkv.")
@@ -166,17 +167,24 @@ def _nearest_format(picture: PictureFormat, encoder: str, interlaced: bool, warn
     return best
 
 
-def _whole_chroma(picture: PictureFormat, layout: Layout, interlaced: bool) -> bool:
+def _can_hold(picture: PictureFormat, layout: Layout, encoder: str, *, interlaced: bool) -> bool:
+    """Whether an encoder takes a picture of this size: some take no part of a sample of chroma."""
+    if encoder not in _WHOLE_CHROMA_ENCODERS and hw_encoders.family_of(encoder) is None:
+        return True
     across, down = layout.chroma_shift
     return picture.width % (1 << across) == 0 and picture.height % (1 << down << interlaced) == 0
 
 
-def _requested_format(name: str, picture: PictureFormat, encoder: str, warnings: list[str]) -> str:
+def _requested_format(name: str, picture: PictureFormat, encoder: str, warnings: list[str], *, interlaced: bool) -> str:
     formats = _pixel_formats(encoder)
     if hw_encoders.family_of(encoder):  # which may know yuv420p10le as p010le alone
         name = next((known for known, has in formats.items() if name in (known, has.planar)), name)
     if name not in formats:
         raise UsageError(f"{encoder} cannot write pixel format {name!r}; it can write {', '.join(formats)}.")
+    if not _can_hold(picture, formats[name], encoder, interlaced=interlaced):
+        fitting = [known for known in formats if _can_hold(picture, formats[known], encoder, interlaced=interlaced)]
+        advice = f"it can with {', '.join(fitting)}" if fitting else "try --codec ffv1 in an .mkv"
+        raise UsageError(f"{encoder} cannot write {name} at {picture.width}x{picture.height}; {advice}.")
     if formats[name].bits < picture.bits:
         warnings.append(f"{name} as asked for: the film's {picture.bits} bits become {formats[name].bits}")
     return name

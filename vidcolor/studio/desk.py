@@ -3,6 +3,7 @@
 Shapes: h w of a*b*.
 """
 
+import itertools
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from vidcolor import outputs
 from vidcolor.color import Floats
 from vidcolor.errors import UsageError, VidcolorError, unreadable
 from vidcolor.films.project import FORMAT, MARK, Project, default_path, write_project
@@ -22,10 +24,11 @@ from vidcolor.inference.colorizer import Colorizer
 from vidcolor.inference.settings import ModelSettings
 from vidcolor.planes import network_size, shrink
 from vidcolor.stills.display import encode_jpeg
+from vidcolor.studio.folder import photos_beside
 from vidcolor.studio.pictures import SIDE, THUMBNAIL, Shown, css_color, fit, keep
 
 KEPT_PICTURES = 200  # most recent, in memory
-QUALITY, THUMBNAIL_QUALITY = 88, 70
+QUALITY, THUMBNAIL_QUALITY, PALETTE_QUALITY = 88, 70, 95
 STOP_SECONDS = 2.0
 LIKELY = 6  # colors offered for a place
 LIKELY_APART = 12.0  # a*b*: how far they differ from each other at least
@@ -112,8 +115,12 @@ class Desk(ABC):
         """An entry of the project from what the page says. Raises UsageError."""
 
     @abstractmethod
-    def palettes(self) -> list[str]:
-        """Photos that are offered as palettes, by their names from the project's folder."""
+    def own_palettes(self) -> list[str]:
+        """Photos in color of the source itself, by their names from the project's folder."""
+
+    @abstractmethod
+    def palette_name(self, number: int) -> str:
+        """The name, without a suffix, of the palette that a picture becomes."""
 
     @abstractmethod
     def why_changed(self) -> str:
@@ -202,6 +209,31 @@ class Desk(ABC):
         ab = self.color(number, shown)
         row, column = (min(side - 1, int(share * side)) for share, side in zip((y, x), ab.shape[1:], strict=True))
         return css_color(shown.lightness_at(x, y), ab[:, row, column])
+
+    # Palettes
+
+    def palettes(self) -> list[str]:
+        """Photos that are offered as palettes, by their names from the project's folder: kept ones first."""
+        kept = sorted(self._palette_folder.glob("*.jpg"))
+        names = [f"{self._palette_folder.name}/{file.name}" for file in kept]
+        return [*names, *self.own_palettes(), *photos_beside(self.source)]
+
+    def keep_palette(self, number: int) -> str:
+        """Keep the colors of a picture as they are now, as a photo for palettes; gives its name. Raises SinkError."""
+        jpeg = encode_jpeg(self._paint(number, is_gray=False, choice=None), PALETTE_QUALITY)
+        folder, name = self._palette_folder, self.palette_name(number)
+        folder.mkdir(exist_ok=True)
+        for count in itertools.count(1):  # what was kept before may have been chosen
+            file = folder / f"{name}{f'-{count}' if count > 1 else ''}.jpg"
+            if not file.exists():
+                outputs.write(file, jpeg, overwrite=False)
+            if file.read_bytes() == jpeg:
+                break
+        return f"{folder.name}/{file.name}"
+
+    @property
+    def _palette_folder(self) -> Path:
+        return self.path.with_name(f"{self.path.name.removesuffix('.json')}.palettes")
 
     # The project
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vidcolor.color import Floats, picture_to_lab
 from vidcolor.errors import UsageError
 from vidcolor.films.known_colors import KnownColors
@@ -21,10 +23,11 @@ from vidcolor.media.frame_clock import FrameClock
 from vidcolor.media.seeking import frames_at, read_properties
 from vidcolor.media.source import FilmSource
 from vidcolor.planes import shrink
+from vidcolor.steady.matching import COHERENT
 from vidcolor.steady.references import Reference
 from vidcolor.stills.rgb import Rgb
 from vidcolor.studio.desk import Desk, check_source, in_shares, lightness_for, small_size
-from vidcolor.studio.folder import photos_beside, status_of
+from vidcolor.studio.folder import status_of
 from vidcolor.studio.pictures import SIDE, THUMBNAIL, Shown, fit, keep, resize
 
 KEPT_FRAMES = 24  # most recent, in memory
@@ -198,6 +201,28 @@ class FilmDesk(Desk):
             found.append({"frame": number, "share": round(0.0 if match is None else match.likeness, 3)})
         return found
 
+    def shots_like(self, number: int) -> list[int]:
+        """The shots, by their place in `shots`, that show what a frame shows; black and blank ones are none."""
+        shown = self.read(number)
+        lightness = lightness_for(shown, self.colorizer)
+        nothing = np.zeros((2, *lightness.shape), np.float32)
+        found = []
+        with self.asking:
+            known = KnownColors([Reference.from_lab(None, lightness, nothing)], self.colorizer)
+        for place, shot in enumerate(list(self.shots)):
+            if self.stopped.is_set():
+                break
+            is_own = shot.first <= number <= (shot.first if shot.last is None else shot.last)
+            if shot.kind == "picture" and (is_own or self._is_like(shot.first, known)):
+                found.append(place)
+        return found
+
+    def _is_like(self, number: int, known: KnownColors) -> bool:
+        shown = self.read(number)
+        with self.asking:
+            _, (match,), _ = known.predict([lightness_for(shown, self.colorizer)], [number])
+        return match is not None and match.coherence >= COHERENT
+
     # The project
 
     def take_project(self, project: Project) -> None:
@@ -244,9 +269,19 @@ class FilmDesk(Desk):
         stretch = 1 / stretch if self.info.rotation_degrees % 180 == 90 else stretch
         return self._properties.width * stretch / self._properties.height
 
-    def palettes(self) -> list[str]:
+    @property
+    def clip_codec(self) -> str:
+        """The codec of played shots; browsers play H.264 with chroma of half the size alone."""
+        is_even = self.info.picture.width % 2 == self.info.picture.height % 2 == 0
+        return "h264" if is_even else "av1"
+
+    def own_palettes(self) -> list[str]:
         """See Desk."""
-        return photos_beside(self.source)
+        return []
+
+    def palette_name(self, number: int) -> str:
+        """See Desk."""
+        return f"frame-{number:06d}"
 
     def times_of(self, first: int, last: int) -> tuple[float, float]:
         """When a shot begins and ends, in seconds."""

@@ -4,7 +4,7 @@ import threading
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from vidcolor.inference.listening import Known, known_size
 from vidcolor.inference.settings import ModelSettings
 from vidcolor.planes import shrink
 from vidcolor.studio.desk import Desk, check_source, in_shares, lightness_for
-from vidcolor.studio.folder import photos_beside, status_of
+from vidcolor.studio.folder import status_of
 from vidcolor.studio.pictures import Shown, ShownPhoto, keep, read_photo
 
 KEPT_PHOTOS = 24  # most recent, in memory
@@ -206,10 +206,13 @@ class PhotoDesk(Desk):
         ]  # fmt: skip
         return {"name": self.source.name, "shots": shots, "aspect": 1.5, "frame_rate": 1}
 
-    def palettes(self) -> list[str]:
-        """See Desk. Photos in color of the folder itself come first."""
-        own = [f"{self.source.name}/{photo.name}" for photo in list(self.photos) if photo.kind == "color"]
-        return [*own, *photos_beside(self.source)]
+    def own_palettes(self) -> list[str]:
+        """See Desk."""
+        return [f"{self.source.name}/{photo.name}" for photo in list(self.photos) if photo.kind == "color"]
+
+    def palette_name(self, number: int) -> str:
+        """See Desk."""
+        return PurePosixPath(self.photos[number].name).with_suffix("").as_posix().replace("/", "-")
 
     def why_changed(self) -> str:
         """See Desk."""

@@ -52,7 +52,8 @@ def make_app(desk: Desk, hosts: tuple[str, ...], secret: str | None = None) -> S
     prefix = f"/{chosen}/"
     answers = [
         ("state", pages.state, "GET"), ("picture", pages.picture, "GET"), ("likely", pages.likely, "GET"),
-        ("color", pages.color, "GET"), ("reach", pages.reach, "GET"), ("clip", pages.clip, "GET"),
+        ("color", pages.color, "GET"), ("alike", pages.alike, "GET"), ("palette", pages.keep_palette, "POST"),
+        ("reach", pages.reach, "GET"), ("clip", pages.clip, "GET"),
         ("project", pages.save, "PUT"), ("render", pages.render, "POST"), ("render", pages.stop, "DELETE"),
         *((name, pages.asset, "GET") for name in ASSETS),
     ]  # fmt: skip
@@ -180,6 +181,16 @@ class _Pages:
             raise UsageError("photos have no shots.")
         return self._desk
 
+    def alike(self, request: Request) -> Response:
+        return JSONResponse(self._film.shots_like(_whole(request.query_params.get("frame", "0"), "frame")))
+
+    async def keep_palette(self, request: Request) -> Response:
+        asked = await _read_object(request)
+        number = asked.get("frame")
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise UsageError("which picture should be kept as a palette is not said.")
+        return JSONResponse(await run_in_threadpool(self._desk.keep_palette, number))
+
     def clip(self, request: Request) -> Response:
         """A shot in color, as a small film with its sound."""
         desk = self._film
@@ -189,8 +200,9 @@ class _Pages:
         with self._clipping:
             if not target.exists():
                 options = FilmOptions(
-                    desk.settings, project=desk.path if desk.path.exists() else None, codec="h264", pix_fmt="yuv420p",
-                    start=start, end=end, recolor=True, resume=False, overwrite=True, convert_audio="aac",
+                    desk.settings, project=desk.path if desk.path.exists() else None, codec=desk.clip_codec,
+                    pix_fmt="yuv420p", start=start, end=end, recolor=True, resume=False, overwrite=True,
+                    convert_audio="aac",
                 )  # fmt: skip
                 colorize_film_file(desk.source, target, options, desk.settings.load)
         return FileResponse(target, media_type="video/mp4")

@@ -5,6 +5,7 @@ const WIDTH = 0.02; // of a point, in shares of the picture
 const MOVED = 0.012; // how far a pointer goes before a click becomes a stroke
 const HISTORY = 200;
 const REACH_WAIT = 800; // milliseconds
+const THUMB_SECONDS = 15, MOST_THUMBS = 4; // of a shot: a picture each in the strip
 
 let state = { kind: "film", shots: [], hints: [], choices: [], seen: [], models: [], palettes: [], version: 0 };
 let shot = 0; // index of the shot or photo that is shown
@@ -173,7 +174,7 @@ function showStrip() {
     if (!button) {
       button = document.createElement("button");
       button.type = "button";
-      button.innerHTML = '<span class=thumb><img class=color loading=lazy fetchpriority=low alt=""><img class=gray loading=lazy fetchpriority=low alt=""></span><span class=label></span>';
+      button.innerHTML = "<span class=thumbs></span><span class=label></span>";
       button.addEventListener("click", () => show(Number(button.dataset.index)));
       button.dataset.index = index;
       strip.append(button);
@@ -186,9 +187,27 @@ function showStrip() {
     button.style.order = $("order").checked && arePhotos() ? Math.round(-100 * (each.unsure ?? 0)) : "";
     if (index === shot && !isWall()) button.setAttribute("aria-current", "true");
     else button.removeAttribute("aria-current");
-    const color = address(each.first, "&side=240"), gray = `picture?frame=${each.first}&side=240&gray`;
-    if (button.querySelector(".color").getAttribute("src") !== color) button.querySelector(".color").src = color;
-    if (button.querySelector(".gray").getAttribute("src") !== gray) button.querySelector(".gray").src = gray;
+    showThumbs(button.querySelector(".thumbs"), framesOf(each));
+  });
+}
+
+// The frames of a shot that the strip shows: more of long ones.
+function framesOf(each) {
+  const length = lastOf(each) - each.first, count = Math.min(MOST_THUMBS, 1 + Math.floor(length / state.frame_rate / THUMB_SECONDS));
+  return Array.from({ length: count }, (_, place) => each.first + Math.floor(length * place / count));
+}
+
+function showThumbs(box, frames) {
+  while (box.children.length > frames.length) box.lastElementChild.remove();
+  frames.forEach((number, place) => {
+    const thumb = box.children[place] ?? box.appendChild(document.createElement("span"));
+    if (!thumb.children.length) {
+      thumb.className = "thumb";
+      thumb.innerHTML = '<img class=color loading=lazy fetchpriority=low alt=""><img class=gray loading=lazy fetchpriority=low alt="">';
+    }
+    const [color, gray] = thumb.children, sources = [address(number, "&side=240"), `picture?frame=${number}&side=240&gray`];
+    if (color.getAttribute("src") !== sources[0]) color.src = sources[0];
+    if (gray.getAttribute("src") !== sources[1]) gray.src = sources[1];
   });
 }
 
@@ -437,14 +456,36 @@ function showChoices() {
   }));
 }
 
-function choose(choice) {
-  const frames = [current().first, lastOf(current())], isSame = (each) => each.frames[0] === frames[0] && each.frames[1] === frames[1];
-  const before = state.choices.find(isSame) ?? { frames }, next = { ...before, ...choice };
+async function choose(choice) {
+  let shots = [current()];
+  if ($("alike").checked && !arePhotos()) {
+    $("status").textContent = "looking for shots that show the same";
+    try {
+      shots = (await ask(`alike?frame=${current().first}`)).map((index) => state.shots[index]);
+    } catch (error) { return tell(error.message); }
+    $("status").textContent = "";
+  }
+  save({ choices: shots.reduce((choices, each) => withChoice(choices, [each.first, lastOf(each)], choice), state.choices) });
+  if (shots.length > 1) $("status").textContent = `chosen for ${shots.length} shots`;
+}
+
+function withChoice(choices, frames, choice) {
+  const isSame = (each) => each.frames[0] === frames[0] && each.frames[1] === frames[1];
+  const next = { ...(choices.find(isSame) ?? { frames }), ...choice };
   if (next.palette === "") delete next.palette;
   if (next.model === state.model) delete next.model;
   if (next.saturation === state.saturation) delete next.saturation;
-  const others = state.choices.filter((each) => !isSame(each));
-  save({ choices: Object.keys(next).length > 1 ? [...others, next] : others });
+  const others = choices.filter((each) => !isSame(each));
+  return Object.keys(next).length > 1 ? [...others, next] : others;
+}
+
+async function keepPalette() {
+  try {
+    const name = await ask("palette", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ frame }) });
+    state.palettes = [name, ...state.palettes.filter((other) => other !== name)];
+    showChoices();
+    $("status").textContent = "kept; choose it for other shots and photos";
+  } catch (error) { tell(error.message); }
 }
 
 // The picture
@@ -532,6 +573,7 @@ $("stop-render").addEventListener("click", () => ask("render", { method: "DELETE
 $("show-wall").addEventListener("click", showWall);
 $("order").addEventListener("change", showStrip);
 $("next").addEventListener("click", showNext);
+$("keep-palette").addEventListener("click", keepPalette);
 $("good").addEventListener("click", toggleGood);
 $("undo").addEventListener("click", () => step(done, undone));
 $("redo").addEventListener("click", () => step(undone, done));
