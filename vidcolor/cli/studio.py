@@ -3,7 +3,7 @@
 import socket
 import threading
 import webbrowser
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import click
@@ -82,11 +82,15 @@ def command(
         desk.start()
         if browser:
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2))
+        # A server that ends tells its log of every request that it cuts off; what goes wrong is told on the page.
+        config = uvicorn.Config(app, log_level="critical", access_log=False, timeout_graceful_shutdown=1)
         try:
-            server.run(sockets=[listening])
+            with suppress(KeyboardInterrupt):  # which is how the studio ends
+                uvicorn.Server(config).run(sockets=[listening])
         finally:
-            app.state.pages.close()
+            is_rendering = app.state.pages.close()
+        if is_rendering:
+            say("vidcolor: the coloring was stopped; start it again, and it goes on where it was.")
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -112,14 +112,17 @@ class _Pages:
         self._desk = desk
         self.rendering: Rendering | None = None
         self._clips = tempfile.TemporaryDirectory(prefix="vidcolor-studio-")
-        self._clipping = threading.Lock()
+        self._clipping, self._closing = threading.Lock(), threading.Event()
 
-    def close(self) -> None:
-        """Stop what runs."""
+    def close(self) -> bool:
+        """Stop what runs; whether something was being colored."""
+        self._closing.set()
+        is_rendering = self.rendering is not None and self.rendering.is_running
         if self.rendering is not None:
             self.rendering.stop()
         self._desk.stop()
         self._clips.cleanup()
+        return is_rendering
 
     def asset(self, request: Request) -> Response:
         name = request.url.path.rpartition("/")[2]
@@ -204,8 +207,12 @@ class _Pages:
                     pix_fmt="yuv420p", start=start, end=end, recolor=True, resume=False, overwrite=True,
                     convert_audio="aac",
                 )  # fmt: skip
-                colorize_film_file(desk.source, target, options, desk.settings.load)
+                colorize_film_file(desk.source, target, options, desk.settings.load, on_frame=self._check_open)
         return FileResponse(target, media_type="video/mp4")
+
+    def _check_open(self, _: int) -> None:
+        if self._closing.is_set():
+            raise UsageError("the studio has ended.")
 
     async def save(self, request: Request) -> Response:
         entries = await _read_object(request)
