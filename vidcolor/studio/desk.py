@@ -273,6 +273,8 @@ class Desk(ABC):
 
 def in_shares(data: dict[str, Any], hint: Hint, shown: tuple[int, int]) -> dict[str, Any]:
     """A hint's entry with points and width in shares of the picture.  shown: its width and height in pixels."""
+    if hint.size == (1, 1):
+        return data
     width, height = hint.size or shown
     points = [[x / width, y / height] for x, y in hint.points]
     kept = {key: value for key, value in data.items() if key not in (hint.shape, "size", "width")}
