@@ -110,6 +110,8 @@ def things(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     (folder / "hints.json").write_text(json.dumps(said), encoding="utf-8")
     project = {"vidcolor_project": 1, "film": "film.mp4", "choices": [{"frames": [0, 5], "saturation": 0.8}]}
     (folder / "film.vidcolor.json").write_text(json.dumps(project), encoding="utf-8")
+    project = {"vidcolor_project": 1, "folder": "scans", "seen": []}
+    (folder / "scans.vidcolor.json").write_text(json.dumps(project), encoding="utf-8")
     with ZipFile(folder / "box.zip", "w") as box:
         box.write(folder / "portrait.jpg", "portrait.jpg")
     shutil.copy(tiny_model, folder / "mine.safetensors")
