@@ -1,5 +1,6 @@
 """After a change of a film's project only changed shots are made anew, and the film is what a fresh run makes."""
 
+import errno
 import json
 import random
 import shutil
@@ -239,6 +240,16 @@ def test_what_decides_no_color_makes_nothing_anew(desk: Desk):
         assert desk.out.read_bytes() == made
 
 
+def test_a_film_of_one_shot_is_kept_whole(desk: Desk):
+    desk.run({}, end=0.6)
+    made = desk.out.read_bytes()
+    assert not list(desk.kept.glob("*.npz"))  # states are larger than what is encoded
+    assert desk.run({}, end=0.6) == 0
+    assert desk.result is not None
+    assert desk.result.frames == 15
+    assert desk.out.read_bytes() == made
+
+
 @pytest.mark.parametrize("what", ["removed", "moved", "other"])
 def test_an_output_that_is_gone_is_put_together_again(what: str, desk: Desk):
     desk.run({})
@@ -260,6 +271,22 @@ def test_a_second_run_that_ended_in_the_middle_is_gone_on_with(third: str, stop:
     assert len(desk.done) < FRAMES
     assert desk.done[-1:] in ([], [FRAMES])
     assert desk.is_as_fresh(last)
+
+
+@pytest.mark.parametrize("place", [2, 7])
+def test_a_run_that_ended_just_before_the_film_had_its_name(
+    place: int, desk: Desk, monkeypatch: pytest.MonkeyPatch
+):  # fmt: skip
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("vidcolor.media.sink.move", fail)
+        with pytest.raises(SinkError, match="disk is full"):
+            desk.run({})
+    desk.run({"choices": [choice(place)]})
+    assert len(desk.done) == touched(place)
+    assert desk.is_as_fresh({"choices": [choice(place)]})
 
 
 def test_a_killed_first_run_takes_a_changed_project(desk: Desk):

@@ -167,7 +167,8 @@ class SegmentStore:
         """Remove files that belong to no finished segment, and states that are not gone on from."""
         made = self._ledger.segments
         known = {"ledger", *(segment.file for segment in self._ledger.made.values())}
-        known |= {made[number].state for number in kept_states(len(made))}
+        if not (self._ledger.is_finished and all(segment.shots for segment in made)):
+            known |= {made[number].state for number in kept_states(len(made))}
         for file in self.folder.iterdir():
             if file.name not in known:
                 file.unlink()

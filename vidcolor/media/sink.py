@@ -290,7 +290,7 @@ class FilmSink:
 
     def _finish(self) -> None:
         muxer = self._open_muxer
-        if not self.frames_written:
+        if not self.frames_done:
             raise SinkError(f"{self.path}: no frame was written, so there is no film to keep.")
         self._write_packets(muxer.video.end_segment())
         if self._keeps and self._store is not None and self._store.is_writing:
