@@ -333,9 +333,9 @@ def _color(
         if until is None:
             break
         sink.take_kept()
-    if sink.is_patched or not guides:
+    if sink.is_patched:
         return None, ""
-    return guides[-1], shots.describe() if shots else ""
+    return guides[-1] if guides else None, shots.describe() if shots else ""
 
 
 def _with_stills(
