@@ -83,7 +83,7 @@ def test_defaults_are_the_command_s(film: Path):
         vidcolor.colorize_photo: (ModelSettings, PhotoOptions),
         vidcolor.colorize_files: (ModelSettings, FilmOptions, PhotoOptions, BatchOptions),
     }
-    absent = {vidcolor.colorize_photo: {"batch_size"}, vidcolor.colorize_files: {"start", "end"}}
+    absent = {vidcolor.colorize_photo: {"batch_size"}, vidcolor.colorize_files: {"start", "end", "keep_segments"}}
     for function, options in kinds.items():
         given = inspect.signature(function).parameters
         for entry in (entry for kind in options for entry in fields(kind)):

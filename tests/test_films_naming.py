@@ -44,7 +44,13 @@ def test_a_folder_as_input_and_a_file_for_several_are_refused(tmp_path: Path):
 
 def test_every_option_of_a_film_decides_its_bytes_or_is_known_not_to():
     """An earlier run with other values of the first kind is not resumed."""
-    known_not_to = {"model", "hwaccel", "resume", "overwrite"}  # the model has options and an identity of its own
+    known_not_to = {
+        "model",
+        "hwaccel",
+        "resume",
+        "overwrite",
+        "keep_segments",
+    }  # the model has options and an identity of its own
     names = {field.name for field in fields(FilmOptions)}
     assert set(OUTPUT_OPTIONS) | known_not_to == names
     assert not set(OUTPUT_OPTIONS) & known_not_to

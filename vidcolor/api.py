@@ -221,6 +221,7 @@ def colorize_film(
     fps: Fraction | float | str | None = None,
     resume: bool = True,
     overwrite: bool = False,
+    keep_segments: bool = False,
     on_progress: Callable[[int, int | None], None] | None = None,
     show_progress: bool = False,
 ) -> FilmResult:
@@ -245,7 +246,8 @@ def colorize_film(
     start, end: seconds, or text such as "1:00" or "0:01:30.5"; None: the whole film.  recolor: color anew what is in
     color; False: a film in color is copied, and shots in color keep their colors.  fps: frames a second, where `source`
     is a folder or pattern of numbered pictures; None: it is a film.
-    resume: continue an interrupted run; False: start over.  overwrite: replace an existing output.
+    resume: continue an interrupted run; False: start over.  overwrite: replace an existing output.  keep_segments: keep
+    what is encoded, so that a changed project makes only changed shots anew.
     on_progress: called with the number of output frames done, and their total (None if unknown); an exception that it
     raises stops the work.  show_progress: draw a bar in a terminal or notebook.
 
@@ -263,7 +265,7 @@ def colorize_film(
         references=_as_paths(reference), hints=_as_path(hints), project=_as_path(project), stills_by=stills_by,
         codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt, encoder=encoder, hwaccel=hwaccel,
         convert_audio=convert_audio, drop_audio=drop_audio, start=_parse_seconds(start), end=_parse_seconds(end),
-        recolor=recolor, resume=resume, overwrite=overwrite,
+        recolor=recolor, resume=resume, overwrite=overwrite, keep_segments=keep_segments,
     )  # fmt: skip
     progress = _Progress(source, "frame", show_progress, on_progress)
     with ExitStack() as stack:

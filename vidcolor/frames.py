@@ -67,6 +67,7 @@ class Frame:
     native: Any = None  # the decoder's frame, from which the sink copies field order, side data and the like
     chroma: Callable[[], tuple[Plane, Plane]] | None = None  # decoded Cb and Cr, of chroma_size; None: it has none
     keeps_chroma: bool = False  # the frame is in color and stays as it is
+    starts_shot: bool = False  # another shot ends before it; known where shots are noted
 
 
 @dataclass(frozen=True)

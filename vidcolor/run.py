@@ -1,12 +1,14 @@
 """What decides an output's bytes: results of two different runs must not be mixed in one output."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 # Settings that describe the machine and its libraries: two machines may differ in them with the same options.
 MACHINE = ("precision", "backend", "OpenCV", "film libraries")
+PROJECT = "--project"
+LAST_FRAME = 1 << 40  # later than any
 _CONTENT = re.compile(r"(?P<times>.*) (?P<content>(whole|sampled):[0-9a-f]{64})")
 
 
@@ -18,6 +20,23 @@ class Run:
     settings: Mapping[str, str] = field(default_factory=dict)  # "--crf": "18", "precision": "bf16", "vidcolor": "0.1.0"
     source: str = ""  # identity of the film or archive; "" for folders, whose files are checked one by one
     settings_hash: str = ""  # of the settings of a run over many files, as vidcolor 0.1.0 stored them
+    # What is said of the output's frames: first, last, and a hash. None: unknown; all of the project is of every frame.
+    said: Sequence[tuple[int, int, str]] | None = None
+
+    def says_of(self, first: int, last: int) -> list[tuple[int, int, str]]:
+        """What is said of some frames."""
+        return [
+            (max(first, begin), min(last, end), what)
+            for begin, end, what in self.said or ()
+            if begin <= last and end >= first
+        ]
+
+    def changes_of_all(self, before: "Run") -> list[str]:
+        """Changes that concern every frame; see `changes`."""
+        if self.said is None or before.said is None:
+            return self.changes(before)
+        mine, other = (replace(run, settings={**run.settings, PROJECT: ""}) for run in (self, before))
+        return mine.changes(other)
 
     def changes(self, before: "Run", *, is_any_machine: bool = False) -> list[str]:
         """The differences from an earlier run, each in a few words: "--crf was 18, is 20".
@@ -45,7 +64,8 @@ class Run:
     def as_fields(self) -> dict[str, Any]:
         """The fields for a line of a ledger; `Run(**fields)` reads them."""
         fields = {"model_sha256": self.model_sha256, "settings": dict(self.settings), "source": self.source}
-        return fields | ({"settings_hash": self.settings_hash} if self.settings_hash else {})
+        said = {} if self.said is None else {"said": [list(entry) for entry in self.said]}
+        return fields | ({"settings_hash": self.settings_hash} if self.settings_hash else {}) | said
 
     def _comparable_settings(self) -> dict[str, str]:
         """The settings. For films, vidcolor 0.1.0 stored the option --precision, which can be auto."""
@@ -66,6 +86,6 @@ def _describe(name: str, old: str, new: str) -> str:
     """A changed setting by its option on the command line."""
     unset = "auto" if name == "--every" else "not given"
     was, now = (unset if value in ("None", "") else value for value in (old, new))
-    if name == "--hints" and "not given" not in (was, now):
-        return "--hints say something else"
+    if name in ("--hints", PROJECT) and "not given" not in (was, now):
+        return f"{name} {'say' if name == '--hints' else 'says'} something else"
     return f"{'--reference' if name == '--references' else name} was {was}, is {now}"

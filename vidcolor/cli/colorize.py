@@ -139,6 +139,10 @@ class FrameInterval(OrAuto):
     help="Megapixels; larger pages are refused, as is what unpacks like a bomb.",
 )  # fmt: skip
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on from what an earlier run did.")
+@click.option(
+    "--keep-segments/--no-keep-segments", default=False, show_default=True,
+    help="Keep what is encoded, so that a film's changed project makes only changed shots anew.",
+)  # fmt: skip
 @click.option("--watch", is_flag=True, help="Keep looking for new files in the folder.")
 @click.option(
     "--cluster", metavar="ADDRESS|auto",
@@ -181,6 +185,8 @@ def command(
     fps, dry_run = options["fps"], options["dry_run"]
     is_every_given = ctx.get_parameter_source("every") is not ParameterSource.DEFAULT
     asked = _batch_options(options | {"is_every_given": is_every_given, "is_silent": quiet or as_json})
+    if asked.films.keep_segments and (asked.cluster or (fps is None and are_scans(inputs, Path(output)))):
+        raise UsageError("--keep-segments is for films that this machine colors one by one; leave it out.")
     if asked.cluster:
         if fps is not None:
             raise UsageError("--cluster takes no --fps: color numbered pictures on one machine, or make them a film.")

@@ -27,6 +27,7 @@ from vidcolor.films.pipeline import run_pipeline
 from vidcolor.films.predictors import Choose, ChosenColorizers
 from vidcolor.films.project import Project
 from vidcolor.films.references import files_in, lay_hints_over, load_hints, load_references
+from vidcolor.films.said import said_of_frames
 from vidcolor.films.stills_by import make_stills, parse_command, remove_stills
 from vidcolor.films.tone import film_tone
 from vidcolor.frames import FilmInfo
@@ -91,6 +92,7 @@ class FilmOptions:
     recolor: bool = False  # color films and shots anew that are in color
     resume: bool = True  # False: start over
     overwrite: bool = False  # replace an existing output
+    keep_segments: bool = False  # leave what is encoded, so that a changed project makes only changed shots anew
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -172,7 +174,7 @@ class FilmOptions:
         return Run(self.model.identity(), settings, identity_of(source.path))
 
     def _project_identity(self, film: Path) -> str:
-        """All of a project that decides colors."""
+        """All of a project that decides colors: a hash."""
         project = self.read_project(film)
         return "" if project is None else project.identity(self.model)
 
@@ -275,22 +277,17 @@ def colorize_film_file(
             if options.stills_by is not None:
                 options, failures = _with_stills(path, target, options, load(), on_still)
             steadiness = options.steadiness(source.info)
-            sink = _open_sink(stack, target, source, options, may_restart)
-            colorizer, done_before = load(), sink.frames_written
+            sink = _open_sink(stack, target, source, options, steadiness, may_restart)
+            colorizer, done_before = load(), sink.frames_done
             frames = options.expected_frames(source.info)
             on_start(FilmStart(frames, done_before, colorizer.devices, _expected_seconds(options, frames, done_before)))
             first = (*source.warnings, *sink.warnings, *failures, *_remarks(options, path, steadiness))
             for warning in first:
                 on_warning(warning)
             known, known_of_source = len(sink.warnings), len(source.warnings)
-            shots = options.shots(source)
-            guides: list[CorrectorState] = []
-            count = run_pipeline(
-                source, sink, colorizer, steadiness, on_frame, shots=shots, on_references=guides.append,
-                choose=options.choose(path, colorizer),
-            )  # fmt: skip
-        stills = _measure_reach(steadiness, guides)
-        kept = shots.describe() if shots else ""
+            guide, kept = _color(source, sink, colorizer, steadiness, options, on_frame)
+            count = sink.frames_done
+        stills = _measure_reach(steadiness, guide)
         idle = tuple(
             f"{still.name} did nothing: {_why_idle(reference, count, steadiness)}"
             for still, reference in zip(stills, steadiness.references, strict=bool(stills))
@@ -301,6 +298,40 @@ def colorize_film_file(
             on_warning(warning)
         remove_stills(target)
         return FilmResult(target, count, done_before, colorizer.header.name, (*first, *late), source.damage, stills)
+
+
+def _color(
+    source: FilmSource,
+    sink: FilmSink,
+    colorizer: Colorizer,
+    steadiness: Steadiness,
+    options: FilmOptions,
+    on_frame: Callable[[int], None],
+) -> tuple[CorrectorState | None, str]:
+    """Color all frames that the sink does not have: up to finished segments that follow, and on after them.
+
+    Gives the state of the references at the film's end, and what was kept of shots in color; nothing of both where
+    frames of an earlier run are not counted in them.
+    """
+    guides: list[CorrectorState] = []
+    choose, shots = options.choose(source.path, colorizer), options.shots(source)
+    while not sink.is_whole:
+        until, done, ahead = sink.next_kept, sink.frames_done, sink.frames_ahead
+
+        def advance(count: int, done: int = done, ahead: int = ahead) -> None:
+            if count + ahead > done:  # else it is made already, and colored again for those after it
+                on_frame(count + ahead)
+
+        shots = options.shots(source)
+        run_pipeline(
+            source, sink, colorizer, steadiness, advance, until, shots, guides.append, choose, sink.notes_shots
+        )
+        if until is None:
+            break
+        sink.take_kept()
+    if sink.is_patched:
+        return None, ""
+    return guides[-1] if guides else None, shots.describe() if shots else ""
 
 
 def _with_stills(
@@ -329,11 +360,11 @@ def _remarks(options: FilmOptions, path: Path, steadiness: Steadiness) -> list[s
     return found
 
 
-def _measure_reach(steadiness: Steadiness, guides: list[CorrectorState]) -> tuple[StillReach, ...]:
-    """What each reference did. guides: the state at the film's end, in which what earlier runs made counts; or none."""
-    if not guides:
+def _measure_reach(steadiness: Steadiness, guide: CorrectorState | None) -> tuple[StillReach, ...]:
+    """What each reference did. guide: the state at the film's end, in which what earlier runs made counts; or none."""
+    if guide is None:
         return ()
-    found = zip_longest(guides[-1].frames, guides[-1].followed, fillvalue=0)
+    found = zip_longest(guide.frames, guide.followed, fillvalue=0)
     counts = [*found, *[(0, 0.0)] * len(steadiness.references)]  # nothing is noted where none did anything
     return tuple(
         StillReach(still.name, int(frames), followed / frames if frames else 0.0)
@@ -382,14 +413,17 @@ def _open_sink(
     target: Path,
     source: FilmSource,
     options: FilmOptions,
+    steadiness: Steadiness,
     may_restart: Callable[[str], bool],
 ) -> FilmSink:
     """Open the sink with the frames that an earlier run finished."""
-    choice = choose_encoder(source.examined, target, options.output)
+    choice, keeps = choose_encoder(source.examined, target, options.output), options.keep_segments
     run = options.run_identity(source, choice.identity)
+    if keeps:
+        run = replace(run, said=said_of_frames(options.read_project(source.path), options.model, steadiness))
 
     def make(resume: bool) -> FilmSink:
-        sink = FilmSink(target, source, choice.settings, comment=options.comment(), run=run, resume=resume)
+        sink = FilmSink(target, source, choice.settings, comment=options.comment(), run=run, resume=resume, keeps=keeps)
         sink.warnings += choice.warnings
         return sink
 

@@ -18,11 +18,12 @@ from vidcolor.inference.colorizer import Colorizer, View, paint
 from vidcolor.overlap import prefetch
 from vidcolor.steady import Steadiness
 from vidcolor.steady.checkpoints import SEGMENT_FRAMES, Checkpoints, PendingItems
+from vidcolor.steady.cuts import CutDetector, CutState
 from vidcolor.steady.key_frames import MAX_INTERVAL, PlannedFrame
 from vidcolor.steady.matching import Match
 from vidcolor.steady.references import CorrectorState
 from vidcolor.steady.shot import is_needless
-from vidcolor.steady.state import Arrays
+from vidcolor.steady.state import Arrays, from_arrays
 
 T = TypeVar("T")
 ColorFrame = tuple[Frame, Floats]  # a frame and its a*b*
@@ -84,13 +85,15 @@ def run_pipeline(
     shots: Shots | None = None,
     on_references: Callable[[CorrectorState], None] = lambda _: None,
     choose: Choose | None = None,
+    notes_shots: bool = False,
 ) -> int:
     """Color every frame of `source` that `sink` does not have yet; returns how many frames the sink has then.
 
     on_frame: called with that number after every frame.  until: stop after that many frames of the film.
     shots: decides which frames keep the colors that they have; it is given as at the film's start, and restored to
     where the sink resumes. None: no frame does.  on_references: called at the film's end with what each did.
-    choose: the colorizer of a frame, by its number; None: `colorizer` for all.
+    choose: the colorizer of a frame, by its number; None: `colorizer` for all.  notes_shots: tell the sink with which
+    frames shots start.
     """
     count, checkpoints = sink.frames_written, Checkpoints(sink.frames_written, sink.state)
     if until is not None and count >= until:
@@ -103,7 +106,7 @@ def run_pipeline(
 
         frames = overlap(source.frames(sink.resume_point), DECODED_AHEAD)
         colored = colored_frames(
-            frames, source.info, colorizer, steadiness, overlap, checkpoints, shots, on_references, choose
+            frames, source.info, colorizer, steadiness, overlap, checkpoints, shots, on_references, choose, notes_shots
         )
         for count, frame in enumerate(colored, start=checkpoints.first + 1):
             sink.write(frame)
@@ -125,14 +128,17 @@ def colored_frames(
     shots: Shots | None = None,
     on_references: Callable[[CorrectorState], None] = lambda _: None,
     choose: Choose | None = None,
+    notes_shots: bool = False,
 ) -> Iterator[ColoredFrame]:
     """Every frame with its chroma, in order.
 
-    checkpoints: where an earlier run ended, and where the stages' states are noted.  shots, on_references, choose: see
+    checkpoints: where an earlier run ended, and where the stages' states are noted.  shots and the rest: see
     `run_pipeline`.
     """
     picture, view, checkpoints = info.picture, view_of(info), checkpoints or Checkpoints(is_resumable=False)
     light_frames: Iterator[LightFrame] = ((frame, colorizer.lightness(frame.luma, picture, view)) for frame in frames)
+    if notes_shots:
+        light_frames = overlap(_mark_starts(light_frames, checkpoints), DECODED_AHEAD)
     if shots is not None:
         light_frames = overlap(_mark_kept(light_frames, shots, picture, checkpoints), DECODED_AHEAD)
     predictors = Predictors(colorizer, steadiness, picture, view, choose)
@@ -156,6 +162,23 @@ def colored_frames(
 def view_of(info: FilmInfo) -> View:
     """Pixel shape and rotation, as the film is shown."""
     return View(info.sample_aspect_ratio or View.sample_aspect_ratio, info.rotation_degrees // 90 % 4)
+
+
+def _mark_starts(light_frames: Iterable[LightFrame], checkpoints: Checkpoints) -> Iterator[LightFrame]:
+    """Mark the frames with which shots start; yields every frame."""
+    found = checkpoints.initial_state("starts")
+    detector = CutDetector(from_arrays(CutState, found) if found else CutState())
+    waiting = PendingItems[LightFrame](len(detector.state.pending))
+
+    def decide() -> Iterator[tuple[LightFrame, bool]]:
+        for number, (frame, lightness) in enumerate(light_frames, start=checkpoints.first + 1):
+            decided = detector.push(lightness)
+            checkpoints.record("starts", number, detector)
+            yield from waiting.put((frame, lightness), decided)
+        yield from waiting.match(detector.finish())
+
+    for place, ((frame, lightness), is_start) in enumerate(decide()):
+        yield replace(frame, starts_shot=is_start or (place == 0 and checkpoints.begins_at_cut)), lightness
 
 
 def _mark_kept(

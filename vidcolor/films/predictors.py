@@ -58,7 +58,7 @@ class Predictors:
                 places = list(group)
                 known = self._find_known(chosen[places[0]])
                 shown = [self._lightness(frames[place], chosen[place]) for place in places]
-                skipped = [index for index, place in enumerate(places) if place in needless]
+                skipped = [i for i, place in enumerate(places) if place in needless and self._is_free(numbers[place])]
                 found = known.predict(shown, [numbers[place] for place in places], skipped)
                 answers += zip(*found, strict=True)
         return iter(answers)
@@ -66,14 +66,16 @@ class Predictors:
     @property
     def may_skip(self) -> bool:
         """Whether `predict` may be told of frames that need no prediction."""
-        return self._steadiness.may_skip and self._choose is None
+        return self._steadiness.may_skip
+
+    def _is_free(self, number: int) -> bool:
+        """Whether nothing was chosen for a frame and for the one before it, whose colors it could take."""
+        return self._choose is None or self._choose(number) is self._choose(number - 1) is self._colorizer
 
     def ask(self, lightness_hw: Floats) -> Floats:
         """Predict a frame after all that needed no prediction: L* to a*b*."""
         with self._lock:
-            (ab,), _, _ = self._known[0][1].predict([lightness_hw], [1])  # a number that is no key's
-        assert ab is not None
-        return ab
+            return self._known[0][1].predict_freely(lightness_hw)
 
     def _lightness(self, frame: LightFrame, colorizer: Colorizer) -> Floats:
         if colorizer.size == self._colorizer.size:

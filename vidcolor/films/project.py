@@ -17,6 +17,7 @@ some frames, the later of two; `hints` are those of vidcolor.hints. All but the 
 Photos are named by their path from the folder. `seen` are those that a person has looked at and found good.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -104,10 +105,11 @@ class Project:
         return self.is_of_folder and photo in (file, f"{self.film}/{file}")
 
     def identity(self, settings: ModelSettings) -> str:
-        """All of it that decides colors. Raises ModelError, ReadError."""
-        said = json.dumps([self.data.get(key) for key in ("choices", "hints", "references")])
+        """All of it that decides colors: a hash. Raises ModelError, ReadError."""
+        said = [self.data.get(key) for key in ("choices", "hints", "references")]
         models = [choice.apply(settings).identity() for choice in self.choices]
-        return f"{said} {' '.join(models)} {identity_of(*self.files[1:])}"
+        *_, content = identity_of(*self.files[1:]).split(" ")  # without times: a copy says the same
+        return hashlib.sha256(json.dumps([said, models, content]).encode()).hexdigest()
 
     @property
     def files(self) -> list[Path]:

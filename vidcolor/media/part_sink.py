@@ -7,13 +7,12 @@ from typing import Any
 
 from av.packet import Packet
 
-from vidcolor.frames import ColoredFrame, Part
+from vidcolor.frames import Part
 from vidcolor.media.encoders import OutputSettings
 from vidcolor.media.segments import SegmentStore, part_path
 from vidcolor.media.sink import FilmSink
 from vidcolor.media.source import FilmSource
 from vidcolor.run import Run
-from vidcolor.steady.state import Arrays
 
 
 class PartSink(FilmSink):
@@ -26,18 +25,6 @@ class PartSink(FilmSink):
         super().__init__(path, source, settings, comment="", run=run, resume=resume)
         self._part, self._first_pts = part, part.first_pts
 
-    def write(self, colored: ColoredFrame) -> None:
-        """See FilmSink."""
-        if self.frames_written < self._part.first:
-            self.frames_written += 1
-        else:
-            super().write(colored)
-
-    def end_segment(self, state: Arrays) -> None:
-        """See FilmSink."""
-        if self.frames_written > self._part.first:
-            super().end_segment(state)
-
     def _open_store(self, run: Run) -> SegmentStore:
         store = SegmentStore(part_path(self.path, self._part.first), run, resume=self._resume)
         self.warnings += store.warnings
@@ -48,6 +35,7 @@ class PartSink(FilmSink):
         if self.resume_point is None:
             self._set_clock(self._first_pts)
             self.resume_point, self.frames_written = self._part.after, self._part.first_colored
+            self._frames_kept = self._part.first
 
     def _mux(self, packet: Packet[Any]) -> None:
         """Write nothing: the sink of the whole film muxes the packets."""

@@ -3,11 +3,15 @@
 A folder beside the output holds the packets of every finished segment, the state of the colors after the newest ones,
 and a ledger. A segment counts once its line is in the ledger; the line is written when the segment is on disk, and
 holds checksums of its files. A segment that is found damaged is encoded again.
+
+Where it is noted which shots a segment touches, each can be made again by itself: colors begin anew with every shot.
+Such segments are kept after one is dropped that was damaged, or of whose shots a changed project says something else.
 """
 
 import os
 import re
 import shutil
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -20,7 +24,7 @@ from av.packet import Packet
 from vidcolor.errors import SinkError
 from vidcolor.filenames import hidden_name
 from vidcolor.frames import ResumePoint
-from vidcolor.media.film_ledger import FilmLedger, Segment
+from vidcolor.media.film_ledger import FilmLedger, Segment, SegmentShots
 from vidcolor.media.segment_files import (
     has_packets,
     has_state,
@@ -30,7 +34,7 @@ from vidcolor.media.segment_files import (
     write_packet,
     write_state,
 )
-from vidcolor.run import Run
+from vidcolor.run import LAST_FRAME, Run
 from vidcolor.steady.state import Arrays
 
 PART_SIGN = "~"  # between an output's name and the first frame of a part of it
@@ -96,45 +100,75 @@ class SegmentStore:
 
     def _check(self, output: Path, run: Run) -> None:
         before = self._ledger.run
-        if before is not None and self._ledger.segments and (changes := run.changes(before)):
-            raise ChangedError(
-                f"{output}: {self.frames} frames of it were made with other inputs or settings and cannot be resumed:"
-                f" {'; '.join(changes)}. Give the command as it was, or say --no-resume to start over."
-            )
+        if before is not None and self._ledger.made:
+            if not (changes := run.changes_of_all(before)):
+                self._drop_changed(before, run)
+            elif self._ledger.is_finished:  # and kept: there is no work to be lost
+                self._ledger.clear()
+            else:
+                raise ChangedError(
+                    f"{output}: {self.frames} frames of it were made with other inputs or settings and cannot be"
+                    f" resumed: {'; '.join(changes)}. Give the command as it was, or say --no-resume to start over."
+                )
         self._drop_damaged()
-        if not self._ledger.segments:
+        if not self._ledger.made:
             self._ledger.clear()
             self._ledger.begin(run)
         self._sweep()
 
-    def _drop_damaged(self) -> None:
-        """Go back to the last segment that has a state, and before which every segment is intact."""
-        made = self._ledger.segments
-        whole = 0 if self._ledger.run is None else self._intact_segments()
-        kept = next((count for count in range(whole, 0, -1) if self._has_state(made[count - 1])), 0)
-        # The state is written last of a segment, just before its line.
-        is_line_lost = (self.folder / _name(len(made), "state.npz")).exists()
-        if kept < len(made) or is_line_lost:
-            number = whole + 1 if whole < len(made) or is_line_lost else len(made)
-            self._ledger.truncate(kept)
-            self.warnings.append(f"segment {number} of the work kept was damaged; made again from frame {self.frames}")
+    def _drop_changed(self, before: Run, run: Run) -> None:
+        """Drop the segments of whose shots a project says something else now."""
+        everything = -LAST_FRAME, LAST_FRAME
+        if not run.changes(before) and run.says_of(*everything) == before.says_of(*everything):
+            return
+        made = self._ledger.made
+        cuts = sorted({cut.count for segment in made.values() if segment.shots for cut in segment.shots.cuts})
+        stale = []
+        for number, segment in made.items():
+            later = bisect_left(cuts, segment.end)
+            last = cuts[later] - 1 if later < len(cuts) else LAST_FRAME
+            begun = segment.shots.begun if segment.shots else None
+            window = begun.count if begun else 0, last
+            if segment.shots is None or run.says_of(*window) != before.says_of(*window):
+                stale.append(number)
+        self._ledger.drop(stale, run)
 
-    def _intact_segments(self) -> int:
-        """How many segments from the first on are as they were written; a damaged line of the ledger leaves a gap."""
-        for number, segment in enumerate(self._ledger.segments):
-            path = self.folder / segment.file
-            if path.name != _name(number, "packets") or not has_packets(path, segment.size, segment.packets_crc32):
-                return number
-        return len(self._ledger.segments)
+    def _drop_damaged(self) -> None:
+        """Drop segments that are damaged, and those after them of which it is not known where their shots begin.
+
+        What is left from the film's first segment on ends where coloring can go on: with a state, or with known shots.
+        """
+        made, ledger = self._ledger.made, self._ledger
+        damaged = {number for number, segment in made.items() if not self._is_intact(segment)}
+        gap = next(number for number in range(len(made) + 1) if number not in made or number in damaged)
+        whole = gap if ledger.run is not None else 0
+        kept = next((n for n in range(whole, 0, -1) if made[n - 1].shots or self._has_state(made[n - 1])), 0)
+        ahead = {number for number, segment in made.items() if number > whole and segment.shots and ledger.run}
+        dropped = sorted(made.keys() - range(kept) - (ahead - damaged))
+        # The state is written last of a segment, just before its line.
+        is_line_lost = not ledger.has_dropped and (self.folder / _name(len(ledger.segments), "state.npz")).exists()
+        if not dropped and not is_line_lost:
+            return
+        is_cut_short = bool(damaged) or is_line_lost or whole < len(made)
+        number = min(damaged, default=whole) if is_cut_short else len(made) - 1
+        shots = made[number].shots if number in made else None
+        if dropped:
+            ledger.drop(dropped)
+        begin = shots.first if shots else self.frames
+        self.warnings.append(f"segment {number + 1} of the work kept was damaged; made again from frame {begin}")
+
+    def _is_intact(self, segment: Segment) -> bool:
+        return has_packets(self.folder / segment.file, segment.size, segment.packets_crc32)
 
     def _has_state(self, segment: Segment) -> bool:
         return has_state(self.folder / segment.state, segment.state_crc32)
 
     def _sweep(self) -> None:
-        """Remove files that belong to no finished segment."""
+        """Remove files that belong to no finished segment, and states that are not gone on from."""
         made = self._ledger.segments
-        known = {"ledger", *(segment.file for segment in made)}
-        known |= {made[number].state for number in kept_states(len(made))}
+        known = {"ledger", *(segment.file for segment in self._ledger.made.values())}
+        if not (self._ledger.is_finished and all(segment.shots for segment in made)):
+            known |= {made[number].state for number in kept_states(len(made))}
         for file in self.folder.iterdir():
             if file.name not in known:
                 file.unlink()
@@ -145,9 +179,35 @@ class SegmentStore:
         return self.folder / "film"
 
     @property
+    def count(self) -> int:
+        """How many segments are finished, from the film's first on."""
+        return len(self._ledger.segments)
+
+    @property
     def frames(self) -> int:
-        """How many frames the finished segments hold."""
+        """How many frames these segments hold."""
         return self._ledger.segments[-1].end if self._ledger.segments else 0
+
+    @property
+    def next_kept(self) -> int | None:
+        """The frame at which finished segments go on after the missing one; None where none do."""
+        shots = self._ledger.ahead[0].shots if self._ledger.ahead else None
+        return shots.first if shots else None
+
+    @property
+    def frames_ahead(self) -> int:
+        """How many frames finished segments hold after the first missing one."""
+        return sum(segment.end - segment.shots.first for segment in self._ledger.ahead if segment.shots)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds a film that was finished."""
+        return bool(self.frames) and self.frames == self._ledger.film_frames
+
+    @property
+    def has_dropped(self) -> bool:
+        """Whether segments were dropped: states then tell nothing of all frames before."""
+        return self._ledger.has_dropped
 
     @property
     def resume_point(self) -> ResumePoint | None:
@@ -156,6 +216,20 @@ class SegmentStore:
             return None
         last = self._ledger.segments[-1]
         return ResumePoint(last.end, last.last_pts, last.checksum)
+
+    @property
+    def shots(self) -> SegmentShots | None:
+        """Those of the last finished segment."""
+        return self._ledger.segments[-1].shots if self._ledger.segments else None
+
+    def coloring_start(self) -> tuple[ResumePoint | None, Arrays]:
+        """The last frame before coloring goes on, and the state of the colors after it.
+
+        Where no state is left, it goes on where the shot begins.
+        """
+        if self.shots is None or self._has_state(self._ledger.segments[-1]):
+            return self.resume_point, self.state()
+        return self.shots.newest, {}
 
     @property
     def first_pts(self) -> int | None:
@@ -168,9 +242,9 @@ class SegmentStore:
             return {}
         return read_state(self.folder / self._ledger.segments[-1].state)
 
-    def packets(self, time_base: Fraction) -> Iterator["Packet[Any]"]:
-        """The packets of every finished segment, in the order they were written."""
-        for segment in self._ledger.segments:
+    def packets(self, time_base: Fraction, first: int = 0) -> Iterator["Packet[Any]"]:
+        """The packets of the finished segments from the `first` on, in the order they were written."""
+        for segment in self._ledger.segments[first:]:
             yield from read_packets(self.folder / segment.file, time_base)
 
     def adopt(self, part: Path) -> None:
@@ -204,7 +278,12 @@ class SegmentStore:
         size, self._crc32 = write_packet(self._file, packet, self._crc32)
         self._bytes += size
 
-    def finish(self, last: ResumePoint, first_pts: int, state: Arrays) -> None:
+    @property
+    def is_writing(self) -> bool:
+        """Whether a segment was begun."""
+        return self._file is not None
+
+    def finish(self, last: ResumePoint, first_pts: int, state: Arrays, shots: SegmentShots | None = None) -> None:
         """Bring the segment to the disk and enter it in the ledger.
 
         last: its last frame.  first_pts: of the film's first frame.  state: of the colors after `last`.
@@ -217,7 +296,7 @@ class SegmentStore:
         kept = self._name("state.npz")
         state_crc32 = write_state(self.folder / kept, state)
         made = Segment(
-            name, self._bytes, first_pts, last.count, last.pts, last.checksum, kept, self._crc32, state_crc32
+            name, self._bytes, first_pts, last.count, last.pts, last.checksum, kept, self._crc32, state_crc32, shots
         )
         self._ledger.add(made)
         count = len(self._ledger.segments)
@@ -227,13 +306,15 @@ class SegmentStore:
     def _name(self, suffix: str) -> str:
         return _name(len(self._ledger.segments), suffix)
 
-    def close(self, *, is_done: bool) -> None:
-        """Unlock the folder. It is removed if `is_done`, or if it holds no finished segment."""
+    def close(self, *, is_done: bool, is_kept: bool = False) -> None:
+        """Unlock the folder. It is removed if `is_done`, unless `is_kept`, or if it holds no finished segment."""
         if self._file is not None:
             with suppress(OSError):  # a segment that is not finished is made again
                 self._file.close()
             self._file = None
-        is_kept = bool(self._ledger.segments) and not is_done
+        is_kept = bool(self._ledger.made) and (is_kept or not is_done)
+        if is_kept and is_done:
+            self._ledger.finish(self.frames)
         with suppress(OSError):
             if is_kept:
                 self._sweep()

@@ -5,6 +5,7 @@ from __future__ import annotations  # Packet[...] is for type checkers only
 import errno
 import os
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ from vidcolor.filenames import scratch_name
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, ResumePoint, checksum_of
 from vidcolor.media.encoder_frames import FrameBuilder
 from vidcolor.media.encoders import CAPTION_ENCODERS, OutputSettings, lost_captions_text
+from vidcolor.media.film_ledger import SegmentShots
 from vidcolor.media.muxer import Muxer
 from vidcolor.media.opening import open_container
 from vidcolor.media.plan import OutputPlan, check_output, make_plan
@@ -38,20 +40,22 @@ class FilmSink:
 
     The picture is encoded in segments, each by itself; `end_segment` ends one. With a `run` every finished segment is
     kept beside the output until the film is done, and entering the sink of the same run again resumes there:
-    `frames_written` counts the frames that are finished, `state` is the state of the colors after them.
+    `frames_written` counts the frames before those that are to be written next, `state` is the state of the colors
+    after them. Frames that a finished segment holds are dropped.
     """
 
     def __init__(
         self, path: Path, source: Path | FilmSource, settings: OutputSettings, *, comment: str,
-        run: Run | None = None, resume: bool = True,
+        run: Run | None = None, resume: bool = True, keeps: bool = False,
     ) -> None:  # fmt: skip
         """Check and plan the output. Raises UsageError, SinkError; a changed run raises ChangedError on entering.
 
         comment is added to the film's comment tag.  run: what decides the output; None: an unfinished film is removed.
-        resume: continue the finished segments; False removes them.
+        resume: continue the finished segments; False removes them.  keeps: leave them when the film is done.
         """
         self.path, self.settings, self._comment = Path(path), settings, comment
-        self._run, self._resume = run, resume
+        self._run, self._resume, self._keeps = run, resume, keeps
+        self.notes_shots = run is not None and run.said is not None  # frames are to tell where shots start
         self._store: SegmentStore | None = None
         self.state: Arrays = {}
         self.resume_point: ResumePoint | None = None  # the last frame that an earlier run finished
@@ -68,7 +72,11 @@ class FilmSink:
         self._may_lose_captions = self._examined.may_have_captions and not is_warned_of and not are_encoded
         self._has_lost_captions = False
         self._partial = self.path.with_name(scratch_name(f"{os.getpid()} {self.path.name}"))
-        self._last: Frame
+        self._last: Frame | None = None  # that was written or dropped
+        self._restored, self._frames_kept = 0, 0  # finished segments that are in the film, and their frames
+        self._shots: SegmentShots | None = None  # of the segment that is being made
+        self._begun: ResumePoint | None = None  # the frame before the newest shot; None: it begins with the film
+        self._is_begun_known = True
         self._resources = ExitStack()
         self._muxer: Muxer | None = None
 
@@ -99,6 +107,12 @@ class FilmSink:
             raise ShapeError(
                 f"found chroma planes {colored.cb.shape} and {colored.cr.shape}, needed {(rows, columns)}."
             )
+        if self.notes_shots:
+            self._note_shot(colored.frame)
+        self._last = colored.frame
+        if self.frames_written < self._frames_kept:
+            self.frames_written += 1
+            return
         try:
             if not self.frames_written:
                 self._first_pts = colored.frame.pts or 0
@@ -109,18 +123,80 @@ class FilmSink:
             frame = self._frame_builder.build(colored)
             self._set_time(frame, colored)
             self._write_packets(self._open_muxer.video.encode(frame))
-            self._last = colored.frame
         except (FFmpegError, OSError, ValueError) as error:
             raise self._as_sink_error(error) from error
         self.frames_written += 1
 
     def end_segment(self, state: Arrays) -> None:
         """End a segment after the last frame written. state: of the colors, to resume with after this frame."""
+        if self.frames_written <= self._frames_kept:
+            return
         try:
             self._write_packets(self._open_muxer.video.end_segment())
-            if self._store is not None:
-                last = ResumePoint(self.frames_written, self._last.pts or 0, checksum_of(self._last.luma))
-                self._store.finish(last, self._first_pts, state)
+            self._finish_segment(state)
+        except (FFmpegError, OSError, ValueError) as error:
+            raise self._as_sink_error(error) from error
+
+    def _finish_segment(self, state: Arrays) -> None:
+        if self._store is not None and (last := self._last_point) is not None:
+            self._store.finish(last, self._first_pts, state, self._shots)
+            self._restored, self._shots = self._restored + 1, None
+
+    @property
+    def _last_point(self) -> ResumePoint | None:
+        """The last frame that was written or dropped."""
+        if self._last is None:
+            return self.resume_point
+        return ResumePoint(self.frames_written, self._last.pts or 0, checksum_of(self._last.luma))
+
+    def _note_shot(self, frame: Frame) -> None:
+        """Note where the shots of a segment begin."""
+        if frame.starts_shot:
+            self._begun, self._is_begun_known = self._last_point, True
+        if self.frames_written < self._frames_kept or not self._is_begun_known:
+            return
+        if self._shots is None and self.frames_written == self._segment_start:
+            self._shots = SegmentShots(self.frames_written, self._begun, ())
+        if self._shots is not None and frame.starts_shot and self._begun is not None:
+            self._shots = replace(self._shots, cuts=(*self._shots.cuts, self._begun))
+
+    @property
+    def _segment_start(self) -> int:
+        """Frames before the segment that is being made."""
+        return self._store.frames if self._store is not None else 0
+
+    @property
+    def next_kept(self) -> int | None:
+        """The frame at which finished segments follow that are kept; None where none do."""
+        return self._store.next_kept if self._store is not None else None
+
+    @property
+    def frames_ahead(self) -> int:
+        """How many frames are finished after the next missing one."""
+        return self._store.frames_ahead if self._store is not None else 0
+
+    @property
+    def frames_done(self) -> int:
+        """How many frames are finished."""
+        return max(self.frames_written, self._frames_kept) + self.frames_ahead
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all frames are finished."""
+        return self._store is not None and self._store.is_whole
+
+    @property
+    def is_patched(self) -> bool:
+        """Whether `state` does not count all frames before, because segments after them were made earlier."""
+        if self._store is None:
+            return False
+        return self._store.has_dropped or bool(self._frames_kept and not self.state)
+
+    def take_kept(self) -> None:
+        """Put the finished segments that follow into the film."""
+        assert self._store is not None
+        try:
+            self._restore_segments(self._store)
         except (FFmpegError, OSError, ValueError) as error:
             raise self._as_sink_error(error) from error
 
@@ -135,7 +211,9 @@ class FilmSink:
         self._muxer.add_streams(self._comment)
         self._frame_builder = FrameBuilder(self._examined, self.plan.encoding)
         if self._store is not None and self._store.first_pts is not None:
-            self._restore_segments(self._store, self._store.first_pts)
+            self._first_pts = self._store.first_pts
+            self._set_clock(self._first_pts)
+            self._restore_segments(self._store)
 
     @property
     def _open_muxer(self) -> Muxer:
@@ -155,14 +233,16 @@ class FilmSink:
             raise
         return store
 
-    def _restore_segments(self, store: SegmentStore, first_pts: int) -> None:
-        """Write the segments that an earlier run finished."""
-        self._first_pts = first_pts
-        self._set_clock(first_pts)
-        for packet in store.packets(self._open_muxer.video.time_base):
+    def _restore_segments(self, store: SegmentStore) -> None:
+        """Write the segments that are finished and not yet in the film."""
+        for packet in store.packets(self._open_muxer.video.time_base, self._restored):
             self._open_muxer.video.add_encoded(packet)
             self._mux(packet)
-        self.frames_written, self.state, self.resume_point = store.frames, store.state(), store.resume_point
+        self._restored, self._frames_kept = store.count, store.frames
+        self.resume_point, self.state = store.coloring_start()
+        self.frames_written = self.resume_point.count if self.resume_point else 0
+        self._last, self._shots, shots = None, None, store.shots
+        self._begun, self._is_begun_known = shots.newest if shots else None, shots is not None
 
     def _set_clock(self, first_pts: int) -> None:
         self.warnings += self._open_muxer.set_clock(first_pts)
@@ -210,9 +290,11 @@ class FilmSink:
 
     def _finish(self) -> None:
         muxer = self._open_muxer
-        if not self.frames_written:
+        if not self.frames_done:
             raise SinkError(f"{self.path}: no frame was written, so there is no film to keep.")
         self._write_packets(muxer.video.end_segment())
+        if self._keeps and self._store is not None and self._store.is_writing:
+            self._finish_segment({})
         self.warnings += muxer.finish()
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -227,7 +309,7 @@ class FilmSink:
         sync_folder(self.path.absolute().parent)
         if self._store is not None and self._run is not None:
             remove_parts(self.path, self._run)
-            self._store.close(is_done=True)
+            self._store.close(is_done=True, is_kept=self._keeps)
         self.warnings += muxer.timing_warnings()
         if self._has_lost_captions:
             self.warnings.append(lost_captions_text(self.plan.encoding.encoder))

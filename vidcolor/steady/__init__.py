@@ -56,8 +56,8 @@ class Steadiness:
 
     @property
     def may_skip(self) -> bool:
-        """Whether the network need not be asked about every frame: see shot.is_needless."""
-        return self.mode == "shot" and self.every == 1 and not (self.references or self.has_shot_memory)
+        """Whether the network need not be asked about every frame of which nothing is known: see shot.is_needless."""
+        return self.mode == "shot" and self.every == 1 and not self.has_shot_memory
 
     def planner(self, state: Arrays, first: int = 0) -> KeyPlanner:
         """Chooses key frames; frames with a reference of their own are always keys. state, first: see `smoother`."""

@@ -37,6 +37,11 @@ class Checkpoints:
         self._recorded: dict[int, Arrays] = {}
         self._lock = Lock()
 
+    @property
+    def begins_at_cut(self) -> bool:
+        """Whether it begins within the film, and without a state: then a shot begins there."""
+        return self.first > 0 and not self._initial
+
     def initial_state(self, stage: str) -> Arrays:
         """The state that a stage starts with; empty at the film's start."""
         prefix = f"{stage}/"

@@ -52,7 +52,7 @@ class Match:
 
     ab_2hw: Floats  # the network's, corrected
     coherence: float  # see Finding
-    still: int = 0
+    still: int = 0  # -1: none speaks of the frame
     likeness: float = 1.0
     is_own: bool = False  # a still belongs to this very frame
 

@@ -48,6 +48,10 @@ class Reference:
     remarks: tuple[str, ...] = ()  # on it, for people
     frames: tuple[int, int] | None = None  # first and last of the film that it speaks of; None: all that look alike
 
+    def speaks_of(self, number: int) -> bool:
+        """Whether a frame of the film may take colors from it."""
+        return self.frames is None or number == self.number or self.frames[0] <= number <= self.frames[1]
+
     @classmethod
     def from_lab(
         cls, number: int | None, lightness_hw: Floats, ab_2hw: Floats, name: str = "", known_hw: Floats | None = None
@@ -126,7 +130,7 @@ class ReferenceCorrector:
         if match is not None:
             is_matched = self.state.is_matched or match.is_own or match.coherence >= COHERENT
             self.state = replace(self.state, is_matched=is_matched)
-            if is_matched:
+            if is_matched and match.still >= 0:
                 for place in self._places_of[number] if match.is_own else [match.still]:
                     self._count(place, 1.0 if match.is_own else match.likeness)
                 return match.ab_2hw, match.is_own

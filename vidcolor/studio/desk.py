@@ -273,7 +273,7 @@ class Desk(ABC):
 
 def in_shares(data: dict[str, Any], hint: Hint, shown: tuple[int, int]) -> dict[str, Any]:
     """A hint's entry with points and width in shares of the picture.  shown: its width and height in pixels."""
-    if hint.size == (1, 1):
+    if data.get("size") == [1, 1]:
         return data
     width, height = hint.size or shown
     points = [[x / width, y / height] for x, y in hint.points]
