@@ -1,9 +1,11 @@
 """Photos in the studio: what is shown and said of them, and what the command makes of it."""
 
 import json
+import pickle
 import time
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -12,7 +14,11 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from vidcolor import cli
+from vidcolor.batch.files import Batch, colorize_files
+from vidcolor.batch.options import BatchOptions
 from vidcolor.errors import UsageError
+from vidcolor.films.job import FilmOptions
+from vidcolor.films.project import Project
 from vidcolor.inference.settings import ModelSettings
 from vidcolor.stills.rgb import decode
 from vidcolor.studio.photo_desk import PhotoDesk, spread
@@ -188,3 +194,129 @@ def test_the_network_is_unsure_where_likely_colors_lie_apart():
     sure = np.array([0, 0, 1], np.float32)[:, None, None] * np.ones((1, 2, 2), np.float32)
     assert spread(torn, bins) == pytest.approx(40)
     assert spread(sure, bins) == pytest.approx(0, abs=1e-3)
+
+
+def test_what_is_said_elsewhere_is_read_and_not_written_over(client: TestClient, scans: Path):
+    project = scans.with_name("scans.vidcolor.json")
+    data = save(client, seen=[1])
+    project.write_text(json.dumps(data | {"hints": [{"file": "cat.jpg", **TEAL}]}), encoding="utf-8")
+    state = client.get("state").json()
+    assert [hint["frame"] for hint in state["hints"]] == [1]
+    old = client.put("project", json={"seen": [0], "version": state["version"] - 1})
+    assert "in another window" in old.json()["problem"]
+    project.write_text('{"vidcolor_project": 1, "folder": "scans", ', encoding="utf-8")
+    assert "is not JSON" in client.get("state").json()["problem"]
+    for _ in range(2):
+        assert client.put("project", json={"seen": [0]}).status_code == 400
+    assert project.read_text(encoding="utf-8").endswith('"scans", ')
+
+
+def test_hints_in_pixels_stay_while_their_photo_cannot_be_read(client: TestClient, scans: Path):
+    project, whole = scans.with_name("scans.vidcolor.json"), (scans / "cat.jpg").read_bytes()
+    hint = {"file": "torn.jpg", "point": [40, 60], "color": "navy"}
+    project.write_text(json.dumps({"vidcolor_project": 1, "folder": "scans", "hints": [hint]}), encoding="utf-8")
+    assert client.get("state").json()["hints"] == []
+    assert save(client, hints=[], seen=[0])["hints"] == [hint]
+    (scans / "torn.jpg").write_bytes(whole)
+    (shown,) = client.get("state").json()["hints"]
+    assert shown["point"] == pytest.approx([40 / 451, 60 / 300])
+    far = {"frame": 4, "frames": [4, 4], "point": [1.5, 0.5], "size": [1, 1], "color": "navy"}
+    assert "outside" in client.put("project", json={"hints": [far]}).json()["problem"]
+
+
+def test_photos_that_change_are_looked_at_again(scans: Path, colorizer: Any):
+    desk = PhotoDesk(scans, ModelSettings(device="cpu"), colorizer)
+    desk.stopped.set()
+    desk.survey()
+    desk.photos = [desk._look(number, photo) for number, photo in enumerate(desk.photos)]
+    before, gray = desk.picture(1), desk.picture(1, is_gray=True)
+    Image.fromarray(skimage.data.astronaut()).convert("L").save(scans / "cat.jpg")
+    Image.fromarray(skimage.data.rocket()).convert("L").save(scans / "rocket.jpg")
+    (scans / "cup.png").unlink()
+    desk.look_again()
+    assert desk.looks == 3
+    assert [photo.name for photo in desk.photos] == [*NAMES, "rocket.jpg"]
+    assert desk.photos[1].aspect == 1
+    assert desk.photos[5].unsure
+    assert (desk.photos[2].kind, desk.photos[2].problem) == ("broken", "cup.png: is gone.")
+    assert desk.picture(1) != before
+    assert desk.picture(1, is_gray=True) != gray
+    desk.look_again()
+    assert desk.looks == 3
+
+
+def test_names_that_are_no_text_do_no_harm(scans: Path, colorizer: Any):
+    name = b"bad\xffname.jpg".decode(errors="surrogateescape")
+    try:
+        (scans / name).write_bytes((scans / "cat.jpg").read_bytes())
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    desk = PhotoDesk(scans, ModelSettings(device="cpu"), colorizer)
+    app = make_app(desk, (HOST,), "secret")
+    with TestClient(app, base_url=f"http://{HOST}/secret/") as asked:
+        number = next(place for place, photo in enumerate(desk.photos) if photo.name == name)
+        assert "name.jpg" in asked.get("state").json()["shots"][number]["name"]
+        assert save(asked, seen=[number])["seen"] == [name]
+        assert asked.get("state").json()["seen"] == [number]
+    app.state.pages.close()
+
+
+def test_palettes_are_found_from_a_project_elsewhere(scans: Path, colorizer: Any):
+    (scans.parent / "else").mkdir()
+    desk = PhotoDesk(scans, ModelSettings(device="cpu"), colorizer, scans.parent / "else" / "p.json")
+    desk.photos[3] = desk._look(3, desk.photos[3])
+    assert desk.palettes() == ["../scans/kodachrome.jpg"]
+    desk.save({"choices": [{"frames": [2, 2], "palette": "../scans/kodachrome.jpg"}]})
+    assert desk.picture(2)
+
+
+def test_a_project_speaks_of_the_photo_at_its_path_alone(scans: Path, monkeypatch: pytest.MonkeyPatch):
+    data = {"vidcolor_project": 1, "folder": "scans", "hints": [{"file": "cup.png", **TEAL}]}
+    path = scans.with_name("scans.vidcolor.json")
+    path.write_text(json.dumps(data), encoding="utf-8")
+    project = Project.read(path)
+    monkeypatch.chdir(scans / "1931")
+    for name, at, archive, names in (
+        ("scans/cup.png", scans / "scans" / "cup.png", "", ("scans/cup.png",)),
+        ("cup.png", Path("cup.png"), "", ("1931/cup.png",)),
+        ("cup.png", Path("../1931/cup.png"), "", ("1931/cup.png",)),
+        ("cup.png", None, "box.zip", ("box.zip/cup.png",)),
+        ("scans/cup.png", None, "", ("scans/cup.png", "cup.png")),
+        ("cup.png", Path("/elsewhere/cup.png"), "", ()),
+        ("cup.png", Path("/copy/scans/cup.png"), "", ("cup.png",)),
+    ):
+        assert project.names_of(name, at, archive) == names
+
+
+def test_what_is_said_of_an_archive_in_the_folder(scans: Path, tmp_path: Path):
+    (scans / "torn.jpg").unlink()
+    with ZipFile(scans / "box.zip", "w") as box:
+        box.write(scans / "cup.png", "cup.png")
+    project, output = tmp_path / "scans.vidcolor.json", tmp_path / "color"
+    command = [str(scans), "-o", str(output), "--project", str(project), "--quiet"]
+
+    def color(file: str) -> tuple[bytes, bytes]:
+        data = {"vidcolor_project": 1, "folder": "scans", "choices": [{"file": file, "saturation": 0}]}
+        project.write_text(json.dumps(data), encoding="utf-8")
+        assert cli.run(command) == 0
+        with ZipFile(output / "box.zip") as made:
+            return (output / "cup.png").read_bytes(), made.read("cup.png")
+
+    loose, boxed = color("cup.png")
+    assert loose != boxed
+    assert color("box.zip/cup.png") == (boxed, loose)
+
+
+def test_a_folder_is_watched_with_what_was_said_when_it_began(scans: Path):
+    options = BatchOptions(FilmOptions(project=scans.with_name("p.json")))
+    data = {"vidcolor_project": 1, "folder": "scans", "choices": [{"file": "cup.png", "saturation": 0}]}
+    (scans.with_name("p.json")).write_text(json.dumps(data), encoding="utf-8")
+    with Batch([scans], scans.with_name("out"), options, None, None, None) as batch:
+        batch._start()
+        data["choices"] = []
+        scans.with_name("p.json").write_text(json.dumps(data), encoding="utf-8")
+        batch._run_pass(None)
+        assert np.ptp(np.asarray(Image.open(scans.with_name("out") / "cup.png").convert("RGB")), axis=2).max() <= 3
+    assert pickle.loads(pickle.dumps(options.read_said())) == options.read_said()
+    colorize_files([scans], scans.with_name("out"), options)
+    assert np.ptp(np.asarray(Image.open(scans.with_name("out") / "cup.png").convert("RGB")), axis=2).max() > 20

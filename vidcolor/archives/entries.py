@@ -35,6 +35,7 @@ class Entry:
     same_as: str | None = None  # of a link in an archive: the entry that it leads to
     notes: tuple[str, ...] = ()  # for the user, one line each: renamed, not opened, ...
     refusal: str = ""  # why it is not read or written; "" for almost all
+    archive: str = ""  # name, in the folder, of the archive that holds it
     said: str = ""  # checksum of what a person says of it, which decides its colors, too
     keeps_name: bool = True  # the raw name is safe and unique: a target of the same kind may keep it
     path: Path | None = None  # of a file on disk

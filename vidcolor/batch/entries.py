@@ -247,7 +247,8 @@ def _colorize_nested(
         on_entry(inner, replace(done, archive=entry.printable_name))
 
     with open_source([entry.path]) as source, reopen_target(output, source, run, resume=target.resume) as made:
-        colorize_entries(source, made, workers, options, settled)
+        inner = (replace(each, archive=entry.name) for each in source)
+        colorize_entries(inner, made, workers, options, settled)
     records = list(made.records.values())
     failed = [_prefix_name(printable(record.name), record.reason) for record in records if record.outcome == "failed"]
     counts = Counter(record.outcome for record in records)

@@ -45,7 +45,9 @@ def estimate_files(
         photos = [entry for entry in entries if entry.kind == "photo" and not entry.refusal]
         chosen = [entry for entry in photos if entry.can_reopen][:: max(1, len(photos) // ESTIMATE_PHOTOS)]
         colorizer = load()
-        worker_options = make_worker_options(options, output, software=options.photos.software_tag(colorizer.header))
+        worker_options = make_worker_options(
+            options, output, options.read_said(), software=options.photos.software_tag(colorizer.header)
+        )
         seconds, measured_bytes = time_photos(chosen, colorizer, worker_options)
         photo_bytes = sum(entry.size for entry in photos)
         uncolored: dict[str, list[str]] = {}

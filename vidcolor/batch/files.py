@@ -134,7 +134,7 @@ class Batch:
     def _start(self) -> None:
         """Count the inputs and load the model before anything is written."""
         self._options.check_whole_films()
-        self._options.read_said()  # a fault in it is told before anything is done
+        self._said = self._options.read_said()  # a fault in it is told before anything is done
         if self._output.suffix.lower() in {*CONTAINERS, *PHOTOS} and not self._output.is_dir():
             raise SinkError(
                 f"{self._output}: is named like one film or photo; many files go to a folder, or to an archive such as"
@@ -175,8 +175,8 @@ class Batch:
             summary = _PassSummary(target, gallery, self._observer, is_watching=self._is_watching)
             watch = ignore_progress if self._open_workers else self._observer.watch_film
             worker_options = make_worker_options(
-                options, self._output, software=options.photos.software_tag(self._header), is_shown=gallery.wants,
-                watch=watch,
+                options, self._output, self._said, software=options.photos.software_tag(self._header),
+                is_shown=gallery.wants, watch=watch,
             )  # fmt: skip
             workers = self._start_workers(worker_options)
             entries = iter(source) if watcher is None else watcher.take_ready(source)

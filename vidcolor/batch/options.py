@@ -82,11 +82,8 @@ class BatchOptions:
         hints, project = self.photos.read_hints(photo.name), self.read_project()
         if project is None or not project.is_of_folder:
             return hints, self.model
-        folder = project.path.absolute().parent / project.film
-        name = (
-            photo.absolute().relative_to(folder).as_posix() if photo.absolute().is_relative_to(folder) else photo.name
-        )
-        return [*hints, *project.hints_for(name)], project.settings_for(name, self.model)
+        names = project.names_of(photo.name, photo)
+        return [*hints, *project.hints_for(names)], project.settings_for(names, self.model)
 
     def run_identity(self, *, is_apart: bool = False) -> Run:
         """What decides the bytes of photos and films. Raises ModelError, DeviceError, UsageError.

@@ -20,16 +20,21 @@ class Said:
     project: Project | None = None  # of photos, or of a film among the files
     settings: ModelSettings = field(default_factory=ModelSettings)  # of files for which nothing else is chosen
 
-    def hints_for(self, name: str) -> list[Hint]:
-        """The hints for a photo of this name in the source."""
-        said = [hint for hint in self._hints_by_name.get(_last_part(name), []) if hint.is_for(name)]
-        return said + (self._photos.hints_for(name) if self._photos and _last_part(name) in self._named else [])
+    def hints_for(self, entry: Entry) -> list[Hint]:
+        """The hints for a photo or film of the source."""
+        said = [hint for hint in self._hints_by_name.get(_last_part(entry.name), []) if hint.is_for(entry.name)]
+        return said + (self._photos.hints_for(self._names_of(entry)) if self._photos and self._photos.hints else [])
 
-    def settings_for(self, name: str) -> ModelSettings:
-        """The model's settings for a photo of this name."""
-        if self._photos and _last_part(name) in self._named:
-            return self._photos.settings_for(name, self.settings)
-        return self.settings
+    def settings_for(self, entry: Entry) -> ModelSettings:
+        """The model's settings for a photo."""
+        if self._photos is None or not self._photos.choices:
+            return self.settings
+        return self._photos.settings_for(self._names_of(entry), self.settings)
+
+    def _names_of(self, entry: Entry) -> set[str]:
+        """The names by which the project speaks of an entry."""
+        assert self._photos is not None
+        return self._named.intersection(self._photos.names_of(entry.name, entry.path, entry.archive))
 
     def idle(self, names: Collection[str]) -> list[str]:
         """A line for each file that something is said of and that is not among these names; a few."""
@@ -38,7 +43,8 @@ class Said:
             told.append(f"{self.project.path.name} is the project of {self.project.film}, which is not there")
         if (photos := self._photos) is None:
             return told
-        gone = [file for file in photos.photos if not any(photos.names(file, name) for name in names)]
+        there = {known for name in names for known in photos.names_of(name)}
+        gone = [file for file in photos.photos if file not in there]
         told += [f"{photos.path.name} speaks of {file}, which is not there" for file in gone[:MAX_TOLD]]
         more = len(gone) - MAX_TOLD
         return told + ([f"{photos.path.name} speaks of {more} more photos that are not there"] if more > 0 else [])
@@ -47,10 +53,11 @@ class Said:
         """What is said of an entry, as a checksum; "" where that is nothing. Raises ModelError, ReadError."""
         if entry.kind == "archive":  # whose files are named as they are in it
             told = _texts(self.hints)
-            told += [self._photos.identity(self.settings)] if self._photos else []
+            if self._photos and any(file.startswith(f"{entry.name}/") for file in self._named):
+                told.append(self._photos.identity(self.settings))
         elif entry.kind in ("photo", "film"):
-            told = _texts(self.hints_for(entry.name))
-            told += [self._identity_of(chosen)] if (chosen := self.settings_for(entry.name)) != self.settings else []
+            told = _texts(self.hints_for(entry))
+            told += [self._identity_of(chosen)] if (chosen := self.settings_for(entry)) != self.settings else []
         else:
             return ""
         if self.project is not None and entry.kind != "photo" and self.project.is_for(entry.name):
@@ -69,9 +76,8 @@ class Said:
 
     @cached_property
     def _named(self) -> set[str]:
-        """Last parts of the names of photos that the project speaks of."""
-        assert self._photos is not None
-        return set(map(_last_part, self._photos.photos))
+        """The photos that the project speaks of."""
+        return set(self._photos.photos) if self._photos is not None else set()
 
     @cached_property
     def _identities(self) -> dict[ModelSettings, str]:

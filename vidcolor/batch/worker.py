@@ -87,7 +87,7 @@ class Worker:
         """Decode, color and encode one photo file. Raises VidcolorError, and whatever a decoder raises."""
         began, is_shown = time.monotonic(), self._options.wants_thumbnails(entry.name)
         with open_in_turn(source, entry.printable_name, largest_pixels=self._options.largest_pixels) as still:
-            hints, network = self._options.said.hints_for(entry.name), self._find_network(entry.name)
+            hints, network = self._options.said.hints_for(entry), self._find_network(entry)
             colors = PageColors(still, network, hints, recolor=self._options.recolor, is_shown=is_shown)
             if not colors.has_any():
                 own = None if entry.can_reopen or isinstance(source, Path) else source
@@ -133,9 +133,9 @@ class Worker:
         assert self._options.films is not None
         return self._options.films
 
-    def _find_network(self, name: str) -> BatchingPredictor:
-        """The network that colors a photo of this name."""
-        colorizer = self._colorizers.load(self._options.said.settings_for(name))
+    def _find_network(self, entry: Entry) -> BatchingPredictor:
+        """The network that colors a photo."""
+        colorizer = self._colorizers.load(self._options.said.settings_for(entry))
         with self._lock:
             if id(colorizer) not in self._networks:
                 self._networks[id(colorizer)] = BatchingPredictor(colorizer)

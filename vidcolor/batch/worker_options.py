@@ -6,12 +6,14 @@ from pathlib import Path
 
 from vidcolor.batch.films import BatchFilmColorizer, FilmWatch, ignore_progress
 from vidcolor.batch.options import BatchOptions
+from vidcolor.batch.said import Said
 from vidcolor.batch.worker import WorkerOptions
 
 
 def make_worker_options(
     options: BatchOptions,
     output: Path,
+    said: Said,
     *,
     software: str,
     is_shown: Callable[[str], bool] = lambda _: False,
@@ -19,10 +21,11 @@ def make_worker_options(
 ) -> WorkerOptions:
     """Make the WorkerOptions for a batch.
 
-    software: for the files' tags.  is_shown: whether thumbnails of a photo are wanted, by name.  watch: see FilmWatch;
+    said: of its files, the same as long as it runs.  software: for the files' tags.  is_shown: whether thumbnails of a
+    photo are wanted, by name.  watch: see FilmWatch;
     for workers on other machines it must pickle.
     """
-    photos, said, films = options.photos, options.read_said(), options.films
+    photos, films = options.photos, options.films
     if said.project is not None and said.project.is_of_folder:
         films = replace(films, project=None)
     return WorkerOptions(

@@ -49,7 +49,7 @@ def colorize_films(
         check_output(job.source, job.target, overwrite=options.overwrite)
     with ExitStack() as stack:
         open_workers = stack.enter_context(cluster_workers([job.source for job in jobs], options))
-        worker_options = make_worker_options(options, jobs[0].target, software="vidcolor")
+        worker_options = make_worker_options(options, jobs[0].target, options.read_said(), software="vidcolor")
         workers = stack.enter_context(open_workers(worker_options))
         began = time.monotonic()
         for job in jobs:

@@ -19,7 +19,7 @@ Photos are named by their path from the folder. `seen` are those that a person h
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -83,16 +83,16 @@ class Project:
                 settings = choice.apply(settings)
         return settings
 
-    def settings_for(self, photo: str, settings: ModelSettings) -> ModelSettings:
-        """The model's settings for a photo of this name in its source.  settings: of the whole folder."""
+    def settings_for(self, photo: Collection[str], settings: ModelSettings) -> ModelSettings:
+        """The model's settings for a photo, see `names_of`.  settings: of the whole folder."""
         for choice in self.choices:
-            if choice.file is not None and self.names(choice.file, photo):
+            if choice.file in photo:
                 settings = choice.apply(settings)
         return settings
 
-    def hints_for(self, photo: str) -> list[Hint]:
-        """The hints for a photo of this name in its source."""
-        return [hint for hint in self.hints if hint.file is not None and self.names(hint.file, photo)]
+    def hints_for(self, photo: Collection[str]) -> list[Hint]:
+        """The hints for a photo, see `names_of`."""
+        return [hint for hint in self.hints if hint.file in photo]
 
     @property
     def photos(self) -> list[str]:
@@ -100,9 +100,19 @@ class Project:
         said = [*(hint.file for hint in self.hints), *(choice.file for choice in self.choices)]
         return list(dict.fromkeys(file for file in said if file is not None)) if self.is_of_folder else []
 
-    def names(self, file: str, photo: str) -> bool:
-        """Whether a file of this project is a photo of this name in a source: the folder, or one that holds it."""
-        return self.is_of_folder and photo in (file, f"{self.film}/{file}")
+    def names_of(self, name: str, path: Path | None = None, archive: str = "") -> tuple[str, ...]:
+        """The names, one or a few, by which this project of photos would speak of a file.
+
+        name: in its source.  path: where it lies, if it is on the disk.  archive: that holds it in the folder.
+        """
+        if archive:
+            return (f"{archive}/{name}",)
+        if path is None:  # in an archive of the folder, which may hold the folder or what is in it
+            return name, name.removeprefix(f"{self.film}/")
+        folder, real = (self.path.parent / self.film).resolve(), path.parent.resolve() / path.name
+        if real.is_relative_to(folder):
+            return (real.relative_to(folder).as_posix(),)
+        return tuple(real.relative_to(above).as_posix() for above in real.parents if above.name == self.film)
 
     def identity(self, settings: ModelSettings) -> str:
         """All of it that decides colors: a hash. Raises ModelError, ReadError."""
@@ -168,8 +178,17 @@ def write_project(path: Path, data: dict[str, Any]) -> None:
 
 def _render(value: Any) -> str:
     if isinstance(value, list) and value:
-        return "[\n" + ",\n".join(f"    {json.dumps(each, ensure_ascii=False)}" for each in value) + "\n  ]"
-    return json.dumps(value, ensure_ascii=False)
+        return "[\n" + ",\n".join(f"    {_dump(each)}" for each in value) + "\n  ]"
+    return _dump(value)
+
+
+def _dump(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # names of files may be no text
+        return json.dumps(value)
+    return text
 
 
 def _check_keys(data: dict[Any, Any], known: Sequence[str], name: str) -> None:

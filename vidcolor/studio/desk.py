@@ -4,10 +4,10 @@ Shapes: h w of a*b*.
 """
 
 import itertools
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,10 @@ from vidcolor.inference.colorizer import Colorizer
 from vidcolor.inference.settings import ModelSettings
 from vidcolor.planes import network_size, shrink
 from vidcolor.stills.display import encode_jpeg
-from vidcolor.studio.folder import photos_beside
+from vidcolor.studio.folder import MOST_PHOTOS, photos_beside
 from vidcolor.studio.pictures import SIDE, THUMBNAIL, Shown, css_color, fit, keep
 
-KEPT_PICTURES = 200  # most recent, in memory
+KEPT_PICTURES, KEPT_THUMBNAILS = 100, 4000  # most recent, in memory
 QUALITY, THUMBNAIL_QUALITY, PALETTE_QUALITY = 88, 70, 95
 STOP_SECONDS = 2.0
 LIKELY = 6  # colors offered for a place
@@ -50,24 +50,53 @@ class Desk(ABC):
 
         Raises SourceError, and ReadError, UsageError for a project that cannot be used.
         """
-        self.source, self.settings = source.absolute(), settings
+        self.source, self.settings = Path(os.path.abspath(source)), settings  # noqa: PTH100 - of `..`, but no links
         self.colorizer = colorizer
-        self.path = project or default_path(self.source)
+        self.path = Path(os.path.abspath(project)) if project else default_path(self.source)  # noqa: PTH100
         self.loaded = LoadedColorizers(settings, colorizer)
         self.asking, self._saving = threading.RLock(), threading.Lock()  # the networks; the project's file
         self._pictures: OrderedDict[Any, bytes] = OrderedDict()
+        self._thumbnails: OrderedDict[Any, bytes] = OrderedDict()
         self.is_surveyed, self.problem = False, ""
+        self._why_unread = ""  # of a project that was changed by another program
         self.stopped = threading.Event()
         self._threads: list[threading.Thread] = []
-        self.version = 0  # rises with every change of the project
+        self.version, self.looks = 0, 0  # rise with every change of the project, and of the source
+        self._written = self._read_file()
         self.project = self._open_project()
         self.check(self.project)
 
     def _open_project(self) -> Project:
-        self._written = self._read_file()
-        if self._written is None:
+        """The project's file as it is now; a new one where there is none."""
+        if not self.path.exists():
             return Project.parse({MARK: FORMAT, self.source_key: self.source.name}, self.path)
         return Project.read(self.path)
+
+    def refresh(self) -> str:
+        """Read the project anew, if another program changed it; gives why it cannot be, "" if nothing is wrong."""
+        if self._saving.acquire(blocking=False):
+            try:
+                self._refresh()
+                self._why_unread = ""
+            except VidcolorError as error:
+                self._why_unread = str(error)
+            finally:
+                self._saving.release()
+        return self._why_unread
+
+    def _refresh(self) -> None:
+        content = self._read_file()
+        if content == self._written:
+            return
+        project = self._open_project()
+        self.check(project)
+        with self.asking:
+            self.load_choices(project)
+            self._take(project, content)
+
+    def _take(self, project: Project, content: bytes | None) -> None:
+        self._written = content
+        self.take_project(project)
 
     def _read_file(self) -> bytes | None:
         """The project's file; None where there is none."""
@@ -81,6 +110,14 @@ class Desk(ABC):
     @abstractmethod
     def read(self, number: int) -> Shown:
         """A picture. Raises UsageError for one that there is not, SourceError for one that cannot be read."""
+
+    def state_of(self, number: int) -> object:  # noqa: ARG002 - of a film nothing is read anew
+        """What changes when a picture's file does."""
+        return None
+
+    def said_of(self, number: int) -> object:  # noqa: ARG002 - any change may change all frames
+        """What changes when something else is said of a picture."""
+        return self.version
 
     @abstractmethod
     def predict(self, number: int, shown: Shown) -> Floats:
@@ -97,6 +134,9 @@ class Desk(ABC):
     @abstractmethod
     def check(self, project: Project) -> None:
         """Raise UsageError for a project that does not fit, or has hints that the page cannot show."""
+
+    def check_new(self, project: Project) -> None:  # noqa: B027 - `check` may do all of it
+        """Raise UsageError for hints that the project before did not have and that cannot be drawn."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -115,8 +155,8 @@ class Desk(ABC):
         """An entry of the project from what the page says. Raises UsageError."""
 
     @abstractmethod
-    def own_palettes(self) -> list[str]:
-        """Photos in color of the source itself, by their names from the project's folder."""
+    def own_palettes(self) -> list[Path]:
+        """Photos in color of the source itself."""
 
     @abstractmethod
     def palette_name(self, number: int) -> str:
@@ -164,14 +204,20 @@ class Desk(ABC):
         self, number: int, *, side: int = SIDE, is_gray: bool = False, choice: ModelSettings | None = None
     ) -> bytes:
         """A picture as a JPEG file: in gray, in the colors of the project, or of a choice without hints."""
-        key = (number, side, is_gray, choice, None if is_gray or choice else self.version)
-        return self._keep_picture(key, lambda: self._paint(number, is_gray=is_gray, choice=choice), side)
-
-    def _keep_picture(self, key: Any, make: Callable[[], Any], side: int) -> bytes:
-        if (kept := self._pictures.get(key)) is not None:
+        key = (
+            number,
+            side,
+            is_gray,
+            choice,
+            self.state_of(number),
+            None if is_gray or choice else self.said_of(number),
+        )
+        is_small = side <= THUMBNAIL
+        where, most = (self._thumbnails, KEPT_THUMBNAILS) if is_small else (self._pictures, KEPT_PICTURES)
+        if (kept := where.get(key)) is not None:
             return kept
-        quality = QUALITY if side > THUMBNAIL else THUMBNAIL_QUALITY
-        return keep(self._pictures, key, encode_jpeg(fit(make(), side), quality), KEPT_PICTURES)
+        rgb = fit(self._paint(number, is_gray=is_gray, choice=choice), side)
+        return keep(where, key, encode_jpeg(rgb, THUMBNAIL_QUALITY if is_small else QUALITY), most)
 
     def _paint(self, number: int, *, is_gray: bool, choice: ModelSettings | None) -> Any:
         shown = self.read(number)
@@ -214,9 +260,9 @@ class Desk(ABC):
 
     def palettes(self) -> list[str]:
         """Photos that are offered as palettes, by their names from the project's folder: kept ones first."""
-        kept = sorted(self._palette_folder.glob("*.jpg"))
-        names = [f"{self._palette_folder.name}/{file.name}" for file in kept]
-        return [*names, *self.own_palettes(), *photos_beside(self.source)]
+        kept = sorted(self._palette_folder.glob("*.jpg"))[:MOST_PHOTOS]
+        files = [*kept, *self.own_palettes()[:MOST_PHOTOS], *photos_beside(self.source)]
+        return [Path(os.path.relpath(file, self.path.parent)).as_posix() for file in files]
 
     def keep_palette(self, number: int) -> str:
         """Keep the colors of a picture as they are now, as a photo for palettes; gives its name. Raises SinkError."""
@@ -237,15 +283,17 @@ class Desk(ABC):
 
     # The project
 
-    def save(self, said: dict[str, Any]) -> None:
-        """Write the project with what the page says. Raises UsageError, SinkError, SourceError for a bad palette."""
+    def save(self, said: dict[str, Any], version: int | None = None) -> None:
+        """Write the project with what the page says. Raises UsageError, SinkError, SourceError for a bad palette.
+
+        version: that the page had before; None: the newest.
+        """
         with self._saving:
             if self._read_file() != self._written:
-                with self.asking:
-                    project = self._open_project()
-                    self.check(project)
-                    self.take_project(project)
+                self._refresh()
                 raise UsageError(f"{self.path.name} was changed by another program, and was read anew. Do that again.")
+            if version not in (None, self.version):
+                raise UsageError("something else was said meanwhile, in another window. Do that again.")
             if unknown := [key for key in said if key not in self.said_keys]:
                 raise UsageError(f"{unknown[0]!r} is nothing that is said of {self.kind}.")
             data: dict[str, Any] = {MARK: FORMAT, self.source_key: self.source.name} | self.facts()
@@ -259,11 +307,11 @@ class Desk(ABC):
             data |= {key: value for key, value in self.project.data.items() if key not in data}
             project = Project.parse(data, self.path)
             self.check(project)
+            self.check_new(project)
             with self.asking:
                 self.load_choices(project)
                 write_project(self.path, data)
-                self._written = self._read_file()
-                self.take_project(project)
+                self._take(project, self._read_file())
 
     def take_project(self, project: Project) -> None:
         """Go on with a project. Called by one thread at a time."""

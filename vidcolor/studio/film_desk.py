@@ -23,6 +23,7 @@ from vidcolor.media.frame_clock import FrameClock
 from vidcolor.media.seeking import frames_at, read_properties
 from vidcolor.media.source import FilmSource
 from vidcolor.planes import shrink
+from vidcolor.printable import printable
 from vidcolor.steady.matching import COHERENT
 from vidcolor.steady.references import Reference
 from vidcolor.stills.rgb import Rgb
@@ -258,8 +259,8 @@ class FilmDesk(Desk):
     def describe(self) -> dict[str, Any]:
         """See Desk."""
         return {
-            "name": self.source.name, "shots": [vars(shot) for shot in list(self.shots)], "aspect": self._aspect,
-            "frame_rate": float(self.info.frame_rate or 25),
+            "name": printable(self.source.name), "shots": [vars(shot) for shot in list(self.shots)],
+            "aspect": self._aspect, "frame_rate": float(self.info.frame_rate or 25),
         }  # fmt: skip
 
     @property
@@ -275,7 +276,7 @@ class FilmDesk(Desk):
         is_even = self.info.picture.width % 2 == self.info.picture.height % 2 == 0
         return "h264" if is_even else "av1"
 
-    def own_palettes(self) -> list[str]:
+    def own_palettes(self) -> list[Path]:
         """See Desk."""
         return []
 

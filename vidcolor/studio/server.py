@@ -38,7 +38,6 @@ POLICY = (
     "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'self'; script-src 'self';"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-MOST_PALETTES = 24  # photos beside the film that are offered
 MAX_BODY = 8_000_000  # bytes of a project that a page sends
 
 
@@ -105,6 +104,13 @@ def _tell_unexpected(_: Request, error: Exception) -> Response:
     return JSONResponse({"problem": problem}, status_code=500)
 
 
+class _Json(JSONResponse):
+    """JSON in ASCII: names of files may be no text."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, separators=(",", ":")).encode()
+
+
 class _Pages:
     """What is answered. Methods without `async` run in threads."""
 
@@ -133,13 +139,15 @@ class _Pages:
 
     def state(self, _: Request) -> Response:
         desk = self._desk
-        return JSONResponse({
+        unread, said = desk.refresh(), desk.said()  # before the version, which they may raise
+        return _Json({
             "kind": desk.kind, "project": desk.path.name, "folder": str(desk.source.parent),
-            "surveyed": desk.is_surveyed, "problem": desk.problem or desk.why_changed(), "version": desk.version,
+            "surveyed": desk.is_surveyed, "problem": desk.problem or desk.why_changed() or unread,
+            "version": desk.version, "looks": desk.looks,
             "saturation": desk.settings.saturation, "palette": "", "model": desk.settings.model,
             "models": _model_names(), "palettes": desk.palettes(),
             "rendering": self.rendering.state() if self.rendering is not None else None,
-            **desk.describe(), **desk.said(),
+            **desk.describe(), **said,
         })  # fmt: skip
 
     def picture(self, request: Request) -> Response:
@@ -216,13 +224,16 @@ class _Pages:
 
     async def save(self, request: Request) -> Response:
         entries = await _read_object(request)
-        before = self._desk.said()["choices"]
-        choices = entries.get("choices")
+        version = entries.pop("version", None)
+        await run_in_threadpool(self._save, entries, version)
+        return JSONResponse({"version": self._desk.version})
+
+    def _save(self, entries: dict[str, Any], version: Any) -> None:
+        before, choices = self._desk.said()["choices"], entries.get("choices")
         for choice in choices if isinstance(choices, list) else []:
             if isinstance(choice, dict) and choice not in before:
                 self._check_choice(choice.get("model"), choice.get("palette"))
-        await run_in_threadpool(self._desk.save, entries)
-        return JSONResponse({"version": self._desk.version})
+        self._desk.save(entries, version)
 
     async def render(self, request: Request) -> Response:
         asked = await _read_object(request)

@@ -7,14 +7,16 @@ const HISTORY = 200;
 const REACH_WAIT = 800; // milliseconds
 const THUMB_SECONDS = 15, MOST_THUMBS = 4; // of a shot: a picture each in the strip
 
-let state = { kind: "film", shots: [], hints: [], choices: [], seen: [], models: [], palettes: [], version: 0 };
+let state = { kind: "film", shots: [], hints: [], choices: [], seen: [], models: [], palettes: [], version: 0, looks: 0 };
 let shot = 0; // index of the shot or photo that is shown
 let frame = 0; // number of the frame in the film
 let spot = null; // the place or stroke that gets a color: {points}
 let timer = 0; // of the next poll
 let pending = 0; // saves that are not answered
 let saving = Promise.resolve();
-let refused = ""; // why the last save was
+let saves = 0; // that were begun
+let trouble = ""; // what went wrong last
+let isGone = false; // whether the studio answers no more
 let picking = false; // whether the next click takes the color of a place
 const done = [], undone = []; // earlier and later {hints, choices, seen}
 
@@ -28,8 +30,15 @@ async function ask(path, options = {}) {
 }
 
 function tell(problem) {
-  $("problem").textContent = problem;
-  $("problem").hidden = !problem;
+  trouble = problem;
+  showProblem();
+}
+
+function showProblem() {
+  const told = trouble || (isGone ? "The studio has ended. Start it again, and reload this page: all is saved." : "")
+    || state.problem || (arePhotos() && !isWall() && current()?.problem) || "";
+  $("problem").textContent = told;
+  $("problem").hidden = !told;
 }
 
 const clock = (seconds) => {
@@ -41,7 +50,7 @@ const arePhotos = () => state.kind === "photos";
 const isWall = () => document.body.classList.contains("wall");
 const said = () => ({ hints: state.hints, choices: state.choices, ...(arePhotos() && { seen: state.seen }) });
 const lastOf = (each) => each.last ?? each.first;
-const address = (number, more = "") => `picture?frame=${number}&v=${state.version}${more}`;
+const address = (number, more = "") => `picture?frame=${number}&v=${state.version}.${state.looks}${more}`;
 const isOf = (entry, each) => !entry.frames || (entry.frames[0] <= lastOf(each) && entry.frames[1] >= each.first);
 
 // The state
@@ -49,21 +58,29 @@ const isOf = (entry, each) => !entry.frames || (entry.frames[0] <= lastOf(each) 
 async function poll() {
   let wait = 1000;
   try {
-    const before = state.shots.length, wasDone = state.surveyed, version = state.version;
-    const found = await ask("state");
-    state = pending ? { ...found, ...said(), version: state.version } : found;
+    const before = state.shots.length, wasDone = state.surveyed, { version, looks } = state;
+    const begun = saves, found = await ask("state");
+    const isOld = pending || begun !== saves; // the page knows better what is said
+    if (!isOld && found.version !== state.version) done.length = undone.length = 0; // something else was said elsewhere
+    state = isOld ? { ...found, ...said(), version: state.version } : found;
+    isGone = false;
     $("film").textContent = state.name;
     document.title = `${state.name}: vidcolor studio`;
-    tell(state.problem || refused);
-    refused = "";
+    showProblem();
     showProgress();
-    if (state.shots.length !== before || state.surveyed !== wasDone || !wasDone) showStrip();
+    const isNew = version !== state.version || looks !== state.looks;
+    if (state.shots.length !== before || state.surveyed !== wasDone || !wasDone || isNew) showStrip();
     if (!before && state.shots.length) begin();
-    if (version !== state.version) showShot();
+    if (isNew) {
+      showShot();
+      showHistory();
+    }
     showRendering();
     wait = state.surveyed && !state.rendering?.running ? 4000 : 1000;
   } catch (error) {
-    tell(error instanceof TypeError ? "The studio has ended. Start it again, and reload this page: all is saved." : error.message);
+    isGone = error instanceof TypeError;
+    if (isGone) showProblem();
+    else tell(error.message);
   }
   clearTimeout(timer);
   timer = setTimeout(poll, wait);
@@ -97,24 +114,29 @@ function save(change, isNew = true) {
   showMarks();
   showHistory();
   pending += 1;
+  saves += 1;
   $("status").textContent = "saving";
-  const sent = JSON.stringify(said());
+  const sent = said();
   saving = saving.then(() => put(sent)); // one after the other
 }
 
 async function put(sent) {
+  let isRefused = false;
   try {
-    const answer = await ask("project", { method: "PUT", headers: { "Content-Type": "application/json" }, body: sent });
+    const body = JSON.stringify({ ...sent, version: state.version });
+    const answer = await ask("project", { method: "PUT", headers: { "Content-Type": "application/json" }, body });
     state.version = answer.version;
     tell("");
   } catch (error) {
-    refused = error.message;
-    tell(refused);
+    isRefused = true;
+    tell(error.message);
+    done.length = undone.length = 0; // they lack what another program or window said
   }
   pending -= 1;
   if (pending) return;
   $("status").textContent = "";
-  if (refused) await poll(); // what the studio holds for true
+  if (isRefused) await poll(); // what the studio holds for true
+  showHistory();
   showShot();
   showStrip();
 }
@@ -152,6 +174,7 @@ function showNext() {
   const left = unlooked(), place = left.findIndex(({ index }) => index === shot), isLast = place === left.length - 1;
   if (!left.length || (left.length === 1 && place === 0)) {
     showWall();
+    $("status").textContent = "";
     return tell(state.surveyed ? "All photos are looked at." : "");
   }
   show(left[isWall() || isLast ? 0 : place + 1].index);
@@ -205,7 +228,7 @@ function showThumbs(box, frames) {
       thumb.className = "thumb";
       thumb.innerHTML = '<img class=color loading=lazy fetchpriority=low alt=""><img class=gray loading=lazy fetchpriority=low alt="">';
     }
-    const [color, gray] = thumb.children, sources = [address(number, "&side=240"), `picture?frame=${number}&side=240&gray`];
+    const [color, gray] = thumb.children, sources = [address(number, "&side=240"), `picture?frame=${number}&side=240&gray&v=${state.looks}`];
     if (color.getAttribute("src") !== sources[0]) color.src = sources[0];
     if (gray.getAttribute("src") !== sources[1]) gray.src = sources[1];
   });
@@ -213,6 +236,7 @@ function showThumbs(box, frames) {
 
 function show(index) {
   if (!state.shots[index]) return;
+  if (index !== shot) trouble = "";
   shot = index;
   frame = current().first;
   document.body.classList.remove("wall");
@@ -235,7 +259,7 @@ function showShot() {
   const each = current();
   if (!each) return;
   Object.assign($("time"), { min: each.first, max: lastOf(each) });
-  if (arePhotos()) tell(each.problem || state.problem);
+  showProblem();
   showFrame();
   showHints();
   showChoices();
@@ -252,7 +276,7 @@ function showFrame() {
     $("after").onload = () => { document.body.dataset.milliseconds = Math.round(performance.now() - started); };
     $("after").src = source;
   }
-  $("before").src = `picture?frame=${frame}&gray`;
+  $("before").src = `picture?frame=${frame}&gray&v=${state.looks}`;
   showMarks();
 }
 
@@ -548,6 +572,7 @@ function showRendering() {
   const left = facts.seconds_left ? `, ${clock(facts.seconds_left)} left` : "";
   const told = found.running ? (facts.event === "progress" ? `${count} of ${total ?? "?"} ${things}${left}` : "starting")
     : found.problem || (facts.event === "done" || facts.event === "passed" ? `${found.output} is done.` : "stopped; the same run goes on where it was.");
+  if (!found.running && facts.event === "done" && $("output").value === found.output) $("overwrite").checked = true; // it is its own
   $("render-state").textContent = [told, ...found.warnings].join(" ");
 }
 
