@@ -311,7 +311,7 @@ def test_all_frames_of_a_film_with_long_pixels_have_one_size(tmp_path: Path, col
     film = make_film(tmp_path / "film.mp4", codec="libx264", size=(96, 64), sar=Fraction(3, 2))
     desk = Desk(film, ModelSettings(device="cpu"), colorizer)
     desk._survey()
-    assert desk.aspect == pytest.approx(96 * 1.5 / 64)
+    assert desk.describe()["aspect"] == pytest.approx(96 * 1.5 / 64)
     assert {desk.read(number).rgb_HW3.shape for number in (0, 1, 5)} == {(64, 96, 3)}
 
 

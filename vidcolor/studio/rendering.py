@@ -23,7 +23,8 @@ class Rendering:
         command += ["--saturation", str(settings.saturation)]
         command += ["--size", str(settings.size)] if settings.size else []
         command += ["--palette", str(settings.palette)] if settings.palette else []
-        command += ["--project", str(desk.path), "--keep-segments"] if desk.path.exists() else []
+        command += ["--project", str(desk.path)] if desk.path.exists() else []
+        command += ["--keep-segments"] if desk.kind == "film" and desk.path.exists() else []
         command += ["--overwrite"] if is_overwriting else []
         self._output, self._facts = output, dict[str, Any]()
         self._problem, self._warnings = "", list[str]()
