@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from vidcolor.errors import UsageError
 from vidcolor.inference.settings import ModelSettings
 from vidcolor.media.source import FilmSource
 from vidcolor.stills.rgb import decode
-from vidcolor.studio.film_desk import FilmDesk as Desk
+from vidcolor.studio.desk import Desk
+from vidcolor.studio.film_desk import FilmDesk
 from vidcolor.studio.server import make_app
 
 HOST = "127.0.0.1:8765"
@@ -55,19 +57,25 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def client(folder: Path, colorizer: Any):
-    desk = Desk(folder / "film.mp4", ModelSettings(device="cpu"), colorizer)
+@contextmanager
+def surveyed(desk: Desk) -> Iterator[TestClient]:
+    """Asks a studio that has looked at everything."""
     desk.start()
     app = make_app(desk, (HOST,), "secret")
     with TestClient(app, base_url=f"http://{HOST}/secret/") as asked:
-        for _ in range(300):
+        for _ in range(600):
             if asked.get("state").json()["surveyed"]:
                 break
             time.sleep(0.05)
         yield asked
     desk.stop(60)
     app.state.pages.close()
+
+
+@pytest.fixture
+def client(folder: Path, colorizer: Any):
+    with surveyed(FilmDesk(folder / "film.mp4", ModelSettings(device="cpu"), colorizer)) as asked:
+        yield asked
 
 
 def save(client: TestClient, **entries: Any) -> Any:
@@ -89,7 +97,7 @@ def test_black_and_blank_shots_are_marked(tmp_path: Path, colorizer: Any):
     shown = [np.full((200, 300), level, np.uint8) for level in (0, 160)]
     for kind, picture in zip(("black", "blank"), shown, strict=True):
         film = write_film(tmp_path / f"{kind}.mp4", [picture, skimage.data.coffee()], (10, 12))
-        desk = Desk(film, ModelSettings(device="cpu"), colorizer)
+        desk = FilmDesk(film, ModelSettings(device="cpu"), colorizer)
         desk._survey()
         assert desk.shots[0].kind == kind
         assert desk.shots[-1].last == 21
@@ -134,7 +142,7 @@ def test_a_project_is_saved_read_again_and_used_by_the_command(client: TestClien
     data = json.loads((folder / "film.vidcolor.json").read_text(encoding="utf-8"))
     assert data["shots"] == [[0, 13], [14, 24], [25, 39]]
     assert data["frames"] == 40
-    again = Desk(folder / "film.mp4", ModelSettings(device="cpu"), colorizer)
+    again = FilmDesk(folder / "film.mp4", ModelSettings(device="cpu"), colorizer)
     assert again.project.data["hints"] == [HINT]
     assert not np.ptp(picture(client, 30), axis=2).max() > 6
     project, out = folder / "film.vidcolor.json", folder / "out.mp4"
@@ -261,7 +269,7 @@ def test_a_project_that_does_not_fit_is_told(folder: Path, colorizer: Any):
     ):
         path.write_text(json.dumps(data), encoding="utf-8")
         with pytest.raises(UsageError, match=said):
-            Desk(folder / "film.mp4", ModelSettings(device="cpu"), colorizer)
+            FilmDesk(folder / "film.mp4", ModelSettings(device="cpu"), colorizer)
     assert json.loads(path.read_text(encoding="utf-8")) == data
 
 
@@ -277,7 +285,7 @@ def test_hints_in_pixels_are_shown_in_shares(folder: Path, colorizer: Any):
     hint = {"frame": 3, "stroke": [[96, 32], [48, 64]], "width": 24, "color": [10, -20]}
     data = {"vidcolor_project": 1, "film": "film.mp4", "hints": [hint]}
     (folder / "film.vidcolor.json").write_text(json.dumps(data), encoding="utf-8")
-    (shown,) = Desk(folder / "film.mp4", ModelSettings(device="cpu"), colorizer).said()["hints"]
+    (shown,) = FilmDesk(folder / "film.mp4", ModelSettings(device="cpu"), colorizer).said()["hints"]
     assert shown == {
         "frame": 3, "stroke": [[0.5, 0.25], [0.25, 0.5]], "size": [1, 1], "width": 0.125, "color": [10, -20],
     }  # fmt: skip
@@ -291,7 +299,7 @@ def test_a_project_whose_hints_cannot_be_shown_is_told_at_once(folder: Path, col
     data = {"vidcolor_project": 1, "film": "film.mp4", "hints": [hint]}
     (folder / "film.vidcolor.json").write_text(json.dumps(data), encoding="utf-8")
     with pytest.raises(UsageError):
-        Desk(folder / "film.mp4", ModelSettings(device="cpu"), colorizer)
+        FilmDesk(folder / "film.mp4", ModelSettings(device="cpu"), colorizer)
 
 
 def test_what_another_program_wrote_is_not_written_over(client: TestClient, folder: Path):
@@ -309,7 +317,7 @@ def test_what_another_program_wrote_is_not_written_over(client: TestClient, fold
 
 def test_all_frames_of_a_film_with_long_pixels_have_one_size(tmp_path: Path, colorizer: Any):
     film = make_film(tmp_path / "film.mp4", codec="libx264", size=(96, 64), sar=Fraction(3, 2))
-    desk = Desk(film, ModelSettings(device="cpu"), colorizer)
+    desk = FilmDesk(film, ModelSettings(device="cpu"), colorizer)
     desk._survey()
     assert desk.describe()["aspect"] == pytest.approx(96 * 1.5 / 64)
     assert {desk.read(number).rgb_HW3.shape for number in (0, 1, 5)} == {(64, 96, 3)}
@@ -323,7 +331,7 @@ def test_shots_that_show_the_same_are_found(tmp_path: Path, colorizer: Any):
         np.zeros((200, 300), np.uint8),
     ]
     film = write_film(tmp_path / "film.mp4", pictures, (12, 12, 12, 12))
-    desk = Desk(film, ModelSettings(device="cpu"), colorizer)
+    desk = FilmDesk(film, ModelSettings(device="cpu"), colorizer)
     desk.survey()
     assert desk.shots_like(0) == [0, 2]
     assert desk.shots_like(14) == [1]
@@ -347,7 +355,7 @@ def test_the_colors_of_a_shot_are_kept_as_a_palette(client: TestClient, folder: 
 def test_a_film_with_odd_sides_can_be_played(tmp_path: Path, colorizer: Any):
     film = tmp_path / "odd.mkv"
     make_film(film, size=(171, 95), pix_fmt="gray", codec="ffv1")
-    desk = Desk(film, ModelSettings(device="cpu"), colorizer)
+    desk = FilmDesk(film, ModelSettings(device="cpu"), colorizer)
     app = make_app(desk, (HOST,), "secret")
     with TestClient(app, base_url=f"http://{HOST}/secret/") as asked:
         answer = asked.get("clip", params={"first": 0, "last": 5})

@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import time
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -12,6 +11,7 @@ import pytest
 import skimage.data
 from PIL import Image
 from starlette.testclient import TestClient
+from test_studio import HOST, surveyed
 
 from vidcolor import cli
 from vidcolor.batch.files import Batch, colorize_files
@@ -24,7 +24,6 @@ from vidcolor.stills.rgb import decode
 from vidcolor.studio.photo_desk import PhotoDesk, spread
 from vidcolor.studio.server import make_app
 
-HOST = "127.0.0.1:8765"
 NAMES = ["1931/cup.png", "cat.jpg", "cup.png", "kodachrome.jpg", "torn.jpg"]
 TEAL = {"point": [0.5, 0.5], "size": [1, 1], "width": 0.1, "color": "teal"}
 
@@ -50,17 +49,8 @@ def scans(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def client(scans: Path, colorizer: Any):
-    desk = PhotoDesk(scans, ModelSettings(device="cpu"), colorizer)
-    desk.start()
-    app = make_app(desk, (HOST,), "secret")
-    with TestClient(app, base_url=f"http://{HOST}/secret/") as asked:
-        for _ in range(600):
-            if asked.get("state").json()["surveyed"]:
-                break
-            time.sleep(0.05)
+    with surveyed(PhotoDesk(scans, ModelSettings(device="cpu"), colorizer)) as asked:
         yield asked
-    desk.stop(60)
-    app.state.pages.close()
 
 
 def picture(client: TestClient, number: int, **asked: Any) -> np.ndarray:
