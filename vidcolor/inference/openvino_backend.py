@@ -13,14 +13,14 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from vidcolor.color import Floats
 from vidcolor.errors import DeviceError, ModelError
 from vidcolor.formats import MODEL_GRAPHS
-from vidcolor.inference import weights
+from vidcolor.inference import packaged_graphs, weights
 from vidcolor.inference.devices import OutOfMemoryError
 from vidcolor.inference.openvino_runtime import load_openvino
 from vidcolor.inference.published import files, graphs, state_dicts
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 MAX_COMPILED_SIZES = 8  # compiled networks, for photos of mixed shapes; the least recently used one is dropped
 
-Network = Literal["colors", "looker", "likener", "guidance", "tinter", "believer"]  # its colors, or what else is asked
+Part = Literal["looker", "likener", "guidance", "tinter", "believer"]  # what else is asked of a model that listens
+Network = Literal["colors"] | Part
+PARTS = get_args(Part)
 
 
 def release() -> str:
@@ -225,13 +227,19 @@ def _serialize(network: Any, where: str) -> tuple[bytes, bytes]:
 
 
 def _cache_key(model: Path, side: int = 0) -> str:
-    return f"{weights.sha256(model)[:24]}-{_network_code_hash()}-{release()}{f'-{side}' if side else ''}"
+    return f"{_graph_key(model)}-{release()}{f'-{side}' if side else ''}"
+
+
+def _graph_key(model: Path) -> str:
+    """The key of a model's weights and the networks' code."""
+    return f"{weights.sha256(model)[:24]}-{_network_code_hash()}"
 
 
 def _load_converted(core: Any, model: Path, side: int) -> Any:
     """Load the model as an OpenVINO model. side: pixels, where the network must be converted for a square."""
     if not files.is_published(model):
-        return _read_or_make(core, _cache_key(model), lambda: convert(weights.load(model)[0]))
+        read = partial(packaged_graphs.read, core, model, "colors", _graph_key(model))
+        return _read_or_make(core, _cache_key(model), lambda: read() or convert(weights.load(model)[0]))
     if model.suffix.lower() in MODEL_GRAPHS:
         network = graphs.read(model)
         if len(network.inputs) != len(files.identify(model).facts.inputs):
@@ -246,20 +254,32 @@ def _load_part(part: Network, core: Any, model: Path, _: int) -> Any:
     """Load what else is asked of a model that listens as an OpenVINO model: see networks.binnet.wrap."""
 
     def make() -> Any:
-        from vidcolor.networks.binnet import wrap  # imports torch
-        from vidcolor.networks.guidance import DETAIL, NUMBERS
-
-        network: Any = weights.load(model)[0]
-        wrapped = wrap(network, part)
-        if part == "guidance":
-            return _trace(
-                wrapped, [(network.guidance.ways * NUMBERS, 8, 8), (DETAIL, 16, 16), (2, 16, 16), (3, 16, 16)]
-            )
-        if part == "tinter":
-            return _trace(wrapped, [(1, 64, 64), (network.bins_2K.shape[1], 1, 1)])
-        return convert(wrapped)
+        if (packaged := packaged_graphs.read(core, model, part, _graph_key(model))) is not None:
+            return packaged
+        return _trace(*_part_of(weights.load(model)[0], part))
 
     return _read_or_make(core, f"{_cache_key(model)}-{part}", make)
+
+
+def _part_of(network: Any, part: Network) -> "tuple[nn.Module, packaged_graphs.Shapes]":
+    """A part of a network that listens, and the shapes of an example of its inputs."""
+    from vidcolor.networks.binnet import wrap  # imports torch
+    from vidcolor.networks.guidance import DETAIL, NUMBERS
+
+    picture = 1, 64, 64
+    if part == "guidance":
+        inputs = [(network.guidance.ways * NUMBERS, 8, 8), (DETAIL, 16, 16), (2, 16, 16), (3, 16, 16)]
+        return wrap(network, part), inputs
+    return wrap(network, part), [picture, (network.bins_2K.shape[1], 1, 1)] if part == "tinter" else [picture]
+
+
+def write_graph(model: Path) -> Path:
+    """Convert all networks of a packaged model into the graph beside it; gives its path. Raises ModelError, OSError."""
+    network: Any = weights.load(model)[0]
+    networks: dict[str, tuple[nn.Module, packaged_graphs.Shapes]] = {"colors": (network, [(1, 64, 64)])}
+    if getattr(network, "guidance", None) is not None:
+        networks |= {part: _part_of(network, part) for part in PARTS}
+    return packaged_graphs.write(model, networks, _graph_key(model))
 
 
 def _load_quantized(core: Any, model: Path, side: int) -> Any:
