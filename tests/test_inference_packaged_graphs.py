@@ -98,3 +98,19 @@ def test_the_first_run_needs_no_torch(tmp_path: Path):
     command = [sys.executable, "-c", COLOR_PHOTO, str(photo), str(tmp_path / "out.jpg")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False"]
+
+
+def test_without_torch_photos_are_colored_and_the_rest_says_what_it_lacks(tmp_path: Path):
+    photos = Path(__file__).parents[1] / "samples" / "photos"
+    without = "import sys; sys.modules['torch'] = None; from vidcolor import cli; sys.exit(cli.run(sys.argv[1:]))"
+
+    def run(*arguments: object) -> tuple[int, str]:
+        command = [sys.executable, "-c", without, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.returncode, done.stderr
+
+    code, said = run(photos / "dahlgren.jpg", "-o", tmp_path / "out.jpg", "--device", "cpu")
+    assert code == 0, said
+    code, said = run("train", photos, "-o", tmp_path / "mine.safetensors", "--minutes", "1")
+    assert code == 1
+    assert said.endswith("vidcolor: PyTorch is not installed, and this needs it: pip install torch torchvision\n")

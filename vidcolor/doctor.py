@@ -32,6 +32,7 @@ REQUIRED_PACKAGES = {  # usual name: distribution, module
     "PyAV": ("av", "av"), "OpenVINO": ("openvino", "openvino"), "torch": ("torch", "torch"),
     "NumPy": ("numpy", "numpy"), "OpenCV": ("opencv-python-headless", "cv2"), "Pillow": ("pillow", "PIL"),
 }  # fmt: skip
+WITHOUT_TORCH = "not installed; for GPUs, training, export and weights of published colorizers"
 CONFLICTING_PACKAGES = (
     "opencv-python",
     "opencv-contrib-python",
@@ -142,6 +143,8 @@ def _check_package(name: str, distribution: str, module: str) -> Finding:
     if not (problem := packages.import_problem(module)):
         said = found or f"{import_module(module).__version__}, from another package"
         return Finding("versions", name, "good", said)
+    if not found and name == "torch":
+        return Finding("versions", name, "note", WITHOUT_TORCH, "pip install torch torchvision")
     if not found:
         return Finding("versions", name, "bad", "not installed", f"pip install {distribution}")
     said = f"{found} is installed but cannot be used ({problem})"

@@ -35,6 +35,7 @@ COMMANDS = {  # name -> module in this folder, and its line in the overview
     "completion": ("completion", "Let the shell complete commands, options and names."),
 }
 DEFAULT_COMMAND = "colorize"
+OF_TORCH = "torch", "torchvision"  # which an install may lack
 
 
 class LazyGroup(HelpingGroup):
@@ -164,6 +165,8 @@ def _report_unexpected(error: BaseException) -> int:
     if os.environ.get("VIDCOLOR_DEBUG"):
         note(*"".join(traceback.format_exception(error)).splitlines())
         return 1
+    if isinstance(error, ModuleNotFoundError) and error.name in OF_TORCH:
+        return _report_error(f"PyTorch is not installed, and this needs it: pip install {' '.join(OF_TORCH)}", 1)
     if lacking := limits.explain(error):
         return _report_error(lacking, 1)
     if isinstance(error, OSError) and error.filename:  # a file that the system refuses to open
