@@ -252,7 +252,7 @@ def table(report: dict[str, Any]) -> str:
         f" {one['clip']['rate']} a second; "
         + ", ".join(f"{name} {at['clip']['megabits_per_second']:.1f} Mbit/s" for name, at in report["sizes"].items()),
         f"- {rounds} rounds: median (least to most)",
-        f"- First run ever, to the first frame, converting the network once: {report['first_run_ever_seconds']:.1f} s",
+        f"- First run ever, to the first frame: {report['first_run_ever_seconds']:.1f} s",
         "",
         "| size | | fps, whole command | fps, steady | CPU-ms a frame, steady | peak MiB | s to first frame |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
