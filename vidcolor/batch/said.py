@@ -22,7 +22,8 @@ class Said:
 
     def hints_for(self, entry: Entry) -> list[Hint]:
         """The hints for a photo or film of the source."""
-        said = [hint for hint in self._hints_by_name.get(_last_part(entry.name), []) if hint.is_for(entry.name)]
+        near = self._hints_by_name.get(_last_part(entry.name), []) if self.hints else []
+        said = [hint for hint in near if hint.is_for(entry.name)]
         return said + (self._photos.hints_for(self._names_of(entry)) if self._photos and self._photos.hints else [])
 
     def settings_for(self, entry: Entry) -> ModelSettings:

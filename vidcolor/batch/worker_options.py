@@ -22,8 +22,7 @@ def make_worker_options(
     """Make the WorkerOptions for a batch.
 
     said: of its files, the same as long as it runs.  software: for the files' tags.  is_shown: whether thumbnails of a
-    photo are wanted, by name.  watch: see FilmWatch;
-    for workers on other machines it must pickle.
+    photo are wanted, by name.  watch: see FilmWatch; for workers on other machines it must pickle.
     """
     photos, films = options.photos, options.films
     if said.project is not None and said.project.is_of_folder:

@@ -18,12 +18,12 @@ from vidcolor.run import LAST_FRAME
 from vidcolor.steady import Steadiness
 from vidcolor.steady.references import Reference
 
-Said = tuple[int, int, str]  # first and last frame of the output, and a hash of what is said
+Saying = tuple[int, int, str]  # first and last frame of the output, and a hash of what is said
 
 
 def said_of_frames(
     project: Project | None, settings: ModelSettings, steadiness: Steadiness
-) -> tuple[Said, ...] | None:  # fmt: skip
+) -> tuple[Saying, ...] | None:  # fmt: skip
     """All that is said of frames, in order; None where a shot's colors depend on other shots, too.
 
     settings: of the whole film's model.  Raises ModelError.
@@ -35,14 +35,14 @@ def said_of_frames(
     return tuple((begin - first, end - first, what) for begin, end, what in found)
 
 
-def _choices(project: Project | None, settings: ModelSettings) -> Iterator[Said]:
+def _choices(project: Project | None, settings: ModelSettings) -> Iterator[Saying]:
     for choice in project.choices if project else ():
         model = choice.apply(settings).identity() if choice.model is not None else None
         palette = palettes.digest(choice.palette) if choice.palette is not None else None
         yield choice.first, choice.last, _hash(json.dumps([model, choice.saturation, palette]).encode())
 
 
-def _reference(still: Reference) -> Iterator[Said]:
+def _reference(still: Reference) -> Iterator[Saying]:
     """A still or hint: of the frames that it speaks of, and of its own."""
     picture = still.picture
     arrays: list[NDArray[Any]] = [

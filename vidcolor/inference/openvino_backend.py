@@ -235,11 +235,16 @@ def _graph_key(model: Path) -> str:
     return f"{weights.sha256(model)[:24]}-{_network_code_hash()}"
 
 
+def _read_packaged(core: Any, model: Path, network: Network) -> Any | None:
+    return packaged_graphs.read(core, model, network, _graph_key(model))
+
+
 def _load_converted(core: Any, model: Path, side: int) -> Any:
     """Load the model as an OpenVINO model. side: pixels, where the network must be converted for a square."""
     if not files.is_published(model):
-        read = partial(packaged_graphs.read, core, model, "colors", _graph_key(model))
-        return _read_or_make(core, _cache_key(model), lambda: read() or convert(weights.load(model)[0]))
+        return _read_or_make(
+            core, _cache_key(model), lambda: _read_packaged(core, model, "colors") or convert(weights.load(model)[0])
+        )
     if model.suffix.lower() in MODEL_GRAPHS:
         network = graphs.read(model)
         if len(network.inputs) != len(files.identify(model).facts.inputs):
@@ -254,9 +259,7 @@ def _load_part(part: Network, core: Any, model: Path, _: int) -> Any:
     """Load what else is asked of a model that listens as an OpenVINO model: see networks.binnet.wrap."""
 
     def make() -> Any:
-        if (packaged := packaged_graphs.read(core, model, part, _graph_key(model))) is not None:
-            return packaged
-        return _trace(*_part_of(weights.load(model)[0], part))
+        return _read_packaged(core, model, part) or _trace(*_part_of(weights.load(model)[0], part))
 
     return _read_or_make(core, f"{_cache_key(model)}-{part}", make)
 

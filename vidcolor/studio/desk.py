@@ -23,9 +23,9 @@ from vidcolor.inference.chosen import LoadedColorizers
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.inference.settings import ModelSettings
 from vidcolor.planes import network_size, shrink
-from vidcolor.stills.display import encode_jpeg
+from vidcolor.stills.display import encode_jpeg, fit
 from vidcolor.studio.folder import MOST_PHOTOS, photos_beside
-from vidcolor.studio.pictures import SIDE, THUMBNAIL, Shown, css_color, fit, keep
+from vidcolor.studio.pictures import SIDE, THUMBNAIL, Shown, css_color, keep
 
 KEPT_PICTURES, KEPT_THUMBNAILS = 100, 4000  # most recent, in memory
 QUALITY, THUMBNAIL_QUALITY, PALETTE_QUALITY = 88, 70, 95
@@ -91,7 +91,7 @@ class Desk(ABC):
         project = self._open_project()
         self.check(project)
         with self.asking:
-            self.load_choices(project)
+            self._load_choices(project)
             self._take(project, content)
 
     def _take(self, project: Project, content: bytes | None) -> None:
@@ -165,10 +165,6 @@ class Desk(ABC):
     @abstractmethod
     def why_changed(self) -> str:
         """What happened to the source, in words; "" for nothing."""
-
-    @abstractmethod
-    def load_choices(self, project: Project) -> None:
-        """Load what a project chose and the one before did not, or say why not. Raises VidcolorError."""
 
     # Threads
 
@@ -309,9 +305,15 @@ class Desk(ABC):
             self.check(project)
             self.check_new(project)
             with self.asking:
-                self.load_choices(project)
+                self._load_choices(project)
                 write_project(self.path, data)
                 self._take(project, self._read_file())
+
+    def _load_choices(self, project: Project) -> None:
+        """Load what a project chose and the one before did not, or say why not. Raises VidcolorError."""
+        for choice in project.choices:
+            if choice not in self.project.choices:
+                self.loaded.load(choice.apply(self.settings))
 
     def take_project(self, project: Project) -> None:
         """Go on with a project. Called by one thread at a time."""

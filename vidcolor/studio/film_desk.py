@@ -26,10 +26,11 @@ from vidcolor.planes import shrink
 from vidcolor.printable import printable
 from vidcolor.steady.matching import COHERENT
 from vidcolor.steady.references import Reference
+from vidcolor.stills.display import fit
 from vidcolor.stills.rgb import Rgb
-from vidcolor.studio.desk import Desk, check_source, in_shares, lightness_for, small_size
+from vidcolor.studio.desk import STOP_SECONDS, Desk, check_source, in_shares, lightness_for, small_size
 from vidcolor.studio.folder import status_of
-from vidcolor.studio.pictures import SIDE, THUMBNAIL, Shown, fit, keep, resize
+from vidcolor.studio.pictures import SIDE, THUMBNAIL, Shown, keep, resize
 
 KEPT_FRAMES = 24  # most recent, in memory
 DARK, FLAT = 6.0, 3.0  # L*: mean and deviation, below which a frame counts as black, or blank
@@ -80,7 +81,7 @@ class FilmDesk(Desk):
                 raise UsageError(f"{hint.name}: needs a frame in place of its time, to be shown in the studio.")
         self._references(project)  # which says what is wrong with hints and stills
 
-    def stop(self, seconds: float = 2.0) -> None:
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
         """See Desk."""
         self._has_shots.set()
         super().stop(seconds)
@@ -230,13 +231,6 @@ class FilmDesk(Desk):
         """See Desk."""
         super().take_project(project)
         self._chosen = ChosenColorizers(project, self.loaded)
-
-    def load_choices(self, project: Project) -> None:
-        """See Desk."""
-        chosen = ChosenColorizers(project, self.loaded)
-        for choice in project.choices:
-            if choice not in self.project.choices:
-                chosen(choice.first)
 
     def said(self) -> dict[str, list[Any]]:
         """See Desk."""

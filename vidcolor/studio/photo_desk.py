@@ -172,12 +172,6 @@ class PhotoDesk(Desk):
 
     # The project
 
-    def load_choices(self, project: Project) -> None:
-        """See Desk."""
-        for choice in project.choices:
-            if choice not in self.project.choices:
-                self.loaded.load(choice.apply(self.settings))
-
     def said(self) -> dict[str, list[Any]]:
         """See Desk. What is said of photos that are not there, and of further pages, the page is not told."""
         self._find_sizes()

@@ -15,6 +15,7 @@ import numpy as np
 from vidcolor.color import Floats, lab_to_rgb, picture_to_lab
 from vidcolor.inference.listening import enlarge
 from vidcolor.painting.tone import Tone
+from vidcolor.stills.display import fit
 from vidcolor.stills.files import open_in_turn
 from vidcolor.stills.page import Page
 from vidcolor.stills.rgb import Rgb
@@ -112,14 +113,6 @@ def css_color(lightness: float, ab: Sequence[float] | Floats) -> str:
 def resize(picture: Any, size: tuple[int, int]) -> Any:
     """A picture, of any type, of another (width, height)."""
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-
-
-def fit(rgb: Rgb, side: int) -> Rgb:
-    """A picture of at most `side` pixels on its longest side."""
-    scale = side / max(rgb.shape[:2])
-    if scale >= 1:
-        return rgb
-    return np.asarray(resize(rgb, (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))), np.uint8)
 
 
 def keep(where: "OrderedDict[Any, T]", key: Any, value: T, most: int) -> T:
