@@ -1,10 +1,12 @@
 """Whether a film is gray, toned or in color, judged by frames from all over it."""
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
-from vidcolor.media.seeking import read_properties, sample_frames
+from vidcolor.media.seeking import read_properties, sample_frames, sample_key_frames
 from vidcolor.painting.tone import SHORT_SIDE, Tone, tone_of
+from vidcolor.stills.rgb import Rgb
 
 SAMPLED_FRAMES = 16
 LEAST_CONTRAST = 4.0  # standard deviation in 8-bit codes: a frame with less (black, a fade) says nothing of a film
@@ -16,10 +18,15 @@ def film_tone(path: Path) -> Tone:
     film = read_properties(path)
     shrink = SHORT_SIDE / min(film.width, film.height)
     size = max(1, round(film.width * shrink)), max(1, round(film.height * shrink))
-    pictures = sample_frames(path, film, SAMPLED_FRAMES, size)
-    tones = Counter(tone_of(picture) for picture in pictures if picture.std() > LEAST_CONTRAST)
+    tones = _count_tones(sample_key_frames(path, film, SAMPLED_FRAMES, size))
+    if not tones or tones["color"]:  # a film that may be copied is looked at more closely
+        tones = _count_tones(sample_frames(path, film, SAMPLED_FRAMES, size))
     if tones["color"] and tones["color"] >= THROUGHOUT * tones.total():
         return "color"
     if tones["color"]:
         return "mixed"
     return next((tone for tone, count in tones.items() if 2 * count > tones.total()), "gray")
+
+
+def _count_tones(pictures: Iterable[Rgb]) -> Counter[Tone]:
+    return Counter(tone_of(picture) for picture in pictures if picture.std() > LEAST_CONTRAST)

@@ -12,13 +12,12 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from vidcolor.media.input_file import check_read, demux
+from vidcolor.media.keyframes import decode_keyframe, find_keyframe
 from vidcolor.media.pyav import fraction_of
 
 _WHOLE_FRAMES = 120  # shorter films are decoded whole
 _PLACES = 64
-_FRAMES_A_PLACE = 1
 _FIELD_ORDER_NAMES = {"tff": "top field first (tff)", "bff": "bottom field first (bff)"}
-_MOST_PACKETS = 300  # that are read at a place to find a key frame
 # Other codecs have no fields, or decoders do not tell them, and they have one pixel shape for a file.
 _FIELD_CODECS = {
     "mpeg1video", "mpeg2video", "h264", "mpeg4", "dvvideo", "vc1", "wmv3", "prores", "dnxhd", "ffv1", "mjpeg",
@@ -77,9 +76,9 @@ def take_sample(container: InputContainer, stream: VideoStream, frames: int | No
     if codec.codec.canonical_name not in _FIELD_CODECS:
         return found
     codec.thread_count = 1  # with several the context would tell of another frame than the one at hand
-    for frame in _decode_samples(container, stream, frames, can_seek=can_seek):
-        found.fields[field_order_of(frame)] += 1
-        if shape := fraction_of(codec.sample_aspect_ratio):
+    for order, shape in _look(container, stream, frames, can_seek=can_seek):
+        found.fields[order] += 1
+        if shape:
             found.shapes[shape] += 1
     return found
 
@@ -91,21 +90,33 @@ def field_order_of(frame: VideoFrame) -> str:
     return "tff" if _top_field_first(frame) else "bff"
 
 
-def _decode_samples(
+def _look(
     container: InputContainer, stream: VideoStream, frames: int | None, *, can_seek: bool
-) -> Iterator[VideoFrame]:
+) -> Iterator[tuple[str, Fraction | None]]:
+    """Field order and pixel shape of frames from all over the film."""
     begin, length = stream.start_time, stream.duration or _length(container, stream)
     if not can_seek or begin is None or not length or (frames is not None and frames <= _WHOLE_FRAMES):
-        yield from _decode(container, stream, _WHOLE_FRAMES, None)
+        yield from (_describe(frame, stream) for frame in _decode(container, stream, _WHOLE_FRAMES))
         return
-    stream.codec_context.skip_frame = "NONKEY"  # the others cannot be decoded by themselves
+    known = dict[int | None, tuple[str, Fraction | None]]()  # by the keyframe's time: several places may have one
     for place in range(_PLACES):
         try:
             container.seek(begin + length * place // _PLACES, stream=stream)
         except FFmpegError as error:
             check_read(container, error)
             return
-        yield from _decode(container, stream, _FRAMES_A_PLACE, _MOST_PACKETS)
+        key = find_keyframe(container, stream)
+        if key is None:
+            continue
+        if key.pts not in known and (frame := decode_keyframe(stream, key)) is not None:
+            known[key.pts] = _describe(frame, stream)
+        if key.pts in known:
+            yield known[key.pts]
+
+
+def _describe(frame: VideoFrame, stream: VideoStream) -> tuple[str, Fraction | None]:
+    """Field order and pixel shape of the frame that was decoded last."""
+    return field_order_of(frame), fraction_of(stream.codec_context.sample_aspect_ratio)
 
 
 def _length(container: InputContainer, stream: VideoStream) -> int:
@@ -113,28 +124,18 @@ def _length(container: InputContainer, stream: VideoStream) -> int:
     return round(Fraction(container.duration or 0, 1_000_000) / base) if base else 0
 
 
-def _decode(container: InputContainer, stream: VideoStream, most: int, within: int | None) -> Iterator[VideoFrame]:
-    """At most so many frames from the container's position on; packets that do not decode are skipped.
-
-    within: stop after so many packets; None: at the first packet that does not decode.
-    """
+def _decode(container: InputContainer, stream: VideoStream, most: int) -> Iterator[VideoFrame]:
+    """At most so many frames from the container's position on, up to the first packet that does not decode."""
     count = 0
-    source = demux(container, stream)
-    for number in range(1 << 62):
-        try:
-            packet = next(source, None)
-            if packet is None or (within is not None and number > within):
-                return
-            decoded = packet.decode()
-        except FFmpegError:
-            if within is None:
-                return
-            continue
-        for frame in decoded:
-            yield frame
-            count += 1
-            if count == most:
-                return
+    try:
+        for packet in demux(container, stream):
+            for frame in packet.decode():
+                yield frame
+                count += 1
+                if count == most:
+                    return
+    except FFmpegError:
+        return
 
 
 def _top_field_first(frame: VideoFrame) -> bool:

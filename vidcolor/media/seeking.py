@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
 
 from vidcolor.media.input_file import check_read, demux
+from vidcolor.media.keyframes import decode_keyframe, find_keyframe
 from vidcolor.media.opening import open_film
 from vidcolor.media.pixels import reformat
 from vidcolor.media.probe import examine
@@ -27,7 +29,6 @@ from vidcolor.media.streams import choose_video
 from vidcolor.stills.rgb import Rgb
 
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
-_KEY_PACKETS = 300  # a seek that meets no keyframe in so many packets has failed
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,15 @@ def sample_frames(path: Path, film: VideoProperties, count: int, size: tuple[int
     return (found[1] for found in frames_at(path, wanted, film, size) if found is not None)
 
 
+def sample_key_frames(path: Path, film: VideoProperties, count: int, size: tuple[int, int]) -> Iterator[Rgb]:
+    """As `sample_frames`, but at most one keyframe of each of `count` equal parts, where it has one: much faster."""
+    edges = sorted({film.frame_count * step // count for step in range(count + 1)})
+    with open_film(path) as finder, open_film(path) as container:
+        reader = _FrameReader(path, finder, container, film, None)
+        found = (reader.read_key(first, after - 1) for first, after in pairwise(edges))
+        yield from (_to_rgb(frame, film, size) for frame in found if frame is not None)
+
+
 class _FrameReader:
     """Decodes forward, and seeks when a keyframe lies between here and there.
 
@@ -123,6 +133,16 @@ class _FrameReader:
                 return self._position, frame
         return None
 
+    def read_key(self, first: int, last: int) -> VideoFrame | None:
+        """The last keyframe of a range; None where there is none. Not to be mixed with `read`."""
+        key = self._keyframe_before(last) if self._is_seekable else None
+        if key is None or key < first:
+            return None
+        self._container.seek(self._pts_of(key), stream=self._stream)
+        packet = find_keyframe(self._container, self._stream)
+        frame = None if packet is None else decode_keyframe(self._stream, packet)
+        return None if frame is None or frame.is_corrupt else frame
+
     def _number(self, frame: VideoFrame) -> int:
         pts = frame.pts if frame.pts is not None else frame.dts
         return self._counted if pts is None or not self._is_seekable else self._number_of(pts)
@@ -138,16 +158,13 @@ class _FrameReader:
     def _keyframe_before(self, number: int) -> int | None:
         try:
             self._finder.seek(self._pts_of(number), stream=self._finder_stream)
-            for count, packet in enumerate(demux(self._finder, self._finder_stream)):
-                pts = packet.pts if packet.pts is not None else packet.dts
-                if packet.is_keyframe and packet.size and pts is not None:
-                    key = self._number_of(pts)
-                    return key if key <= number else None
-                if count > _KEY_PACKETS:
-                    return None
         except FFmpegError as error:
             check_read(self._finder, error)  # else there is no seeking in this file: it is decoded through
-        return None
+            return None
+        packet = find_keyframe(self._finder, self._finder_stream)
+        pts = None if packet is None else packet.pts if packet.pts is not None else packet.dts
+        key = None if pts is None else self._number_of(pts)
+        return None if key is None or key > number else key
 
 
 def _decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
