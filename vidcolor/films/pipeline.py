@@ -29,10 +29,10 @@ T = TypeVar("T")
 ColorFrame = tuple[Frame, Floats]  # a frame and its a*b*
 # A frame, its L* and a*b* (None where the network was not asked), its colors by what is known, and its likeness.
 Predicted = tuple[Frame, Floats, Floats | None, Match | None, Floats | None]
-DECODED_AHEAD = 4  # frames that wait for the network, beyond its batch
+DECODED_AHEAD = 2  # frames that wait for the network, beyond its batch
 PLANNED_AHEAD = 8  # frames that wait for the network to color the key frame before them
 KEYS_A_DEVICE = 2  # key frames that a device works on at once: all frames between them are held
-PAINTED_AHEAD = 4  # frames that wait for the encoder
+PAINTED_AHEAD = 2  # frames that wait for the encoder
 
 
 class Source(Protocol):
@@ -144,7 +144,7 @@ def colored_frames(
     predictors = Predictors(colorizer, steadiness, picture, view, choose)
     if steadiness.every == 1:
         predicted = _predict(light_frames, colorizer.batch_size, predictors, checkpoints.first, steadiness.first_number)
-        predictions = overlap(predicted, colorizer.batch_size)
+        predictions = overlap(predicted, 2)
         if steadiness.mode == "off":
             colors: Iterator[ColorFrame] = ((frame, ab) for frame, _, ab, _, _ in predictions if ab is not None)
         else:

@@ -69,16 +69,20 @@ class OpenVINOBackend:
         self._jobs = jobs  # 0: as many as OpenVINO chooses
         loader: Callable[..., Any] = _load_converted if precision != "int8" else _load_quantized
         self._load = partial(loader if network == "colors" else partial(_load_part, network), self._core, model)
-        self._network: Any = None if side_matters else self._load(0)
+        self._side_matters = side_matters
+        # A packaged one is quickly read again, and would hold its weights a second time.
+        is_read_again = side_matters or model.parent == weights.models_folder()
+        self._network: Any = None if is_read_again else self._load(0)
         self._queues: OrderedDict[tuple[tuple[int, ...], ...], Any] = OrderedDict()
-        self.preferred_batch = jobs or 8
+        self.preferred_batch = jobs or min(8, 2 * limits.count_processors())  # more would only hold frames back
 
     def _infer_queue(self, shapes: tuple[tuple[int, ...], ...]) -> Any:
         """Requests for inputs of these shapes, (C, h, w) each."""
         if shapes in self._queues:
             self._queues.move_to_end(shapes)
         else:
-            network = self._load(shapes[0][1]) if self._network is None else self._network.clone()
+            side = shapes[0][1] if self._side_matters else 0
+            network = self._load(side) if self._network is None else self._network.clone()
             network.reshape({port: [1, *shape] for port, shape in zip(network.inputs, shapes, strict=True)})
             hint = "f32" if self._unquantized == "fp32" else self._unquantized
             settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "THROUGHPUT"}

@@ -6,7 +6,7 @@ from av.filter import Graph
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
-from vidcolor.frames import ColoredFrame
+from vidcolor.frames import ColoredFrame, Plane
 from vidcolor.media.encoders import Encoding
 from vidcolor.media.pixels import layout_of, reformat, write_plane
 from vidcolor.media.probe import CAPTIONS, ProbeResult
@@ -33,8 +33,9 @@ class FrameBuilder:
     def build(self, colored: ColoredFrame) -> VideoFrame:
         """Build the frame to encode, without its time. Side data (captions, HDR) is kept where formats are the same."""
         bits = self._picture.bits
-        frame = self._new_frame(colored)
-        write_plane(frame, 0, colored.frame.luma, bits)
+        frame, has_luma = self._new_frame(colored)
+        if not has_luma:
+            write_plane(frame, 0, colored.frame.luma, bits)
         write_plane(frame, 1, colored.cb, bits)
         write_plane(frame, 2, colored.cr, bits)
         self._set_color_tags(frame)
@@ -52,29 +53,36 @@ class FrameBuilder:
                 write_plane(frame, 0, colored.frame.luma, bits)
         return frame
 
-    def _new_frame(self, colored: ColoredFrame) -> VideoFrame:
+    def _new_frame(self, colored: ColoredFrame) -> tuple[VideoFrame, bool]:
+        """A frame to write planes into, and whether it has the luma already."""
         native = colored.frame.native
         is_whole = isinstance(native, VideoFrame) and (native.width, native.height) == self._size
         if is_whole and native.format.name == self._planar_format:
             frame = _filter(self._copy, native)
             # The decoder still reads from its frames, so the copy gets memory of its own.
             frame.make_writable()
-            return frame
+            return frame, _is_view(colored.frame.luma, native)
         if is_whole and self._may_have_captions and CAPTIONS in side_data_of(native):
             # Converting keeps what lies beside the samples; these are painted over.
             frame = _filter(self._copy, reformat(native, format=self._planar_format))
             frame.make_writable()
-            return frame
+            return frame, False
         frame = VideoFrame(self._picture.width, self._picture.height, self._planar_format)
         frame.time_base = Fraction(1, 1000)
         if self._has_fields:
             frame = _filter(self._copy, frame)
             frame.make_writable()
-        return frame
+        return frame, False
 
     def _set_color_tags(self, frame: VideoFrame) -> None:
         frame.color_range, frame.colorspace = self._tags.color_range, self._tags.colorspace
         frame.color_primaries, frame.color_trc = self._tags.color_primaries, self._tags.color_trc
+
+
+def _is_view(luma: Plane, frame: VideoFrame) -> bool:
+    """Whether a plane is the frame's own first one, and not a converted copy."""
+    address: int = luma.__array_interface__["data"][0]
+    return address == frame.planes[0].buffer_ptr
 
 
 def _graph(width: int, height: int, pixel_format: str, parameters: str | None) -> Graph:

@@ -21,7 +21,7 @@ from vidcolor.steady.motion import FlowFinder, Gray, gray_of
 from vidcolor.steady.palette import KEY_INTERVAL, PaletteKey, agree
 from vidcolor.steady.references import CorrectorState, ReferenceCorrector
 
-AHEAD = 24  # frames that a frame waits for; more steadies hardly better
+AHEAD = 12  # frames that a frame waits for; 24 steady hardly better, and cost 12 frames of memory
 MEMORY = Memory(max_weight=60, unexplained=0.99, deviations=3.0)
 AMOUNT_STEP = 1 / 50  # by which the measured variety of colors follows each frame
 LIKE = 12.0  # L*: mean difference to the frame before, below which a frame is like it
@@ -179,7 +179,7 @@ class ShotSteadier:
             state = replace(state, keys=agreed.keys)
         self._state = replace(state, held=(*state.held, new))
         count = self._block_length
-        return ready + (self._color_block(count) if len(self._state.held) == count + AHEAD else [])
+        return ready + (self._color_block(count) if len(self._state.held) >= count + AHEAD else [])
 
     @property
     def _block_length(self) -> int:
