@@ -106,7 +106,7 @@ def test_planes_and_rgb_give_the_same_jpeg_but_for_rounding(shape: tuple[int, in
     Image.fromarray(np.ascontiguousarray(GRAY[: shape[0], : shape[1]])).save(data, "JPEG", quality=96)
     outputs, contents = [], []
     for has_planes in (True, False, True):
-        monkeypatch.setattr("vidcolor.stills.jpeg._has_plane_encoder", lambda has_planes=has_planes: has_planes)
+        monkeypatch.setattr("vidcolor.stills.jpeg.has_simplejpeg", lambda has_planes=has_planes: has_planes)
         with open_still(data.getvalue()) as still:
             target = io.BytesIO()
             write_still(still, [np.full((2, 8, 8), 15, np.float32)], target)

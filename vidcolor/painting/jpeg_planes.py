@@ -22,13 +22,14 @@ from numpy.typing import NDArray
 from vidcolor import color
 from vidcolor.color import Floats
 from vidcolor.frames import Plane
-from vidcolor.painting.painter import STRIP_PIXELS, Painter, RgbSpace
+from vidcolor.painting.painter import Painter, RgbSpace
 from vidcolor.planes import look_up
 
 _KR, _KG, _KB = color.REC601_LUMA
 # What a code of Cb and of Cr adds to R', G' and B'.
 _RGB_FROM_CB = np.array([0, -2 * _KB * (1 - _KB) / _KG, 2 * (1 - _KB)])
 _RGB_FROM_CR = np.array([2 * (1 - _KR), -2 * _KR * (1 - _KR) / _KG, 0])
+_STRIP_PIXELS = 1 << 20  # of luma, painted at once: each call of the small ones would cost a fifth more
 _UNIT = 32  # a code of Y' in the 16-bit sums
 _OFFSET = 200 * _UNIT  # Y' never gives way by more, chroma never goes further
 _MAX_ERROR = 0.2  # codes that a sum may be off before it is corrected
@@ -50,7 +51,7 @@ class YccPainter:
 
     def fill(self, luma_HW: Plane, y_HW: Plane, cb_hw: Plane, cr_hw: Plane) -> None:
         """Paint the whole picture into the given planes. luma: gray codes, of even sides, twice those of chroma."""
-        step = max(1, STRIP_PIXELS // luma_HW.shape[1] // 2)
+        step = max(1, _STRIP_PIXELS // luma_HW.shape[1] // 2)
         for top in range(0, len(cb_hw), step):
             rows = slice(top, top + step)
             luma_rows = slice(2 * rows.start, 2 * rows.stop)

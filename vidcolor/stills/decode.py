@@ -1,7 +1,9 @@
 """Decoding of one frame of a file that Pillow has opened, at the file's own depth. TIFF is in tiff.py."""
 
 import io
+from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,15 @@ def decode_frame(image: Image.Image, content: bytes, kind: str) -> Raster:
         return raster_from_image(image, icc=icc)
     if kind == "JPEG" and image.mode == "RGB" and _has_neutral_chroma(content):
         image.draft("L", None)
+    if kind == "JPEG" and image.mode == "L" and (luma := _decode_luma(content, image)) is not None:
+        return raster_from_array(luma, image.info.get("icc_profile"))
     return raster_from_image(image)
+
+
+@cache
+def has_simplejpeg() -> bool:
+    """Whether the fast decoder and encoder of JPEG's planes is installed: not on Macs with Intel processors."""
+    return find_spec("simplejpeg") is not None
 
 
 def icc_of(image: Image.Image, content: bytes, kind: str) -> bytes | None:
@@ -49,6 +59,20 @@ def _has_neutral_chroma(content: bytes) -> bool:
         return small.mode == "YCbCr" and small.getextrema()[1:] == ((128, 128), (128, 128))
     except OSError:  # stored as RGB, or damaged, which decoding will tell
         return False
+
+
+def _decode_luma(content: bytes, image: Image.Image) -> Any | None:
+    """The luma of a JPEG file's only picture (H, W), the same as Pillow's in two thirds of the time.
+
+    None where the file has more pictures, or anything is odd about it: Pillow tells what.
+    """
+    if getattr(image, "n_frames", 1) > 1 or not has_simplejpeg():
+        return None
+    try:
+        luma = import_module("simplejpeg").decode_jpeg(content, colorspace="GRAY", fastdct=False)[..., 0]
+    except ValueError:
+        return None
+    return luma if luma.shape == image.size[::-1] else None
 
 
 def _scale_to_full(values: Any, depths: list[int]) -> Any:

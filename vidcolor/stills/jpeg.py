@@ -3,9 +3,7 @@
 import io
 import struct
 from collections.abc import Sequence
-from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import cv2
@@ -15,6 +13,7 @@ from PIL import Image, JpegImagePlugin
 from vidcolor.choices import SUBSAMPLINGS
 from vidcolor.color import Floats
 from vidcolor.painting.jpeg_planes import YccPainter
+from vidcolor.stills.decode import has_simplejpeg
 from vidcolor.stills.page import Page, StillSettings
 
 # Chroma quantization at quality 50 (ITU-T T.81, table K.2) and luma's (table K.1), row by row.
@@ -42,7 +41,7 @@ def encode_page(page: Page, ab: Floats, source: Any, settings: StillSettings) ->
     is_progressive = bool(source.info.get("progressive"))
     luma = page.rows(0, page.size[0])
     if (
-        _has_plane_encoder()
+        has_simplejpeg()
         and quality
         and subsampling == "4:2:0"
         and not is_progressive
@@ -77,11 +76,6 @@ def _set_size(content: bytes, size: tuple[int, int]) -> bytes:
     while content[at + 1] != _START_OF_FRAME:
         at += 2 + struct.unpack_from(">H", content, at + 2)[0]
     return content[: at + 5] + struct.pack(">HH", *size) + content[at + 9 :]
-
-
-@cache
-def _has_plane_encoder() -> bool:
-    return find_spec("simplejpeg") is not None
 
 
 def _source_tables(source: Any) -> list[list[int]]:

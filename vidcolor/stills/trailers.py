@@ -5,7 +5,7 @@ import re
 
 from vidcolor.stills import header, metadata, netpbm
 
-_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # of a segment, among coded pixels (T.81, B.1.1.2)
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # of a segment, among coded pixels (T.81, B.1.1.2)
 _PADDING = b"\0\xff\t\r\n "
 
 
