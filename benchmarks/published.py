@@ -17,16 +17,9 @@ from films import MIB, SAMPLE, SAMPLE_GRAIN, Bench, Timing, run
 HERE = Path(__file__).parent
 EAGER_SECONDS = 20.0
 MAKE_WEIGHTS = """
-import sys, warnings, torch
-warnings.simplefilter("ignore")
-from spandrel_extra_arches.architectures.DDColor import DDColor
-torch.manual_seed(0)
-network = DDColor(encoder_name="convnext-t", num_output_channels=2, last_norm="Spectral", num_queries=100)
-with torch.no_grad():
-    for _ in range(3):
-        network.train()(torch.rand(1, 3, 64, 64))  # finds the spectral norms
-    network.refine_net[0][0].weight_u.div_(20)  # colors that can be seen
-torch.save(network.state_dict(), sys.argv[1])
+import sys, torch
+from peers import make_ddcolor
+torch.save(make_ddcolor("convnext-t").state_dict(), sys.argv[1])
 """
 
 
@@ -42,7 +35,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="vidcolor-bench-") as name:
         folder = Path(name)
         weights = folder / "ddcolor_tiny.pth"
-        subprocess.run([sys.executable, "-c", MAKE_WEIGHTS, weights], check=True)
+        subprocess.run([sys.executable, "-c", MAKE_WEIGHTS, weights], check=True, cwd=HERE)
         bench = Bench(SAMPLE, SAMPLE_GRAIN, str(weights), asked.seconds, asked.runs, folder)
         clip, facts = bench.clip(asked.rows)
         size = ["--size", str(asked.side)]
