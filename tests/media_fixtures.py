@@ -1,7 +1,8 @@
 """Small films made on the spot with PyAV, and readers that look at what a film really holds."""
 
 import io
-from collections.abc import Sequence
+import pickle
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ from av.filter import Graph
 from av.subtitles.subtitle import SubtitleSet
 from PIL import Image
 
-from vidcolor.frames import ColoredFrame, FilmInfo, Frame
+from vidcolor.batch.films import BatchFilmColorizer
+from vidcolor.films.parts import Survey
+from vidcolor.frames import ColoredFrame, FilmInfo, Frame, Part
+from vidcolor.inference.colorizer import Colorizer
 from vidcolor.media.encoders import OutputSettings
 from vidcolor.media.pixels import layout_of, plane_view
 from vidcolor.media.sink import FilmSink
@@ -261,3 +265,17 @@ def packets(path: Path, kind: str) -> list[list[tuple[Fraction, bytes]]]:
             if packet.size:
                 found[packet.stream_index].append((packet.pts * packet.time_base, bytes(packet)))
     return list(found.values())
+
+
+def plan_all(films: BatchFilmColorizer, film: Path, colorizer: Colorizer, wanted: int) -> list[Part]:
+    """The parts of a film, planned to its end."""
+    return in_stages(lambda known: films.plan_parts(film, colorizer, wanted, known))
+
+
+def in_stages(look_on: Callable[[Survey | None], tuple[list[Part], Survey | None]]) -> list[Part]:
+    """The parts of all stages; what is known between them goes from machine to machine."""
+    found, known = look_on(None)
+    while known is not None:
+        more, known = look_on(pickle.loads(pickle.dumps(known)))
+        found += more
+    return found

@@ -1,6 +1,7 @@
 """How work is dealt to a cluster's workers, and what becomes of it when one is lost: without Ray."""
 
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,8 @@ from vidcolor.cluster.scheduler import PARTS_A_WORKER, Scheduler
 from vidcolor.cluster.slots import Slot, slots_of
 from vidcolor.cluster.worker_handles import Job, WorkerHandle
 from vidcolor.errors import DeviceError, SinkError, SourceError, VidcolorError
-from vidcolor.frames import Part
+from vidcolor.films.parts import Survey
+from vidcolor.frames import Part, ResumePoint
 
 
 def test_machines_are_divided_by_gpus_or_by_cores():
@@ -118,9 +120,9 @@ def test_a_film_is_taken_into_parts_where_workers_would_be_idle():
     first, second = (workers.submit(is_film=True) for _ in range(2))
     workers.scheduler.deal()
     assert [job.wanted for job in (first, second)] == [PARTS_A_WORKER * wide for wide in (3, 3)]
-    workers.end(workers.worker_with(first), first, [])  # it cannot be parted
+    workers.end(workers.worker_with(first), first, ([], None))  # it cannot be parted
     found = [Part(0, 480, 0), Part(480, 960, 0), Part(960, 1200, 0)]
-    workers.end(workers.worker_with(second), second, found)
+    workers.end(workers.worker_with(second), second, (found, None))
     assert [job.part for job in workers.scheduler.films] == [*found, None]
     workers.scheduler.deal()
     made = {job.part: (handle, job) for handle in workers.handles for job in handle.jobs}
@@ -135,6 +137,37 @@ def test_a_film_is_taken_into_parts_where_workers_would_be_idle():
     workers.end(workers.worker_with(second), second, EntryResult("colored"))
     assert second.future.result().outcome == "colored"
     assert not workers.scheduler.films
+
+
+def test_parts_are_colored_while_the_film_is_looked_through(lost_kind: type[Exception]):
+    workers = Workers(3)
+    film, known = workers.submit(is_film=True), Survey(point=ResumePoint(700, 700, 0), planned=2)
+    workers.scheduler.deal()
+    first, wanted = Part(0, 480, 0), film.wanted
+    workers.end(workers.worker_with(film), film, ([first], known))
+    assert [job.part for job in workers.scheduler.films] == [None, first]  # the survey goes on
+    workers.scheduler.deal()
+    looking = workers.worker_with(film)
+    assert looking.actor.calls[-1][1][1:] == (wanted, known)
+    (part,) = [job for handle in workers.handles for job in handle.jobs if job.part == first]
+    workers.end(workers.worker_with(part), part, None)
+    assert not film.parts_left
+    assert not workers.scheduler.films  # not whole yet
+    workers.end(looking, film, lost_kind())
+    workers.scheduler.deal()
+    looking = workers.worker_with(film)
+    assert looking.actor.calls[-1][1][1:] == (wanted, known)  # where the lost one began
+    second = Part(480, 960, 0)
+    workers.end(looking, film, ([second], replace(known, planned=4)))
+    workers.scheduler.deal()
+    workers.end(workers.worker_with(film), film, SourceError("damaged"))  # the rest is colored with the whole
+    assert not workers.scheduler.films
+    (part,) = [job for handle in workers.handles for job in handle.jobs if job.part == second]
+    workers.end(workers.worker_with(part), part, None)
+    assert list(workers.scheduler.films) == [film]
+    workers.scheduler.deal()
+    name, arguments, _ = workers.worker_with(film).actor.calls[-1]
+    assert (name, arguments[-1]) == ("color_film", True)
 
 
 def test_what_takes_workers_down_fails_alone(lost_kind: type[Exception]):

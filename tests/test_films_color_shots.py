@@ -8,7 +8,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from media_fixtures import packets
+from media_fixtures import packets, plan_all
 
 import vidcolor
 from vidcolor import cli
@@ -136,7 +136,7 @@ def test_parts_of_a_film_partly_in_color_make_the_film(
     films = BatchFilmColorizer(FilmOptions(ModelSettings(str(tiny_model)), codec="ffv1", steady=steady))
     with Colorizer.load(str(tiny_model)) as colorizer:
         colorize_film_file(source, tmp_path / "whole.mkv", films.options, lambda: colorizer)
-        parts = films.plan_parts(source, colorizer, 3)
+        parts = plan_all(films, source, colorizer, 3)
         assert len(parts) > 1
         for part in parts:
             films.colorize_part(source, tmp_path / "out.mkv", colorizer, part, is_again=False)

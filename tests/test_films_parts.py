@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from media_fixtures import make_shots, packets, times
+from media_fixtures import in_stages, make_shots, packets, plan_all, times
 
 from vidcolor.batch.films import BatchFilmColorizer
 from vidcolor.errors import SinkError
@@ -58,7 +58,7 @@ def films_of(model: Path, **changes: Any) -> BatchFilmColorizer:
 
 def survey(film: Path, colorizer: Colorizer, wanted: int, steadiness: Steadiness | None = None) -> list[Part]:
     with FilmSource(film) as source:
-        return parts.plan_parts(source, colorizer, steadiness or Steadiness(), wanted)
+        return in_stages(lambda known: parts.plan_parts(source, colorizer, steadiness or Steadiness(), wanted, known))
 
 
 def contents(path: Path) -> list[Any]:
@@ -79,6 +79,29 @@ def test_parts_follow_each_other_and_begin_at_cuts(film: Path, colorizer: Colori
         assert part.first_colored <= part.first
         assert part.first % 8 == 0
         assert not any(part.first_colored < cut <= part.first for cut in cuts)
+
+
+def test_the_first_part_is_planned_before_the_film_is_known(film: Path, colorizer: Colorizer):
+    with FilmSource(film) as source:
+        (first,), known = parts.plan_parts(source, colorizer, Steadiness(), 4)
+        assert known is not None
+        assert known.point is not None
+        assert first.end < known.point.count < FRAMES - 16
+        assert known.planned * 8 == first.end
+        more, known = parts.plan_parts(source, colorizer, Steadiness(), 4, known)
+        assert more[0].first == first.end
+
+
+def test_a_film_of_unknown_length_is_looked_through_at_once(
+    film: Path, colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+):
+    with FilmSource(film) as source:
+        known = parts.plan_parts(source, colorizer, Steadiness(), 4)[0]
+        monkeypatch.setattr(source, "info", replace(source.info, frame_count=None), raising=False)
+        found, rest = parts.plan_parts(source, colorizer, Steadiness(), 4)
+    assert rest is None
+    assert len(found) >= 3
+    assert found[0] == known[0]
 
 
 def test_without_steadying_nothing_is_colored_in_vain(film: Path, colorizer: Colorizer):
@@ -104,7 +127,7 @@ def test_parts_in_any_order_make_the_same_film(
     films = films_of(tiny_model, **WAYS[way])
     whole, joined = tmp_path / f"whole.{suffix}", tmp_path / f"joined.{suffix}"
     films.colorize(film, whole, colorizer, is_again=False)
-    found = films.plan_parts(film, colorizer, 4)
+    found = plan_all(films, film, colorizer, 4)
     assert len(found) > 1
     for part in reversed(found):
         films.colorize_part(film, joined, colorizer, part, is_again=False)
@@ -127,7 +150,7 @@ def test_uneven_times_stay(tmp_path: Path, tiny_model: Path, colorizer: Colorize
     films = films_of(tiny_model, preset="medium")
     whole, joined = tmp_path / "whole.mp4", tmp_path / "joined.mp4"
     films.colorize(source, whole, colorizer, is_again=False)
-    for part in films.plan_parts(source, colorizer, 4):
+    for part in plan_all(films, source, colorizer, 4):
         films.colorize_part(source, joined, colorizer, part, is_again=False)
     films.colorize(source, joined, colorizer, is_again=True)
     assert contents(joined) == contents(whole)
@@ -139,7 +162,7 @@ def test_a_part_that_was_killed_is_gone_on_with(
     films = films_of(tiny_model)
     whole, joined = tmp_path / "whole.mkv", tmp_path / "joined.mkv"
     films.colorize(film, whole, colorizer, is_again=False)
-    first, second, *_ = films.plan_parts(film, colorizer, 3)
+    first, second, *_ = plan_all(films, film, colorizer, 3)
     taken, finish = [], SegmentStore.finish
 
     def failing(store: SegmentStore, *arguments: Any) -> None:
@@ -164,7 +187,7 @@ def test_a_part_that_does_not_follow_is_left_alone_until_the_film_is_done(
     films = films_of(tiny_model)
     whole, joined = tmp_path / "whole.mkv", tmp_path / "joined.mkv"
     films.colorize(film, whole, colorizer, is_again=False)
-    last = films.plan_parts(film, colorizer, 3)[-1]
+    last = plan_all(films, film, colorizer, 3)[-1]
     films.colorize_part(film, joined, colorizer, last, is_again=False)
     assert [path.name for path in find_parts(joined)] == [f"joined.mkv~{last.first:09d}"]
     assert (tmp_path / f".vidcolor-{part_path(joined, last.first).name}").is_dir()
@@ -177,7 +200,7 @@ def test_parts_of_other_settings_are_not_joined(film: Path, tmp_path: Path, tiny
     films, other = films_of(tiny_model), films_of(tiny_model, crf=30)
     whole, joined = tmp_path / "whole.mkv", tmp_path / "joined.mkv"
     films.colorize(film, whole, colorizer, is_again=False)
-    for part in other.plan_parts(film, colorizer, 3):
+    for part in plan_all(other, film, colorizer, 3):
         other.colorize_part(film, joined, colorizer, part, is_again=False)
     films.colorize(film, joined, colorizer, is_again=True)
     assert contents(joined) == contents(whole)
@@ -186,7 +209,7 @@ def test_parts_of_other_settings_are_not_joined(film: Path, tmp_path: Path, tiny
 
 def test_no_resume_forgets_parts(film: Path, tmp_path: Path, tiny_model: Path, colorizer: Colorizer):
     films = films_of(tiny_model)
-    part = films.plan_parts(film, colorizer, 3)[0]
+    part = plan_all(films, film, colorizer, 3)[0]
     out = tmp_path / "out.mkv"
     films.colorize_part(film, out, colorizer, part, is_again=False)
     replace(films, options=replace(films.options, resume=False)).colorize(film, out, colorizer, is_again=False)

@@ -51,13 +51,15 @@ class BatchFilmColorizer:
         damage = done.damage.describe()
         return (*done.warnings, *((f"damaged: {damage}",) if damage else ())), damage
 
-    def plan_parts(self, source: Path, colorizer: Colorizer, wanted: int) -> list[Part]:
+    def plan_parts(
+        self, source: Path, colorizer: Colorizer, wanted: int, survey: parts.Survey | None = None
+    ) -> tuple[list[Part], parts.Survey | None]:
         """See FilmColorizer."""
         if self.options.stills_by is not None:
-            return []
+            return [], None
         with self._whole_film_options().open_source(source, Path(self.output_name(source.name))) as film:
             held, keeps_color = self.options.steadiness(film.info), self.options.shots(film) is not None
-            return parts.plan_parts(film, colorizer, held, wanted, keeps_color=keeps_color)
+            return parts.plan_parts(film, colorizer, held, wanted, survey, keeps_color=keeps_color)
 
     def colorize_part(self, source: Path, target: Path, colorizer: Colorizer, part: Part, *, is_again: bool) -> None:
         """See FilmColorizer."""

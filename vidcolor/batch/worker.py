@@ -11,6 +11,7 @@ from vidcolor.archives import Entry
 from vidcolor.archives.journal import Outcome
 from vidcolor.batch.pages import PageColors, encode_photo, make_thumbnails
 from vidcolor.batch.said import Said
+from vidcolor.films.parts import Survey
 from vidcolor.films.tone import film_tone
 from vidcolor.frames import Part
 from vidcolor.inference.batching import BatchingPredictor
@@ -51,8 +52,10 @@ class FilmColorizer(Protocol):
         Raises VidcolorError.
         """
 
-    def plan_parts(self, source: Path, colorizer: Colorizer, wanted: int) -> list[Part]:
-        """Plan at most `wanted` parts that can be colored apart; none where that is impossible or not worth it."""
+    def plan_parts(
+        self, source: Path, colorizer: Colorizer, wanted: int, survey: Survey | None
+    ) -> tuple[list[Part], Survey | None]:
+        """Plan parts that can be colored apart, none where that is impossible or not worth it; see films.parts."""
 
     def colorize_part(self, source: Path, target: Path, colorizer: Colorizer, part: Part, *, is_again: bool) -> None:
         """Color one part, which `colorize` joins with the others."""
@@ -117,9 +120,11 @@ class Worker:
         notes, damage = self._films.colorize(source, target, self._colorizer, is_again=is_again)
         return EntryResult("colored", target, notes=notes, seconds=time.monotonic() - began, damage=damage)
 
-    def plan_parts(self, source: Path, wanted: int) -> list[Part]:
-        """Plan at most `wanted` parts of a film; none where it is kept or cannot be split. Raises VidcolorError."""
-        return [] if self._is_kept(source) else self._films.plan_parts(source, self._colorizer, wanted)
+    def plan_parts(self, source: Path, wanted: int, survey: Survey | None = None) -> tuple[list[Part], Survey | None]:
+        """Plan parts of a film, see films.parts; none where it is kept or cannot be split. Raises VidcolorError."""
+        if survey is None and self._is_kept(source):
+            return [], None
+        return self._films.plan_parts(source, self._colorizer, wanted, survey)
 
     def color_part(self, source: Path, target: Path, part: Part, *, is_again: bool = False) -> None:
         """Color one part, which `color_film` joins with the others. Raises VidcolorError."""

@@ -12,6 +12,7 @@ from vidcolor.archives import Entry
 from vidcolor.batch.worker import EntryResult, Worker, WorkerOptions
 from vidcolor.cluster.slots import Slot
 from vidcolor.errors import DeviceError, SinkError, VidcolorError
+from vidcolor.films.parts import Survey
 from vidcolor.frames import Part
 from vidcolor.inference.colorizer import Colorizer
 
@@ -61,9 +62,11 @@ class Actor:
             lambda: self._worker.color_film(source, target, is_again=is_again), is_again=is_again
         )
 
-    def plan_parts(self, source: Path, wanted: int) -> list[Part] | VidcolorError:
+    def plan_parts(
+        self, source: Path, wanted: int, survey: Survey | None
+    ) -> tuple[list[Part], Survey | None] | VidcolorError:
         """See Worker."""
-        return _retry_while_locked(lambda: self._worker.plan_parts(source, wanted), is_again=False)
+        return _retry_while_locked(lambda: self._worker.plan_parts(source, wanted, survey), is_again=False)
 
     def color_part(self, source: Path, target: Path, part: Part, is_again: bool) -> VidcolorError | None:
         """See Worker."""

@@ -112,7 +112,7 @@ class Scheduler:
     def _give(self, handle: WorkerHandle, job: Job) -> None:
         if job.future.done():  # another part of the film has failed
             return
-        if job.target is not None and job.part is None and not job.is_parted:
+        if job.target is not None and job.part is None and not job.is_parted and job.survey is None:
             job.wanted = self._parts_worth(handle)
         handle.jobs.add(job)
         done = job.start_remote(handle.actor).future()
@@ -141,10 +141,15 @@ class Scheduler:
 
     def _made(self, job: Job, result: Any) -> None:
         if job.wanted:
-            job.wanted, job.is_parted, job.parts_left = 0, True, len(result)
+            parts, job.survey = result
+            job.parts_left += len(parts)
             self.films.extendleft(
-                Job(job.entry, job.source, job.target, job.future, part=part, whole=job) for part in reversed(result)
+                Job(job.entry, job.source, job.target, job.future, part=part, whole=job) for part in reversed(parts)
             )
+            if job.survey is not None:
+                self.films.appendleft(job)  # the survey goes on first, so that nobody waits for parts
+                return
+            job.wanted, job.is_parted = 0, True
         elif job.whole is not None:
             job.whole.parts_left -= 1
             job = job.whole
@@ -156,7 +161,7 @@ class Scheduler:
     def _spoiled(self, job: Job, error: Exception) -> None:
         """An entry has failed. Where a survey or a part has, the film as a whole tells why, or goes well."""
         if job.wanted or job.whole is not None:
-            self._made(job, [])
+            self._made(job, ([], None))
         else:
             job.future.set_exception(error)
 

@@ -11,6 +11,7 @@ from vidcolor.batch.worker import EntryResult
 from vidcolor.cluster.session import first_line
 from vidcolor.cluster.slots import Slot
 from vidcolor.errors import VidcolorError
+from vidcolor.films.parts import Survey
 from vidcolor.frames import Part
 
 LOSSES = 3  # lost workers after which an entry fails; lost workers in a row after which a slot is given up
@@ -30,10 +31,11 @@ class Job:
     future: Future[EntryResult] = field(default_factory=Future)
     losses: int = 0  # workers lost while they worked on it
     wanted: int = 0  # number of parts that a worker is asked to plan; 0: color instead
+    survey: Survey | None = None  # what is known of the film so far, while its parts are planned
     part: Part | None = None  # to color instead of the whole film
     whole: "Job | None" = None  # the whole film's job, for a part
     parts_left: int = 0  # unfinished parts of the film
-    is_parted: bool = False  # whether parts were planned, even if none were possible
+    is_parted: bool = False  # whether all parts were planned, even if none were possible
 
     @property
     def is_alone(self) -> bool:
@@ -45,7 +47,7 @@ class Job:
         if self.target is None:
             return actor.color_photo.remote(self.entry, self.source)
         if self.wanted:
-            return actor.plan_parts.remote(self.source, self.wanted)
+            return actor.plan_parts.remote(self.source, self.wanted, self.survey)
         if self.part is not None:
             return actor.color_part.remote(self.source, self.target, self.part, self.losses > 0)
         return actor.color_film.remote(self.entry, self.source, self.target, self.losses > 0 or self.is_parted)
