@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from skimage.color import rgb2lab
+from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import structural_similarity
 
 from vidcolor.errors import ShapeError, SourceError
 from vidcolor.evaluation.neutrals import Neutrals
-from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, frechet_distance, psnr, ssim
+from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, de00, frechet_distance, psnr, ssim
 from vidcolor.evaluation.photos import evaluate, recolor
 from vidcolor.evaluation.sources import count_photos, read_photos, split_sources, spread_evenly
 from vidcolor.evaluation.stability import measure_instability, perturb
@@ -40,6 +40,22 @@ def test_ssim_is_that_of_scikit_image(size: tuple[int, int]):
 def test_ssim_refuses_what_is_smaller_than_its_window():
     with pytest.raises(ShapeError, match="6x9"):
         ssim(np.zeros((9, 6, 3), np.uint8), np.zeros((9, 6, 3), np.uint8))
+
+
+def test_de00_tells_of_colors_alone_and_most_of_grays():
+    gray, brown, red, redder = (np.full((8, 8, 3), rgb, np.uint8) for rgb in ((119,) * 3, (128, 117, 112), (200, 40, 40), (209, 29, 35)))  # fmt: skip
+    assert de00(gray, gray) == 0
+    lighter = np.full((8, 8, 3), 180, np.uint8)
+    assert de00(lighter, gray) == pytest.approx(0, abs=0.01)
+    first, second = (rgb2lab(each)[0, 0] for each in (brown, gray))
+    first[0] = second[0]
+    assert de00(brown, gray) == pytest.approx(float(deltaE_ciede2000(first, second)), abs=1e-6)
+    moved = [
+        np.linalg.norm(np.diff([rgb2lab(each)[0, 0, 1:] for each in pair], axis=0))
+        for pair in ((brown, gray), (redder, red))
+    ]
+    assert moved[0] < moved[1]
+    assert de00(brown, gray) > 2 * de00(redder, red)
 
 
 def test_colorfulness_of_flat_red_is_as_computed_by_hand():

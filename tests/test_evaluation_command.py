@@ -18,7 +18,7 @@ from vidcolor.evaluation.report import to_csv
 from vidcolor.evaluation.stocks import STOCKS
 
 PHOTO_KEYS = {
-    "kind", "name", "photos", "psnr", "ssim", "colorfulness", "colorfulness_gap", "distance_closed",
+    "kind", "name", "photos", "psnr", "de00", "ssim", "colorfulness", "colorfulness_gap", "distance_closed",
     "feature_distance", "seconds", "psnr_by_category", "unreadable", "without_color",
 }  # fmt: skip
 FILM_KEYS = {

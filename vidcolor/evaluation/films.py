@@ -11,8 +11,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-from skimage.color import deltaE_ciede2000, rgb2lab
 
 from vidcolor.color import Floats, LumaCoding, chroma_levels, luma_table
 from vidcolor.errors import SourceError
@@ -26,7 +24,7 @@ from vidcolor.evaluation.film_metrics import (
     Trails,
     WarpError,
 )
-from vidcolor.evaluation.photo_metrics import colorfulness, psnr
+from vidcolor.evaluation.photo_metrics import colorfulness, de00_in_lab, psnr, to_lab
 from vidcolor.films.pipeline import view_of
 from vidcolor.frames import ColoredFrame, Frame, PictureFormat, Plane
 from vidcolor.media.seeking import read_properties, sample_frames
@@ -138,10 +136,10 @@ class _FilmEvaluator:
         colored = {name: self._scaler.colors(luma, lane.color(frame)) for name, lane in self._runs.items()}
         motion = None if moving is None else moving.result()
         trails = self._trails.update(motion, (codes.shape[0], codes.shape[1]))
-        truth = rgb2lab(colored["truth"][0]) if self._frames % DE00_STEP == 0 else None
+        truth = to_lab(colored["truth"][0]) if self._frames % DE00_STEP == 0 else None
         for name, (rgb, chroma) in colored.items():
             if truth is not None:
-                self._metrics[name].de00.append(_measure_de00(rgb, truth))
+                self._metrics[name].de00.append(de00_in_lab(rgb, truth))
             self._metrics[name].update(rgb, chroma, colored["truth"][0], motion, trails, is_cut=is_cut)
         self._frames += 1
         self._cuts += is_cut
@@ -165,13 +163,6 @@ class _FilmEvaluator:
             **{f"drift_{lag}": value for lag, value in metrics.drift.by_lag.items()}, seconds=seconds,
             frames_per_second=self._frames / seconds if seconds else None,
         )  # fmt: skip
-
-
-def _measure_de00(rgb: Rgb, truth_HW3: NDArray[np.float64]) -> float:
-    """Mean CIEDE2000 of a picture's colors. truth: L*a*b*, whose L* is put under them."""
-    lab = rgb2lab(rgb)
-    lab[..., 0] = truth_HW3[..., 0]
-    return float(deltaE_ciede2000(lab, truth_HW3).mean())
 
 
 class _FilmMetrics:

@@ -1,4 +1,4 @@
-"""Photo metrics: PSNR, SSIM, colorfulness and feature distance.
+"""Photo metrics: PSNR, dE00, SSIM, colorfulness and feature distance.
 
 Pictures are sRGB, (H, W, 3), uint8. Never read PSNR alone: it rewards gray.
 """
@@ -44,6 +44,31 @@ def ssim(picture: Rgb, truth: Rgb) -> float:
 
     found = structural_similarity(picture, truth, win_size=SSIM_WINDOW, channel_axis=2, data_range=255)
     return float(found)
+
+
+def de00(picture: Rgb, truth: Rgb) -> float:
+    """CIEDE2000 of the picture's a*b* at the truth's L*, mean over pixels: how far the colors alone are off.
+
+    About 1 is just seen. Grays given color count more than vivid colors that differ by as much (CIE 142-2001).
+    """
+    return de00_in_lab(picture, to_lab(truth))
+
+
+def to_lab(picture: Rgb) -> NDArray[np.float64]:
+    """L* 0..100, a*, b*, (H, W, 3), by scikit-image."""
+    from skimage.color import rgb2lab  # brings SciPy, for those who measure alone
+
+    lab: NDArray[np.float64] = rgb2lab(picture)
+    return lab
+
+
+def de00_in_lab(picture: Rgb, truth_HW3: NDArray[np.float64]) -> float:
+    """See `de00`. truth: L*a*b*."""
+    from skimage.color import deltaE_ciede2000
+
+    lab = to_lab(picture)
+    lab[..., 0] = truth_HW3[..., 0]
+    return float(deltaE_ciede2000(lab, truth_HW3).mean())
 
 
 def colorfulness(picture: Rgb) -> float:

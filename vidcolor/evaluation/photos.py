@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from vidcolor.color import Floats, LumaCoding
 from vidcolor.errors import SourceError
 from vidcolor.evaluation.hinting import COUNTS, ColorByHints, measure_hinted
-from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, frechet_distance, psnr, ssim
+from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, de00, frechet_distance, psnr, ssim
 from vidcolor.evaluation.sources import count_photos, read_photos, spread_evenly
 from vidcolor.evaluation.stability import measure_instability
 from vidcolor.evaluation.stocks import Luma, Stock, render_panchromatic
@@ -61,6 +61,7 @@ class Score:
     name: str
     photos: int
     psnr: float  # dB
+    de00: float  # CIEDE2000 of its colors at the true L*
     ssim: float
     colorfulness: float
     colorfulness_gap: float  # |mean colorfulness - that of the truth|
@@ -200,18 +201,27 @@ def _split_into_chunks(photos: Iterator[Photo]) -> Iterator[list[Photo]]:
         yield chunk
 
 
+class _Simple(NamedTuple):
+    """What is measured of each photo alone."""
+
+    psnr: float
+    de00: float
+    ssim: float
+    colorfulness: float
+
+
 @dataclass
 class _PhotoMetrics:
     """Measurements of one method."""
 
-    simple: list[tuple[float, float, float]] = field(default_factory=list)  # PSNR, SSIM, colorfulness of each photo
+    simple: list[_Simple] = field(default_factory=list)  # of each photo
     features: list[NDArray[np.float64]] = field(default_factory=list)  # by batch
     seconds: list[float] = field(default_factory=list)  # a photo, by batch
     instabilities: list[float] = field(default_factory=list)  # of each photo
     hinted: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # PSNR, by number of hints
 
-    def mean(self, metric: int) -> float:
-        return float(np.mean([values[metric] for values in self.simple]))
+    def mean(self, metric: str) -> float:
+        return float(np.mean([getattr(values, metric) for values in self.simple]))
 
 
 class _PhotoEvaluator:
@@ -268,14 +278,15 @@ class _PhotoEvaluator:
 
     def _score(self, method: str, measured: _PhotoMetrics, truth: _PhotoMetrics, distances: dict[str, float]) -> Score:
         categories = np.array(self._categories)
-        decibels = np.array([psnr for psnr, _, _ in measured.simple])
+        decibels = np.array([values.psnr for values in measured.simple])
         return Score(
             name=method,
             photos=len(measured.simple),
-            psnr=measured.mean(0),
-            ssim=measured.mean(1),
-            colorfulness=measured.mean(2),
-            colorfulness_gap=abs(measured.mean(2) - truth.mean(2)),
+            psnr=measured.mean("psnr"),
+            de00=measured.mean("de00"),
+            ssim=measured.mean("ssim"),
+            colorfulness=measured.mean("colorfulness"),
+            colorfulness_gap=abs(measured.mean("colorfulness") - truth.mean("colorfulness")),
             distance_closed=1 - distances[method] / distances["gray"] if distances["gray"] > 0 else float("nan"),
             feature_distance=distances[method],
             seconds=float(np.median(measured.seconds)) if method in self._methods and method != "gray" else None,
@@ -297,8 +308,8 @@ class _PhotoEvaluator:
         return {"wobble": float(np.mean(measured.instabilities)) if measured.instabilities else float("nan")}
 
 
-def _simple_metrics(picture: Rgb, truth: Rgb) -> tuple[float, float, float]:
-    return psnr(picture, truth), ssim(picture, truth), colorfulness(picture)
+def _simple_metrics(picture: Rgb, truth: Rgb) -> _Simple:
+    return _Simple(psnr(picture, truth), de00(picture, truth), ssim(picture, truth), colorfulness(picture))
 
 
 def _feature_distances(features: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:

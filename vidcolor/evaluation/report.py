@@ -29,13 +29,14 @@ def photo_title(report: PhotoReport) -> str:
 def photo_table(scores: Sequence[Score]) -> Table:
     """Table of means over the photos."""
     further = list(scores[0].further)
-    heading = ["", "PSNR", "SSIM", "colorfulness", "gap", "distance closed"]
+    heading = ["", "PSNR", "dE00", "SSIM", "colorfulness", "gap", "distance closed"]
     table = [[*heading, *(HEADINGS.get(name, name) for name in further), "s/photo"]]
     for score in scores:
         table.append(
             [
                 score.name,
                 _format_number(score.psnr, ".2f"),
+                _format_number(score.de00, ".2f"),
                 _format_number(score.ssim, ".4f"),
                 _format_number(score.colorfulness, ".1f"),
                 _format_number(score.colorfulness_gap, ".1f"),
