@@ -43,7 +43,8 @@ def test_ssim_refuses_what_is_smaller_than_its_window():
 
 
 def test_de00_tells_of_colors_alone_and_most_of_grays():
-    gray, brown, red, redder = (np.full((8, 8, 3), rgb, np.uint8) for rgb in ((119,) * 3, (128, 117, 112), (200, 40, 40), (209, 29, 35)))  # fmt: skip
+    codes = (119, 119, 119), (128, 117, 112), (200, 40, 40), (209, 29, 35)
+    gray, brown, red, redder = (np.full((8, 8, 3), rgb, np.uint8) for rgb in codes)
     assert de00(gray, gray) == 0
     lighter = np.full((8, 8, 3), 180, np.uint8)
     assert de00(lighter, gray) == pytest.approx(0, abs=0.01)
