@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 import pytest
+import torch
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
@@ -61,6 +62,18 @@ def test_without_ffmpeg_the_plain_transcode_is_done_through_pyav(tmp_path: Path)
     subprocess.run([sys.executable, BENCHMARKS / "peers.py", "plain", clip, out], check=True)
     assert packets(out, "video") == (12, "h264")
     assert packets(out, "audio") == packets(clip, "audio")
+
+
+def test_other_networks_color_a_film_frame_by_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    sample, out = BENCHMARKS.parent / "samples" / "clip.mp4", tmp_path / "out.mp4"
+    import_module("peers").color_film(str(sample), str(out), 0.0, lambda rgb: rgb[..., ::-1].copy())
+    assert packets(out, "video")[0] >= 1
+    with torch.device("meta"):
+        network = import_module("rivals").DeOldify()
+        assert network(torch.empty(1, 3, 336, 336)).shape == (1, 3, 336, 336)
+    weights = sum(part.numel() for part in network.parameters())
+    assert 200e6 < weights < 300e6
 
 
 def packets(path: Path, kind: str) -> tuple[int, str]:

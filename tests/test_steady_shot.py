@@ -102,6 +102,8 @@ def test_most_frames_that_are_like_the_one_before_need_no_opinion() -> None:
     assert is_needless(1, one, one + 1)
     assert is_needless(2, one, one)
     assert not is_needless(6, one, one)
+    assert is_needless(3, one, one + 4)
+    assert not is_needless(4, one, one + 4)  # a fade or flicker
     assert not is_needless(1, None, one)
     assert not is_needless(1, one, other)
     assert not is_needless(1, one, one[:, :96])

@@ -24,7 +24,8 @@ from vidcolor.steady.references import CorrectorState, ReferenceCorrector
 AHEAD = 12  # frames that a frame waits for; 24 steady hardly better, and cost 12 frames of memory
 MEMORY = Memory(max_weight=60, unexplained=0.99, deviations=3.0)
 AMOUNT_STEP = 1 / 50  # by which the measured variety of colors follows each frame
-ASKED_EVERY = 6  # frames, where little changes; divides KEY_INTERVAL
+ASKED_EVERY = 6  # frames, where little changes; even, and divides KEY_INTERVAL
+LIKE_EXPOSURE = 2.0  # L*: difference of the means to the frame before, above which exposure changes
 LIKE = 12.0  # L*: mean difference to the frame before, below which a frame is like it
 MORE_VARIETY = 1.15  # by which variety may ask for more color than the mean square does
 VIVIDNESS_LIMIT = 1.4  # largest factor, up or down, that restores a shot's variety of colors
@@ -229,10 +230,13 @@ class ShotSteadier:
 def is_needless(index: int, before_hw: Floats | None, lightness_hw: Floats) -> bool:
     """Whether the network need not be asked about a frame: all but every ASKED_EVERY-th, if like the frame before it.
 
-    Its color is that of the frame before it, along the motion; averages become no worse by that, see benchmarks.
+    Its color is that of the frame before it, along the motion; averages become no worse by that, see benchmarks. Where
+    exposure changes, the network sees another picture, and is asked about every second frame.
     index: of the frame, from the film's first one on.  before, lightness: L* of the frame before and of this one.
     """
     if index % ASKED_EVERY == 0 or before_hw is None or before_hw.shape != lightness_hw.shape:
+        return False
+    if index % 2 == 0 and abs(cv2.mean(lightness_hw)[0] - cv2.mean(before_hw)[0]) > LIKE_EXPOSURE:
         return False
     return bool(cv2.norm(before_hw, lightness_hw, cv2.NORM_L1) < LIKE * lightness_hw.size)
 
