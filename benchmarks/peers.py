@@ -175,4 +175,6 @@ def progress(frames: int) -> None:
 
 if __name__ == "__main__":
     contenders = {"naive": naive, "eager": eager, "ddcolor": ddcolor, "deoldify": deoldify, "plain": plain}
+    if len(sys.argv) < 2 or sys.argv[1] not in contenders:
+        sys.exit(__doc__)
     contenders[sys.argv[1]](*sys.argv[2:])

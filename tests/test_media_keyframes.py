@@ -9,22 +9,23 @@ import pytest
 from vidcolor.films import tone
 from vidcolor.media import seeking
 from vidcolor.media.keyframes import decode_keyframe, find_keyframe
-from vidcolor.media.seeking import read_properties, sample_key_frames
+from vidcolor.media.seeking import read_properties, sample_keyframes
 
 SIZE = (64, 48)
 
 
-def make(path: Path, lumas: list[int], *, key_every: int, cb: int = 128) -> Path:
-    """A film of plain bright frames under a pattern, one for each luma."""
+def make(path: Path, lumas: list[int], *, key_every: int, cb: int = 128, gray: int = 0) -> Path:
+    """A film of plain bright frames under a pattern, one for each luma; the first `gray` without color."""
     with av.open(path, "w") as container:
         stream = container.add_stream("libx264", rate=24, options={"g": str(key_every), "sc_threshold": "0", "bf": "3"})
         stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
-        for luma in lumas:
+        for number, luma in enumerate(lumas):
             planes = np.full((SIZE[1] * 3 // 2, SIZE[0]), 128, np.uint8)
             planes[: SIZE[1]] = luma
             planes[: SIZE[1], ::2] //= 2
-            planes[SIZE[1] : SIZE[1] * 5 // 4] = cb
-            planes[SIZE[1] : SIZE[1] * 5 // 4, : SIZE[0] // 4] = 256 - cb
+            if number >= gray:
+                planes[SIZE[1] : SIZE[1] * 5 // 4] = cb
+                planes[SIZE[1] : SIZE[1] * 5 // 4, : SIZE[0] // 4] = 256 - cb
             container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
         container.mux(stream.encode(None))
     return path
@@ -51,7 +52,7 @@ def test_a_keyframe_is_decoded_without_the_frames_after_it(tmp_path: Path):
 @pytest.mark.parametrize(("key_every", "found"), [(250, 1), (16, 6), (4, 8)])
 def test_one_keyframe_of_each_part(tmp_path: Path, key_every: int, found: int):
     film = make(tmp_path / "film.mp4", list(range(60, 156)), key_every=key_every)
-    pictures = list(sample_key_frames(film, read_properties(film), 8, SIZE))
+    pictures = list(sample_keyframes(film, read_properties(film), 8, SIZE))
     assert len(pictures) == found
 
 
@@ -61,6 +62,12 @@ def test_a_gray_film_is_told_by_its_keyframes_alone(tmp_path: Path, monkeypatch:
     assert tone.film_tone(film) == "gray"
     with pytest.raises(TypeError):
         tone.film_tone(make(tmp_path / "color.mp4", [100] * 48, key_every=24, cb=60))
+
+
+def test_a_title_on_the_only_keyframe_is_not_the_film(tmp_path: Path):
+    film = make(tmp_path / "film.mp4", [100] * 60, key_every=250, cb=60, gray=12)
+    assert tone.film_tone(film) == "mixed"
+    assert tone.film_tone(make(tmp_path / "long.mp4", [100] * 240, key_every=250, cb=60, gray=12)) == "color"
 
 
 def test_black_keyframes_tell_nothing(tmp_path: Path):

@@ -70,9 +70,9 @@ class OpenVINOBackend:
         loader: Callable[..., Any] = _load_converted if precision != "int8" else _load_quantized
         self._load = partial(loader if network == "colors" else partial(_load_part, network), self._core, model)
         self._side_matters = side_matters
-        # A packaged one is quickly read again, and would hold its weights a second time.
-        is_read_again = side_matters or model.parent == weights.models_folder()
-        self._network: Any = None if is_read_again else self._load(0)
+        # A packaged one is quickly read, and would hold its weights twice where one size is asked for, as of a film.
+        is_read_late = side_matters or model.parent == weights.models_folder()
+        self._network: Any = None if is_read_late else self._load(0)
         self._queues: OrderedDict[tuple[tuple[int, ...], ...], Any] = OrderedDict()
         self.preferred_batch = jobs or min(8, 2 * limits.count_processors())  # more would only hold frames back
 
@@ -81,6 +81,8 @@ class OpenVINOBackend:
         if shapes in self._queues:
             self._queues.move_to_end(shapes)
         else:
+            if self._network is None and self._queues and not self._side_matters:
+                self._network = self._load(0)  # many sizes share its weights
             side = shapes[0][1] if self._side_matters else 0
             network = self._load(side) if self._network is None else self._network.clone()
             network.reshape({port: [1, *shape] for port, shape in zip(network.inputs, shapes, strict=True)})

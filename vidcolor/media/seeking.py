@@ -88,13 +88,16 @@ def sample_frames(path: Path, film: VideoProperties, count: int, size: tuple[int
     return (found[1] for found in frames_at(path, wanted, film, size) if found is not None)
 
 
-def sample_key_frames(path: Path, film: VideoProperties, count: int, size: tuple[int, int]) -> Iterator[Rgb]:
-    """As `sample_frames`, but at most one keyframe of each of `count` equal parts, where it has one: much faster."""
+def sample_keyframes(path: Path, film: VideoProperties, count: int, size: tuple[int, int]) -> Iterator[tuple[int, Rgb]]:
+    """As `sample_frames`, but at most one keyframe of each of `count` equal parts, where it has one: much faster.
+
+    Each with its number.
+    """
     edges = sorted({film.frame_count * step // count for step in range(count + 1)})
     with open_film(path) as finder, open_film(path) as container:
         reader = _FrameReader(path, finder, container, film, None)
         found = (reader.read_key(first, after - 1) for first, after in pairwise(edges))
-        yield from (_to_rgb(frame, film, size) for frame in found if frame is not None)
+        yield from ((each[0], _to_rgb(each[1], film, size)) for each in found if each is not None)
 
 
 class _FrameReader:
@@ -133,15 +136,15 @@ class _FrameReader:
                 return self._position, frame
         return None
 
-    def read_key(self, first: int, last: int) -> VideoFrame | None:
-        """The last keyframe of a range; None where there is none. Not to be mixed with `read`."""
+    def read_key(self, first: int, last: int) -> tuple[int, VideoFrame] | None:
+        """The last keyframe of a range, after its number; None where there is none. Not to be mixed with `read`."""
         key = self._keyframe_before(last) if self._is_seekable else None
         if key is None or key < first:
             return None
         self._container.seek(self._pts_of(key), stream=self._stream)
         packet = find_keyframe(self._container, self._stream)
         frame = None if packet is None else decode_keyframe(self._stream, packet)
-        return None if frame is None or frame.is_corrupt else frame
+        return None if frame is None or frame.is_corrupt else (key, frame)
 
     def _number(self, frame: VideoFrame) -> int:
         pts = frame.pts if frame.pts is not None else frame.dts

@@ -1,6 +1,6 @@
 """Steadying with a view of the shot: the network's opinions are averaged along the motion in both directions.
 
-A frame waits until AHEAD later frames, or its shot's end, are known. Blocks of frames come out together: the average
+Blocks of frames come out together, when the AHEAD frames after them, or their shot's end, are known: the average
 backward in time is made once for each block. Blocks end at frame numbers that are multiples of palette.KEY_INTERVAL, so
 that the result depends on nothing but the film.
 Shapes: h w of a*b*; K p q of a likeness, see networks.likeness.
@@ -21,7 +21,7 @@ from vidcolor.steady.motion import FlowFinder, Gray, gray_of
 from vidcolor.steady.palette import KEY_INTERVAL, PaletteKey, agree
 from vidcolor.steady.references import CorrectorState, ReferenceCorrector
 
-AHEAD = 12  # frames that a frame waits for; 24 steady hardly better, and cost 12 frames of memory
+AHEAD = 12  # frames after its block that a block waits for; 24 steady hardly better, and cost memory
 MEMORY = Memory(max_weight=60, unexplained=0.99, deviations=3.0)
 AMOUNT_STEP = 1 / 50  # by which the measured variety of colors follows each frame
 ASKED_EVERY = 6  # frames, where little changes; even, and divides KEY_INTERVAL

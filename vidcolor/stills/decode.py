@@ -54,7 +54,7 @@ def _has_neutral_chroma(content: bytes) -> bool:
     Decoding luma alone takes little more than half the time of RGB.
     """
     small = JpegImagePlugin.JpegImageFile(io.BytesIO(content))
-    small.draft("YCbCr", (small.width // 8, small.height // 8))
+    small.draft("YCbCr", (max(1, small.width // 8), max(1, small.height // 8)))
     try:
         return small.mode == "YCbCr" and small.getextrema()[1:] == ((128, 128), (128, 128))
     except OSError:  # stored as RGB, or damaged, which decoding will tell
