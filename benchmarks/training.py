@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-STEPS = 100  # the second half is timed
+STEPS, BATCH = 100, 16  # the second half of the steps is timed
 NO_PERCEPTION = ("perceptual_weight=0", "perceptual_finer=0")
 FROZEN = 'stages=[{"crop": 128, "share": 1.0, "frozen_blocks": 99}]'
 SMALL = 'stages=[{"crop": 96, "share": 1.0, "frozen_blocks": 99}]'
@@ -31,7 +31,13 @@ def measure(photos: list[Path], fields: tuple[str, ...], threads: int, preload: 
     with tempfile.TemporaryDirectory(prefix="vidcolor-benchmark-") as folder:
         command = [sys.executable, "-m", "vidcolor", "train", *photos, "--init", "default", "--json", "--overwrite"]
         command += ["-o", f"{folder}/model.safetensors", "--run-folder", f"{folder}/run", "--steps", str(STEPS)]
-        command += ["--threads", str(threads), *(part for value in fields for part in ("--set", value))]
+        command += [
+            "--batch-size",
+            str(BATCH),
+            "--threads",
+            str(threads),
+            *(part for value in fields for part in ("--set", value)),
+        ]
         env = os.environ | {"OMP_NUM_THREADS": str(threads)} | ({"LD_PRELOAD": preload} if preload else {})
         subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL, env=env)
         events = [json.loads(line) for line in Path(folder, "run", "log.jsonl").read_text().splitlines()]

@@ -23,6 +23,7 @@ from stills_fixtures import (
     sepia,
 )
 
+from vidcolor.stills.decode import decode_frame
 from vidcolor.stills.files import open_still, write_still
 
 
@@ -226,6 +227,7 @@ def test_memory_does_not_grow_with_the_picture(tmp_path: Path):
     script = """
 import resource, sys, numpy as np
 from pathlib import Path
+from vidcolor.stills.decode import decode_frame
 from vidcolor.stills.files import open_still, write_still
 import tifffile
 rows = (np.arange(16 * 16000).reshape(16, 16000) // 700 % 250).astype(np.uint8).tobytes()
@@ -240,3 +242,13 @@ print(start // 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
     assert done.returncode == 0, done.stderr
     start, most = map(int, done.stdout.split())
     assert most - start < 200, f"{most - start} MB"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 40), (5, 5)])
+def test_small_gray_photos_stored_as_rgb(size: tuple[int, int]):
+    file = io.BytesIO()
+    Image.new("RGB", size, (99, 99, 99)).save(file, "JPEG")
+    with Image.open(io.BytesIO(file.getvalue())) as image:
+        raster = decode_frame(image, file.getvalue(), "JPEG")
+    assert raster.values.shape == size[::-1]
+    assert np.abs(raster.values.astype(int) - 99).max() <= 1
