@@ -369,13 +369,13 @@ def _run_self_test() -> Iterator[Finding]:
         synthetic_film.make_film(before, _make_lumas(TEST_FRAMES))
         clock: list[float] = []
         model = weights.find("default")
-        before_problem = cache_problem(model)
+        before_problem = cache_problem(model, "likener")  # the network that films are colored by
         with FilmSource(before) as source, Colorizer.load() as colorizer:
             with FilmSink(after, source, OutputSettings(codec="ffv1"), comment="self-test") as sink:
                 run_pipeline(source, sink, colorizer, Steadiness(), lambda _: clock.append(time.monotonic()))
             device = ", ".join(colorizer.devices)
         if device.startswith("openvino"):
-            yield _check_cache_use(before_problem, cache_problem(model))
+            yield _check_cache_use(before_problem, cache_problem(model, "likener"))
         for kept, wrong in synthetic_film.differences(before, after):
             yield Finding("self-test", kept, "bad" if wrong else "good", wrong or _EXPECTED[kept], wrong and _REPORT)
     seconds = max(clock[-1] - clock[0], 1e-3)  # the first frame includes compiling the network

@@ -216,7 +216,8 @@ def _predict(
 
     first: frames of the film before.  number: of the film's first frame.
     """
-    remaining, before = iter(light_frames), None
+    remaining = iter(light_frames)
+    before: Floats | None = None
     while batch := list(islice(remaining, min(batch_size, SEGMENT_FRAMES - first % SEGMENT_FRAMES))):
         shown = [lightness for _, lightness in batch]
         pairs = zip(range(first, first + len(batch)), [before, *shown], shown, strict=False)
@@ -224,6 +225,8 @@ def _predict(
         numbers = range(number + first, number + first + len(batch))
         answers = zip(batch, predictors.predict(batch, numbers, needless), strict=True)
         first, before = first + len(batch), shown[-1]
+        if first % SEGMENT_FRAMES == 0:
+            before = None  # a resumed run knows of no frame before
         yield from ((*frame, *prediction) for frame, prediction in answers)
 
 

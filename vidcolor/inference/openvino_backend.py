@@ -203,10 +203,10 @@ def _read_or_make(core: Any, name: str, make: Callable[[], Any]) -> Any:
     return made
 
 
-def cache_problem(model: Path) -> str:
-    """Why the next run must convert a model again; empty if the cache has it."""
+def cache_problem(model: Path, network: Network = "colors") -> str:
+    """Why the next run must convert a model's network again; empty if the cache has it."""
     try:
-        cache.read(_cache_key(model))
+        cache.read(_cache_key(model) if network == "colors" else _part_key(model, network))
     except (OSError, ValueError) as error:
         return (
             f"{getattr(error, 'filename', None) or ''}: {error.strerror}" if isinstance(error, OSError) else str(error)
@@ -234,6 +234,10 @@ def _serialize(network: Any, where: str) -> tuple[bytes, bytes]:
 
 def _cache_key(model: Path, side: int = 0) -> str:
     return f"{_graph_key(model)}-{release()}{f'-{side}' if side else ''}"
+
+
+def _part_key(model: Path, part: Network) -> str:
+    return f"{_cache_key(model)}-{part}"
 
 
 def _graph_key(model: Path) -> str:
@@ -267,7 +271,7 @@ def _load_part(part: Network, core: Any, model: Path, _: int) -> Any:
     def make() -> Any:
         return _read_packaged(core, model, part) or _trace(*_part_of(weights.load(model)[0], part))
 
-    return _read_or_make(core, f"{_cache_key(model)}-{part}", make)
+    return _read_or_make(core, _part_key(model, part), make)
 
 
 def _part_of(network: Any, part: Network) -> "tuple[nn.Module, packaged_graphs.Shapes]":
