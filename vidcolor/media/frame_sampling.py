@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from vidcolor.media.input_file import check_read, demux
-from vidcolor.media.keyframes import decode_keyframe, find_keyframe
+from vidcolor.media.keyframes import decode_keyframe, find_keyframe, time_of
 from vidcolor.media.pyav import fraction_of
 
 _WHOLE_FRAMES = 120  # shorter films are decoded whole
@@ -108,10 +108,11 @@ def _look(
         key = find_keyframe(container, stream)
         if key is None:
             continue
-        if key.pts not in known and (frame := decode_keyframe(stream, key)) is not None:
-            known[key.pts] = _describe(frame, stream)
-        if key.pts in known:
-            yield known[key.pts]
+        at = time_of(key)
+        if at not in known and (frame := decode_keyframe(stream, key)) is not None:
+            known[at] = _describe(frame, stream)
+        if at in known:
+            yield known[at]
 
 
 def _describe(frame: VideoFrame, stream: VideoStream) -> tuple[str, Fraction | None]:

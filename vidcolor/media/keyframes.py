@@ -22,6 +22,11 @@ def find_keyframe(container: InputContainer, stream: VideoStream) -> "Packet[Vid
         return None
 
 
+def time_of(packet: "Packet[VideoStream]") -> int | None:
+    """The pts of a packet, else its dts: AVI states no other."""
+    return packet.pts if packet.pts is not None else packet.dts
+
+
 def decode_keyframe(stream: VideoStream, packet: "Packet[VideoStream]") -> VideoFrame | None:
     """Decode a keyframe; None where it does not decode. Seek before anything else is decoded."""
     codec = stream.codec_context

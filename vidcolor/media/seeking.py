@@ -21,7 +21,7 @@ from av.video.reformatter import Colorspace
 from av.video.stream import VideoStream
 
 from vidcolor.media.input_file import check_read, demux
-from vidcolor.media.keyframes import decode_keyframe, find_keyframe
+from vidcolor.media.keyframes import decode_keyframe, find_keyframe, time_of
 from vidcolor.media.opening import open_film
 from vidcolor.media.pixels import reformat
 from vidcolor.media.probe import examine
@@ -165,7 +165,7 @@ class _FrameReader:
             check_read(self._finder, error)  # else there is no seeking in this file: it is decoded through
             return None
         packet = find_keyframe(self._finder, self._finder_stream)
-        pts = None if packet is None else packet.pts if packet.pts is not None else packet.dts
+        pts = None if packet is None else time_of(packet)
         key = None if pts is None else self._number_of(pts)
         return None if key is None or key > number else key
 
