@@ -57,9 +57,13 @@ def run(photos: Path, folder: Path, batch: int, count: int) -> dict[str, object]
         )
         for rank in range(count)
     ]  # fmt: skip
-    for process in started:
-        _, told = process.communicate(timeout=120)
-        assert process.returncode == 0, told
+    try:
+        for process in reversed(started):  # the first one waits for the others, so one that failed is seen
+            _, told = process.communicate(timeout=240)
+            assert process.returncode == 0, told
+    finally:
+        for process in started:
+            process.kill()
     return torch.load(folder / "out", weights_only=True)
 
 

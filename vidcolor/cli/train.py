@@ -104,6 +104,7 @@ def command(
     trainer = Trainer(list(data), recipe, parse_devices(device)[0], init=start, vgg19=vgg19)
     if not trainer.processes.is_first:
         trainer.run(state)
+        trainer.processes.leave()
         return
     if not resume:
         for name in ("state.pt", "log.jsonl"):
@@ -114,6 +115,7 @@ def command(
         shown.training_started()
         trainer.events = _make_events(record, shown, trainer, folder / "models")
         trainer.run(state)
+        trainer.processes.leave()
         trainer.export(output, output.stem, overwrite=overwrite)
         shown.model_written(output=str(output), images=trainer.images, minutes=trainer.elapsed / 60)
 

@@ -68,6 +68,13 @@ class Processes:
         return [value / divisor for value in tensor.tolist()]
 
     def leave(self) -> None:
-        """Leave the process group that this object joined."""
-        if self._joined:
-            distributed.destroy_process_group()
+        """Leave the process group that this object joined, when all others have come as far; no more is shared then.
+
+        The barrier lets the group's threads drop the tensors of what was shared last. A thread may need Python's lock
+        for that, which destroying the group holds while it waits for the thread: with Gloo that could wait forever.
+        """
+        if not self._joined:
+            return
+        distributed.barrier(device_ids=[self.device.index or 0] if self.device.type == "cuda" else None)
+        distributed.destroy_process_group()
+        self._joined = False
