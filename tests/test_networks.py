@@ -227,3 +227,24 @@ def test_a_tint_without_bias_moves_nothing_and_one_bin_alone_wins_with_a_great_o
         tinted = network(lightness) + moved
     assert torch.allclose(again, shares)
     assert torch.allclose(tinted, network.bins_2K[:, 3].view(1, 2, 1, 1).expand_as(tinted), atol=1e-2)
+
+
+def test_shrinkage_keeps_half_of_its_chroma_less_of_weaker_colors_and_none_of_no_color():
+    settings = {"encoder": "lite0", "bins": 3, "widths": (8, 8, 8, 8), "temperature": 1.0}
+    plain, shrunk = (BinNet(saturation=2.0, shrinkage=shrinkage, **settings) for shrinkage in (0.0, 12.0))
+    for network in (plain, shrunk):
+        network.bins_2K.copy_(torch.tensor([[0.0, 12.0, 0.0], [0.0, 0.0, -36.0]]))
+    logits = 99 * torch.eye(3)[None, :, None]  # (1, K, 1, 3): three pixels, each sure of a bin
+    assert torch.allclose(plain.read_out(logits)[0, :, 0].T, torch.tensor([[0.0, 0.0], [24.0, 0.0], [0.0, -72.0]]))
+    expected = torch.tensor([[0.0, 0.0], [12.0, 0.0], [0.0, -54.0]])  # 12/(12+12) and 36/(36+12) of them
+    assert torch.allclose(shrunk.read_out(logits)[0, :, 0].T, expected, atol=1e-2)
+
+
+def test_shrinkage_fits_half_precision():
+    network = BinNet(encoder="lite0", bins=2, widths=(8, 8, 8, 8), saturation=4.0, shrinkage=12.0)
+    network.bins_2K.copy_(torch.tensor([[110.0, -110.0], [110.0, -110.0]]))
+    logits = torch.tensor([9.0, -9.0]).reshape(1, 2, 1, 1)
+    exact = network.read_out(logits)
+    half = network.half().read_out(logits.half())
+    assert exact.abs().min() > 300
+    assert torch.allclose(half.float(), exact, rtol=1e-2)

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 MAX_CARD = 1_000_000  # letters
 COUNTER = "num_batches_tracked"  # a buffer of batch norms in training; not stored
-READ_OUT = ("temperature", "saturation")  # config entries that decide how colors are decoded, not the network's shape
+# Config entries that decide how colors are decoded, not the network's shape.
+READ_OUT = ("temperature", "saturation", "shrinkage")
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ def average(paths: Sequence[Path]) -> "tuple[nn.Module, ModelHeader]":
     """Average several models' weights in fp32; a model named twice counts twice.
 
     The average of runs that start from one model is often better than each; of runs that start apart it is useless
-    (Wortsman et al. 2022, "Model soups"). Temperature, saturation, size, name and version are the first model's.
+    (Wortsman et al. 2022, "Model soups"). The read-out, size, name and version are the first model's.
     Raises ModelError for models that do not fit together.
     """
     loaded = [load(path) for path in paths]

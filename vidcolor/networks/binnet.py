@@ -146,15 +146,19 @@ class BinNet(nn.Module):
         widths: tuple[int, int, int, int] = (256, 192, 128, 96),
         temperature: float = 0.5,
         saturation: float = 1.0,
+        shrinkage: float = 0.0,
         guidance: int = 0,
         likeness: int = 0,
     ):
-        """guidance: ways in which known colors spread; 0: the network does not listen.
+        """shrinkage: a*b*, the chroma whose half is kept; less is kept of weaker colors, which are mostly doubt about
+        what is gray, and more of stronger ones. 0: all of every color is kept.
+
+        guidance: ways in which known colors spread; 0: the network does not listen.
 
         likeness: numbers by which places of different pictures are compared; 0: none.
         """
         super().__init__()
-        self.temperature, self.saturation = temperature, saturation
+        self.temperature, self.saturation, self.shrinkage = temperature, saturation, shrinkage
         self.encoder = EfficientNetLite(encoder)
         c4, c8, c16, c32 = self.encoder.channels
         w32, w16, w8, w4 = widths
@@ -211,7 +215,7 @@ class BinNet(nn.Module):
         """
         logits = (self.logits(lightness_B1HW) / self.temperature).permute(0, 2, 3, 1)
         believed, tinted = logits.softmax(dim=-1), (logits + bias_BK11.permute(0, 2, 3, 1)).softmax(dim=-1)
-        moved = (tinted - believed) @ (self.bins_2K * self.saturation).T
+        moved = self._mean_of(tinted) - self._mean_of(believed)
         return moved.permute(0, 3, 1, 2), believed.mean(dim=(1, 2))
 
     def guide(self, lightness_B1HW: Tensor, known_B3hw: Tensor) -> Tensor:
@@ -239,8 +243,17 @@ class BinNet(nn.Module):
         """Annealed mean of the bins.  temperature: 1 is the mean (dull, safe), toward 0 the mode (vivid, patchy)."""
         # Bins last: OpenVINO's softmax over channels would reorder memory twice, at a sixth of the network's time.
         probability_BhwK = (logits_BKhw / (temperature or self.temperature)).permute(0, 2, 3, 1).softmax(dim=-1)
+        return self._mean_of(probability_BhwK).permute(0, 3, 1, 2)
+
+    def _mean_of(self, probability_BhwK: Tensor) -> Tensor:
+        """The mean of the bins as a*b* (B, h, w, 2), with saturation and shrinkage."""
         bins_K2 = (self.bins_2K * self.saturation).T.to(probability_BhwK.dtype)
-        return (probability_BhwK @ bins_K2).permute(0, 3, 1, 2)
+        ab_Bhw2 = probability_BhwK @ bins_K2
+        if not self.shrinkage:
+            return ab_Bhw2
+        half = self.shrinkage * self.saturation
+        chroma = (ab_Bhw2 / half).square().sum(dim=-1, keepdim=True).add(1e-6).sqrt()  # in halves: fits fp16
+        return ab_Bhw2 * (chroma / (chroma + 1))
 
     def forward(self, lightness_B1HW: Tensor) -> Tensor:
         """lightness: (B, 1, H, W), L* in 0..100, H and W multiples of 32 -> a*b* (B, 2, H/4, W/4)."""

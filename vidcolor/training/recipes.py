@@ -100,6 +100,7 @@ class Recipe:
     # The model file. None: as in the model given by --init.
     temperature: float | None = None
     saturation: float | None = None
+    shrinkage: float | None = None
     size: int | None = None
 
     @property

@@ -249,7 +249,7 @@ class Trainer:
             fixed = source[0].get_buffer("bins_2K") if source is not None else None
             bins = Bins.from_samples(_sample_colors(photos, recipe.seed), recipe.uniform_share, fixed)
             config |= {"bins": bins.bins_2K.shape[1]}
-            chosen = {"temperature": recipe.temperature, "saturation": recipe.saturation}
+            chosen = {name: getattr(recipe, name) for name in weights.READ_OUT}
             config |= {name: value for name, value in chosen.items() if value is not None}
         self._build(config, bins)
         self._networks.start_from(source[0] if source is not None else None)
