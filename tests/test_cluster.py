@@ -117,7 +117,7 @@ class TestCluster:
         events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert events[-1]["event"] == "done"
         assert events[-1]["counts"] == {"colored": 14, "copied": 1, "failed": 1}
-        assert events[-1]["devices"].startswith("2 x ")
+        assert events[-1]["devices"][0].startswith("2 x ")
         assert [event["name"] for event in events if event.get("outcome") == "failed"] == ["album/00.jpg"]
         assert_equal(out, local)
         machines.remove_node(nodes[0])  # one stays for the next test

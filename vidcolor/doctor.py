@@ -55,10 +55,10 @@ PICTURES = 2  # real pictures in the test film, one for each shot
 class Finding:
     """Result of one check."""
 
-    topic: str
-    name: str
-    state: State
-    said: str
+    topic: str  # versions, processor, graphics, models, folders, extras, encoders, decoders or self-test
+    name: str  # of what was checked
+    state: State  # note: something optional is missing; bad: something that films need is broken
+    said: str  # what was found, for people
     advice: str = ""  # what to do about it
 
 

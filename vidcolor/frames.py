@@ -17,8 +17,8 @@ Plane = NDArray[np.uint8] | NDArray[np.uint16]  # (H, W) code values; uint16 abo
 class PictureFormat:
     """Size and sample format of a picture, and the meaning of its code values."""
 
-    width: int
-    height: int
+    width: int  # pixels
+    height: int  # pixels
     bits: int  # 8..16 per sample
     chroma_shift: tuple[int, int]  # log2 subsampling across, down: (1, 1) is 4:2:0, (0, 0) is 4:4:4
     full_range: bool  # False: black 16, white 235 (times 2**(bits-8)); True: 0 and 2**bits - 1
@@ -41,10 +41,10 @@ class PictureFormat:
 class Crop:
     """Pixels of the coded picture that are hidden, on each side."""
 
-    left: int
-    top: int
-    right: int
-    bottom: int
+    left: int  # pixels
+    top: int  # pixels
+    right: int  # pixels
+    bottom: int  # pixels
 
     def is_valid_for(self, width: int, height: int) -> bool:
         """Whether it hides something of a picture of this size, and leaves something visible."""
@@ -75,8 +75,8 @@ class ResumePoint:
     """The last frame of an earlier run, identified by its time and luma."""
 
     count: int  # frames up to and including it
-    pts: int
-    checksum: int  # of the luma plane; see `checksum_of`
+    pts: int  # in the film's time_base; may be negative
+    checksum: int  # CRC-32 of the luma plane; see `checksum_of`
 
 
 @dataclass(frozen=True)
@@ -115,31 +115,31 @@ class ColoredFrame:
 class StreamInfo:
     """One stream beside the video track."""
 
-    index: int
+    index: int  # in the file
     kind: str  # "audio", "subtitle", "data", "attachment", "video" (cover art, further tracks)
-    codec: str
-    language: str | None = None
-    title: str | None = None
+    codec: str  # FFmpeg's name
+    language: str | None = None  # as the file states it: "deu"
+    title: str | None = None  # as the file states it
 
 
 @dataclass(frozen=True)
 class FilmInfo:
     """What a film file contains."""
 
-    path: str
+    path: str  # of the file
     container: str  # FFmpeg's name of the format
-    codec: str
-    pixel_format: str
-    picture: PictureFormat
-    time_base: Fraction
-    frame_rate: Fraction | None  # average; None when unknown
+    codec: str  # FFmpeg's name of the video codec
+    pixel_format: str  # FFmpeg's name
+    picture: PictureFormat  # size and samples, uncropped
+    time_base: Fraction  # seconds: unit of its pts
+    frame_rate: Fraction | None  # frames a second, average; None when unknown
     frame_count: int | None  # stated by the container or estimated from duration and rate; None when unknown
-    duration_seconds: float | None
-    sample_aspect_ratio: Fraction | None
-    rotation_degrees: int
+    duration_seconds: float | None  # None when unknown
+    sample_aspect_ratio: Fraction | None  # width of a pixel over its height; None when unknown
+    rotation_degrees: int  # 0..359: that players turn it by, counterclockwise
     field_order: str  # "progressive", "tff", "bff" or "unknown"
     streams: tuple[StreamInfo, ...]  # all but the video track
-    chapters: int
-    metadata: dict[str, str]
-    warnings: tuple[str, ...] = ()
+    chapters: int  # how many
+    metadata: dict[str, str]  # its tags
+    warnings: tuple[str, ...] = ()  # what is odd about it, one line each
     crop: Crop | None = None  # what players hide of the coded picture; `picture` describes it uncropped

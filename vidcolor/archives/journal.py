@@ -18,16 +18,16 @@ RECENT = 256
 class Record:
     """One finished entry. Saved as JSON: field names are part of the format."""
 
-    name: str  # as the source names it: relative, POSIX
+    name: str  # as the source names it: relative, with "/"
     size: int  # bytes of the input
     mtime_ns: int  # of the input, since 1970 UTC
-    outcome: Outcome
-    reason: str = ""
+    outcome: Outcome  # kept: it was in color
+    reason: str = ""  # remarks or, of a failed file, the error
     damage: str = ""  # in words, of a film that was colored as far as it decodes
     sha256: str | None = None  # of the input, where its content was read anyway
     output: str | None = None  # name in the output; None where nothing was written
-    output_size: int | None = None  # bytes
-    output_sha256: str | None = None  # None where compressed bytes were copied as they are
+    output_size: int | None = None  # bytes of it
+    output_sha256: str | None = None  # of it; None where compressed bytes were copied as they are
     output_mtime_ns: int | None = None  # in a folder: tells whether somebody changed the file since
     replaces: str | None = None  # SHA-256 of our earlier output of that name
     seconds: float = 0.0  # of work

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from vidcolor.archives.journal import Outcome
     from vidcolor.batch.result import BatchResult
     from vidcolor.films.job import FilmStart
 
@@ -19,7 +20,7 @@ class BatchObserver:
         """The run starts. total: number of input files; None for a compressed tar, which is not unpacked to count."""
 
     def file_finished(
-        self, name: str, outcome: str, notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
+        self, name: str, outcome: "Outcome", notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
     ) -> None:
         """A file is finished.
 

@@ -14,8 +14,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import chain, count
 from pathlib import Path
+from typing import TypedDict
 
 from vidcolor import __version__, outputs
+from vidcolor.archives.journal import Outcome
 from vidcolor.errors import SinkError
 from vidcolor.page import Pair, document, escape, gallery
 
@@ -29,7 +31,7 @@ class FileResult:
     """The result for one file of `colorize_files`."""
 
     name: str  # path within the input folder or archive, with "/"
-    outcome: str  # "colored", "kept" (it was in color), "copied", "skipped" or "failed"
+    outcome: Outcome  # kept: it was in color
     output: str | None = None  # path within the output, with "/"; None: nothing was written
     reason: str = ""  # remarks or, of a failed file, the error
     notes: tuple[str, ...] = ()  # whether somebody changed the output since it was made
@@ -37,6 +39,26 @@ class FileResult:
     input_bytes: int = 0  # size of the input file
     output_bytes: int | None = None  # size of the output file; None: nothing was written
     damage: str = ""  # in words, of a damaged film that was colored as far as it decodes, or of a nested archive
+
+
+class RunFacts(TypedDict):
+    """A run as a whole."""
+
+    inputs: list[str]  # paths, as they were given
+    output: str  # path of the folder or archive
+    model: str  # its name
+    devices: list[str]  # names of what the network ran on, for people
+    seconds: float  # that this run took
+
+
+class Report(RunFacts):
+    """What report.json holds: the last run, and all files, including those of earlier runs."""
+
+    vidcolor: str  # version that wrote the report
+    counts: dict[str, int]  # files by outcome: colored, kept, copied, skipped, failed
+    damaged: int  # files with damage
+    files: Sequence[FileResult]  # in the order of the input
+    seal: str  # SHA-256 of all before its line, which shows that nobody edited the report
 
 
 def choose_path(named: Callable[[str], Path], name: str) -> Path:
@@ -75,30 +97,30 @@ def is_in_gallery(name: str, total: int | None) -> bool:
     return int.from_bytes(hashlib.sha256(name.encode(errors="backslashreplace")).digest()[:4]) < share * 2**32
 
 
-def write_json(path: Path, lines: Iterable[FileResult], facts: dict[str, object]) -> None:
+def write_json(path: Path, lines: Sequence[FileResult], facts: RunFacts) -> None:
     """Write report.json. facts: of the run as a whole, see BatchResult.facts."""
-    listed = [asdict(line) for line in lines]
-    counts = Counter(line["outcome"] for line in listed)
-    whole = {
-        "vidcolor": __version__,
+    whole = Report(
+        vidcolor=__version__,
         **facts,
-        "counts": dict(counts),
-        "damaged": sum(bool(line["damage"]) for line in listed),
-        "files": listed,
-    }
-    content = json.dumps(whole, ensure_ascii=True, indent=1).removesuffix("\n}").encode() + b",\n"
+        counts=dict(Counter(line.outcome for line in lines)),
+        damaged=sum(bool(line.damage) for line in lines),
+        files=lines,
+        seal="",
+    )
+    content = json.dumps(whole, ensure_ascii=True, indent=1, default=asdict).removesuffix(' "seal": ""\n}').encode()
     outputs.write(path, _add_seal(content, b' "seal": "', b'"}'), overwrite=True)
 
 
-def write_html(path: Path, lines: Sequence[FileResult], pairs: Iterable[Pair], facts: dict[str, object]) -> None:
+def write_html(path: Path, lines: Sequence[FileResult], pairs: Iterable[Pair], facts: RunFacts) -> None:
     """Write report.html. pairs: the gallery.  facts: of the run as a whole, see BatchResult.facts."""
-    counts = Counter(line.outcome for line in lines)
+    counts = Counter[str](line.outcome for line in lines)
     listed = [line for line in lines if line.outcome == "failed" or line.reason or line.notes]
     listed.sort(key=lambda line: line.outcome != "failed")
     figures = "".join(f"<li><b>{counts[name]:,}</b> {name}</li>" for name in OUTCOMES if counts[name])
     if damaged := sum(bool(line.damage) for line in lines):
         figures += f"<li><b>{damaged:,}</b> of the films damaged</li>"
-    details = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in facts.items())
+    told = {key: ", ".join(value) if isinstance(value, list) else value for key, value in facts.items()}
+    details = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in told.items())
     rows = "".join(map(_row, listed[:MOST_ROWS])) or "<tr><td colspan=3>Nothing.</td></tr>"
     more = f"<p>and {len(listed) - MOST_ROWS:,} more, see report.json</p>" if len(listed) > MOST_ROWS else ""
     shown = gallery(list(pairs)) or "<p>None was colored.</p>"

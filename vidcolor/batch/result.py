@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vidcolor.batch.report import FileResult
+from vidcolor.batch.report import FileResult, RunFacts
 from vidcolor.printable import printable
 
 
@@ -24,12 +24,12 @@ class BatchResult:
     files: tuple[FileResult, ...] = ()  # all files, including those of earlier runs
     is_complete: bool = False  # True: no input failed, and no input archive is cut off
 
-    def facts(self) -> dict[str, object]:
+    def facts(self) -> RunFacts:
         """The run as a whole, as reports show it."""
-        return {
-            "input": ", ".join(map(str, self.inputs)), "output": str(self.output), "model": self.model,
-            "devices": ", ".join(self.devices), "seconds": round(self.seconds, 1),
-        }  # fmt: skip
+        return RunFacts(
+            inputs=list(map(str, self.inputs)), output=str(self.output), model=self.model, devices=list(self.devices),
+            seconds=round(self.seconds, 1),
+        )  # fmt: skip
 
 
 def describe_uncolored(uncolored: Mapping[str, Sequence[str]]) -> Iterator[str]:

@@ -28,7 +28,10 @@ def colorize_films_on_cluster(
     failures: list[VidcolorError] = []
 
     def started(job: "FilmJob", frames: int | None, devices: list[str]) -> None:
-        report.film_started(input=str(job.source), output=str(job.target), frames=frames, devices=devices)
+        report.film_started(
+            input=str(job.source), output=str(job.target), frames=frames, done_before=0, devices=devices,
+            expected_seconds=None,
+        )  # fmt: skip
 
     def done(job: "FilmJob", result: "ClusterFilmResult") -> None:
         if finished is not None:
@@ -37,12 +40,14 @@ def colorize_films_on_cluster(
             report.warning(f"{job.source.name}: {note}.")
         report.film_finished(
             input=str(job.source), output=str(job.target), frames=result.frames, seconds=round(result.seconds, 2),
-            fps=round(result.frames / result.seconds, 2), done_before=0, devices=result.devices, outcome=result.outcome,
+            fps=round(result.frames / result.seconds, 2), done_before=0, damage=None,
+            model=options.model.read_header().name, devices=result.devices,
+            outcome="kept" if result.outcome == "kept" else "colored", stills=None,
         )  # fmt: skip
 
-    def failed(_: "FilmJob", error: VidcolorError) -> None:
+    def failed(job: "FilmJob", error: VidcolorError) -> None:
         failures.append(error)
-        report.film_failed(str(error))
+        report.film_failed(input=str(job.source), output=str(job.target), message=str(error))
 
     colorize_films(
         jobs, options, on_start=started, on_result=done, on_failure=failed,

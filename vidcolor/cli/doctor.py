@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vidcolor.cli.progress.events import Verdict
 from vidcolor.cli.text import check_answered, emit_event, fold, tell
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def command(ctx: click.Context, folder: Path | None, as_json: bool) -> None:
                 check_answered()
     is_well, said = verdict(findings)
     if as_json:
-        emit_event("verdict", well=is_well, said=said)
+        emit_event("verdict", **Verdict(well=is_well, said=said))
     else:
         line = fold(said, console.width if console.is_terminal else None)
         console.print(line, style="bold green" if is_well else "bold red", soft_wrap=True)

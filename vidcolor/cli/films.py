@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidcolor.cli.progress import Observer
+from vidcolor.cli.progress import Observer, events
 from vidcolor.errors import UsageError, VidcolorError
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def colorize_films(
         except VidcolorError as error:
             failures.append(error)
             why = finished.why_outdated(job) if finished is not None and job.target.exists() else ""
-            report.film_failed(f"{error} It was {why}." if why else str(error))
+            message = f"{error} It was {why}." if why else str(error)
+            report.film_failed(input=str(job.source), output=str(job.target), message=message)
     if not failures:
         return 0
     return 2 if len(jobs) == 1 and isinstance(failures[0], UsageError) else 1
@@ -72,9 +73,10 @@ def _colorize(job: "FilmJob", load: Callable[[], "Colorizer"], options: "BatchOp
     """Color one film and report it; gives its outcome."""
     from vidcolor.films.job import colorize_film_file
 
-    began = time.monotonic()
+    began, devices = time.monotonic(), list[str]()
 
     def started(start: "FilmStart") -> None:
+        devices.extend(start.devices)
         report.film_started(input=str(job.source), output=str(job.target), **vars(start))
 
     result = colorize_film_file(
@@ -88,8 +90,7 @@ def _colorize(job: "FilmJob", load: Callable[[], "Colorizer"], options: "BatchOp
     report.film_finished(
         input=str(job.source), output=str(job.target), frames=result.frames, seconds=round(seconds, 2),
         fps=round((result.frames - result.done_before) / seconds, 2), done_before=result.done_before,
-        damage=vars(result.damage), model=result.model, outcome=result.outcome,
-        stills=[vars(still) for still in result.stills],
+        damage=result.damage, model=result.model, devices=devices, outcome=result.outcome, stills=result.stills,
     )  # fmt: skip
     return result.outcome
 
@@ -106,7 +107,9 @@ def _report_estimate(
         pixel_format=found.pixel_format, frames=found.frames, fps=round(found.fps, 1),
         seconds=found.frames and round(found.frames / found.fps), model=found.model, devices=found.devices,
         streams=[
-            {key: getattr(entry, key) for key in ("index", "kind", "codec", "name")} | {"action": entry.describe()}
+            events.PlannedStream(
+                index=entry.index, kind=entry.kind, codec=entry.codec, name=entry.name, action=entry.describe()
+            )
             for entry in found.streams
         ],
         warnings=list(found.warnings),

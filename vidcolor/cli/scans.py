@@ -1,6 +1,7 @@
 """`vidcolor colorize` on many files: folders, zip and tar archives, photos."""
 
 import signal
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidcolor.batch.observer import BatchObserver
-from vidcolor.cli.progress import Observer, film_progress, make_observer
+from vidcolor.cli.progress import Observer, events, film_progress, make_observer
 from vidcolor.cli.text import answer, check_answered, emit_event, say
 from vidcolor.errors import UsageError
 from vidcolor.formats import ANIMATIONS, CONTAINERS, PHOTOS, UNREAD_PHOTOS
 from vidcolor.outputs import check_is_no_input
 
 if TYPE_CHECKING:
+    from vidcolor.archives.journal import Outcome
     from vidcolor.batch.estimate import Estimate
     from vidcolor.batch.options import BatchOptions
     from vidcolor.batch.result import BatchResult
@@ -110,7 +112,7 @@ class _ProgressForwarder(BatchObserver):
         self._renderer.batch_started(total)
 
     def file_finished(
-        self, name: str, outcome: str, notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
+        self, name: str, outcome: "Outcome", notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
     ) -> None:
         """See BatchObserver."""
         self._renderer.file_finished(name, outcome, notes, was_done=was_done, is_damaged=is_damaged)
@@ -130,9 +132,8 @@ class _ProgressForwarder(BatchObserver):
     def batch_finished(self, result: "BatchResult") -> None:
         """See BatchObserver."""
         self._renderer.batch_finished(
-            input=", ".join(map(str, result.inputs)), output=str(result.output), model=result.model,
-            devices=", ".join(result.devices), seconds=round(result.seconds, 1), report=str(result.report or "none"),
-            counts=result.counts, damaged=result.damaged, done_before=result.done_before,
+            **result.facts(), report=str(result.report) if result.report else None, counts=result.counts,
+            damaged=result.damaged, done_before=result.done_before,
         )  # fmt: skip
 
 
@@ -145,10 +146,15 @@ def _colorize_photo(scans: ScanJob) -> None:
         raise UsageError("--cluster shares out many files; one photo is done sooner without it.")
     check_is_no_input(target, options.files_read)
     hints, model = options.read_said_of(source)
-    done = colorize_photo_file(source, target, options.photos, model.load(), hints)
-    shown = make_observer(as_json=scans.as_json, quiet=True)
+    began, colorizer = time.monotonic(), model.load()
+    done = colorize_photo_file(source, target, options.photos, colorizer, hints)
+    shown = make_observer(as_json=scans.as_json, quiet=True, is_telling_all=True)
     shown.batch_started(1)
     shown.file_finished(str(source), done.outcome, done.notes)
+    shown.batch_finished(
+        inputs=[str(source)], output=str(target), model=colorizer.header.name, devices=list(colorizer.devices),
+        seconds=round(time.monotonic() - began, 1), report=None, counts={done.outcome: 1}, damaged=0, done_before=0,
+    )  # fmt: skip
     if not scans.as_json and (done.notes or not scans.quiet):  # losses are reported even when quiet
         say("; ".join((f"{target}: {done.outcome}", *done.notes)))
 
@@ -163,11 +169,12 @@ def describe_scans(scans: ScanJob) -> bool:
 
 
 def _send_plan(found: "Estimate") -> None:
-    emit_event(
-        "plan", input=", ".join(map(str, found.inputs)), output=str(found.output), files=found.files, bytes=found.bytes,
+    facts = events.BatchPlan(
+        inputs=list(map(str, found.inputs)), output=str(found.output), files=found.files, bytes=found.bytes,
         refused=found.refused, notes=found.notes, photo_seconds=found.photo_seconds,
-        measured_photos=found.measured_photos, model=found.model, devices=found.devices,
+        measured_photos=found.measured_photos, model=found.model, devices=list(found.devices),
     )  # fmt: skip
+    emit_event("plan", **facts)
     check_answered()
 
 

@@ -9,6 +9,7 @@ import json
 import shutil
 import sys
 import textwrap
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from vidcolor.cli import streams
@@ -72,7 +73,11 @@ def check_answered() -> None:
 
 def to_json(facts: Any) -> str:
     """Format facts as one line of ASCII JSON; undecodable bytes are escaped too."""
-    return json.dumps(facts, default=str)
+    return json.dumps(facts, default=_to_plain)
+
+
+def _to_plain(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
 
 
 def confirm(question: str) -> bool:

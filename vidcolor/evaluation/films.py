@@ -46,21 +46,21 @@ class FilmScore:
 
     film: str  # its name; "" for the mean of several
     name: str  # of the method
-    films: int
-    frames: int
-    cuts: int
+    films: int  # that the means are over
+    frames: int  # that were measured
+    cuts: int  # in the films
     psnr: float  # dB, mean over frames; infinite for the truth
     de00: float  # CIEDE2000 of its colors under the true L*, mean over pixels and every DE00_STEP-th frame
-    colorfulness: float
+    colorfulness: float  # Hasler and Süsstrunk's measure
     colorfulness_gap: float  # |mean colorfulness - that of the truth|; of several films the mean of their gaps
     cdc: float  # see film_metrics.ColorDistributionConsistency
     warp_error: float  # see film_metrics.WarpError.rgb
     chroma_warp_error: float  # see film_metrics.WarpError.chroma, 8-bit codes
     drift_12: float  # see film_metrics.Drift, 8-bit codes; NaN where no shot is so long
-    drift_24: float
-    drift_48: float
+    drift_24: float  # the same, 24 frames apart
+    drift_48: float  # the same, 48 frames apart
     seconds: float | None  # of the coloring alone; None for gray and truth
-    frames_per_second: float | None
+    frames_per_second: float | None  # of the coloring alone; None for gray and truth
 
 
 @dataclass(frozen=True)

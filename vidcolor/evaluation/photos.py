@@ -58,17 +58,17 @@ class Metric(Protocol):
 class Score:
     """Means over a set of photos."""
 
-    name: str
-    photos: int
-    psnr: float  # dB
+    name: str  # of the method
+    photos: int  # that the means are over
+    psnr: float  # dB; infinite for the truth
     de00: float  # CIEDE2000 of its colors at the true L*
-    ssim: float
-    colorfulness: float
+    ssim: float  # -1..1: structural similarity
+    colorfulness: float  # Hasler and Süsstrunk's measure
     colorfulness_gap: float  # |mean colorfulness - that of the truth|
-    distance_closed: float  # 1 - feature distance to the truth / that of gray; NaN for too few photos
+    distance_closed: float  # 1 - feature distance to the truth / that of gray; may be negative; NaN: too few photos
     feature_distance: float  # Fréchet distance to the truth in EfficientNet-Lite2 features; not FID
     seconds: float | None  # a photo, of the coloring alone (median over batches); None for gray and truth
-    psnr_by_category: dict[str, float]
+    psnr_by_category: dict[str, float]  # dB, by the folder that photos are in
     # Requested metrics: neutrals, lpips, fid, is, wobble; hints_1, hints_10, hints_100: PSNR with so many hints.
     further: dict[str, float] = field(default_factory=dict)
 

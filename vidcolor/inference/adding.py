@@ -16,10 +16,10 @@ from vidcolor.inference.trial import SLOW_SECONDS, Trial, try_model
 class Added:
     """What was added."""
 
-    name: str
-    kind: str
-    path: Path
-    license: str
+    name: str  # to call it by
+    kind: str  # how it is asked, see `models add --kind`
+    path: Path  # of the copy
+    license: str  # of the weights, as far as it is known
     size: int  # pixels: short side of what it looks at
     seconds: float  # a frame, here
     device: str  # what it ran on, for people

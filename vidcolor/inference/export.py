@@ -41,18 +41,18 @@ class Parity:
     """Difference of a runtime's outputs from torch's in fp32, in units of a*b*."""
 
     runtime: str  # "openvino fp32", "onnxruntime"
-    worst: float
-    mean: float
+    worst: float  # largest difference
+    mean: float  # mean difference
 
 
 @dataclass(frozen=True)
 class ExportResult:
     """The files written, and how they compare."""
 
-    files: list[Path]
-    megabytes: float
+    files: list[Path]  # that were written
+    megabytes: float  # 1e6 bytes, of all files
     pictures: int  # compared
-    parities: list[Parity]
+    parities: list[Parity]  # one for each runtime
 
 
 def export(

@@ -36,13 +36,13 @@ READ_OUT = ("temperature", "saturation", "shrinkage")
 class ModelHeader:
     """The header of a model file."""
 
-    generator: str
-    config: dict[str, Any]
-    name: str
-    version: str
+    generator: str  # name of its kind of network
+    config: dict[str, Any]  # arguments of the network
+    name: str  # of the model
+    version: str  # of the model
     size: int = 256  # default short side of the network's input, in pixels
     multiple: int = 32  # of which the sides of the input must be multiples
-    notes: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)  # what its makers noted: recipe, data, license
     sha256: str = ""  # of the weights, see `digest`; files of version 0.1.0 have none
 
 

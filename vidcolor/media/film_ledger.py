@@ -14,15 +14,11 @@ _FILE = re.compile(r"(\d{6,9})\.packets")
 
 @dataclass(frozen=True)
 class SegmentShots:
-    """Where shots begin around a segment and in it. Its fields are stored in ledgers.
+    """Where shots begin around a segment and in it. Its fields are stored in ledgers."""
 
-    first: frames of the film before the segment.  begun: the frame before the shot of its first frame; None: that shot
-    begins with the film.  cuts: the frame before each shot that begins in the segment.
-    """
-
-    first: int
-    begun: ResumePoint | None
-    cuts: tuple[ResumePoint, ...]
+    first: int  # frames of the film before the segment
+    begun: ResumePoint | None  # the frame before the shot of its first frame; None: that shot begins with the film
+    cuts: tuple[ResumePoint, ...]  # the frame before each shot that begins in the segment
 
     @property
     def newest(self) -> ResumePoint | None:
@@ -37,23 +33,18 @@ class SegmentShots:
 
 @dataclass(frozen=True)
 class Segment:
-    """A finished segment. Its fields are stored in ledgers.
+    """A finished segment. Its fields are stored in ledgers."""
 
-    file, state: names of its files.  size: of `file`, in bytes.  first_pts: of the whole film's first frame.
-    end: frames up to its last one.  last_pts, checksum: of its last frame.  packets_crc32, state_crc32: of its files;
-    None where vidcolor 0.1.0 wrote them.  shots: None where they were not noted.
-    """
-
-    file: str
-    size: int
-    first_pts: int
-    end: int
-    last_pts: int
-    checksum: int
-    state: str
-    packets_crc32: int | None = None
-    state_crc32: int | None = None
-    shots: SegmentShots | None = None
+    file: str  # name of the file of its packets
+    size: int  # bytes of that file
+    first_pts: int  # of the whole film's first frame, in its time_base; may be negative
+    end: int  # frames of the film up to its last one
+    last_pts: int  # of its last frame; may be negative
+    checksum: int  # CRC-32 of its last frame's luma
+    state: str  # name of the file of the state of the colors after it
+    packets_crc32: int | None = None  # of `file`; None where vidcolor 0.1.0 wrote it
+    state_crc32: int | None = None  # of `state`; None where vidcolor 0.1.0 wrote it
+    shots: SegmentShots | None = None  # None where they were not noted
 
     @property
     def number(self) -> int | None:

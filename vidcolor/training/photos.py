@@ -30,8 +30,8 @@ Named = tuple[str, Rgb]  # a picture and its name
 class LoadReport:
     """How many pictures were loaded, and how many were skipped and why."""
 
-    photos: int
-    film_frames: int
+    photos: int  # to learn from
+    film_frames: int  # to learn from
     gray: int  # photos and frames without color, or with a single tint
     duplicates: int  # frames nearly equal to another of the same film
     unreadable: int  # photos, frames and whole films

@@ -8,6 +8,7 @@ from vidcolor.cli.progress import events
 from vidcolor.cli.progress.observer import Observer
 
 if TYPE_CHECKING:
+    from vidcolor.archives.journal import Outcome
     from vidcolor.training.photos import LoadReport
 
 
@@ -54,9 +55,9 @@ class Broadcast(Observer):
         for observer in self._observers:
             observer.film_done_before(**facts)
 
-    def film_failed(self, message: str) -> None:
+    def film_failed(self, **facts: Unpack[events.FilmFailed]) -> None:
         for observer in self._observers:
-            observer.film_failed(message)
+            observer.film_failed(**facts)
 
     def film_planned(self, **facts: Unpack[events.FilmPlan]) -> None:
         for observer in self._observers:
@@ -67,7 +68,7 @@ class Broadcast(Observer):
             observer.batch_started(total)
 
     def file_finished(
-        self, name: str, outcome: str, notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
+        self, name: str, outcome: "Outcome", notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
     ) -> None:
         for observer in self._observers:
             observer.file_finished(name, outcome, notes, was_done=was_done, is_damaged=is_damaged)

@@ -10,10 +10,10 @@ from vidcolor.cli.progress.tally import FilmClock, Tally
 from vidcolor.cli.text import check_answered, emit_event, say
 
 if TYPE_CHECKING:
+    from vidcolor.archives.journal import Outcome
     from vidcolor.training.photos import LoadReport
 
 EVENT_SECONDS = 0.5  # at most one progress event in this time
-_INTAKE = ("photos", "film_frames", "gray", "duplicates", "unreadable", "tiny")
 
 
 class JsonLines(Observer):
@@ -26,23 +26,23 @@ class JsonLines(Observer):
         self._within = Counter[str]()  # files done, by the archive that is itself one of the files
 
     def warning(self, message: str) -> None:
-        emit_event("warning", message=message)
+        emit_event("warning", **events.Warned(message=message))
 
     def still_made(self, done: int, total: int) -> None:
         if self._is_due(at_once=done == total):
-            emit_event("stills", done=done, total=total)
+            emit_event("stills", **events.StillsProgress(done=done, total=total))
 
     def film_started(self, **facts: Unpack[events.FilmStarted]) -> None:
-        self._clock = FilmClock(facts["frames"], facts.get("done_before", 0))
+        self._clock = FilmClock(facts["frames"], facts["done_before"])
         emit_event("start", **facts)
 
     def film_advanced(self, frames: int) -> None:
         if self._is_due():
-            left = self._clock.seconds_left(frames)
-            emit_event(
-                "progress", frames=frames, total=self._clock.total, fps=round(self._clock.fps(frames), 2),
-                seconds_left=_rounded(left),
+            facts = events.FilmProgress(
+                frames=frames, total=self._clock.total, fps=round(self._clock.fps(frames), 2),
+                seconds_left=_rounded(self._clock.seconds_left(frames)),
             )  # fmt: skip
+            emit_event("progress", **facts)
 
     def film_finished(self, **facts: Unpack[events.FilmFinished]) -> None:
         emit_event("done", **facts)
@@ -50,9 +50,9 @@ class JsonLines(Observer):
     def film_done_before(self, **facts: Unpack[events.FilmPaths]) -> None:
         emit_event("passed", **facts)
 
-    def film_failed(self, message: str) -> None:
-        emit_event("error", message=message)
-        say(f"vidcolor: {message}")
+    def film_failed(self, **facts: Unpack[events.FilmFailed]) -> None:
+        emit_event("error", **facts)
+        say(f"vidcolor: {facts['message']}")
 
     def film_planned(self, **facts: Unpack[events.FilmPlan]) -> None:
         emit_event("plan", **facts)
@@ -62,29 +62,34 @@ class JsonLines(Observer):
         self._tally = Tally(total)
 
     def file_finished(
-        self, name: str, outcome: str, notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
+        self, name: str, outcome: "Outcome", notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
     ) -> None:
         tally = self._tally
         tally.add(outcome, was_done=was_done, is_damaged=is_damaged)
         if outcome == "failed" or notes or (self._is_telling_all and not was_done):
-            emit_event("file", name=name, outcome=outcome, notes=notes)
+            emit_event("file", **events.FileFinished(name=name, outcome=outcome, notes=notes))
         if self._is_due(at_once=tally.done == tally.total):
-            emit_event(
-                "progress", done=tally.done, total=tally.total, was_done=tally.was_done, counts=dict(tally.counts),
-                files_per_second=round(tally.speed, 2), seconds_left=_rounded(tally.seconds_left),
-            )  # fmt: skip
+            self._tell_progress(within=None)
 
     def archived_file_finished(self, archive: str) -> None:
         self._within[archive] += 1
         if self._is_due():
-            done, total = self._tally.done, self._tally.total
-            emit_event("progress", done=done, total=total, within=archive, done_within=self._within[archive])
+            self._tell_progress(within=archive)
+
+    def _tell_progress(self, *, within: str | None) -> None:
+        tally = self._tally
+        facts = events.BatchProgress(
+            done=tally.done, total=tally.total, done_before=tally.was_done, counts=dict(tally.counts),
+            files_per_second=round(tally.speed, 2), seconds_left=_rounded(tally.seconds_left), within=within,
+            done_within=self._within[within] if within is not None else None,
+        )  # fmt: skip
+        emit_event("progress", **facts)
 
     def batch_finished(self, **facts: Unpack[events.BatchFinished]) -> None:
         emit_event("done", **facts)
 
     def photos_read(self, report: "LoadReport") -> None:
-        emit_event("report", **{name: getattr(report, name) for name in _INTAKE}, skipped=list(report.skipped))
+        emit_event("report", **vars(report))
 
     def losses_measured(self, facts: dict[str, Any]) -> None:
         emit_event("steps", **facts)

@@ -19,6 +19,7 @@ from vidcolor.cli.text import confirm
 from vidcolor.printable import printable
 
 if TYPE_CHECKING:
+    from vidcolor.archives.journal import Outcome
     from vidcolor.training.photos import LoadReport
 
 
@@ -58,7 +59,7 @@ class LiveBars(PlainLines):
             self._bars.update(self._waiting, description="stills", completed=done, total=total)
 
     def film_started(self, **facts: Unpack[events.FilmStarted]) -> None:
-        done_before = facts.get("done_before", 0)
+        done_before = facts["done_before"]
         self._clock = FilmClock(facts["frames"], done_before)
         self._end_waiting()
         self._task = self._bars.begin(last_part(facts["input"]), facts["frames"], done_before)
@@ -73,11 +74,11 @@ class LiveBars(PlainLines):
             self._bars.update(self._task, total=facts["frames"], completed=facts["frames"])
         super().film_finished(**facts)
 
-    def film_failed(self, message: str) -> None:
+    def film_failed(self, **facts: Unpack[events.FilmFailed]) -> None:
         self._end_waiting()
         if self._task is not None:
             self._bars.stop_task(self._task)
-        super().film_failed(message)
+        super().film_failed(**facts)
 
     def film_planned(self, **facts: Unpack[events.FilmPlan]) -> None:
         self._end_waiting()
@@ -89,7 +90,7 @@ class LiveBars(PlainLines):
         self._bars.start()
 
     def file_finished(
-        self, name: str, outcome: str, notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
+        self, name: str, outcome: "Outcome", notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
     ) -> None:
         super().file_finished(name, outcome, notes, was_done=was_done, is_damaged=is_damaged)
         tally = self._tally

@@ -21,6 +21,7 @@ from vidcolor.cli.progress.wording import (
 from vidcolor.cli.timecode import format_duration
 
 if TYPE_CHECKING:
+    from vidcolor.archives.journal import Outcome
     from vidcolor.training.photos import LoadReport
 
 
@@ -38,7 +39,7 @@ class LogLines(Observer):
         LOG.info("%s Begin anew? %s.", message, "Yes" if is_wanted else "No")
 
     def film_started(self, **facts: Unpack[events.FilmStarted]) -> None:
-        done_before = facts.get("done_before", 0)
+        done_before = facts["done_before"]
         going_on = f", going on after frame {done_before}" if done_before else ""
         LOG.info(
             "%s -> %s: %s frames, on %s%s", facts["input"], facts["output"], facts["frames"] or "an unknown number of",
@@ -60,15 +61,15 @@ class LogLines(Observer):
         self._films["done before"] += 1
         LOG.info("%s: done before", facts["output"])
 
-    def film_failed(self, message: str) -> None:
+    def film_failed(self, **facts: Unpack[events.FilmFailed]) -> None:
         self._films["failed"] += 1
-        LOG.error("%s", message)
+        LOG.error("%s", facts["message"])
 
     def film_planned(self, **facts: Unpack[events.FilmPlan]) -> None:
         LOG.info("%s -> %s: a dry run", facts["input"], facts["output"])
 
     def file_finished(
-        self, name: str, outcome: str, notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
+        self, name: str, outcome: "Outcome", notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
     ) -> None:
         self._files.add(outcome, was_done=was_done, is_damaged=is_damaged)
         if not was_done:
@@ -78,7 +79,7 @@ class LogLines(Observer):
         counted = ", ".join(f"{count} {what}" for count, what in self._files.rows())
         LOG.info(
             "%s: %s, in %s, on %s; report: %s", facts["output"], counted or "no files",
-            format_duration(facts["seconds"]), facts["devices"], facts["report"],
+            format_duration(facts["seconds"]), ", ".join(facts["devices"]), facts["report"] or "none",
         )  # fmt: skip
 
     def photos_read(self, report: "LoadReport") -> None:
@@ -120,7 +121,7 @@ def film_progress(name: str, total: int | None, done_before: int = 0) -> Callabl
     return tell
 
 
-def _level(outcome: str, notes: tuple[str, ...]) -> int:
+def _level(outcome: "Outcome", notes: tuple[str, ...]) -> int:
     if outcome == "failed":
         return logging.ERROR
     return logging.WARNING if notes else logging.INFO

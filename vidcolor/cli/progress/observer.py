@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from vidcolor.cli.progress import events
 
 if TYPE_CHECKING:
+    from vidcolor.archives.journal import Outcome
     from vidcolor.training.photos import LoadReport
 
 
@@ -48,7 +49,7 @@ class Observer:
     def film_done_before(self, **facts: Unpack[events.FilmPaths]) -> None:
         """An earlier run has finished the film."""
 
-    def film_failed(self, message: str) -> None:
+    def film_failed(self, **facts: Unpack[events.FilmFailed]) -> None:
         """The film could not be finished."""
 
     def film_planned(self, **facts: Unpack[events.FilmPlan]) -> None:
@@ -60,7 +61,7 @@ class Observer:
         """Files are about to be colored. total: how many; None if they cannot be counted in advance."""
 
     def file_finished(
-        self, name: str, outcome: str, notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
+        self, name: str, outcome: "Outcome", notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
     ) -> None:
         """A file is finished.
 

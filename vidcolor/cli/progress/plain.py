@@ -21,6 +21,7 @@ from vidcolor.cli.text import answer, fold, note, say
 from vidcolor.cli.timecode import format_duration
 
 if TYPE_CHECKING:
+    from vidcolor.archives.journal import Outcome
     from vidcolor.training.photos import LoadReport
 
 LINE_SECONDS = 10.0  # at most one line on stills, or on a training run's losses, in this time
@@ -33,13 +34,13 @@ class QuietLines(Observer):
     def warning(self, message: str) -> None:
         say(f"vidcolor: warning: {message}")
 
-    def film_failed(self, message: str) -> None:
-        say(f"vidcolor: {message}")
+    def film_failed(self, **facts: Unpack[events.FilmFailed]) -> None:
+        say(f"vidcolor: {facts['message']}")
 
     def film_planned(self, **facts: Unpack[events.FilmPlan]) -> None:
         answer(*plan_lines(facts))
 
-    def file_finished(self, name: str, outcome: str, notes: tuple[str, ...], **_: bool) -> None:
+    def file_finished(self, name: str, outcome: "Outcome", notes: tuple[str, ...], **_: bool) -> None:
         if outcome == "failed":
             say(f"vidcolor: {file_line(name, notes)}")
 
@@ -69,7 +70,7 @@ class PlainLines(Observer):
             self.tell(f"stills: {done} of {total}")
 
     def film_started(self, **facts: Unpack[events.FilmStarted]) -> None:
-        if done_before := facts.get("done_before", 0):
+        if done_before := facts["done_before"]:
             self.tell(f"{facts['output']}: going on after frame {done_before}.")
         if outlook := film_outlook(facts):
             self.tell(f"{facts['output']}: {outlook}.")
@@ -82,8 +83,8 @@ class PlainLines(Observer):
     def film_done_before(self, **facts: Unpack[events.FilmPaths]) -> None:
         self.tell(f"{facts['output']}: done before")
 
-    def film_failed(self, message: str) -> None:
-        self.tell(f"vidcolor: {message}", style="red")
+    def film_failed(self, **facts: Unpack[events.FilmFailed]) -> None:
+        self.tell(f"vidcolor: {facts['message']}", style="red")
 
     def film_planned(self, **facts: Unpack[events.FilmPlan]) -> None:
         answer(*plan_lines(facts))
@@ -92,7 +93,7 @@ class PlainLines(Observer):
         self._tally = Tally(total)
 
     def file_finished(
-        self, name: str, outcome: str, notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
+        self, name: str, outcome: "Outcome", notes: tuple[str, ...], *, was_done: bool = False, is_damaged: bool = False
     ) -> None:
         self._tally.add(outcome, was_done=was_done, is_damaged=is_damaged)
         if outcome == "failed":
@@ -106,7 +107,7 @@ class PlainLines(Observer):
 
         Terminal(stderr=True).print(counts_table(self._tally.rows()))
         took = format_duration(facts["seconds"])
-        self.tell(f"{facts['output']}: {self._tally.done:,} files in {took}; report: {facts['report']}")
+        self.tell(f"{facts['output']}: {self._tally.done:,} files in {took}; report: {facts['report'] or 'none'}")
 
     def photos_read(self, report: "LoadReport") -> None:
         print_load_report(report)

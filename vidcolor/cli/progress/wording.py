@@ -20,7 +20,7 @@ def last_part(path: str) -> str:
 
 def film_outlook(facts: events.FilmStarted) -> str:
     """How long a film will take, where that is known and worth a line; else nothing."""
-    least, most = facts.get("expected_seconds") or (0, 0)
+    least, most = facts["expected_seconds"] or (0, 0)
     if most < WORTH_SAYING:
         return ""
     if least == most:
@@ -33,16 +33,16 @@ def film_outlook(facts: events.FilmStarted) -> str:
 
 def film_work(facts: events.FilmFinished) -> str:
     """How many frames were written, and how fast; a film that was copied has no speed."""
-    if facts.get("outcome") == "kept":
+    if facts["outcome"] == "kept":
         return f"copied as it is in {facts['seconds']:.1f} s"
     return f"{facts['frames']} frames in {facts['seconds']:.1f} s, {facts['fps']:.1f} fps"
 
 
 def still_lines(facts: events.FilmFinished) -> Iterator[str]:
     """What each reference did; those that did nothing have a warning."""
-    for still in facts.get("stills", ()):
-        if still["frames"]:
-            yield f"  {still['name']}: {still['frames']} frames took its colors; it shows {still['share']:.0%} of them"
+    for still in facts["stills"] or ():
+        if still.frames:
+            yield f"  {still.name}: {still.frames} frames took its colors; it shows {still.share:.0%} of them"
 
 
 def plan_lines(facts: events.FilmPlan) -> Iterator[str]:
