@@ -136,7 +136,7 @@ class FilmInfo:
     frame_count: int | None  # stated by the container or estimated from duration and rate; None when unknown
     duration_seconds: float | None  # None when unknown
     sample_aspect_ratio: Fraction | None  # width of a pixel over its height; None when unknown
-    rotation_degrees: int  # 0..359: that players turn it by, counterclockwise
+    rotation_degrees: int  # -180..180: that players turn it by, counterclockwise
     field_order: str  # "progressive", "tff", "bff" or "unknown"
     streams: tuple[StreamInfo, ...]  # all but the video track
     chapters: int  # how many

@@ -17,7 +17,8 @@ class Run:
     """The identity of a run over a film or over many files."""
 
     model_sha256: str  # of the model's file
-    settings: Mapping[str, str] = field(default_factory=dict)  # options and what they came to: "--crf": "18", "precision": "bf16", "vidcolor": "0.1.0"
+    # Options, and what else decides: "--crf": "18", "precision": "bf16", "vidcolor": "0.1.0".
+    settings: Mapping[str, str] = field(default_factory=dict)
     source: str = ""  # identity of the film or archive; "" for folders, whose files are checked one by one
     settings_hash: str = ""  # of the settings of a run over many files, as vidcolor 0.1.0 stored them
     # What is said of the output's frames: first, last, and a hash. None: unknown; all of the project is of every frame.

@@ -30,11 +30,11 @@ class Record:
     output_sha256: str | None = None  # of it; None where compressed bytes were copied as they are
     output_mtime_ns: int | None = None  # in a folder: tells whether somebody changed the file since
     replaces: str | None = None  # SHA-256 of our earlier output of that name
-    seconds: float = 0.0  # of work
+    seconds: float = 0.0  # seconds of work
     offset: int | None = None  # in a partial archive: it is valid up to this byte, with all lines up to this one
     start: int | None = None  # in a partial zip: the byte where the member begins
     central: str | None = None  # in a partial zip: the member's record of the central directory, in hex
-    said: str = ""  # see Entry.said; of an archive's members the run tells it
+    said: str = ""  # what hints and projects say of it, see Entry.said; of an archive's members the run tells it
     run: int = -1  # which of Journal.runs made it; set by the journal
 
 

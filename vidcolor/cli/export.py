@@ -58,9 +58,7 @@ def command(
 
 def _print_result(done: "ExportResult", *, is_json: bool) -> None:
     if is_json:
-        parities = [vars(parity) for parity in done.parities]
-        files = [str(file) for file in done.files]
-        tell(to_json({"files": files, "megabytes": done.megabytes, "parities": parities}))
+        tell(to_json(done))
         return
     tell(f"{', '.join(str(file) for file in done.files)}: {done.megabytes:.1f} MB")
     tell(f"a*b* beside torch in fp32, {done.pictures} pictures:  largest difference    mean")

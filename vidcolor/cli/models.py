@@ -3,7 +3,7 @@
 import re
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
@@ -16,6 +16,23 @@ from vidcolor.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from vidcolor.inference.published.kinds import Scaling
+
+
+class ModelFile(TypedDict):
+    """Beside a model's header."""
+
+    path: str  # of the model's file
+    sha256: str  # of the model's file
+
+
+class ListedModel(TypedDict):
+    """A model of `models list`."""
+
+    name: str  # to call it by
+    version: str  # of the model
+    generator: str  # name of its kind of network
+    megabytes: float  # 1e6 bytes, of all its files
+    path: str  # of its file
 
 
 @click.group("models", cls=SuggestingGroup)
@@ -50,9 +67,11 @@ def list_(ctx: click.Context, *, is_json: bool) -> None:
             problems += 1
             say(f"vidcolor: {name}: {error}")
             continue
-        facts = {"name": name, "version": header.version, "generator": header.generator, "megabytes": size / 1e6}
         if is_json:
-            answer(to_json(facts | {"path": str(path)}))
+            listed = ListedModel(
+                name=name, version=header.version, generator=header.generator, megabytes=size / 1e6, path=str(path)
+            )
+            answer(to_json(listed))
         else:
             answer(f"{name:<18} {header.version:<8} {header.generator:<10} {size / 1e6:6.1f} MB  {path}")
     ctx.exit(1 if problems else 0)
@@ -94,7 +113,7 @@ def add(
     scaling = _scaling(kind, taken, span, given, scale)
     added = add_model(file, name, Told(kind or "", size, scaling), tell=lambda line: say(f"vidcolor: {line}"))
     if is_json:
-        answer(to_json(asdict(added) | {"path": str(added.path)}))
+        answer(to_json(added))
         return
     answer(f"{added.name}: {added.kind}, added as {added.path}")
     answer(f"license    {added.license}")
@@ -162,7 +181,7 @@ def show(model: str, is_json: bool) -> None:
     from vidcolor.inference.published import files
 
     path = weights.find(model)
-    header = asdict(weights.read_header(path)) | {"path": str(path), "sha256": weights.sha256(path)}
+    header = {**asdict(weights.read_header(path)), **ModelFile(path=str(path), sha256=weights.sha256(path))}
     if is_json:
         answer(to_json(header))
         return

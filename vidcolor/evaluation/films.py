@@ -50,17 +50,17 @@ class FilmScore:
     frames: int  # that were measured
     cuts: int  # in the films
     psnr: float  # dB, mean over frames; infinite for the truth
-    de00: float  # CIEDE2000 of its colors under the true L*, mean over pixels and every DE00_STEP-th frame
+    de00: float  # CIEDE2000 of its colors under the true L*, mean over some of the frames: see DE00_STEP
     colorfulness: float  # Hasler and Süsstrunk's measure
     colorfulness_gap: float  # |mean colorfulness - that of the truth|; of several films the mean of their gaps
-    cdc: float  # see film_metrics.ColorDistributionConsistency
-    warp_error: float  # see film_metrics.WarpError.rgb
-    chroma_warp_error: float  # see film_metrics.WarpError.chroma, 8-bit codes
-    drift_12: float  # see film_metrics.Drift, 8-bit codes; NaN where no shot is so long
-    drift_24: float  # the same, 24 frames apart
-    drift_48: float  # the same, 48 frames apart
+    cdc: float  # color distribution consistency, see film_metrics.ColorDistributionConsistency
+    warp_error: float  # of R, G and B along the motion, see film_metrics.WarpError.rgb
+    chroma_warp_error: float  # the same of Cb and Cr, 8-bit codes, see film_metrics.WarpError.chroma
+    drift_12: float  # the same between frames 12 apart, see film_metrics.Drift; NaN where no shot is so long
+    drift_24: float  # between frames 24 apart; NaN where no shot is so long
+    drift_48: float  # between frames 48 apart; NaN where no shot is so long
     seconds: float | None  # of the coloring alone; None for gray and truth
-    frames_per_second: float | None  # of the coloring alone; None for gray and truth
+    frames_per_second: float | None  # speed of the coloring alone; None for gray and truth
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class Score:
     distance_closed: float  # 1 - feature distance to the truth / that of gray; may be negative; NaN: too few photos
     feature_distance: float  # Fréchet distance to the truth in EfficientNet-Lite2 features; not FID
     seconds: float | None  # a photo, of the coloring alone (median over batches); None for gray and truth
-    psnr_by_category: dict[str, float]  # dB, by the folder that photos are in
+    psnr_by_category: dict[str, float]  # dB, by the folder that photos are in; infinite for the truth
     # Requested metrics: neutrals, lpips, fid, is, wobble; hints_1, hints_10, hints_100: PSNR with so many hints.
     further: dict[str, float] = field(default_factory=dict)
 

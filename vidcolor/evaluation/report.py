@@ -5,7 +5,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from vidcolor.evaluation.films import MEASURED_SIDE, FilmReport, FilmScore, average_reports
 from vidcolor.evaluation.photos import PhotoReport, Score
@@ -15,6 +15,20 @@ HEADINGS = {
     "lpips": "LPIPS", "fid": "FID", "is": "IS",
     "hints_1": "PSNR, 1 hint", "hints_10": "10 hints", "hints_100": "100 hints",
 }  # fmt: skip
+
+
+class FilmRow(TypedDict):
+    """What stands beside a film's score."""
+
+    kind: Literal["film", "films"]  # films: means over several
+
+
+class PhotoRow(TypedDict):
+    """What stands beside the photos' score: those of them that measure nothing."""
+
+    kind: Literal["photos"]  # what was measured
+    unreadable: int  # photos that are damaged or too small
+    without_color: int  # photos without color
 
 
 def photo_title(report: PhotoReport) -> str:
@@ -98,13 +112,14 @@ def film_scores(reports: Sequence[FilmReport]) -> list[FilmScore]:
 def rows(photos: PhotoReport | None, films: Sequence[FilmReport]) -> list[dict[str, Any]]:
     """One dictionary for each line of the tables, with all numbers; None for infinite and unknown ones."""
     found: list[dict[str, Any]] = []
-    left_out = {"unreadable": len(photos.unreadable), "without_color": len(photos.gray)} if photos else {}
-    for score in photos.scores if photos else ():
-        facts = asdict(score)
-        further = facts.pop("further")
-        found.append({"kind": "photos", **facts, **further, **left_out})
+    if photos:
+        row = PhotoRow(kind="photos", unreadable=len(photos.unreadable), without_color=len(photos.gray))
+        for score in photos.scores:
+            facts = asdict(score)
+            further = facts.pop("further")
+            found.append({"kind": "photos", **facts, **further, **row})
     for film in film_scores(films) if films else ():
-        found.append({"kind": "film" if film.film else "films", **asdict(film)})
+        found.append({**FilmRow(kind="film" if film.film else "films"), **asdict(film)})
     return [_replace_nonfinite(row) for row in found]
 
 

@@ -224,8 +224,8 @@ class StillReach:
     """What a reference did."""
 
     name: str  # of its file
-    frames: int  # that took colors from it
-    share: float  # of the picture that it shows, too, mean over those frames, 0 to 1
+    frames: int  # frames that took colors from it
+    share: float  # 0..1: share of the picture that it shows, too, mean over those frames
 
 
 @dataclass(frozen=True)

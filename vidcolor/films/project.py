@@ -136,7 +136,7 @@ class Project:
         """A project from what its file holds. Raises UsageError with the place of a fault."""
         if not isinstance(data, dict) or MARK not in data:
             raise UsageError(f'{path}: is no project; one begins with {{"{MARK}": {FORMAT}, "film": ...}}.')
-        if not isinstance(data[MARK], int) or data[MARK] > FORMAT:
+        if isinstance(data[MARK], bool) or data[MARK] != FORMAT:
             raise UsageError(f"{path}: is a project of a newer version ({data[MARK]!r}); this one reads {FORMAT}.")
         is_of_folder = "folder" in data
         _check_keys(data, FOLDER_KEYS if is_of_folder else FILM_KEYS, str(path))
@@ -144,7 +144,7 @@ class Project:
         if not isinstance(film, str) or not film:
             raise UsageError(f"{path}: names no film and no folder.")
         frames = _whole(data["frames"], f"{path}: its frames") if data.get("frames") is not None else None
-        hints = parse_hints(data["hints"], str(path)) if data.get("hints") else []
+        hints = parse_hints(data["hints"], str(path)) if data.get("hints") not in (None, []) else []
         if is_of_folder:
             check_named(hints)
         references, seen = (_names(data.get(key), f"{path}: its {key}") for key in ("references", "seen"))

@@ -12,7 +12,7 @@ class Damage:
     corrupt_frames: int = 0  # decoded with errors, yielded all the same
     repaired_timestamps: int = 0  # absent or not later than the frame before
     resized_frames: int = 0  # the picture changed size or format mid-stream and was converted
-    ends_early_seconds: float = 0.0
+    ends_early_seconds: float = 0.0  # before the length that the container states
 
     def excuse_joins(self, count: int) -> None:
         """Forgive the last packet before each join of recordings: it is flagged as its continuity counter breaks."""

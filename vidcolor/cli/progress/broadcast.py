@@ -51,7 +51,7 @@ class Broadcast(Observer):
         for observer in self._observers:
             observer.film_finished(**facts)
 
-    def film_done_before(self, **facts: Unpack[events.FilmPaths]) -> None:
+    def film_done_before(self, **facts: Unpack[events.FilmDoneBefore]) -> None:
         for observer in self._observers:
             observer.film_done_before(**facts)
 

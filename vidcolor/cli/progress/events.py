@@ -22,44 +22,48 @@ class Warned(TypedDict):
 class StillsProgress(TypedDict):
     """Another program, that of --stills-by, colors stills before the film's first frame."""
 
-    done: int  # stills
-    total: int  # stills
+    done: int  # stills done
+    total: int  # stills in all
 
 
 class FilmPaths(TypedDict):
-    """An earlier run had finished this film."""
+    """A film of the command."""
 
     input: str  # path of the film
     output: str  # path of its output
 
 
+class FilmDoneBefore(FilmPaths):
+    """An earlier run had finished this film."""
+
+
 class FilmStarted(FilmPaths):
     """The first frame of a film is about to be colored."""
 
-    frames: int | None  # of the output; None: the container does not state it
+    frames: int | None  # frames of the output; None: the container does not state it
     done_before: int  # frames of them that an earlier run has made
     devices: list[str]  # names of what the network runs on, for people
-    expected_seconds: tuple[int, int] | None  # least and most, of a published model; None: unknown
+    expected_seconds: tuple[int, int] | None  # least and most seconds of work, of a published model; None: unknown
 
 
 class FilmProgress(TypedDict):
     """The film goes on."""
 
-    frames: int  # done, those of an earlier run included
-    total: int | None  # frames; None: unknown
+    frames: int  # frames done, those of an earlier run included
+    total: int | None  # frames of the output; None: unknown
     fps: float  # frames a second, of this run
-    seconds_left: float | None  # None: unknown
+    seconds_left: float | None  # seconds that the rest will take; None: unknown
 
 
 class FilmFinished(FilmPaths):
     """The film is written."""
 
-    frames: int  # in the output; 0 for a copied film whose container does not state it
-    seconds: float  # that this run took; on a cluster, since the list of films was begun
+    frames: int  # frames in the output; 0 for a copied film whose container does not state it
+    seconds: float  # seconds that this run took; on a cluster, since the list of films was begun
     fps: float  # frames a second, of this run
     done_before: int  # frames that an earlier run had made
     damage: "Damage | None"  # counts of what was wrong with the input; None: unknown, as on a cluster
-    model: str  # its name
+    model: str  # name of the model
     devices: list[str]  # names of what the network ran on, for people
     outcome: Literal["colored", "kept"]  # kept: the film was in color and was copied as it is
     stills: "Sequence[StillReach] | None"  # what each reference did; None: unknown, as on a cluster
@@ -86,11 +90,11 @@ class FilmPlan(FilmPaths):
 
     container: str  # FFmpeg's name of the output's format
     codec: str  # FFmpeg's name of the output's video codec
-    pixel_format: str  # of the output
-    frames: int | None  # of the output; None: the container does not state it
+    pixel_format: str  # FFmpeg's name of the output's pixel format
+    frames: int | None  # frames of the output; None: the container does not state it
     fps: float  # frames a second that this machine colors
-    seconds: int | None  # that the work will take; None: the film's length is unknown
-    model: str  # its name
+    seconds: int | None  # seconds that the work will take; None: the film's length is unknown
+    model: str  # name of the model
     devices: list[str]  # names of what the network will run on, for people
     streams: list[PlannedStream]  # all but the picture
     warnings: list[str]  # what could not be kept, one line each
@@ -102,12 +106,12 @@ class BatchPlan(TypedDict):
     inputs: list[str]  # paths, as they were given
     output: str  # path of the folder or archive
     files: dict[str, int]  # how many there are of each kind: photo, film, archive, link, other
-    bytes: int  # of all inputs
+    bytes: int  # bytes of all inputs
     refused: Sequence[str]  # files that would fail, one line each with the reason
     notes: Sequence[str]  # remarks, one line each
-    photo_seconds: int | None  # that all photos will take; None: none could be tried
+    photo_seconds: int | None  # seconds that all photos will take; None: none could be tried
     measured_photos: int  # photos that were colored to measure the speed
-    model: str  # its name
+    model: str  # name of the model
     devices: list[str]  # names of what the network will run on, for people
 
 
@@ -122,12 +126,12 @@ class FileFinished(TypedDict):
 class BatchProgress(TypedDict):
     """The batch goes on."""
 
-    done: int  # files, those of an earlier run included
-    total: int | None  # files; None: they could not be counted
+    done: int  # files done, those of an earlier run included
+    total: int | None  # files in all; None: they could not be counted
     done_before: int  # files that an earlier run had finished
     counts: dict[str, int]  # files of this run by outcome
-    files_per_second: float  # of this run
-    seconds_left: float | None  # None: unknown
+    files_per_second: float  # speed of this run
+    seconds_left: float | None  # seconds that the rest will take; None: unknown
     within: str | None  # the archive, itself one of the files, that is being worked on; None: none
     done_within: int | None  # files done in that archive; None: none
 
@@ -137,9 +141,9 @@ class BatchFinished(TypedDict):
 
     inputs: list[str]  # paths, as they were given
     output: str  # path of the folder, archive or photo
-    model: str  # its name
+    model: str  # name of the model
     devices: list[str]  # names of what the network ran on, for people
-    seconds: float  # that this run took
+    seconds: float  # seconds that this run took
     report: str | None  # path of report.html, with report.json beside it; None: of a single photo, or not yet written
     counts: dict[str, int]  # files of this run by outcome: colored, kept, copied, skipped, failed
     damaged: int  # damaged films that this run colored as far as they decode
@@ -153,7 +157,7 @@ class TrainingPlace(TypedDict):
     progress: float  # 0..1: share of the budget
     epoch: float  # rounds of all photos
     images: int  # crops that the network has seen
-    minutes: float  # of training, earlier runs included
+    minutes: float  # minutes of training, earlier runs included
     crop: int  # pixels: side of the square crops
 
 
@@ -162,11 +166,11 @@ class ModelWritten(TypedDict):
 
     output: str  # path of the model file
     images: int  # crops that the network has seen
-    minutes: float  # of training, earlier runs included
+    minutes: float  # minutes of training, earlier runs included
 
 
 class Verdict(TypedDict):
     """The last line of doctor: whether all that films need works."""
 
-    well: bool  # whether it does
+    well: bool  # whether all that films need works
     said: str  # one line for people

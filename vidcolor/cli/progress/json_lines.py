@@ -47,7 +47,7 @@ class JsonLines(Observer):
     def film_finished(self, **facts: Unpack[events.FilmFinished]) -> None:
         emit_event("done", **facts)
 
-    def film_done_before(self, **facts: Unpack[events.FilmPaths]) -> None:
+    def film_done_before(self, **facts: Unpack[events.FilmDoneBefore]) -> None:
         emit_event("passed", **facts)
 
     def film_failed(self, **facts: Unpack[events.FilmFailed]) -> None:

@@ -57,7 +57,7 @@ class LogLines(Observer):
             format_duration(facts["seconds"]), facts["fps"],
         )  # fmt: skip
 
-    def film_done_before(self, **facts: Unpack[events.FilmPaths]) -> None:
+    def film_done_before(self, **facts: Unpack[events.FilmDoneBefore]) -> None:
         self._films["done before"] += 1
         LOG.info("%s: done before", facts["output"])
 

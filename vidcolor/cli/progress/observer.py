@@ -46,7 +46,7 @@ class Observer:
     def film_finished(self, **facts: Unpack[events.FilmFinished]) -> None:
         """The output is written."""
 
-    def film_done_before(self, **facts: Unpack[events.FilmPaths]) -> None:
+    def film_done_before(self, **facts: Unpack[events.FilmDoneBefore]) -> None:
         """An earlier run has finished the film."""
 
     def film_failed(self, **facts: Unpack[events.FilmFailed]) -> None:

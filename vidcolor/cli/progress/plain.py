@@ -80,7 +80,7 @@ class PlainLines(Observer):
         for line in still_lines(facts):
             self.tell(line)
 
-    def film_done_before(self, **facts: Unpack[events.FilmPaths]) -> None:
+    def film_done_before(self, **facts: Unpack[events.FilmDoneBefore]) -> None:
         self.tell(f"{facts['output']}: done before")
 
     def film_failed(self, **facts: Unpack[events.FilmFailed]) -> None:
