@@ -29,6 +29,8 @@ CODES = """\
 | 2 | wrong usage |
 | 129 | the terminal was closed before all was shown; a job that colors goes on without one |
 | 130, 143 | interrupted, told to end: the same command goes on from there |
+
+[From other programs](programs.md) has the events of `--json`, and the schemas of all files.
 """
 
 

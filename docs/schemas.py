@@ -122,7 +122,7 @@ class Definitions:
             for field, hint in get_type_hints(kind, localns=FOR_CHECKERS).items():
                 if field != without:
                     properties[field] = self._describe(said[field], hint)
-                    required += [] if field in optional else [field]
+                    required += [] if field in optional or field in required else [field]
         self.found[name] = {
             "description": " ".join((inspect.getdoc(kinds[0]) or "").split("\n\n")[0].split()),
             "type": "object",

@@ -226,7 +226,7 @@ def test_the_examples_of_a_page_run(page: Path, things: Path, tmp_path: Path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (folder / "film-color.mp4").is_file()
-    assert (folder / "color" / "first.jpg").is_file()
+    assert page.name != "python.md" or (folder / "color" / "first.jpg").is_file()
 
 
 @pytest.mark.parametrize("page", [*PAGES, REFERENCE], ids=lambda page: page.name)
