@@ -337,7 +337,10 @@ EXAMPLES = {
         "hints": [{"file": "a.jpg", "point": [5, 5], "color": "navy"}],
     },
 }  # fmt: skip
-VALUES = (None, True, False, -1, 0, 1, 1.5, 5, 2_000_000_000, "", "a", "1:2:3:4", [], {}, [1], [0, 1], [[0, 1]], [""])
+VALUES = (
+    None, True, False, -1, 0, 1, 1.5, 5, 200, 100_000_000, 2_000_000_000, "", "a", "1:2:3:4", [], {}, [1], [0, 1],
+    [[0, 1]], [""],
+)  # fmt: skip
 # Faults that no schema sees: a word that is no color, a range that ends before it begins, and those of all hints
 # together: pixels or shares, files that are not named.
 FOR_PARSERS_ALONE = (
