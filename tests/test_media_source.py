@@ -250,6 +250,19 @@ def test_a_range_beyond_the_end_is_said(tmp_path: Path) -> None:
         list(source.frames())
 
 
+def test_a_short_film_cut_off_is_said_too(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "in.mkv", container="matroska", codec="libx264", pts=range(14), size=(128, 96))
+    with FilmSource(film) as source:
+        assert sum(1 for _ in source.frames()) == 14
+        assert not source.damage
+    content = film.read_bytes()
+    film.write_bytes(content[: len(content) * 6 // 10])
+    with FilmSource(film) as source:
+        found = sum(1 for _ in source.frames())
+        assert 0 < found < 14
+        assert source.damage.ends_early_seconds == pytest.approx((14 - found) / 25, abs=0.05)
+
+
 @pytest.mark.parametrize("container", ["matroska", "mpegts"])
 def test_a_film_cut_off_is_read_as_far_as_it_goes(tmp_path: Path, container: str) -> None:
     film = make_film(tmp_path / "in.mkv", container=container, codec="libx264", pts=range(100), size=(128, 96))

@@ -215,6 +215,11 @@ def _field_order(frame: VideoFrame, stream: VideoStream) -> str:
     return {1: "progressive", 2: "tff", 3: "bff", 4: "bff", 5: "tff"}.get(stream.codec_context.field_order, "unknown")
 
 
+def states_duration(stream: VideoStream) -> bool:
+    """Whether a length of the video stream itself is stated, in its header or as Matroska's tag."""
+    return bool(stream.duration) or _CLOCK.match(stream.metadata.get("DURATION", "")) is not None
+
+
 def _duration_seconds(container: InputContainer, stream: VideoStream) -> float | None:
     """The length of the video stream where it is stated; the container's may be that of longer audio."""
     if stream.duration and stream.time_base:

@@ -20,10 +20,11 @@ from vidcolor.media.decoder_frames import FrameConverter
 from vidcolor.media.frame_reader import FrameReader
 from vidcolor.media.frame_sampling import aspect_ratio_text
 from vidcolor.media.hw_decoders import HardwareError, choose_device
-from vidcolor.media.probe import crop_to_shown, examine
+from vidcolor.media.probe import crop_to_shown, examine, states_duration
 from vidcolor.media.pyav import fraction_of
 
-_CUT_OFF_SECONDS = 1.0  # a picture that ends this much before its stated duration was cut off
+# A picture that ends this much before its stated duration was cut off: a short one where that is a share of it, too.
+_CUT_OFF_SECONDS, _CUT_OFF_SHARE, _SHORTEST_CUT = 1.0, 0.1, 0.2
 
 
 class FilmSource:
@@ -188,7 +189,10 @@ class FilmSource:
         wanted = stated_end if range_end is None else min(stated_end, float(range_end * stream.time_base))
         assert last.pts is not None
         missing = wanted - float((last.pts + self._reader.duration_of(last, stream)) * stream.time_base)
-        if missing > _CUT_OFF_SECONDS:
+        # Where only the container states a length, it may be that of longer sound.
+        is_own = states_duration(stream) or len(stream.container.streams) == 1
+        share = max(_SHORTEST_CUT, _CUT_OFF_SHARE * self.info.duration_seconds) if is_own else _CUT_OFF_SECONDS
+        if missing > min(_CUT_OFF_SECONDS, share):
             self.damage.ends_early_seconds = missing
 
 
