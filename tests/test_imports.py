@@ -29,7 +29,7 @@ ROWS = (
     ("films",),
     ("page",),
     ("batch", "compare", "studio"),
-    ("cluster", "doctor"),
+    ("clips", "cluster", "doctor"),
     ("api",),
     ("training", "evaluation"),
     ("cli",),
@@ -71,6 +71,7 @@ HOMES = {
     "click": {"cli"},
     "rich": {"cli"},
     "tqdm": {"api"},
+    "vapoursynth": {"clips"},
     "skimage": {"evaluation"},
 }
 

@@ -153,6 +153,19 @@ class Colorizer:
         steadiness = _make_steadiness(steady, every, shot_memory)
         return self._chroma_planes(iter(lumas), picture, steadiness)
 
+    def color_clip(self, clip: Any, *, steady: SteadyMode = "shot", every: Every = 1, shot_memory: bool = False) -> Any:
+        """Color a VapourSynth clip: one with the same luma, whose chroma is made as frames are asked for.
+
+        clip: a VideoNode, gray or YUV, 8 to 16 bits a sample; gray becomes 4:4:4.  steady, every, shot_memory: see
+        `rgb_frames`. Colors hold still where frames are asked for in order, as vspipe does; a leap begins anew.
+
+        Keep this Colorizer open until the last frame is made. Raises UsageError.
+        """
+        from vidcolor.clips import color_clip
+
+        steadiness = _make_steadiness(steady, every, shot_memory)
+        return color_clip(clip, lambda lumas, picture: self._chroma_planes(lumas, picture, steadiness))
+
     def _rgb_frames(self, grays: Iterator[Plane], steadiness: Steadiness) -> Iterator[Rgb]:
         first = next(grays, None)
         if first is None:

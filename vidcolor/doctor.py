@@ -45,6 +45,7 @@ EXTRAS = {  # extra of pyproject.toml -> its modules, and their purpose
     "metrics": (("torchmetrics", "torch_fidelity"), "evaluate --metric"),
     "models": (("spandrel", "spandrel_extra_arches"), "DDColor's weights"),
     "onnx": (("onnx", "onnxruntime"), "export to ONNX"),
+    "vapoursynth": (("vapoursynth",), "clips in scripts, with Python 3.12 or newer"),
 }
 MIN_FREE_BYTES, LOW_FREE_BYTES = 100_000_000, 1_000_000_000  # free space: too little for any film; for a long one
 TEST_FRAMES, TEST_WIDTH, TEST_HEIGHT = 72, 640, 480
