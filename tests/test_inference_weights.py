@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import old_models
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -152,3 +154,14 @@ def test_a_model_that_cannot_be_written_is_one_line_and_leaves_nothing(tiny_mode
     with pytest.raises(SinkError, match=r"model\.safetensors: cannot be written"):
         weights.save(tmp_path / "model.safetensors", network, header)
     assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+@pytest.mark.parametrize("generator", old_models.MODELS)
+def test_a_model_of_0_1_0_loads_and_answers_as_it_did(generator: str, tmp_path: Path):
+    answers = old_models.write(tmp_path / "old.safetensors", generator)
+    network, header = weights.load(tmp_path / "old.safetensors")
+    assert (header.version, header.generator) == ("0.1.0", generator)
+    with torch.inference_mode():
+        ab = network(torch.from_numpy(old_models.LIGHTNESS)).numpy().ravel()
+    assert np.allclose(ab[::97], answers, atol=0.05)
+    assert max(answers) - min(answers) > 1
