@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         colorize_photo,
     )
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 __all__ = [
     "BatchObserver",
