@@ -172,12 +172,57 @@ def test_wrong_usage_is_exit_2(args: tuple[str, ...], film: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("command", [(), ("models",)])
-def test_a_command_alone_shows_its_help_in_lines(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]):
-    assert run(*command) == 2
-    alone = capsys.readouterr().err
+def test_a_command_alone_shows_its_help_as_if_asked_for(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]):
+    assert run(*command) == 0
+    alone = capsys.readouterr()
     assert run(*command, "--help") == 0
-    assert alone == capsys.readouterr().out
-    assert alone.startswith("Usage: ")
+    assert alone == capsys.readouterr()
+    assert alone.out.startswith("Usage: ")
+    assert alone.err == ""
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "advice"),
+    [
+        ("film.mkv -o out.mkv --codec h265", 2, "'h265' is unknown; say hevc."),
+        ("film.mkv -o out.mkv --steady shto", 2, "did you mean shot?"),
+        ("film.mkv -o out.mkv --preset fastt", 2, "did you mean fast?"),
+        ("film.mkv -o out.mkv --pix-fmt yuv420", 2, "Did you mean yuv420p?"),
+        ("film.mkv -o out.mkv --device gpu", 2, "for a GPU say cuda:0"),
+        ("film.mkv -o out.mkv --overwite", 2, "Did you mean '--overwrite'?"),
+        ("film.mkv out.mkv", 2, "say -o out.mkv."),
+        ("film.mkv out.mkv --crf 20", 2, "say -o out.mkv."),
+        ("film.mkv my.mkv -q", 2, "say -o my.mkv."),
+        ("preview film.mkv sheet.png", 2, "say -o sheet.png."),
+        ("film.mkv -o x.jpeg", 2, "`vidcolor preview` shows its shots"),
+        ("film.mkv -o x.wmv", 2, "read, but not written"),
+        ("film.mkv -o x.mp5", 2, "did you mean .mp4?"),
+        ("photo.jpg -o out.mp4", 2, "such as -o out.jpg, or a folder"),
+        ("https://example.org/film.mp4 -o out.mkv", 1, "https://example.org/film.mp4: is an address"),
+        ("film.mkv -o s3://films/out.mkv", 2, "s3://films/out.mkv: is an address"),
+        ("film.mkv -o out.mkv --model https://example.org/m.onnx", 1, "https://example.org/m.onnx: is an address"),
+        ("preview film.mkv -o gs://films/sheet.png", 2, "gs://films/sheet.png: is an address"),
+        ("export default -o d.pt", 2, ".onnx (onnx) or .xml (openvino)"),
+        ("evaluate film.mkv --metric lpip", 2, "did you mean lpips?"),
+        ("evaluate film.mkv --stock ortochromatic", 2, "did you mean orthochromatic?"),
+        ("train film.mkv -o m.safetensors --recipe fine-tun", 2, "did you mean fine-tune?"),
+        ("train film.mkv -o m.safetensors --set lerning_rate=1", 2, "did you mean learning_rate?"),
+        ("models lst", 2, "Did you mean 'list'?"),
+        ("models show defualt", 1, "did you mean default?"),
+        ("previw film.mkv", 2, "Did you mean 'preview'?"),
+    ],
+)
+def test_one_line_says_what_was_probably_meant(
+    args: str, code: int, advice: str, film: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(film.parent)
+    Image.fromarray(np.full((40, 50), 99, np.uint8)).save("photo.jpg")
+    assert run(*args.split()) == code
+    told = capfd.readouterr()
+    assert advice in told.err
+    assert len(told.err.splitlines()) == 1
+    assert told.out == ""
+    assert sorted(path.name for path in film.parent.iterdir()) == ["film.mkv", "photo.jpg"]
 
 
 def test_one_bad_film_does_not_stop_the_others(film: Path, tiny_model: Path, tmp_path: Path):

@@ -3,10 +3,10 @@
 Light to import, so that help and completion need nothing else. The order is that in which they are offered.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
 
-from vidcolor.errors import UsageError
+from vidcolor.errors import UsageError, closest_name
 from vidcolor.formats import EXPORTS
 
 # The network
@@ -54,11 +54,31 @@ STOCKS = ("panchromatic", "orthochromatic", "faded", "low-contrast", "grainy")  
 
 SHELLS = ("bash", "zsh", "fish")  # that completion is printed for
 
+# What else people call a choice -> its name. They are not accepted, but understood.
+OTHER_NAMES = {
+    "h265": "hevc", "h.265": "hevc", "x265": "hevc", "libx265": "hevc", "h.264": "h264", "x264": "h264", "avc": "h264",
+    "libx264": "h264", "av01": "av1", "libsvtav1": "av1", "libaom-av1": "av1", "libvpx-vp9": "vp9",
+    "prores_ks": "prores", "nvidia": "nvenc", "nvdec": "cuda", "cuvid": "cuda", "intel": "qsv", "amd": "amf",
+    "apple": "videotoolbox", "gpu": "hardware", "cpu": "software", "float32": "fp32", "float16": "fp16",
+    "bfloat16": "bf16", "444": "4:4:4", "422": "4:2:2", "420": "4:2:0", "none": "off",
+}  # fmt: skip
+
 
 def check_choice(name: str, value: str | None, known: Sequence[str]) -> None:
     """Raise UsageError for a value that is not among those known; None is no choice, and fine."""
     if value is not None and value not in known:
-        raise UsageError(f"{name} {value!r} is unknown; choose one of {', '.join(known)}.")
+        raise UsageError(f"{name} {describe_unknown(value, known)}")
+
+
+def describe_unknown(value: str, known: Iterable[str]) -> str:
+    """Say that a name is unknown, which one was probably meant, and which there are."""
+    known = list(known)
+    there = f"one of {', '.join(known)}."
+    if (meant := OTHER_NAMES.get(value.lower(), value.lower())) in known:
+        return f"{value!r} is unknown; say {meant}. Choose {there}"
+    if near := closest_name(value, known):
+        return f"{value!r} is unknown; did you mean {near}? Choose {there}"
+    return f"{value!r} is unknown; choose {there}"
 
 
 def check_within(name: str, value: float | None, least: float, most: float = float("inf")) -> None:

@@ -2,6 +2,8 @@
 
 import atexit
 import os
+import re
+import shlex
 import sys
 import traceback
 from importlib import import_module
@@ -179,9 +181,18 @@ def _report_unexpected(error: BaseException) -> int:
 def _format_click_error(error: click.ClickException) -> str:
     """Format Click's message, with a suggestion whose words do not change with click's release."""
     if not isinstance(error, click.NoSuchOption):
-        return error.format_message()
+        return error.format_message() + _suggest_option(error)
     near = closest_name(error.option_name, error.possibilities or ())
     return f"No such option {error.option_name!r}." + (f" Did you mean {near!r}?" if near else "")
+
+
+def _suggest_option(error: click.ClickException) -> str:
+    """The advice for one argument too many, which is often meant as the output; else nothing."""
+    found = re.search(r"unexpected extra argument \((.+)\)", error.format_message())
+    if not found or not isinstance(error, click.UsageError) or error.ctx is None:
+        return ""
+    has_output = any("--output" in option.opts for option in error.ctx.command.params)
+    return f". To write it, say -o {shlex.quote(found[1])}." if has_output else ""
 
 
 def _report_error(message: str, code: int) -> int:

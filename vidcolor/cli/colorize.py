@@ -13,7 +13,7 @@ from vidcolor.cli import log
 from vidcolor.cli.cluster_films import colorize_films_on_cluster
 from vidcolor.cli.films import colorize_films
 from vidcolor.cli.number_types import Number, OrAuto, Rate, Whole
-from vidcolor.cli.param_types import DEVICE, FILE, Existing, ModelName, WithCompletion
+from vidcolor.cli.param_types import DEVICE, FILE, Choice, Existing, ModelName, WithCompletion
 from vidcolor.cli.progress import make_observer
 from vidcolor.cli.scans import ScanJob, are_photos, are_scans, colorize_scans, describe_scans
 from vidcolor.cli.text import say
@@ -66,13 +66,13 @@ class FrameInterval(OrAuto):
     "--device", type=DEVICE, default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1."
 )
 @click.option(
-    "--precision", type=click.Choice(choices.PRECISIONS), default="auto", show_default=True,
+    "--precision", type=Choice(choices.PRECISIONS), default="auto", show_default=True,
     help="Arithmetic of the network; auto takes the faster of fp32 and bf16, int8 suits CPUs without bf16.",
 )  # fmt: skip
 @click.option("--saturation", type=Number(0, 4), default=1.0, show_default=True, help="Factor on color.")
 @click.option("--palette", type=Existing(), help="Photo whose range of colors is taken, where the network is unsure.")
 @click.option(
-    "--steady", type=click.Choice(choices.STEADY_MODES), default="shot", show_default=True,
+    "--steady", type=Choice(choices.STEADY_MODES), default="shot", show_default=True,
     help="Hold colors still: not, where pixels stay alike, along the motion, also for a shot.",
 )  # fmt: skip
 @click.option(
@@ -95,7 +95,7 @@ class FrameInterval(OrAuto):
     help="Program that colors each shot's first frame, {in} to {out}; the shot follows.",
 )  # fmt: skip
 @click.option(
-    "--codec", type=click.Choice(choices.CODECS),
+    "--codec", type=Choice(choices.CODECS),
     help="Video codec. [default: h264; in WebM av1]",
 )  # fmt: skip
 @click.option("--crf", type=Whole(0, 63), default=18, show_default=True, help="Quality; lower is better.")
@@ -104,15 +104,15 @@ class FrameInterval(OrAuto):
 )
 @click.option("--pix-fmt", help="Pixel format to write. [default: the film's depth and subsampling]")
 @click.option(
-    "--encoder", type=click.Choice(choices.ENCODERS), default="software", show_default=True,
+    "--encoder", type=Choice(choices.ENCODERS), default="software", show_default=True,
     help="What encodes: the processor, or a graphics chip, of this maker or any (hardware).",
 )  # fmt: skip
 @click.option(
-    "--hwaccel", type=click.Choice(choices.HWACCELS), default="off", show_default=True,
+    "--hwaccel", type=Choice(choices.HWACCELS), default="off", show_default=True,
     help="Decode on a graphics chip, where it gives the very same luma.",
 )  # fmt: skip
 @click.option(
-    "--convert-audio", type=click.Choice(choices.LOSSY_AUDIO),
+    "--convert-audio", type=Choice(choices.LOSSY_AUDIO),
     help="Lossy codec for sound that the container can hold in no other way; without it such a film is refused.",
 )  # fmt: skip
 @click.option("--drop-audio", is_flag=True, help="Leave all sound out.")
@@ -125,7 +125,7 @@ class FrameInterval(OrAuto):
     help="Photos, films and shots that have colors: color them anew, or keep them.",
 )
 @click.option(
-    "--others", type=click.Choice(choices.OTHERS), default="copy", show_default=True,
+    "--others", type=Choice(choices.OTHERS), default="copy", show_default=True,
     help="Files that are neither photos nor films.",
 )  # fmt: skip
 @click.option(
@@ -133,7 +133,7 @@ class FrameInterval(OrAuto):
     help="Zip and tar archives in a folder: color what is in them, or copy them as they are.",
 )  # fmt: skip
 @click.option("--quality", type=Whole(1, 100), help="Of lossy photo formats. [default: the source's]")
-@click.option("--subsampling", type=click.Choice(choices.SUBSAMPLINGS), help="Of JPEG photos. [default: the source's]")
+@click.option("--subsampling", type=Choice(choices.SUBSAMPLINGS), help="Of JPEG photos. [default: the source's]")
 @click.option(
     "--largest-photo", type=Number(min=1), default=1000.0, show_default=True,
     help="Megapixels; larger pages are refused, as is what unpacks like a bomb.",

@@ -6,7 +6,7 @@ import click
 
 from vidcolor import outputs
 from vidcolor.cli.number_types import Number, Whole
-from vidcolor.cli.param_types import Existing
+from vidcolor.cli.param_types import Existing, Output
 from vidcolor.cli.progress import show_count
 from vidcolor.cli.text import say
 from vidcolor.cli.timecode import Timecode
@@ -15,7 +15,7 @@ from vidcolor.cli.timecode import Timecode
 @click.command("compare")
 @click.argument("before", metavar="BEFORE", type=Existing())
 @click.argument("after", metavar="AFTER", type=Existing())
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Page to write: an HTML file.")
+@click.option("-o", "--output", required=True, type=Output(path_type=Path), help="Page to write: an HTML file.")
 @click.option("--pairs", type=Whole(min=1), default=60, show_default=True, help="Greatest number of files on the page.")
 @click.option(
     "--shots", type=Whole(min=1), default=12, show_default=True, help="Greatest number of shots from each film."

@@ -4,11 +4,12 @@ import click
 from click.shell_completion import get_completion_class
 
 from vidcolor import choices
+from vidcolor.cli.param_types import Choice
 from vidcolor.cli.text import answer
 
 
 @click.command("completion")
-@click.argument("shell", type=click.Choice(choices.SHELLS))
+@click.argument("shell", type=Choice(choices.SHELLS))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
     """Print the script that lets SHELL complete commands, options, models, recipes and files.

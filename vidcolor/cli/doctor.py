@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vidcolor.cli.progress.events import Verdict
+from vidcolor.cli.param_types import Output
 from vidcolor.cli.text import check_answered, emit_event, fold, tell
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _NARROW = 60  # columns; below this, text follows the name on one line
 
 
 @click.command("doctor")
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.argument("folder", required=False, type=Output(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a finding on stdout, and the verdict last.")
 @click.pass_context
 def command(ctx: click.Context, folder: Path | None, as_json: bool) -> None:

@@ -11,7 +11,7 @@ import click
 
 from vidcolor import choices, outputs
 from vidcolor.cli.number_types import Number, Whole
-from vidcolor.cli.param_types import DEVICE, Existing, ModelName
+from vidcolor.cli.param_types import DEVICE, Choice, Existing, ModelName, Output
 from vidcolor.cli.progress import show_count
 from vidcolor.cli.text import answer, check_answered, say, to_json
 from vidcolor.errors import SourceError
@@ -38,18 +38,18 @@ MAX_NAMED = 5  # skipped photos named in warnings
 )
 @click.option("--size", type=Whole(32, 4096), help="Short side of the network's input, in pixels.")
 @click.option(
-    "--precision", type=click.Choice(choices.PRECISIONS), default="auto", show_default=True,
+    "--precision", type=Choice(choices.PRECISIONS), default="auto", show_default=True,
     help="Arithmetic of the network, as in colorize.",
 )  # fmt: skip
 @click.option("--saturation", type=Number(0, 4), default=1.0, show_default=True, help="Factor on color.")
 @click.option("--palette", type=Existing(), help="Photo whose range of colors is taken, where the network is unsure.")
 @click.option(
-    "--steady", "steadying", multiple=True, type=click.Choice(choices.EVALUATED_STEADY_MODES),
+    "--steady", "steadying", multiple=True, type=Choice(choices.EVALUATED_STEADY_MODES),
     default=["shot"], show_default=True,
     help="How films' colors are steadied; auto: --every auto. May be repeated.",
 )  # fmt: skip
 @click.option(
-    "--reference", "references", multiple=True, type=click.Choice(choices.TRUE_STILLS),
+    "--reference", "references", multiple=True, type=Choice(choices.TRUE_STILLS),
     default=["none"], show_default=True,
     help="Frames that films follow in true colors, like stills. May be repeated.",
 )  # fmt: skip
@@ -57,17 +57,17 @@ MAX_NAMED = 5  # skipped photos named in warnings
     "--device", type=DEVICE, default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1."
 )
 @click.option(
-    "--metric", "metrics", multiple=True, type=click.Choice(choices.METRICS),
+    "--metric", "metrics", multiple=True, type=Choice(choices.METRICS),
     help="One more metric of photos; may be repeated.",
 )  # fmt: skip
 @click.option(
     "--stock", "stocks", multiple=True, default=["panchromatic"], show_default=True,
-    type=click.Choice(choices.STOCKS),
+    type=Choice(choices.STOCKS),
     help="Film stock that photos imitate for the model; may be repeated.",
 )  # fmt: skip
 @click.option("--limit", type=Whole(min=1), help="Number of photos to measure, evenly spread.")
-@click.option("--sheet", type=click.Path(path_type=Path), help="Contact sheet to write: a PNG file.")
-@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="File to write the rows to.")
+@click.option("--sheet", type=Output(path_type=Path), help="Contact sheet to write: a PNG file.")
+@click.option("--csv", "csv_file", type=Output(path_type=Path), help="File to write the rows to.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing sheet or CSV file.")
 @click.option(
     "--json", "is_json", is_flag=True, help="Write each row as a JSON object to stdout, with PSNR by category."

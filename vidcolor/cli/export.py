@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import click
 
 from vidcolor import choices
-from vidcolor.cli.param_types import Existing, ModelName
+from vidcolor.cli.param_types import Choice, Existing, ModelName, Output
 from vidcolor.cli.text import tell, to_json
+from vidcolor.errors import UsageError
 from vidcolor.formats import EXPORTS
 
 if TYPE_CHECKING:
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
 
 @click.command("export")
 @click.argument("model", type=ModelName())
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File to write: .onnx or .xml.")
+@click.option("-o", "--output", required=True, type=Output(path_type=Path), help="File to write: .onnx or .xml.")
 @click.option(
-    "--format", "form", type=click.Choice(choices.EXPORT_FORMS), help="What to write. [default: by the file's suffix]"
+    "--format", "form", type=Choice(choices.EXPORT_FORMS), help="What to write. [default: by the file's suffix]"
 )
 @click.option(
-    "--precision", type=click.Choice(choices.EXPORT_PRECISIONS), default="fp32", show_default=True,
+    "--precision", type=Choice(choices.EXPORT_PRECISIONS), default="fp32", show_default=True,
     help="Precision of the weights; with int8 the network also computes in 8 bits.",
 )  # fmt: skip
 @click.option(
@@ -49,7 +50,11 @@ def command(
     from vidcolor.inference import weights
     from vidcolor.inference.export import export
 
-    chosen = form or ("onnx" if output.suffix == EXPORTS["onnx"] else "openvino")
+    forms = {suffix: name for name, suffix in EXPORTS.items()}
+    if form is None and output.suffix.lower() not in forms:
+        known = " or ".join(f"{suffix} ({name})" for suffix, name in forms.items())
+        raise UsageError(f"{output}: the suffix says what to write, {known}.")
+    chosen = form or forms[output.suffix.lower()]
     done = export(
         weights.find(model), output, form=chosen, precision=precision, calibrate=calibrate, overwrite=overwrite
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import click
 
-from vidcolor.cli.text import note
+from vidcolor.cli.text import answer
 from vidcolor.errors import closest_name
 
 _NARROW = 60  # columns; below this, an option's help goes on its own line
@@ -37,13 +37,13 @@ class HelpContext(click.Context):
 
 
 class HelpingGroup(click.Group):
-    """A group that shows its help when no command is named; later releases of click make that an error."""
+    """A group that shows its help when no command is named, as with `--help`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See click.Group."""
         if not args and not ctx.resilient_parsing:
-            note(*ctx.get_help().splitlines())
-            ctx.exit(2)
+            answer(*ctx.get_help().splitlines())
+            ctx.exit()
         return super().parse_args(ctx, args)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from vidcolor import __version__
+from vidcolor.cli.param_types import Output
 from vidcolor.cli.text import note, say
 from vidcolor.cli.timecode import format_duration
 from vidcolor.errors import SinkError, UsageError
@@ -155,6 +156,6 @@ class ProgressInterval:
 
 
 option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
-    "--log", type=click.Path(path_type=Path, dir_okay=False), callback=_open_log, expose_value=False, is_eager=True,
+    "--log", type=Output(path_type=Path, dir_okay=False), callback=_open_log, expose_value=False, is_eager=True,
     help="Append a log of the job to this file, for jobs that nobody watches.",
 )  # fmt: skip

@@ -10,7 +10,7 @@ import click
 from vidcolor import choices
 from vidcolor.cli.help_formatter import SuggestingGroup
 from vidcolor.cli.number_types import Number, Whole
-from vidcolor.cli.param_types import AddedName, Existing, ModelName
+from vidcolor.cli.param_types import AddedName, Choice, Existing, ModelName, Output
 from vidcolor.cli.text import answer, say, tell, to_json
 from vidcolor.errors import ModelError, UsageError
 
@@ -80,15 +80,15 @@ def list_(ctx: click.Context, *, is_json: bool) -> None:
 @command.command("add")
 @click.argument("file", type=Existing())
 @click.option("--name", help="Name to call it by. [default: the file's name without its suffix]")
-@click.option("--kind", type=click.Choice(choices.KINDS), help="How it is asked. [default: recognized from the file]")
+@click.option("--kind", type=Choice(choices.KINDS), help="How it is asked. [default: recognized from the file]")
 @click.option("--size", type=Whole(32, 2048), help="Short side, in pixels, that it looks at. [default: the kind's]")
 @click.option(
-    "--input", "taken", type=click.Choice(choices.LAB_INPUTS), help="Kind lab: it takes L*, or the gray picture as RGB."
+    "--input", "taken", type=Choice(choices.LAB_INPUTS), help="Kind lab: it takes L*, or the gray picture as RGB."
 )
 @click.option(
     "--range", "span", metavar="LOW..HIGH", help="Kind lab: black and white. [default: 0..100, or 0..1 of RGB]"
 )
-@click.option("--output", "given", type=click.Choice(choices.LAB_OUTPUTS), help="Kind lab: it gives a*b*, or RGB.")
+@click.option("--output", "given", type=Choice(choices.LAB_OUTPUTS), help="Kind lab: it gives a*b*, or RGB.")
 @click.option("--scale", type=Number(min=0), help="Kind lab: factor on what it gives. [default: 1]")
 @click.option("--json", "is_json", is_flag=True, help="Write what was added as a JSON object to stdout.")
 def add(
@@ -224,7 +224,7 @@ def verify(ctx: click.Context, *, models: tuple[str, ...]) -> None:
 
 @command.command("average")
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=ModelName())
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Model file to write.")
+@click.option("-o", "--output", required=True, type=Output(path_type=Path), help="Model file to write.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 def average(models: tuple[str, ...], output: Path, overwrite: bool) -> None:
     """Write the average of models' weights; a model named twice counts twice.

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import re
+import shlex
 import stat
 from itertools import islice
 from pathlib import Path
@@ -27,7 +29,28 @@ else:
 
 T = TypeVar("T")
 _LISTED = 5000  # files of a folder that are compared with a name
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _PATTERN = "*?[%"  # characters of a name that stands for many files
+
+
+class Choice(click.Choice[str]):
+    """One of some names. Raises click.BadParameter with the name that was probably meant."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Text -> the name."""
+        if value not in self.choices:
+            self.fail(choices.describe_unknown(str(value), self.choices), param, ctx)
+        return str(value)
+
+
+class Output(click.Path):
+    """A file or folder to be written, as text or as a path. Raises UsageError for an address."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Text -> path."""
+        if _is_address(str(value)):
+            raise UsageError(f"{value}: is an address, and outputs are files. Name a file, and upload it afterwards.")
+        return super().convert(value, param, ctx)
 
 
 class Existing(click.Path):
@@ -38,6 +61,8 @@ class Existing(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Text -> path. Raises SourceError with the nearest existing name."""
+        if _is_address(str(value)):
+            raise SourceError(f"{value}: is an address, and inputs are files. Download it first, and name the file.")
         path = Path(str(super().convert(value, param, ctx)))
         try:
             mode = path.stat().st_mode
@@ -54,14 +79,21 @@ class Existing(click.Path):
         return path
 
     def _tell_missing(self, path: Path, param: click.Parameter | None, ctx: click.Context | None) -> NoReturn:
-        """Raise a helpful error: the last of several inputs is often meant as the output."""
+        """Raise a helpful error: an input that follows another one is often meant as the output."""
         given = ctx.obj if ctx is not None and isinstance(ctx.obj, list) else []
-        is_last = len(given) > 1 and given[-1] == str(path) and not given[-2].startswith("-")
-        if param is not None and param.name == "inputs" and is_last and not {"-o", "--output"} & set(given):
-            raise UsageError(f"{path}: is not there; to write it, say -o {path}.")
+        before = given[: given.index(str(path))] if str(path) in given else []
+        is_second = any(os.path.lexists(argument) for argument in before)
+        has_output = any(argument.startswith(("-o", "--output")) for argument in given)
+        if param is not None and param.name == "inputs" and is_second and not has_output:
+            raise UsageError(f"{path}: is not there; to write it, say -o {shlex.quote(str(path))}.")
         if str(path) == "-":
             raise UsageError("-: films and photos are read twice, which a pipe cannot be. Save it to a file first.")
         raise SourceError(describe_missing(path))
+
+
+def _is_address(text: str) -> bool:
+    """Whether a text is an address on a network, such as https:// or s3://; drives of Windows have one letter."""
+    return _ADDRESS.match(text) is not None
 
 
 def describe_missing(path: Path, kind: str = "file or folder") -> str:
@@ -109,6 +141,8 @@ class ModelName(ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
         """The value unchanged. Raises ModelError for a missing file, UsageError for a mixture that is none."""
+        if _is_address(str(value)):
+            raise ModelError(f"{value}: is an address, and models are files. Download it first, and name the file.")
         models = [str(value)]
         if "+" in str(value):
             from vidcolor.inference.mixing import parse
@@ -148,12 +182,10 @@ class RecipeName(ParamType[str]):
     name = "recipe"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
-        """The value unchanged. Raises UsageError with the nearest recipe."""
-        from vidcolor.training.recipes import RECIPES
+        """The name of one that there is. Raises UsageError with the nearest one."""
+        from vidcolor.training.recipes import find_recipe
 
-        if value not in RECIPES and (near := closest_name(str(value), RECIPES)):
-            raise UsageError(f"recipe {value!r} is unknown; did you mean {near}? There is {', '.join(RECIPES)}.")
-        return str(value)
+        return find_recipe(str(value)).name
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
         """Complete recipe names."""
@@ -178,7 +210,7 @@ class WithCompletion(ParamType[T]):
 
 
 DEVICE = WithCompletion(click.STRING, choices.DEVICE_WORDS)
-FILE = click.Path()  # text, completed as a file name
+FILE = Output()  # text, completed as a file name
 
 
 def complete_names(incomplete: str, names: Any) -> list[CompletionItem]:

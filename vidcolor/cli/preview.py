@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from vidcolor import __version__, outputs
 from vidcolor.cli.number_types import Number, Whole
-from vidcolor.cli.param_types import DEVICE, Existing, ModelName, ParamType
+from vidcolor.cli.param_types import DEVICE, Existing, ModelName, Output, ParamType
 from vidcolor.cli.progress import show_count
 from vidcolor.cli.text import say
 from vidcolor.cli.timecode import Timecode, check_range
@@ -45,10 +45,10 @@ class CommaSeparated(ParamType[tuple[Any, ...]]):
 @click.command("preview")
 @click.argument("film", metavar="FILM", type=Existing())
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Contact sheet to write, a PNG file; or the clip, a film."
+    "-o", "--output", type=Output(path_type=Path), help="Contact sheet to write, a PNG file; or the clip, a film."
 )
 @click.option(
-    "--export-references", "folder", type=click.Path(path_type=Path, file_okay=False),
+    "--export-references", "folder", type=Output(path_type=Path, file_okay=False),
     help="Folder for each shot's first frame in color, to be corrected and given back as colorize --reference.",
 )  # fmt: skip
 @click.option("--shots", "most", type=Whole(min=1), default=24, show_default=True, help="Shots on the sheet.")

@@ -1,5 +1,6 @@
 """`vidcolor colorize` on many files: folders, zip and tar archives, photos."""
 
+import shlex
 import signal
 import time
 from collections.abc import Callable
@@ -51,8 +52,9 @@ def are_scans(inputs: tuple[Path, ...], output: Path) -> bool:
             )
         if photo := next((path for path in inputs if _is_photo(path)), None):
             raise UsageError(
-                f"{photo}: is a photo, and {output} would be a film. Name a photo or a folder; for numbered pictures"
-                " of a film pass their folder and --fps 24."
+                f"{photo}: is a photo, and {output} would be a film. Name a photo, such as -o"
+                f" {shlex.quote(f'{output.stem}{photo.suffix}')}, or a folder; for numbered pictures of a film pass"
+                " their folder and --fps 24."
             )
     return any(path.is_dir() or _is_archive(path) or _is_photo(path) or _is_pattern(path) for path in inputs)
 

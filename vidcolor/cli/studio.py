@@ -10,7 +10,7 @@ import click
 
 from vidcolor import choices
 from vidcolor.cli.number_types import Number, Whole
-from vidcolor.cli.param_types import DEVICE, Existing, ModelName
+from vidcolor.cli.param_types import DEVICE, Choice, Existing, ModelName, Output
 from vidcolor.cli.text import say
 from vidcolor.errors import UsageError
 
@@ -21,7 +21,7 @@ LOOPBACK = "127.0.0.1"
 @click.argument("source", metavar="FILM|FOLDER", type=Existing())
 @click.option(
     "--project",
-    type=click.Path(path_type=Path),
+    type=Output(path_type=Path),
     help="Project file to work in. [default: the source's name.vidcolor.json]",
 )
 @click.option(
@@ -35,7 +35,7 @@ LOOPBACK = "127.0.0.1"
     "--device", type=DEVICE, default="auto", show_default=True, help="auto, all, cpu, or a list: cuda:0,cuda:1."
 )
 @click.option(
-    "--precision", type=click.Choice(choices.PRECISIONS), default="auto", show_default=True,
+    "--precision", type=Choice(choices.PRECISIONS), default="auto", show_default=True,
     help="Arithmetic of the network, as in colorize.",
 )  # fmt: skip
 @click.option("--port", type=Whole(0, 65535), default=0, show_default=True, help="Port of the page; 0: a free one.")

@@ -13,7 +13,7 @@ import click
 
 from vidcolor.cli import log
 from vidcolor.cli.number_types import Number, Whole, parse_number, parse_whole, shorten
-from vidcolor.cli.param_types import DEVICE, Existing, ModelName, RecipeName
+from vidcolor.cli.param_types import DEVICE, Existing, ModelName, Output, RecipeName
 from vidcolor.cli.progress import Observer, make_observer
 from vidcolor.cli.signals import CODES, Terminated
 from vidcolor.cli.text import answer, say
@@ -31,7 +31,7 @@ T = TypeVar("T", int, float)
 
 @click.command("train")
 @click.argument("data", metavar="DATA...", nargs=-1, type=Existing())
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Model file to write.")
+@click.option("-o", "--output", type=Output(path_type=Path), help="Model file to write.")
 @click.option(
     "--recipe", type=RecipeName(), help="How to train; see --show-recipe. [default: default; with --init fine-tune]"
 )
@@ -55,9 +55,7 @@ T = TypeVar("T", int, float)
 @click.option("--seed", type=Whole(0, 2**63 - 1), help="Seed of all random choices.")
 @click.option("--vgg19", type=click.Path(path_type=Path), help="VGG19 weights, for recipes with its features.")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Resume from the state in the run folder.")
-@click.option(
-    "--run-folder", type=click.Path(path_type=Path), help="Folder for state, log and grids. [default: runs/NAME]"
-)
+@click.option("--run-folder", type=Output(path_type=Path), help="Folder for state, log and grids. [default: runs/NAME]")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON lines to stdout, and nothing else there.")
 @click.option("-q", "--quiet", is_flag=True, help="Show only skipped photos and failures.")

@@ -9,8 +9,8 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from vidcolor.choices import PRECISIONS
-from vidcolor.errors import DeviceError, UsageError
+from vidcolor.choices import PRECISIONS, check_choice
+from vidcolor.errors import DeviceError
 from vidcolor.formats import MODEL_GRAPHS
 from vidcolor.inference import onnx_runtime, weights
 from vidcolor.inference.devices import Backend, parse_devices
@@ -59,8 +59,7 @@ def _resolve_device(device: str, precision: str, is_graph: bool) -> tuple[str, s
 
 def uses_openvino(device: str, precision: str) -> bool:
     """Whether OpenVINO computes instead of torch. Raises UsageError, DeviceError."""
-    if precision not in PRECISIONS:
-        raise UsageError(f"precision {precision!r} is unknown; there is {', '.join(PRECISIONS)}.")
+    check_choice("precision", precision, PRECISIONS)
     if device == "cpu" and find_spec("openvino") and precision != "fp16":
         return True
     if precision == "int8":

@@ -42,11 +42,13 @@ def parse_devices(devices: str) -> list[str]:
         kind, _, index = name.partition(":")
         is_index = kind == "cuda" and re.fullmatch("[0-9]{1,3}", index)
         if kind not in ("cpu", "cuda") or (index and not is_index):
-            raise UsageError(f"device {name!r} is unknown; say auto, all, cpu, or a list such as cuda:0,cuda:1.")
+            meant = "; for a GPU say cuda:0." if name.lower() in ("gpu", "nvidia") else "."
+            raise UsageError(f"device {name!r} is unknown{meant} There is auto, all, cpu, or a list: cuda:0,cuda:1.")
         if kind == "cuda":
             found = gpu_count()
             if int(index or 0) >= found:
-                raise DeviceError(f"device {name}: this machine has {found} usable GPU(s); try --device auto.")
+                there = f"only {found} usable GPU{'' if found == 1 else 's'}" if found else "no usable GPU"
+                raise DeviceError(f"device {name}: this machine has {there}; try --device auto.")
             names[position] = f"cuda:{index or 0}"
     return names
 

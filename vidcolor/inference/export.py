@@ -107,7 +107,7 @@ def _check(target: Path, form: str, precision: str, calibrate: Sequence[Path], *
     """Refuse what can be refused before the conversion."""
     if form not in EXPORT_FORMS or precision not in EXPORT_PRECISIONS:
         raise UsageError(f"{form}, {precision}: there is {', '.join(EXPORT_FORMS)}, in {', '.join(EXPORT_PRECISIONS)}.")
-    if target.suffix != EXPORTS[form]:
+    if target.suffix.lower() != EXPORTS[form]:
         raise UsageError(f"{target}: {form} files end in {EXPORTS[form]}; rename it, or choose another --format.")
     if form == "onnx" and precision == "fp16":
         raise UsageError("ONNX in fp16 is not supported; take fp32, which runtimes convert, or --format openvino.")

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from vidcolor.errors import UsageError
-from vidcolor.formats import CONTAINERS
+from vidcolor.errors import UsageError, closest_name
+from vidcolor.formats import CONTAINERS, FILMS, PHOTOS, UNREAD_PHOTOS
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,18 @@ def container_of(output_path: Path) -> Container:
     """The container that the suffix asks for. Raises UsageError."""
     suffix = output_path.suffix.lower()
     if suffix not in CONTAINERS:
-        found = f"suffix {suffix!r}" if suffix else "no suffix"
-        raise UsageError(f"{output_path}: found {found}, needed one of {', '.join(CONTAINERS)}.")
+        known = ", ".join(CONTAINERS)
+        raise UsageError(f"{output_path}: {_describe_suffix(suffix)} Films that are written end in {known}.")
     return CONTAINERS_BY_NAME[CONTAINERS[suffix]]
+
+
+def _describe_suffix(suffix: str) -> str:
+    """What is wrong with a suffix that no film is written with, and what was probably meant."""
+    if not suffix:
+        return "has no suffix; for a folder, end it in a slash."
+    if suffix in FILMS:
+        return f"{suffix} films are read, but not written."
+    if suffix in PHOTOS | UNREAD_PHOTOS:
+        return f"{suffix} is a picture's suffix, and the input a film; `vidcolor preview` shows its shots as a picture."
+    near = closest_name(suffix, CONTAINERS)
+    return f"suffix {suffix} is unknown{f'; did you mean {near}?' if near else '.'}"

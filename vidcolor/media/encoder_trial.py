@@ -10,8 +10,8 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from vidcolor.choices import ENCODERS
-from vidcolor.errors import SinkError, UsageError, VidcolorError
+from vidcolor.choices import ENCODERS, check_choice
+from vidcolor.errors import SinkError, VidcolorError
 from vidcolor.media.encoders import OutputSettings
 from vidcolor.media.hw_encoders import built_in_families
 from vidcolor.media.opening import open_film
@@ -35,8 +35,7 @@ def choose_encoder(examined: ProbeResult, output_path: Path, settings: OutputSet
 
     Raises UsageError for an unknown name, or settings that software refuses too.
     """
-    if settings.encoder not in ENCODERS:
-        raise UsageError(f"encoder {settings.encoder!r} is unknown; choose {', '.join(ENCODERS)}.")
+    check_choice("encoder", settings.encoder, ENCODERS)
     if settings.encoder == "software":
         return EncoderChoice(settings, "software")
     reasons = []

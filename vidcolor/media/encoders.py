@@ -9,7 +9,7 @@ from av.codec import Codec
 from av.codec.codec import UnknownCodecError
 
 from vidcolor.choices import CODECS, LOSSY_AUDIO, PRESETS, check_choice
-from vidcolor.errors import SinkError, UsageError
+from vidcolor.errors import SinkError, UsageError, closest_name
 from vidcolor.frames import PictureFormat
 from vidcolor.media import hw_encoders
 from vidcolor.media.pixels import Layout, layout_of
@@ -180,7 +180,8 @@ def _requested_format(name: str, picture: PictureFormat, encoder: str, warnings:
     if hw_encoders.family_of(encoder):  # which may know yuv420p10le as p010le alone
         name = next((known for known, has in formats.items() if name in (known, has.planar)), name)
     if name not in formats:
-        raise UsageError(f"{encoder} cannot write pixel format {name!r}; it can write {', '.join(formats)}.")
+        near = f" Did you mean {found}?" if (found := closest_name(name, formats)) else ""
+        raise UsageError(f"{encoder} cannot write pixel format {name!r}.{near} It can write {', '.join(formats)}.")
     if not _can_hold(picture, formats[name], encoder, interlaced=interlaced):
         fitting = [known for known in formats if _can_hold(picture, formats[known], encoder, interlaced=interlaced)]
         advice = f"it can with {', '.join(fitting)}" if fitting else "try --codec ffv1 in an .mkv"

@@ -11,8 +11,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
-from vidcolor.choices import HW_DECODERS, HWACCELS
-from vidcolor.errors import UsageError
+from vidcolor.choices import HW_DECODERS, HWACCELS, check_choice
 from vidcolor.media.input_file import demux
 from vidcolor.media.opening import open_container
 from vidcolor.media.pixels import Layout, layout_of, luma_of
@@ -34,8 +33,7 @@ def choose_device(path: Path, examined: ProbeResult, wanted: str) -> str:
 
     Raises HardwareError where none works, UsageError for an unknown kind.
     """
-    if wanted not in HWACCELS:
-        raise UsageError(f"hwaccel {wanted!r} is unknown; choose {', '.join(HWACCELS)}.")
+    check_choice("hwaccel", wanted, HWACCELS)
     if examined.info.codec not in EXACT_CODECS:
         raise HardwareError(f"{examined.info.codec} is not decoded alike by every device")
     built_in = [device for device in HW_DECODERS if device in hwdevices_available()]

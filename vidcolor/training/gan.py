@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from vidcolor.choices import describe_unknown
 from vidcolor.errors import UsageError
 from vidcolor.inference.model_file import MAX_SIZE, MIN_SIZE
 from vidcolor.networks import build
@@ -182,7 +183,7 @@ def _check_recipe(recipe: Recipe) -> None:
         known["discriminator"] = DISCRIMINATORS
     for field, names in known.items():
         if getattr(recipe, field) not in names:
-            raise UsageError(f"{field} {getattr(recipe, field)!r} is unknown; there is {', '.join(names)}.")
+            raise UsageError(f"{field} {describe_unknown(getattr(recipe, field), names)}")
     if recipe.batch % recipe.accumulate:
         raise UsageError(f"batch {recipe.batch} cannot be split into {recipe.accumulate} equal parts (accumulate).")
     if recipe.part and (recipe.generator != "binnet" or not recipe.generator_config.get(recipe.part)):

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from vidcolor.choices import describe_unknown
 from vidcolor.errors import UsageError
 from vidcolor.training.aging import Aging
 
@@ -251,7 +252,7 @@ RECIPES = {recipe.name: recipe for recipe in (*OURS, PIX2PIX, CGAN_LAB, WGAN_GP,
 def find_recipe(name: str) -> Recipe:
     """Find a recipe by name. Raises UsageError with the names that exist."""
     if name not in RECIPES:
-        raise UsageError(f"recipe {name!r} is unknown; there is {', '.join(RECIPES)}.")
+        raise UsageError(f"recipe {describe_unknown(name, RECIPES)}")
     return RECIPES[name]
 
 
@@ -269,7 +270,7 @@ def override(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
     values: dict[str, Any] = {}
     for name, text in rename_fields(changes).items():
         if name not in kinds:
-            raise UsageError(f"recipes have no field {name!r}; there is {', '.join(kinds)}.")
+            raise UsageError(f"a recipe's field {describe_unknown(name, kinds)}")
         values[name] = _parse(name, text, kinds[name])
     for player in ("generator", "discriminator"):
         if values.get(player, getattr(recipe, player)) != getattr(recipe, player):
