@@ -45,6 +45,20 @@ def test_chroma_is_what_was_painted(tmp_path: Path) -> None:
         assert set(np.frombuffer(frame.planes[2], "<u2")[:32]) == {150 << 2}
 
 
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9"])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_films_shorter_than_what_an_encoder_holds_back_are_written(tmp_path: Path, count: int, codec: str) -> None:
+    film = make_film(tmp_path / "in.mkv", pts=tuple(range(count)))
+    for number in range(4):  # what an encoder leaves unset differs from run to run
+        out = tmp_path / f"{number}.mp4"
+        color_film(film, out, codec=codec)
+        assert times(out) == times(film)
+        with av.open(str(out)) as container:
+            coded = [(packet.pts, packet.dts) for packet in container.demux(video=0) if packet.size]
+            base = container.streams.video[0].time_base
+        assert all(0 <= (pts - dts) * base < 1 for pts, dts in coded)
+
+
 @pytest.mark.parametrize("size", [(63, 47), (64, 47), (63, 48)])
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9", "ffv1", "prores"])
 def test_odd_sizes_keep_every_pixel(tmp_path: Path, size: tuple[int, int], codec: str) -> None:

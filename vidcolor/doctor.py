@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from vidcolor import __version__
 from vidcolor.choices import CODECS, HW_CODECS, HW_DECODERS
+from vidcolor.counts import counted
 from vidcolor.errors import SourceError, VidcolorError
 from vidcolor.inference import library, weights
 from vidcolor.system import cache, limits, packages
@@ -48,6 +49,7 @@ EXTRAS = {  # extra of pyproject.toml -> its modules, and their purpose
     "vapoursynth": (("vapoursynth",), "clips in scripts, with Python 3.12 or newer"),
 }
 MIN_FREE_BYTES, LOW_FREE_BYTES = 100_000_000, 1_000_000_000  # free space: too little for any film; for a long one
+ENCODED_FRAMES = 12  # for each encoder: more than any holds back
 TEST_FRAMES, TEST_WIDTH, TEST_HEIGHT = 72, 640, 480
 PICTURES = 2  # real pictures in the test film, one for each shot
 
@@ -116,8 +118,8 @@ def verdict(findings: Sequence[Finding]) -> tuple[bool, str]:
     notes = sum(finding.state == "note" for finding in findings)
     if bad:
         named = ", ".join(f"{finding.topic} ({finding.name})" for finding in bad)
-        return False, f"{len(bad)} {'thing' if len(bad) == 1 else 'things'} to mend: {named}."
-    above = f" ({notes} {'note' if notes == 1 else 'notes'} above)" if notes else ""
+        return False, f"{counted(len(bad), 'thing')} to mend: {named}."
+    above = f" ({counted(notes, 'note')} above)" if notes else ""
     return True, f"All is well: vidcolor can color films and photos here{above}."
 
 
@@ -162,7 +164,7 @@ def _check_processor() -> Iterator[Finding]:
     with suppress(AttributeError, ValueError, OSError):  # Windows has no sysconf
         memory = f", {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 1e9:.1f} GB of memory"
     name = " ".join(str(core.get_property("CPU", "FULL_DEVICE_NAME")).split())
-    yield Finding("processor", "processor", "good", f"{name}; {cores} {'core' if cores == 1 else 'cores'}{memory}")
+    yield Finding("processor", "processor", "good", f"{name}; {counted(cores, 'core')}{memory}")
     if openvino_backend.has_bf16(core):
         yield Finding("processor", "--precision auto", "good", "bf16, which this processor computes in by itself")
     else:
@@ -282,7 +284,7 @@ def _check_extras() -> Iterator[Finding]:
 
 
 def _check_encoders() -> Iterator[Finding]:
-    """Encode a film of two frames with each encoder, in software and hardware."""
+    """Encode a short film with each encoder, in software and hardware."""
     from vidcolor.media import synthetic_film
     from vidcolor.media.encoder_trial import choose_encoder
     from vidcolor.media.encoders import OutputSettings
@@ -291,7 +293,7 @@ def _check_encoders() -> Iterator[Finding]:
 
     with tempfile.TemporaryDirectory(prefix="vidcolor-") as name:
         film = Path(name) / "film.mkv"
-        synthetic_film.make_film(film, _make_lumas(2))
+        synthetic_film.make_film(film, _make_lumas(ENCODED_FRAMES))
         for codec in CODECS:
             try:
                 encoder = _encode(film, codec)

@@ -18,6 +18,7 @@ from vidcolor.media.plan import OutputPlan
 from vidcolor.media.probe import ProbeResult
 
 _FRAME_DURATION = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION: packets get their frame's duration, so the last one lasts
+_UNORDERED = 2  # frames of a segment up to which none can be coded before one that is shown earlier
 _INTERLACED = int(Flags.interlaced_dct) | int(Flags.interlaced_me)
 _FIELD_ORDERS = {"tff": 2, "bff": 3, "progressive": 1}  # AV_FIELD_TT, _BB, _PROGRESSIVE
 
@@ -41,7 +42,7 @@ class VideoTrack:
         self.stream.disposition = template.disposition
         # The stream's own encoder describes the stream in the header, and makes the first segment.
         self._encoder: VideoCodecContext | None = self.stream.codec_context
-        self._has_frames = False
+        self._frames = 0  # that the encoder got
         self._last_dts: int | None = None
 
     @property
@@ -60,15 +61,19 @@ class VideoTrack:
     def encode(self, frame: VideoFrame) -> list[Packet[VideoStream]]:
         """Encode the next frame; the packets that are ready, which may belong to earlier frames."""
         self._encoder = self._encoder or self._new_encoder()
-        self._has_frames = True
+        self._frames += 1
         return self._add_to_stream(self._encoder.encode(frame))
 
     def end_segment(self) -> list[Packet[VideoStream]]:
         """Flush the encoder: the packets of all frames that it still holds."""
-        if self._encoder is None or not self._has_frames:
+        if self._encoder is None or not self._frames:
             return []
-        encoder, self._encoder, self._has_frames = self._encoder, None, False
-        return self._add_to_stream(encoder.encode(None))
+        encoder, self._encoder, count, self._frames = self._encoder, None, self._frames, 0
+        packets = encoder.encode(None)
+        if count <= _UNORDERED:
+            for packet in packets:
+                packet.dts = packet.pts  # libx265 leaves it unset where it gets fewer frames than it holds back
+        return self._add_to_stream(packets)
 
     def add_encoded(self, packet: Packet[VideoStream]) -> None:
         """Add a packet that an earlier run encoded to the stream."""
