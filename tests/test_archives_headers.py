@@ -114,7 +114,7 @@ def test_reading_a_tar_ends_whatever_its_numbers_say(tmp_path: Path) -> None:
     for name, (found, damage) in said.items():
         assert found[0] == "good.jpg", name
         assert "bad.jpg" not in found, name
-        assert "breaks off after 1 members" in damage[0], name
+        assert "breaks off after 1 member" in damage[0], name
         assert len(damage[0]) < 300, name
     assert "bad.jpg: a size below 0" in said["PAX size below 0.tar"][1][0]
 
@@ -123,7 +123,7 @@ def test_training_ends_on_them_too(tmp_path: Path) -> None:
     path = tmp_path / "box.tar"
     path.write_bytes(photo("good.jpg") + WRONG["PAX size below 0"] + bytes(1024))
     names = []
-    with pytest.raises(SourceError, match="breaks off after 1 members"):
+    with pytest.raises(SourceError, match="breaks off after 1 member"):
         names.extend(name for name, _ in encoded([path]))
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -326,6 +327,22 @@ def test_every_option_reaches_the_work() -> None:
     known = {entry.name for kind in kinds for entry in dataclasses.fields(kind)}
     read_by_the_command = {"inputs", "output", "watch", "fps", "dry_run", "as_json", "quiet", "log"}
     assert {option.name for option in command.params} <= known | read_by_the_command
+
+
+def test_what_nobody_sees_or_hears_is_told_to_the_log_and_programs_alone(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    film = make_film(tmp_path / "film.mov", codec="libx264", time_base=Fraction(1, 30000), pts=(0, 1001, 2002))
+    log = tmp_path / "job.log"
+    remark = "film.mov: matroska stores times in whole milliseconds"
+    assert run(film, "-o", tmp_path / "a.mkv", "--model", tiny_model, "--log", log) == 0
+    assert "whole milliseconds" not in (told := capsys.readouterr()).err + told.out
+    assert f"INFO    {remark}" in log.read_text(encoding="utf-8")
+    assert run(film, "-o", tmp_path / "b.mkv", "--model", tiny_model, "--json") == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [event["message"][: len(remark)] for event in events if event["event"] == "warning"] == [remark]
+    assert run(film, "-o", tmp_path / "c.mkv", "--model", tiny_model, "--dry-run") == 0
+    assert "  remark     matroska stores times" in capsys.readouterr().out
 
 
 def test_options_without_effect_are_told(

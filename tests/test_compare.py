@@ -92,7 +92,7 @@ def test_photos_come_with_small_and_large_pictures_and_an_existing_page_stays(tm
     after = save(tmp_path / "scan-color.png", scene((900, 1200)))
     page = tmp_path / "page.html"
     assert run(before, after, "-o", page, "--side", 800) == 0
-    assert "1 of 1 pairs" in capsys.readouterr().err
+    assert "1 of 1 pair," in capsys.readouterr().err
     pictures = [Image.open(io.BytesIO(content)) for content in embedded(page, "image/jpeg")]
     assert sorted((one.size, one.mode) for one in pictures) == [
         ((560, 420), "L"), ((560, 420), "RGB"), ((800, 600), "L"), ((800, 600), "RGB"),
@@ -123,7 +123,7 @@ def test_the_page_keeps_to_its_size_and_says_what_it_leaves_out(tmp_path: Path, 
     assert f"{shown} of 13 pairs, from all over" in text
     assert "1 only after" in text
     assert "lone.jpg" in text
-    assert f"{shown} of 13 pairs, 1 files without a counterpart" in said
+    assert f"{shown} of 13 pairs, 1 file without a counterpart" in said
 
 
 def test_a_photo_that_cannot_be_read_is_named_and_the_others_are_shown(tmp_path: Path, capsys):
@@ -184,7 +184,7 @@ def test_films_of_other_rate_size_and_length_are_shown_as_far_as_both_go(tmp_pat
     after = make_film(tmp_path / "after.mkv", size=(256, 192), pts=tuple(range(30)))  # 1.2 s at 25 frames a second
     page = tmp_path / "page.html"
     assert run(before, after, "-o", page, "--shots", 3, "--clip", "2s") == 0
-    assert "1 of the 3 moments to show come after its end" in capsys.readouterr().err
+    assert "1 of the 3 moments to show comes after its end" in capsys.readouterr().err
     (film,) = embedded(page, "video/mp4")
     with av.open(io.BytesIO(film)) as container:
         assert (container.streams[0].width, container.streams[0].height) == (256, 384)

@@ -129,7 +129,7 @@ BAD = {
     "three numbers": ([{"point": [1, 1], "color": [1, 2, 3]}], r"is no \[a\*, b\*\]"),
     "point": ([{"point": [1], "color": "red"}], r"its point is no \[x, y\]"),
     "infinite": ([{"point": [1, float("inf")], "color": "red"}], "'inf' is no number"),
-    "stroke": ([{"stroke": [[1, 1]], "color": "red"}], "has 1 points; it needs 2 or more"),
+    "stroke": ([{"stroke": [[1, 1]], "color": "red"}], "has 1 point; it needs 2 or more"),
     "frame": ([{"point": [1, 1], "color": "red", "frame": -1}], "its frame '-1' is no whole number"),
     "frame and time": ([{"point": [1, 1], "color": "red", "frame": 1, "time": 1}], "one is enough"),
     "time": ([{"point": [1, 1], "color": "red", "time": "1:2:3:4"}], "is no time"),

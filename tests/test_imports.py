@@ -17,8 +17,8 @@ PACKAGE = Path(__file__).parent.parent / "vidcolor"
 # fmt: off
 ROWS = (
     (
-        "choices", "errors", "filenames", "formats", "frames", "ledger", "outputs", "overlap", "planes", "printable",
-        "run", "system", "timecode",
+        "choices", "counts", "errors", "filenames", "formats", "frames", "ledger", "outputs", "overlap", "planes",
+        "printable", "run", "system", "timecode",
     ),
     ("color",),
     ("hints", "networks", "painting", "steady"),

@@ -1,4 +1,4 @@
-"""The family of errors. Every message is one clear line for a person."""
+"""The family of errors, and remarks. Every message is one clear line for a person."""
 
 from collections.abc import Iterable
 
@@ -41,6 +41,12 @@ class TrainingError(VidcolorError):
 
 class ShapeError(VidcolorError):
     """Arrays that belong together have shapes that do not match."""
+
+
+class Remark(str):
+    """A warning of what nobody sees or hears, or has to act on: told to the log, reports and programs, not shown."""
+
+    __slots__ = ()
 
 
 def unreadable(name: object, error: OSError) -> ReadError:

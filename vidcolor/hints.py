@@ -21,6 +21,7 @@ import numpy as np
 from PIL import ImageColor
 
 from vidcolor.color import Floats, move_to_lightness, picture_to_lab
+from vidcolor.counts import counted
 from vidcolor.errors import UsageError, closest_name, unreadable
 from vidcolor.timecode import parse_timecode
 
@@ -108,7 +109,7 @@ def parse_hints(data: Any, name: str = "hints") -> list[Hint]:
     if not found:
         raise UsageError(f"{name}: has no hints.")
     if len(found) > MAX_HINTS:
-        raise UsageError(f"{name}: has {len(found)} hints; {MAX_HINTS} at most.")
+        raise UsageError(f"{name}: has {counted(len(found), 'hint')}; {MAX_HINTS} at most.")
     size = _parse_size(data["size"], name) if "size" in data else None
     hints = [_parse_hint(one, f"{name}, hint {number}", size) for number, one in enumerate(found, start=1)]
     _check_units(hints, name)
@@ -152,7 +153,8 @@ def idle_hints(hints: Sequence[Hint], names: Collection[str]) -> list[str]:
     by_file = {hint.file: hint for hint in reversed(hints)}
     idle = [hint for hint in by_file.values() if not any(hint.is_for(name) for name in names)]
     told = [f"{hint.name} is for {hint.file}, which is not there" for hint in idle[::-1][:MAX_TOLD]]
-    return told + ([f"{len(idle) - MAX_TOLD} more files that hints name are not there"] if len(idle) > MAX_TOLD else [])
+    more = counted(len(idle) - MAX_TOLD, "more file that hints name is", "more files that hints name are")
+    return told + ([f"{more} not there"] if len(idle) > MAX_TOLD else [])
 
 
 def draw(hints: Sequence[Hint], picture: tuple[int, int], lightness_hw: Floats) -> Drawing:
@@ -177,7 +179,8 @@ def draw(hints: Sequence[Hint], picture: tuple[int, int], lightness_hw: Floats) 
     ab[:, known == 0] = 0
     remarks = list(contradictions.values())
     if len(remarks) > MAX_TOLD:
-        remarks = [*remarks[:MAX_TOLD], f"{len(remarks) - MAX_TOLD} more hints lie over other colors"]
+        more = counted(len(remarks) - MAX_TOLD, "more hint lies", "more hints lie")
+        remarks = [*remarks[:MAX_TOLD], f"{more} over other colors"]
     return Drawing(ab, known, tuple(remarks))
 
 
@@ -261,7 +264,7 @@ def _parse_points(data: Any, shape: str, name: str) -> tuple[Point, ...]:
         raise UsageError(f"{name}: its {shape} is no {'[x, y]' if shape == 'point' else 'list of [x, y]'}.")
     if not SHAPES[shape] <= len(pairs) <= MAX_POINTS:
         needed = f"{SHAPES[shape]} or more" if len(pairs) < SHAPES[shape] else f"{MAX_POINTS} at most"
-        raise UsageError(f"{name}: its {shape} has {len(pairs)} points; it needs {needed}.")
+        raise UsageError(f"{name}: its {shape} has {counted(len(pairs), 'point')}; it needs {needed}.")
     return tuple((_parse_number(x, f"{name}: x"), _parse_number(y, f"{name}: y")) for x, y in pairs)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from vidcolor.counts import counted
 from vidcolor.errors import SourceError
 
 
@@ -86,7 +87,7 @@ class Metered(io.RawIOBase):
         except self._damaged as error:
             raise SourceError(f"{self._meter.archive}: {self._name}: damaged ({error or 'breaks off'}).") from error
         if not content and self._expected is not None and self._given < self._expected:
-            raise SourceError(f"{self._meter.archive}: {self._name}: breaks off after {self._given} bytes.")
+            raise SourceError(f"{self._meter.archive}: {self._name}: breaks off after {counted(self._given, 'byte')}.")
         self._given += len(content)
         self._meter.count(self._name, len(content), self._given, self._packed_bytes())
         buffer[: len(content)] = content

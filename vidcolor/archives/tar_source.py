@@ -12,6 +12,7 @@ from vidcolor.archives.entries import ArchiveSource, Entry, Kind, content_of, ki
 from vidcolor.archives.limits import Limits, Meter, Metered
 from vidcolor.archives.names import UniqueNames, UnsafeNameError, resolve_link, safe_name
 from vidcolor.archives.tar_headers import CheckedTarFile
+from vidcolor.counts import counted
 from vidcolor.errors import ReadError, SourceError
 from vidcolor.outputs import open_input
 from vidcolor.printable import printable
@@ -97,7 +98,9 @@ class TarSource(ArchiveSource):
 
     def _note_damage(self, found: str) -> None:
         count = self._meter.members
-        self.damage.append(f"{self.path}: breaks off after {count} members ({found}). Copy it again; the rest is lost.")
+        self.damage.append(
+            f"{self.path}: breaks off after {counted(count, 'member')} ({found}). Copy it again; the rest is lost."
+        )
 
     def _make_entry(self, member: tarfile.TarInfo) -> Entry:
         kind, refusal = _kind_and_refusal(member)

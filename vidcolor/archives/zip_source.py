@@ -24,6 +24,7 @@ from vidcolor.archives.zip_records import (
     find_extra,
     name_and_extra_bytes,
 )
+from vidcolor.counts import counted
 from vidcolor.errors import ReadError, SourceError
 from vidcolor.outputs import open_input
 from vidcolor.printable import printable
@@ -145,8 +146,8 @@ class ZipSource(ArchiveSource):
             self._file.close()
             raise SourceError(f"{self.path}: not a readable zip archive ({error}). Copy it again.") from error
         self.damage.append(
-            f"{self.path}: its directory cannot be read ({error}): {count} members found up to byte {end}, what "
-            "follows is lost. Copy it again."
+            f"{self.path}: its directory cannot be read ({error}): {counted(count, 'member')} found up to byte {end},"
+            " what follows is lost. Copy it again."
         )
         return zipfile.ZipFile(whole)
 

@@ -23,6 +23,7 @@ from vidcolor.batch.result import BatchResult, describe_uncolored
 from vidcolor.batch.worker import EntryResult, WorkerOptions
 from vidcolor.batch.worker_options import make_worker_options
 from vidcolor.batch.workers import LocalWorkers, Workers
+from vidcolor.counts import counted
 from vidcolor.errors import BusyError, SinkError, SourceError, VidcolorError
 from vidcolor.filenames import fitted_name, hidden_name
 from vidcolor.formats import CONTAINERS, PHOTOS, archive_ending
@@ -268,7 +269,7 @@ class _PassSummary:
             yield f"{name}: {self.changed[name]}"
         if len(self.changed) > MOST_TOLD:
             more = len(self.changed) - MOST_TOLD
-            yield f"{more} more were changed since they were made, and are kept so; see the report"
+            yield f"{counted(more, 'more was', 'more were')} changed since made, and kept so; see the report"
         yield from describe_uncolored(self._uncolored)
 
     def _keep_thumbnails(self, entry: Entry, done: EntryResult) -> None:

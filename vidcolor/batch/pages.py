@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vidcolor.color import Floats
+from vidcolor.counts import counted
 from vidcolor.errors import UsageError
 from vidcolor.filenames import scratch_name
 from vidcolor.hints import Hint, draw
@@ -66,7 +67,7 @@ class PageColors:
         if not self._shares:
             return ()
         mixed = len(self._shares)
-        of = "it" if len(self._still.pages) == 1 else "1 page" if mixed == 1 else f"{mixed} pages"
+        of = "it" if len(self._still.pages) == 1 else counted(mixed, "page")
         return (f"{max(1, round(100 * sum(self._shares) / mixed))} % of {of} had color and keeps it",)
 
     def __iter__(self) -> Iterator[Floats | None]:

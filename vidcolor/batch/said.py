@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from vidcolor.archives import Entry
+from vidcolor.counts import counted
 from vidcolor.films.project import Project
 from vidcolor.hints import MAX_TOLD, Hint, idle_hints
 from vidcolor.inference.settings import ModelSettings
@@ -48,7 +49,7 @@ class Said:
         gone = [file for file in photos.photos if file not in there]
         told += [f"{photos.path.name} speaks of {file}, which is not there" for file in gone[:MAX_TOLD]]
         more = len(gone) - MAX_TOLD
-        return told + ([f"{photos.path.name} speaks of {more} more photos that are not there"] if more > 0 else [])
+        return told + ([f"{photos.path.name} speaks of {counted(more, 'more photo')} not there"] if more > 0 else [])
 
     def identity_for(self, entry: Entry) -> str:
         """What is said of an entry, as a checksum; "" where that is nothing. Raises ModelError, ReadError."""

@@ -11,6 +11,7 @@ from vidcolor.archives import Entry
 from vidcolor.archives.journal import Outcome
 from vidcolor.batch.pages import PageColors, encode_photo, make_thumbnails
 from vidcolor.batch.said import Said
+from vidcolor.counts import counted
 from vidcolor.films.parts import Survey
 from vidcolor.films.tone import film_tone
 from vidcolor.frames import Part
@@ -104,7 +105,7 @@ class Worker:
             *colors.kept_colors,
             *losses,
             *colors.remarks,
-            *((f"{kept} pages were in color already",) if kept else ()),
+            *((f"{counted(kept, 'page was', 'pages were')} in color already",) if kept else ()),
         )
         return EntryResult("colored", content, notes=notes, seconds=time.monotonic() - began, thumbnails=pair)
 

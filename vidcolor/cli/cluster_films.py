@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidcolor.cli.films import skip_finished
+from vidcolor.cli.films import skip_finished, tell_warning
 from vidcolor.cli.progress import Observer
 from vidcolor.errors import UsageError, VidcolorError
 
@@ -37,7 +37,7 @@ def colorize_films_on_cluster(
         if finished is not None:
             finished.add(job, result.outcome)
         for note in result.notes:
-            report.warning(f"{job.source.name}: {note}.")
+            tell_warning(job, note, report)
         report.film_finished(
             input=str(job.source), output=str(job.target), frames=result.frames, seconds=round(result.seconds, 2),
             fps=round(result.frames / result.seconds, 2), done_before=0, damage=None,

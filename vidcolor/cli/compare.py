@@ -10,6 +10,7 @@ from vidcolor.cli.param_types import Existing, Output
 from vidcolor.cli.progress import show_count
 from vidcolor.cli.text import say
 from vidcolor.cli.timecode import Timecode
+from vidcolor.counts import counted
 
 
 @click.command("compare")
@@ -59,6 +60,6 @@ def command(
     for problem in made.problems:
         say(f"vidcolor: warning: {problem}")
     lonely = len(matches.only_before) + len(matches.only_after)
-    left_out = f", {lonely} files without a counterpart" if lonely else ""
-    said = f"{made.shown} of {len(matches.found)} pairs{left_out}, {len(content) / 1e6:.1f} MB"
+    left_out = f", {counted(lonely, 'file')} without a counterpart" if lonely else ""
+    said = f"{made.shown} of {counted(len(matches.found), 'pair')}{left_out}, {len(content) / 1e6:.1f} MB"
     say(f"{output}: {said}")

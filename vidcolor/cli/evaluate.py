@@ -14,6 +14,7 @@ from vidcolor.cli.number_types import Number, Whole
 from vidcolor.cli.param_types import DEVICE, Choice, Existing, ModelName, Output
 from vidcolor.cli.progress import show_count
 from vidcolor.cli.text import answer, check_answered, say, to_json
+from vidcolor.counts import counted
 from vidcolor.errors import SourceError
 from vidcolor.printable import printable
 
@@ -183,7 +184,7 @@ def _measure_photos(
     for names, why in ((found.unreadable, "cannot be read, or is under 7 pixels"), (found.gray, "has no color")):
         problems += [f"{name}: {why}." for name in names[:MAX_NAMED]]
         if (more := len(names) - MAX_NAMED) > 0:
-            problems.append(f"{more} more photos: the same.")
+            problems.append(f"{counted(more, 'more photo')}: the same.")
     return found
 
 

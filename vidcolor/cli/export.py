@@ -8,6 +8,7 @@ import click
 from vidcolor import choices
 from vidcolor.cli.param_types import Choice, Existing, ModelName, Output
 from vidcolor.cli.text import tell, to_json
+from vidcolor.counts import counted
 from vidcolor.errors import UsageError
 from vidcolor.formats import EXPORTS
 
@@ -66,6 +67,6 @@ def _print_result(done: "ExportResult", *, is_json: bool) -> None:
         tell(to_json(done))
         return
     tell(f"{', '.join(str(file) for file in done.files)}: {done.megabytes:.1f} MB")
-    tell(f"a*b* beside torch in fp32, {done.pictures} pictures:  largest difference    mean")
+    tell(f"a*b* beside torch in fp32, {counted(done.pictures, 'picture')}:  largest difference    mean")
     for parity in done.parities:
         tell(f"  {parity.runtime:<36} {parity.worst:18.4f} {parity.mean:10.4f}")

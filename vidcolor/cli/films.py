@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidcolor.cli.progress import Observer, events
-from vidcolor.errors import UsageError, VidcolorError
+from vidcolor.errors import Remark, UsageError, VidcolorError
 
 if TYPE_CHECKING:
     from vidcolor.archives.journal import Outcome
@@ -82,7 +82,7 @@ def _colorize(job: "FilmJob", load: Callable[[], "Colorizer"], options: "BatchOp
     result = colorize_film_file(
         job.source, job.target, options.films, load, may_restart=report.confirm, on_start=started,
         on_frame=report.film_advanced, on_still=report.still_made,
-        on_warning=lambda warning: report.warning(f"{job.source.name}: {warning}."),
+        on_warning=lambda warning: tell_warning(job, warning, report),
     )  # fmt: skip
     if result.damage:
         report.warning(f"{job.source.name} is damaged: {result.damage.describe()}; colored as far as it decodes.")
@@ -93,6 +93,12 @@ def _colorize(job: "FilmJob", load: Callable[[], "Colorizer"], options: "BatchOp
         damage=result.damage, model=result.model, devices=devices, outcome=result.outcome, stills=result.stills,
     )  # fmt: skip
     return result.outcome
+
+
+def tell_warning(job: "FilmJob", warning: str, report: Observer) -> None:
+    """Report a warning on a film, or a remark."""
+    tell = report.remark if isinstance(warning, Remark) else report.warning
+    tell(f"{job.source.name}: {warning}.")
 
 
 def _report_estimate(

@@ -7,6 +7,7 @@ import click
 
 from vidcolor.cli.param_types import Existing
 from vidcolor.cli.text import answer, to_json
+from vidcolor.counts import counted
 
 
 @click.command("info")
@@ -29,7 +30,9 @@ def command(films: tuple[Path, ...], is_json: bool) -> None:
         picture = info.picture
         rate = f"{float(info.frame_rate):.3f} fps" if info.frame_rate else "unknown rate"
         answer(f"{film}")
-        answer(f"  container  {info.container}, {info.duration_seconds or 0:.3f} s, {info.chapters} chapters")
+        answer(
+            f"  container  {info.container}, {info.duration_seconds or 0:.3f} s, {counted(info.chapters, 'chapter')}"
+        )
         answer(f"  picture    {info.codec}, {picture.width}x{picture.height}, {info.pixel_format}, {rate}")
         answer(
             f"  color     {picture.bits} bit, {picture.matrix}, {picture.transfer}, "

@@ -15,7 +15,8 @@ from vidcolor.cli.param_types import DEVICE, Existing, ModelName, Output, ParamT
 from vidcolor.cli.progress import show_count
 from vidcolor.cli.text import say
 from vidcolor.cli.timecode import Timecode, check_range
-from vidcolor.errors import UsageError
+from vidcolor.counts import counted
+from vidcolor.errors import Remark, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,9 +200,9 @@ def _write_shots(
                 sheet.add((0, number), label, {"before": render_gray(shot, info), **columns})
     if output is not None:
         outputs.write(output, sheet.to_png(), overwrite=overwrite)
-        say(f"{output}: {len(sheet)} of {count} shots")
+        say(f"{output}: {len(sheet)} of {counted(count, 'shot')}")
     if folder is not None:
-        say(f"{folder}: {count} stills; correct those that need it, delete the others")
+        say(f"{folder}: {counted(count, 'still')}; correct those that need it, delete the others")
 
 
 def _write_clip(
@@ -222,6 +223,6 @@ def _write_clip(
             for count, frame in enumerate(split_frames(source, colorizer), start=1):
                 sink.write(frame)
                 tell(count, None)
-    for warning in sink.warnings:
+    for warning in (warning for warning in sink.warnings if not isinstance(warning, Remark)):
         say(f"vidcolor: warning: {film.name}: {warning}.")
-    say(f"{output}: {sink.frames_written} frames, left as it was, right in color")
+    say(f"{output}: {counted(sink.frames_written, 'frame')}, left as it was, right in color")

@@ -12,6 +12,7 @@ from vidcolor.compare.films import film_pairs
 from vidcolor.compare.matches import Match, Matches, match
 from vidcolor.compare.pictures import LEAST_BYTES, byte_count, make_pair
 from vidcolor.compare.settings import Settings
+from vidcolor.counts import counted
 from vidcolor.errors import SourceError
 from vidcolor.page import Pair, document, escape, gallery
 from vidcolor.stills.display import read_photo
@@ -84,7 +85,7 @@ def _count_text(shown: int, matches: Matches) -> str:
     total = len(matches.found)
     if total == 1:
         return ""
-    return f": all {total} pairs" if shown == total else f": {shown:,} of {total:,} pairs, from all over"
+    return f": all {counted(total, 'pair')}" if shown == total else f": {shown:,} of {total:,} pairs, from all over"
 
 
 def _left_out_html(matches: Matches, problems: Sequence[str]) -> str:

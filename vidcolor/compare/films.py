@@ -10,6 +10,7 @@ from vidcolor.color import LumaCoding, lightness_table
 from vidcolor.compare.matches import Match
 from vidcolor.compare.pictures import LEAST_BYTES, THUMBNAIL, byte_count, make_pair, resize_to_larger
 from vidcolor.compare.settings import Settings
+from vidcolor.counts import counted
 from vidcolor.errors import SourceError
 from vidcolor.films.preview import Shot, choose_evenly, find_shots
 from vidcolor.frames import FilmInfo, Plane
@@ -50,8 +51,8 @@ def film_pairs(files: Match, settings: Settings, budget: int, problems: list[str
         pairs.append(make_pair(name, before, after, settings.side, budget // (len(moments) - number)))
         budget -= byte_count(pairs[-1])
     if missing:
-        shown = f"{missing} of the {len(moments)} moments to show"
-        problems.append(f"{files.after} is shorter than {files.before}: {shown} come after its end.")
+        late = f"{missing} of the {counted(len(moments), 'moment')} to show {'comes' if missing == 1 else 'come'}"
+        problems.append(f"{files.after} is shorter than {files.before}: {late} after its end.")
     return pairs
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from vidcolor.counts import counted
 from vidcolor.errors import SourceError, UsageError
 from vidcolor.formats import FILMS, PHOTOS, UNREAD_ARCHIVES, archive_ending
 
@@ -86,4 +87,6 @@ def _by_stem(names: set[str]) -> dict[tuple[str, Kind], list[str]]:
 
 
 def _describe(folder: Path, names: dict[str, Path]) -> str:
-    return f"{folder} has {len(names)} photos and films" + (f" such as {min(names)}" if names else "")
+    return f"{folder} has {counted(len(names), 'photo or film', 'photos and films')}" + (
+        f" such as {min(names)}" if names else ""
+    )

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidcolor.color import Floats, LumaCoding
+from vidcolor.counts import counted
 from vidcolor.errors import SourceError
 from vidcolor.evaluation.hinting import COUNTS, ColorByHints, measure_hinted
 from vidcolor.evaluation.photo_metrics import Features, Gaussian, colorfulness, de00, frechet_distance, psnr, ssim
@@ -168,7 +169,8 @@ def evaluate(
             on_photo(done, len(numbers))
     left = len(numbers) - len(unreadable) - len(without_color)
     if not left:
-        what = f"found {len(unreadable)} photos that cannot be read and {len(without_color)} without color"
+        unread = counted(len(unreadable), "photo")
+        what = f"found {unread} that cannot be read and {len(without_color)} without color"
         raise SourceError(f"{', '.join(map(str, sources))}: {what if numbers else 'found none'}; needs color photos.")
     return PhotoReport(evaluator.scores(), left, unreadable, without_color, found)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal, TypedDict
 
+from vidcolor.counts import counted
 from vidcolor.evaluation.films import MEASURED_SIDE, FilmReport, FilmScore, average_reports
 from vidcolor.evaluation.photos import PhotoReport, Score
 
@@ -37,7 +38,7 @@ def photo_title(report: PhotoReport) -> str:
     spread = f" of {report.found}, evenly spread" if asked < report.found else ""
     left_out = {"unreadable": report.unreadable, "gray": report.gray}
     skipped = "".join(f", {len(names)} {why} left out" for why, names in left_out.items() if names)
-    return f"{report.photos} photos{spread}{skipped}"
+    return f"{counted(report.photos, 'photo')}{spread}{skipped}"
 
 
 def photo_table(scores: Sequence[Score]) -> Table:
@@ -65,8 +66,8 @@ def photo_table(scores: Sequence[Score]) -> Table:
 def film_title(reports: Sequence[FilmReport]) -> str:
     """Title: how many films and frames were measured, and at what size."""
     frames, cuts = (sum(getattr(report.scores[0], name) for report in reports) for name in ("frames", "cuts"))
-    films = "1 film" if len(reports) == 1 else f"{len(reports)} films"
-    return f"{films}, {frames} frames, {cuts} cuts (short side at most {MEASURED_SIDE} px)"
+    films, shown, parts = counted(len(reports), "film"), counted(frames, "frame"), counted(cuts, "cut")
+    return f"{films}, {shown}, {parts} (short side at most {MEASURED_SIDE} px)"
 
 
 def film_table(reports: Sequence[FilmReport]) -> Table:
@@ -74,7 +75,7 @@ def film_table(reports: Sequence[FilmReport]) -> Table:
     heading = ["", "PSNR", "dE00", "colorfulness", "gap", "CDC", "warp", "chroma", "drift 12", "24", "48", "frames/s"]
     table = [heading]
     for score in film_scores(reports):
-        film = score.film or f"mean of {score.films} films"
+        film = score.film or f"mean of {counted(score.films, 'film')}"
         if score.name == "gray":
             table.append([film, *[""] * (len(heading) - 1)])
         table.append(_film_row(score))

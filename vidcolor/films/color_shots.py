@@ -10,6 +10,7 @@ import numpy as np
 
 from vidcolor import color
 from vidcolor.color import Floats, LumaCoding
+from vidcolor.counts import counted
 from vidcolor.frames import Frame, PictureFormat
 from vidcolor.painting.tone import SHORT_SIDE, tone_of
 from vidcolor.planes import look_up, shrink
@@ -74,8 +75,8 @@ class Shots:
         found = self._state
         if not found.kept_frames:
             return ""
-        shots = "1 shot is" if found.kept_shots == 1 else f"{found.kept_shots:,} shots are"
-        return f"{shots} in color already and kept ({found.kept_frames:,} frames); --recolor colors them anew"
+        shots = counted(found.kept_shots, "shot is", "shots are")
+        return f"{shots} in color already and kept ({counted(found.kept_frames, 'frame')}); --recolor colors them anew"
 
     def push(self, lightness_hw: Floats, has_color: bool) -> list[bool]:
         """Take the next frame; gives the decisions on the oldest undecided frames that can be made now."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from vidcolor.color import Floats
+from vidcolor.counts import counted
 from vidcolor.errors import DeviceError, UsageError, VidcolorError
 
 
@@ -47,7 +48,7 @@ def parse_devices(devices: str) -> list[str]:
         if kind == "cuda":
             found = gpu_count()
             if int(index or 0) >= found:
-                there = f"only {found} usable GPU{'' if found == 1 else 's'}" if found else "no usable GPU"
+                there = f"only {counted(found, 'usable GPU')}" if found else "no usable GPU"
                 raise DeviceError(f"device {name}: this machine has {there}; try --device auto.")
             names[position] = f"cuda:{index or 0}"
     return names

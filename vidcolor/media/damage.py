@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from vidcolor.counts import counted
+
 
 @dataclass
 class Damage:
@@ -24,7 +26,8 @@ class Damage:
 
     def describe(self) -> str:
         """One line for the report; empty for a sound film."""
-        parts = [f"{count} {name.replace('_', ' ')}" for name, count in vars(self).items() if count and name[0] != "e"]
+        counts = {name: count for name, count in vars(self).items() if count and name != "ends_early_seconds"}
+        parts = [counted(count, name.replace("_", " ").removesuffix("s")) for name, count in counts.items()]
         if self.ends_early_seconds:
             parts.append(f"ends {self.ends_early_seconds:.1f} s early")
         return ", ".join(parts)

@@ -9,7 +9,7 @@ from av.codec import Codec
 from av.codec.codec import UnknownCodecError
 
 from vidcolor.choices import CODECS, LOSSY_AUDIO, PRESETS, check_choice
-from vidcolor.errors import SinkError, UsageError, closest_name
+from vidcolor.errors import Remark, SinkError, UsageError, closest_name
 from vidcolor.frames import PictureFormat
 from vidcolor.media import hw_encoders
 from vidcolor.media.pixels import Layout, layout_of
@@ -160,10 +160,11 @@ def _nearest_format(picture: PictureFormat, encoder: str, interlaced: bool, warn
         raise SinkError(f"{encoder} cannot write {picture.width}x{picture.height}; try --codec ffv1 in an .mkv.")
     best = min(fitting, key=lambda name: loss(fitting[name]))
     if any(loss(fitting[best])):
-        warnings.append(
+        text = (
             f"{encoder} cannot write {_format_text(picture.bits, picture.chroma_shift)} at"
             f" {picture.width}x{picture.height}{' interlaced' if interlaced else ''}; written as {best}"
         )
+        warnings.append(text if any(loss(fitting[best])[:2]) else Remark(text))
     return best
 
 

@@ -11,6 +11,8 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from vidcolor.counts import counted
+from vidcolor.errors import Remark
 from vidcolor.media import matroska, mp4
 from vidcolor.media.chapters import chapter_in_seconds, cut_chapters
 from vidcolor.media.metadata import MP4_TAGS, kept_tags
@@ -105,7 +107,7 @@ class Muxer:
         if self._plan.any_codec and self._chapters:
             named = [chapter_in_seconds(chapter) for chapter in self._chapters]
             if not matroska.write_chapters(self._file, named):
-                yield f"{len(named)} chapters could not be stored"
+                yield f"{counted(len(named), 'chapter')} could not be stored"
 
     def close(self) -> None:
         """Close the container without finishing it. Raises FFmpegError, OSError, ValueError."""
@@ -115,8 +117,8 @@ class Muxer:
         """How the times of sound and subtitles were changed, for people; complete once all is written."""
         copied, container = self._stream_copy, self._plan.container
         if copied.nudged_packets:
-            moved = f"{copied.nudged_packets} pieces of sound or words"
-            yield f"{moved} had the time of the one before; each now begins right after it"
+            moved = counted(copied.nudged_packets, "piece of sound or words", "pieces of sound or words")
+            yield Remark(f"{moved} had the time of the one before; each now begins right after it")
         if copied.closed_seconds > AUDIBLE_SECONDS:
             closed = f"{float(copied.closed_seconds):.1f} s of holes in the sound"
             yield f"{closed} are closed: {container.name} cannot tell when sound is heard; .mkv can"
@@ -127,8 +129,8 @@ class Muxer:
     def unreadable_warnings(self) -> Iterator[str]:
         """How many packets of each kind could not be converted, for people."""
         for kind, count in self._stream_copy.unreadable.items():
-            what = "subtitles" if kind == "subtitle" else f"packets of {kind}"
-            yield f"{count} {what} could not be read and are left out"
+            what = ("subtitle", "") if kind == "subtitle" else (f"packet of {kind}", f"packets of {kind}")
+            yield f"{counted(count, *what)} could not be read and {'is' if count == 1 else 'are'} left out"
 
     def _container_options(self) -> dict[str, str]:
         info = self._examined.info

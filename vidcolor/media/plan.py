@@ -9,7 +9,8 @@ from av.stream import Stream
 
 from vidcolor import outputs
 from vidcolor.choices import LOSSY_AUDIO
-from vidcolor.errors import SinkError
+from vidcolor.counts import counted
+from vidcolor.errors import Remark, SinkError
 from vidcolor.frames import FilmInfo
 from vidcolor.media.audio import choose_audio_codec
 from vidcolor.media.containers import Container, container_of
@@ -98,11 +99,7 @@ def make_plan(examined: ProbeResult, output_path: Path, settings: OutputSettings
     warnings = [*examined.info.warnings, *encoding.warnings]
     warnings += [f"{_label(entry)} {entry.describe()}" for entry in streams if entry.action == "drop"]
     warnings += lost_tags
-    warnings += [
-        f"{_label(entry)} converted to {entry.detail}{_loss_note(entry)}"
-        for entry in streams
-        if entry.action == "convert"
-    ]
+    warnings += [_conversion_text(entry) for entry in streams if entry.action == "convert"]
     warnings += _lost_facts(examined, container, late)
     return OutputPlan(container, encoding, streams, tuple(warnings))
 
@@ -117,7 +114,8 @@ def _lost_tags(streams: list[Stream], container: Container) -> list[str]:
         for key in kept_tags(stream.metadata)
         if key.lower() not in _TRACK_TAGS
     }
-    return [f"stream tags that {container.name} has no place for: {', '.join(sorted(tags))}"] if tags else []
+    found = f"stream tags that {container.name} has no place for: {', '.join(sorted(tags))}"
+    return [Remark(found)] if tags else []
 
 
 def _starts_apart(stream: Stream, picture: Stream) -> bool:
@@ -129,11 +127,12 @@ def _starts_apart(stream: Stream, picture: Stream) -> bool:
 
 def _lost_facts(examined: ProbeResult, container: Container, late: list[int]) -> list[str]:
     """Warn of what the film says that its container cannot. late: streams that start apart from the picture."""
-    losses, name, info = [], container.name, examined.info
+    losses: list[str] = []
+    name, info = container.name, examined.info
     if container.whole_milliseconds and (info.time_base * 1000).denominator != 1:
-        losses.append(f"{name} stores times in whole milliseconds; each is off by 0.5 ms at most")
+        losses.append(Remark(f"{name} stores times in whole milliseconds; each is off by 0.5 ms at most"))
     if info.chapters and not container.chapters:
-        losses.append(f"{info.chapters} chapters cannot be carried: {name} has none")
+        losses.append(f"{counted(info.chapters, 'chapter')} cannot be carried: {name} has none")
     if info.rotation_degrees and not container.rotation:
         losses.append(f"the rotation flag cannot be carried: {name} has none")
     if not container.stores_times:
@@ -147,8 +146,11 @@ def _label(entry: StreamPlan) -> str:
     return f"stream #{entry.index} ({entry.kind}, {entry.codec}{', ' + entry.name if entry.name else ''})"
 
 
-def _loss_note(entry: StreamPlan) -> str:
-    return " without loss" if entry.kind == "audio" and entry.detail not in LOSSY_AUDIO else ""
+def _conversion_text(entry: StreamPlan) -> str:
+    """What a stream is converted to: a remark where that loses nothing."""
+    text = f"{_label(entry)} converted to {entry.detail}"
+    is_lossless = entry.kind == "audio" and entry.detail not in LOSSY_AUDIO
+    return Remark(f"{text} without loss") if is_lossless else text
 
 
 def _lost_sound_text(output_path: Path, container: Container, lost: list[StreamPlan], settings: OutputSettings) -> str:

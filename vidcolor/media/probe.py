@@ -13,7 +13,7 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from vidcolor.errors import SourceError
+from vidcolor.errors import Remark, SourceError
 from vidcolor.frames import Crop, FilmInfo
 from vidcolor.media import matroska, mp4
 from vidcolor.media.color_tags import ColorTags, interpret_picture
@@ -71,7 +71,7 @@ def examine(path: Path) -> ProbeResult:
         stream, warnings = choose_video(container, path)
         if timeline.jumps:
             times = "once" if timeline.jumps == 1 else f"{timeline.jumps} times"
-            warnings.append(f"recordings were joined: the clock jumps {times}; played on as one")
+            warnings.append(Remark(f"recordings were joined: the clock jumps {times}; played on as one"))
         if decoder_of(stream) is None:
             raise SourceError(f"{path}: no decoder for its video codec in this FFmpeg. Convert it elsewhere first.")
         frame = _decode_first_frame(container, stream, path)

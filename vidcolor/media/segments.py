@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 
 from av.packet import Packet
 
+from vidcolor.counts import counted
 from vidcolor.errors import SinkError
 from vidcolor.filenames import hidden_name
 from vidcolor.frames import ResumePoint
@@ -107,8 +108,9 @@ class SegmentStore:
                 self._ledger.clear()
             else:
                 raise ChangedError(
-                    f"{output}: {self.frames} frames of it were made with other inputs or settings and cannot be"
-                    f" resumed: {'; '.join(changes)}. Give the command as it was, or say --no-resume to start over."
+                    f"{output}: {counted(self.frames, 'frame of it was', 'frames of it were')} made with other"
+                    f" inputs or settings and cannot be resumed: {'; '.join(changes)}. Give the command as it was, or"
+                    " say --no-resume to start over."
                 )
         self._drop_damaged()
         if not self._ledger.made:

@@ -16,6 +16,7 @@ from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
+from vidcolor.counts import counted
 from vidcolor.errors import ShapeError, SinkError
 from vidcolor.filenames import scratch_name
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, ResumePoint, checksum_of
@@ -335,7 +336,9 @@ class FilmSink:
         if not isinstance(error, OSError | FFmpegError | ValueError) or isinstance(error, SinkError):
             return error
         if getattr(error, "errno", None) == errno.ENOSPC:
-            return SinkError(f"{self.path}: the disk is full; {self.frames_written} frames fitted. Free some space.")
+            return SinkError(
+                f"{self.path}: the disk is full; {counted(self.frames_written, 'frame')} fitted. Free some space."
+            )
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             return write_failure(self.path, error)
         reason = getattr(error, "strerror", None) or str(error)

@@ -13,7 +13,8 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from vidcolor.errors import ReadError, SourceError, UsageError
+from vidcolor.counts import counted
+from vidcolor.errors import ReadError, Remark, SourceError, UsageError
 from vidcolor.frames import TOLERANCE_SECONDS, FilmInfo, Frame, ResumePoint, checksum_of
 from vidcolor.media.damage import Damage
 from vidcolor.media.decoder_frames import FrameConverter
@@ -126,9 +127,8 @@ class FilmSource:
                 yield last
                 count += 1
         except HardwareError as failure:
-            self.warnings.append(
-                f"decoded by {self._reader.device} up to frame {count}, from there in software: {failure}"
-            )
+            change = f"decoded by {self._reader.device} up to frame {count}, from there in software: {failure}"
+            self.warnings.append(Remark(change))
             self._reader.device = None
             if last is not None and last.pts is not None:
                 after = ResumePoint(count, last.pts, checksum_of(last.luma))
@@ -179,7 +179,10 @@ class FilmSource:
         own = self.info.sample_aspect_ratio or Fraction(1)
         others = {shape: count for shape, count in shapes.items() if shape != own}
         if others and len(shapes) > 1:
-            listed = ", ".join(f"{count} frames have {aspect_ratio_text(shape)}" for shape, count in others.items())
+            listed = ", ".join(
+                f"{counted(count, 'frame has', 'frames have')} {aspect_ratio_text(shape)}"
+                for shape, count in others.items()
+            )
             self.warnings.append(f"the pixel shape is {aspect_ratio_text(own)} throughout; of the film's own, {listed}")
 
     def _note_early_end(self, stream: VideoStream, last: VideoFrame, range_end: int | None) -> None:

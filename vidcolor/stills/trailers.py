@@ -3,6 +3,7 @@
 import io
 import re
 
+from vidcolor.counts import counted
 from vidcolor.stills import header, metadata, netpbm
 
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # of a segment, among coded pixels (T.81, B.1.1.2)
@@ -18,7 +19,8 @@ def trailing_losses(content: bytes, kind: str) -> tuple[str, ...]:
         return ("Further pictures behind the first (multi-picture format) are not carried over.",)
     if b"ftyp" in rest[:256]:
         return ("The film behind the picture (motion photo) is not carried over.",)
-    return (f"{len(rest)} bytes behind the picture's end are not carried over.",)
+    are = "is" if len(rest) == 1 else "are"
+    return (f"{counted(len(rest), 'byte')} behind the picture's end {are} not carried over.",)
 
 
 def _find_end(content: bytes, kind: str) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vidcolor.color import Floats, picture_to_lab
+from vidcolor.counts import counted
 from vidcolor.errors import UsageError
 from vidcolor.films.known_colors import KnownColors
 from vidcolor.films.pipeline import view_of
@@ -72,8 +73,9 @@ class FilmDesk(Desk):
         """See Desk."""
         check_source(project, self.source)
         if None not in (project.frames, self.info.frame_count) and project.frames != self.info.frame_count:
+            frames = counted(project.frames or 0, "frame")
             raise UsageError(
-                f"{self.path}: is the project of a film of {project.frames} frames, but {self.source.name} has"
+                f"{self.path}: is the project of a film of {frames}, but {self.source.name} has"
                 f" {self.info.frame_count}. Move it away to begin a new one."
             )
         for hint in project.hints:

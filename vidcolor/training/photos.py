@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidcolor.archives.photos import Encoded, batches, encoded, is_archive, is_photo
+from vidcolor.counts import counted
 from vidcolor.errors import ReadError, SourceError
 from vidcolor.formats import FILMS
 from vidcolor.stills.rgb import Rgb, decode, is_gray, read_size, resize
@@ -40,9 +41,11 @@ class LoadReport:
 
     def describe(self) -> str:
         """Summarize in one line."""
-        taken = f"{self.photos} photos" + (f" and {self.film_frames} film frames" if self.film_frames else "")
-        reasons = ("gray", "duplicates", "unreadable", "tiny")
-        left = ", ".join(f"{getattr(self, reason)} {reason}" for reason in reasons if getattr(self, reason))
+        frames = f" and {counted(self.film_frames, 'film frame')}" if self.film_frames else ""
+        taken = counted(self.photos, "photo") + frames
+        names = {"gray": "gray", "duplicates": "duplicate", "unreadable": "unreadable", "tiny": "tiny"}
+        found = {name: getattr(self, name) for name in names}
+        left = ", ".join(counted(count, names[name], name) for name, count in found.items() if count)
         return f"{taken} to learn from" + (f"; skipped: {left}" if left else "")
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from vidcolor import __version__
 from vidcolor.color import rgb_to_lab
+from vidcolor.counts import counted
 from vidcolor.errors import ModelError, TrainingError, UsageError
 from vidcolor.inference import weights
 from vidcolor.stills.rgb import Rgb
@@ -214,8 +215,8 @@ class Trainer:
             self.events.photos_read(self.photos.report)
             if len(self.photos.names) < batch:
                 raise UsageError(
-                    f"{len(self.photos.names)} usable photos ({self.photos.report.describe()}), but a batch needs"
-                    f" {batch}; add photos or lower --batch-size."
+                    f"{counted(len(self.photos.names), 'usable photo')} ({self.photos.report.describe()}), but a batch"
+                    f" needs {batch}; add photos or lower --batch-size."
                 )
         if self.gan is None:
             self._start_networks(self.photos)

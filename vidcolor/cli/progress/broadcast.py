@@ -22,6 +22,10 @@ class Broadcast(Observer):
         for observer in self._observers:
             observer.warning(message)
 
+    def remark(self, message: str) -> None:
+        for observer in self._observers:
+            observer.remark(message)
+
     def confirm(self, message: str) -> bool:
         is_wanted = any(observer.confirm(message) for observer in self._observers)
         self.confirmed(message, is_wanted=is_wanted)

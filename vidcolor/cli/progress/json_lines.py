@@ -28,6 +28,9 @@ class JsonLines(Observer):
     def warning(self, message: str) -> None:
         emit_event("warning", **events.Warned(message=message))
 
+    def remark(self, message: str) -> None:
+        emit_event("warning", message=message)
+
     def still_made(self, done: int, total: int) -> None:
         if self._is_due(at_once=done == total):
             emit_event("stills", **events.StillsProgress(done=done, total=total))

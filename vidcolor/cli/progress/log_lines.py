@@ -19,6 +19,7 @@ from vidcolor.cli.progress.wording import (
     training_summary,
 )
 from vidcolor.cli.timecode import format_duration
+from vidcolor.counts import counted
 
 if TYPE_CHECKING:
     from vidcolor.archives.journal import Outcome
@@ -35,6 +36,9 @@ class LogLines(Observer):
     def warning(self, message: str) -> None:
         LOG.warning("%s", message)
 
+    def remark(self, message: str) -> None:
+        LOG.info("%s", message)
+
     def confirmed(self, message: str, *, is_wanted: bool) -> None:
         LOG.info("%s Begin anew? %s.", message, "Yes" if is_wanted else "No")
 
@@ -42,7 +46,8 @@ class LogLines(Observer):
         done_before = facts["done_before"]
         going_on = f", going on after frame {done_before}" if done_before else ""
         LOG.info(
-            "%s -> %s: %s frames, on %s%s", facts["input"], facts["output"], facts["frames"] or "an unknown number of",
+            "%s -> %s: %s, on %s%s", facts["input"], facts["output"],
+            counted(facts["frames"], "frame") if facts["frames"] else "an unknown number of frames",
             ", ".join(facts["devices"]), going_on,
         )  # fmt: skip
         self._film_advanced = film_progress(last_part(facts["input"]), facts["frames"], done_before)
@@ -53,7 +58,7 @@ class LogLines(Observer):
     def film_finished(self, **facts: Unpack[events.FilmFinished]) -> None:
         self._films["done"] += 1
         LOG.info(
-            "%s: done, %d frames in %s, %.1f a second", facts["output"], facts["frames"],
+            "%s: done, %s in %s, %.1f a second", facts["output"], counted(facts["frames"], "frame"),
             format_duration(facts["seconds"]), facts["fps"],
         )  # fmt: skip
 
@@ -76,9 +81,9 @@ class LogLines(Observer):
             LOG.log(_level(outcome, notes), "%s: %s", outcome, file_line(name, notes))
 
     def batch_finished(self, **facts: Unpack[events.BatchFinished]) -> None:
-        counted = ", ".join(f"{count} {what}" for count, what in self._files.rows())
+        listed = ", ".join(f"{count} {what}" for count, what in self._files.rows())
         LOG.info(
-            "%s: %s, in %s, on %s; report: %s", facts["output"], counted or "no files",
+            "%s: %s, in %s, on %s; report: %s", facts["output"], listed or "no files",
             format_duration(facts["seconds"]), ", ".join(facts["devices"]), facts["report"] or "none",
         )  # fmt: skip
 

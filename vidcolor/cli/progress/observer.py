@@ -22,6 +22,9 @@ class Observer:
     def warning(self, message: str) -> None:
         """The user should know something; the job continues."""
 
+    def remark(self, message: str) -> None:
+        """Something that is worth a line in the log and for programs, but on no terminal."""
+
     def confirm(self, message: str) -> bool:  # noqa: ARG002 - nobody is asked
         """Ask whether to start over, after what `message` says; False if nobody can be asked."""
         return False

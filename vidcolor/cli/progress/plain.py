@@ -19,6 +19,7 @@ from vidcolor.cli.progress.wording import (
 )
 from vidcolor.cli.text import answer, fold, note, say
 from vidcolor.cli.timecode import format_duration
+from vidcolor.counts import counted
 
 if TYPE_CHECKING:
     from vidcolor.archives.journal import Outcome
@@ -107,7 +108,8 @@ class PlainLines(Observer):
 
         Terminal(stderr=True).print(counts_table(self._tally.rows()))
         took = format_duration(facts["seconds"])
-        self.tell(f"{facts['output']}: {self._tally.done:,} files in {took}; report: {facts['report'] or 'none'}")
+        files = counted(self._tally.done, "file")
+        self.tell(f"{facts['output']}: {files} in {took}; report: {facts['report'] or 'none'}")
 
     def photos_read(self, report: "LoadReport") -> None:
         print_load_report(report)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from vidcolor.cli.progress import events
 from vidcolor.cli.timecode import format_duration
+from vidcolor.counts import counted
+from vidcolor.errors import Remark
 
 if TYPE_CHECKING:
     from vidcolor.training.photos import LoadReport
@@ -35,26 +37,27 @@ def film_work(facts: events.FilmFinished) -> str:
     """How many frames were written, and how fast; a film that was copied has no speed."""
     if facts["outcome"] == "kept":
         return f"copied as it is in {facts['seconds']:.1f} s"
-    return f"{facts['frames']} frames in {facts['seconds']:.1f} s, {facts['fps']:.1f} fps"
+    return f"{counted(facts['frames'], 'frame')} in {facts['seconds']:.1f} s, {facts['fps']:.1f} fps"
 
 
 def still_lines(facts: events.FilmFinished) -> Iterator[str]:
     """What each reference did; those that did nothing have a warning."""
     for still in facts["stills"] or ():
         if still.frames:
-            yield f"  {still.name}: {still.frames} frames took its colors; it shows {still.share:.0%} of them"
+            frames = counted(still.frames, "frame")
+            yield f"  {still.name}: {frames} took its colors; it shows {still.share:.0%} of them"
 
 
 def plan_lines(facts: events.FilmPlan) -> Iterator[str]:
     """The lines of a dry run on a film."""
-    frames = facts["frames"] if facts["frames"] is not None else "an unknown number of"
+    frames = counted(facts["frames"], "frame") if facts["frames"] is not None else "an unknown number of frames"
     yield f"{facts['input']} -> {facts['output']}"
-    yield f"  picture    {frames} frames as {facts['codec']} {facts['pixel_format']} in {facts['container']}"
+    yield f"  picture    {frames} as {facts['codec']} {facts['pixel_format']} in {facts['container']}"
     for stream in facts["streams"]:
         name = f" {stream['name']}" if stream["name"] else ""
         yield f"  stream {stream['index']:<3} {stream['kind']}, {stream['codec']}{name}: {stream['action']}"
     for warning in facts["warnings"]:
-        yield f"  warning    {warning}"
+        yield f"  {'remark ' if isinstance(warning, Remark) else 'warning'}    {warning}"
     yield f"  model      {facts['model']} on {', '.join(facts['devices'])}"
     minutes, seconds = divmod(facts["seconds"] or 0, 60)
     took = f"{minutes} min {seconds} s" if facts["seconds"] is not None else "unknown, the film's length is"
@@ -100,4 +103,4 @@ def loss_names(facts: Mapping[str, Any]) -> list[str]:
 
 def training_summary(facts: events.ModelWritten) -> str:
     """The output of a training run."""
-    return f"{facts['output']}: {facts['images']} crops in {facts['minutes']:.1f} minutes."
+    return f"{facts['output']}: {counted(facts['images'], 'crop')} in {facts['minutes']:.1f} minutes."

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from vidcolor.counts import counted
 from vidcolor.errors import ModelError
 from vidcolor.inference.openvino_runtime import load_openvino
 from vidcolor.inference.published.kinds import KINDS, SIDES, Kind
@@ -74,8 +75,8 @@ def recognize_ports(network: Any, path: Path) -> Ports:
     inputs, outputs = network.inputs, network.outputs
     if len(outputs) != 1 or len(inputs) not in (1, 3):
         raise ModelError(
-            f"{path}: no colorizer that is known: it has {len(inputs)} inputs and {len(outputs)} outputs, needed one of"
-            " each."
+            f"{path}: no colorizer that is known: it has {counted(len(inputs), 'input')} and"
+            f" {counted(len(outputs), 'output')}, needed one of each."
         )
     types = [port.get_element_type().get_type_name() for port in (*inputs, *outputs)]
     if odd := [name for name in types if name not in _FLOATS]:
