@@ -1,5 +1,6 @@
 """Shots are found and shown, and what is exported can be corrected and given back."""
 
+import shlex
 from pathlib import Path
 
 import av
@@ -69,6 +70,102 @@ def test_a_sheet_compares_models_sizes_and_saturations(film: Path, tmp_path: Pat
     third = pixels.shape[1] // 3
     assert np.ptp(pixels[:, third + 20 : 2 * third - 20], axis=2).max() <= 2  # saturation 0
     assert np.ptp(pixels[:, 2 * third + 20 :], axis=2).max() > 20
+
+
+def make_shots(path: Path, shots: "list[list[float]]", rate: int = 10) -> Path:
+    """Shots of still pictures. shots: the brightness of each frame, 0..1."""
+    random = np.random.default_rng(5)
+    with av.open(path, "w") as container:
+        stream = container.add_stream("ffv1", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        for levels in shots:
+            gray = random.integers(20, 230, (12, 16), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+            for level in levels:
+                rgb = np.ascontiguousarray(np.repeat((gray * level).astype(np.uint8)[..., None], 3, 2))
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, "rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def rows_of_the_sheet(*arguments: object, model: Path) -> list[tuple[str, dict[str, np.ndarray]]]:
+    rows: list[tuple[str, dict[str, np.ndarray]]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        sheet = "vidcolor.evaluation.contact_sheet.ContactSheet"
+        patch.setattr(f"{sheet}.add", lambda *row: rows.append((row[2], dict(row[3]))))
+        patch.setattr(f"{sheet}.__len__", lambda _: len(rows))
+        patch.setattr(f"{sheet}.to_png", lambda _: b"")
+        assert run("preview", *arguments, model=model) == 0
+    return rows
+
+
+def test_a_fade_from_black_is_shown_where_there_is_something_to_see(tmp_path: Path, tiny_model: Path):
+    fade = [min(1.0, number / 12) for number in range(30)]
+    film = make_shots(tmp_path / "film.mkv", [[1.0] * 8, fade, fade[::-1], [0.0] * 10])
+    rows = rows_of_the_sheet(film, "-o", tmp_path / "sheet.png", model=tiny_model)
+    means = [pictures["before"].mean() for _, pictures in rows]
+    assert all(mean > 50 for mean in means)
+    first = next(label for label, _ in rows[1:])
+    assert 8 + 5 <= int(first.split()[1].rstrip(",")) < 8 + 20
+
+
+def test_a_black_film_has_a_sheet_all_the_same(tmp_path: Path, tiny_model: Path):
+    film = make_shots(tmp_path / "film.mkv", [[0.0] * 10])
+    assert len(rows_of_the_sheet(film, "-o", tmp_path / "sheet.png", model=tiny_model)) == 1
+
+
+def test_long_shots_are_shown_by_several_frames_as_far_as_there_is_room(tmp_path: Path, tiny_model: Path):
+    film = make_shots(tmp_path / "film.mkv", [[1.0] * 10, [1.0] * 100, [1.0] * 300])
+    numbers = [
+        [int(label.split()[1].rstrip(",")) for label, _ in rows_of_the_sheet(
+            film, "-o", tmp_path / "sheet.png", "--overwrite", "--shots", most, model=tiny_model
+        )]
+        for most in (24, 4, 3)
+    ]  # fmt: skip
+    counts = [
+        [sum(low <= n < high for n in found) for low, high in ((0, 10), (10, 110), (110, 410))] for found in numbers
+    ]
+    assert counts == [[1, 3, 4], [1, 1, 2], [1, 1, 1]]
+    assert numbers[2] == [0, 10, 110]
+
+
+def test_a_sheet_shows_a_folder_of_photos(tmp_path: Path, tiny_model: Path, capsys):
+    scans, sheet = tmp_path / "my scans", tmp_path / "sheet.png"
+    (scans / "deep").mkdir(parents=True)
+    random = np.random.default_rng(7)
+    for name in ("a.png", "deep/b.jpg", "c.tif"):
+        gray = random.integers(0, 255, (12, 16), np.uint8).repeat(8, 0).repeat(8, 1)
+        Image.fromarray(gray).save(scans / name)
+    (scans / "torn.png").write_bytes(b"no photo")
+    assert run("preview", scans, "-o", sheet, model=tiny_model) == 0
+    told = capsys.readouterr().err
+    assert "torn.png" in told
+    assert "3 of 4 photos" in told
+    assert f"next: vidcolor '{scans}' -o 'my scans-color/' --model {tiny_model}" in told.splitlines()
+    with Image.open(sheet) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    middle = pixels.shape[1] // 2
+    assert np.ptp(pixels[:, : middle - 20], axis=2).max() <= 2
+    assert np.ptp(pixels[:, middle + 20 :], axis=2).max() > 20
+    for options in (("--clip", "1"), ("--start", "1"), ("--export-references", tmp_path / "stills")):
+        assert run("preview", scans, "-o", tmp_path / "other.png", *options, model=tiny_model) == 2
+    assert run("preview", tmp_path / "my scans" / "deep", "-o", tmp_path / "other.png", model=tiny_model) == 0
+
+
+def test_the_command_to_run_next_is_told_and_can_be_copied(film: Path, tmp_path: Path, tiny_model: Path, capsys):
+    sheet, stills = tmp_path / "sheet.png", tmp_path / "my stills"
+    choice = ("--saturation", 0.7, "--size", 64)
+    assert run("preview", film, "-o", sheet, "--export-references", stills, *choice, model=tiny_model) == 0
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("next: ")]
+    words = shlex.split(told.removeprefix("next: "))
+    assert words[:4] == ["vidcolor", str(film), "-o", "film-color.mkv"]
+    assert words[4:] == ["--reference", str(stills), "--model", str(tiny_model), "--size", "64", "--saturation", "0.7"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        assert cli.run([*words[1:], "--quiet"]) == 0
+        assert (tmp_path / "film-color.mkv").is_file()
+    assert run("preview", film, "-o", sheet, "--overwrite", "--saturation", "0.5,1", model=tiny_model) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("next")]
+    assert [line.partition(":")[0] for line in told] == ["next (saturation 0.5)", "next (saturation 1)"]
 
 
 @pytest.mark.parametrize("turn", [0, 90])

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from vidcolor import choices
+from vidcolor.cli.next_command import color_command, tell_next
 from vidcolor.cli.number_types import Number, Whole
 from vidcolor.cli.param_types import DEVICE, Choice, Existing, ModelName, Output
 from vidcolor.cli.text import say
@@ -91,6 +92,16 @@ def command(
             is_rendering = app.state.pages.close()
         if is_rendering:
             say("vidcolor: the coloring was stopped; start it again, and it goes on where it was.")
+        tell_next(
+            color_command(
+                source,
+                [
+                    ("--project", desk.path if desk.path.exists() else None),
+                    ("--model", None if model == "default" else model), ("--size", size),
+                    ("--saturation", None if saturation == 1 else f"{saturation:g}"), ("--palette", palette),
+                ],
+            )
+        )  # fmt: skip
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -8,8 +8,8 @@ import numpy as np
 from vidcolor.errors import SourceError
 from vidcolor.stills.rgb import Rgb
 
-CELL_HEIGHT = 192  # pixels, height of a picture on the sheet
-MAX_CELL_WIDTH = 288  # pixels, width of a picture
+CELL = 288, 192  # pixels, the most that a picture of many takes, across and down
+LARGE_CELL = 640, 360  # and one that is looked at closely
 GAP = 8
 LINE_HEIGHT = 18  # height of a line of text
 BACKGROUND = 255
@@ -19,12 +19,14 @@ FIRST_COLUMN = {"gray": "input (gray)"}
 class ContactSheet:
     """Rows of pictures, added in any order."""
 
-    def __init__(self) -> None:
+    def __init__(self, cell: tuple[int, int] = CELL) -> None:
+        """cell: pixels, the most that a picture takes, across and down."""
+        self._cell = cell
         self._rows: list[tuple[tuple[int, int], str, dict[str, Rgb]]] = []
 
     def add(self, place: tuple[int, int], label: str, pictures: Mapping[str, Rgb]) -> None:
         """Add a row: its sort key, its label, and sRGB pictures (H, W, 3) of one size by column."""
-        self._rows.append((place, label, {name: _fit(picture) for name, picture in pictures.items()}))
+        self._rows.append((place, label, {name: _fit(picture, self._cell) for name, picture in pictures.items()}))
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -42,9 +44,9 @@ class ContactSheet:
         return bytes(content)
 
 
-def _fit(picture: Rgb) -> Rgb:
+def _fit(picture: Rgb, cell: tuple[int, int]) -> Rgb:
     """Scale a picture to fit a cell."""
-    scale = min(CELL_HEIGHT / picture.shape[0], MAX_CELL_WIDTH / picture.shape[1])
+    scale = min(cell[0] / picture.shape[1], cell[1] / picture.shape[0])
     size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(np.ascontiguousarray(picture), size, interpolation=how), np.uint8)

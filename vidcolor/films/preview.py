@@ -1,9 +1,10 @@
-"""Previews of a film: its shots, one picture of each, and frames with one half in color."""
+"""Previews of a film: its shots, some pictures of each, and frames with one half in color."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any
+from fractions import Fraction
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -19,6 +20,15 @@ from vidcolor.steady import Steadiness
 from vidcolor.steady.checkpoints import PendingItems
 from vidcolor.steady.cuts import CutDetector
 
+LONG_SECONDS = 4.0  # of a shot, after which another of its frames is worth showing
+MOST_SAMPLES = 4  # of a shot
+SAMPLE_SIDE = 540  # pixels, short side of a sample: more than a cell of a sheet shows
+_BLACK = 4.0  # L*, mean of a picture: below it there is nothing to see
+_DIM = 0.5  # of the median of a shot's pictures: darker ones are of a fade
+_HELD = 8  # samples of a shot while its length is unknown, twice as many at most
+
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Shot:
@@ -28,43 +38,136 @@ class Shot:
     frame: Frame
 
 
+@dataclass(frozen=True)
+class Sample:
+    """A frame of a shot, no larger than it is shown. number: as of a Shot."""
+
+    number: int
+    luma: Plane
+    picture: PictureFormat  # of `luma`
+    brightness: float  # mean L*
+
+
 def find_shots(source: Source, lightness: Callable[[Plane], Floats]) -> Iterator[Shot]:
     """Find the film's shots while it is decoded. lightness: luma plane (H, W) -> small L* 0..100, (h, w)."""
-    detector, waiting = CutDetector(), PendingItems[Frame](0)
+    for shot, _ in _frames(source, lightness):
+        if shot is not None:
+            yield shot
 
-    def decide() -> Iterator[tuple[Frame, bool]]:
+
+def sample_shots(
+    source: Source, lightness: Callable[[Plane], Floats], side: int = SAMPLE_SIDE
+) -> Iterator[tuple[Shot, list[Sample]]]:
+    """The film's shots, each with the frames that show it: one, or some of a long shot; none black if one is not.
+
+    lightness: as for find_shots.  side: pixels, the least short side of a sample.
+    """
+    rate = source.info.frame_rate or Fraction(25)
+    held: _Samples | None = None
+    current: Shot | None = None
+    for number, (shot, (frame, brightness)) in enumerate(_frames(source, lightness)):
+        if shot is not None:
+            if current is not None and held is not None:
+                yield current, held.choose(rate)
+            current, held = shot, _Samples(source.info.picture, side)
+        if held is not None:
+            held.add(number, frame, brightness)
+    if current is not None and held is not None:
+        yield current, held.choose(rate)
+
+
+def _frames(source: Source, lightness: Callable[[Plane], Floats]) -> Iterator[tuple[Shot | None, tuple[Frame, float]]]:
+    """Every frame with its mean L*, and with the shot if it is its first."""
+    detector, waiting = CutDetector(), PendingItems[tuple[Frame, float]](0)
+
+    def decide() -> Iterator[tuple[tuple[Frame, float], bool]]:
         for frame in decoded:
-            yield from waiting.put(frame, detector.push(lightness(frame.luma)))
+            seen = lightness(frame.luma)
+            yield from waiting.put((frame, float(seen.mean())), detector.push(seen))
         yield from waiting.match(detector.finish())
 
     with closing(prefetch(source.frames(), DECODED_AHEAD)) as decoded:
-        for number, (frame, is_start) in enumerate(decide()):
-            if is_start or number == 0:
-                yield Shot(number, frame)
+        for number, (found, is_start) in enumerate(decide()):
+            yield (Shot(number, found[0]) if is_start or number == 0 else None), found
 
 
-def choose_evenly(found: Iterator[Shot], most: int) -> list[Shot]:
+class _Samples:
+    """Frames of a shot, evenly spaced, while its length is unknown."""
+
+    def __init__(self, picture: PictureFormat, side: int) -> None:
+        self._picture, self._side = picture, side
+        self._held: list[Sample] = []
+        self._count, self._stride = 0, 1
+
+    def add(self, number: int, frame: Frame, brightness: float) -> None:
+        """Add the next frame."""
+        if self._count % self._stride == 0:
+            self._held.append(_shrink(number, frame.luma, self._picture, brightness, self._side))
+        self._count += 1
+        if len(self._held) == 2 * _HELD:
+            self._held, self._stride = self._held[::2], 2 * self._stride
+
+    def choose(self, rate: Fraction) -> list[Sample]:
+        """The frames to show of the whole shot."""
+        seen = [sample.brightness for sample in self._held if sample.brightness >= _BLACK]
+        least = _DIM * float(np.median(seen)) if seen else 0.0
+        lit = [sample for sample in self._held if sample.brightness >= least]
+        return pick_evenly(lit, min(MOST_SAMPLES, 1 + int(self._count / rate / LONG_SECONDS)))
+
+
+def _shrink(number: int, luma: Plane, picture: PictureFormat, brightness: float, side: int) -> Sample:
+    scale = side / min(picture.width, picture.height)
+    if scale >= 1:
+        return Sample(number, luma, picture, brightness)
+    width, height = (max(4, round(length * scale / 4) * 4) for length in (picture.width, picture.height))
+    small: Any = cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA)
+    return Sample(number, small, replace(picture, width=width, height=height), brightness)
+
+
+def pick_evenly(found: Sequence[T], most: int) -> list[T]:
+    """Pick at most so many, evenly spaced, the first among them."""
+    return [found[len(found) * place // most] for place in range(most)] if len(found) > most else list(found)
+
+
+def share_out(shots: Sequence[Sequence[Sample]], most: int) -> list[list[Sample]]:
+    """Of each shot one sample, and more of those that have more, as long as there are no more than `most`."""
+    counts = [1] * len(shots)
+    while sum(counts) < most:
+        fullest = max(range(len(shots)), key=lambda place: len(shots[place]) / counts[place], default=0)
+        if not shots or counts[fullest] >= len(shots[fullest]):
+            break
+        counts[fullest] += 1
+    return [pick_evenly(samples, count) for samples, count in zip(shots, counts, strict=True)]
+
+
+def choose_evenly(found: Iterator[T], most: int) -> list[T]:
     """Choose at most so many shots, evenly spaced over the film; at most twice as many are held."""
-    chosen: list[Shot] = []
+    chosen: list[T] = []
     stride = 1
     for count, shot in enumerate(found):
         if count % stride == 0:
             chosen.append(shot)
         if len(chosen) == 2 * most:
             chosen, stride = chosen[::2], 2 * stride
-    return [chosen[len(chosen) * place // most] for place in range(most)] if len(chosen) > most else chosen
+    return pick_evenly(chosen, most)
 
 
-def render_gray(shot: Shot, info: FilmInfo) -> NDArray[np.uint8]:
-    """The shot's frame in gray: sRGB (H, W, 3) uint8, upright, with square pixels."""
-    neutral: Any = np.full(info.picture.chroma_size, 1 << (info.picture.bits - 1), info.picture.dtype)
-    return render(shot.frame.luma, (neutral, neutral), info.picture, view_of(info))
+def render_gray(shot: Shot | Sample, info: FilmInfo) -> NDArray[np.uint8]:
+    """A frame in gray: sRGB (H, W, 3) uint8, upright, with square pixels."""
+    luma, picture = _luma_of(shot, info)
+    neutral: Any = np.full(picture.chroma_size, 1 << (picture.bits - 1), picture.dtype)
+    return render(luma, (neutral, neutral), picture, view_of(info))
 
 
-def render_color(shot: Shot, info: FilmInfo, colorizer: Colorizer) -> NDArray[np.uint8]:
-    """The shot's frame in color: sRGB (H, W, 3) uint8, upright, with square pixels."""
-    (chroma,) = colorizer.colorize([shot.frame.luma], info.picture, view_of(info))
-    return render(shot.frame.luma, chroma, info.picture, view_of(info))
+def render_color(shot: Shot | Sample, info: FilmInfo, colorizer: Colorizer) -> NDArray[np.uint8]:
+    """A frame in color: sRGB (H, W, 3) uint8, upright, with square pixels."""
+    luma, picture = _luma_of(shot, info)
+    (chroma,) = colorizer.colorize([luma], picture, view_of(info))
+    return render(luma, chroma, picture, view_of(info))
+
+
+def _luma_of(shot: Shot | Sample, info: FilmInfo) -> tuple[Plane, PictureFormat]:
+    return (shot.luma, shot.picture) if isinstance(shot, Sample) else (shot.frame.luma, info.picture)
 
 
 def split_frames(source: Source, colorizer: Colorizer) -> Iterator[ColoredFrame]:
