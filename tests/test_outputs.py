@@ -8,9 +8,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
+from media_fixtures import make_film
+from PIL import Image
 
-from vidcolor import outputs
+from vidcolor import cli, outputs
 from vidcolor.errors import SinkError, UsageError
 from vidcolor.filenames import scratch_name
 
@@ -24,6 +27,39 @@ def test_a_place_where_nothing_can_be_written_is_told(tmp_path: Path, name: str,
     (tmp_path / "folder").mkdir()
     with pytest.raises(SinkError, match=why):
         outputs.check(tmp_path / name, overwrite=name == "folder", makes_folder=makes_folder)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640)])
+def test_what_is_written_can_be_read_by_whom_the_umask_lets(
+    umask: int, mode: int, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("VIDCOLOR_MODELS", str(tmp_path / "data"))
+    film, scans = make_film(tmp_path / "film.mkv"), tmp_path / "scans"
+    scans.mkdir()
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (48, 64), np.uint8)).save(scans / "a.png")
+    for file in (film, scans / "a.png"):
+        file.chmod(mode)  # which a colored file of a folder takes over
+    made, model, before = tmp_path / "made", ("--model", tiny_model), os.umask(umask)
+    made.mkdir()
+    try:
+        for args in (
+            (film, "-o", made / "out.mp4", "--keep-segments", "--log", made / "job.log", *model),
+            (scans, "-o", made / "color", *model),
+            (scans, "-o", made / "color.zip", *model),
+            (scans / "a.png", "-o", made / "one.png", *model),
+            ("preview", film, "-o", made / "sheet.png", "--export-references", made / "stills", *model),
+            ("compare", film, made / "out.mp4", "-o", made / "page.html", "--clip", "0"),
+            ("models", "average", tiny_model, tiny_model, "-o", made / "mean.safetensors"),
+            ("models", "add", made / "mean.safetensors"),
+            ("export", tiny_model, "-o", made / "tiny.xml"),
+        ):
+            assert cli.run([*map(str, args)]) == 0, args
+    finally:
+        os.umask(before)
+    written = [file for folder in (made, tmp_path / "data") for file in folder.rglob("*") if file.is_file()]
+    assert len(written) > 15
+    assert {str(file): stat.S_IMODE(file.stat().st_mode) for file in written} == {str(file): mode for file in written}
 
 
 def test_a_missing_folder_is_told_unless_it_is_made(tmp_path: Path):

@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import shutil
+import stat
 import tempfile
 import threading
 import time
@@ -151,7 +152,10 @@ def replacing(path: Path, *, overwrite: bool, makes_folder: bool = False) -> Ite
         if makes_folder:
             path.parent.mkdir(parents=True, exist_ok=True)
         create(partial)
+        mode = partial.stat().st_mode
         yield partial
+        if partial.stat().st_mode != mode:  # a library has put a temporary file there, which others may not read
+            partial.chmod(stat.S_IMODE(mode))
         sync(partial)
         move(partial, path, overwrite=overwrite)
         sync_folder(path.absolute().parent)
