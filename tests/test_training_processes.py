@@ -87,7 +87,7 @@ def test_the_command_runs_under_torchrun(photos: Path, tmp_path: Path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stderr
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    assert [entry["event"] for entry in log] == ["steps", "epoch"]  # one of the two has written
+    assert [entry["event"] for entry in log] == ["beginning", *["steps"] * 3, "epoch"]  # one of the two has written
     assert log[-1]["images"] == 12
     assert (tmp_path / "mine.safetensors").is_file()
 

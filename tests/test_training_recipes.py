@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -436,9 +437,13 @@ def test_the_command_shows_and_follows_a_recipe(photos: Path, tmp_path: Path, ca
         "--set", 'stages=[{"crop": 32}]', "--set", 'discriminator_config={"width": 4, "layers": 2}',
     ])  # fmt: skip
     assert code == 0
+    told = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r".*: PSNR [0-9.]+ dB before, [0-9.]+ dB after \([+-][0-9.]+ dB\): .+\.", told[-3])
+    assert told[-2].startswith(f"{tmp_path / 'run'}: log.jsonl, curves.png")
+    assert told[-1] == f"next: vidcolor preview film.mp4 -o sheet.png --models default,{model}"
     assert weights.read_header(model).multiple == 32
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    assert [entry["event"] for entry in log] == ["steps", "epoch"]
+    assert [entry["event"] for entry in log] == ["beginning", "steps", "steps", "epoch"]
     assert log[-1]["loss_D"] > 0
     assert (tmp_path / "run" / "grids" / "step-0000002.png").stat().st_size > 1000
     assert (tmp_path / "run" / "curves.png").stat().st_size > 1000

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from vidcolor.cli import log
+from vidcolor.cli.next_command import quoted, tell_next
 from vidcolor.cli.number_types import Number, Whole, parse_number, parse_whole, shorten
 from vidcolor.cli.param_types import DEVICE, Existing, ModelName, Output, RecipeName
-from vidcolor.cli.progress import Observer, make_observer
+from vidcolor.cli.progress import Observer, make_observer, validation_summary
 from vidcolor.cli.signals import CODES, Terminated
-from vidcolor.cli.text import answer, say
+from vidcolor.cli.text import answer, note, say
 from vidcolor.errors import TrainingError, UsageError
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from vidcolor.training.photos import LoadReport
     from vidcolor.training.recipes import Recipe
     from vidcolor.training.record import Record
-    from vidcolor.training.trainer import Events, Trainer
+    from vidcolor.training.trainer import Trainer
 
 T = TypeVar("T", int, float)
+MEASURED_STEPS = 3  # after the first, which is slow, that tell how long an epoch takes
 
 
 @click.command("train")
@@ -111,37 +113,65 @@ def command(
     told = make_observer(as_json=as_json, quiet=quiet, is_terminal=sys.stderr.isatty())
     with Record(folder) as record, told as shown, _save_on_sigterm(trainer):
         shown.training_started()
-        trainer.events = _make_events(record, shown, trainer, folder / "models")
+        trainer.events = events = _make_events(record, shown, trainer, folder / "models")
         trainer.run(state)
         trainer.processes.leave()
         trainer.export(output, output.stem, overwrite=overwrite)
         shown.model_written(output=str(output), images=trainer.images, minutes=trainer.elapsed / 60)
+    if not (as_json or quiet):
+        if events.before is not None:  # else an earlier run began
+            note(validation_summary(events.before, events.after))
+        note(f"{folder}: log.jsonl, curves.png, grids/ (input, prediction, truth), and the state to resume from")
+        models = ",".join([init or "default", str(output)])
+        tell_next(quoted(["preview", "film.mp4", "-o", "sheet.png", "--models", models]))
 
 
-def _make_events(record: "Record", shown: Observer, trainer: "Trainer", kept: Path) -> "Events":
-    """Make callbacks that write the run's log and show its progress."""
+def _make_events(record: "Record", shown: Observer, trainer: "Trainer", kept: Path) -> Any:
+    """Make callbacks that write the run's log and show its progress; `before` and `after` are its validation losses."""
     from vidcolor.training.trainer import Events
 
     class RunEvents(Events):
+        """Callbacks that write the run's log and show its progress."""
+
+        def __init__(self, record: "Record", shown: Observer, trainer: "Trainer", kept: Path) -> None:
+            self._record, self._shown, self._trainer, self._kept = record, shown, trainer, kept
+            self.before: dict[str, Any] | None = None
+            self.after: dict[str, Any] = {}
+            self._first: dict[str, Any] | None = None  # where this run's first step ended
+            self._is_measured = False
+
         def photos_read(self, report: "LoadReport") -> None:
-            record.write_report(report)
-            shown.photos_read(report)
+            self._record.write_report(report)
+            self._shown.photos_read(report)
+
+        def began(self, facts: dict[str, Any]) -> None:
+            self._record.write_beginning(facts)
+            self.before = facts
+
+        def ended(self, facts: dict[str, Any]) -> None:
+            self.after = facts
 
         def step_finished(self, facts: dict[str, Any]) -> None:
-            shown.step_finished(facts)
+            self._shown.step_finished(facts)
+            self._first = self._first or facts  # the first step is slow
+            if not self._is_measured and (done := facts["step"] - self._first["step"]) >= MEASURED_STEPS:
+                self._is_measured = True
+                seconds = (facts["minutes"] - self._first["minutes"]) * 60 / done
+                steps = max(1, round(facts["step"] / facts["epoch"])) if facts["epoch"] else 1
+                self._shown.epoch_measured(seconds * steps, steps)
 
         def losses_measured(self, facts: dict[str, Any]) -> None:
-            record.write_losses(facts)
-            shown.losses_measured(facts)
+            self._record.write_losses(facts)
+            self._shown.losses_measured(facts)
 
         def epoch_finished(self, facts: dict[str, Any], grid: "Rgb") -> None:
-            record.write_epoch(facts, grid)
-            shown.epoch_finished(facts)
+            self._record.write_epoch(facts, grid)
+            self._shown.epoch_finished(facts)
 
         def keep_model(self, name: str) -> None:
-            trainer.export(kept / f"{name}.safetensors", name)
+            self._trainer.export(self._kept / f"{name}.safetensors", name)
 
-    return RunEvents()
+    return RunEvents(record, shown, trainer, kept)
 
 
 def _build_recipe(options: dict[str, Any], *, is_fine_tuning: bool) -> "Recipe":

@@ -1,6 +1,7 @@
 """A run's log: JSON lines, TensorBoard events, grids of pictures, and loss curves as a PNG."""
 
 import json
+import re
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +13,9 @@ from vidcolor.training.photos import LoadReport
 
 # Fields that say where in the run, not what was measured.
 POSITION_FIELDS = {"event", "step", "progress", "epoch", "images", "minutes", "crop", "time"}
+
+EVENTS = {"steps": ("steps",), "epoch": ("beginning", "epoch")}  # of a curve
+FEW_POINTS = 40  # of a curve, up to which each is marked
 
 
 class Record:
@@ -34,6 +38,10 @@ class Record:
         """Write every skipped photo and film, and why it was skipped."""
         lines = (f"{why}\t{name}\n" for name, why in report.skipped)
         (self._folder / "skipped.txt").write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
+
+    def write_beginning(self, facts: dict[str, Any]) -> None:
+        """Write the validation losses before the first step."""
+        self._write("beginning", facts)
 
     def write_losses(self, facts: dict[str, Any]) -> None:
         """Write mean losses of some steps."""
@@ -68,15 +76,18 @@ class Record:
 
 
 def plot_losses(log: Path, picture: Path) -> None:
-    """Plot the losses of a log over its steps: generator, discriminator, and validation per epoch."""
+    """Plot the losses of a log over its steps: generator, discriminator, and validation per epoch, its PSNR apart."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     reports = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     groups: list[tuple[str, list[str]]] = []
-    for event, start in (("steps", "loss_G"), ("steps", "loss_D"), ("epoch", "validation_")):
-        of_event = [report for report in reports if report.get("event") == event]
-        names = sorted({name for report in of_event for name in report if name.startswith(start)})
-        if names:
+    parts = (
+        ("steps", "loss_G"), ("steps", "loss_D"), ("epoch", "validation_(?!psnr)"), ("epoch", "validation_psnr"),
+    )  # fmt: skip
+    for event, pattern in parts:
+        of_event = [report for report in reports if report.get("event") in EVENTS[event]]
+        if names := sorted({name for report in of_event for name in report if re.match(pattern, name)}):
             groups.append((event, names))
     if not groups:
         return
@@ -84,11 +95,13 @@ def plot_losses(log: Path, picture: Path) -> None:
     for number, (event, names) in enumerate(groups, start=1):
         axes = figure.add_subplot(len(groups), 1, number)
         for name in names:
-            points = [
-                (report["step"], report[name]) for report in reports if report["event"] == event and name in report
-            ]
-            axes.plot(*zip(*points, strict=True), label=name, linewidth=1, marker="." if event == "epoch" else None)
+            told = [report for report in reports if report["event"] in EVENTS[event] and name in report]
+            points = [(report["step"], report[name]) for report in told]
+            marker = "o" if len(points) < FEW_POINTS else None  # a single point has no line
+            axes.plot(*zip(*points, strict=True), label=name, linewidth=1, markersize=3, marker=marker)
         axes.set_xlabel("step")
+        axes.set_ylabel("dB" if names == ["validation_psnr"] else "loss")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(fontsize=8)
         axes.grid(alpha=0.3)
     figure.savefig(str(picture), dpi=110)

@@ -35,6 +35,7 @@ from vidcolor.training.validation import Validator
 
 BIN_SAMPLE_BATCHES, BIN_SAMPLE_CROPS = 48, 64
 REPORT_STEPS = 50
+EARLY_REPORTS = 1, 2, 5, 10, 20  # steps; so that a short run has curves, too
 SAVE_MINUTES = 4.0
 COLLAPSE_LOSS = 0.01  # loss_D below which no generated picture fools the discriminator any more
 
@@ -44,6 +45,12 @@ class Events:
 
     def photos_read(self, report: LoadReport) -> None:
         """Photos were read: how many were loaded and how many were skipped."""
+
+    def began(self, facts: dict[str, Any]) -> None:
+        """No step is done yet.  facts: position in the budget and validation losses, or `seen_psnr`."""
+
+    def ended(self, facts: dict[str, Any]) -> None:
+        """The budget is spent.  facts: as of `began`."""
 
     def step_finished(self, facts: dict[str, Any]) -> None:
         """A step is done.  facts: position in the budget."""
@@ -124,15 +131,17 @@ class Trainer:
             index = min(int(np.searchsorted(borders, self.progress, side="right")), len(borders) - 1)
             if batches is None or index != entered:
                 batches, entered = self._enter_stage(self.recipe.stages[index]), index
+                if self.step == 0 and self.processes.is_first:
+                    self.events.began(self._position() | self._validate())
             started, epoch = time.monotonic(), int(self.epochs)
             recent.append(self._train_step(next(batches)))
             elapsed, stopping = self.processes.maximum(self.elapsed + time.monotonic() - started, self.is_stopping)
             self.elapsed, self.is_stopping = elapsed, bool(stopping)
             self.events.step_finished(self._position())
             self._keep_game_step()
-            if self.step % REPORT_STEPS == 0 or self.progress >= 1:
+            if self.step % REPORT_STEPS == 0 or self.step in EARLY_REPORTS or self.progress >= 1:
                 self.events.losses_measured(self._position() | self.processes.mean(_mean_losses(recent)))
-                recent = []
+                recent = [] if self.step % REPORT_STEPS == 0 else recent
             if int(self.epochs) > epoch or self.progress >= 1:
                 self._end_epoch()
             if self.elapsed - saved > SAVE_MINUTES * 60 or self.is_stopping:
@@ -141,6 +150,8 @@ class Trainer:
             if self.is_stopping:
                 raise TrainingError(f"stopped at step {self.step}; the same command resumes there.")
         self._save(checkpoint)
+        if self.processes.is_first and self.photos is not None:
+            self.events.ended(self._position() | self._validate())
 
     def _train_step(self, rgb_BHW3: NDArray[np.uint8]) -> dict[str, float]:
         losses = self._step.take(rgb_BHW3, self.step, self.progress)
@@ -191,6 +202,11 @@ class Trainer:
             )
         if self.recipe.keep_epochs and self.progress < 1 and int(self.epochs) % self.recipe.keep_epochs == 0:
             self.events.keep_model(f"epoch-{int(self.epochs):04}")
+
+    def _validate(self) -> dict[str, float]:
+        """The validation losses; without validation photos the PSNR of some that are learned from."""
+        validator = Validator(self._loaded_photos, self.objective, self.recipe, self.device)
+        return validator.measure(self._networks.result) or validator.measure_seen(self._networks.result)
 
     def _keep_game_step(self) -> None:
         every = self.recipe.game_keep_steps

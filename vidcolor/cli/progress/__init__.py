@@ -9,8 +9,9 @@ from vidcolor.cli.progress.log_lines import LogLines, film_progress
 from vidcolor.cli.progress.observer import Observer
 from vidcolor.cli.progress.plain import PlainLines, QuietLines
 from vidcolor.cli.progress.tally import Tally
+from vidcolor.cli.progress.wording import validation_summary
 
-__all__ = ["Observer", "Tally", "film_progress", "make_observer", "show_count"]
+__all__ = ["Observer", "Tally", "film_progress", "make_observer", "show_count", "validation_summary"]
 
 
 def make_observer(

@@ -93,6 +93,10 @@ class Broadcast(Observer):
         for observer in self._observers:
             observer.photos_read(report)
 
+    def epoch_measured(self, seconds: float, steps: int) -> None:
+        for observer in self._observers:
+            observer.epoch_measured(seconds, steps)
+
     def step_finished(self, facts: dict[str, Any]) -> None:
         for observer in self._observers:
             observer.step_finished(facts)

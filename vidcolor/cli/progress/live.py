@@ -14,7 +14,7 @@ from vidcolor.cli.progress import events
 from vidcolor.cli.progress.bars import Bars
 from vidcolor.cli.progress.plain import MOST_SKIPPED_SHOWN, PlainLines
 from vidcolor.cli.progress.tally import FilmClock
-from vidcolor.cli.progress.wording import last_part, loss_names, passed_over, training_summary
+from vidcolor.cli.progress.wording import epoch_length, last_part, loss_names, passed_over, training_summary
 from vidcolor.cli.text import confirm
 from vidcolor.printable import printable
 
@@ -117,6 +117,9 @@ class LiveBars(PlainLines):
         self._console.print(printable(report.describe()))
         for line in passed_over(report, MOST_SKIPPED_SHOWN):
             self._console.print(printable(f"  {line}"))
+
+    def epoch_measured(self, seconds: float, steps: int) -> None:
+        self._console.print(printable(epoch_length(seconds, steps)))
 
     def step_finished(self, facts: dict[str, Any]) -> None:
         elapsed, progress = facts["minutes"] * 60, facts["progress"]

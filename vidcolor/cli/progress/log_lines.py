@@ -11,6 +11,7 @@ from vidcolor.cli.progress import events
 from vidcolor.cli.progress.observer import Observer
 from vidcolor.cli.progress.tally import FilmClock, Tally
 from vidcolor.cli.progress.wording import (
+    epoch_length,
     epoch_line,
     file_line,
     last_part,
@@ -91,6 +92,9 @@ class LogLines(Observer):
         LOG.info("%s", report.describe())
         for line in passed_over(report):
             LOG.warning("%s", line)
+
+    def epoch_measured(self, seconds: float, steps: int) -> None:
+        LOG.info("%s", epoch_length(seconds, steps))
 
     def losses_measured(self, facts: dict[str, Any]) -> None:
         if self._pace.is_due():

@@ -87,6 +87,9 @@ class Observer:
     def photos_read(self, report: "LoadReport") -> None:
         """Photos were read; the report says which were skipped."""
 
+    def epoch_measured(self, seconds: float, steps: int) -> None:
+        """It is known how long an epoch takes, and how many steps it has."""
+
     def step_finished(self, facts: dict[str, Any]) -> None:
         """A step is done; `facts` have the position only."""
 

@@ -7,6 +7,7 @@ from vidcolor.cli.progress import events
 from vidcolor.cli.progress.observer import Observer
 from vidcolor.cli.progress.tally import Tally
 from vidcolor.cli.progress.wording import (
+    epoch_length,
     epoch_line,
     file_line,
     film_outlook,
@@ -113,6 +114,9 @@ class PlainLines(Observer):
 
     def photos_read(self, report: "LoadReport") -> None:
         print_load_report(report)
+
+    def epoch_measured(self, seconds: float, steps: int) -> None:
+        self.tell(epoch_length(seconds, steps))
 
     def losses_measured(self, facts: dict[str, Any]) -> None:
         if time.monotonic() - self._last >= LINE_SECONDS or facts["progress"] >= 1:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vidcolor.training.photos import LoadReport
 
 WORTH_SAYING = 60  # seconds
+WORTH_GAIN = 0.05  # dB
 
 
 def last_part(path: str) -> str:
@@ -86,6 +87,11 @@ def training_place(facts: Mapping[str, Any]) -> str:
     )
 
 
+def epoch_length(seconds: float, steps: int) -> str:
+    """How long an epoch takes."""
+    return f"an epoch takes about {format_duration(seconds)}: {counted(steps, 'step')} of {seconds / steps:.2g} s"
+
+
 def epoch_line(facts: Mapping[str, Any]) -> str:
     """The losses of an epoch."""
     return f"epoch {facts['epoch']:.2f}: {losses(facts)}"
@@ -99,6 +105,17 @@ def losses(facts: Mapping[str, Any]) -> str:
 def loss_names(facts: Mapping[str, Any]) -> list[str]:
     """The names of the facts that are losses."""
     return [name for name in facts if name.startswith(("loss", "validation"))]
+
+
+def validation_summary(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Whether training helped, by the PSNR of photos that it never saw, else of some that it learned from."""
+    is_unseen = "validation_psnr" in after
+    name = "validation_psnr" if is_unseen else "seen_psnr"
+    was, now = before.get(name, 0.0), after.get(name, 0.0)
+    gain = now - was
+    verdict = "it helped" if gain >= WORTH_GAIN else "it did not help" if gain <= -WORTH_GAIN else "hardly a difference"
+    what = "validation" if is_unseen else "on photos it learned from (--set validation_share=0.1 keeps some apart)"
+    return f"{what}: PSNR {was:.2f} dB before, {now:.2f} dB after ({gain:+.2f} dB): {verdict}."
 
 
 def training_summary(facts: events.ModelWritten) -> str:
