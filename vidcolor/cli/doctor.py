@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vidcolor.cli.progress.events import Verdict
 from vidcolor.cli.param_types import Output
+from vidcolor.cli.progress.events import Verdict
 from vidcolor.cli.text import check_answered, emit_event, fold, tell
 
 if TYPE_CHECKING:
