@@ -3,6 +3,7 @@
 import errno
 import json
 import multiprocessing
+import os
 import sys
 import time
 from pathlib import Path
@@ -184,3 +185,13 @@ def test_thousands_of_lines_load_in_a_moment(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
         assert len(journal.records) == 10_000
     assert time.process_time() - started < 2  # 0.15 s on a Zen 4 core
+
+
+def test_a_journal_is_opened_as_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows turns line ends into two bytes otherwise, and a resumed run would find no whole line."""
+    opened, plain, binary = [], os.open, 1 << 15
+    monkeypatch.setattr(os, "O_BINARY", binary, raising=False)
+    monkeypatch.setattr(os, "open", lambda path, flags, mode: opened.append(flags) or plain(path, flags, mode))
+    written(tmp_path / "j")
+    assert opened
+    assert all(flags & binary for flags in opened)

@@ -102,8 +102,10 @@ class Ledger(ABC):
             self._fd = -1
 
     def _locked(self) -> int:
+        # Binary, as Windows would write every line end as two bytes, after which no line is whole.
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         while True:
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o666)
+            fd = os.open(self.path, flags, 0o666)
             try:
                 self._lock(fd)
                 if self._is_at_path(fd):
