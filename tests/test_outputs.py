@@ -7,6 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -230,3 +231,35 @@ def test_many_threads_check_names_in_one_folder(tmp_path: Path):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: outputs.check_name(tmp_path / f"Bild ü {number}.png"), range(400)))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("number", "winerror", "why"),
+    [
+        (errno.EACCES, 5, "a program has the file open"), (errno.EACCES, 32, "a program has the file open"),
+        (errno.ENOENT, 3, "the path is longer than Windows allows"),
+        (errno.ENOENT, 206, "the path is longer than Windows allows"),
+    ],
+)  # fmt: skip
+def test_the_cause_is_told_that_windows_has(tmp_path: Path, number: int, winerror: int, why: str):
+    error: Any = OSError(number, "Access is denied")
+    error.winerror = winerror
+    assert why in str(outputs.write_failure(tmp_path / "o", error))
+
+
+def test_a_file_that_a_scanner_opens_for_a_moment_is_renamed_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    refusals, plain = [13], Path.replace
+
+    def replace(path: Path, target: Path) -> Path:
+        if refusals:
+            raise PermissionError(refusals.pop(), "Access is denied")
+        return plain(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr(outputs, "_RENAME_WAITS", ())
+    with pytest.raises(SinkError, match="cannot be written"):
+        outputs.write(tmp_path / "o", b"new", overwrite=True)
+    monkeypatch.setattr(outputs, "_RENAME_WAITS", (0, 0))
+    refusals += [13, 13]
+    outputs.write(tmp_path / "o", b"new", overwrite=True)
+    assert (tmp_path / "o").read_bytes() == b"new"

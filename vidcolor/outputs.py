@@ -33,6 +33,14 @@ _REASONS = {
     errno.EPERM: "writing there is not allowed. Choose another folder",
     errno.ENAMETOOLONG: "the name is too long for this disk. Choose a shorter one",
 }
+_WINDOWS_REASONS = {  # by winerror
+    3: "its folder is gone, or the path is longer than Windows allows. Choose a shorter one",
+    5: "writing there is not allowed, or a program has the file open. Close that, or choose another folder",
+    32: "a program has the file open. Close that",
+    206: "the path is longer than Windows allows. Choose a shorter one",
+}
+# Windows renames no file that a program has open, and a virus scanner opens every new one for a moment.
+_RENAME_WAITS = (0.1, 0.2, 0.4, 0.8) if os.name == "nt" else ()
 DISK_ERRORS = {*_REASONS, errno.EIO}
 _ODD_NAME = re.compile(r'[^\x20-\x7e]|[<>:"|?*\\]|[. ]$|.{100}')  # not allowed on some file system
 _CHUNK_BYTES = 1 << 20
@@ -188,7 +196,7 @@ def replacing_group(path: Path, *, overwrite: bool) -> Iterator[Path]:
             for file in written:
                 sync(file)
             for file, place in zip(written, places, strict=True):
-                file.replace(place)
+                move(file, place, overwrite=True)
             sync_folder(path.absolute().parent)
     except OSError as error:
         raise write_failure(path, error) from error
@@ -202,8 +210,8 @@ def write(path: Path, content: bytes, *, overwrite: bool) -> None:
 
 def write_failure(path: Path, error: OSError) -> SinkError:
     """The SinkError for a file that the system does not let be written: the cause, and what to try."""
-    reason = _REASONS.get(error.errno or 0) or error.strerror or str(error)
-    return SinkError(f"{path}: cannot be written: {reason}.")
+    reason = _WINDOWS_REASONS.get(getattr(error, "winerror", None) or 0) or _REASONS.get(error.errno or 0)
+    return SinkError(f"{path}: cannot be written: {reason or error.strerror or error}.")
 
 
 def open_output(path: Path) -> BinaryIO:
@@ -278,6 +286,11 @@ def move(temporary: Path, final: Path, *, overwrite: bool) -> None:
     """Rename a finished file. Raises FileExistsError where the name is taken and may not be replaced, OSError."""
     if not overwrite and os.path.lexists(final):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final))
+    for seconds in _RENAME_WAITS:
+        with suppress(PermissionError):
+            temporary.replace(final)
+            return
+        time.sleep(seconds)
     temporary.replace(final)
 
 

@@ -16,7 +16,7 @@ from vidcolor.archives.names import JOURNAL_NAME
 from vidcolor.archives.targets import CHUNK_BYTES, Content, RefusedError, Target, sha256_of, size_of
 from vidcolor.errors import SinkError, SourceError
 from vidcolor.filenames import scratch_name
-from vidcolor.outputs import check_name, is_inside, is_same, write_failure
+from vidcolor.outputs import check_name, is_inside, is_same, move, write_failure
 from vidcolor.printable import printable
 from vidcolor.run import Run
 
@@ -256,7 +256,7 @@ class FolderTarget(Target):
             return False
         if os.path.lexists(final) and not (self.overwrite or self._is_ours(record)):
             return False
-        temporary.replace(final)
+        move(temporary, final, overwrite=True)
         return True
 
     def _complete_renames(self) -> None:
