@@ -5,6 +5,7 @@ import os
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from archive_fixtures import member, names_in, process, tree
@@ -17,6 +18,7 @@ from vidcolor.archives.names import (
     resolve_link,
     safe_name,
 )
+from vidcolor.archives.zip_target import ZipTarget
 from vidcolor.printable import printable
 
 
@@ -106,3 +108,17 @@ def test_names() -> None:
     names = UniqueNames()
     many = [names.claim("same.jpg") for _ in range(2000)]
     assert len({fold_case(name) for name in many}) == 2000
+
+
+@pytest.mark.parametrize("name", ["COM\u00b9.jpg", "conin$", "CONOUT$.txt", "nul .jpg"])
+def test_every_reserved_name_of_windows_is_changed(name: str):
+    assert safe_name(f"a/{name}", windows=True) == f"a/_{name}"
+    assert safe_name(f"a/{name}", windows=False) == f"a/{name}"
+
+
+def test_temporary_names_beside_an_archive_hold_no_colon():
+    """On Windows, what follows a colon is a stream inside of another file."""
+    target: Any = object.__new__(ZipTarget)
+    target.output = Path("scans.zip")
+    for name in ("README", "a/b", "a.jpg"):
+        assert ":" not in target.scratch_path(cast(Any, None), name).name

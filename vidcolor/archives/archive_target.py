@@ -94,7 +94,7 @@ class ArchiveTarget(Target):
         return outcome
 
     def scratch_path(self, entry: Entry, name: str | None = None) -> Path:
-        return self.output.with_name(scratch_name(f"{self.output.name}:{name or entry.name}".replace("/", ":")))
+        return self.output.with_name(scratch_name(f"{self.output.name}~{name or entry.name}".replace("/", "~")))
 
     def _copy_file(self, entry: Entry, path: Path, outcome: Outcome, reason: str) -> None:
         record = Record(entry.name, entry.size, entry.mtime_ns, outcome, reason)

@@ -102,7 +102,7 @@ class FolderSource(Source):
         try:
             if child.is_symlink():
                 return self._inspect_link(path, name, root)
-            return self._make_entry(path, name, child.stat(follow_symlinks=False))
+            return self._make_entry(path, name, path.lstat())  # on Windows, what `child` knows may be old
         except OSError as error:
             return Entry(name, os.fsencode(name), "other", 0, 0, refusal=f"cannot be read: {error.strerror}")
 
@@ -118,10 +118,10 @@ class FolderSource(Source):
             refusal = "a link that leads nowhere"
         elif not stays:
             refusal = "a link that leads out of the folder"
-        elif resolve_link(name, str(path.readlink())) is None:
+        elif resolve_link(name, path.readlink().as_posix()) is None:
             refusal = "a link by an absolute path; not carried"
         return Entry(
-            self._names.claim(name), os.fsencode(name), "link", 0, status.st_mtime_ns, link=str(path.readlink()),
+            self._names.claim(name), os.fsencode(name), "link", 0, status.st_mtime_ns, link=path.readlink().as_posix(),
             refusal=refusal, origin=status,
         )  # fmt: skip
 

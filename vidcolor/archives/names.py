@@ -13,7 +13,8 @@ from vidcolor.printable import printable
 JOURNAL_NAME = ".vidcolor-journal.jsonl"  # of an output folder
 
 _DRIVE = re.compile(r"^[A-Za-z]:")
-_DEVICES = re.compile(r"^(con|prn|aux|nul|com[1-9]|lpt[1-9])(\.|$)", re.IGNORECASE)  # Windows' reserved names
+# Windows' reserved names.
+_DEVICES = re.compile(r"^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[1-9\u00b9\u00b2\u00b3]) *(\.|$)", re.IGNORECASE)
 _WINDOWS = re.compile(r'[<>:"|?*]|[. ]$')
 
 
