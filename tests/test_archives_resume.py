@@ -1,5 +1,6 @@
 """A kill at any moment does no harm: the next run goes on, and ends with the very same bytes."""
 
+import os
 import random
 import shutil
 import subprocess
@@ -10,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from archive_fixtures import RUN, TAR_SUFFIXES, files, invert, make, process, tree
@@ -17,6 +20,7 @@ from archive_fixtures import RUN, TAR_SUFFIXES, files, invert, make, process, tr
 from vidcolor.archives import open_source, open_target
 from vidcolor.archives.archive_target import files_of
 from vidcolor.archives.entries import kind_of
+from vidcolor.archives.group_writer import _sync_with_attributes
 from vidcolor.errors import SinkError, SourceError
 from vidcolor.run import Run
 
@@ -284,3 +288,14 @@ def test_files_that_are_not_ours_are_never_replaced_unasked(tmp_path: Path) -> N
     assert (output / "a.jpg").read_bytes() == b"mine"
     assert process(source, output, overwrite=True)[0] == {"colored": 1}
     shutil.rmtree(output)
+
+
+def test_a_read_only_original_makes_no_read_only_file_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Which could not be replaced there by the next run."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"photo")
+    written = SimpleNamespace(temporary=path, entry=SimpleNamespace(mtime_ns=10**18, mode=0o444))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "name", "nt")
+        assert _sync_with_attributes(cast(Any, written)) == (10**18, "")
+    assert path.stat().st_mode & 0o200

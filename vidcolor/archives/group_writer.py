@@ -140,7 +140,7 @@ def _sync_with_attributes(written: WrittenFile) -> tuple[int, str]:
         try:
             with suppress(OverflowError, ValueError):  # hostile times
                 os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns))
-            if entry.mode is not None:
+            if entry.mode is not None and os.name != "nt":  # which would not let it be replaced later
                 path.chmod(entry.mode & 0o777)
         except OSError as error:
             attributes_error = error.strerror or str(error)
