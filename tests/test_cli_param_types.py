@@ -1,5 +1,6 @@
 """Whatever name is legal for a file works, up to the last byte: nothing is made beside it under a longer one."""
 
+import errno
 import json
 import shutil
 import tarfile
@@ -16,6 +17,8 @@ from PIL import Image
 
 from vidcolor import cli
 from vidcolor.archives.names import JOURNAL_NAME
+from vidcolor.cli.param_types import Existing
+from vidcolor.errors import SourceError
 from vidcolor.filenames import fitted_name
 from vidcolor.films.naming import plan_jobs
 from vidcolor.frames import ResumePoint
@@ -158,3 +161,16 @@ def test_pages_and_sheets_with_the_longest_names_are_written(tmp_path: Path, tin
     assert run("export", tiny_model, "-o", exported, "--format", "openvino") == 0
     for path in (page, sheet, average, exported):
         assert path.stat().st_size > 100
+
+
+def test_a_pattern_is_taken_where_the_system_takes_it_for_no_name(monkeypatch: pytest.MonkeyPatch):
+    """Windows has no name with `*`, and its shells do not replace it by files."""
+
+    def stat(_: Path) -> None:
+        raise OSError(errno.EINVAL, "the file name is incorrect")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat", stat)
+        assert Existing().convert("scans/*.jpg", None, None) == Path("scans/*.jpg")
+        with pytest.raises(SourceError, match="cannot be read"):
+            Existing().convert("scans", None, None)

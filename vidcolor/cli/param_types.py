@@ -70,7 +70,8 @@ class Existing(click.Path):
             if not any(sign in str(path) for sign in _PATTERN):
                 self._tell_missing(path, param, ctx)
         except OSError as error:
-            raise SourceError(f"{path}: cannot be read: {error.strerror}. Check its permissions.") from error
+            if error.errno != errno.EINVAL or not any(sign in str(path) for sign in _PATTERN):  # Windows, of a `*`
+                raise SourceError(f"{path}: cannot be read: {error.strerror}. Check its permissions.") from error
         else:
             if not os.access(path, os.R_OK):
                 raise SourceError(f"{path}: not allowed to read it. Check its permissions.")
