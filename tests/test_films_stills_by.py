@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from PIL import Image
 import vidcolor
 from vidcolor import cli
 from vidcolor.errors import UsageError
-from vidcolor.films.stills_by import parse_command, stills_folder
+from vidcolor.films.stills_by import parse_command, split_words, stills_folder
 
 COLOR = """
 import sys, time
@@ -222,3 +223,15 @@ def test_a_still_that_is_transparent_all_over_is_refused(
     Image.new("RGBA", (256, 192), (200, 30, 30, 0)).save(still)
     assert cli.run([str(film), "-o", str(tmp_path / "out.mkv"), "--reference", str(still)]) == 1
     assert "is transparent all over, and says no color" in capsys.readouterr().err
+
+
+def test_a_command_of_windows_keeps_its_backslashes() -> None:
+    said = r'"C:\Program Files\Bob' "'" r's paint\paint.exe" --in="{in}" {out}'
+    words = [r"C:\Program Files\Bob's paint\paint.exe", "--in={in}", "{out}"]
+    assert split_words(said, windows=True) == words
+    assert split_words(r"a\ b '{in}' \"", windows=False) == shlex.split(r"a\ b '{in}' \"")
+
+
+def test_the_program_is_run_by_its_path() -> None:
+    """Windows starts no .bat or .cmd by its name alone."""
+    assert parse_command("sort {in} {out}") == [shutil.which("sort"), "{in}", "{out}"]

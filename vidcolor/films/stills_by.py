@@ -45,10 +45,22 @@ class MadeStills:
     failures: tuple[str, ...]  # of shots that have no still, one line each
 
 
+def split_words(command: str, *, windows: bool = os.name == "nt") -> list[str]:
+    """The words of a command as a shell splits them. windows: only `"` quotes, and a backslash is one of a path.
+
+    Raises ValueError for a quote without its end.
+    """
+    words = shlex.shlex(command, posix=True)
+    words.whitespace_split, words.commenters = True, ""
+    if windows:
+        words.quotes, words.escape = '"', ""
+    return list(words)
+
+
 def parse_command(command: str) -> list[str]:
     """The words of a command. Raises UsageError unless it has {in} and {out}."""
     try:
-        words = shlex.split(command)
+        words = split_words(command)
     except ValueError as error:
         raise UsageError(f"--stills-by {command[:80]!r}: cannot be split into words ({error}).") from error
     for needed in ("{in}", "{out}"):
@@ -57,9 +69,10 @@ def parse_command(command: str) -> list[str]:
                 f"--stills-by {command[:80]!r}: has no {needed}; {{in}} is the frame as PNG, {{out}} where the command"
                 " puts its picture."
             )
-    if shutil.which(words[0]) is None:
+    program = shutil.which(words[0])
+    if program is None:
         raise UsageError(f"--stills-by: there is no program {words[0]!r} to run.")
-    return words
+    return [program, *words[1:]]  # Windows finds no .bat or .cmd by itself
 
 
 def stills_folder(target: Path) -> Path:
