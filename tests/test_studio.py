@@ -1,6 +1,8 @@
 """The studio's answers: shots, pictures, colors, the project; and what it refuses."""
 
 import json
+import os
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from vidcolor import cli
+from vidcolor.cli.studio import _listen
 from vidcolor.errors import UsageError
 from vidcolor.inference.settings import ModelSettings
 from vidcolor.media.source import FilmSource
@@ -364,3 +367,12 @@ def test_a_film_with_odd_sides_can_be_played(tmp_path: Path, colorizer: Any):
     with FilmSource(tmp_path / "clip.mp4") as clip:
         assert (clip.info.picture.width, clip.info.picture.height) == (171, 95)
     app.state.pages.close()
+
+
+def test_two_studios_never_share_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SO_REUSEADDR lets them on Windows, and only there."""
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "name", "nt")
+        listening = _listen("127.0.0.1", 0)
+    with listening:
+        assert not listening.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)

@@ -28,7 +28,9 @@ class Rendering:
         command += ["--overwrite"] if is_overwriting else []
         self._output, self._facts = output, dict[str, Any]()
         self._problem, self._warnings = "", list[str]()
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
+        )
         self._reader = threading.Thread(target=self._read, name="rendering", daemon=True)
         self._reader.start()
 

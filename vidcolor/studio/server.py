@@ -117,7 +117,7 @@ class _Pages:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self.rendering: Rendering | None = None
-        self._clips = tempfile.TemporaryDirectory(prefix="vidcolor-studio-")
+        self._clips = tempfile.TemporaryDirectory(prefix="vidcolor-studio-", ignore_cleanup_errors=True)
         self._clipping, self._closing = threading.Lock(), threading.Event()
 
     def close(self) -> bool:
