@@ -13,6 +13,7 @@ from media_fixtures import lumas, make_film
 
 from vidcolor.archives.names import JOURNAL_NAME
 from vidcolor.cli.streams import LastingStream
+from vidcolor.cli.text import LostError
 
 pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 
@@ -127,3 +128,9 @@ def test_a_stream_that_does_not_wait_is_waited_for():
         file.close()
         reader.join()
     assert got[0].decode() == "".join(said)
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.EINVAL])
+def test_a_reader_that_left_is_no_news(number: int) -> None:
+    """EINVAL is what Windows says of it."""
+    assert LostError(OSError(number, os.strerror(number))).is_left

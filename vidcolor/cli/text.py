@@ -23,7 +23,8 @@ class LostError(SinkError):
     def __init__(self, reason: OSError) -> None:
         """reason: the write error."""
         super().__init__(f"stdout: cannot be written ({reason.strerror}). Send it to a file on a disk with room.")
-        self.is_left = reason.errno in (errno.EPIPE, errno.EIO)  # the reader is gone, so no message is needed
+        # The reader is gone, so no message is needed. EINVAL: on Windows.
+        self.is_left = reason.errno in (errno.EPIPE, errno.EIO, errno.EINVAL)
 
 
 def fold(text: str, width: int | None) -> str:

@@ -199,7 +199,7 @@ def _read_by_decord(path: Path, wanted: Sequence[tuple[int, int]], size: tuple[i
                 yield int.from_bytes(head), np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
                 watchdog = threading.Timer(_DECORD_SECONDS, process.kill)
                 watchdog.start()
-        except BrokenPipeError:  # the process ended before it read the request
+        except OSError:  # EPIPE, or EINVAL on Windows: the process ended before it read the request
             return
         finally:
             watchdog.cancel()
