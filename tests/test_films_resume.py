@@ -547,3 +547,33 @@ def test_kills_at_random_points_end_in_the_same_film(kills: int, tmp_path: Path,
         assert pictures(colored) == pictures(whole)
         assert packets(colored, "audio") == packets(whole, "audio")
     assert len(pictures(whole)) == frames
+
+
+class LedgerFirst:
+    """os.scandir, with the ledger as the first entry."""
+
+    def __init__(self, folder: Any, *, scandir: Any = os.scandir) -> None:
+        with scandir(folder) as found:
+            self._found = sorted(found, key=lambda entry: entry.name != "ledger")
+
+    def __enter__(self) -> Any:
+        return iter(self._found)
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def test_a_done_store_goes_although_its_open_ledger_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As on Windows, where an open file stays."""
+    filled(tmp_path)
+    found, plain = store(tmp_path), os.unlink
+
+    def unlink(path: Any, **options: Any) -> None:
+        if Path(path).name == "ledger" and found._ledger._fd >= 0:
+            raise PermissionError(13, "in use")
+        plain(path, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", unlink)
+        patched.setattr(os, "scandir", LedgerFirst)
+        found.close(is_done=True)
+    assert not os.path.lexists(found.folder)

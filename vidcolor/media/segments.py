@@ -321,7 +321,8 @@ class SegmentStore:
             if is_kept:
                 self._sweep()
             else:
-                shutil.rmtree(self.folder)  # under the lock, so that no other run begins in it
+                # Under the lock, so that no other run begins in it. Windows leaves the ledger, which is open.
+                shutil.rmtree(self.folder, ignore_errors=True)
         self._ledger.close()
         if not is_kept:
             with suppress(OSError):  # removed already, except where an open file cannot be deleted: NFS, Windows
