@@ -59,3 +59,10 @@ def test_every_option_of_a_film_decides_its_bytes_or_is_known_not_to():
     photos = {field.name for field in fields(PhotoOptions)}
     decided = {name.removeprefix("--") for name in BatchOptions().run_identity().settings}
     assert photos - {"largest_photo", "overwrite"} <= decided
+
+
+def test_names_that_differ_by_composed_letters_alone_are_one_output(tmp_path: Path):
+    """macOS takes both for the same file."""
+    films = [tmp_path / "a" / "\u00e9.mkv", tmp_path / "b" / "e\u0301.mkv"]
+    with pytest.raises(UsageError, match="would both become"):
+        plan_jobs(films, f"{tmp_path}/out/")

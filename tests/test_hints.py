@@ -395,3 +395,10 @@ def test_hints_in_a_program_may_be_the_file_s_object_and_tuples(colorizer: vidco
     for wrong in ([3], 3, ["x"]):
         with pytest.raises(UsageError):
             colorizer.colorize_array(gray, hints=wrong)
+
+
+def test_a_name_is_the_same_with_its_accents_apart() -> None:
+    """So do older disks of macOS list what people type otherwise."""
+    hint = parse_hints({"hints": [{"file": "\u00e9t\u00e9.png", "point": [1, 2], "color": "navy"}]}, "h.json")[0]
+    assert hint.is_for("scans/e\u0301te\u0301.png")
+    assert not hint.is_for("scans/ete.png")

@@ -11,6 +11,7 @@ positions of a*b*.
 
 import json
 import math
+import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -58,7 +59,7 @@ class Hint:
         """Whether it is for a file of this name or path in the source."""
         if self.file is None:
             return True
-        asked, given = PurePosixPath(self.file.replace("\\", "/")), PurePosixPath(name.replace("\\", "/"))
+        asked, given = (PurePosixPath(composed(path).replace("\\", "/")) for path in (self.file, name))
         return given.parts[-len(asked.parts) :] == asked.parts
 
 
@@ -69,6 +70,11 @@ class Drawing:
     ab_2hw: Floats
     known_hw: Floats  # 1 where a hint is, 0 where none is
     contradictions: tuple[str, ...] = ()  # of two hints that say different colors of one place, in words
+
+
+def composed(name: str) -> str:
+    """A name with accents in their letters, as people type it; older disks of macOS list them apart."""
+    return unicodedata.normalize("NFC", name)
 
 
 def read_hints(path: Path) -> list[Hint]:

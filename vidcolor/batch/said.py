@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from vidcolor.archives import Entry
 from vidcolor.counts import counted
 from vidcolor.films.project import Project
-from vidcolor.hints import MAX_TOLD, Hint, idle_hints
+from vidcolor.hints import MAX_TOLD, Hint, composed, idle_hints
 from vidcolor.inference.settings import ModelSettings
 
 
@@ -94,7 +94,7 @@ class Said:
 
 
 def _last_part(name: str) -> str:
-    return PurePosixPath(name.replace("\\", "/")).name
+    return PurePosixPath(composed(name).replace("\\", "/")).name
 
 
 def _texts(hints: Iterable[Hint]) -> list[str]:

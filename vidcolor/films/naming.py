@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vidcolor.archives.names import fold_case
 from vidcolor.errors import UsageError
 from vidcolor.filenames import fitted_name
 from vidcolor.formats import CONTAINERS, FALLBACK_CONTAINER
@@ -40,7 +41,7 @@ def plan_jobs(inputs: Sequence[Path], output: str) -> list[FilmJob]:
     for source in inputs:
         suffix = source.suffix.lower()
         target = folder / (source.name if suffix in CONTAINERS else fitted_name(source.stem, FALLBACK_CONTAINER))
-        if (other := jobs.get(target.name.casefold())) is not None:
+        if (other := jobs.get(fold_case(target.name))) is not None:
             raise UsageError(f"{other.source} and {source} would both become {target}; color them one by one.")
-        jobs[target.name.casefold()] = FilmJob(source, target)
+        jobs[fold_case(target.name)] = FilmJob(source, target)
     return list(jobs.values())
