@@ -101,7 +101,8 @@ def check_name(path: Path) -> None:
 def _make_folders(folder: Path) -> None:
     """Make a folder in one that others make and remove, too. Raises OSError."""
     for _ in range(100):
-        with suppress(FileNotFoundError, FileExistsError):  # pathlib raises either where the outer one goes meanwhile
+        # Raised where the outer one goes meanwhile; PermissionError by Windows, for as long as it is going.
+        with suppress(FileNotFoundError, FileExistsError, PermissionError):
             folder.mkdir(parents=True, exist_ok=True)
             return
     folder.mkdir(parents=True, exist_ok=True)
