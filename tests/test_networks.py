@@ -248,3 +248,18 @@ def test_shrinkage_fits_half_precision():
     half = network.half().read_out(logits.half())
     assert exact.abs().min() > 300
     assert torch.allclose(half.float(), exact, rtol=1e-2)
+
+
+@pytest.mark.parametrize(("saturation", "shrinkage"), [(0.0, 12.0), (1.0, 1e-9), (10.0, 0.1), (1.0, 100.0)])
+def test_no_shrinkage_makes_colors_that_are_no_numbers(saturation, shrinkage):
+    settings = {"encoder": "lite0", "bins": 2, "widths": (8, 8, 8, 8), "temperature": 1.0}
+    network = BinNet(saturation=saturation, shrinkage=shrinkage, **settings)
+    network.bins_2K.copy_(torch.tensor([[0.0, 110.0], [0.0, -110.0]]))
+    logits = 99 * torch.eye(2)[None, :, None]
+    exact = network.read_out(logits)
+    chroma = saturation * 110 * 2**0.5
+    kept = chroma / (chroma + saturation * shrinkage) if saturation else 0
+    expected = torch.tensor([[0.0, 0.0], [110.0, -110.0]]) * saturation * kept
+    assert torch.allclose(exact[0, :, 0].T, expected, rtol=1e-4, atol=1e-2)
+    half = network.half().read_out(logits.half())
+    assert torch.allclose(half.float(), exact, rtol=1e-2, atol=1e-2)

@@ -249,11 +249,12 @@ class BinNet(nn.Module):
         """The mean of the bins as a*b* (B, h, w, 2), with saturation and shrinkage."""
         bins_K2 = (self.bins_2K * self.saturation).T.to(probability_BhwK.dtype)
         ab_Bhw2 = probability_BhwK @ bins_K2
-        if not self.shrinkage:
-            return ab_Bhw2
         half = self.shrinkage * self.saturation
-        chroma = (ab_Bhw2 / half).square().sum(dim=-1, keepdim=True).add(1e-6).sqrt()  # in halves: fits fp16
-        return ab_Bhw2 * (chroma / (chroma + 1))
+        if not half:
+            return ab_Bhw2
+        unit = max(half, self.saturation)  # of chroma: its squares fit fp16
+        chroma = (ab_Bhw2 / unit).square().sum(dim=-1, keepdim=True).add(1e-6).sqrt()
+        return ab_Bhw2 * (chroma / (chroma + half / unit))
 
     def forward(self, lightness_B1HW: Tensor) -> Tensor:
         """lightness: (B, 1, H, W), L* in 0..100, H and W multiples of 32 -> a*b* (B, 2, H/4, W/4)."""
