@@ -38,6 +38,7 @@ def planes(frame) -> list[np.ndarray]:
     return [np.array(frame[plane]) for plane in range(3)]
 
 
+@pytest.mark.filterwarnings("ignore:The _ColorRange:DeprecationWarning")
 @pytest.mark.parametrize(
     ("format_", "props", "bits", "shift", "full_range", "matrix"),
     [
@@ -97,6 +98,25 @@ def test_one_thread_is_enough(colorizer):
 def test_a_clip_that_cannot_be_colored_is_refused(colorizer, make, match):
     with pytest.raises(vidcolor.UsageError, match=match):
         colorizer.color_clip(make())
+
+
+@pytest.mark.parametrize("steady", ["off", "shot"])
+def test_what_goes_wrong_in_the_clip_reaches_the_script_at_every_request(colorizer, steady):
+    faults = []
+
+    def fail(n, f):
+        if n == 5 and len(faults) < 4:
+            faults.append(n)
+            raise RuntimeError("the source broke")
+        return f
+
+    base = make_clip(make_lumas(8), vs.GRAY8)[:9]
+    clip = colorizer.color_clip(base.std.ModifyFrame(base, fail), steady=steady)
+    for number in (5, 5, 5, 5):
+        with pytest.raises(vs.Error, match="the source broke"):
+            clip.get_frame(number)
+    assert clip.get_frame(5).width == WIDTH
+    assert clip.get_frame(8).width == WIDTH
 
 
 def test_what_goes_wrong_in_coloring_reaches_the_script(tiny_model):

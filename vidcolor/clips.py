@@ -103,10 +103,14 @@ class _ClipColors:
                 if not self._next <= number < self._next + _KEPT:
                     self._made.clear()
                     self._next, self._chroma = number, self._start(number)
-                for planes in islice(self._chroma, number - self._next + 1):
-                    self._made[self._next] = planes
-                    self._next += 1
-                    self._made.pop(self._next - 1 - _KEPT, None)
+                try:
+                    for planes in islice(self._chroma, number - self._next + 1):
+                        self._made[self._next] = planes
+                        self._next += 1
+                        self._made.pop(self._next - 1 - _KEPT, None)
+                except BaseException:  # nothing comes behind it; the next request begins anew
+                    self._next = self._clip.num_frames
+                    raise
             return self._made[number]
 
     def _start(self, first: int) -> Iterator[Planes]:
