@@ -263,6 +263,24 @@ def test_a_short_film_cut_off_is_said_too(tmp_path: Path) -> None:
         assert source.damage.ends_early_seconds == pytest.approx((14 - found) / 25, abs=0.05)
 
 
+@pytest.mark.parametrize(("rate", "container"), [(Fraction(2), "nut"), (Fraction(1, 3), "nut"), (Fraction(5), "nut")])
+def test_a_slow_film_whose_length_is_guessed_is_whole(tmp_path: Path, rate: Fraction, container: str) -> None:
+    film = make_film(
+        tmp_path / "in.nut", container=container, codec="libx264", pts=range(5), rate=rate, time_base=1 / rate,
+        options={"bf": "3"},
+    )  # fmt: skip
+    with FilmSource(film) as source:
+        assert sum(1 for _ in source.frames()) == 5
+        assert not source.damage
+
+
+def test_a_picture_that_begins_long_after_the_sound_is_whole(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "in.flv", codec="flv1", pts=range(75, 100), sound=({},))
+    with FilmSource(film) as source:
+        assert sum(1 for _ in source.frames()) == 25
+        assert not source.damage
+
+
 @pytest.mark.parametrize("container", ["matroska", "mpegts"])
 def test_a_film_cut_off_is_read_as_far_as_it_goes(tmp_path: Path, container: str) -> None:
     film = make_film(tmp_path / "in.mkv", container=container, codec="libx264", pts=range(100), size=(128, 96))

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import av
+from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -26,6 +28,7 @@ from vidcolor.media.pyav import fraction_of
 
 # A picture that ends this much before its stated duration was cut off: a short one where that is a share of it, too.
 _CUT_OFF_SECONDS, _CUT_OFF_SHARE, _SHORTEST_CUT = 1.0, 0.1, 0.2
+_GUESSED_FRAMES = 2  # by which a length may be off, where frames are slow
 
 
 class FilmSource:
@@ -188,14 +191,21 @@ class FilmSource:
     def _note_early_end(self, stream: VideoStream, last: VideoFrame, range_end: int | None) -> None:
         if stream.time_base is None or self.info.duration_seconds is None:
             return
-        stated_end = float((stream.start_time or 0) * stream.time_base) + self.info.duration_seconds
+        # Where only the container states a length, it counts from its own start, and may be that of longer sound.
+        assert isinstance(stream.container, InputContainer)
+        if states_duration(stream):
+            begin = float((stream.start_time or 0) * stream.time_base)
+        else:
+            begin = (stream.container.start_time or 0) / av.time_base
+        stated_end = begin + self.info.duration_seconds
         wanted = stated_end if range_end is None else min(stated_end, float(range_end * stream.time_base))
         assert last.pts is not None
-        missing = wanted - float((last.pts + self._reader.duration_of(last, stream)) * stream.time_base)
-        # Where only the container states a length, it may be that of longer sound.
+        lasting = float(self._reader.duration_of(last, stream) * stream.time_base)
+        missing = wanted - float(last.pts * stream.time_base) - lasting
         is_own = states_duration(stream) or len(stream.container.streams) == 1
         share = max(_SHORTEST_CUT, _CUT_OFF_SHARE * self.info.duration_seconds) if is_own else _CUT_OFF_SECONDS
-        if missing > min(_CUT_OFF_SECONDS, share):
+        # Lengths that FFmpeg guesses from the order of decoding are off by the frames that wait for others.
+        if missing > max(min(_CUT_OFF_SECONDS, share), _GUESSED_FRAMES * lasting):
             self.damage.ends_early_seconds = missing
 
 
