@@ -1,6 +1,8 @@
 """Shots are found and shown, and what is exported can be corrected and given back."""
 
+import os
 import shlex
+import subprocess
 from pathlib import Path
 
 import av
@@ -10,6 +12,8 @@ from media_fixtures import make_film
 from PIL import Image
 
 from vidcolor import cli
+from vidcolor.cli import COMMANDS
+from vidcolor.cli.next_command import color_command, tell_next
 from vidcolor.films.preview import Shot, choose_evenly
 from vidcolor.frames import Frame
 from vidcolor.media.source import FilmSource
@@ -166,6 +170,22 @@ def test_the_command_to_run_next_is_told_and_can_be_copied(film: Path, tmp_path:
     assert run("preview", film, "-o", sheet, "--overwrite", "--saturation", "0.5,1", model=tiny_model) == 0
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("next")]
     assert [line.partition(":")[0] for line in told] == ["next (saturation 0.5)", "next (saturation 1)"]
+
+
+@pytest.mark.parametrize(
+    "name", ["new\nline's.mkv", "b\udcffa\\d.mkv", "-lead.mkv", "preview", 'it\'s "a" $film.mkv', "\u200fü.mkv"]
+)
+def test_the_command_to_run_next_names_films_as_a_shell_reads_them(name: str, capsys):
+    tell_next(color_command(Path(name), [("--model", "default")]))
+    (told,) = capsys.readouterr().err.splitlines()
+    script = f'vidcolor() {{ printf "%s\\0" "$@"; }}; {told.removeprefix("next: ")}'
+    read = subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout
+    first, *others = map(os.fsdecode, read.split(b"\0")[:-1])
+    suffix = Path(name).suffix
+    assert Path(first) == Path(name)
+    assert first not in COMMANDS
+    assert not first.startswith("-")
+    assert others == ["-o", f"{Path(name).stem}-color{suffix or '.mkv'}", "--model", "default"]
 
 
 @pytest.mark.parametrize("turn", [0, 90])

@@ -4,8 +4,10 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
+from vidcolor.cli import COMMANDS
 from vidcolor.cli.text import note
 from vidcolor.formats import CONTAINERS, FALLBACK_CONTAINER
+from vidcolor.printable import printable
 
 
 def suggest_output(source: Path) -> str:
@@ -20,13 +22,27 @@ def suggest_output(source: Path) -> str:
 def color_command(source: Path, options: Iterable[tuple[str, object]] = ()) -> str:
     """The command that colors a film or a folder. options: names and values; those without a value are left out."""
     given = [word for name, value in options if value is not None for word in (name, str(value))]
-    return quoted([str(source), "-o", suggest_output(source), *given])
+    name = str(source)
+    return quoted([f"./{name}" if name in COMMANDS else name, "-o", suggest_output(source), *given])
 
 
 def quoted(words: Iterable[str]) -> str:
     """A command of vidcolor, quoted for a shell; a name that begins with - is made one of a file."""
     first, *others = words
-    return shlex.join(["vidcolor", f"./{first}" if first.startswith("-") else first, *others])
+    return " ".join(map(_quote, ["vidcolor", f"./{first}" if first.startswith("-") else first, *others]))
+
+
+def _quote(word: str) -> str:
+    """A word for a shell; what would be shown escaped is said as $'...', which Bash, Zsh and others read."""
+    if printable(word) == word:
+        return shlex.quote(word)
+    return "$'" + "".join(map(_say_in_octal, word)) + "'"
+
+
+def _say_in_octal(letter: str) -> str:
+    if printable(letter) == letter and letter not in "'\\":
+        return letter
+    return "".join(f"\\{byte:03o}" for byte in letter.encode("utf-8", "surrogateescape"))
 
 
 def tell_next(command: str, when: str = "") -> None:
