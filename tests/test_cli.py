@@ -357,3 +357,16 @@ def test_options_without_effect_are_told(
     assert "warning: --quality: no effect on films." in capsys.readouterr().err
     assert run(tmp_path, "-o", tmp_path / "out", *common, "--crf", "20", "--quality", "90") == 0
     assert "no effect" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "advised"),
+    [
+        ("reel.ts", "-o reel-color.mkv."), ("reel", "-o reel-color.mkv."), ("my reel.MP4", "-o 'my reel-color.MP4'."),
+        ("box.tar.bz2", "-o box-color.tar.bz2."), ("scan.png", "-o scan-color.png."),
+    ],
+)  # fmt: skip
+def test_a_missing_output_is_advised_as_what_can_be_written(tmp_path, capsys, name, advised):
+    (tmp_path / name).write_bytes(b"anything")
+    assert cli.run([str(tmp_path / name)]) == 2
+    assert capsys.readouterr().err.rstrip().endswith(advised)

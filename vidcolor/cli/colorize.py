@@ -1,5 +1,6 @@
 """`vidcolor colorize`, the default command."""
 
+import shlex
 from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +20,7 @@ from vidcolor.cli.scans import ScanJob, are_photos, are_scans, colorize_scans, d
 from vidcolor.cli.text import say
 from vidcolor.cli.timecode import Timecode, check_range
 from vidcolor.errors import UsageError
+from vidcolor.formats import CONTAINERS, FALLBACK_CONTAINER, FILMS, archive_ending
 
 if TYPE_CHECKING:
     from vidcolor.batch.options import BatchOptions
@@ -224,7 +226,11 @@ def _suggest_output(inputs: tuple[Path, ...]) -> str:
     first = inputs[0]
     if len(inputs) > 1 or first.is_dir():
         return "say into which folder the colored files go, such as -o colored/."
-    return f"say which file to write, such as -o {first.stem}-color{first.suffix}."
+    ending = archive_ending(first.name) or first.suffix
+    stem = first.name[: len(first.name) - len(ending)]
+    is_not_written = not ending or ending.lower() in FILMS - CONTAINERS.keys()
+    name = f"{stem}-color{FALLBACK_CONTAINER if is_not_written else first.name[len(stem) :]}"
+    return f"say which file to write, such as -o {shlex.quote(name)}."
 
 
 def _open_sequence(inputs: tuple[Path, ...], rate: Fraction) -> Path:
