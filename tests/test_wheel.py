@@ -101,3 +101,13 @@ def write_gray_clip(path: Path) -> None:
             sound.sample_rate, sound.pts, sound.time_base = 44100, start, Fraction(1, 44100)
             film.mux(audio.encode(sound))
         film.mux(audio.encode(None))
+
+
+def test_a_release_without_notes_is_refused_in_words(tmp_path: Path) -> None:
+    for name in (".ci/release", "vidcolor/__init__.py", "CITATION.cff"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    (tmp_path / "CHANGELOG.md").write_text("# Changes\n", encoding="utf-8")
+    made = subprocess.run(["bash", ".ci/release"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert made.returncode == 1
+    assert "CHANGELOG.md must begin with" in made.stderr
