@@ -275,7 +275,18 @@ def test_a_slow_film_whose_length_is_guessed_is_whole(tmp_path: Path, rate: Frac
 
 
 def test_a_picture_that_begins_long_after_the_sound_is_whole(tmp_path: Path) -> None:
-    film = make_film(tmp_path / "in.flv", codec="flv1", pts=range(75, 100), sound=({},))
+    film = tmp_path / "in.flv"
+    with av.open(str(film), "w") as out:
+        picture, sound = out.add_stream("flv1", rate=25), out.add_stream("pcm_s16le", rate=44100, layout="mono")
+        picture.width, picture.height, picture.pix_fmt = 64, 48, "yuv420p"
+        heard = av.AudioFrame.from_ndarray(np.zeros((1, 44100), np.int16), "s16", "mono")
+        heard.sample_rate, heard.pts = 44100, 0
+        out.mux([*sound.encode(heard), *sound.encode(None)])
+        for number in range(75, 100):
+            seen = noise_frame(64, 48, "yuv420p", number)
+            seen.pts, seen.time_base = number, Fraction(1, 25)
+            out.mux(picture.encode(seen))
+        out.mux(picture.encode(None))
     with FilmSource(film) as source:
         assert sum(1 for _ in source.frames()) == 25
         assert not source.damage
