@@ -46,7 +46,7 @@ def still_lines(facts: events.FilmFinished) -> Iterator[str]:
     for still in facts["stills"] or ():
         if still.frames:
             frames = counted(still.frames, "frame")
-            yield f"  {still.name}: {frames} took its colors; it shows {still.share:.0%} of them"
+            yield f"  {still.name}: {frames} took its colors, on {still.share:.0%} of the picture on average"
 
 
 def plan_lines(facts: events.FilmPlan) -> Iterator[str]:
