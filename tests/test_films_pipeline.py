@@ -209,7 +209,7 @@ def test_what_every_still_did_is_told(tmp_path: Path, film: Path, tiny_model: Pa
     command = [str(film), "-o", str(tmp_path / "out.mkv"), "--model", str(tiny_model)]
     assert cli.run([*command, "--reference", str(tmp_path / "stills")]) == 0
     told = " ".join(capsys.readouterr().err.split())
-    assert re.search(r"frame_000000.png: [0-9]+ frames took its colors, on [0-9]+% of the picture on average", told)
+    assert re.search(r"frame_000000.png: [0-9]+ frames? took its colors, on [0-9]+% of the picture on average", told)
     assert "frame_000999.png did nothing: it is frame 999's, and the film's frames are 0 to 26" in told
     assert "other.png did nothing: no shot shows what it shows" in told
 

@@ -238,7 +238,7 @@ def test_codecs_whose_decoders_differ_are_left_to_the_software(tmp_path: Path, u
 
 def test_a_kind_that_is_unknown_or_not_built_in_is_said_so(tmp_path: Path):
     film = film_of(tmp_path)
-    with pytest.raises(UsageError, match="choose off, auto, cuda"):
+    with pytest.raises(UsageError, match="choose one of off, auto, cuda"):
         choose_device(film, examine(film), "toaster")
     with pytest.raises(HardwareError, match="not in this FFmpeg"):
         open_on_device(film, "toaster")

@@ -138,7 +138,7 @@ def test_what_chips_cannot_do_is_done_in_software(tmp_path: Path, settings: Outp
 
 
 def test_a_family_that_is_unknown_is_refused(tmp_path: Path):
-    with pytest.raises(UsageError, match="choose software, hardware, nvenc"):
+    with pytest.raises(UsageError, match="choose one of software, hardware, nvenc"):
         choose_encoder(examine(make_film(tmp_path / "in.mkv")), tmp_path / "out.mkv", OutputSettings(encoder="toaster"))
 
 
