@@ -78,6 +78,8 @@ def test_numbers_that_cannot_be_meant_are_wrong_usage_everywhere(tmp_path: Path,
 )
 @pytest.mark.parametrize("what", ["film.mkv", "folder"])
 def test_wrong_places_and_ranges_are_wrong_usage(args: tuple[str, ...], what: str, tmp_path: Path):
+    if "--cluster" in args:
+        pytest.importorskip("ray")
     make_film(tmp_path / "film.mkv")
     (tmp_path / "folder").mkdir()
     make_film(tmp_path / "folder" / "film.mkv")
