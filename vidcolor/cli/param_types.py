@@ -18,7 +18,10 @@ from vidcolor.formats import MODELS
 
 if TYPE_CHECKING:
     from click import ParamType as ParamType
+
+    TextChoice = click.Choice[str]
 else:
+    TextChoice = click.Choice  # generic from click 8.2 on
 
     class ParamType(click.ParamType):
         """Base of parameter types. It is generic, as in ParamType[float], which click supports only from 8.4 on."""
@@ -33,7 +36,7 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _PATTERN = "*?[%"  # characters of a name that stands for many files
 
 
-class Choice(click.Choice[str]):
+class Choice(TextChoice):
     """One of some names. Raises click.BadParameter with the name that was probably meant."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
