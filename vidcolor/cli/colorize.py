@@ -13,6 +13,7 @@ from vidcolor import choices
 from vidcolor.cli import log
 from vidcolor.cli.cluster_films import colorize_films_on_cluster
 from vidcolor.cli.films import colorize_films
+from vidcolor.cli.next_command import suggest_output
 from vidcolor.cli.number_types import Number, OrAuto, Rate, Whole
 from vidcolor.cli.param_types import DEVICE, FILE, Choice, Existing, ModelName, WithCompletion
 from vidcolor.cli.progress import make_observer
@@ -20,7 +21,6 @@ from vidcolor.cli.scans import ScanJob, are_photos, are_scans, colorize_scans, d
 from vidcolor.cli.text import say
 from vidcolor.cli.timecode import Timecode, check_range
 from vidcolor.errors import UsageError
-from vidcolor.formats import CONTAINERS, FALLBACK_CONTAINER, FILMS, archive_ending
 
 if TYPE_CHECKING:
     from vidcolor.batch.options import BatchOptions
@@ -226,11 +226,7 @@ def _suggest_output(inputs: tuple[Path, ...]) -> str:
     first = inputs[0]
     if len(inputs) > 1 or first.is_dir():
         return "say into which folder the colored files go, such as -o colored/."
-    ending = archive_ending(first.name) or first.suffix
-    stem = first.name[: len(first.name) - len(ending)]
-    is_not_written = not ending or ending.lower() in FILMS - CONTAINERS.keys()
-    name = f"{stem}-color{FALLBACK_CONTAINER if is_not_written else first.name[len(stem) :]}"
-    return f"say which file to write, such as -o {shlex.quote(name)}."
+    return f"say which file to write, such as -o {shlex.quote(suggest_output(first))}."
 
 
 def _open_sequence(inputs: tuple[Path, ...], rate: Fraction) -> Path:

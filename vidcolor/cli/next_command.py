@@ -6,17 +6,19 @@ from pathlib import Path
 
 from vidcolor.cli import COMMANDS
 from vidcolor.cli.text import note
-from vidcolor.formats import CONTAINERS, FALLBACK_CONTAINER
+from vidcolor.formats import CONTAINERS, FALLBACK_CONTAINER, PHOTOS, archive_ending
 from vidcolor.printable import printable
 
 
 def suggest_output(source: Path) -> str:
-    """A name for the colored film, photo or folder: its own with -color."""
+    """A name for the colored film, photo, archive or folder: its own with -color."""
     name = source.absolute().name
     if source.is_dir():
         return f"{name}-color/"
-    suffix = source.suffix.lower()
-    return f"{source.stem}-color{source.suffix if suffix in CONTAINERS else FALLBACK_CONTAINER}"
+    ending = archive_ending(name) or source.suffix
+    stem = name[: len(name) - len(ending)]
+    is_written = archive_ending(name) or ending.lower() in PHOTOS | CONTAINERS.keys()
+    return f"{stem}-color{name[len(stem) :] if is_written else FALLBACK_CONTAINER}"
 
 
 def color_command(source: Path, options: Iterable[tuple[str, object]] = ()) -> str:

@@ -15,7 +15,7 @@ from vidcolor.films.pipeline import DECODED_AHEAD, Source, colored_frames, view_
 from vidcolor.frames import ColoredFrame, FilmInfo, Frame, PictureFormat, Plane
 from vidcolor.inference.colorizer import Colorizer, View
 from vidcolor.overlap import prefetch
-from vidcolor.planes import look_up
+from vidcolor.planes import look_up, shrink
 from vidcolor.steady import Steadiness
 from vidcolor.steady.checkpoints import PendingItems
 from vidcolor.steady.cuts import CutDetector
@@ -120,8 +120,7 @@ def _shrink(number: int, luma: Plane, picture: PictureFormat, brightness: float,
     if scale >= 1:
         return Sample(number, luma, picture, brightness)
     width, height = (max(4, round(length * scale / 4) * 4) for length in (picture.width, picture.height))
-    small: Any = cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA)
-    return Sample(number, small, replace(picture, width=width, height=height), brightness)
+    return Sample(number, shrink(luma, (height, width)), replace(picture, width=width, height=height), brightness)
 
 
 def pick_evenly(found: Sequence[T], most: int) -> list[T]:
