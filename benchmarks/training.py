@@ -15,7 +15,20 @@ STEPS, BATCH = 100, 16  # the second half of the steps is timed
 NO_PERCEPTION = ("perceptual_weight=0", "perceptual_finer=0")
 FROZEN = 'stages=[{"crop": 128, "share": 1.0, "frozen_blocks": 99}]'
 SMALL = 'stages=[{"crop": 96, "share": 1.0, "frozen_blocks": 99}]'
-NO_AGING = 'aging={"stock":0,"tone":0,"grain":0,"blur":0,"scratches":0,"flicker":0,"borders":0,"compression":0}'
+AGES = (
+    "stock",
+    "tone",
+    "grain",
+    "blur",
+    "softness",
+    "halation",
+    "contrast",
+    "scratches",
+    "flicker",
+    "borders",
+    "compression",
+)
+NO_AGING = f"aging={json.dumps(dict.fromkeys(AGES, 0))}"
 VARIANTS: dict[str, tuple[str, ...]] = {
     "recipe `fine-tune`": (),
     "without aging": (NO_AGING,),

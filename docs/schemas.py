@@ -42,10 +42,11 @@ EVENTS = (  # kind of an event, and its facts
     ("error", events.FilmFailed), ("plan", events.FilmPlan), ("file", events.FileFinished),
     ("progress", events.BatchProgress), ("done", events.BatchFinished), ("plan", events.BatchPlan),
     ("report", LoadReport), ("steps", events.TrainingPlace), ("epoch", events.TrainingPlace),
+    ("validation", events.TrainingPlace),
     ("done", events.ModelWritten), ("finding", Finding), ("verdict", events.Verdict),
 )  # fmt: skip
-TRAINING = ("steps", "epoch")  # whose losses have names of their own
-LOSSES = {"^(loss|validation)_": {"description": "Mean loss of that name, or PSNR in dB.", "type": "number"}}
+TRAINING = ("steps", "epoch", "validation")  # whose losses have names of their own
+LOSSES = {"^(loss|validation|seen)_": {"description": "Mean loss of that name, or PSNR in dB.", "type": "number"}}
 METRICS = {  # that evaluate is asked for: those whose value is in the field of that name
     "neutrals": "a*b* chroma that neutral areas get, mean.",
     "wobble": "Change of colors under small shifts, brightness and grain.",

@@ -16,7 +16,7 @@ import av
 import numpy as np
 import pytest
 from media_fixtures import make_film
-from PIL import Image
+from photo_fixtures import file_of, gray, picture
 
 from vidcolor.archives.photos import encoded, is_archive
 from vidcolor.errors import SourceError
@@ -40,16 +40,6 @@ READERS = [
 ]
 
 
-def picture(seed: int, width: int = 96, height: int = 72) -> Rgb:
-    """Soft patches of color, others for every seed."""
-    patches = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    return np.asarray(Image.fromarray(patches).resize((width, height), Image.Resampling.BICUBIC))
-
-
-def gray(seed: int) -> Rgb:
-    return np.repeat(picture(seed).mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
-
-
 def film(path: Path, pictures: Sequence[Rgb], *, codec: str = "libx264", rate: int = 5) -> Path:
     options = {"crf": "8", "preset": "fast", "g": "12", "bf": "2"} if codec == "libx264" else {}
     with av.open(str(path), "w") as out:
@@ -62,12 +52,6 @@ def film(path: Path, pictures: Sequence[Rgb], *, codec: str = "libx264", rate: i
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
     return path
-
-
-def file_of(rgb: Rgb, kind: str = "png") -> bytes:
-    content = io.BytesIO()
-    Image.fromarray(rgb).save(content, kind)
-    return content.getvalue()
 
 
 def zipped(path: Path, members: dict[str, bytes]) -> Path:

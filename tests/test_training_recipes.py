@@ -18,6 +18,7 @@ from vidcolor.errors import TrainingError, UsageError
 from vidcolor.inference import weights
 from vidcolor.stills.rgb import Rgb
 from vidcolor.training import objective
+from vidcolor.training import trainer as trainer_module
 from vidcolor.training.aging import age
 from vidcolor.training.features import load_feature_network
 from vidcolor.training.gan import Gan
@@ -46,6 +47,11 @@ class Told(Events):
         self.epoch_facts: list[dict[str, Any]] = []
         self.grids: list[Rgb] = []
         self.kept: list[str] = []
+        self.looks: list[dict[str, Any]] = []
+
+    def validated(self, facts: dict[str, Any], grid: Rgb) -> None:
+        self.looks.append(facts)
+        self.grids.append(grid)
 
     def losses_measured(self, facts: dict[str, Any]) -> None:
         self.steps_facts.append(facts)
@@ -113,6 +119,40 @@ def test_resumed_equals_uninterrupted(name: str, photos: Path, tmp_path: Path):
     assert second.step == whole.step == 6
     for one, other in zip(whole.generator.parameters(), second.generator.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_long_epochs_are_looked_into(share: float, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    recipe = small("default", steps=6, validation_share=share)
+    seen, plain = Told(), Told()
+    undisturbed = Trainer([photos], recipe, events=plain)
+    undisturbed.run(tmp_path / "one.pt")
+    monkeypatch.setattr(trainer_module, "VALIDATION_MINUTES", 1e-6)
+    looked_into = Trainer([photos], recipe, events=seen)
+    looked_into.run(tmp_path / "two.pt")
+    ends = {facts["step"] for facts in seen.epoch_facts}
+    assert [facts["step"] for facts in seen.looks] == [step for step in range(1, 7) if step not in ends]
+    assert all(("validation_psnr" if share else "seen_psnr") in facts for facts in seen.looks)
+    assert len(seen.grids) == 6
+    assert plain.looks == []
+    assert seen.epoch_facts == [
+        facts | {"minutes": pytest.approx(facts["minutes"], abs=9)} for facts in plain.epoch_facts
+    ]
+    for one, other in zip(undisturbed.generator.parameters(), looked_into.generator.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_photos_are_kept_where_a_cache_is_named(photos: Path, tmp_path: Path):
+    command = [
+        "train", photos, "-o", tmp_path / "mine.safetensors", "--recipe", "fcn-l2", "--steps", "2", "--batch-size", "2",
+        "--run-folder", tmp_path / "run", "--device", "cpu", "--overwrite", "--set",
+        'generator_config={"width": 4, "depth": 5, "outputs": 3}', "--set", 'stages=[{"crop": 32}]',
+    ]  # fmt: skip
+    for more in ([], ["--cache", tmp_path / "cache"]):
+        assert cli.run(list(map(str, [*command, *more]))) == 0
+        (tmp_path / "run" / "state.pt").unlink()
+    assert not (tmp_path / "run" / "cache").exists()
+    assert sorted(path.suffix for path in (tmp_path / "cache").iterdir()) == [".json", ".u8"]
 
 
 @pytest.mark.parametrize(("recipe", "part"), [("guided", "guidance"), ("likeness", "likeness")])

@@ -50,7 +50,7 @@ OTHERS: tuple[Others, ...] = get_args(Others)
 # Evaluation
 LEARNED_METRICS = ("lpips", "fid", "is")  # by networks of others: the extra `metrics`
 METRICS = ("wobble", "neutrals", "hints", *LEARNED_METRICS)  # beside those that are always measured
-STOCKS = ("panchromatic", "orthochromatic", "faded", "low-contrast", "grainy")  # what photos look like to the model
+STOCKS = ("panchromatic", "orthochromatic", "faded", "low-contrast", "grainy", "newsreel")  # what photos look like
 
 SHELLS = ("bash", "zsh", "fish")  # that completion is printed for
 

@@ -58,6 +58,7 @@ MEASURED_STEPS = 3  # after the first, which is slow, that tell how long an epoc
 @click.option("--vgg19", type=click.Path(path_type=Path), help="VGG19 weights, for recipes with its features.")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Resume from the state in the run folder.")
 @click.option("--run-folder", type=Output(path_type=Path), help="Folder for state, log and grids. [default: runs/NAME]")
+@click.option("--cache", type=Output(path_type=Path), help="Folder for decoded photos, kept for later runs.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON lines to stdout, and nothing else there.")
 @click.option("-q", "--quiet", is_flag=True, help="Show only skipped photos and failures.")
@@ -65,8 +66,8 @@ MEASURED_STEPS = 3  # after the first, which is slow, that tell how long an epoc
 @click.option("--show-recipe", is_flag=True, help="Print the recipe, with the changes asked for, and stop.")
 def command(
     *, data: tuple[Path, ...], output: Path | None, init: str | None, device: str, threads: int | None,
-    vgg19: Path | None, resume: bool, run_folder: Path | None, overwrite: bool, as_json: bool, quiet: bool,
-    show_recipe: bool, **recipe_options: Any,
+    vgg19: Path | None, resume: bool, run_folder: Path | None, cache: Path | None, overwrite: bool, as_json: bool,
+    quiet: bool, show_recipe: bool, **recipe_options: Any,
 ) -> None:  # fmt: skip
     """Train a model on color photos and films, in folders, archives or single files, by a named recipe.
 
@@ -101,10 +102,13 @@ def command(
         torch.set_num_threads(threads)
     folder = run_folder or Path("runs") / output.stem
     state = folder / "state.pt"
-    trainer = Trainer(list(data), recipe, parse_devices(device)[0], init=start, vgg19=vgg19)
+    trainer = Trainer(
+        list(data), recipe, parse_devices(device)[0], init=start, vgg19=vgg19, cache=cache or folder / "cache"
+    )
     if not trainer.processes.is_first:
         trainer.run(state)
         trainer.processes.leave()
+        trainer.close(keeps_cache=cache is not None)
         return
     if not resume:
         for name in ("state.pt", "log.jsonl"):
@@ -117,6 +121,7 @@ def command(
         trainer.run(state)
         trainer.processes.leave()
         trainer.export(output, output.stem, overwrite=overwrite)
+        trainer.close(keeps_cache=cache is not None)
         shown.model_written(output=str(output), images=trainer.images, minutes=trainer.elapsed / 60)
     if not (as_json or quiet):
         if events.before is not None:  # else an earlier run began
@@ -167,6 +172,10 @@ def _make_events(record: "Record", shown: Observer, trainer: "Trainer", kept: Pa
         def epoch_finished(self, facts: dict[str, Any], grid: "Rgb") -> None:
             self._record.write_epoch(facts, grid)
             self._shown.epoch_finished(facts)
+
+        def validated(self, facts: dict[str, Any], grid: "Rgb") -> None:
+            self._record.write_validation(facts, grid)
+            self._shown.validated(facts)
 
         def keep_model(self, name: str) -> None:
             self._trainer.export(self._kept / f"{name}.safetensors", name)

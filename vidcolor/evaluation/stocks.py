@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageFilter
 
 from vidcolor.color import REC601_LUMA
 from vidcolor.stills.rgb import Rgb
 
+BICUBIC = Image.Resampling.BICUBIC
 Luma = NDArray[np.uint8]  # (H, W), Y' codes, full range
 Stock = Callable[[Rgb], Luma]  # sRGB (H, W, 3) -> codes of the gray picture
 
@@ -18,6 +20,10 @@ ORTHOCHROMATIC = (0.0, 0.6, 0.4)  # blind to red, as most film before about 1930
 FADED = (70, 190)  # code values of black and white
 LOW_CONTRAST = 0.45
 GRAIN = 14.0  # code values, standard deviation
+# Old newsreels: orthochromatic, soft prints of high contrast, in which bright things glow.
+NEWSREEL_LINES = 120  # that the lens and the copies left
+NEWSREEL_BLACK, NEWSREEL_WHITE = 45, 200  # code values that become black and white
+NEWSREEL_GLOW, NEWSREEL_GLOW_FROM, NEWSREEL_GLOW_RADIUS = 0.5, 170, 1 / 24  # share, code value, share of the short side
 
 
 def to_codes(values: NDArray[np.floating]) -> Luma:
@@ -50,10 +56,25 @@ def _render_grainy(rgb: Rgb) -> Luma:
     return to_codes(render_panchromatic(rgb) + np.random.default_rng(0).normal(0, GRAIN, rgb.shape[:2]))
 
 
+def _render_newsreel(rgb: Rgb) -> Luma:
+    """Everything at once: blind to red, glowing lights, crushed blacks and burnt skies, soft, grainy."""
+    height, width = rgb.shape[:2]
+    luma = _render_orthochromatic(rgb)
+    over = Image.fromarray(np.clip(luma, NEWSREEL_GLOW_FROM, 255) - NEWSREEL_GLOW_FROM)
+    radius = min(height, width) * NEWSREEL_GLOW_RADIUS
+    lit = luma + NEWSREEL_GLOW * np.asarray(over.filter(ImageFilter.GaussianBlur(radius)), np.float64)
+    hard = to_codes((lit - NEWSREEL_BLACK) * (255 / (NEWSREEL_WHITE - NEWSREEL_BLACK)))
+    scale = min(1.0, NEWSREEL_LINES / height)
+    few = Image.fromarray(hard).resize((max(1, round(width * scale)), max(1, round(height * scale))), BICUBIC)
+    soft = np.asarray(few.resize((width, height), BICUBIC), np.float64)
+    return to_codes(soft + np.random.default_rng(0).normal(0, GRAIN, (height, width)))
+
+
 STOCKS: dict[str, Stock] = {
     "panchromatic": render_panchromatic,
     "orthochromatic": _render_orthochromatic,
     "faded": _render_faded,
     "low-contrast": _render_low_contrast,
     "grainy": _render_grainy,
+    "newsreel": _render_newsreel,
 }

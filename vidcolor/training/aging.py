@@ -25,6 +25,13 @@ class Aging:
     grain: float = 0.3
     grain_sigma: float = 0.07
     blur: float = 0.2
+    softness: float = 0.15  # blur of old lenses and copies of copies
+    softness_sigma: float = 1.6  # pixels; leaves 96 of 192 lines or so
+    halation: float = 0.1  # bright things glow
+    halation_gain: float = 0.6
+    contrast: float = 0.15  # hard prints: crushed blacks, burnt skies
+    crushed: float = 0.25  # gray values, up to which all may become black
+    burnt: float = 0.35  # gray values below white, from which all may become white
     scratches: float = 0.05
     flicker: float = 0.1  # exposure that varies from frame to frame, and light that falls off to one side
     flicker_gain: float = 0.25
@@ -62,7 +69,15 @@ def age(rgb_B3HW: Tensor, ab_B2hw: Tensor, aging: Aging, random: torch.Generator
     device = rgb_B3HW.device
     draws = _Draws(batch, random, device)
 
-    gray = _change_tone(_expose(rgb_B3HW, aging.stock, draws), aging, draws)
+    gray = _expose(rgb_B3HW, aging.stock, draws)
+    if (glowing := draws.bernoulli(aging.halation)).any():
+        gray = torch.where(glowing, gray + draws.uniform(0.1, aging.halation_gain) * _glow(gray), gray)
+    gray = _change_tone(gray, aging, draws)
+    if (hard := draws.bernoulli(aging.contrast)).any():
+        black, white = draws.uniform(0, aging.crushed), 1 - draws.uniform(0, aging.burnt)
+        gray = torch.where(hard, ((gray - black) / (white - black)).clamp(0, 1), gray)
+    if (soft := draws.bernoulli(aging.softness)).any():
+        gray = torch.where(soft, blur(gray, draws.uniform(0.5, aging.softness_sigma)), gray)
     if (blurred := draws.bernoulli(aging.blur)).any():
         soft = F.avg_pool2d(F.pad(gray, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
         amount = draws.uniform(0.3, 1.0)
@@ -107,6 +122,25 @@ def _change_tone(gray_B1HW: Tensor, aging: Aging, draws: _Draws) -> Tensor:
     curved = gray_B1HW.clamp(min=1e-4) ** torch.exp(draws.uniform(low, high))
     black, white = draws.uniform(-0.08, 0.15), draws.uniform(0.8, 1.1)
     return torch.where(is_toned, black + (white - black) * curved, gray_B1HW)
+
+
+def _glow(gray_B1HW: Tensor) -> Tensor:
+    """The light of bright places, spread over an eighth of the height or so; in few pixels, as it is so soft."""
+    size = gray_B1HW.shape[2:]
+    light = F.interpolate((gray_B1HW - 0.65).clamp(min=0), (16, 16), mode="bilinear", antialias=True)
+    return F.interpolate(F.avg_pool2d(light, 3, stride=1, padding=1), size, mode="bilinear")
+
+
+def blur(gray_B1HW: Tensor, sigma_B111: Tensor) -> Tensor:
+    """Blur each picture by a Gaussian of its own.  sigma: pixels, at most 2."""
+    reach = 5
+    distance = torch.arange(-reach, reach + 1, dtype=torch.float32, device=gray_B1HW.device)
+    kernel = torch.exp(-0.5 * (distance / sigma_B111) ** 2)  # (B, 1, 1, 11)
+    kernel = kernel / kernel.sum(dim=3, keepdim=True)
+    batch = len(gray_B1HW)
+    padded = F.pad(gray_B1HW, (reach,) * 4, mode="replicate").transpose(0, 1)  # (1, B, H, W): one group each
+    rows = F.conv2d(padded, kernel, groups=batch)
+    return F.conv2d(rows, kernel.transpose(2, 3), groups=batch).transpose(0, 1)
 
 
 def compress(gray_B1HW: Tensor, step_B111: Tensor) -> Tensor:

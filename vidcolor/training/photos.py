@@ -1,12 +1,13 @@
-"""The training set: photos and film frames, shrunk once, held in memory, served as random crops."""
+"""The training set: photos and film frames, shrunk once, held in memory or in a mapped file, served as random crops."""
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatch
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +15,20 @@ from numpy.typing import NDArray
 
 from vidcolor.archives.photos import Encoded, batches, encoded, is_archive, is_photo
 from vidcolor.counts import counted
-from vidcolor.errors import ReadError, SourceError
+from vidcolor.errors import ReadError, SinkError, SourceError
 from vidcolor.formats import FILMS
 from vidcolor.stills.rgb import Rgb, decode, is_gray, read_size, resize
 from vidcolor.stills.title_cards import draw_card
 from vidcolor.training import films
 from vidcolor.training.crops import choose_cutmix_box, make_cropper
+from vidcolor.training.packed import Pack, key_of
 
 TINY = 0.5  # short side, in crops, below which a photo would be mostly enlargement
 _AT_ONCE = 64  # undecoded photos queued for each thread
+_POLL_SECONDS = 0.5  # between looks for a pack that another process makes
+
+FRAME_REASONS = "gray", "duplicates", "unreadable"  # why frames of films are skipped
+REASONS = *FRAME_REASONS, "tiny"  # why pictures are skipped
 
 Named = tuple[str, Rgb]  # a picture and its name
 
@@ -60,14 +66,6 @@ def choose_held_back(names: list[str], pattern: str, count: int) -> set[str]:
     return set(sorted(matching, key=_hash_name)[:count])
 
 
-def _find_held_back(photo_sources: list[Path], frames: list[Named], rule: tuple[str, int] | None) -> set[str]:
-    """Names of the photos and frames that a pattern and a count hold back."""
-    if rule is None:
-        return set()
-    names = [name for name, _ in encoded(photo_sources)] + [name for name, _ in frames]
-    return choose_held_back(names, *rule)
-
-
 def is_for_validation(name: str, share: float) -> bool:
     """Whether a picture belongs to the validation share: decided by its name's hash alone."""
     return int.from_bytes(_hash_name(f"validation {name}")[:4]) < share * 2**32
@@ -90,8 +88,18 @@ def split_sources(sources: list[Path]) -> tuple[list[Path], list[Path]]:
     return photos, found
 
 
+@dataclass
+class _Told:
+    """What reading told beside the pictures themselves."""
+
+    photos: int = 0  # pictures that are photos; the others, behind them, are frames
+    skipped_photos: list[tuple[str, str]] = field(default_factory=list)  # name, and a reason of LoadReport
+    unreadable_films: list[tuple[str, str]] = field(default_factory=list)
+    skipped_frames: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FRAME_REASONS, 0))
+
+
 class Photos:
-    """Photos and film frames in memory at the size that training crops need.
+    """Photos and film frames at the size that training crops need, in memory or in a file that is mapped into it.
 
     names, rgb: pictures to train on.  validation_names, validation_rgb: the validation share.  report: how many
     pictures were loaded and skipped, for both lists together.
@@ -109,29 +117,34 @@ class Photos:
         with_decord: bool = True,
         on_film: Callable[[Path], None] = lambda _: None,
         zoom: float = 1.0,
+        pack_folder: Path | None = None,
+        packs: bool = True,
     ):
         """crop: side in pixels.  hold_back: pattern and count of pictures to leave out, for evaluation.
 
         validation_share: of the pictures, 0..1.  seed: which frames of films.  on_film: called before a film is read.
-        zoom: see make_cropper.
-        Raises SourceError where nothing is left to train on.
+        zoom: see make_cropper.  pack_folder: where the decoded pictures are kept, for this and later runs to map; None:
+        in memory.  packs: this process writes them; the others of its machine wait for it.
+        Raises SourceError where nothing is left to train on, SinkError where the pictures cannot be kept.
         """
         self.crop, self._cropper = crop, make_cropper(crop, zoom)
-        self._faults: Counter[str] = Counter()
-        self._skipped: list[tuple[str, str]] = []
+        told = _Told()
         photo_sources, film_files = split_sources(sources)
-        frames = self._read_films(film_files, seed, with_decord, on_film)
-        held_back = _find_held_back(photo_sources, frames, hold_back)
-        photos = list(self._read_photos(photo_sources, held_back, threads))
-        frames = [(name, rgb) for name, rgb in frames if name not in held_back]
-        self.report = self._make_report(len(photos), len(frames))
-        self._split_validation(photos + frames, validation_share)
+        films_settings = (seed, with_decord) if film_files else None  # photos are the same with any
+        read = chain(
+            self._read_photos(photo_sources, threads, told),
+            self._read_films(film_files, seed, with_decord, on_film, told),
+        )
+        if pack_folder is None:
+            pictures = list(read)
+        else:
+            pack = Pack(pack_folder, key_of(sources, {"crop": crop, "zoom": zoom, "films": films_settings}))
+            pictures, told = _map(pack, read, told, writes=packs)
+        held_back = _choose_held_back(pictures, told, hold_back)
+        self.report = _make_report([name for name, _ in pictures], told, held_back)
+        self._split_validation([named for named in pictures if named[0] not in held_back], validation_share)
         if not self.rgb:
             raise SourceError(f"{', '.join(map(str, sources))}: {self._explain_nothing()}")
-
-    def _make_report(self, photos: int, film_frames: int) -> LoadReport:
-        reasons = {reason: self._faults[reason] for reason in ("gray", "duplicates", "unreadable", "tiny")}
-        return LoadReport(photos=photos, film_frames=film_frames, **reasons, skipped=tuple(self._skipped))
 
     def _split_validation(self, pictures: list[Named], share: float) -> None:
         """Part the training pictures from the validation share."""
@@ -144,23 +157,18 @@ class Photos:
     def _explain_nothing(self) -> str:
         if self.validation_rgb:
             return "every picture fell into the validation share. Give more pictures or a smaller share."
-        found = ", ".join(f"{count} {fault}" for fault, count in sorted(self._faults.items()))
+        reasons = {reason: getattr(self.report, reason) for reason in REASONS}
+        found = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()) if count)
         return "no readable photo" + (f" or film frame to learn from ({found})." if found else ".")
 
-    def _skip(self, name: str, why: str) -> None:
-        self._faults[why] += 1
-        self._skipped.append((name, why))
-
     def _read_films(
-        self, paths: list[Path], seed: int, with_decord: bool, on_film: Callable[[Path], None]
-    ) -> list[Named]:
-        frames: list[Named] = []
+        self, paths: list[Path], seed: int, with_decord: bool, on_film: Callable[[Path], None], told: _Told
+    ) -> Iterator[Named]:
         for path in paths:
             on_film(path)
-            frames += self._read_film(path, seed, with_decord)
-        return frames
+            yield from self._read_film(path, seed, with_decord, told)
 
-    def _read_film(self, film: Path, seed: int, with_decord: bool) -> list[Named]:
+    def _read_film(self, film: Path, seed: int, with_decord: bool, told: _Told) -> Iterator[Named]:
         try:
             read = films.read_film(
                 film,
@@ -172,23 +180,21 @@ class Photos:
         except ReadError:
             raise  # a film that can be read tomorrow must not be left out of the training set today
         except SourceError as error:
-            self._faults["unreadable"] += 1
-            self._skipped.append((film.name, str(error)))
-            return []
-        self._faults += Counter(gray=read.gray, duplicates=read.duplicates, unreadable=read.unreadable)
-        return [
-            (name, resize(rgb, short_side=self._stored_side(name, min(rgb.shape[:2])), least=self.crop))
-            for name, rgb in read.frames
-        ]
+            told.unreadable_films.append((film.name, str(error)))
+            return
+        for reason in told.skipped_frames:
+            told.skipped_frames[reason] += getattr(read, reason)
+        for name, rgb in read.frames:
+            yield name, resize(rgb, short_side=self._stored_side(name, min(rgb.shape[:2])), least=self.crop)
 
-    def _read_photos(self, sources: list[Path], held_back: set[str], threads: int) -> Iterator[Named]:
-        files = ((name, content) for name, content in encoded(sources) if name not in held_back)
+    def _read_photos(self, sources: list[Path], threads: int, told: _Told) -> Iterator[Named]:
         with ThreadPoolExecutor(threads) as pool:
-            for batch in batches(files, _AT_ONCE * threads):
+            for batch in batches(encoded(sources), _AT_ONCE * threads):
                 for (name, _), found in zip(batch, pool.map(self._decode_photo, batch), strict=True):
                     if isinstance(found, str):
-                        self._skip(name, found)
+                        told.skipped_photos.append((name, found))
                     else:
+                        told.photos += 1
                         yield name, found
 
     def _decode_photo(self, photo: Encoded) -> Rgb | str:
@@ -272,6 +278,48 @@ class Photos:
         for at, other in following.items():
             batch[at - own.start][foreign[at]] = crops[other][foreign[at]]
         return batch
+
+
+def _map(pack: Pack, read: Iterator[Named], told: _Told, *, writes: bool) -> tuple[list[Named], _Told]:
+    """The pictures of a pack, and what reading them told. Without a pack they are read, or another process is awaited.
+
+    Raises SinkError.
+    """
+    found = pack.read()
+    while found is None and not writes:
+        time.sleep(_POLL_SECONDS)
+        found = pack.read()
+    if found is None:
+        try:
+            pack.write(read, lambda: asdict(told))
+        except SinkError as error:
+            raise SinkError(f"{error} Decoded photos are kept there; --cache names another folder.") from error
+        found = pack.read()
+    if found is None:
+        raise SinkError(f"{pack.path}: was changed while it was written.")
+    pictures, facts = found
+    for name in ("skipped_photos", "unreadable_films"):
+        facts[name] = [(skipped, why) for skipped, why in facts[name]]
+    return pictures, _Told(**facts)
+
+
+def _choose_held_back(pictures: list[Named], told: _Told, rule: tuple[str, int] | None) -> set[str]:
+    """Names of the photos, readable or not, and frames that a pattern and a count hold back."""
+    if rule is None:
+        return set()
+    return choose_held_back([name for name, _ in [*pictures, *told.skipped_photos]], *rule)
+
+
+def _make_report(names: list[str], told: _Told, held_back: set[str]) -> LoadReport:
+    """Report what is left when some are held back.  names: of all pictures, photos first."""
+    kept = [name not in held_back for name in names]
+    skipped = [(name, why) for name, why in told.skipped_photos if name not in held_back]
+    reasons = Counter(told.skipped_frames) + Counter(why for _, why in skipped)
+    reasons["unreadable"] += len(told.unreadable_films)
+    return LoadReport(
+        photos=sum(kept[: told.photos]), film_frames=sum(kept[told.photos :]),
+        **{reason: reasons[reason] for reason in REASONS}, skipped=(*told.unreadable_films, *skipped),
+    )  # fmt: skip
 
 
 def _shuffle_round(counts: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int64]:

@@ -40,6 +40,11 @@ class Processes:
         """Whether this process writes files and messages."""
         return self.rank == 0
 
+    @property
+    def is_first_here(self) -> bool:
+        """Whether this process is the first one on its machine."""
+        return self.count == 1 or os.environ.get("LOCAL_RANK", "0") == "0"
+
     def average_gradients(self, module: nn.Module) -> None:
         """Replace every gradient by its mean over all processes, in one all-reduce."""
         if self.count == 1:

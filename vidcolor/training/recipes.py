@@ -24,7 +24,10 @@ EARLIER_NAMES = {
 }  # fmt: skip
 # Content losses that train one part of a network, by name: how it listens to known colors, how it compares pictures.
 PARTS = {"guided": "guidance", "likeness": "likeness"}
-NO_AGING = Aging(stock=0, tone=0, grain=0, blur=0, scratches=0, flicker=0, borders=0, compression=0)
+NO_AGING = Aging(
+    stock=0, tone=0, grain=0, blur=0, softness=0, halation=0, contrast=0, scratches=0, flicker=0, borders=0,
+    compression=0,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from vidcolor.training.photos import LoadReport
 # Fields that say where in the run, not what was measured.
 POSITION_FIELDS = {"event", "step", "progress", "epoch", "images", "minutes", "crop", "time"}
 
-EVENTS = {"steps": ("steps",), "epoch": ("beginning", "epoch")}  # of a curve
+EVENTS = {"steps": ("steps",), "epoch": ("beginning", "epoch", "validation")}  # of a curve
 FEW_POINTS = 40  # of a curve, up to which each is marked
 
 
@@ -50,6 +50,14 @@ class Record:
     def write_epoch(self, facts: dict[str, Any], grid: Rgb) -> None:
         """Write an epoch's mean losses, its validation losses, and the grid of fixed pictures."""
         self._write("epoch", facts)
+        self._write_grid(facts, grid)
+
+    def write_validation(self, facts: dict[str, Any], grid: Rgb) -> None:
+        """Write the validation losses within an epoch, and the grid."""
+        self._write("validation", facts)
+        self._write_grid(facts, grid)
+
+    def _write_grid(self, facts: dict[str, Any], grid: Rgb) -> None:
         name = f"step-{facts['step']:07}.png"
         write_png(self._folder / "grids" / name, grid)
         if self._tensorboard is not None:

@@ -27,6 +27,7 @@ from vidcolor.training import checkpoint as checkpoints
 from vidcolor.training.bins import Bins
 from vidcolor.training.gan import Gan
 from vidcolor.training.objective import Objective
+from vidcolor.training.packed import remove_packs
 from vidcolor.training.photos import LoadReport, Photos
 from vidcolor.training.processes import Processes
 from vidcolor.training.recipes import FREE_TO_CHANGE, Recipe, Stage, rename_fields
@@ -37,6 +38,7 @@ BIN_SAMPLE_BATCHES, BIN_SAMPLE_CROPS = 48, 64
 REPORT_STEPS = 50
 EARLY_REPORTS = 1, 2, 5, 10, 20  # steps; so that a short run has curves, too
 SAVE_MINUTES = 4.0
+VALIDATION_MINUTES = 10.0  # between looks at the validation photos within an epoch
 COLLAPSE_LOSS = 0.01  # loss_D below which no generated picture fools the discriminator any more
 
 
@@ -61,6 +63,9 @@ class Events:
     def epoch_finished(self, facts: dict[str, Any], grid: Rgb) -> None:
         """An epoch or the run is done.  facts: mean and validation losses.  grid: fixed pictures."""
 
+    def validated(self, facts: dict[str, Any], grid: Rgb) -> None:
+        """Ten minutes have gone since the last look.  facts: as of `began`.  grid: fixed pictures."""
+
     def keep_model(self, name: str) -> None:
         """The recipe asks to keep a model file of this step."""
 
@@ -77,14 +82,16 @@ class Trainer:
         init: Path | None = None,
         vgg19: Path | None = None,
         events: Events | None = None,
+        cache: Path | None = None,
     ):
         """device: cpu or cuda:N.  init: model file to start from (fine-tuning).
 
         vgg19: weights for recipes with VGG19 features.  events: callbacks, called in the first process only.
+        cache: folder of decoded photos, which are mapped from there; None: they are held in memory.
         """
         self.processes = Processes(device)
         self.sources, self.recipe, self.device = sources, recipe, self.processes.device
-        self.init, self._vgg19 = init, vgg19
+        self.init, self._vgg19, self._cache = init, vgg19, cache
         self.events = events if events is not None and self.processes.is_first else Events()
         self.elapsed, self.step, self.images = 0.0, 0, 0
         self.is_stopping = False  # set from outside: save after the current step and stop
@@ -125,7 +132,7 @@ class Trainer:
         borders = np.cumsum([stage.share for stage in self.recipe.stages])
         borders /= borders[-1]
         batches: Iterator[NDArray[np.uint8]] | None = None
-        entered, saved = -1, self.elapsed
+        entered, saved, looked = -1, self.elapsed, self.elapsed
         recent: list[dict[str, float]] = []
         while self.progress < 1:
             index = min(int(np.searchsorted(borders, self.progress, side="right")), len(borders) - 1)
@@ -144,6 +151,10 @@ class Trainer:
                 recent = [] if self.step % REPORT_STEPS == 0 else recent
             if int(self.epochs) > epoch or self.progress >= 1:
                 self._end_epoch()
+                looked = self.elapsed
+            elif self.elapsed - looked > VALIDATION_MINUTES * 60:
+                self._look()
+                looked = self.elapsed
             if self.elapsed - saved > SAVE_MINUTES * 60 or self.is_stopping:
                 self._save(checkpoint)
                 saved = self.elapsed
@@ -203,10 +214,17 @@ class Trainer:
         if self.recipe.keep_epochs and self.progress < 1 and int(self.epochs) % self.recipe.keep_epochs == 0:
             self.events.keep_model(f"epoch-{int(self.epochs):04}")
 
+    def _look(self) -> None:
+        """Report the validation losses and the grid within an epoch."""
+        if self.processes.is_first:
+            validator = Validator(self._loaded_photos, self.objective, self.recipe, self.device)
+            network = self._networks.result
+            self.events.validated(self._position() | validator.measure_any(network), validator.make_grid(network))
+
     def _validate(self) -> dict[str, float]:
         """The validation losses; without validation photos the PSNR of some that are learned from."""
         validator = Validator(self._loaded_photos, self.objective, self.recipe, self.device)
-        return validator.measure(self._networks.result) or validator.measure_seen(self._networks.result)
+        return validator.measure_any(self._networks.result)
 
     def _keep_game_step(self) -> None:
         every = self.recipe.game_keep_steps
@@ -227,6 +245,7 @@ class Trainer:
             self.photos = Photos(
                 self.sources, crop=stage.crop, hold_back=recipe.hold_back, threads=torch.get_num_threads(),
                 validation_share=recipe.validation_share, seed=recipe.seed, zoom=recipe.zoom,
+                pack_folder=self._cache, packs=processes.is_first_here,
             )  # fmt: skip
             self.events.photos_read(self.photos.report)
             if len(self.photos.names) < batch:
@@ -302,6 +321,12 @@ class Trainer:
             raise checkpoints.damage_error(checkpoint, str(error)) from error
         self.elapsed, self.step, self.images = state["elapsed"], state["step"], state["images"]
         self._collapsed_steps = state["won_steps"]
+
+    def close(self, *, keeps_cache: bool) -> None:
+        """Let go of the photos. keeps_cache: their files stay; else those of every stage are removed."""
+        self.photos = None
+        if self._cache is not None and not keeps_cache and self.processes.is_first_here:
+            remove_packs(self._cache)
 
     def export(self, path: Path, name: str, *, overwrite: bool = True) -> None:
         """Write the weights, averaged where the recipe averages, as a model file. Raises SinkError."""

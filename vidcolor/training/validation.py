@@ -1,4 +1,4 @@
-"""Validation of a run: losses on the validation photos, and a grid of fixed pictures, each epoch."""
+"""Validation of a run: losses on the validation photos, and a grid of fixed pictures."""
 
 from collections import defaultdict
 from dataclasses import replace
@@ -49,6 +49,10 @@ class Validator:
                 totals[f"validation_{name}"] += float(value) * len(crops)
             totals["validation_psnr"] += float((-10 * torch.log10(errors)).sum())
         return {name: total / len(self._validation_crops) for name, total in totals.items()}
+
+    def measure_any(self, network: Any) -> dict[str, float]:
+        """The losses of `measure`, or without validation photos those of `measure_seen`."""
+        return self.measure(network) or self.measure_seen(network)
 
     def measure_seen(self, network: Any) -> dict[str, float]:
         """PSNR (dB) on the pictures of the grid, named `seen_psnr`: without validation photos they are learned from."""

@@ -109,6 +109,10 @@ class Broadcast(Observer):
         for observer in self._observers:
             observer.epoch_finished(facts)
 
+    def validated(self, facts: dict[str, Any]) -> None:
+        for observer in self._observers:
+            observer.validated(facts)
+
     def model_written(self, **facts: Unpack[events.ModelWritten]) -> None:
         for observer in self._observers:
             observer.model_written(**facts)

@@ -151,7 +151,7 @@ class BatchFinished(TypedDict):
 
 
 class TrainingPlace(TypedDict):
-    """Where a training run is; fields named loss_... and validation_... beside it are mean losses."""
+    """Where a training run is; fields named loss_..., validation_... and seen_... beside it are mean losses."""
 
     step: int  # steps done
     progress: float  # 0..1: share of the budget

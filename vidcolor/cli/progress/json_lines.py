@@ -100,6 +100,9 @@ class JsonLines(Observer):
     def epoch_finished(self, facts: dict[str, Any]) -> None:
         emit_event("epoch", **facts)
 
+    def validated(self, facts: dict[str, Any]) -> None:
+        emit_event("validation", **facts)
+
     def model_written(self, **facts: Unpack[events.ModelWritten]) -> None:
         emit_event("done", **facts)
 

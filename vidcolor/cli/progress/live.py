@@ -137,6 +137,9 @@ class LiveBars(PlainLines):
     def epoch_finished(self, facts: dict[str, Any]) -> None:
         self._epochs = [*self._epochs, facts][-3:]
 
+    def validated(self, facts: dict[str, Any]) -> None:
+        self.epoch_finished(facts)
+
     def model_written(self, **facts: Unpack[events.ModelWritten]) -> None:
         self._console.print(printable(training_summary(facts)))
 

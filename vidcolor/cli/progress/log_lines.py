@@ -103,6 +103,9 @@ class LogLines(Observer):
     def epoch_finished(self, facts: dict[str, Any]) -> None:
         LOG.info("%s", epoch_line(facts))
 
+    def validated(self, facts: dict[str, Any]) -> None:
+        LOG.info("%s", epoch_line(facts))
+
     def model_written(self, **facts: Unpack[events.ModelWritten]) -> None:
         LOG.info("%s", training_summary(facts))
 

@@ -79,7 +79,7 @@ class Observer:
         """All files are finished, and the report is written."""
 
     # Training. `facts` are the position in the budget (step, progress in 0..1, epoch, images, minutes, crop in pixels)
-    # and mean losses by name: loss_... and validation_...
+    # and mean losses by name: loss_..., validation_... and seen_...
 
     def training_started(self) -> None:
         """Photos are about to be read."""
@@ -98,6 +98,9 @@ class Observer:
 
     def epoch_finished(self, facts: dict[str, Any]) -> None:
         """An epoch is done: its mean losses and validation losses are known."""
+
+    def validated(self, facts: dict[str, Any]) -> None:
+        """Validation losses within an epoch are known."""
 
     def model_written(self, **facts: Unpack[events.ModelWritten]) -> None:
         """Training is over, and the model is written."""

@@ -126,6 +126,9 @@ class PlainLines(Observer):
     def epoch_finished(self, facts: dict[str, Any]) -> None:
         note(epoch_line(facts))
 
+    def validated(self, facts: dict[str, Any]) -> None:
+        note(epoch_line(facts))
+
     def model_written(self, **facts: Unpack[events.ModelWritten]) -> None:
         note(training_summary(facts))
 

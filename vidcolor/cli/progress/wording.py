@@ -93,7 +93,7 @@ def epoch_length(seconds: float, steps: int) -> str:
 
 
 def epoch_line(facts: Mapping[str, Any]) -> str:
-    """The losses of an epoch."""
+    """The losses of an epoch, or within one."""
     return f"epoch {facts['epoch']:.2f}: {losses(facts)}"
 
 
@@ -104,7 +104,7 @@ def losses(facts: Mapping[str, Any]) -> str:
 
 def loss_names(facts: Mapping[str, Any]) -> list[str]:
     """The names of the facts that are losses."""
-    return [name for name in facts if name.startswith(("loss", "validation"))]
+    return [name for name in facts if name.startswith(("loss", "validation", "seen"))]
 
 
 def validation_summary(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
