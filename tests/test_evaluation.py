@@ -272,6 +272,14 @@ def test_stocks_see_as_they_are_said_to():
     assert all(abs(STOCKS[name](gray).mean() - 128) < 4 for name in STOCKS)
     picture = RANDOM.integers(0, 256, (64, 64, 3), dtype=np.uint8)
     spread = {name: stock(picture).std() for name, stock in STOCKS.items()}
+    assert spread["newsreel"] != spread["grainy"]
+    steps = np.repeat(np.linspace(0, 255, 256).astype(np.uint8)[None, :, None], 240, axis=0).repeat(3, axis=2)
+    shown = STOCKS["newsreel"](steps).astype(float).mean(axis=0)  # without its grain
+    assert shown[:40].max() < 12  # crushed blacks
+    assert shown[215:].min() > 240  # burnt whites
+    stripes = np.full((240, 240, 3), 100, np.uint8)
+    stripes[:, ::2] = 156
+    assert STOCKS["newsreel"](stripes).astype(float).mean(axis=0).std() < 8  # finer than 120 lines: none is left
     assert spread["low-contrast"] < spread["faded"] < spread["panchromatic"] < spread["grainy"]
 
 

@@ -1,7 +1,7 @@
 """Training learns, goes on where it stopped, and writes a model that works."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import cv2
@@ -12,7 +12,7 @@ import torch
 from vidcolor import cli
 from vidcolor.errors import SourceError
 from vidcolor.inference import weights
-from vidcolor.training.aging import Aging, age, compress
+from vidcolor.training.aging import Aging, age, blur, compress
 from vidcolor.training.bins import Bins, bin_loss
 from vidcolor.training.objective import prepare_batch
 from vidcolor.training.photos import Photos, choose_held_back
@@ -60,12 +60,41 @@ def test_training_on_photos_needs_no_pyav():
 def test_aging_keeps_borders_colorless_and_values_in_range():
     rgb = torch.rand(8, 3, 64, 64)
     ab = torch.full((8, 2, 16, 16), 30.0)
-    everything = Aging(stock=1, tone=1, grain=1, blur=1, scratches=1, flicker=1, borders=1, compression=1)
+    shares = [field.name for field in fields(Aging) if getattr(NO_AGING, field.name) == 0]
+    everything = Aging(**dict.fromkeys(shares, 1.0))
     gray, kept = age(rgb, ab, everything, torch.Generator().manual_seed(2))
     assert gray.shape == (8, 1, 64, 64)
     assert 0 <= gray.min() <= gray.max() <= 1
     assert (kept == 0).any()
     assert (kept == 30).any()
+
+
+def test_lenses_blur_each_picture_by_its_own_sigma():
+    point = torch.zeros(2, 1, 41, 41)
+    point[..., 20, 20] = 1
+    sigma = torch.tensor([0.6, 1.5]).view(2, 1, 1, 1)
+    blurred = blur(point, sigma)
+    distance = torch.arange(41) - 20.0
+    spread = (blurred.sum(dim=2)[:, 0] * distance**2).sum(dim=1).sqrt()
+    assert torch.allclose(spread, sigma.flatten(), atol=0.02)
+    assert torch.allclose(blurred.sum(dim=(1, 2, 3)), torch.ones(2), atol=1e-5)
+    assert torch.allclose(blur(torch.full((2, 1, 9, 9), 0.4), sigma), torch.full((2, 1, 9, 9), 0.4))
+
+
+def test_hard_prints_crush_and_burn_and_lights_glow():
+    slope = torch.linspace(0, 1, 64).view(1, 1, 1, 64).expand(16, 3, 64, 64)
+    no_color = torch.zeros(16, 2, 16, 16)
+    hard, _ = age(slope, no_color, replace(NO_AGING, contrast=1.0), torch.Generator().manual_seed(1))
+    flat = ((hard == 0) | (hard == 1)).float().mean(dim=(1, 2, 3))
+    assert 0.1 < flat.mean() < 0.5  # of black 0..0.25 and white 0.65..1, half
+    assert flat.max() < 0.65
+    assert torch.all(hard.diff(dim=3) >= -1e-6)
+    lamp = torch.full((16, 3, 64, 64), 0.2)
+    lamp[..., 24:40, 24:40] = 1.0
+    lit, _ = age(lamp, no_color, replace(NO_AGING, halation=1.0), torch.Generator().manual_seed(1))
+    beside, far = lit[..., 21, 32], lit[..., 2, 2]
+    assert torch.all(beside > 0.205)
+    assert torch.allclose(far, torch.tensor(0.2), atol=1e-3)
 
 
 def test_compression_leaves_blocks_and_flicker_changes_the_light():

@@ -5,14 +5,13 @@ Shapes: H W pixels.
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
 
 from vidcolor.color import REC601_LUMA
 from vidcolor.stills.rgb import Rgb
 
-BICUBIC = Image.Resampling.BICUBIC
 Luma = NDArray[np.uint8]  # (H, W), Y' codes, full range
 Stock = Callable[[Rgb], Luma]  # sRGB (H, W, 3) -> codes of the gray picture
 
@@ -22,7 +21,7 @@ LOW_CONTRAST = 0.45
 GRAIN = 14.0  # code values, standard deviation
 # Old newsreels: orthochromatic, soft prints of high contrast, in which bright things glow.
 NEWSREEL_LINES = 120  # that the lens and the copies left
-NEWSREEL_BLACK, NEWSREEL_WHITE = 45, 200  # code values that become black and white
+NEWSREEL_BLACK, NEWSREEL_WHITE = 50, 206  # code values that become black and white
 NEWSREEL_GLOW, NEWSREEL_GLOW_FROM, NEWSREEL_GLOW_RADIUS = 0.5, 170, 1 / 24  # share, code value, share of the short side
 
 
@@ -60,13 +59,13 @@ def _render_newsreel(rgb: Rgb) -> Luma:
     """Everything at once: blind to red, glowing lights, crushed blacks and burnt skies, soft, grainy."""
     height, width = rgb.shape[:2]
     luma = _render_orthochromatic(rgb)
-    over = Image.fromarray(np.clip(luma, NEWSREEL_GLOW_FROM, 255) - NEWSREEL_GLOW_FROM)
-    radius = min(height, width) * NEWSREEL_GLOW_RADIUS
-    lit = luma + NEWSREEL_GLOW * np.asarray(over.filter(ImageFilter.GaussianBlur(radius)), np.float64)
+    over = np.clip(luma.astype(np.float32) - NEWSREEL_GLOW_FROM, 0, None)
+    lit = luma + NEWSREEL_GLOW * cv2.GaussianBlur(over, (0, 0), min(height, width) * NEWSREEL_GLOW_RADIUS)
     hard = to_codes((lit - NEWSREEL_BLACK) * (255 / (NEWSREEL_WHITE - NEWSREEL_BLACK)))
     scale = min(1.0, NEWSREEL_LINES / height)
-    few = Image.fromarray(hard).resize((max(1, round(width * scale)), max(1, round(height * scale))), BICUBIC)
-    soft = np.asarray(few.resize((width, height), BICUBIC), np.float64)
+    small = max(1, round(width * scale)), max(1, round(height * scale))
+    few = cv2.resize(hard.astype(np.float32), small, interpolation=cv2.INTER_AREA)
+    soft = cv2.resize(few, (width, height), interpolation=cv2.INTER_CUBIC)
     return to_codes(soft + np.random.default_rng(0).normal(0, GRAIN, (height, width)))
 
 
