@@ -98,23 +98,25 @@ def recolor(
 
     seen: see PhotoMethod.
     """
-    shown = [colorizer.lightness(luma, _picture_format(luma)) for luma in (lumas if seen is None else seen)]
+    shown = [colorizer.lightness(luma, photo_format(luma)) for luma in (lumas if seen is None else seen)]
     pictures: list[Rgb] = []
     said = known or [Known.nothing()] * len(lumas)
     for _, alike in groupby(zip(lumas, shown, said, strict=True), key=lambda each: each[1].shape):
         group = list(alike)
         looked_at = [lightness for _, lightness, _ in group]
         colors = colorizer.guide(looked_at, colorizer.predict(looked_at), [told for _, _, told in group])
-        pictures += [_paint(luma, found.ab_2hw) for (luma, _, _), found in zip(group, colors, strict=True)]
+        pictures += [paint_photo(luma, found.ab_2hw) for (luma, _, _), found in zip(group, colors, strict=True)]
     return pictures
 
 
-def _picture_format(luma: Luma) -> PictureFormat:
+def photo_format(luma: Luma) -> PictureFormat:
+    """The format of a photo of this luma: 8 bits, full range, BT.601."""
     return PictureFormat(luma.shape[1], luma.shape[0], 8, (0, 0), full_range=True, matrix=CODING.matrix)
 
 
-def _paint(luma: Luma, ab_2hw: Floats) -> Rgb:
-    cb, cr = paint(luma, ab_2hw, _picture_format(luma))
+def paint_photo(luma: Luma, ab_2hw: Floats) -> Rgb:
+    """Lay a*b* of any size on a luma, as a job does: sRGB (H, W, 3)."""
+    cb, cr = paint(luma, ab_2hw, photo_format(luma))
     components = CODING.ycc_to_rgb(luma / 255, (cb - 128.0) / 255, (cr - 128.0) / 255)
     rgb: Rgb = np.clip(np.rint(np.stack(components, axis=2) * 255), 0, 255).astype(np.uint8)
     return rgb
