@@ -1,10 +1,20 @@
 """Losses against values worked out by hand, and that their minima lie where they should."""
 
+import numpy as np
 import pytest
 import torch
+from skimage.color import deltaE_ciede94
 from torch import nn
 
-from vidcolor.training.losses import GAMES, chroma_gap, content_loss, gradient_penalty, mean_over_scales
+from vidcolor.training.losses import (
+    GAMES,
+    chroma_gap,
+    content_loss,
+    de94,
+    gradient_penalty,
+    log_error,
+    mean_over_scales,
+)
 
 
 def test_bce_game_is_cross_entropy():
@@ -35,6 +45,31 @@ def test_every_game_pulls_the_two_players_apart(name: str):
 def test_scales_count_alike_whatever_their_size():
     logits = [torch.full((2, 1, 8, 8), 1.0), torch.full((2, 1, 2, 2), 3.0)]
     assert mean_over_scales(lambda x: x.mean(), logits) == 2
+
+
+def test_de94_is_that_of_scikit_image():
+    ab, true = (torch.randn(2, 2, 5, 7, generator=torch.Generator().manual_seed(seed)) * 30 for seed in (1, 2))
+
+    def lab(colors: torch.Tensor) -> np.ndarray:
+        lightness = torch.full_like(colors[:, :1], 50)
+        return torch.cat([lightness, colors], dim=1).permute(0, 2, 3, 1).double().numpy()
+
+    assert de94(ab, true).item() == pytest.approx(deltaE_ciede94(lab(true), lab(ab)).mean(), rel=1e-3)
+    moved = true.clone().requires_grad_(True)
+    (slope,) = torch.autograd.grad(de94(moved, true), moved)
+    assert torch.isfinite(slope).all()  # where nothing differs
+    gray = torch.zeros(1, 2, 2, 2, requires_grad=True)
+    (slope,) = torch.autograd.grad(de94(gray, true[:1, :, :2, :2]), gray)
+    assert (slope * true[:1, :, :2, :2] < 0).all()  # from gray toward the color
+
+
+def test_the_log_error_weighs_pictures_as_psnr_does():
+    true = torch.zeros(2, 2, 4, 4)
+    far, near = true.clone(), true.clone()
+    far[0], near[1] = 40.0, 4.0
+    halved = [log_error(each, true) - log_error(each / 2, true) for each in (far, near)]
+    assert halved[0] == pytest.approx(np.log((3200 + 2) / (800 + 2)) / 2, rel=1e-4)
+    assert halved[1] > 0.8 * halved[0]  # a hundred times as much in the mean square
 
 
 def test_gradient_penalty_of_a_linear_critic_is_known():

@@ -291,13 +291,15 @@ def test_the_read_out_answers_for_its_colors_and_their_amount(photos: Path, tmp_
         trainer.run(tmp_path / f"{len(list(tmp_path.iterdir()))}.pt")
         return found
 
-    without = losses(readout_weight=0, chroma_gap_weight=0)
-    once, twice = losses(readout_weight=0.01, chroma_gap_weight=0.1), losses(readout_weight=0.02, chroma_gap_weight=0.2)
+    weighted = {"readout_weight": 0.01, "chroma_gap_weight": 0.1, "decibel_weight": 0.1, "de94_weight": 0.1}
+    without = losses(**dict.fromkeys(weighted, 0.0))
+    once, twice = losses(**weighted), losses(**{name: 2 * weight for name, weight in weighted.items()})
     assert set(without) == {"loss_G", "loss_G_bins"}
-    for name in ("loss_G_readout", "loss_G_chroma_gap"):
+    names = {f"loss_G_{name.removesuffix('_weight')}" for name in weighted}
+    for name in names:
         assert once[name] > 0
         assert twice[name] == pytest.approx(2 * once[name])
-    assert once["loss_G"] == pytest.approx(without["loss_G"] + once["loss_G_readout"] + once["loss_G_chroma_gap"])
+    assert once["loss_G"] == pytest.approx(without["loss_G"] + sum(once[name] for name in names))
 
 
 def test_fine_tuning_starts_from_the_model(photos: Path, tmp_path: Path):

@@ -75,6 +75,16 @@ def log_error(ab_B2HW: Tensor, true_ab_B2HW: Tensor) -> Tensor:
     return ((ab_B2HW - true_ab_B2HW).square().sum(dim=1).mean(dim=(1, 2)) + LEAST_ERROR).log().mean()
 
 
+def de94(ab_B2HW: Tensor, true_ab_B2HW: Tensor) -> Tensor:
+    """Mean CIE94 difference of colors at equal lightness: a difference counts less where the true color is strong."""
+    chroma, true_chroma = ((ab.square().sum(dim=1) + 1e-4).sqrt() for ab in (ab_B2HW, true_ab_B2HW))
+    apart = (ab_B2HW - true_ab_B2HW).square().sum(dim=1)
+    by_chroma = (chroma - true_chroma).square()
+    by_hue = (apart - by_chroma).clamp(min=0)
+    scaled = by_chroma / (1 + 0.045 * true_chroma) ** 2 + by_hue / (1 + 0.015 * true_chroma) ** 2
+    return (scaled + 1e-4).sqrt().mean()
+
+
 def content_loss(kind: str) -> Callable[[Tensor, Tensor], Tensor]:
     """The loss called l1, mse or rmse, between two tensors of one shape."""
     kinds: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

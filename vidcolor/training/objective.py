@@ -24,7 +24,7 @@ from vidcolor.training.bins import Bins, bin_loss
 from vidcolor.training.consistency import SecondViews
 from vidcolor.training.features import load_feature_network
 from vidcolor.training.knowledge import simulate_knowledge
-from vidcolor.training.losses import chroma_gap, content_loss, log_error
+from vidcolor.training.losses import chroma_gap, content_loss, de94, log_error
 from vidcolor.training.recipes import PARTS, Recipe
 from vidcolor.training.views import View, make_view
 
@@ -179,6 +179,10 @@ class Objective:
             terms |= self._perceptual_terms(batch, ab)
         if self.recipe.readout_weight:
             terms["loss_G_readout"] = self.recipe.readout_weight * F.mse_loss(ab, truth)
+        if self.recipe.decibel_weight:
+            terms["loss_G_decibel"] = self.recipe.decibel_weight * log_error(ab, truth)
+        if self.recipe.de94_weight:
+            terms["loss_G_de94"] = self.recipe.de94_weight * de94(ab, truth)
         if self.recipe.chroma_gap_weight:
             terms["loss_G_chroma_gap"] = self.recipe.chroma_gap_weight * chroma_gap(ab, truth)
         if batch.second_views is not None:

@@ -59,6 +59,8 @@ class Recipe:
     perceptual_finer: float = 0.0  # of the mean distance of the finer ones, each relative to the truth's mean square
     perceptual_start: float = 0.0  # share of the budget after which both perceptual terms begin
     readout_weight: float = 0.0  # of the mean squared difference of a*b*, beside `bins`
+    decibel_weight: float = 0.0  # of its logarithm, picture by picture: what PSNR measures
+    de94_weight: float = 0.0  # of the mean CIE94 difference of a*b*
     chroma_gap_weight: float = 0.0  # of the difference in colorfulness of each picture
     consistency: float = 0.0  # share of a batch, 0 to 0.5, that are second views of its other pictures
     consistency_weight: float = 0.05  # of the mean |difference| in a*b* between the two views
