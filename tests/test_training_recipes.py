@@ -142,6 +142,19 @@ def test_long_epochs_are_looked_into(share: float, photos: Path, tmp_path: Path,
         assert torch.equal(one, other)
 
 
+def test_numbers_next_to_nothing_count_as_nothing_while_a_run_lasts(photos: Path, tmp_path: Path):
+    tiny = torch.tensor([1e-39])
+    found: list[float] = []
+
+    class Watching(Told):
+        def step_finished(self, facts: dict[str, Any]) -> None:  # noqa: ARG002 - as the callback is called
+            found.append(float((tiny * 0.5)[0]))
+
+    Trainer([photos], small("fcn-l2", steps=2), events=Watching()).run(tmp_path / "state.pt")
+    assert found == [0.0, 0.0]
+    assert float((tiny * 0.5)[0]) > 0
+
+
 def test_photos_are_kept_where_a_cache_is_named(photos: Path, tmp_path: Path):
     command = [
         "train", photos, "-o", tmp_path / "mine.safetensors", "--recipe", "fcn-l2", "--steps", "2", "--batch-size", "2",

@@ -7,6 +7,7 @@ alone.
 import math
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -127,6 +128,10 @@ class Trainer:
 
     def run(self, checkpoint: Path) -> None:
         """Train until the budget is spent, resuming from `checkpoint` if it exists. Raises TrainingError."""
+        with _flushed_denormals():
+            self._run(checkpoint)
+
+    def _run(self, checkpoint: Path) -> None:
         if checkpoint.exists():
             self._restore(checkpoint)
         borders = np.cumsum([stage.share for stage in self.recipe.stages])
@@ -341,6 +346,20 @@ class Trainer:
             self.recipe.generator, self._networks.config, name, __version__, self.recipe.size or 256, multiple, notes
         )
         weights.save(path, network, header, overwrite=overwrite)
+
+
+@contextmanager
+def _flushed_denormals() -> Iterator[None]:
+    """Take numbers under 1e-38 for 0, here and in threads that begin from here.
+
+    The averages of gradients that have become 0 decay into them, and processors are a hundred times slower with them:
+    Muon's step took 380 ms in place of 58 after 3,800 steps.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def _match_checkpoint(recipe: Recipe, before: Any, checkpoint: Path) -> Recipe:
