@@ -39,8 +39,8 @@ class Colors(NamedTuple):
 
 def measure(photos: list[Path], models: Sequence[str], *options: str) -> list[Row]:
     """The rows of `vidcolor evaluate`."""
-    named = [part for model in models for part in ("--model", model)]
-    command = [sys.executable, "-m", "vidcolor", "evaluate", *map(str, photos), *named, *options, "--json"]
+    chosen = [part for model in models for part in ("--model", model)]
+    command = [sys.executable, "-m", "vidcolor", "evaluate", *map(str, photos), *chosen, *options, "--json"]
     return [json.loads(line) for line in subprocess.check_output(command, text=True).splitlines()]
 
 

@@ -9,29 +9,19 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
+
+from vidcolor.training.recipes import NO_AGING
 
 STEPS, BATCH = 100, 16  # the second half of the steps is timed
 NO_PERCEPTION = ("perceptual_weight=0", "perceptual_finer=0")
 FROZEN = 'stages=[{"crop": 128, "share": 1.0, "frozen_blocks": 99}]'
 SMALL = 'stages=[{"crop": 96, "share": 1.0, "frozen_blocks": 99}]'
-AGES = (
-    "stock",
-    "tone",
-    "grain",
-    "blur",
-    "softness",
-    "halation",
-    "contrast",
-    "scratches",
-    "flicker",
-    "borders",
-    "compression",
-)
-NO_AGING = f"aging={json.dumps(dict.fromkeys(AGES, 0))}"
+WITHOUT_AGING = f"aging={json.dumps(asdict(NO_AGING))}"
 VARIANTS: dict[str, tuple[str, ...]] = {
     "recipe `fine-tune`": (),
-    "without aging": (NO_AGING,),
+    "without aging": (WITHOUT_AGING,),
     "without second views": ("consistency=0",),
     "without perceptual terms": NO_PERCEPTION,
     "without them, encoder frozen": (*NO_PERCEPTION, FROZEN),

@@ -210,8 +210,7 @@ class Trainer:
         means = {name: total / count for name, (total, count) in sorted(self._epoch_losses.items())}
         means = self.processes.mean(means)
         self._epoch_losses.clear()
-        validator = Validator(self._loaded_photos, self.objective, self.recipe, self.device)
-        network = self._networks.result
+        validator, network = self._make_validator(), self._networks.result
         if self.processes.is_first:
             self.events.epoch_finished(
                 self._position() | means | validator.measure(network), validator.make_grid(network)
@@ -222,14 +221,15 @@ class Trainer:
     def _look(self) -> None:
         """Report the validation losses and the grid within an epoch."""
         if self.processes.is_first:
-            validator = Validator(self._loaded_photos, self.objective, self.recipe, self.device)
-            network = self._networks.result
+            validator, network = self._make_validator(), self._networks.result
             self.events.validated(self._position() | validator.measure_any(network), validator.make_grid(network))
 
     def _validate(self) -> dict[str, float]:
         """The validation losses; without validation photos the PSNR of some that are learned from."""
-        validator = Validator(self._loaded_photos, self.objective, self.recipe, self.device)
-        return validator.measure_any(self._networks.result)
+        return self._make_validator().measure_any(self._networks.result)
+
+    def _make_validator(self) -> Validator:
+        return Validator(self._loaded_photos, self.objective, self.recipe, self.device)
 
     def _keep_game_step(self) -> None:
         every = self.recipe.game_keep_steps
