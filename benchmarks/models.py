@@ -2,7 +2,8 @@
 
 `python benchmarks/models.py PHOTOS --model OLD --model NEW` prints Markdown tables. Differences are paired: those of
 each photo to the first model, at the first one's amount of color, with the standard error of their mean. What is within
-twice the error is no difference.
+twice the error is no difference. `--stock newsreel` takes them on photos as that film would have recorded them, with
+the colors on plain luma.
 """
 
 import argparse
@@ -16,11 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vidcolor.choices import STOCKS
 from vidcolor.evaluation.photo_metrics import colorfulness, de00, psnr
 from vidcolor.evaluation.photos import paint_photo, photo_format
 from vidcolor.evaluation.sources import count_photos, read_photos
-from vidcolor.evaluation.stocks import render_panchromatic
+from vidcolor.evaluation.stocks import STOCKS, render_panchromatic
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.stills.rgb import Rgb, is_gray
 
@@ -93,14 +93,14 @@ def print_stocks(photos: list[Path], models: Sequence[str]) -> None:
     )
 
 
-def predict(model: str, photos: list[Path]) -> tuple[list[Colors], list[str]]:
-    """What a model says of each photo, and their categories."""
+def predict(model: str, photos: list[Path], stock: str) -> tuple[list[Colors], list[str]]:
+    """What a model says of each photo as a film stock would have recorded it, and their categories."""
     found: list[Colors] = []
     names: list[str] = []
     with Colorizer.load(model, precision="fp32") as colorizer:
         for _, name, truth in read_photos(tuple(photos), set(range(count_photos(tuple(photos))))):
             if truth is not None and not is_gray(truth):
-                luma = render_panchromatic(truth)
+                luma = STOCKS[stock](truth)
                 (ab_2hw,) = colorizer.predict([colorizer.lightness(luma, photo_format(luma))])
                 found.append(Colors(truth, ab_2hw))
                 names.append(name.split("/")[0])
@@ -135,15 +135,15 @@ def mean_and_error(values: Any) -> str:
     return f"{values.mean():+.3f} ({values.std(ddof=1) / len(values) ** 0.5:.3f})"
 
 
-def print_differences(photos: list[Path], models: Sequence[str]) -> None:
-    first, names = predict(models[0], photos)
+def print_differences(photos: list[Path], models: Sequence[str], stock: str) -> None:
+    first, names = predict(models[0], photos, stock)
     before = score(first, 1.0)
     color = before[:, 2].mean()
     places = np.array(names)
-    title = f"Differences to {Path(models[0]).stem}, photo by photo, all at a colorfulness of {color:.1f}"
+    title = f"Differences to {Path(models[0]).stem} on {stock} photos, one by one, all at a colorfulness of {color:.1f}"
     print(f"\n{title} (in brackets: the standard error):")
     for model in models[1:]:
-        change = at_color(predict(model, photos)[0], color) - before
+        change = at_color(predict(model, photos, stock)[0], color) - before
         rows = [["all", mean_and_error(change[:, 0]), mean_and_error(change[:, 1])]]
         for place in sorted({*names}):
             of_place = change[places == place]
@@ -162,11 +162,12 @@ def main() -> None:
     parser.add_argument("photos", nargs="+", type=Path)
     parser.add_argument("--model", dest="models", action="append", required=True, help="the first is the measure")
     parser.add_argument("--only", choices=("scores", "stocks", "differences"), help="one of the parts alone")
+    parser.add_argument("--stock", choices=STOCKS, default="panchromatic", help="of the differences")
     asked = parser.parse_args()
     parts: dict[str, Callable[[], None]] = {
         "scores": lambda: print_all_scores(asked.photos, asked.models),
         "stocks": lambda: print_stocks(asked.photos, asked.models),
-        "differences": lambda: print_differences(asked.photos, asked.models),
+        "differences": lambda: print_differences(asked.photos, asked.models, asked.stock),
     }
     for name, part in parts.items():
         if asked.only in (None, name):
