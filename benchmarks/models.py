@@ -1,9 +1,9 @@
 """Compare models on color photos: every score, by category, by film stock, and differences with their errors.
 
-`python benchmarks/models.py PHOTOS --model OLD --model NEW` prints Markdown tables. Differences are paired: those of
-each photo to the first model, at the first one's amount of color, with the standard error of their mean. What is within
-twice the error is no difference. `--stock newsreel` takes them on photos as that film would have recorded them, with
-the colors on plain luma.
+`python benchmarks/models.py PHOTOS --model OLD --model NEW` prints Markdown tables; the folders in PHOTOS are the
+categories. Differences are paired: those of each photo to the first model, at the first one's amount of color, with the
+standard error of their mean. What is within twice the error is no difference. `--stock newsreel` takes them on photos
+as that film would have recorded them, with the colors on plain luma.
 """
 
 import argparse
@@ -17,10 +17,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vidcolor.errors import UsageError, VidcolorError
 from vidcolor.evaluation.photo_metrics import colorfulness, de00, psnr
 from vidcolor.evaluation.photos import paint_photo, photo_format
 from vidcolor.evaluation.sources import count_photos, read_photos
 from vidcolor.evaluation.stocks import STOCKS, render_panchromatic
+from vidcolor.inference import weights
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.stills.rgb import Rgb, is_gray
 
@@ -103,7 +105,7 @@ def predict(model: str, photos: list[Path], stock: str) -> tuple[list[Colors], l
                 luma = STOCKS[stock](truth)
                 (ab_2hw,) = colorizer.predict([colorizer.lightness(luma, photo_format(luma))])
                 found.append(Colors(truth, ab_2hw))
-                names.append(name.split("/")[0])
+                names.append(name.split("/")[0] if "/" in name else "")
     return found, names
 
 
@@ -123,6 +125,8 @@ def at_color(colors: Sequence[Colors], wanted: float) -> Any:
     factor = 1.0
     for _ in range(ROUNDS):
         scores = score(colors, factor)
+        if not scores[:, 2].any():
+            raise UsageError("a model without any color cannot be compared at equal color.")
         if abs(scores[:, 2].mean() / wanted - 1) < 0.002:
             break
         factor *= wanted / scores[:, 2].mean()
@@ -137,6 +141,8 @@ def mean_and_error(values: Any) -> str:
 
 def print_differences(photos: list[Path], models: Sequence[str], stock: str) -> None:
     first, names = predict(models[0], photos, stock)
+    if not first:
+        raise UsageError("no color photo is among them.")
     before = score(first, 1.0)
     color = before[:, 2].mean()
     places = np.array(names)
@@ -145,7 +151,7 @@ def print_differences(photos: list[Path], models: Sequence[str], stock: str) -> 
     for model in models[1:]:
         change = at_color(predict(model, photos, stock)[0], color) - before
         rows = [["all", mean_and_error(change[:, 0]), mean_and_error(change[:, 1])]]
-        for place in sorted({*names}):
+        for place in sorted({*names} - {""}):
             of_place = change[places == place]
             rows.append([place, mean_and_error(of_place[:, 0]), mean_and_error(of_place[:, 1])])
         print_table([Path(model).stem, "PSNR, dB", "dE00"], rows)
@@ -164,14 +170,23 @@ def main() -> None:
     parser.add_argument("--only", choices=("scores", "stocks", "differences"), help="one of the parts alone")
     parser.add_argument("--stock", choices=STOCKS, default="panchromatic", help="of the differences")
     asked = parser.parse_args()
+    if asked.only == "differences" and len(asked.models) < 2:
+        parser.error("differences need two models.")
     parts: dict[str, Callable[[], None]] = {
         "scores": lambda: print_all_scores(asked.photos, asked.models),
         "stocks": lambda: print_stocks(asked.photos, asked.models),
         "differences": lambda: print_differences(asked.photos, asked.models, asked.stock),
     }
-    for name, part in parts.items():
-        if asked.only in (None, name):
-            part()
+    try:
+        for model in asked.models:
+            weights.find(model)
+        for name, part in parts.items():
+            if asked.only in (None, name):
+                part()
+    except VidcolorError as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
+    except subprocess.CalledProcessError as error:  # evaluate has said why
+        parser.exit(error.returncode)
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ EVENTS = (  # kind of an event, and its facts
     ("progress", events.FilmProgress), ("done", events.FilmFinished), ("passed", events.FilmDoneBefore),
     ("error", events.FilmFailed), ("plan", events.FilmPlan), ("file", events.FileFinished),
     ("progress", events.BatchProgress), ("done", events.BatchFinished), ("plan", events.BatchPlan),
-    ("report", LoadReport), ("steps", events.TrainingPlace), ("epoch", events.TrainingPlace),
-    ("validation", events.TrainingPlace),
+    ("resumed", events.TrainingPlace), ("report", LoadReport), ("steps", events.TrainingPlace),
+    ("epoch", events.TrainingPlace), ("validation", events.TrainingPlace),
     ("done", events.ModelWritten), ("finding", Finding), ("verdict", events.Verdict),
 )  # fmt: skip
 TRAINING = ("steps", "epoch", "validation")  # whose losses have names of their own

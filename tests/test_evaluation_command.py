@@ -127,6 +127,20 @@ def test_the_sheet_shows_photos_and_frames_by_every_way(
     assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
 
 
+def test_the_sheet_shows_what_a_film_stock_made_of_a_photo(photos: Path, tiny_model: Path, tmp_path: Path):
+    target = tmp_path / "sheet.png"
+    stocks = ["--stock", "panchromatic", "--stock", "orthochromatic"]
+    assert run(photos, "--model", tiny_model, "--size", "64", "--limit", "1", *stocks, "--sheet", target) == 0
+    with Image.open(target) as image:
+        sheet = np.asarray(image).astype(int)
+    width = (sheet.shape[1] - 8) // 5  # gray, orthochromatic, the model twice, truth
+    gray, red_blind, *_, truth = (
+        sheet[30:150, 8 + width * at : width + width * at].mean(axis=(0, 1)) for at in range(5)
+    )
+    assert np.ptp(red_blind) < 1 < abs(gray.mean() - red_blind.mean())
+    assert np.ptp(truth) > 1
+
+
 def test_the_sheet_keeps_its_order_and_cuts_long_names():
     sheet = ContactSheet()
     for place in (2, 0, 1):

@@ -169,7 +169,7 @@ def test_training_learns(photos: Path, tmp_path: Path):
     config = {"widths": [32, 24, 16, 16]}
     stages = (Stage(32, 1.0, 99),)
     recipe = replace(
-        RECIPES["default"], generator_config=config, stages=stages, steps=40, batch=8, aging=NO_AGING, game="none"
+        RECIPES["default"], generator_config=config, stages=stages, steps=40, batch=8, aging=NO_AGING, gan_loss="none"
     )
     trainer = Trainer([photos], recipe)
     losses: list[float] = []

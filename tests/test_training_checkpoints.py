@@ -16,7 +16,12 @@ from vidcolor.training.recipes import EARLIER_NAMES, RECIPES, Stage, override
 from vidcolor.training.trainer import Trainer
 
 RECIPE = replace(
-    RECIPES["pix2pix"], generator_config={"width": 4, "depth": 5}, stages=(Stage(32),), batch=2, steps=2, game="none"
+    RECIPES["pix2pix"],
+    generator_config={"width": 4, "depth": 5},
+    stages=(Stage(32),),
+    batch=2,
+    steps=2,
+    gan_loss="none",
 )
 
 
@@ -47,14 +52,16 @@ def test_a_state_of_vidcolor_0_1_0_is_gone_on_with(photos: Path, tmp_path: Path)
     """Its recipes, and the discriminators at several scales, have names of their own."""
     path = tmp_path / "state.pt"
     recipe = replace(
-        RECIPE, game="hinge", discriminator="multiscale", discriminator_config={"width": 4, "layers": 1},
+        RECIPE, gan_loss="hinge", discriminator="multiscale", discriminator_config={"width": 4, "layers": 1},
         consistency=0.5, favor=(("*", 1.0),), aging=replace(RECIPE.aging, grain=0.5),
     )  # fmt: skip
     Trainer([photos], recipe).run(path)
     state = torch.load(path, weights_only=True)
     earlier = {now: then for then, now in EARLIER_NAMES.items()}
     state["recipe"] = {earlier.get(name, name): value for name, value in state["recipe"].items()}
-    assert state["recipe"].keys() > EARLIER_NAMES.keys()
+    aging = state["recipe"]["ageing"]
+    aging["stock"] = aging.pop("sensitivity")
+    assert state["recipe"].keys() | aging.keys() > EARLIER_NAMES.keys()
     weights = state["players"]["discriminator"]
     renamed = {f"judges.{name.removeprefix('scales.')}": weights.pop(name) for name in list(weights)}
     state["players"]["discriminator"] = renamed

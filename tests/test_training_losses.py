@@ -7,7 +7,7 @@ from skimage.color import deltaE_ciede94
 from torch import nn
 
 from vidcolor.training.losses import (
-    GAMES,
+    GAN_LOSSES,
     chroma_gap,
     content_loss,
     de94,
@@ -17,27 +17,27 @@ from vidcolor.training.losses import (
 )
 
 
-def test_bce_game_is_cross_entropy():
+def test_bce_is_cross_entropy():
     logits = torch.tensor([0.0, 2.0, -3.0])
     entropy = nn.BCEWithLogitsLoss()
-    assert torch.allclose(GAMES["bce"].real(logits), entropy(logits, torch.ones(3)))
-    assert torch.allclose(GAMES["bce"].fake(logits), entropy(logits, torch.zeros(3)))
-    assert torch.allclose(GAMES["bce"].generator(logits), entropy(logits, torch.ones(3)))
+    assert torch.allclose(GAN_LOSSES["bce"].real(logits), entropy(logits, torch.ones(3)))
+    assert torch.allclose(GAN_LOSSES["bce"].fake(logits), entropy(logits, torch.zeros(3)))
+    assert torch.allclose(GAN_LOSSES["bce"].generator(logits), entropy(logits, torch.ones(3)))
 
 
-def test_hinge_game_rests_once_the_margin_is_kept():
-    assert GAMES["hinge"].real(torch.tensor([1.0, 5.0])) == 0
-    assert GAMES["hinge"].fake(torch.tensor([-1.0, -5.0])) == 0
-    assert GAMES["hinge"].real(torch.tensor([0.0])) == 1
+def test_hinge_rests_once_the_margin_is_kept():
+    assert GAN_LOSSES["hinge"].real(torch.tensor([1.0, 5.0])) == 0
+    assert GAN_LOSSES["hinge"].fake(torch.tensor([-1.0, -5.0])) == 0
+    assert GAN_LOSSES["hinge"].real(torch.tensor([0.0])) == 1
 
 
-@pytest.mark.parametrize("name", GAMES)
-def test_every_game_pulls_the_two_players_apart(name: str):
+@pytest.mark.parametrize("name", GAN_LOSSES)
+def test_every_gan_loss_pulls_the_two_players_apart(name: str):
     logit = torch.zeros(1, requires_grad=True)
-    game = GAMES[name]
-    (real,) = torch.autograd.grad(game.real(logit), logit)
-    (fake,) = torch.autograd.grad(game.fake(logit), logit)
-    (generator,) = torch.autograd.grad(game.generator(logit), logit)
+    loss = GAN_LOSSES[name]
+    (real,) = torch.autograd.grad(loss.real(logit), logit)
+    (fake,) = torch.autograd.grad(loss.fake(logit), logit)
+    (generator,) = torch.autograd.grad(loss.generator(logit), logit)
     assert real < 0 < fake
     assert generator < 0
 

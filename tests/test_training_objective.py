@@ -36,7 +36,7 @@ def test_finer_features_count_relative_to_the_truths(monkeypatch: pytest.MonkeyP
         return [red, 1000 * red + 7, 3 * red]  # scales must not matter; the coarsest is the other term's
 
     monkeypatch.setattr(objective, "load_feature_network", lambda *_: maps)
-    changes = {"content": "l1", "perceptual_weight": 0.0, "perceptual_finer": 2.0, "game": "none"}
+    changes = {"content": "l1", "perceptual_weight": 0.0, "perceptual_finer": 2.0, "gan_loss": "none"}
     recipe = dataclasses.replace(RECIPES["pix2pix"], **changes)
     lightness, truth = torch.full((1, 1, 8, 8), 50.0), torch.full((1, 2, 8, 8), 20.0)
     batch, prediction = objective.Batch(lightness, truth, lightness), objective.Prediction(torch.zeros(1, 2, 8, 8))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from photo_fixtures import file_of, gray, picture
+from PIL import Image
 
 from vidcolor.errors import SinkError, SourceError
 from vidcolor.training import photos as photos_module
@@ -91,6 +92,43 @@ def test_a_pack_is_made_anew_when_something_changed(scans: Path, tmp_path: Path,
     assert _pictures(mapped) == _pictures(held)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"facts": None},
+        {"facts": {}},
+        {"facts": {"luck": 1}},
+        {"shapes": [[10**30, 1]] * 4},
+        {"names": None},
+        {"samples": 3},
+        "[" * 100_000,
+    ],
+)
+def test_a_damaged_list_is_read_anew(damage: dict[str, object] | str, scans: Path, tmp_path: Path):
+    cache = tmp_path / "cache"
+    first = Photos([scans], crop=32, pack_folder=cache)
+    (listed,) = cache.glob("photos-*.json")
+    listed.write_text(damage if isinstance(damage, str) else json.dumps(json.loads(listed.read_text()) | damage))
+    assert _pictures(Photos([scans], crop=32, pack_folder=cache)) == _pictures(first)
+
+
+def test_equal_names_sizes_and_times_in_two_folders_are_two_sets(tmp_path: Path):
+    for number, name in enumerate(("one", "other")):
+        (tmp_path / name).mkdir()
+        Image.fromarray(picture(number, 40, 40)).save(tmp_path / name / "scan.bmp")
+        os.utime(tmp_path / name / "scan.bmp", (0, 0))
+    one, other = (Photos([tmp_path / name], crop=32, pack_folder=tmp_path / "cache") for name in ("one", "other"))
+    assert _pictures(one) == _pictures(Photos([tmp_path / "one"], crop=32))
+    assert _pictures(other) == _pictures(Photos([tmp_path / "other"], crop=32)) != _pictures(one)
+
+
+def test_a_cache_that_is_a_file_is_named_as_one(scans: Path, tmp_path: Path):
+    (tmp_path / "cache").write_text("mine")
+    with pytest.raises(SinkError, match=r"cache: is a file, not a folder"):
+        Photos([scans], crop=32, pack_folder=tmp_path / "cache")
+    assert (tmp_path / "cache").read_text() == "mine"
+
+
 def test_what_does_not_belong_to_the_set_changes_no_key(scans: Path):
     before = key_of([scans], {})
     (scans / "notes.txt").write_text("westerns")
@@ -138,7 +176,7 @@ def test_samples_that_killed_runs_left_are_removed(scans: Path, tmp_path: Path):
     cache = tmp_path / "cache"
     cache.mkdir()
     old, new = (cache / f".vidcolor-{name}.partial.u8" for name in ("old", "new"))
-    unlisted = cache / "photos-00-11.u8"
+    unlisted = cache / "photos-0123456789abcdef-01234567.u8"
     for path in (old, new, unlisted):
         path.write_bytes(b"x")
     for path in (old, unlisted):
@@ -147,6 +185,10 @@ def test_samples_that_killed_runs_left_are_removed(scans: Path, tmp_path: Path):
     assert not old.exists()
     assert not unlisted.exists()
     assert new.exists()  # another run may be writing it
-    (cache / "of the user.txt").write_text("stays")
+    users = ["of the user.txt", "photos-2020.json", "photos-summer.u8"]
+    for name in users:
+        (cache / name).write_text("stays")
+        os.utime(cache / name, (0, 0))
+    Photos([scans], crop=36, pack_folder=cache)
     remove_packs(cache)
-    assert [path.name for path in cache.iterdir()] == ["of the user.txt"]
+    assert sorted(path.name for path in cache.iterdir()) == users

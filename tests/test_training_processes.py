@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -22,7 +23,7 @@ photos, folder, batch = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 torch.set_num_threads(1)
 recipe = dataclasses.replace(
     RECIPES["wgan-gp"], generator_config={"width": 4, "depth": 2}, stages=(Stage(32),), batch=batch, steps=4,
-    epochs=None, discriminator_config={"norm": "none", "width": 4, "layers": 2}, gradient_penalty=0.0, game="hinge",
+    epochs=None, discriminator_config={"norm": "none", "width": 4, "layers": 2}, gradient_penalty=0.0, gan_loss="hinge",
     critic_steps=1, optimizer="adamw",
 )
 trainer = Trainer([photos], recipe)
@@ -87,12 +88,18 @@ def test_the_command_runs_under_torchrun(photos: Path, tmp_path: Path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stderr
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    assert [entry["event"] for entry in log] == ["beginning", *["steps"] * 3, "epoch"]  # one of the two has written
+    assert [entry["event"] for entry in log] == [
+        "beginning",
+        *["steps"] * 3,
+        "epoch",
+        "end",
+    ]  # one of the two has written
     assert log[-1]["images"] == 12
     assert (tmp_path / "mine.safetensors").is_file()
 
 
-def test_a_run_told_to_end_saves_and_goes_on(photos: Path, tmp_path: Path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_told_to_end_saves_and_goes_on(number: int, code: int, photos: Path, tmp_path: Path):
     command = [
         sys.executable, "-m", "vidcolor", "train", photos, "-o", tmp_path / "mine.safetensors", "--recipe", "fcn-l2",
         "--batch-size", "2", "--threads", "1", "--run-folder", tmp_path / "run", "--device", "cpu", "--json", "--set",
@@ -101,9 +108,10 @@ def test_a_run_told_to_end_saves_and_goes_on(photos: Path, tmp_path: Path):
     run = subprocess.Popen([*command, "--steps", "100000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while '"steps"' not in run.stdout.readline():
         assert run.poll() is None, run.stderr.read()
-    run.terminate()
+    run.send_signal(number)
     _, told = run.communicate(timeout=60)
-    assert run.returncode == 143
+    assert run.returncode == code
+    assert "saving after this step; once more ends without" in told
     assert "the same command resumes there" in told
     assert not (tmp_path / "mine.safetensors").exists()
     stopped = torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"]
@@ -112,3 +120,24 @@ def test_a_run_told_to_end_saves_and_goes_on(photos: Path, tmp_path: Path):
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert events[-1]["event"] == "done"
     assert events[-1]["images"] == 2 * (stopped + 3)
+    assert next(event["step"] for event in events if event["event"] == "resumed") == stopped
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [entry["event"] for entry in log if entry["event"] != "steps"] == ["beginning", "epoch", "end"]
+    assert [entry["step"] for entry in log] == sorted(entry["step"] for entry in log)
+
+
+def test_every_process_stops_and_the_first_saves(photos: Path, tmp_path: Path):
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port(),
+        "-m", "vidcolor", "train", photos, "-o", tmp_path / "mine.safetensors", "--recipe", "fcn-l2", "--json",
+        "--batch-size", "2", "--threads", "1", "--run-folder", tmp_path / "run", "--device", "cpu", "--set",
+        'generator_config={"width": 4, "depth": 5, "outputs": 3}', "--set", 'stages=[{"crop": 32}]',
+        "--steps", "100000",
+    ]  # fmt: skip
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while '"steps"' not in run.stdout.readline():
+        assert run.poll() is None, run.stderr.read()
+    run.send_signal(signal.SIGTERM)
+    _, told = run.communicate(timeout=90)
+    assert told.count("the same command resumes there") == 1
+    assert torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"] > 0

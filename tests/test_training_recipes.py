@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -19,7 +20,7 @@ from vidcolor.inference import weights
 from vidcolor.stills.rgb import Rgb
 from vidcolor.training import objective
 from vidcolor.training import trainer as trainer_module
-from vidcolor.training.aging import age
+from vidcolor.training.aging import Aging, age
 from vidcolor.training.features import load_feature_network
 from vidcolor.training.gan import Gan
 from vidcolor.training.recipes import NO_AGING, RECIPES, Recipe, Stage, find_recipe, format_recipe, override
@@ -64,7 +65,7 @@ class Told(Events):
         self.kept.append(name)
 
 
-FEATURE_GAME = {"game": "hinge", "discriminator": "features", "discriminator_config": {"width": 4}}
+FEATURE_GAN = {"gan_loss": "hinge", "discriminator": "features", "discriminator_config": {"width": 4}}
 
 
 def small(name: str, **changes: object) -> Recipe:
@@ -75,7 +76,7 @@ def small(name: str, **changes: object) -> Recipe:
     )  # the default's colors are a quarter of it
     fitting = {
         "generator_config": SMALL[name], "discriminator_config": judge, "stages": (Stage(crop, 1.0, 99),), "batch": 4,
-        "steps": 4, "minutes": None, "epochs": None, "game_start": 0.0, "features": "lite0",
+        "steps": 4, "minutes": None, "epochs": None, "gan_start": 0.0, "features": "lite0",
     }  # fmt: skip
     return dataclasses.replace(recipe, **fitting | changes)
 
@@ -96,7 +97,9 @@ def test_a_recipe_trains_and_its_model_works(name: str, photos: Path, tmp_path: 
     told = Told()
     trainer = Trainer([photos], recipe, events=told, init=start_of(name, photos, tmp_path))
     trainer.run(tmp_path / "state.pt")
-    expected = {"loss_G"} | ({"loss_G_GAN", "loss_D", "loss_D_real", "loss_D_fake"} if recipe.game != "none" else set())
+    expected = {"loss_G"} | (
+        {"loss_G_GAN", "loss_D", "loss_D_real", "loss_D_fake"} if recipe.gan_loss != "none" else set()
+    )
     assert expected <= set(told.steps_facts[-1])
     trainer.export(tmp_path / "model.safetensors", name)
     network, header = weights.load(tmp_path / "model.safetensors")
@@ -107,7 +110,7 @@ def test_a_recipe_trains_and_its_model_works(name: str, photos: Path, tmp_path: 
 
 @pytest.mark.parametrize("name", ["pix2pix", "wgan-gp", "default", "dcgan", "fine-tune", "guided", "likeness"])
 def test_resumed_equals_uninterrupted(name: str, photos: Path, tmp_path: Path):
-    changes = FEATURE_GAME | {"optimizer": "muon"} if name == "fine-tune" else {}
+    changes = FEATURE_GAN | {"optimizer": "muon"} if name == "fine-tune" else {}
     recipe = small(name, steps=6, schedule="constant", warmup=0.0, perceptual_start=0.0, **changes)
     init = start_of(name, photos, tmp_path)
     whole = Trainer([photos], recipe, init=init)
@@ -228,7 +231,9 @@ def test_a_run_goes_on_under_a_version_that_knows_more_fields(photos: Path, tmp_
 
 
 def test_a_perceptual_term_stands_beside_the_content(photos: Path, tmp_path: Path):
-    recipe = small("default", perceptual_weight=0.5, perceptual_finer=0.5, perceptual_start=0.5, game="none", steps=2)
+    recipe = small(
+        "default", perceptual_weight=0.5, perceptual_finer=0.5, perceptual_start=0.5, gan_loss="none", steps=2
+    )
     trainer = Trainer([photos], recipe)
     seen: list[dict[str, float]] = []
     step = trainer._train_step
@@ -250,7 +255,7 @@ def test_one_look_serves_the_perceptual_term_and_the_discriminator(
         return lambda rgb: looks.append(len(rgb)) or look(rgb)
 
     monkeypatch.setattr(objective, "load_feature_network", counted)
-    trainer = Trainer([photos], small("fine-tune", **FEATURE_GAME, perceptual_weight=0.5, steps=2))
+    trainer = Trainer([photos], small("fine-tune", **FEATURE_GAN, perceptual_weight=0.5, steps=2))
     step = trainer._train_step
     looks_by_step: list[list[int]] = []
 
@@ -266,9 +271,9 @@ def test_one_look_serves_the_perceptual_term_and_the_discriminator(
     assert looks_by_step == [[4, 4]] * 2  # the truth and the prediction, once each
 
 
-def test_a_game_on_features_moves_the_generator_and_not_its_judge(photos: Path, tmp_path: Path):
+def test_a_gan_loss_on_features_moves_the_generator_and_not_its_discriminator(photos: Path, tmp_path: Path):
     def after_a_step(weight: float) -> Any:
-        trainer = Trainer([photos], small("fine-tune", **FEATURE_GAME, game_weight=weight, steps=1, warmup=0.0))
+        trainer = Trainer([photos], small("fine-tune", **FEATURE_GAN, gan_weight=weight, steps=1, warmup=0.0))
         trainer.run(tmp_path / f"{weight}.pt")
         return trainer
 
@@ -291,12 +296,12 @@ def test_a_discriminator_of_features_refuses_what_it_cannot_judge(
     name: str, changes: dict[str, Any], said: str, photos: Path, tmp_path: Path
 ):
     with pytest.raises(UsageError, match=said):
-        Trainer([photos], small(name, **FEATURE_GAME | changes)).run(tmp_path / "s.pt")
+        Trainer([photos], small(name, **FEATURE_GAN | changes)).run(tmp_path / "s.pt")
 
 
 def test_the_read_out_answers_for_its_colors_and_their_amount(photos: Path, tmp_path: Path):
     def losses(**weights: float) -> dict[str, float]:
-        recipe = small("default", game="none", perceptual_weight=0, steps=1, **weights)
+        recipe = small("default", gan_loss="none", perceptual_weight=0, steps=1, **weights)
         found: dict[str, float] = {}
         trainer = Trainer([photos], recipe)
         step = trainer._train_step
@@ -316,10 +321,10 @@ def test_the_read_out_answers_for_its_colors_and_their_amount(photos: Path, tmp_
 
 
 def test_fine_tuning_starts_from_the_model(photos: Path, tmp_path: Path):
-    trainer = Trainer([photos], small("default", game="none"))
+    trainer = Trainer([photos], small("default", gan_loss="none"))
     trainer.run(tmp_path / "one.pt")
     trainer.export(tmp_path / "one.safetensors", "one")
-    again = Trainer([photos], small("default", game="none", learning_rate=0.0, encoder_learning_rate=1e-12, steps=1,
+    again = Trainer([photos], small("default", gan_loss="none", learning_rate=0.0, encoder_learning_rate=1e-12, steps=1,
                                     average_decay=0.0), init=tmp_path / "one.safetensors")  # fmt: skip
     again.run(tmp_path / "two.pt")
     start, _ = weights.load(tmp_path / "one.safetensors")
@@ -387,14 +392,14 @@ def test_an_epoch_tells_its_means_the_validations_and_a_grid(photos: Path, tmp_p
 
 def test_models_are_kept_at_the_moments_that_the_recipe_names(photos: Path, tmp_path: Path):
     told = Told()
-    recipe = small("pix2pix", steps=None, epochs=4.0, batch=6, keep_epochs=2, game_start=0.5, game_keep_steps=3)
+    recipe = small("pix2pix", steps=None, epochs=4.0, batch=6, keep_epochs=2, gan_start=0.5, gan_keep_steps=3)
     Trainer([photos], recipe, events=told).run(tmp_path / "s.pt")  # 12 photos: 8 steps
     assert told.kept == ["epoch-0002", "step-0000006"]
 
 
 def gradients(photos: Path, tmp_path: Path, **changes: object) -> list[torch.Tensor]:
     """Gradients of the first step, without what depends on the batch as a whole."""
-    recipe = small("wgan-gp", steps=1, game="none", **changes)
+    recipe = small("wgan-gp", steps=1, gan_loss="none", **changes)
     trainer = Trainer([photos], recipe)
     make = trainer._build
 
@@ -434,13 +439,47 @@ def test_missing_vgg19_weights_are_told_with_what_to_do(photos: Path, tmp_path: 
 @pytest.mark.parametrize(
     "change",
     [
-        {"precision": "int4"}, {"game": "chess"}, {"optimizer": "luck"}, {"accumulate": 3}, {"zoom": 0.5},
-        {"drop_path": 1.5}, {"drop_path": 0.25},
+        {"precision": "int4"}, {"gan_loss": "chess"}, {"optimizer": "luck"}, {"accumulate": 3}, {"zoom": 0.5},
+        {"drop_path": 1.5}, {"drop_path": 0.25}, {"de94_weight": -5.0}, {"validation_share": -1.0}, {"cards": 1.5},
+        {"learning_rate": -0.1}, {"average_decay": 1.0},
     ],
 )  # fmt: skip
 def test_a_recipe_that_cannot_be_followed_is_refused(change: dict[str, Any], photos: Path, tmp_path: Path):
     with pytest.raises(UsageError, match=str(next(iter(change.values())))):
         Trainer([photos], small("pix2pix", **change)).run(tmp_path / "s.pt")
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "told"),
+    [
+        ("aging", '{"grains": 0.8}', r"aging's field 'grains'.*did you mean grain"),
+        ("stages", '[{"crops": 128}]', r"stage's field 'crops'.*did you mean crop"),
+        ("aging", "3", "aging=3: needs a value"),
+    ],
+)
+def test_a_field_within_a_field_is_checked(field: str, text: str, told: str):
+    with pytest.raises(UsageError, match=told):
+        override(RECIPES["default"], {field: text})
+
+
+@pytest.mark.parametrize("aging", [{"grain": 1.5}, {"grain_sigma": -0.1}])
+def test_aging_out_of_range_is_refused_before_photos_are_read(aging: dict[str, float]):
+    with pytest.raises(UsageError, match=rf"aging\.{next(iter(aging))} {next(iter(aging.values()))}: must be"):
+        Trainer([Path("no photos")], dataclasses.replace(RECIPES["default"], aging=Aging(**aging)))
+
+
+def test_fields_of_earlier_releases_are_understood():
+    recipe = override(RECIPES["default"], {"game": "none", "game_weight": "2", "aging": '{"stock": 0.9}'})
+    assert (recipe.gan_loss, recipe.gan_weight, recipe.aging) == ("none", 2.0, Aging(sensitivity=0.9))
+
+
+def test_a_run_of_a_few_steps_has_an_average_of_its_own(photos: Path, tmp_path: Path):
+    trainer = Trainer([photos], small("default", average_decay=0.999, steps=3, gan_loss="none"))
+    seen: list[torch.Tensor] = []
+    trainer.events.step_finished = lambda _: seen.append(trainer.gan.average.classify.weight.clone())
+    trainer.run(tmp_path / "state.pt")
+    assert len(seen) == 3
+    assert not any(one.equal(next_one) for one, next_one in pairwise(seen))
 
 
 def test_another_discriminator_begins_with_its_own_defaults():
@@ -453,7 +492,7 @@ def test_another_discriminator_begins_with_its_own_defaults():
 
 @pytest.mark.parametrize("config", [{"scales": 3}, {"features": "lite2"}])
 def test_a_discriminator_config_that_does_not_fit_is_refused(config: dict[str, Any], photos: Path, tmp_path: Path):
-    recipe = small("fine-tune", **FEATURE_GAME | {"discriminator_config": config})
+    recipe = small("fine-tune", **FEATURE_GAN | {"discriminator_config": config})
     with pytest.raises(UsageError, match=rf"does not fit features.*{next(iter(config))}"):
         Trainer([photos], recipe).run(tmp_path / "s.pt")
 
@@ -498,7 +537,7 @@ def test_the_command_shows_and_follows_a_recipe(photos: Path, tmp_path: Path, ca
     assert told[-1] == f"next: vidcolor preview film.mp4 -o sheet.png --models default,{model}"
     assert weights.read_header(model).multiple == 32
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    assert [entry["event"] for entry in log] == ["beginning", "steps", "steps", "epoch"]
-    assert log[-1]["loss_D"] > 0
+    assert [entry["event"] for entry in log] == ["beginning", "steps", "steps", "epoch", "end"]
+    assert log[-2]["loss_D"] > 0
     assert (tmp_path / "run" / "grids" / "step-0000002.png").stat().st_size > 1000
     assert (tmp_path / "run" / "curves.png").stat().st_size > 1000

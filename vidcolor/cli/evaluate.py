@@ -151,6 +151,8 @@ def _measure_photos(
     with_hints: bool,
 ) -> "PhotoReport | None":  # fmt: skip
     """Measure the photos; None where there are none, or none can be read."""
+    import numpy as np
+
     from vidcolor.evaluation.photos import evaluate, recolor
     from vidcolor.evaluation.sources import count_photos, spread_evenly
     from vidcolor.evaluation.stocks import STOCKS
@@ -170,7 +172,12 @@ def _measure_photos(
 
     def keep(number: int, name: str, pictures: Any) -> None:
         if sheet is not None and number in shown:
-            sheet.add((0, number), name, pictures)
+            aged = {
+                f"input ({stock})": np.repeat(STOCKS[stock](pictures["truth"])[..., None], 3, axis=2)
+                for stock in stocks
+                if stock != "panchromatic"
+            }
+            sheet.add((0, number), name, {"gray": pictures["gray"]} | aged | pictures)
 
     try:
         with show_count("photos") as tell:

@@ -6,8 +6,8 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Self
 
@@ -17,6 +17,7 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 HANGUP_CODE = 129
 REPEAT_SECONDS = 0.25  # in which repeated signals count as one: terminals signal the group, and wrappers forward it
 _CLOSING = "vidcolor: closing; once more ends at once."
+_SAVING = "vidcolor: saving after this step; once more ends without."
 
 
 class Interrupted(KeyboardInterrupt):
@@ -91,6 +92,38 @@ class StopHandler:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def stopping_by(stop: Callable[[], bool]) -> Iterator[list[signal.Signals]]:
+    """Call `stop` at the first Ctrl-C or SIGTERM in place of raising there. Gives the list of the signals that came.
+
+    stop: asks the work to end soon; False: it cannot, so that the signal raises as ever. Later signals raise, too.
+    """
+    told: list[signal.Signals] = []
+    before: dict[signal.Signals, Any] = {}
+    last = 0.0
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if told and now - last < REPEAT_SECONDS:
+            return
+        last = now
+        if not told and stop():
+            told.append(signal.Signals(number))
+            _write(_SAVING)
+        elif callable(raising := before[signal.Signals(number)]):
+            raising(number, frame)
+
+    for known in CODES:
+        if signal.getsignal(known) != signal.SIG_IGN:
+            before[known] = signal.signal(known, handle)
+    try:
+        yield told
+    finally:
+        for known, handler in before.items():
+            signal.signal(known, handler)
 
 
 def end_with(codes: Mapping[signal.Signals, int]) -> None:

@@ -6,17 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vidcolor.cli import log
+from vidcolor.cli import log, signals
 from vidcolor.cli.next_command import quoted, tell_next
 from vidcolor.cli.number_types import Number, Whole, parse_number, parse_whole, shorten
 from vidcolor.cli.param_types import DEVICE, Existing, ModelName, Output, RecipeName
 from vidcolor.cli.progress import Observer, make_observer, validation_summary
-from vidcolor.cli.signals import CODES, Terminated
+from vidcolor.cli.signals import Terminated
 from vidcolor.cli.text import answer, note, say
 from vidcolor.errors import TrainingError, UsageError
 
@@ -42,7 +41,7 @@ MEASURED_STEPS = 3  # after the first, which is slow, that tell how long an epoc
 @click.option("--minutes", type=Number(min=0.01), help="Budget in minutes.")
 @click.option("--epochs", type=Number(min=0.001), help="Budget in rounds of all photos.")
 @click.option("--steps", type=Whole(min=1), help="Budget in steps.")
-@click.option("--batch-size", type=Whole(min=1), help="Photos in each step.")
+@click.option("--batch-size", type=Whole(min=1), help="Photos in each step and process.")
 @click.option("--device", type=DEVICE, default="auto", show_default=True, help="auto, cpu or cuda:0.")
 @click.option("--threads", type=Whole(1, 1024), help="CPU threads. [default: all cores]")
 @click.option("--hold-back", metavar="PATTERN:COUNT", help="Photos to leave out, such as 'period/*:100'.")
@@ -77,7 +76,7 @@ def command(
     \b
     Examples:
       vidcolor train photos/ -o mine.safetensors --minutes 120
-      vidcolor train photos.tar -o p2p.safetensors --recipe pix2pix --set game=hinge --epochs 20
+      vidcolor train photos.tar -o p2p.safetensors --recipe pix2pix --set gan_loss=hinge --epochs 20
       vidcolor train westerns/ --init default -o western.safetensors --minutes 30
     """
     recipe = _build_recipe(recipe_options, is_fine_tuning=init is not None)
@@ -106,7 +105,8 @@ def command(
         list(data), recipe, parse_devices(device)[0], init=start, vgg19=vgg19, cache=cache or folder / "cache"
     )
     if not trainer.processes.is_first:
-        trainer.run(state)
+        with _saving_when_stopped(trainer):
+            trainer.run(state)
         trainer.processes.leave()
         trainer.close(keeps_cache=cache is not None)
         return
@@ -115,24 +115,24 @@ def command(
             (folder / name).unlink(missing_ok=True)
     # FORCE_COLOR can make a file look like a terminal; a live table would fill the file.
     told = make_observer(as_json=as_json, quiet=quiet, is_terminal=sys.stderr.isatty())
-    with Record(folder) as record, told as shown, _save_on_sigterm(trainer):
+    with Record(folder) as record, told as shown, _saving_when_stopped(trainer):
         shown.training_started()
-        trainer.events = events = _make_events(record, shown, trainer, folder / "models")
+        trainer.events = _make_events(record, shown, trainer, folder / "models")
         trainer.run(state)
         trainer.processes.leave()
         trainer.export(output, output.stem, overwrite=overwrite)
         trainer.close(keeps_cache=cache is not None)
         shown.model_written(output=str(output), images=trainer.images, minutes=trainer.elapsed / 60)
     if not (as_json or quiet):
-        if events.before is not None:  # else an earlier run began
-            note(validation_summary(events.before, events.after))
+        if trainer.before is not None:  # else version 1.0.0 began the run
+            note(validation_summary(trainer.before, trainer.after))
         note(f"{folder}: log.jsonl, curves.png, grids/ (input, prediction, truth), and the state to resume from")
         models = ",".join([init or "default", str(output)])
         tell_next(quoted(["preview", "film.mp4", "-o", "sheet.png", "--models", models]))
 
 
 def _make_events(record: "Record", shown: Observer, trainer: "Trainer", kept: Path) -> Any:
-    """Make callbacks that write the run's log and show its progress; `before` and `after` are its validation losses."""
+    """Make callbacks that write the run's log and show its progress."""
     from vidcolor.training.trainer import Events
 
     class RunEvents(Events):
@@ -140,10 +140,12 @@ def _make_events(record: "Record", shown: Observer, trainer: "Trainer", kept: Pa
 
         def __init__(self, record: "Record", shown: Observer, trainer: "Trainer", kept: Path) -> None:
             self._record, self._shown, self._trainer, self._kept = record, shown, trainer, kept
-            self.before: dict[str, Any] | None = None
-            self.after: dict[str, Any] = {}
             self._first: dict[str, Any] | None = None  # where this run's first step ended
             self._is_measured = False
+
+        def resumed(self, facts: dict[str, Any]) -> None:
+            self._record.write_resumption(facts)
+            self._shown.run_resumed(facts)
 
         def photos_read(self, report: "LoadReport") -> None:
             self._record.write_report(report)
@@ -151,10 +153,9 @@ def _make_events(record: "Record", shown: Observer, trainer: "Trainer", kept: Pa
 
         def began(self, facts: dict[str, Any]) -> None:
             self._record.write_beginning(facts)
-            self.before = facts
 
         def ended(self, facts: dict[str, Any]) -> None:
-            self.after = facts
+            self._record.write_end(facts)
 
         def step_finished(self, facts: dict[str, Any]) -> None:
             self._shown.step_finished(facts)
@@ -216,23 +217,21 @@ def _parse_rule(text: str, read: Callable[[str], T]) -> tuple[str, T]:
 
 
 @contextmanager
-def _save_on_sigterm(trainer: Any) -> Iterator[None]:
-    """Save the state after the current step on SIGTERM; a second SIGTERM ends at once."""
-    is_told = False
+def _saving_when_stopped(trainer: "Trainer") -> Iterator[None]:
+    """Save the state after the current step at Ctrl-C or SIGTERM."""
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal is_told
-        if is_told and callable(before):
-            before(number, frame)
-        is_told = trainer.is_stopping = True
+    def stop() -> bool:
+        trainer.is_stopping = trainer.is_stepping
+        return trainer.is_stepping
 
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    except TrainingError as error:
-        if not is_told:
-            raise
-        say(f"vidcolor: {error}")
-        raise Terminated(CODES[signal.SIGTERM]) from error
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with signals.stopping_by(stop) as told:
+        try:
+            yield
+        except TrainingError as error:
+            if not trainer.is_stopping:
+                raise
+            if trainer.processes.is_first:
+                say(f"vidcolor: {error}")
+            number = told[0] if told else signal.SIGTERM  # another process was told
+            kind = Terminated if number == signal.SIGTERM else SystemExit
+            raise kind(signals.CODES[number]) from error

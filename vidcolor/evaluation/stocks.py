@@ -1,5 +1,7 @@
 """Gray pictures as other film stocks and age would render them: model inputs instead of plain luma.
 
+Each is fixed, so that figures compare; training/aging.py has random ones to learn from.
+
 Shapes: H W pixels.
 """
 

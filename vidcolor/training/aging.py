@@ -1,5 +1,7 @@
 """Simulated film stock and aging: color photos become training inputs that look like old film.
 
+Random in kind and strength, so that a network meets every stock; evaluation/stocks.py has fixed ones to measure by.
+
 Shapes: B batch, H W pixels. Gray values are gamma-coded, 0..1.
 """
 
@@ -19,7 +21,7 @@ BLOCK = 8  # pixels; side of the blocks that JPEG, MPEG and H.264 transform
 class Aging:
     """Share of pictures that get each treatment, and its greatest strength."""
 
-    stock: float = 0.4  # random spectral sensitivity; orthochromatic film hardly sees red
+    sensitivity: float = 0.4  # random spectral sensitivity; orthochromatic film hardly sees red
     tone: float = 0.4  # faded blacks, burnt whites, gamma
     gamma: tuple[float, float] = (0.65, 1.5)
     grain: float = 0.3
@@ -69,7 +71,7 @@ def age(rgb_B3HW: Tensor, ab_B2hw: Tensor, aging: Aging, random: torch.Generator
     device = rgb_B3HW.device
     draws = _Draws(batch, random, device)
 
-    gray = _expose(rgb_B3HW, aging.stock, draws)
+    gray = _expose(rgb_B3HW, aging.sensitivity, draws)
     if (glowing := draws.bernoulli(aging.halation)).any():
         gray = torch.where(glowing, gray + draws.uniform(0.1, aging.halation_gain) * _glow(gray), gray)
     gray = _change_tone(gray, aging, draws)

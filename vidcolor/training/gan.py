@@ -1,7 +1,8 @@
 """A recipe's networks and optimizers: generator, its weight average, discriminator."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -13,11 +14,25 @@ from vidcolor.inference.model_file import MAX_SIZE, MIN_SIZE
 from vidcolor.networks import build
 from vidcolor.networks.discriminators import DISCRIMINATORS
 from vidcolor.networks.efficientnet import SCALINGS, load_imagenet_checkpoint
-from vidcolor.training.losses import GAMES
+from vidcolor.training.aging import Aging
+from vidcolor.training.losses import GAN_LOSSES
 from vidcolor.training.muon import Muon
 from vidcolor.training.recipes import Recipe
 
 AVERAGE_EVERY = 8  # steps between updates of the weight average; each would cost a tenth of a step
+AVERAGED_EACH = 64  # first steps that are averaged one by one, so that a short run has an average, too
+NOT_NEGATIVE = (
+    "content_weight", "perceptual_weight", "perceptual_finer", "readout_weight", "decibel_weight", "de94_weight",
+    "chroma_gap_weight", "consistency_weight", "gan_weight", "gradient_penalty", "learning_rate",
+    "encoder_learning_rate", "discriminator_learning_rate", "weight_decay",
+)  # fmt: skip
+SHARES = (
+    "perceptual_start", "gan_start", "warmup", "average_decay", "validation_share", "cutmix", "cards", "uniform_share",
+)  # fmt: skip
+AGED_SHARES = (
+    "sensitivity", "tone", "grain", "blur", "softness", "halation", "contrast", "crushed", "burnt", "scratches",
+    "flicker", "borders", "compression",
+)  # fmt: skip
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "muon": Muon}
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -27,7 +42,6 @@ class Gan:
 
     def __init__(self, recipe: Recipe, config: dict[str, Any], device: torch.device):
         """config: keyword arguments of the recipe's generator. Raises UsageError for unknown names."""
-        _check_recipe(recipe)
         self._recipe, self.config, self._device = recipe, config, device
         self.generator: Any = build(recipe.generator, config).to(device).to(memory_format=torch.channels_last)
         self.average: nn.Module = build(recipe.generator, config).to(device)
@@ -47,7 +61,7 @@ class Gan:
         if encoder:
             groups.append({"params": encoder, "base": recipe.encoder_learning_rate or recipe.learning_rate})
         self.generator_optimizer = self._make_optimizer(groups)
-        if recipe.game != "none":
+        if recipe.gan_loss != "none":
             self.discriminator = _build_discriminator(recipe).to(device)
             self.discriminator_optimizer = self._make_optimizer(
                 [{"params": list(self.discriminator.parameters()), "base": recipe.discriminator_learning_rate}]
@@ -120,9 +134,10 @@ class Gan:
     @torch.no_grad()
     def update_average(self, step: int) -> None:
         """Move the weight average toward the generator, every few steps."""
-        if not self._recipe.average_decay or step % AVERAGE_EVERY:
+        every = 1 if step <= AVERAGED_EACH else AVERAGE_EVERY
+        if not self._recipe.average_decay or step % every:
             return
-        decay = min(self._recipe.average_decay**AVERAGE_EVERY, 1 - 1 / (1 + step / AVERAGE_EVERY))
+        decay = min(self._recipe.average_decay**every, 1 - every / (every + step))
         for mine, theirs in zip(self.average.parameters(), self.generator.parameters(), strict=True):
             mine.lerp_(theirs, 1 - decay)
         for average, current in zip(self.average.buffers(), self.generator.buffers(), strict=True):
@@ -172,14 +187,14 @@ def _build_discriminator(recipe: Recipe) -> nn.Module:
         raise UsageError(f"discriminator_config {config} does not fit {recipe.discriminator}: {error}.") from error
 
 
-def _check_recipe(recipe: Recipe) -> None:
+def check_recipe(recipe: Recipe) -> None:
     """Raise UsageError for an unknown name or a number out of range."""
     known: dict[str, Collection[str]] = {
         "optimizer": OPTIMIZERS,
         "precision": PRECISIONS,
-        "game": {"none": None, **GAMES},
+        "gan_loss": {"none": None, **GAN_LOSSES},
     }
-    if recipe.game != "none":
+    if recipe.gan_loss != "none":
         known["discriminator"] = DISCRIMINATORS
     for field, names in known.items():
         if getattr(recipe, field) not in names:
@@ -193,6 +208,13 @@ def _check_recipe(recipe: Recipe) -> None:
             raise UsageError(f"discriminator features looks at EfficientNet-Lite's, not at {recipe.features}'s maps.")
         if recipe.gradient_penalty or recipe.content.startswith("lab-"):
             raise UsageError("discriminator features takes no gradient_penalty, and only generators of a*b*.")
+    _check_numbers(recipe, NOT_NEGATIVE, math.inf)
+    _check_numbers(recipe, SHARES, 1)
+    _check_numbers(recipe.aging, AGED_SHARES, 1, "aging.")
+    _check_numbers(recipe.aging, [field.name for field in fields(Aging) if field.name != "gamma"], math.inf, "aging.")
+    for name in ("validation_share", "average_decay"):
+        if getattr(recipe, name) == 1:
+            raise UsageError(f"{name} 1.0: must be below 1, since nothing would be learned.")
     if not 0 <= recipe.consistency <= 0.5:
         raise UsageError(f"consistency {recipe.consistency}: is the share of a batch with a second view; 0 to 0.5.")
     if not 0 <= recipe.drop_path < 1:
@@ -201,3 +223,12 @@ def _check_recipe(recipe: Recipe) -> None:
         raise UsageError(f"size {recipe.size}: a model looks at {MIN_SIZE} to {MAX_SIZE} pixels.")
     if not 1 <= recipe.zoom <= 4:
         raise UsageError(f"zoom {recipe.zoom}: is how much closer crops may come; 1 (never) to 4.")
+
+
+def _check_numbers(settings: object, names: Sequence[str], most: float, prefix: str = "") -> None:
+    """Raise UsageError for a number below 0 or above the most it may be."""
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not 0 <= value <= most:
+            wanted = "at least 0" if most == math.inf else f"0 to {most}"
+            raise UsageError(f"{prefix}{name} {value}: must be {wanted}.")

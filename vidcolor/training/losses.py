@@ -15,21 +15,21 @@ LEAST_ERROR = 2.0  # a*b* squared
 
 
 @dataclass(frozen=True)
-class Game:
-    """An adversarial game: the discriminator's loss on real and on fake pictures, the generator's on fake ones."""
+class GanLoss:
+    """An adversarial loss: the discriminator's loss on real and on fake pictures, the generator's on fake ones."""
 
     real: Callable[[Tensor], Tensor]
     fake: Callable[[Tensor], Tensor]
     generator: Callable[[Tensor], Tensor]
 
 
-GAMES = {
+GAN_LOSSES = {
     # Goodfellow et al. 2014, with the non-saturating generator; softplus(-x) is binary cross-entropy from a logit.
-    "bce": Game(lambda x: F.softplus(-x).mean(), lambda x: F.softplus(x).mean(), lambda x: F.softplus(-x).mean()),
+    "bce": GanLoss(lambda x: F.softplus(-x).mean(), lambda x: F.softplus(x).mean(), lambda x: F.softplus(-x).mean()),
     # Lim and Ye 2017, "Geometric GAN".
-    "hinge": Game(lambda x: F.relu(1 - x).mean(), lambda x: F.relu(1 + x).mean(), lambda x: -x.mean()),
+    "hinge": GanLoss(lambda x: F.relu(1 - x).mean(), lambda x: F.relu(1 + x).mean(), lambda x: -x.mean()),
     # Arjovsky et al. 2017; needs gradient_penalty.
-    "wasserstein": Game(lambda x: -x.mean(), lambda x: x.mean(), lambda x: -x.mean()),
+    "wasserstein": GanLoss(lambda x: -x.mean(), lambda x: x.mean(), lambda x: -x.mean()),
 }
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -14,12 +15,16 @@ import numpy as np
 
 from vidcolor import __version__, outputs
 from vidcolor.archives.photos import is_photo
+from vidcolor.errors import SinkError
 from vidcolor.filenames import OWN_PREFIX
 from vidcolor.formats import FILMS
 from vidcolor.stills.rgb import Rgb
 
 _ABANDONED = 3600.0  # seconds
-_SAMPLES = "photos-*.u8", f"{OWN_PREFIX}*.partial.u8"
+_READ_FILES, _READ_BYTES = 32, 1 << 16  # of each source, from the end of each
+_HEX = "[0-9a-f]"
+_LISTS = f"photos-{_HEX * 16}.json"
+_SAMPLES = f"photos-{_HEX * 16}-{_HEX * 8}.u8", f"{OWN_PREFIX}*.partial.u8"
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Pack:
 
     def read(self) -> tuple[list[tuple[str, Rgb]], dict[str, Any]] | None:
         """The pictures by name, as views of the mapped file, and the facts; None where there is no whole pack."""
-        with suppress(OSError, ValueError, KeyError, TypeError):
+        with suppress(OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             found = json.loads(self.path.read_text(encoding="utf-8"))
             samples = self.folder / found["samples"]
             shapes = np.array(found["shapes"], np.int64).reshape(-1, 2)
@@ -58,7 +63,8 @@ class Pack:
 
         facts: gives what else to keep, once the pictures have been read.  Raises SinkError.
         """
-        _remove_abandoned(self.folder)
+        if self.folder.exists() and not self.folder.is_dir():
+            raise SinkError(f"{self.folder}: is a file, not a folder.")
         names: list[str] = []
         shapes: list[list[int]] = []
         # Of this process alone: two may pack the same pictures at once, and the later list wins.
@@ -78,16 +84,19 @@ class Pack:
 def remove_packs(folder: Path) -> None:
     """Remove all packs, as far as the system lets them go, and their folder where nothing else is in it."""
     with suppress(OSError):
-        for pattern in ("photos-*.json", *_SAMPLES):
+        for pattern in (_LISTS, *_SAMPLES):
             for path in folder.glob(pattern):
                 path.unlink()
         folder.rmdir()
 
 
-def _remove_abandoned(folder: Path) -> None:
-    """Remove samples that no list names and nobody writes any more: of processes that were killed."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        named = {json.loads(path.read_text(encoding="utf-8"))["samples"] for path in folder.glob("photos-*.json")}
+def remove_abandoned(folder: Path) -> None:
+    """Remove samples that no list names and nobody writes any more: of processes that were killed, or came second."""
+    named = set()
+    with suppress(OSError):
+        for path in folder.glob(_LISTS):
+            with suppress(ValueError, KeyError, TypeError, RecursionError):  # a damaged list names nothing
+                named.add(json.loads(path.read_text(encoding="utf-8"))["samples"])
         for pattern in _SAMPLES:
             for path in folder.glob(pattern):
                 if path.name not in named and time.time() - path.stat().st_mtime > _ABANDONED:
@@ -95,16 +104,27 @@ def _remove_abandoned(folder: Path) -> None:
 
 
 def key_of(sources: Iterable[Path], settings: dict[str, Any]) -> str:
-    """Hash all that decides the pictures: the sources' files by name, size and time, the settings, this version."""
+    """Hash all that decides the pictures: the sources' files by name, size and time, the settings, this version.
+
+    The ends of some files are hashed, too, since unpackers may give equal times to files of equal size.
+    """
     found = hashlib.sha256(repr((__version__, sorted(settings.items()))).encode())
     for source in sources:
-        for name, file in _files_of(source):
+        files = list(_files_of(source))
+        every = max(1, len(files) // _READ_FILES)
+        for number, (name, file) in enumerate(files):
             about = None
             with suppress(OSError):  # what is missing is told when it is read
                 status = file.stat()
-                about = status.st_size, status.st_mtime_ns
+                about = status.st_size, status.st_mtime_ns, _read_end(file) if number % every == 0 else b""
             found.update(repr((name, about)).encode(errors="backslashreplace"))
     return found.hexdigest()
+
+
+def _read_end(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        opened.seek(max(0, opened.seek(0, os.SEEK_END) - _READ_BYTES))
+        return opened.read()
 
 
 def _files_of(source: Path) -> Iterator[tuple[str, Path]]:

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatch
 from itertools import chain, count
@@ -21,7 +22,7 @@ from vidcolor.stills.rgb import Rgb, decode, is_gray, read_size, resize
 from vidcolor.stills.title_cards import draw_card
 from vidcolor.training import films
 from vidcolor.training.crops import choose_cutmix_box, make_cropper
-from vidcolor.training.packed import Pack, key_of
+from vidcolor.training.packed import Pack, key_of, remove_abandoned
 
 TINY = 0.5  # short side, in crops, below which a photo would be mostly enlargement
 _AT_ONCE = 64  # undecoded photos queued for each thread
@@ -285,22 +286,33 @@ def _map(pack: Pack, read: Iterator[Named], told: _Told, *, writes: bool) -> tup
 
     Raises SinkError.
     """
-    found = pack.read()
+    if writes:
+        remove_abandoned(pack.folder)
+    found = _read_pack(pack)
     while found is None and not writes:
         time.sleep(_POLL_SECONDS)
-        found = pack.read()
+        found = _read_pack(pack)
     if found is None:
         try:
             pack.write(read, lambda: asdict(told))
         except SinkError as error:
             raise SinkError(f"{error} Decoded photos are kept there; --cache names another folder.") from error
-        found = pack.read()
+        found = _read_pack(pack)
     if found is None:
         raise SinkError(f"{pack.path}: was changed while it was written.")
-    pictures, facts = found
-    for name in ("skipped_photos", "unreadable_films"):
-        facts[name] = [(skipped, why) for skipped, why in facts[name]]
-    return pictures, _Told(**facts)
+    return found
+
+
+def _read_pack(pack: Pack) -> tuple[list[Named], _Told] | None:
+    """The pictures of a pack, and what reading them told; None where there is no whole pack."""
+    if (found := pack.read()) is None:
+        return None
+    with suppress(KeyError, TypeError, ValueError):  # a damaged list
+        pictures, facts = found
+        for name in ("skipped_photos", "unreadable_films"):
+            facts[name] = [(skipped, why) for skipped, why in facts[name]]
+        return pictures, _Told(**facts)
+    return None
 
 
 def _choose_held_back(pictures: list[Named], told: _Told, rule: tuple[str, int] | None) -> set[str]:

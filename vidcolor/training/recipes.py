@@ -17,15 +17,19 @@ from vidcolor.errors import UsageError
 from vidcolor.training.aging import Aging
 
 # Fields that may change when a run is resumed.
-FREE_TO_CHANGE = {"epochs", "minutes", "steps", "keep_epochs", "game_keep_steps", "collapse_steps"}
-# Fields of vidcolor 0.1.0 that have been renamed.
+FREE_TO_CHANGE = {"epochs", "minutes", "steps", "keep_epochs", "gan_keep_steps", "collapse_steps"}
+# Options of `vidcolor train` that set a field, where both differ in name.
+OPTIONS = {"batch": "--batch-size", "hold_back": "--hold-back", "favor": "--favor", "seed": "--seed"}
+# Fields of earlier releases that have been renamed.
 EARLIER_NAMES = {
     "ageing": "aging", "favour": "favor", "twins": "consistency", "twins_weight": "consistency_weight",
+    "game": "gan_loss", "game_weight": "gan_weight", "game_start": "gan_start", "game_keep_steps": "gan_keep_steps",
+    "stock": "sensitivity",
 }  # fmt: skip
 # Content losses that train one part of a network, by name: how it listens to known colors, how it compares pictures.
 PARTS = {"guided": "guidance", "likeness": "likeness"}
 NO_AGING = Aging(
-    stock=0, tone=0, grain=0, blur=0, softness=0, halation=0, contrast=0, scratches=0, flicker=0, borders=0,
+    sensitivity=0, tone=0, grain=0, blur=0, softness=0, halation=0, contrast=0, scratches=0, flicker=0, borders=0,
     compression=0,
 )  # fmt: skip
 
@@ -64,10 +68,10 @@ class Recipe:
     chroma_gap_weight: float = 0.0  # of the difference in colorfulness of each picture
     consistency: float = 0.0  # share of a batch, 0 to 0.5, that are second views of its other pictures
     consistency_weight: float = 0.05  # of the mean |difference| in a*b* between the two views
-    # The adversarial game.
-    game: str = "none"  # none, bce, hinge, wasserstein
-    game_weight: float = 1.0
-    game_start: float = 0.0  # share of the budget after which the game begins
+    # The adversarial loss.
+    gan_loss: str = "none"  # none, bce, hinge, wasserstein
+    gan_weight: float = 1.0
+    gan_start: float = 0.0  # share of the budget after which the adversarial loss begins
     discriminator: str = "patch"
     discriminator_config: dict[str, Any] = field(default_factory=dict)
     critic_steps: int = 1  # discriminator steps for each generator step
@@ -102,7 +106,7 @@ class Recipe:
     uniform_share: float = 0.8  # of the bins' class weights, 1 / ((1 - u) prior + u uniform)
     seed: int = 1
     keep_epochs: int = 0  # a model file is kept every so many epochs; 0: only the last
-    game_keep_steps: int = 0  # a model file is kept every so many steps of the game
+    gan_keep_steps: int = 0  # a model file is kept every so many steps of the adversarial phase
     # The model file. None: as in the model given by --init.
     temperature: float | None = None
     saturation: float | None = None
@@ -123,14 +127,14 @@ class Recipe:
     @property
     def discriminates_features(self) -> bool:
         """Whether the discriminator's input is a frozen network's features instead of pictures."""
-        return self.game != "none" and self.discriminator == "features"
+        return self.gan_loss != "none" and self.discriminator == "features"
 
 
 PIX2PIX = Recipe(
     name="pix2pix",
     follows="Isola, Zhu, Zhou, Efros 2017, Image-to-Image Translation with Conditional Adversarial Networks",
     generator="pix2pix",
-    game="bce",
+    gan_loss="bce",
     batch=4,  # as the paper's colorization, which saw ImageNet six times
     epochs=6.0,
 )
@@ -138,7 +142,7 @@ CGAN_LAB = Recipe(
     name="cgan-lab",
     follows="conditional GAN from L to ab in Lab: U-Net and convolutional PatchGAN",
     generator="pix2pix",
-    game="bce",
+    gan_loss="bce",
     batch=16,
     epochs=45,
     validation_share=0.2,
@@ -147,7 +151,7 @@ WGAN_GP = Recipe(
     name="wgan-gp",
     follows="Gulrajani et al. 2017, Improved Training of Wasserstein GANs, on a residual U-Net",
     generator="resunet",
-    game="wasserstein",
+    gan_loss="wasserstein",
     discriminator="image",
     discriminator_config={"norm": "none"},
     critic_steps=5,
@@ -162,8 +166,8 @@ ECCV16 = Recipe(
     content="features-mse",
     content_weight=1.0,
     features="vgg19",
-    game="bce",
-    game_weight=1e-3,
+    gan_loss="bce",
+    gan_weight=1e-3,
     discriminator="image",
 )
 DCGAN = Recipe(
@@ -172,22 +176,27 @@ DCGAN = Recipe(
     generator="pix2pix",
     generator_config={"outputs": 3},
     content="lab-l1",
-    game="bce",
+    gan_loss="bce",
 )
 FCN_L2 = dataclasses.replace(
-    DCGAN, name="fcn-l2", follows=f"{DCGAN.follows}: the baseline", content="lab-mse", content_weight=1.0, game="none"
+    DCGAN,
+    name="fcn-l2",
+    follows=f"{DCGAN.follows}: the baseline",
+    content="lab-mse",
+    content_weight=1.0,
+    gan_loss="none",
 )
 DEFAULT = Recipe(
     name="default",
-    follows="ours: Zhang et al. 2016's bins on a pretrained encoder, then a short game (DeOldify's NoGAN)",
+    follows="ours: Zhang et al. 2016's bins on a pretrained encoder, then a short adversarial phase (DeOldify's NoGAN)",
     generator="binnet",
     content="bins",
     content_weight=1.0,
     perceptual_weight=1.0,
     perceptual_start=0.6,
-    game="hinge",
-    game_weight=0.05,
-    game_start=0.9,
+    gan_loss="hinge",
+    gan_weight=0.05,
+    gan_start=0.9,
     discriminator="multiscale",
     discriminator_config={"norm": "spectral", "layers": 2},  # its input has a quarter of a crop's side
     optimizer="adamw",
@@ -216,7 +225,7 @@ FINE_TUNE = dataclasses.replace(
     chroma_gap_weight=0.15,
     consistency=0.125,
     consistency_weight=0.03,
-    game="none",
+    gan_loss="none",
     learning_rate=3e-4,
     encoder_learning_rate=6e-5,
     warmup=0.02,
@@ -231,7 +240,7 @@ GUIDED = dataclasses.replace(
     generator_config={"guidance": 4},
     content="guided",
     perceptual_weight=0.0,
-    game="none",
+    gan_loss="none",
     learning_rate=3e-3,
     weight_decay=0.0,
     betas=(0.9, 0.99),
@@ -262,8 +271,11 @@ def find_recipe(name: str) -> Recipe:
 
 
 def rename_fields(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the fields of any release their current names."""
-    return {EARLIER_NAMES.get(name, name): value for name, value in values.items()}
+    """Give the fields of any release, and those within them, their current names."""
+    return {
+        EARLIER_NAMES.get(name, name): rename_fields(value) if isinstance(value, Mapping) else value
+        for name, value in values.items()
+    }
 
 
 def override(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
@@ -317,7 +329,12 @@ def _convert(value: Any, kind: Any) -> Any:
         chosen = [part for part in parts if part is not types.NoneType]
         return None if value is None else _convert(value, chosen[0])
     if dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
+        if not isinstance(value, dict):
+            raise TypeError(value)
+        hints, value = typing.get_type_hints(kind), rename_fields(value)
+        for key in value:
+            if key not in hints:
+                raise UsageError(f"{getattr(kind, '__name__', '').lower()}'s field {describe_unknown(key, hints)}")
         return kind(**{key: _convert(entry, hints[key]) for key, entry in value.items()})  # type: ignore[operator]
     if origin is tuple:
         each = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)

@@ -1,6 +1,7 @@
 """A run's log: JSON lines, TensorBoard events, grids of pictures, and loss curves as a PNG."""
 
 import json
+import math
 import re
 import time
 from importlib.util import find_spec
@@ -14,7 +15,7 @@ from vidcolor.training.photos import LoadReport
 # Fields that say where in the run, not what was measured.
 POSITION_FIELDS = {"event", "step", "progress", "epoch", "images", "minutes", "crop", "time"}
 
-EVENTS = {"steps": ("steps",), "epoch": ("beginning", "epoch", "validation")}  # of a curve
+EVENTS = {"steps": ("steps",), "epoch": ("beginning", "epoch", "validation", "end")}  # of a curve
 FEW_POINTS = 40  # of a curve, up to which each is marked
 
 
@@ -24,15 +25,11 @@ class Record:
     """
 
     def __init__(self, folder: Path):
-        """folder: made if it is missing; an existing log is appended to."""
+        """folder: made if it is missing; a log in it stays until the run begins, or goes on."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._log = (folder / "log.jsonl").open("a", encoding="utf-8")
-        self._tensorboard: Any = None
-        if find_spec("tensorboard"):
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._tensorboard = SummaryWriter(str(folder))
+        self._log = (folder / "log.jsonl").open("a+", encoding="utf-8")
+        self._tensorboard: Any = None  # until the run begins, or goes on
 
     def write_report(self, report: LoadReport) -> None:
         """Write every skipped photo and film, and why it was skipped."""
@@ -40,8 +37,29 @@ class Record:
         (self._folder / "skipped.txt").write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
 
     def write_beginning(self, facts: dict[str, Any]) -> None:
-        """Write the validation losses before the first step."""
+        """Write the validation losses before the first step, as the first record."""
+        self._cut(-1)
         self._write("beginning", facts)
+
+    def write_resumption(self, facts: dict[str, Any]) -> None:
+        """Go on where the run's state was saved: what came after it will come again."""
+        self._cut(facts["step"])
+
+    def _cut(self, step: int) -> None:
+        """Remove the records after a step, and hide TensorBoard's."""
+        self._log.seek(0)
+        kept = [line for line in self._log if _step_of(line) <= step]
+        self._log.truncate(0)
+        self._log.writelines(kept)
+        self._log.flush()
+        if find_spec("tensorboard"):
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._tensorboard = SummaryWriter(str(self._folder), purge_step=step + 1)
+
+    def write_end(self, facts: dict[str, Any]) -> None:
+        """Write the validation losses after the last step."""
+        self._write("end", facts)
 
     def write_losses(self, facts: dict[str, Any]) -> None:
         """Write mean losses of some steps."""
@@ -81,6 +99,14 @@ class Record:
             self._tensorboard.close()
         if find_spec("matplotlib"):
             plot_losses(self._folder / "log.jsonl", self._folder / "curves.png")
+
+
+def _step_of(line: str) -> float:
+    """The step of a record; infinity for a line that a power cut left unfinished."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
 
 
 def plot_losses(log: Path, picture: Path) -> None:

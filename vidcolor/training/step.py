@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vidcolor.training.gan import Gan
-from vidcolor.training.losses import GAMES, gradient_penalty, mean_over_scales
+from vidcolor.training.losses import GAN_LOSSES, gradient_penalty, mean_over_scales
 from vidcolor.training.objective import Batch, Objective, Prediction, discriminator_input, prepare_batch
 from vidcolor.training.processes import Processes
 from vidcolor.training.recipes import Recipe
@@ -36,7 +36,7 @@ class TrainingStep:
         ]
         # One forward pass serves both networks, unless a batch is split to save memory.
         shared = self._predict(parts[0]) if len(parts) == 1 else None
-        is_playing = recipe.game != "none" and progress >= recipe.game_start
+        is_playing = recipe.gan_loss != "none" and progress >= recipe.gan_start
         losses = self._discriminator_step(parts, shared) if is_playing else {}
         if not is_playing or number % recipe.critic_steps == 0:
             losses |= self._generator_step(parts, shared, progress, is_playing)
@@ -64,7 +64,7 @@ class TrainingStep:
             with gan.autocast():
                 terms = self._objective.terms(prediction, batch, progress)
                 if is_playing:
-                    terms["loss_G_GAN"] = self._recipe.game_weight * self._adversarial_loss(batch, prediction)
+                    terms["loss_G_GAN"] = self._recipe.gan_weight * self._adversarial_loss(batch, prediction)
             _backward(terms, len(parts), gan.scaler, losses)
         self._processes.average_gradients(gan.generator)
         limit = GRADIENT_LIMIT if self._recipe.content == "bins" else None
@@ -77,15 +77,19 @@ class TrainingStep:
 
     def _discriminator_losses(self, batch: Batch, prediction: Prediction) -> dict[str, Tensor]:
         """The discriminator's losses on real and on generated pictures."""
-        game, discriminator, weight = GAMES[self._recipe.game], self._discriminator, self._recipe.gradient_penalty
+        gan_loss, discriminator, weight = (
+            GAN_LOSSES[self._recipe.gan_loss],
+            self._discriminator,
+            self._recipe.gradient_penalty,
+        )
         with self._gan.autocast():
             real = self._discriminator_input(batch, Prediction(batch.ab_B2hw))
             fake = self._discriminator_input(batch, prediction)
             fake = [maps.detach() for maps in fake] if isinstance(fake, list) else fake.detach()
             on_real, on_fake = discriminator(real), discriminator(fake)
         losses = {
-            "loss_D_real": mean_over_scales(game.real, on_real),
-            "loss_D_fake": mean_over_scales(game.fake, on_fake),
+            "loss_D_real": mean_over_scales(gan_loss.real, on_real),
+            "loss_D_fake": mean_over_scales(gan_loss.fake, on_fake),
         }
         if weight and isinstance(real, Tensor) and isinstance(fake, Tensor):
             # in fp32, as it is a second derivative
@@ -96,7 +100,8 @@ class TrainingStep:
     def _adversarial_loss(self, batch: Batch, prediction: Prediction) -> Tensor:
         self._discriminator.requires_grad_(False)
         loss = mean_over_scales(
-            GAMES[self._recipe.game].generator, self._discriminator(self._discriminator_input(batch, prediction))
+            GAN_LOSSES[self._recipe.gan_loss].generator,
+            self._discriminator(self._discriminator_input(batch, prediction)),
         )
         self._discriminator.requires_grad_(True)
         return loss

@@ -26,12 +26,12 @@ from vidcolor.inference import weights
 from vidcolor.stills.rgb import Rgb
 from vidcolor.training import checkpoint as checkpoints
 from vidcolor.training.bins import Bins
-from vidcolor.training.gan import Gan
+from vidcolor.training.gan import Gan, check_recipe
 from vidcolor.training.objective import Objective
 from vidcolor.training.packed import remove_packs
 from vidcolor.training.photos import LoadReport, Photos
 from vidcolor.training.processes import Processes
-from vidcolor.training.recipes import FREE_TO_CHANGE, Recipe, Stage, rename_fields
+from vidcolor.training.recipes import FREE_TO_CHANGE, OPTIONS, Recipe, Stage, rename_fields
 from vidcolor.training.step import TrainingStep
 from vidcolor.training.validation import Validator
 
@@ -45,6 +45,9 @@ COLLAPSE_LOSS = 0.01  # loss_D below which no generated picture fools the discri
 
 class Events:
     """Callbacks of a run; override those you need."""
+
+    def resumed(self, facts: dict[str, Any]) -> None:
+        """An earlier run goes on.  facts: the position it had reached."""
 
     def photos_read(self, report: LoadReport) -> None:
         """Photos were read: how many were loaded and how many were skipped."""
@@ -89,13 +92,18 @@ class Trainer:
 
         vgg19: weights for recipes with VGG19 features.  events: callbacks, called in the first process only.
         cache: folder of decoded photos, which are mapped from there; None: they are held in memory.
+        Raises UsageError for a recipe that cannot be followed.
         """
+        check_recipe(recipe)
         self.processes = Processes(device)
         self.sources, self.recipe, self.device = sources, recipe, self.processes.device
         self.init, self._vgg19, self._cache = init, vgg19, cache
         self.events = events if events is not None and self.processes.is_first else Events()
         self.elapsed, self.step, self.images = 0.0, 0, 0
         self.is_stopping = False  # set from outside: save after the current step and stop
+        self.is_stepping = False  # takes one step after the other, so that it would stop soon
+        self.before: dict[str, Any] | None = None  # position and validation losses before the first step
+        self.after: dict[str, Any] = {}  # and at the end
         self.photos: Photos | None = None
         self.gan: Gan | None = None
         self._collapsed_steps = 0
@@ -142,15 +150,19 @@ class Trainer:
         while self.progress < 1:
             index = min(int(np.searchsorted(borders, self.progress, side="right")), len(borders) - 1)
             if batches is None or index != entered:
+                if batches is not None:  # reading the next stage's photos takes long, and may be interrupted
+                    self._save(checkpoint)
+                is_first_stage, self.is_stepping = batches is None, False
                 batches, entered = self._enter_stage(self.recipe.stages[index]), index
-                if self.step == 0 and self.processes.is_first:
-                    self.events.began(self._position() | self._validate())
+                if is_first_stage and self.processes.is_first:
+                    self._begin()
+                self.is_stepping = True
             started, epoch = time.monotonic(), int(self.epochs)
             recent.append(self._train_step(next(batches)))
             elapsed, stopping = self.processes.maximum(self.elapsed + time.monotonic() - started, self.is_stopping)
             self.elapsed, self.is_stopping = elapsed, bool(stopping)
             self.events.step_finished(self._position())
-            self._keep_game_step()
+            self._keep_gan_step()
             if self.step % REPORT_STEPS == 0 or self.step in EARLY_REPORTS or self.progress >= 1:
                 self.events.losses_measured(self._position() | self.processes.mean(_mean_losses(recent)))
                 recent = [] if self.step % REPORT_STEPS == 0 else recent
@@ -166,8 +178,18 @@ class Trainer:
             if self.is_stopping:
                 raise TrainingError(f"stopped at step {self.step}; the same command resumes there.")
         self._save(checkpoint)
+        self.is_stepping = False
         if self.processes.is_first and self.photos is not None:
-            self.events.ended(self._position() | self._validate())
+            self.after = self._position() | self._validate()
+            self.events.ended(self.after)
+
+    def _begin(self) -> None:
+        """Report where the run begins, or goes on."""
+        if self.step:
+            self.events.resumed(self._position())
+        else:
+            self.before = self._position() | self._validate()
+            self.events.began(self.before)
 
     def _train_step(self, rgb_BHW3: NDArray[np.uint8]) -> dict[str, float]:
         losses = self._step.take(rgb_BHW3, self.step, self.progress)
@@ -185,17 +207,17 @@ class Trainer:
         if not all(math.isfinite(value) for value in losses.values()):
             raise TrainingError(
                 f"step {self.step}: a loss is no longer a number ({_format_losses(losses)}). Try a lower learning_rate"
-                " or game_weight; the last checkpoint is sound."
+                " or gan_weight; the last checkpoint is sound."
             )
         recipe = self.recipe
-        if recipe.game in ("none", "wasserstein") or not recipe.collapse_steps or "loss_D" not in losses:
+        if recipe.gan_loss in ("none", "wasserstein") or not recipe.collapse_steps or "loss_D" not in losses:
             return
         self._collapsed_steps = self._collapsed_steps + 1 if losses["loss_D"] < COLLAPSE_LOSS else 0
         if self._collapsed_steps >= recipe.collapse_steps:
             raise TrainingError(
                 f"step {self.step}: the discriminator has won for {self._collapsed_steps} steps (loss_D under"
                 f" {COLLAPSE_LOSS}) and teaches nothing any more. Try a lower discriminator_learning_rate,"
-                ' discriminator_config {"norm": "spectral"} or game=hinge; collapse_steps=0 lets it go on.'
+                ' discriminator_config {"norm": "spectral"} or gan_loss=hinge; collapse_steps=0 lets it go on.'
             )
 
     def _position(self) -> dict[str, Any]:
@@ -231,9 +253,14 @@ class Trainer:
     def _make_validator(self) -> Validator:
         return Validator(self._loaded_photos, self.objective, self.recipe, self.device)
 
-    def _keep_game_step(self) -> None:
-        every = self.recipe.game_keep_steps
-        if every and self.recipe.game != "none" and self.progress >= self.recipe.game_start and self.step % every == 0:
+    def _keep_gan_step(self) -> None:
+        every = self.recipe.gan_keep_steps
+        if (
+            every
+            and self.recipe.gan_loss != "none"
+            and self.progress >= self.recipe.gan_start
+            and self.step % every == 0
+        ):
             self.events.keep_model(f"step-{self.step:07}")
 
     @property
@@ -261,7 +288,8 @@ class Trainer:
         if self.gan is None:
             self._start_networks(self.photos)
         self._networks.freeze(stage.frozen_blocks)
-        self._networks.check_crop(stage.crop)
+        for each in recipe.stages:
+            self._networks.check_crop(each.crop)
         favor = np.ones(len(self.photos.names))
         for pattern, factor in recipe.favor:
             favor[[fnmatch(name, pattern) for name in self.photos.names]] *= factor
@@ -311,7 +339,7 @@ class Trainer:
         bins = vars(self.bins) if self.bins is not None else None
         state: dict[str, Any] = {"players": self._networks.state(), "config": self._networks.config, "bins": bins}
         state |= {"recipe": asdict(self.recipe), "won_steps": self._collapsed_steps, "epoch": dict(self._epoch_losses)}
-        state |= {"elapsed": self.elapsed, "step": self.step, "images": self.images}
+        state |= {"elapsed": self.elapsed, "step": self.step, "images": self.images, "before": self.before}
         checkpoints.write(checkpoint, state)
 
     def _restore(self, checkpoint: Path) -> None:
@@ -326,6 +354,7 @@ class Trainer:
             raise checkpoints.damage_error(checkpoint, str(error)) from error
         self.elapsed, self.step, self.images = state["elapsed"], state["step"], state["images"]
         self._collapsed_steps = state["won_steps"]
+        self.before = state.get("before")  # version 1.0.0 kept none
 
     def close(self, *, keeps_cache: bool) -> None:
         """Let go of the photos. keeps_cache: their files stay; else those of every stage are removed."""
@@ -370,7 +399,7 @@ def _match_checkpoint(recipe: Recipe, before: Any, checkpoint: Path) -> Recipe:
     if then.get("size") and recipe.size is None:
         recipe = replace(recipe, size=then["size"])
     now = asdict(recipe)
-    changed = [name for name in now if name not in FREE_TO_CHANGE and then.get(name) != now[name]]
+    changed = [OPTIONS.get(name, name) for name in now if name not in FREE_TO_CHANGE and then.get(name) != now[name]]
     if changed:
         raise UsageError(
             f"{checkpoint}: was made with other settings ({', '.join(changed[:4])}); choose another --run-folder, or"

@@ -89,6 +89,10 @@ class Broadcast(Observer):
         for observer in self._observers:
             observer.training_started()
 
+    def run_resumed(self, facts: dict[str, Any]) -> None:
+        for observer in self._observers:
+            observer.run_resumed(facts)
+
     def photos_read(self, report: "LoadReport") -> None:
         for observer in self._observers:
             observer.photos_read(report)

@@ -91,6 +91,9 @@ class JsonLines(Observer):
     def batch_finished(self, **facts: Unpack[events.BatchFinished]) -> None:
         emit_event("done", **facts)
 
+    def run_resumed(self, facts: dict[str, Any]) -> None:
+        emit_event("resumed", **facts)
+
     def photos_read(self, report: "LoadReport") -> None:
         emit_event("report", **vars(report))
 

@@ -14,7 +14,14 @@ from vidcolor.cli.progress import events
 from vidcolor.cli.progress.bars import Bars
 from vidcolor.cli.progress.plain import MOST_SKIPPED_SHOWN, PlainLines
 from vidcolor.cli.progress.tally import FilmClock
-from vidcolor.cli.progress.wording import epoch_length, last_part, loss_names, passed_over, training_summary
+from vidcolor.cli.progress.wording import (
+    epoch_length,
+    last_part,
+    loss_names,
+    passed_over,
+    resumption_line,
+    training_summary,
+)
 from vidcolor.cli.text import confirm
 from vidcolor.printable import printable
 
@@ -112,6 +119,9 @@ class LiveBars(PlainLines):
         self._task = self._bars.begin("reading photos", 1.0)
         self._live = Live(console=self._console, get_renderable=self._training, refresh_per_second=2)
         self._live.start()
+
+    def run_resumed(self, facts: dict[str, Any]) -> None:
+        self._console.print(printable(resumption_line(facts)))
 
     def photos_read(self, report: "LoadReport") -> None:
         self._console.print(printable(report.describe()))

@@ -16,6 +16,7 @@ from vidcolor.cli.progress.wording import (
     file_line,
     last_part,
     passed_over,
+    resumption_line,
     training_place,
     training_summary,
 )
@@ -87,6 +88,9 @@ class LogLines(Observer):
             "%s: %s, in %s, on %s; report: %s", facts["output"], listed or "no files",
             format_duration(facts["seconds"]), ", ".join(facts["devices"]), facts["report"] or "none",
         )  # fmt: skip
+
+    def run_resumed(self, facts: dict[str, Any]) -> None:
+        LOG.info("%s", resumption_line(facts))
 
     def photos_read(self, report: "LoadReport") -> None:
         LOG.info("%s", report.describe())

@@ -84,6 +84,9 @@ class Observer:
     def training_started(self) -> None:
         """Photos are about to be read."""
 
+    def run_resumed(self, facts: dict[str, Any]) -> None:
+        """An earlier run goes on; `facts` have the position it had reached."""
+
     def photos_read(self, report: "LoadReport") -> None:
         """Photos were read; the report says which were skipped."""
 

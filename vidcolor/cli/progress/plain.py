@@ -14,6 +14,7 @@ from vidcolor.cli.progress.wording import (
     film_work,
     passed_over,
     plan_lines,
+    resumption_line,
     still_lines,
     training_place,
     training_summary,
@@ -111,6 +112,9 @@ class PlainLines(Observer):
         took = format_duration(facts["seconds"])
         files = counted(self._tally.done, "file")
         self.tell(f"{facts['output']}: {files} in {took}; report: {facts['report'] or 'none'}")
+
+    def run_resumed(self, facts: dict[str, Any]) -> None:
+        note(resumption_line(facts))
 
     def photos_read(self, report: "LoadReport") -> None:
         print_load_report(report)

@@ -92,6 +92,11 @@ def epoch_length(seconds: float, steps: int) -> str:
     return f"an epoch takes about {format_duration(seconds)}: {counted(steps, 'step')} of {seconds / steps:.2g} s"
 
 
+def resumption_line(facts: Mapping[str, Any]) -> str:
+    """Where an earlier run goes on."""
+    return f"resuming at step {facts['step']}, after {facts['minutes']:.1f} minutes of training"
+
+
 def epoch_line(facts: Mapping[str, Any]) -> str:
     """The losses of an epoch, or within one."""
     return f"epoch {facts['epoch']:.2f}: {losses(facts)}"
