@@ -71,6 +71,21 @@ def test_a_state_of_vidcolor_0_1_0_is_gone_on_with(photos: Path, tmp_path: Path)
     assert trainer.step == 4
 
 
+def test_processes_that_found_different_states_do_not_begin(photos: Path, tmp_path: Path):
+    trainer = Trainer([photos], RECIPE)
+    trainer.processes.maximum = lambda *values: [max(value, 5) for value in values]  # another process is at step 5
+    with pytest.raises(TrainingError, match=r"state\.pt: is not the same for all processes"):
+        trainer.run(tmp_path / "state.pt")
+
+
+def test_a_run_begins_again_where_it_may_not_resume(photos: Path, tmp_path: Path):
+    Trainer([photos], RECIPE).run(tmp_path / "state.pt")
+    again = Trainer([photos], RECIPE)
+    again.run(tmp_path / "state.pt", resumes=False)
+    assert again.before is not None
+    assert again.before["step"] == 0
+
+
 def test_settings_may_have_the_names_of_vidcolor_0_1_0():
     assert override(RECIPE, {"twins": "0.25", "ageing": '{"grain": 0.5}'}) == override(
         RECIPE, {"consistency": "0.25", "aging": '{"grain": 0.5}'}

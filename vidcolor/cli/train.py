@@ -106,7 +106,7 @@ def command(
     )
     if not trainer.processes.is_first:
         with _saving_when_stopped(trainer):
-            trainer.run(state)
+            trainer.run(state, resumes=resume)
         trainer.processes.leave()
         trainer.close(keeps_cache=cache is not None)
         return
@@ -118,7 +118,7 @@ def command(
     with Record(folder) as record, told as shown, _saving_when_stopped(trainer):
         shown.training_started()
         trainer.events = _make_events(record, shown, trainer, folder / "models")
-        trainer.run(state)
+        trainer.run(state, resumes=resume)
         trainer.processes.leave()
         trainer.export(output, output.stem, overwrite=overwrite)
         trainer.close(keeps_cache=cache is not None)

@@ -134,14 +134,23 @@ class Trainer:
         """How often every photo has been seen, on average."""
         return self.images / len(self.photos.names) if self.photos else 0.0
 
-    def run(self, checkpoint: Path) -> None:
-        """Train until the budget is spent, resuming from `checkpoint` if it exists. Raises TrainingError."""
+    def run(self, checkpoint: Path, *, resumes: bool = True) -> None:
+        """Train until the budget is spent. Raises TrainingError.
+
+        checkpoint: where the state is saved.  resumes: go on from it if it exists.
+        """
+        if resumes and checkpoint.exists():
+            self._restore(checkpoint)
+        most, least = self.processes.maximum(self.step, -self.step)
+        if most != -least:
+            raise TrainingError(
+                f"{checkpoint}: is not the same for all processes. The run folder must be on a disk that all machines"
+                " share; or pass --no-resume to begin again."
+            )
         with _flushed_denormals():
             self._run(checkpoint)
 
     def _run(self, checkpoint: Path) -> None:
-        if checkpoint.exists():
-            self._restore(checkpoint)
         borders = np.cumsum([stage.share for stage in self.recipe.stages])
         borders /= borders[-1]
         batches: Iterator[NDArray[np.uint8]] | None = None
