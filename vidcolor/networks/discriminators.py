@@ -89,7 +89,7 @@ class FeatureDiscriminator(nn.Module):
     """A small discriminator at each stride of a frozen ImageNet network's features.
 
     Sauer et al. 2021, "Projected GANs Converge Faster": fixed random mixing of channels, then of strides from the
-    coarsest down, keeps them from relying on a few features; a short phase gets further than with a discriminator
+    coarsest down, keeps them from relying on a few features; a short game gets further than with a discriminator
     that must learn features first.
     """
 
