@@ -137,7 +137,7 @@ class Gan:
         every = 1 if step <= AVERAGED_EACH else AVERAGE_EVERY
         if not self._recipe.average_decay or step % every:
             return
-        decay = min(self._recipe.average_decay**every, 1 - every / (every + step))
+        decay = min(self._recipe.average_decay**every, 1 - every / (AVERAGE_EVERY + step))
         for mine, theirs in zip(self.average.parameters(), self.generator.parameters(), strict=True):
             mine.lerp_(theirs, 1 - decay)
         for average, current in zip(self.average.buffers(), self.generator.buffers(), strict=True):
