@@ -77,11 +77,8 @@ class TrainingStep:
 
     def _discriminator_losses(self, batch: Batch, prediction: Prediction) -> dict[str, Tensor]:
         """The discriminator's losses on real and on generated pictures."""
-        gan_loss, discriminator, weight = (
-            GAN_LOSSES[self._recipe.gan_loss],
-            self._discriminator,
-            self._recipe.gradient_penalty,
-        )
+        gan_loss, discriminator = GAN_LOSSES[self._recipe.gan_loss], self._discriminator
+        weight = self._recipe.gradient_penalty
         with self._gan.autocast():
             real = self._discriminator_input(batch, Prediction(batch.ab_B2hw))
             fake = self._discriminator_input(batch, prediction)

@@ -263,13 +263,8 @@ class Trainer:
         return Validator(self._loaded_photos, self.objective, self.recipe, self.device)
 
     def _keep_gan_step(self) -> None:
-        every = self.recipe.gan_keep_steps
-        if (
-            every
-            and self.recipe.gan_loss != "none"
-            and self.progress >= self.recipe.gan_start
-            and self.step % every == 0
-        ):
+        recipe, every = self.recipe, self.recipe.gan_keep_steps
+        if every and recipe.gan_loss != "none" and self.progress >= recipe.gan_start and self.step % every == 0:
             self.events.keep_model(f"step-{self.step:07}")
 
     @property
