@@ -11,6 +11,7 @@ from vidcolor.training.losses import (
     chroma_gap,
     content_loss,
     de94,
+    false_chroma,
     gradient_penalty,
     log_error,
     mean_over_scales,
@@ -61,6 +62,18 @@ def test_de94_is_that_of_scikit_image():
     gray = torch.zeros(1, 2, 2, 2, requires_grad=True)
     (slope,) = torch.autograd.grad(de94(gray, true[:1, :, :2, :2]), gray)
     assert (slope * true[:1, :, :2, :2] < 0).all()  # from gray toward the color
+
+
+def test_only_what_is_gray_in_truth_has_false_chroma():
+    true, ab = torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2, 2)
+    true[0, :, 0] = torch.tensor([[3.0, 30.0], [4.0, 40.0]])  # chroma 5 and 50, above two of 0
+    ab[0, :, 0] = torch.tensor([[6.0, 3.0], [8.0, 4.0]])  # chroma 10 and 5
+    assert false_chroma(ab, true).item() == pytest.approx((10 + 2 * 0.01) / 4, rel=1e-4)
+    gray = true.clone().requires_grad_(True)
+    (slope,) = torch.autograd.grad(false_chroma(gray, true), gray)
+    assert torch.isfinite(slope).all()
+    assert (slope[0, :, 0, 0] > 0).all()  # toward gray
+    assert not slope[0, :, 0, 1].any()
 
 
 def test_the_log_error_weighs_pictures_as_psnr_does():

@@ -122,8 +122,13 @@ def test_a_run_told_to_end_saves_and_goes_on(number: int, code: int, photos: Pat
     assert events[-1]["images"] == 2 * (stopped + 3)
     assert next(event["step"] for event in events if event["event"] == "resumed") == stopped
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    assert [entry["event"] for entry in log if entry["event"] != "steps"] == ["beginning", "epoch", "end"]
+    kinds = [entry["event"] for entry in log]
+    assert kinds[0] == "beginning"
+    assert kinds[-2:] == ["epoch", "end"]
+    assert set(kinds[1:-2]) <= {"steps", "epoch"}  # a machine may end epochs before the run is told
     assert [entry["step"] for entry in log] == sorted(entry["step"] for entry in log)
+    ended = [entry["step"] for entry in log if entry["event"] == "epoch"]
+    assert len(ended) == len(set(ended))  # none is told again after resuming
 
 
 def test_every_process_stops_and_the_first_saves(photos: Path, tmp_path: Path):

@@ -309,7 +309,8 @@ def test_the_read_out_answers_for_its_colors_and_their_amount(photos: Path, tmp_
         trainer.run(tmp_path / f"{len(list(tmp_path.iterdir()))}.pt")
         return found
 
-    weighted = {"readout_weight": 0.01, "chroma_gap_weight": 0.1, "decibel_weight": 0.1, "de94_weight": 0.1}
+    weighted = {"readout_weight": 0.01, "chroma_gap_weight": 0.1, "decibel_weight": 0.1, "de94_weight": 0.1,
+                "neutral_weight": 0.1}  # fmt: skip
     without = losses(**dict.fromkeys(weighted, 0.0))
     once, twice = losses(**weighted), losses(**{name: 2 * weight for name, weight in weighted.items()})
     assert set(without) == {"loss_G", "loss_G_bins"}

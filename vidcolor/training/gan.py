@@ -23,7 +23,7 @@ AVERAGE_EVERY = 8  # steps between updates of the weight average; each would cos
 AVERAGED_EACH = 64  # first steps that are averaged one by one, so that a short run has an average, too
 NOT_NEGATIVE = (
     "content_weight", "perceptual_weight", "perceptual_finer", "readout_weight", "decibel_weight", "de94_weight",
-    "chroma_gap_weight", "consistency_weight", "gan_weight", "gradient_penalty", "learning_rate",
+    "chroma_gap_weight", "neutral_weight", "consistency_weight", "gan_weight", "gradient_penalty", "learning_rate",
     "encoder_learning_rate", "discriminator_learning_rate", "weight_decay",
 )  # fmt: skip
 SHARES = (

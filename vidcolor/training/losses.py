@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 Logits = list[Tensor]
 LEAST_ERROR = 2.0  # a*b* squared
+NEUTRAL = 6.0  # chroma below which a true color counts as gray
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,13 @@ def de94(ab_B2HW: Tensor, true_ab_B2HW: Tensor) -> Tensor:
     by_hue = (apart - by_chroma).clamp(min=0)
     scaled = by_chroma / (1 + 0.045 * true_chroma) ** 2 + by_hue / (1 + 0.015 * true_chroma) ** 2
     return (scaled + 1e-4).sqrt().mean()
+
+
+def false_chroma(ab_B2HW: Tensor, true_ab_B2HW: Tensor) -> Tensor:
+    """Chroma given to what is gray in truth, as a mean over all pixels; other pixels count as zero."""
+    neutral = true_ab_B2HW.square().sum(dim=1) < NEUTRAL**2
+    chroma = (ab_B2HW.square().sum(dim=1) + 1e-4).sqrt()
+    return (chroma * neutral).mean()
 
 
 def content_loss(kind: str) -> Callable[[Tensor, Tensor], Tensor]:

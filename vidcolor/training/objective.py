@@ -24,7 +24,7 @@ from vidcolor.training.bins import Bins, bin_loss
 from vidcolor.training.consistency import SecondViews
 from vidcolor.training.features import load_feature_network
 from vidcolor.training.knowledge import simulate_knowledge
-from vidcolor.training.losses import chroma_gap, content_loss, de94, log_error
+from vidcolor.training.losses import chroma_gap, content_loss, de94, false_chroma, log_error
 from vidcolor.training.recipes import PARTS, Recipe
 from vidcolor.training.views import View, make_view
 
@@ -185,6 +185,8 @@ class Objective:
             terms["loss_G_de94"] = self.recipe.de94_weight * de94(ab, truth)
         if self.recipe.chroma_gap_weight:
             terms["loss_G_chroma_gap"] = self.recipe.chroma_gap_weight * chroma_gap(ab, truth)
+        if self.recipe.neutral_weight:
+            terms["loss_G_neutral"] = self.recipe.neutral_weight * false_chroma(ab, truth)
         if batch.second_views is not None:
             stride = batch.lightness_B1HW.shape[2] // ab.shape[2]
             terms["loss_G_consistency"] = self.recipe.consistency_weight * batch.second_views.loss(ab, stride)

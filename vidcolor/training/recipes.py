@@ -66,6 +66,7 @@ class Recipe:
     decibel_weight: float = 0.0  # of its logarithm, picture by picture: what PSNR measures
     de94_weight: float = 0.0  # of the mean CIE94 difference of a*b*
     chroma_gap_weight: float = 0.0  # of the difference in colorfulness of each picture
+    neutral_weight: float = 0.0  # of the chroma given to what is gray in truth
     consistency: float = 0.0  # share of a batch, 0 to 0.5, that are second views of its other pictures
     consistency_weight: float = 0.05  # of the mean |difference| in a*b* between the two views
     # The adversarial loss.
