@@ -240,6 +240,28 @@ def test_shrinkage_keeps_half_of_its_chroma_less_of_weaker_colors_and_none_of_no
     assert torch.allclose(shrunk.read_out(logits)[0, :, 0].T, expected, atol=1e-2)
 
 
+def test_bins_of_different_hues_make_gray_not_the_hue_between_them():
+    settings = {"encoder": "lite0", "bins": 3, "widths": (8, 8, 8, 8), "temperature": 1.0, "saturation": 2.0}
+    plain, agreed, squared = (BinNet(agreement=agreement, **settings) for agreement in (0.0, 1.0, 2.0))
+    for network in (plain, agreed, squared):
+        network.bins_2K.copy_(torch.tensor([[40.0, 0.0, 20.0], [0.0, -30.0, 0.0]]))
+    logits = torch.tensor([[99.0, 0, 0], [50.0, 50, 0], [50.0, 0, 50]]).T[None, :, None]  # (1, K, 1, 3)
+    sure, red_or_blue, red_or_pale = ([80.0, 0.0], [40.0, -30.0], [60.0, 0.0])
+    for network, power in ((plain, 0), (agreed, 1), (squared, 2)):
+        share = (50 / 70) ** power  # a mean of chroma 50 of colors of chroma 80 and 60
+        expected = torch.tensor([sure, [share * value for value in red_or_blue], red_or_pale])
+        assert torch.allclose(network.read_out(logits)[0, :, 0].T, expected, rtol=2e-3)
+
+
+def test_strong_colors_approach_the_limit_and_weak_ones_stay():
+    network = BinNet(encoder="lite0", bins=3, widths=(8, 8, 8, 8), saturation=2.0, chroma_limit=60.0)
+    network.bins_2K.copy_(torch.tensor([[3.0, 60.0, 0.0], [0.0, 0.0, -110.0]]))
+    chroma = network.read_out(99 * torch.eye(3)[None, :, None]).norm(dim=1).flatten()
+    expected = 2 * torch.tensor([3 / (1 + 0.05**2) ** 0.5, 60 / 2**0.5, 110 / (1 + (110 / 60) ** 2) ** 0.5])
+    assert torch.allclose(chroma, expected, rtol=1e-3)
+    assert chroma.max() < 2 * 60
+
+
 def test_shrinkage_fits_half_precision():
     network = BinNet(encoder="lite0", bins=2, widths=(8, 8, 8, 8), saturation=4.0, shrinkage=12.0)
     network.bins_2K.copy_(torch.tensor([[110.0, -110.0], [110.0, -110.0]]))
@@ -248,6 +270,25 @@ def test_shrinkage_fits_half_precision():
     half = network.half().read_out(logits.half())
     assert exact.abs().min() > 300
     assert torch.allclose(half.float(), exact, rtol=1e-2)
+
+
+@pytest.mark.parametrize("curve", [{"agreement": 1.0}, {"agreement": 16.0}, {"chroma_limit": 1000.0},
+    {"chroma_limit": 1e-6}, {"agreement": 2.0, "chroma_limit": 40.0}])  # fmt: skip
+@pytest.mark.parametrize(("saturation", "shrinkage"), [(0.0, 12.0), (1.0, 0.0), (4.0, 6.0), (10.0, 0.1), (1.0, 100.0)])
+def test_no_read_out_makes_colors_that_are_no_numbers(saturation, shrinkage, curve):
+    settings = {"encoder": "lite0", "bins": 3, "widths": (8, 8, 8, 8), "temperature": 1.0}
+    network = BinNet(saturation=saturation, shrinkage=shrinkage, **settings, **curve)
+    network.bins_2K.copy_(torch.tensor([[0.0, 110.0, -110.0], [0.0, -110.0, 110.0]]))
+    logits = torch.cat([99 * torch.eye(3), torch.tensor([[0.0], [9.0], [9.0]])], dim=1)[None, :, None]
+    logits.requires_grad_(True)
+    exact = network.read_out(logits)
+    assert exact.isfinite().all()
+    assert exact[..., 0].abs().max() < 1e-3  # what is gray, and what may be this or its opposite
+    assert exact[..., 3].abs().max() < 1e-3
+    (slope,) = torch.autograd.grad(exact.sum(), logits)
+    assert slope.isfinite().all()
+    half = network.half().read_out(logits.half())
+    assert torch.allclose(half.float(), exact, rtol=2e-2, atol=2e-2)
 
 
 @pytest.mark.parametrize(("saturation", "shrinkage"), [(0.0, 12.0), (1.0, 1e-9), (10.0, 0.1), (1.0, 100.0)])

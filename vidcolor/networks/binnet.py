@@ -147,11 +147,18 @@ class BinNet(nn.Module):
         temperature: float = 0.5,
         saturation: float = 1.0,
         shrinkage: float = 0.0,
+        agreement: float = 0.0,
+        chroma_limit: float = 0.0,
         guidance: int = 0,
         likeness: int = 0,
     ):
         """shrinkage: a*b*, the chroma whose half is kept; less is kept of weaker colors, which are mostly doubt about
         what is gray, and more of stronger ones. 0: all of every color is kept.
+
+        agreement: the power of the share |mean color| / mean chroma of the bins that is kept, too: bins that point to
+        different hues make gray, not the hue between them (red and blue: purple). 0: no matter how far they agree.
+
+        chroma_limit: a*b* before saturation, which strong colors approach; 0: none.
 
         guidance: ways in which known colors spread; 0: the network does not listen.
 
@@ -159,6 +166,7 @@ class BinNet(nn.Module):
         """
         super().__init__()
         self.temperature, self.saturation, self.shrinkage = temperature, saturation, shrinkage
+        self.agreement, self.chroma_limit = agreement, chroma_limit
         self.encoder = EfficientNetLite(encoder)
         c4, c8, c16, c32 = self.encoder.channels
         w32, w16, w8, w4 = widths
@@ -246,15 +254,20 @@ class BinNet(nn.Module):
         return self._mean_of(probability_BhwK).permute(0, 3, 1, 2)
 
     def _mean_of(self, probability_BhwK: Tensor) -> Tensor:
-        """The mean of the bins as a*b* (B, h, w, 2), with saturation and shrinkage."""
+        """The mean of the bins as a*b* (B, h, w, 2), with saturation, shrinkage, agreement and limit."""
         bins_K2 = (self.bins_2K * self.saturation).T.to(probability_BhwK.dtype)
         ab_Bhw2 = probability_BhwK @ bins_K2
-        half = self.shrinkage * self.saturation
-        if not half:
+        if not self.saturation or not (self.shrinkage or self.agreement or self.chroma_limit):
             return ab_Bhw2
-        unit = max(half, self.saturation)  # of chroma: its squares fit fp16
+        unit = max(self.shrinkage, 1.0) * self.saturation  # of chroma: its squares fit fp16
         chroma = (ab_Bhw2 / unit).square().sum(dim=-1, keepdim=True).add(1e-6).sqrt()
-        return ab_Bhw2 * (chroma / (chroma + half / unit))
+        kept = chroma / (chroma + self.shrinkage * self.saturation / unit)
+        if self.agreement:
+            lengths_K1 = (bins_K2 / unit).norm(dim=1, keepdim=True)
+            kept = kept * (chroma / (probability_BhwK @ lengths_K1 + 1e-3)) ** self.agreement
+        if self.chroma_limit:
+            kept = kept / (1 + (chroma * kept * (unit / self.saturation / self.chroma_limit)).square()).sqrt()
+        return ab_Bhw2 * kept
 
     def forward(self, lightness_B1HW: Tensor) -> Tensor:
         """lightness: (B, 1, H, W), L* in 0..100, H and W multiples of 32 -> a*b* (B, 2, H/4, W/4)."""

@@ -112,6 +112,8 @@ class Recipe:
     temperature: float | None = None
     saturation: float | None = None
     shrinkage: float | None = None
+    agreement: float | None = None
+    chroma_limit: float | None = None
     size: int | None = None
 
     @property
