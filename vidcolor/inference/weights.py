@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MAX_CARD = 1_000_000  # letters
 COUNTER = "num_batches_tracked"  # a buffer of batch norms in training; not stored
 # Config entries that decide how colors are decoded, not the network's shape.
-READ_OUT = ("temperature", "saturation", "shrinkage", "agreement", "chroma_limit")
+READ_OUT = ("temperature", "saturation", "shrinkage", "agreement")
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ _BINS = (1, 4096)
 CONFIGS: dict[str, dict[str, Allowed]] = {
     "binnet": {
         "encoder": frozenset(SCALINGS), "bins": _BINS, "widths": [(8, 1024)] * 4, "temperature": (0.01, 100.0),
-        "saturation": (0.0, 10.0), "shrinkage": (0.0, 100.0), "agreement": (0.0, 16.0), "chroma_limit": (0.0, 1000.0),
+        "saturation": (0.0, 10.0), "shrinkage": (0.0, 100.0), "agreement": (0.0, 16.0),
         "guidance": (0, 16), "likeness": (0, 512),
     },
     "eccv16": {"width": (1 / 64, 4.0), "bins": _BINS},

@@ -148,7 +148,6 @@ class BinNet(nn.Module):
         saturation: float = 1.0,
         shrinkage: float = 0.0,
         agreement: float = 0.0,
-        chroma_limit: float = 0.0,
         guidance: int = 0,
         likeness: int = 0,
     ):
@@ -158,15 +157,13 @@ class BinNet(nn.Module):
         agreement: the power of the share |mean color| / mean chroma of the bins that is kept, too: bins that point to
         different hues make gray, not the hue between them (red and blue: purple). 0: no matter how far they agree.
 
-        chroma_limit: a*b* before saturation, which strong colors approach; 0: none.
-
         guidance: ways in which known colors spread; 0: the network does not listen.
 
         likeness: numbers by which places of different pictures are compared; 0: none.
         """
         super().__init__()
-        self.temperature, self.saturation, self.shrinkage = temperature, saturation, shrinkage
-        self.agreement, self.chroma_limit = agreement, chroma_limit
+        self.temperature, self.saturation = temperature, saturation
+        self.shrinkage, self.agreement = shrinkage, agreement
         self.encoder = EfficientNetLite(encoder)
         c4, c8, c16, c32 = self.encoder.channels
         w32, w16, w8, w4 = widths
@@ -254,10 +251,10 @@ class BinNet(nn.Module):
         return self._mean_of(probability_BhwK).permute(0, 3, 1, 2)
 
     def _mean_of(self, probability_BhwK: Tensor) -> Tensor:
-        """The mean of the bins as a*b* (B, h, w, 2), with saturation, shrinkage, agreement and limit."""
+        """The mean of the bins as a*b* (B, h, w, 2), with saturation, shrinkage and agreement."""
         bins_K2 = (self.bins_2K * self.saturation).T.to(probability_BhwK.dtype)
         ab_Bhw2 = probability_BhwK @ bins_K2
-        if not self.saturation or not (self.shrinkage or self.agreement or self.chroma_limit):
+        if not self.saturation or not (self.shrinkage or self.agreement):
             return ab_Bhw2
         unit = max(self.shrinkage, 1.0) * self.saturation  # of chroma: its squares fit fp16
         chroma = (ab_Bhw2 / unit).square().sum(dim=-1, keepdim=True).add(1e-6).sqrt()
@@ -265,8 +262,6 @@ class BinNet(nn.Module):
         if self.agreement:
             lengths_K1 = (bins_K2 / unit).norm(dim=1, keepdim=True)
             kept = kept * (chroma / (probability_BhwK @ lengths_K1 + 1e-3)) ** self.agreement
-        if self.chroma_limit:
-            kept = kept / (1 + (chroma * kept * (unit / self.saturation / self.chroma_limit)).square()).sqrt()
         return ab_Bhw2 * kept
 
     def forward(self, lightness_B1HW: Tensor) -> Tensor:

@@ -113,7 +113,6 @@ class Recipe:
     saturation: float | None = None
     shrinkage: float | None = None
     agreement: float | None = None
-    chroma_limit: float | None = None
     size: int | None = None
 
     @property
