@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -292,6 +293,26 @@ def test_hints_in_pixels_are_shown_in_shares(folder: Path, colorizer: Any):
     assert shown == {
         "frame": 3, "stroke": [[0.5, 0.25], [0.25, 0.5]], "size": [1, 1], "width": 0.125, "color": [10, -20],
     }  # fmt: skip
+
+
+def test_what_is_told_and_its_version_are_of_one_moment(folder: Path, colorizer: Any, monkeypatch: pytest.MonkeyPatch):
+    desk = FilmDesk(folder / "film.mp4", ModelSettings(device="cpu"), colorizer)
+    said, saving = desk.said, threading.Thread(target=lambda: desk.save({"hints": [HINT]}))
+
+    def find_while_something_is_saved() -> dict[str, list[Any]]:
+        found = said()
+        saving.start()
+        saving.join(1)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(desk, "said", find_while_something_is_saved)
+        version, told = desk.tell()
+    saving.join(30)
+    assert told["hints"] == []
+    after, told = desk.tell()
+    assert [hint["color"] for hint in told["hints"]] == ["teal"]
+    assert after == version + 1
 
 
 @pytest.mark.parametrize("hint", [

@@ -166,6 +166,42 @@ def test_a_place_is_clicked_on_colored_undone_and_kept(browser: Browser, address
     assert hosts(browser) == {address.split("/")[2]}
 
 
+def test_an_answer_from_before_a_save_does_not_take_what_was_undone(browser: Browser, address: str, film: Path):
+    go(browser, address)
+    press(browser, "h")
+    wait(browser, "document.querySelectorAll('#likely button').length >= 3")
+    press(browser, "Enter")
+    until(lambda: len(hints_in(film)) == 1)
+    wait(browser, "document.getElementById('status').textContent === ''")
+    # The page asks for the state while a save is under way, is answered before the studio saves, and hears it after.
+    slow = """
+        const fetched = window.fetch;
+        let tell, save;
+        const isTold = new Promise((done) => { tell = done; }), isSaved = new Promise((done) => { save = done; });
+        window.late = 0;
+        window.fetch = async (path, options = {}) => {
+            if (options.method === "PUT") await isTold;
+            const answer = await fetched(path, options);
+            if (options.method === "PUT") setTimeout(save, 300);
+            if (path === "state") {
+                tell();
+                await isSaved;
+                window.late += 1;
+            }
+            return answer;
+        };
+    """
+    ask(browser, f"(() => {{ {slow} }})()")
+    press(browser, "z", modifiers=2)
+    wait(browser, "window.late > 0")
+    until(lambda: hints_in(film) == [])
+    assert not ask(browser, "document.getElementById('redo').disabled")
+    ask(browser, "document.getElementById('redo').click()")
+    wait(browser, "document.querySelectorAll('#hints li').length === 1")
+    until(lambda: len(hints_in(film)) == 1)
+    assert complaints(browser) == []
+
+
 def test_the_keyboard_is_enough(browser: Browser, address: str, film: Path):
     go(browser, address)
     press(browser, "ArrowDown")

@@ -55,6 +55,7 @@ class Desk(ABC):
         self.path = Path(os.path.abspath(project)) if project else default_path(self.source)  # noqa: PTH100
         self.loaded = LoadedColorizers(settings, colorizer)
         self.asking, self._saving = threading.RLock(), threading.Lock()  # the networks; the project's file
+        self._telling = threading.RLock()  # the project and its version, which change together
         self._pictures: OrderedDict[Any, bytes] = OrderedDict()
         self._thumbnails: OrderedDict[Any, bytes] = OrderedDict()
         self.is_surveyed, self.problem = False, ""
@@ -94,9 +95,12 @@ class Desk(ABC):
             self._load_choices(project)
             self._take(project, content)
 
-    def _take(self, project: Project, content: bytes | None) -> None:
+    def _take(self, project: Project, content: bytes | None) -> int:
         self._written = content
-        self.take_project(project)
+        with self._telling:
+            self.take_project(project)
+            self.version += 1
+            return self.version
 
     def _read_file(self) -> bytes | None:
         """The project's file; None where there is none."""
@@ -141,6 +145,12 @@ class Desk(ABC):
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """What the page is told of the source and its shots or photos."""
+
+    def tell(self) -> tuple[int, dict[str, list[Any]]]:
+        """The version of the project and what is said in it, see `said`: of one and the same moment."""
+        with self._telling:
+            said = self.said()  # first: it may raise the version
+            return self.version, said
 
     @abstractmethod
     def said(self) -> dict[str, list[Any]]:
@@ -279,8 +289,10 @@ class Desk(ABC):
 
     # The project
 
-    def save(self, said: dict[str, Any], version: int | None = None) -> None:
-        """Write the project with what the page says. Raises UsageError, SinkError, SourceError for a bad palette.
+    def save(self, said: dict[str, Any], version: int | None = None) -> int:
+        """Write the project with what the page says; gives its version.
+
+        Raises UsageError, SinkError, SourceError for a bad palette.
 
         version: that the page had before; None: the newest.
         """
@@ -307,7 +319,7 @@ class Desk(ABC):
             with self.asking:
                 self._load_choices(project)
                 write_project(self.path, data)
-                self._take(project, self._read_file())
+                return self._take(project, self._read_file())
 
     def _load_choices(self, project: Project) -> None:
         """Load what a project chose and the one before did not, or say why not. Raises VidcolorError."""
@@ -318,7 +330,6 @@ class Desk(ABC):
     def take_project(self, project: Project) -> None:
         """Go on with a project. Called by one thread at a time."""
         self.project = project
-        self.version += 1
 
 
 def in_shares(data: dict[str, Any], hint: Hint, shown: tuple[int, int]) -> dict[str, Any]:

@@ -139,11 +139,12 @@ class _Pages:
 
     def state(self, _: Request) -> Response:
         desk = self._desk
-        unread, said = desk.refresh(), desk.said()  # before the version, which they may raise
+        unread = desk.refresh()
+        version, said = desk.tell()
         return _Json({
             "kind": desk.kind, "project": desk.path.name, "folder": str(desk.source.parent),
             "surveyed": desk.is_surveyed, "problem": desk.problem or desk.why_changed() or unread,
-            "version": desk.version, "looks": desk.looks,
+            "version": version, "looks": desk.looks,
             "saturation": desk.settings.saturation, "palette": "", "model": desk.settings.model,
             "models": _model_names(), "palettes": desk.palettes(),
             "rendering": self.rendering.state() if self.rendering is not None else None,
@@ -225,15 +226,14 @@ class _Pages:
     async def save(self, request: Request) -> Response:
         entries = await _read_object(request)
         version = entries.pop("version", None)
-        await run_in_threadpool(self._save, entries, version)
-        return JSONResponse({"version": self._desk.version})
+        return JSONResponse({"version": await run_in_threadpool(self._save, entries, version)})
 
-    def _save(self, entries: dict[str, Any], version: Any) -> None:
-        before, choices = self._desk.said()["choices"], entries.get("choices")
+    def _save(self, entries: dict[str, Any], version: Any) -> int:
+        (_, before), choices = self._desk.tell(), entries.get("choices")
         for choice in choices if isinstance(choices, list) else []:
-            if isinstance(choice, dict) and choice not in before:
+            if isinstance(choice, dict) and choice not in before["choices"]:
                 self._check_choice(choice.get("model"), choice.get("palette"))
-        self._desk.save(entries, version)
+        return self._desk.save(entries, version)
 
     async def render(self, request: Request) -> Response:
         asked = await _read_object(request)

@@ -59,8 +59,8 @@ async function poll() {
   let wait = 1000;
   try {
     const before = state.shots.length, wasDone = state.surveyed, { version, looks } = state;
-    const begun = saves, found = await ask("state");
-    const isOld = pending || begun !== saves; // the page knows better what is said
+    const begun = saves, wasPending = pending, found = await ask("state");
+    const isOld = wasPending || pending || begun !== saves; // the page knows better what is said
     if (!isOld && found.version !== state.version) done.length = undone.length = 0; // something else was said elsewhere
     state = isOld ? { ...found, ...said(), version: state.version } : found;
     isGone = false;
