@@ -229,6 +229,24 @@ def test_a_tint_without_bias_moves_nothing_and_one_bin_alone_wins_with_a_great_o
     assert torch.allclose(tinted, network.bins_2K[:, 3].view(1, 2, 1, 1).expand_as(tinted), atol=1e-2)
 
 
+def test_a_tint_moves_bins_that_disagree_as_far_as_if_they_agreed():
+    settings = {"encoder": "lite0", "bins": 3, "widths": (16, 12, 8, 8), "temperature": 1.0}
+    torch.manual_seed(5)
+    plain = BinNet(**settings).eval()
+    plain.bins_2K.copy_(torch.tensor([[40.0, -20.0, 0.0], [0.0, 30.0, -40.0]]))
+    agreed = BinNet(agreement=1.0, **settings).eval()
+    agreed.load_state_dict(plain.state_dict())
+    lightness = torch.rand(1, 1, 64, 64) * 100
+    bias = torch.tensor([0.0, 0.2, 0.0]).view(1, 3, 1, 1)
+    with torch.inference_mode():
+        gray = agreed(lightness)
+        assert gray.norm() < 0.8 * plain(lightness).norm()  # they disagree
+        moved, wanted = agreed.tint(lightness, bias)[0], plain.tint(lightness, bias)[0]
+        assert float((moved - wanted).norm() / wanted.norm()) < 0.2
+        tinted = gray + agreed.tint(lightness, 300 * bias)[0]
+    assert torch.allclose(tinted, plain.bins_2K[:, 1].view(1, 2, 1, 1).expand_as(tinted), atol=1e-2)
+
+
 def test_shrinkage_keeps_half_of_its_chroma_less_of_weaker_colors_and_none_of_no_color():
     settings = {"encoder": "lite0", "bins": 3, "widths": (8, 8, 8, 8), "temperature": 1.0}
     plain, shrunk = (BinNet(saturation=2.0, shrinkage=shrinkage, **settings) for shrinkage in (0.0, 12.0))
