@@ -202,6 +202,84 @@ def test_an_answer_from_before_a_save_does_not_take_what_was_undone(browser: Bro
     assert complaints(browser) == []
 
 
+def test_a_film_is_colored_with_what_was_said_just_before(browser: Browser, address: str, film: Path):
+    go(browser, address)
+    slow = """
+        const fetched = window.fetch;
+        window.order = [];
+        window.fetch = async (path, options = {}) => {
+            if (options.method === "PUT") await new Promise((done) => setTimeout(done, 1500));
+            if (options.method) window.order.push(options.method);
+            return fetched(path, options);
+        };
+    """
+    ask(browser, f"(() => {{ {slow} }})()")
+    press(browser, "h")
+    wait(browser, "document.querySelectorAll('#likely button').length >= 3")
+    press(browser, "Enter")
+    ask(
+        browser,
+        "document.getElementById('output').value = 'out.mp4', document.getElementById('start-render').click()",
+    )
+    wait(browser, "window.order.length >= 2")
+    assert ask(browser, "window.order") == ["PUT", "POST"]
+    wait(browser, "document.getElementById('render-state').textContent.includes('is done')", 90)
+    assert film.with_name("out.mp4").exists()
+
+
+def test_what_could_not_be_saved_is_not_shown_as_said(browser: Browser, address: str, film: Path):
+    go(browser, address)
+    press(browser, "h")
+    wait(browser, "document.querySelectorAll('#likely button').length >= 3")
+    down = """
+        const fetched = window.fetch;
+        window.isDown = true;
+        window.failed = 0;
+        window.fetch = async (path, options = {}) => {
+            if (!window.isDown || !(options.method === "PUT" || path === "state")) return fetched(path, options);
+            window.failed += 1;
+            throw new TypeError("Failed to fetch");
+        };
+    """
+    ask(browser, f"(() => {{ {down} }})()")
+    press(browser, "Enter")
+    wait(browser, "window.failed >= 2")
+    ask(browser, "window.isDown = false")
+    wait(browser, "document.querySelectorAll('#hints li').length === 0")
+    assert hints_in(film) == []
+
+
+def test_nothing_is_said_of_a_shot_whose_end_is_not_found(browser: Browser, address: str, film: Path):
+    go(browser, address)
+    unfinished = """
+        const fetched = window.fetch;
+        window.isOpen = true;
+        window.told = 0;
+        window.fetch = async (path, options = {}) => {
+            const answer = await fetched(path, options);
+            if (path !== "state") return answer;
+            const state = await answer.json();
+            if (window.isOpen) Object.assign(state.shots.at(-1), { last: null });
+            state.surveyed = !window.isOpen;
+            setTimeout(() => { window.told += 1; });
+            return new Response(JSON.stringify(state));
+        };
+    """
+    ask(browser, f"(() => {{ {unfinished} }})()")
+    wait(browser, "window.told > 0")
+    press(browser, "ArrowDown")
+    press(browser, "h")
+    wait(browser, "document.querySelectorAll('#likely button').length >= 3")
+    press(browser, "Enter")
+    wait(browser, "document.getElementById('problem').textContent.includes('is not found yet')")
+    assert hints_in(film) == []
+    ask(browser, "window.isOpen = false, window.told = 0")
+    wait(browser, "window.told > 0")
+    press(browser, "Enter")
+    until(lambda: len(hints_in(film)) == 1)
+    assert hints_in(film)[0]["frames"] == [14, 28]
+
+
 def test_the_keyboard_is_enough(browser: Browser, address: str, film: Path):
     go(browser, address)
     press(browser, "ArrowDown")

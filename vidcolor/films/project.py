@@ -166,14 +166,16 @@ def default_path(source: Path) -> Path:
     return source.with_name((source.name if source.is_dir() else source.stem) + SUFFIX)
 
 
-def write_project(path: Path, data: dict[str, Any]) -> None:
-    """Write a project whole, or leave the one before: one entry a line, so that versions can be compared.
+def write_project(path: Path, data: dict[str, Any]) -> bytes:
+    """Write a project whole, or leave the one before: one entry a line, so that versions can be compared; gives it.
 
     Raises UsageError for what could not be read again, SinkError where it cannot be written.
     """
     Project.parse(data, path)
     lines = [f"  {json.dumps(key)}: {_render(value)}" for key, value in data.items()]
-    outputs.write(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode(), overwrite=True)
+    content = ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+    outputs.write(path, content, overwrite=True)
+    return content
 
 
 def _render(value: Any) -> str:

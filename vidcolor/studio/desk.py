@@ -90,6 +90,8 @@ class Desk(ABC):
         if content == self._written:
             return
         project = self._open_project()
+        if self._read_file() != content:
+            return  # it is being changed: it is read next time
         self.check(project)
         with self.asking:
             self._load_choices(project)
@@ -210,20 +212,19 @@ class Desk(ABC):
         self, number: int, *, side: int = SIDE, is_gray: bool = False, choice: ModelSettings | None = None
     ) -> bytes:
         """A picture as a JPEG file: in gray, in the colors of the project, or of a choice without hints."""
-        key = (
-            number,
-            side,
-            is_gray,
-            choice,
-            self.state_of(number),
-            None if is_gray or choice else self.said_of(number),
-        )
+
+        def find_key() -> tuple[object, ...]:
+            said = None if is_gray or choice else self.said_of(number)
+            return number, side, is_gray, choice, self.state_of(number), said
+
+        key = find_key()
         is_small = side <= THUMBNAIL
         where, most = (self._thumbnails, KEPT_THUMBNAILS) if is_small else (self._pictures, KEPT_PICTURES)
         if (kept := where.get(key)) is not None:
             return kept
         rgb = fit(self._paint(number, is_gray=is_gray, choice=choice), side)
-        return keep(where, key, encode_jpeg(rgb, THUMBNAIL_QUALITY if is_small else QUALITY), most)
+        jpeg = encode_jpeg(rgb, THUMBNAIL_QUALITY if is_small else QUALITY)
+        return keep(where, key, jpeg, most) if key == find_key() else jpeg  # something was said meanwhile
 
     def _paint(self, number: int, *, is_gray: bool, choice: ModelSettings | None) -> Any:
         shown = self.read(number)
@@ -297,9 +298,7 @@ class Desk(ABC):
         version: that the page had before; None: the newest.
         """
         with self._saving:
-            if self._read_file() != self._written:
-                self._refresh()
-                raise UsageError(f"{self.path.name} was changed by another program, and was read anew. Do that again.")
+            self._check_unchanged()
             if version not in (None, self.version):
                 raise UsageError("something else was said meanwhile, in another window. Do that again.")
             if unknown := [key for key in said if key not in self.said_keys]:
@@ -318,8 +317,14 @@ class Desk(ABC):
             self.check_new(project)
             with self.asking:
                 self._load_choices(project)
-                write_project(self.path, data)
-                return self._take(project, self._read_file())
+                self._check_unchanged()  # networks may have taken their time
+                return self._take(project, write_project(self.path, data))
+
+    def _check_unchanged(self) -> None:
+        """Raise UsageError if another program changed the project, which is read anew."""
+        if self._read_file() != self._written:
+            self._refresh()
+            raise UsageError(f"{self.path.name} was changed by another program, and was read anew. Do that again.")
 
     def _load_choices(self, project: Project) -> None:
         """Load what a project chose and the one before did not, or say why not. Raises VidcolorError."""

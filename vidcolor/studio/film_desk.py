@@ -182,13 +182,13 @@ class FilmDesk(Desk):
         return known
 
     def _references(self, project: Project) -> tuple[Reference, ...]:
-        if self._stills[0] != project.references:
-            self._stills = project.references, load_references(project.references, self.info, self._clock)
+        stills = self._stills
+        if stills[0] != project.references:
+            stills = project.references, load_references(project.references, self.info, self._clock)
+            self._stills = stills
         frames = {hint.frame for hint in project.hints if hint.frame is not None}
         lightness = {number: shrink(self.read(number).lightness_HW, self._small_size()) for number in frames}
-        return lay_hints_over(
-            self._stills[1], hint_references(project.hints, self.path.name, lightness, self._shown_size)
-        )
+        return lay_hints_over(stills[1], hint_references(project.hints, self.path.name, lightness, self._shown_size))
 
     def _small_size(self) -> tuple[int, int]:
         return small_size(*self._shown_size, self.colorizer)
@@ -244,7 +244,7 @@ class FilmDesk(Desk):
         """See Desk."""
         shots = [[shot.first, shot.last] for shot in self.shots if shot.last is not None]
         frames = {"frames": self.info.frame_count} if self.info.frame_count is not None else {}
-        return {**frames, "shots": shots or self.project.data.get("shots", [])}
+        return {**frames, "shots": shots if self.is_surveyed else self.project.data.get("shots", shots)}
 
     def entry_of(self, key: str, said: list[Any]) -> list[Any]:  # noqa: ARG002 - the page's numbers are the film's
         """See Desk."""

@@ -101,12 +101,17 @@ class PhotoDesk(Desk):
         """Look at photos that were changed, are gone, or are new."""
         with suppress(VidcolorError):  # a folder that is gone is told by itself
             new = [photo for photo in find_photos(self.source) if photo.name not in self._numbers]
-            for photo in new:
-                self._numbers[photo.name] = len(self.photos)
-                self.photos.append(photo)
+            with self._saving, self._telling:
+                for photo in new:
+                    self.photos.append(photo)
+                    self._numbers[photo.name] = len(self.photos) - 1
+                spoken = {*self.project.photos, *self.project.seen}
+                self.version += any(photo.name in spoken for photo in new)  # what the page had before lacks it
             for number, photo in enumerate(list(self.photos)):
                 if status_of(photo.path) != photo.status:
                     self.photos[number] = self._look(number, FoundPhoto(photo.name, photo.path))
+                    with self._saving, self._telling:
+                        self.version += self._sizes.pop(number, None) is not None
                     self.looks += 1
 
     def _look(self, number: int, photo: FoundPhoto) -> FoundPhoto:

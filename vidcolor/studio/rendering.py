@@ -4,11 +4,13 @@ import json
 import subprocess
 import sys
 import threading
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 from vidcolor.studio.desk import Desk
 
+SAID_LINES = 20  # of what a job says beside its events, the last of which may say why it ended
 STOP_SECONDS = 20  # that a job may take to leave what can be gone on with
 
 
@@ -42,18 +44,25 @@ class Rendering:
     def _read(self) -> None:
         assert self._process.stdout is not None
         assert self._process.stderr is not None
+        said: deque[str] = deque(maxlen=SAID_LINES)
         with self._process.stdout as events, self._process.stderr as errors:
+            listener = threading.Thread(target=said.extend, args=(errors,), name="rendering's errors", daemon=True)
+            listener.start()
             for line in events:
-                event = json.loads(line)
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    continue  # what a library printed
                 if event.get("event") == "error":
                     self._problem = str(event.get("message", ""))
                 elif event.get("event") == "warning":
                     self._warnings.append(str(event.get("message", "")))
                 elif event.get("event") in ("start", "progress", "done", "passed"):
                     self._facts = event
-            said = errors.read().strip().splitlines()
+            listener.join()
         if self._process.wait() and not self._problem:
-            self._problem = said[-1].removeprefix("vidcolor: ") if said else "the run ended."
+            lines = [line.strip() for line in said if line.strip()]
+            self._problem = lines[-1].removeprefix("vidcolor: ") if lines else "the run ended."
 
     def stop(self) -> None:
         """Interrupt it, as Ctrl-C does: the same run goes on later."""

@@ -16,6 +16,7 @@ let pending = 0; // saves that are not answered
 let saving = Promise.resolve();
 let saves = 0; // that were begun
 let trouble = ""; // what went wrong last
+let isRefused = false; // whether the page may show what the studio has not
 let isGone = false; // whether the studio answers no more
 let picking = false; // whether the next click takes the color of a place
 const done = [], undone = []; // earlier and later {hints, choices, seen}
@@ -68,7 +69,8 @@ async function poll() {
     document.title = `${state.name}: vidcolor studio`;
     showProblem();
     showProgress();
-    const isNew = version !== state.version || looks !== state.looks;
+    const isNew = version !== state.version || looks !== state.looks || (isRefused && !isOld);
+    if (!isOld) isRefused = false;
     if (state.shots.length !== before || state.surveyed !== wasDone || !wasDone || isNew) showStrip();
     if (!before && state.shots.length) begin();
     if (isNew) {
@@ -121,7 +123,6 @@ function save(change, isNew = true) {
 }
 
 async function put(sent) {
-  let isRefused = false;
   try {
     const body = JSON.stringify({ ...sent, version: state.version });
     const answer = await ask("project", { method: "PUT", headers: { "Content-Type": "application/json" }, body });
@@ -432,13 +433,23 @@ function cancel() {
   showMarks();
 }
 
+// A shot as it is known now; nothing, and a word, while its end is not found.
+function whole(each) {
+  const found = state.shots.find(({ first }) => first === each.first) ?? each;
+  if (found.last !== null) return found;
+  tell("The end of this shot is not found yet. Do that again in a moment.");
+  return null;
+}
+
 function say(color) {
   if (!spot) return;
-  const { points, frame: asked, shot: each } = spot, hint = { frame: asked };
+  const { points, frame: asked } = spot, isEverywhere = $("everywhere").checked;
+  const each = isEverywhere ? spot.shot : whole(spot.shot), hint = { frame: asked };
+  if (!each) return;
   if (points.length > 1) hint.stroke = points;
   else hint.point = points[0];
   Object.assign(hint, { color, size: [1, 1], width: WIDTH });
-  if (!$("everywhere").checked) hint.frames = [each.first, lastOf(each)];
+  if (!isEverywhere) hint.frames = [each.first, each.last];
   cancel();
   save({ hints: [...state.hints, hint] });
 }
@@ -481,11 +492,12 @@ function showChoices() {
 }
 
 async function choose(choice) {
+  if (!whole(current())) return;
   let shots = [current()];
   if ($("alike").checked && !arePhotos()) {
     $("status").textContent = "looking for shots that show the same";
     try {
-      shots = (await ask(`alike?frame=${current().first}`)).map((index) => state.shots[index]);
+      shots = (await ask(`alike?frame=${current().first}`)).map((index) => state.shots[index]).filter(({ last }) => last !== null);
     } catch (error) { return tell(error.message); }
     $("status").textContent = "";
   }
@@ -505,6 +517,7 @@ function withChoice(choices, frames, choice) {
 
 async function keepPalette() {
   try {
+    await saving;
     const name = await ask("palette", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ frame }) });
     state.palettes = [name, ...state.palettes.filter((other) => other !== name)];
     showChoices();
@@ -539,10 +552,12 @@ $("divider").addEventListener("keydown", (event) => {
   divide(Number($("divider").getAttribute("aria-valuenow")) + by);
 });
 
-function play() {
+async function play() {
   const clip = $("clip");
   if (!clip.hidden) return clip.paused ? clip.play() : clip.pause();
   const each = current();
+  await saving;
+  if (each.first !== current().first) return;
   $("status").textContent = "coloring the shot";
   clip.onloadeddata = () => { $("status").textContent = ""; };
   clip.onerror = () => { $("status").textContent = ""; tell("The shot cannot be played."); stopClip(); };
@@ -583,6 +598,7 @@ $("show-render").addEventListener("click", () => {
 $("close-render").addEventListener("click", () => $("render").close());
 $("start-render").addEventListener("click", async () => {
   try {
+    await saving;
     state.rendering = await ask("render", {
       method: "POST", headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ output: $("output").value, overwrite: $("overwrite").checked }),
