@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import skimage.data
 from PIL import Image
-from test_studio_photos import TEAL, colorizer  # noqa: F401 - a fixture
+from test_studio_photos import TEAL
 
 from vidcolor.errors import UsageError
 from vidcolor.inference.settings import ModelSettings
@@ -19,6 +19,12 @@ from vidcolor.studio import rendering
 from vidcolor.studio.photo_desk import PhotoDesk
 
 HINT = {"frame": 0, "frames": [0, 0], **TEAL}
+
+
+@pytest.fixture(scope="module")
+def colorizer():
+    with ModelSettings(device="cpu").load() as loaded:
+        yield loaded
 
 
 @pytest.fixture
@@ -40,11 +46,11 @@ def read(scans: Path) -> dict[str, Any]:
     return found
 
 
-def open_desk(scans: Path, colorizer: Any) -> PhotoDesk:  # noqa: F811
+def open_desk(scans: Path, colorizer: Any) -> PhotoDesk:
     return PhotoDesk(scans, ModelSettings(device="cpu"), colorizer)
 
 
-def test_what_was_said_of_a_photo_that_appears_is_not_lost(scans: Path, colorizer: Any):  # noqa: F811
+def test_what_was_said_of_a_photo_that_appears_is_not_lost(scans: Path, colorizer: Any):
     late = {"hints": [{"file": "late.jpg", **TEAL}], "seen": ["late.jpg"]}
     write(scans, **late)
     desk = open_desk(scans, colorizer)
@@ -61,7 +67,7 @@ def test_what_was_said_of_a_photo_that_appears_is_not_lost(scans: Path, colorize
     assert read(scans)["seen"] == ["a.jpg", "late.jpg"]
 
 
-def test_a_place_in_pixels_moves_with_the_size_of_its_photo(scans: Path, colorizer: Any):  # noqa: F811
+def test_a_place_in_pixels_moves_with_the_size_of_its_photo(scans: Path, colorizer: Any):
     write(scans, hints=[{"file": "a.jpg", "point": [200, 100], "color": "teal"}])
     desk = open_desk(scans, colorizer)
     version, told = desk.tell()
@@ -74,7 +80,7 @@ def test_a_place_in_pixels_moves_with_the_size_of_its_photo(scans: Path, coloriz
 
 
 def test_a_picture_asked_for_before_a_save_is_not_kept_for_what_was_said_then(
-    scans: Path, colorizer: Any, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    scans: Path, colorizer: Any, monkeypatch: pytest.MonkeyPatch
 ):  # fmt: skip
     desk = open_desk(scans, colorizer)
     plain, predict = desk.picture(0), desk.predict
@@ -92,7 +98,7 @@ def test_a_picture_asked_for_before_a_save_is_not_kept_for_what_was_said_then(
 
 
 def test_another_program_may_write_during_a_save(
-    scans: Path, colorizer: Any, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    scans: Path, colorizer: Any, monkeypatch: pytest.MonkeyPatch
 ):  # fmt: skip
     write(scans, seen=["a.jpg"])
     desk = open_desk(scans, colorizer)
@@ -111,7 +117,7 @@ def test_another_program_may_write_during_a_save(
 
 
 def test_another_program_may_write_just_after_a_save(
-    scans: Path, colorizer: Any, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    scans: Path, colorizer: Any, monkeypatch: pytest.MonkeyPatch
 ):  # fmt: skip
     desk, write_project = open_desk(scans, colorizer), desks.write_project
 

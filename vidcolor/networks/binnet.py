@@ -221,10 +221,8 @@ class BinNet(nn.Module):
         """
         logits = (self.logits(lightness_B1HW) / self.temperature).permute(0, 2, 3, 1)
         believed, tinted = logits.softmax(dim=-1), (logits + bias_BK11.permute(0, 2, 3, 1)).softmax(dim=-1)
-        before, after = (self._mean_of(each, has_agreement=False) for each in (believed, tinted))
-        moved = after - before
-        if self.agreement and self.saturation:
-            moved = moved + F.relu(self._agreement_of(tinted) - self._agreement_of(believed)) * before
+        (before, agreed_before), (after, agreed_after) = (self._read(each) for each in (believed, tinted))
+        moved = after - before + F.relu(agreed_after - agreed_before) * before
         return moved.permute(0, 3, 1, 2), believed.mean(dim=(1, 2))
 
     def guide(self, lightness_B1HW: Tensor, known_B3hw: Tensor) -> Tensor:
@@ -252,30 +250,23 @@ class BinNet(nn.Module):
         """Annealed mean of the bins.  temperature: 1 is the mean (dull, safe), toward 0 the mode (vivid, patchy)."""
         # Bins last: OpenVINO's softmax over channels would reorder memory twice, at a sixth of the network's time.
         probability_BhwK = (logits_BKhw / (temperature or self.temperature)).permute(0, 2, 3, 1).softmax(dim=-1)
-        return self._mean_of(probability_BhwK).permute(0, 3, 1, 2)
+        ab_Bhw2, agreed = self._read(probability_BhwK)
+        return (ab_Bhw2 * agreed).permute(0, 3, 1, 2)
 
-    def _mean_of(self, probability_BhwK: Tensor, *, has_agreement: bool = True) -> Tensor:
-        """The mean of the bins as a*b* (B, h, w, 2), with saturation, shrinkage and, if asked, agreement."""
-        bins_K2, unit = self._colors(probability_BhwK)
+    def _read(self, probability_BhwK: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean of the bins as a*b* (B, h, w, 2), with saturation and shrinkage; the share that agreement keeps."""
+        bins_K2 = (self.bins_2K * self.saturation).T.to(probability_BhwK.dtype)
         ab_Bhw2 = probability_BhwK @ bins_K2
+        whole = ab_Bhw2.new_ones(())
         if not self.saturation or not (self.shrinkage or self.agreement):
-            return ab_Bhw2
-        chroma = _chroma(ab_Bhw2 / unit)
-        kept = chroma / (chroma + self.shrinkage * self.saturation / unit)
-        if self.agreement and has_agreement:
-            kept = kept * self._agreement_of(probability_BhwK)
-        return ab_Bhw2 * kept
-
-    def _agreement_of(self, probability_BhwK: Tensor) -> Tensor:
-        """The share of colors that is kept for the agreement of the bins, 0..1 (B, h, w, 1)."""
-        bins_K2, unit = self._colors(probability_BhwK)
+            return ab_Bhw2, whole
+        unit = max(self.shrinkage, 1.0) * self.saturation  # of chroma: its squares fit fp16
+        chroma = (ab_Bhw2 / unit).square().sum(dim=-1, keepdim=True).add(1e-6).sqrt()
+        shrunk_Bhw2 = ab_Bhw2 * (chroma / (chroma + self.shrinkage * self.saturation / unit))
+        if not self.agreement:
+            return shrunk_Bhw2, whole
         lengths_K1 = (bins_K2 / unit).norm(dim=1, keepdim=True)
-        share: Tensor = _chroma(probability_BhwK @ bins_K2 / unit) / (probability_BhwK @ lengths_K1 + 1e-3)
-        return share**self.agreement
-
-    def _colors(self, like: Tensor) -> tuple[Tensor, float]:
-        """The a*b* of the bins (K, 2), with saturation, and the chroma that is 1: its squares fit fp16."""
-        return (self.bins_2K * self.saturation).T.to(like.dtype), max(self.shrinkage, 1.0) * self.saturation
+        return shrunk_Bhw2, (chroma / (probability_BhwK @ lengths_K1 + 1e-3)) ** self.agreement
 
     def forward(self, lightness_B1HW: Tensor) -> Tensor:
         """lightness: (B, 1, H, W), L* in 0..100, H and W multiples of 32 -> a*b* (B, 2, H/4, W/4)."""
@@ -292,10 +283,6 @@ def wrap(network: Any, part: str) -> nn.Module:
         "believer": lambda: Believer(network), "tinter": lambda: Tinter(network), "guidance": lambda: network.guidance,
     }  # fmt: skip
     return wrapped[part]()
-
-
-def _chroma(ab_Bhw2: Tensor) -> Tensor:
-    return ab_Bhw2.square().sum(dim=-1, keepdim=True).add(1e-6).sqrt()
 
 
 def _describe(lightness_B1HW: Tensor, levels: tuple[Tensor, ...], size: torch.Size, stride: int) -> Tensor:

@@ -8,7 +8,8 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,15 +76,24 @@ class Desk(ABC):
 
     def refresh(self) -> str:
         """Read the project anew, if another program changed it; gives why it cannot be, "" if nothing is wrong."""
-        if self._saving.acquire(blocking=False):
-            try:
-                self._refresh()
-                self._why_unread = ""
-            except VidcolorError as error:
-                self._why_unread = str(error)
-            finally:
-                self._saving.release()
+        with self._between_saves() as is_free:
+            if is_free:
+                try:
+                    self._refresh()
+                    self._why_unread = ""
+                except VidcolorError as error:
+                    self._why_unread = str(error)
         return self._why_unread
+
+    @contextmanager
+    def _between_saves(self) -> Iterator[bool]:
+        """Keep the project from being saved, without waiting; gives whether none is under way."""
+        is_free = self._saving.acquire(blocking=False)
+        try:
+            yield is_free
+        finally:
+            if is_free:
+                self._saving.release()
 
     def _refresh(self) -> None:
         content = self._read_file()

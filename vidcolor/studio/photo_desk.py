@@ -229,17 +229,15 @@ class PhotoDesk(Desk):
 
     def _find_sizes(self) -> None:
         """Find the sizes of photos that have hints in pixels; of those that cannot be read the page is told nothing."""
-        if not self._saving.acquire(blocking=False):
-            return  # what a page had when it saved lacks them: they are found next time
-        try:
-            for hint in self.project.hints:
+        with (
+            self._between_saves() as is_free
+        ):  # what a page had when it saved lacks them: else they are found next time
+            for hint in self.project.hints if is_free else ():
                 number = self._numbers.get(hint.file or "")
                 if hint.size is None and number is not None and number not in self._sizes:
                     with suppress(SourceError):
                         self._sizes[number] = self._photo(number).size
                         self.version += 1  # what the page had before lacks it
-        finally:
-            self._saving.release()
 
     def facts(self) -> dict[str, Any]:
         """See Desk."""

@@ -229,9 +229,9 @@ class _Pages:
         return JSONResponse({"version": await run_in_threadpool(self._save, entries, version)})
 
     def _save(self, entries: dict[str, Any], version: Any) -> int:
-        (_, before), choices = self._desk.tell(), entries.get("choices")
+        (_, said), choices = self._desk.tell(), entries.get("choices")
         for choice in choices if isinstance(choices, list) else []:
-            if isinstance(choice, dict) and choice not in before["choices"]:
+            if isinstance(choice, dict) and choice not in said["choices"]:
                 self._check_choice(choice.get("model"), choice.get("palette"))
         return self._desk.save(entries, version)
 
