@@ -229,9 +229,7 @@ class PhotoDesk(Desk):
 
     def _find_sizes(self) -> None:
         """Find the sizes of photos that have hints in pixels; of those that cannot be read the page is told nothing."""
-        with (
-            self._between_saves() as is_free
-        ):  # what a page had when it saved lacks them: else they are found next time
+        with self._between_saves() as is_free:  # what is being saved lacks them: then they are found next time
             for hint in self.project.hints if is_free else ():
                 number = self._numbers.get(hint.file or "")
                 if hint.size is None and number is not None and number not in self._sizes:
