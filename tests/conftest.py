@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from vidcolor.inference import weights
+from vidcolor.inference.settings import ModelSettings
 from vidcolor.networks import build
 
 torch.set_num_threads(1)  # the networks here are tiny; two threads beside another process would wait for each other
@@ -62,6 +63,13 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     weights.save(path, network, weights.ModelHeader("pix2pix", TINY_CONFIG, "tiny", "0", size=64))
     return path
+
+
+@pytest.fixture(scope="module")
+def colorizer():
+    """The default model, on the CPU; files that want another have a `colorizer` of their own."""
+    with ModelSettings(device="cpu").load() as loaded:
+        yield loaded
 
 
 @pytest.fixture(scope="session")

@@ -48,12 +48,6 @@ def write_film(path: Path, pictures: Sequence[np.ndarray], lengths: Sequence[int
     return path
 
 
-@pytest.fixture(scope="module")
-def colorizer():
-    with ModelSettings(device="cpu").load() as loaded:
-        yield loaded
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     write_film(tmp_path / "film.mp4", [skimage.data.astronaut(), skimage.data.cat(), skimage.data.coffee()])

@@ -21,12 +21,6 @@ from vidcolor.studio.photo_desk import PhotoDesk
 HINT = {"frame": 0, "frames": [0, 0], **TEAL}
 
 
-@pytest.fixture(scope="module")
-def colorizer():
-    with ModelSettings(device="cpu").load() as loaded:
-        yield loaded
-
-
 @pytest.fixture
 def scans(tmp_path: Path) -> Path:
     folder = tmp_path / "scans"

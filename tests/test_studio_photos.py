@@ -28,12 +28,6 @@ NAMES = ["1931/cup.png", "cat.jpg", "cup.png", "kodachrome.jpg", "torn.jpg"]
 TEAL = {"point": [0.5, 0.5], "size": [1, 1], "width": 0.1, "color": "teal"}
 
 
-@pytest.fixture(scope="module")
-def colorizer():
-    with ModelSettings(device="cpu").load() as loaded:
-        yield loaded
-
-
 @pytest.fixture
 def scans(tmp_path: Path) -> Path:
     folder = tmp_path / "scans"
