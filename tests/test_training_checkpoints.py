@@ -48,6 +48,25 @@ def test_a_sound_state_is_gone_on_with(photos: Path, state: Path, tmp_path: Path
     assert trainer.step == 4
 
 
+def test_a_process_does_not_stop_before_all_others_know(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    trainer, shared = Trainer([photos], replace(RECIPE, steps=6)), list[float]()
+    maximum = trainer.processes.maximum
+
+    def share(elapsed: float, stopping: float) -> list[float]:
+        shared.append(stopping)
+        return maximum(elapsed, stopping)
+
+    def stop(facts: dict[str, Any]) -> None:  # after the processes have asked each other in this step
+        trainer.is_stopping = trainer.is_stopping or facts["step"] == 2
+
+    monkeypatch.setattr(trainer.processes, "maximum", share)
+    monkeypatch.setattr(trainer.events, "step_finished", stop)
+    with pytest.raises(TrainingError, match="stopped at step 3"):
+        trainer.run(tmp_path / "state.pt")
+    assert shared[-1]
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 3
+
+
 def test_a_state_of_vidcolor_0_1_0_is_gone_on_with(photos: Path, tmp_path: Path):
     """Its recipes, and the discriminators at several scales, have names of their own."""
     path = tmp_path / "state.pt"

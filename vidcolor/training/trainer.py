@@ -169,7 +169,7 @@ class Trainer:
             started, epoch = time.monotonic(), int(self.epochs)
             recent.append(self._train_step(next(batches)))
             elapsed, stopping = self.processes.maximum(self.elapsed + time.monotonic() - started, self.is_stopping)
-            self.elapsed, self.is_stopping = elapsed, bool(stopping)
+            self.elapsed = elapsed
             self.events.step_finished(self._position())
             self._keep_gan_step()
             if self.step % REPORT_STEPS == 0 or self.step in EARLY_REPORTS or self.progress >= 1:
@@ -181,10 +181,11 @@ class Trainer:
             elif self.elapsed - looked > VALIDATION_MINUTES * 60:
                 self._look()
                 looked = self.elapsed
-            if self.elapsed - saved > SAVE_MINUTES * 60 or self.is_stopping:
+            if self.elapsed - saved > SAVE_MINUTES * 60 or stopping:
                 self._save(checkpoint)
                 saved = self.elapsed
-            if self.is_stopping:
+            if stopping:  # all of them know; one that is told since then stops with the others after the next step
+                self.is_stopping = True
                 raise TrainingError(f"stopped at step {self.step}; the same command resumes there.")
         self._save(checkpoint)
         self.is_stepping = False
